@@ -1,0 +1,131 @@
+"""What the nodes need of the world, as Protocols. ``dojang/`` injects the real parts through LangGraph's Runtime.
+
+Nodes never import psycopg, torch, fastapi or a concrete store. An implementation satisfies a port by its shape; it
+need not import this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, Protocol, TypedDict
+
+from langchain_core.messages import AnyMessage
+
+from state import JSON, Action, Generation, Language, Outcome, Passage, Recovery, ToolSpec, Verdict
+
+
+class Retriever(Protocol):
+    """Searches the documents."""
+
+    def search(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
+        """At most ``k`` passages, best first; [] when nothing matches."""
+        ...
+
+    def fetch(self, ids: Sequence[str]) -> list[Passage]:
+        """The passages with these ids, in that order; raises UserError naming an id that is gone."""
+        ...
+
+
+class Generator(Protocol):
+    """The model: one turn."""
+
+    def reply(
+        self, messages: Sequence[AnyMessage], *, passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
+    ) -> Generation:
+        """The next turn after ``messages``. Citation numbers count ``passages`` from 1."""
+        ...
+
+
+class Checked(TypedDict):
+    """Arguments after they met the tool's schema."""
+
+    args: dict[str, JSON]  # coerced: dates as ISO 8601, numbers as numbers
+    missing: list[str]  # required arguments that are absent
+    problems: list[str]  # one line each: unknown tool, unknown argument, wrong type, unreadable value
+
+
+class Toolbox(Protocol):
+    """What the agent may do."""
+
+    def offered(self) -> list[ToolSpec]: ...
+
+    def check(self, name: str, args: Mapping[str, JSON]) -> Checked: ...
+
+    def describe(self, name: str, args: Mapping[str, JSON], language: Language) -> str:
+        """One sentence, from the tool's own template, that says what will happen. Never model text."""
+        ...
+
+    def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
+        """Do it. ``key`` is the effect's idempotency key; a transactional tool commits it with its effect."""
+        ...
+
+    def settled(self, name: str, key: str) -> Outcome | None:
+        """What is known of an earlier run under ``key``: the committed outcome, or None if it certainly did not happen."""
+        ...
+
+
+class Subject(TypedDict):
+    """What a policy judges: a call (tool set) or an answer (text set)."""
+
+    on: Literal["call", "answer"]
+    tool: str
+    known: bool
+    args: dict[str, JSON]
+    effect_class: str
+    reversible: bool
+    text: str
+    citations: int
+    abstained: bool
+    language: Language
+    trust: str  # "untrusted" if any evidence is
+    requester: str
+
+
+class Policy(Protocol):
+    """The rules that say which call needs whom."""
+
+    version: str
+
+    def judge(self, subject_id: str, subject: Subject) -> Verdict: ...
+
+
+class Ledger(Protocol):
+    """Intent and outcome of every effect, on disk before and after."""
+
+    def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
+        """Write the intent (fsynced). "fresh": never begun; "open": begun before and no outcome known; or the outcome."""
+        ...
+
+    def finish(self, thread_id: str, key: str, outcome: Outcome) -> Outcome:
+        """Write the outcome (fsynced) and return it."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that tests can turn it."""
+
+    def now(self) -> datetime: ...
+
+
+class SystemClock:
+    """The machine's clock in UTC."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Deps:
+    """Everything a node may call; passed as ``context=`` to the compiled graph."""
+
+    retriever: Retriever
+    generator: Generator
+    toolbox: Toolbox
+    policy: Policy
+    ledger: Ledger
+    clock: Clock = SystemClock()
+    requester: str = "local"
+    passages_k: int = 4
+    max_rounds: int = 6

@@ -1,0 +1,283 @@
+"""The vocabulary of Dojang: the typed state, its reducers, and the roots of the error tree. No I/O.
+
+Everything that one part hands to another is one of these plain JSON-able types (or a LangChain message), so
+that a session file never names a class of ours. This module imports nothing of ours and knows no store, model,
+database or web framework.
+
+Error tree (each package adds leaves, never a new branch)::
+
+    DojangError
+    ├── UserError          the caller's mistake: say what to do next; nothing was changed
+    │   └── Conflict       somebody else was first, or the page was stale (HTTP 409)
+    ├── PassingFault       something outside failed; the same call may work later
+    └── BrokenInvariant    our own records contradict themselves: stop and keep the evidence
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from langchain_core.messages import AnyMessage
+from langgraph.graph.message import add_messages
+
+Language = Literal["ko", "en"]
+Kind = Literal["approval", "clarification", "correction", "compliance", "tool", "feedback", "in_doubt"]
+DecisionType = Literal["approve", "edit", "reject", "answer"]
+EffectClass = Literal["read", "write", "irreversible"]
+Recovery = Literal["transactional", "idempotent", "at_most_once"]
+RuleOutcome = Literal["auto", "notify", "ask", "forbid"]
+Trust = Literal["trusted", "untrusted"]
+JSON = Any
+"""A value that ``json.dumps`` takes: None, bool, int, float, str, list, dict with str keys."""
+
+
+class DojangError(Exception):
+    """Root of all errors that Dojang raises on purpose; ``str(e)`` is one line meant for a person."""
+
+
+class UserError(DojangError):
+    """The caller's mistake. The message says what to do next; nothing was changed."""
+
+
+class Conflict(UserError):
+    """Another decision, run or writer was first."""
+
+
+class PassingFault(DojangError):
+    """Something outside (server, disk, endpoint) failed; the same call may work later."""
+
+
+class BrokenInvariant(DojangError):
+    """Records contradict themselves. Nothing is repaired silently; the message names the evidence."""
+
+
+class Passage(TypedDict):
+    """A retrieved piece of a document with its source span. Bodies stay in the store; the state keeps PassageRef."""
+
+    id: str  # changes when the text changes: evidence in a digest is evidence as it was read
+    document: str  # path or name under which the document was ingested
+    title: str
+    text: str
+    start: int  # character offset in the extracted text of the document, start inclusive, end exclusive
+    end: int
+    page: int | None  # 1-based, where the format has pages
+    language: Language
+    sentences: list[list[int]]  # [start, end) offsets inside ``text``, in order
+    scores: dict[str, float]  # "fused" always; "lexical" and "vector" where that half took part
+    trust: Trust
+
+
+class PassageRef(TypedDict):
+    """What the state keeps of a passage."""
+
+    id: str
+    document: str
+    start: int
+    end: int
+    scores: dict[str, float]
+    trust: Trust
+
+
+class ToolSpec(TypedDict):
+    """What the model and the gate know of a tool."""
+
+    name: str
+    description: str
+    parameters: dict[str, JSON]  # JSON Schema, type "object"
+    schema_version: str  # hash of name and parameters: a changed schema asks again
+    effect_class: EffectClass
+    recovery: Recovery
+    reversible: bool
+
+
+class Proposal(TypedDict):
+    """A tool call that the model wants, its arguments checked and typed, not yet allowed."""
+
+    id: str  # the tool call id of the AI message
+    tool: str
+    args: dict[str, JSON]
+    problems: list[str]  # non-empty: the call is refused before any review opens
+
+
+class Reason(TypedDict):
+    """One rule that had a say in a verdict."""
+
+    rule_id: str
+    text: str
+    severity: Literal["low", "medium", "high"]
+    hard: bool
+
+
+class Verdict(TypedDict):
+    """What the policy said of a proposal or a draft. Computed once, stored, never recomputed on resume."""
+
+    subject: str  # proposal id, or "draft"
+    outcome: RuleOutcome
+    kind: Kind  # the kind of review that "ask" opens
+    why: list[Reason]
+    tier: int  # 0 lowest
+    votes: int
+    roles: list[str]
+    due_s: int
+    policy_version: str
+
+
+class Action(TypedDict):
+    """What a review is about. ``tool`` is empty where no tool is meant (a draft, a question)."""
+
+    tool: str
+    schema_version: str
+    args: dict[str, JSON]
+    effect_class: EffectClass
+    reversible: bool
+
+
+class Review(TypedDict):
+    """A paused step that waits for a person. Frozen when it is written: open or decided is told by the decisions."""
+
+    id: str
+    thread_id: str
+    kind: Kind
+    subject: str  # proposal id, "draft", or "question"
+    summary: str  # written by the gate, never by the model
+    question: str  # what the model asks, for clarification; else ""
+    action: Action
+    why: list[Reason]
+    evidence: list[PassageRef]
+    allowed: list[DecisionType]
+    answer_schema: dict[str, JSON]
+    policy_version: str
+    digest: str
+    tier: int
+    votes_needed: int
+    roles: list[str]
+    created_at: str  # ISO 8601, UTC
+    due_at: str
+    escalate_at: str
+
+
+class Decision(TypedDict):
+    """What a person said of a review."""
+
+    review_id: str
+    digest: str
+    type: DecisionType
+    by: str
+    at: str
+    reason: str
+    edited_args: dict[str, JSON] | None  # the whole new argument object, validated; only with "edit"
+    message: str  # the answer (clarification) or the edited draft text; else a note to the model
+    dwell_ms: int | None
+    channel: str
+
+
+class Outcome(TypedDict):
+    """How an effect ended, as the ledger has it."""
+
+    key: str
+    tool: str
+    status: Literal["done", "failed", "refused", "in_doubt"]
+    result: JSON
+    error: str
+    at: str
+
+
+class Citation(TypedDict):
+    """A place in a document that backs a statement of the answer."""
+
+    n: int  # the [n] in the text
+    passage: str
+    document: str
+    start: int  # offsets in the extracted text of the document
+    end: int
+    quote: str
+
+
+class Draft(TypedDict):
+    """An answer before it is released."""
+
+    text: str
+    citations: list[Citation]
+    abstained: bool
+    speaker: str
+
+
+class Generation(TypedDict):
+    """One turn of the generator: tool calls, or text with citations, or a question to the person."""
+
+    message: AnyMessage  # an AIMessage: .tool_calls are the proposals, else .content is the draft
+    citations: list[Citation]
+    clarification: str  # the question to the person; "" when nothing is asked
+    about: str  # "tool.argument" that is missing, when known
+    abstained: bool
+    speaker: str  # base and adapter that spoke, e.g. "dojang-base@frontdesk-1a2b3c"
+
+
+class ReducerConflict(BrokenInvariant):
+    """Two writers gave one key two different values."""
+
+
+def merge_records(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any]:
+    """Union of records by id. Laws: {} is the identity; replaying an update changes nothing; contradiction fails.
+
+    A record, once written, is never changed by a second write: verdicts and decisions are stored once. A new
+    turn starts afresh with LangGraph's ``{"__overwrite__": {}}``.
+    """
+    merged = dict(old or {})
+    for key, value in (new or {}).items():
+        if key in merged and merged[key] != value:
+            raise ReducerConflict(f"state record {key!r} was written twice with different values")
+        merged[key] = value
+    return merged
+
+
+def keep_last(old: Any, new: Any) -> Any:
+    """The newer value; None means "untouched", so None is the identity on both sides."""
+    return old if new is None else new
+
+
+Records = Annotated[dict[str, Any], merge_records]
+
+
+class AgentInput(TypedDict):
+    """What a caller may send."""
+
+    messages: Annotated[list[AnyMessage], add_messages]  # the new human message
+    filters: NotRequired[dict[str, str]]  # exact metadata filters for retrieval
+
+
+class AgentOutput(TypedDict):
+    """What a finished run gives back."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    answer: NotRequired[Draft | None]
+
+
+class AgentState(AgentInput):
+    """The working state. Beside each key: who writes it."""
+
+    question: NotRequired[str]  # intake: the text to retrieve for
+    language: NotRequired[Language]  # intake
+    passages: NotRequired[list[PassageRef]]  # retrieve: best first
+    proposals: NotRequired[Annotated[dict[str, Proposal], merge_records]]  # generate; by call id
+    draft: NotRequired[Draft | None]  # generate; review when a person edited it
+    verdicts: NotRequired[Annotated[dict[str, Verdict], merge_records]]  # comply; by subject
+    reviews: NotRequired[Annotated[dict[str, Review], merge_records]]  # the node that asks; by review id
+    decisions: NotRequired[Annotated[dict[str, Decision], merge_records]]  # review; by review id
+    outcomes: NotRequired[Annotated[dict[str, Outcome], merge_records]]  # act; by proposal id
+    answer: NotRequired[Draft | None]  # answer
+    rounds: NotRequired[int]  # generate: model turns since the last human message
+
+
+def fresh(value: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An update that replaces a records key instead of merging into it (LangGraph's Overwrite, as plain JSON)."""
+    return {"__overwrite__": value or {}}
+
+
+def refs_of(passages: Sequence[Passage]) -> list[PassageRef]:
+    """The part of passages that the state keeps."""
+    return [
+        PassageRef(id=p["id"], document=p["document"], start=p["start"], end=p["end"], scores=p["scores"], trust=p["trust"])
+        for p in passages
+    ]
