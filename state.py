@@ -112,7 +112,7 @@ class Reason(TypedDict):
 class Verdict(TypedDict):
     """What the policy said of a proposal or a draft. Computed once, stored, never recomputed on resume."""
 
-    subject: str  # proposal id, or "draft"
+    subject: str  # "call:<proposal id>", "call:<proposal id>#<digest>" for an edited call, or "draft"
     outcome: RuleOutcome
     kind: Kind  # the kind of review that "ask" opens
     why: list[Reason]
@@ -139,7 +139,7 @@ class Review(TypedDict):
     id: str
     thread_id: str
     kind: Kind
-    subject: str  # proposal id, "draft", or "question"
+    subject: str  # what it is about: "call:<proposal id>", "draft" or "question:<message id>"
     summary: str  # written by the gate, never by the model
     question: str  # what the model asks, for clarification; else ""
     action: Action
@@ -232,11 +232,6 @@ def merge_records(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dic
     return merged
 
 
-def keep_last(old: Any, new: Any) -> Any:
-    """The newer value; None means "untouched", so None is the identity on both sides."""
-    return old if new is None else new
-
-
 Records = Annotated[dict[str, Any], merge_records]
 
 
@@ -278,6 +273,8 @@ def fresh(value: dict[str, Any] | None = None) -> dict[str, Any]:
 def refs_of(passages: Sequence[Passage]) -> list[PassageRef]:
     """The part of passages that the state keeps."""
     return [
-        PassageRef(id=p["id"], document=p["document"], start=p["start"], end=p["end"], scores=p["scores"], trust=p["trust"])
+        PassageRef(
+            id=p["id"], document=p["document"], start=p["start"], end=p["end"], scores=p["scores"], trust=p["trust"]
+        )
         for p in passages
     ]

@@ -7,13 +7,13 @@ need not import this module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypedDict
 
 from langchain_core.messages import AnyMessage
 
-from state import JSON, Action, Generation, Language, Outcome, Passage, Recovery, ToolSpec, Verdict
+from state import JSON, Action, Decision, Generation, Language, Outcome, Passage, Recovery, ToolSpec, Verdict
 
 
 class Retriever(Protocol):
@@ -24,7 +24,7 @@ class Retriever(Protocol):
         ...
 
     def fetch(self, ids: Sequence[str]) -> list[Passage]:
-        """The passages with these ids, in that order; raises UserError naming an id that is gone."""
+        """The passages with these ids, in that order; ids that are gone are left out."""
         ...
 
 
@@ -32,9 +32,14 @@ class Generator(Protocol):
     """The model: one turn."""
 
     def reply(
-        self, messages: Sequence[AnyMessage], *, passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
+        self,
+        messages: Sequence[AnyMessage],
+        *,
+        passages: Sequence[Passage],
+        tools: Sequence[ToolSpec],
+        language: Language,
     ) -> Generation:
-        """The next turn after ``messages``. Citation numbers count ``passages`` from 1."""
+        """The next turn after ``messages``; citations name ``passages``."""
         ...
 
 
@@ -49,12 +54,20 @@ class Checked(TypedDict):
 class Toolbox(Protocol):
     """What the agent may do."""
 
-    def offered(self) -> list[ToolSpec]: ...
+    def offered(self) -> list[ToolSpec]:
+        """The tools that the model may see."""
+        ...
 
-    def check(self, name: str, args: Mapping[str, JSON]) -> Checked: ...
+    def check(self, name: str, args: Mapping[str, JSON]) -> Checked:
+        """Coerce and validate; never raises. Checking what was checked changes nothing."""
+        ...
 
     def describe(self, name: str, args: Mapping[str, JSON], language: Language) -> str:
         """One sentence, from the tool's own template, that says what will happen. Never model text."""
+        ...
+
+    def tell(self, name: str, result: JSON, language: Language) -> list[str]:
+        """What came of it, one sentence a line, from the tool's own templates."""
         ...
 
     def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
@@ -62,7 +75,7 @@ class Toolbox(Protocol):
         ...
 
     def settled(self, name: str, key: str) -> Outcome | None:
-        """What is known of an earlier run under ``key``: the committed outcome, or None if it certainly did not happen."""
+        """The committed outcome of an earlier run under ``key``, or None if it certainly did not happen."""
         ...
 
 
@@ -88,14 +101,16 @@ class Policy(Protocol):
 
     version: str
 
-    def judge(self, subject_id: str, subject: Subject) -> Verdict: ...
+    def judge(self, subject_id: str, subject: Subject) -> Verdict:
+        """The verdict of all rules together; fails closed."""
+        ...
 
 
 class Ledger(Protocol):
     """Intent and outcome of every effect, on disk before and after."""
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
-        """Write the intent (fsynced). "fresh": never begun; "open": begun before and no outcome known; or the outcome."""
+        """Write the intent (fsynced). "fresh": never begun; "open": begun, outcome unknown; or the outcome."""
         ...
 
     def finish(self, thread_id: str, key: str, outcome: Outcome) -> Outcome:
@@ -103,16 +118,30 @@ class Ledger(Protocol):
         ...
 
 
+class Decisions(Protocol):
+    """The record of who decided what, in the session's folder."""
+
+    def record(self, thread_id: str, decision: Decision) -> Decision:
+        """Compare-and-set: the first decision on a review wins, durable on return.
+
+        The same person deciding the same again gets the stored decision; anybody else gets a ``Conflict``.
+        """
+        ...
+
+
 class Clock(Protocol):
     """Time, so that tests can turn it."""
 
-    def now(self) -> datetime: ...
+    def now(self) -> datetime:
+        """Now, with a time zone."""
+        ...
 
 
 class SystemClock:
     """The machine's clock in UTC."""
 
     def now(self) -> datetime:
+        """UTC now."""
         return datetime.now(UTC)
 
 
@@ -125,7 +154,8 @@ class Deps:
     toolbox: Toolbox
     policy: Policy
     ledger: Ledger
-    clock: Clock = SystemClock()
+    decisions: Decisions
+    clock: Clock = field(default_factory=SystemClock)
     requester: str = "local"
     passages_k: int = 4
     max_rounds: int = 6

@@ -1,0 +1,57 @@
+"""Builds and compiles the StateGraph: which node follows which. Knows no store, model or file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from graph.routes import after_act, after_comply, after_generate, after_review
+from nodes.act import act
+from nodes.answer import answer
+from nodes.comply import comply
+from nodes.generate import generate
+from nodes.intake import intake
+from nodes.ports import Deps
+from nodes.retrieve import retrieve
+from nodes.review import ReviewTask, review
+from state import AgentInput, AgentOutput, AgentState, UserError
+
+AgentGraph = CompiledStateGraph[AgentState, Deps, AgentInput, AgentOutput]
+
+
+def state_graph() -> StateGraph[AgentState, Deps, AgentInput, AgentOutput]:
+    """The graph before it is compiled, for those who add nodes of their own."""
+    graph = StateGraph(AgentState, context_schema=Deps, input_schema=AgentInput, output_schema=AgentOutput)
+    graph.add_node("intake", intake)
+    graph.add_node("retrieve", retrieve)
+    graph.add_node("generate", generate)
+    graph.add_node("comply", comply)
+    graph.add_node("review", review, input_schema=ReviewTask)
+    graph.add_node("act", act)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "intake")
+    graph.add_edge("intake", "retrieve")
+    graph.add_edge("retrieve", "generate")
+    graph.add_conditional_edges("generate", after_generate, ["review", "comply"])
+    graph.add_conditional_edges("comply", after_comply, ["review", "act", "generate", "answer"])
+    graph.add_conditional_edges("review", after_review, ["comply", "generate", "answer", "act", END])
+    graph.add_conditional_edges("act", after_act, ["review", "act", "generate"])
+    graph.add_edge("answer", END)
+    return graph
+
+
+def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
+    """The compiled agent. Run it with ``context=Deps(…)`` and ``durability="sync"``.
+
+    Raises:
+        UserError: no checkpointer. Without one a pause looks like a pause and cannot be resumed.
+    """
+    if not isinstance(checkpointer, BaseCheckpointSaver):
+        raise UserError(
+            "build_graph needs a checkpointer, for example checkpoints.FileSaver('var/threads'): "
+            "a run that pauses for a person cannot be resumed without one"
+        )
+    return state_graph().compile(checkpointer=checkpointer, name="dojang")

@@ -1,0 +1,72 @@
+"""Which way a thread goes next. Pure functions of the state; the drawing in the docs is made from these types.
+
+Several calls of one turn fan out with ``Send``, one review each. A router behind such a task sees only its own task's
+writes, never its siblings', so a decided call always goes back to ``comply``, whose router sees them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, assert_never
+
+from langgraph.types import Send
+
+from nodes.gate import allowed_args, open_reviews, pending_proposals
+from nodes.review import ReviewTask
+from state import AgentState, Kind
+
+
+def send_reviews(state: AgentState) -> list[Send]:
+    """One execution of the door for each open review."""
+    return [
+        Send("review", ReviewTask(review=review, language=state["language"], draft=state.get("draft")))
+        for review in open_reviews(state)
+    ]
+
+
+def after_generate(state: AgentState) -> Literal["comply"] | Sequence[Send]:
+    """A question goes to the door; proposals and drafts go to the policy."""
+    return send_reviews(state) or "comply"
+
+
+def after_comply(state: AgentState) -> Literal["act", "generate", "answer"] | Sequence[Send]:
+    """Whoever must be asked is asked first; then what may run runs; refused calls go back to the model."""
+    if waiting := send_reviews(state):
+        return waiting
+    if any(allowed_args(state, proposal) is not None for proposal in pending_proposals(state)):
+        return "act"
+    return "answer" if state.get("draft") is not None else "generate"
+
+
+def after_review(state: AgentState) -> Literal["comply", "generate", "answer", "act", "__end__"]:
+    """By the kind of the review that was decided last. All reviews of one fan-out are about calls."""
+    decided = [r for r in (state.get("reviews") or {}).values() if r["id"] in (state.get("decisions") or {})]
+    newest = decided[-1]
+    approved = (state.get("decisions") or {})[newest["id"]]["type"] != "reject"
+    kind: Kind = newest["kind"]
+    if newest["subject"].startswith("draft"):
+        return "answer" if approved else "generate"
+    match kind:
+        case "tool" | "compliance":
+            return "comply"
+        case "clarification":
+            return "generate" if approved else "__end__"
+        case "correction":
+            return "generate"
+        case "approval":
+            return "answer" if approved else "generate"
+        case "in_doubt":
+            return "act"
+        case "feedback":
+            return "__end__"
+        case _:
+            assert_never(kind)
+
+
+def after_act(state: AgentState) -> Literal["act", "generate"] | Sequence[Send]:
+    """One effect an execution: the next one, a person where an outcome is in doubt, or the model's next turn."""
+    if waiting := send_reviews(state):
+        return waiting
+    if any(allowed_args(state, proposal) is not None for proposal in pending_proposals(state)):
+        return "act"
+    return "generate"

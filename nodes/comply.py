@@ -1,0 +1,214 @@
+"""Comply: asks the policy about every proposal and draft, once, and opens the reviews that it wants.
+
+It also settles what will never run: an invalid, forbidden or rejected call gets its outcome and a tool message here,
+so that ``act`` only ever sees calls that may run. A decided call comes back through this node because an edited call
+is a different call: it gets a verdict of its own, and is asked again where that verdict is stricter than the review.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.messages import ToolMessage
+from langgraph.runtime import Runtime
+
+from nodes.gate import (
+    action_of,
+    covers,
+    decided,
+    edited_subject,
+    open_review,
+    pending_proposals,
+    short_id,
+    spec_of,
+    text_action,
+)
+from nodes.ports import Deps, Subject
+from nodes.wording import say
+from state import AgentState, Decision, Draft, Outcome, Proposal, Review, RuleOutcome, Verdict
+
+
+class _Findings:
+    """What one pass of the node writes."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self.reviews: dict[str, Review] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.messages: list[ToolMessage] = []
+
+    def update(self) -> dict[str, Any]:
+        found = {
+            "verdicts": self.verdicts,
+            "reviews": self.reviews,
+            "outcomes": self.outcomes,
+            "messages": self.messages,
+        }
+        return {key: value for key, value in found.items() if value}
+
+
+def comply(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
+    """Write verdicts and reviews for what has none; write refused outcomes for what must not run."""
+    findings = _Findings()
+    for proposal in pending_proposals(state):
+        _comply_call(state, runtime, proposal, findings)
+    draft = state.get("draft")
+    if draft is not None and not pending_proposals(state):
+        _comply_draft(state, runtime, draft, findings)
+    return findings.update()
+
+
+def _comply_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, findings: _Findings) -> None:
+    language, subject = state["language"], f"call:{proposal['id']}"
+    if proposal["problems"]:
+        _refuse(state, runtime, proposal, say("invalid", language, reason="; ".join(proposal["problems"])), findings)
+        return
+    verdict = (state.get("verdicts") or {}).get(subject)
+    if verdict is None:
+        verdict = _judge_call(state, runtime, proposal, subject)
+        findings.verdicts[subject] = verdict
+        if verdict["outcome"] == "ask":
+            _open(state, runtime, proposal, subject, verdict, proposal["args"], findings)
+    if verdict["outcome"] == "forbid":
+        reason = "; ".join(r["text"] for r in verdict["why"])
+        _refuse(state, runtime, proposal, say("forbidden", language, reason=reason), findings)
+    found = decided(state, subject)
+    if found is None:
+        return
+    review, decision = found
+    if decision["type"] == "reject":
+        reason = decision["reason"] or decision["message"] or say("no_reason", language)
+        _refuse(state, runtime, proposal, say("rejected", language, by=decision["by"], reason=reason), findings)
+    elif decision["type"] == "edit":
+        _comply_edit(state, runtime, proposal, review, decision, findings)
+
+
+def _comply_edit(
+    state: AgentState,
+    runtime: Runtime[Deps],
+    proposal: Proposal,
+    review: Review,
+    decision: Decision,
+    findings: _Findings,
+) -> None:
+    subject = edited_subject(review, decision)
+    if subject in (state.get("verdicts") or {}):
+        return
+    edited = Proposal(id=proposal["id"], tool=proposal["tool"], args=decision["edited_args"] or {}, problems=[])
+    verdict = _judge_call(state, runtime, edited, subject)
+    findings.verdicts[subject] = verdict
+    if verdict["outcome"] == "forbid":
+        reason = "; ".join(r["text"] for r in verdict["why"])
+        _refuse(state, runtime, proposal, say("forbidden", state["language"], reason=reason), findings)
+    elif not covers(verdict=verdict, review=review):
+        _open(state, runtime, proposal, subject, verdict, edited["args"], findings)
+
+
+def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findings: _Findings) -> None:
+    subject = draft_subject(state)
+    if subject in (state.get("verdicts") or {}):
+        return
+    verdict = runtime.context.policy.judge(subject, _subject(state, runtime, draft=draft))
+    findings.verdicts[subject] = verdict
+    if verdict["outcome"] == "ask":
+        review = open_review(
+            thread_id=_thread_id(runtime),
+            kind=verdict["kind"] if verdict["kind"] == "compliance" else "approval",
+            subject=subject,
+            summary=say("approve_answer", state["language"], text=_clip(draft["text"])),
+            action=text_action(draft["text"]),
+            evidence=state.get("passages") or [],
+            policy_version=verdict["policy_version"],
+            now=runtime.context.clock.now(),
+            verdict=verdict,
+        )
+        findings.reviews[review["id"]] = review
+
+
+def draft_subject(state: AgentState) -> str:
+    """The verdict key of this round's draft: a regenerated draft is judged anew."""
+    return f"draft:{state.get('rounds', 0)}"
+
+
+def _judge_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, subject: str) -> Verdict:
+    return runtime.context.policy.judge(subject, _subject(state, runtime, proposal=proposal))
+
+
+def _subject(
+    state: AgentState, runtime: Runtime[Deps], *, proposal: Proposal | None = None, draft: Draft | None = None
+) -> Subject:
+    spec = spec_of(runtime.context.toolbox, proposal["tool"]) if proposal else None
+    return Subject(
+        on="call" if proposal else "answer",
+        tool=proposal["tool"] if proposal else "",
+        known=spec is not None,
+        args=proposal["args"] if proposal else {},
+        effect_class=spec["effect_class"] if spec else ("irreversible" if proposal else "read"),
+        reversible=spec["reversible"] if spec else proposal is None,
+        text=draft["text"] if draft else "",
+        citations=len(draft["citations"]) if draft else 0,
+        abstained=draft["abstained"] if draft else False,
+        language=state["language"],
+        trust="untrusted" if any(p["trust"] == "untrusted" for p in state.get("passages") or []) else "trusted",
+        requester=runtime.context.requester,
+    )
+
+
+def _open(
+    state: AgentState,
+    runtime: Runtime[Deps],
+    proposal: Proposal,
+    subject: str,
+    verdict: Verdict,
+    args: dict[str, Any],
+    findings: _Findings,
+) -> None:
+    toolbox = runtime.context.toolbox
+    review = open_review(
+        thread_id=_thread_id(runtime),
+        kind=verdict["kind"],
+        subject=subject,
+        summary=toolbox.describe(proposal["tool"], args, state["language"]),
+        action=action_of(proposal, spec_of(toolbox, proposal["tool"]), args),
+        evidence=state.get("passages") or [],
+        policy_version=verdict["policy_version"],
+        now=runtime.context.clock.now(),
+        verdict=verdict,
+    )
+    findings.reviews[review["id"]] = review
+
+
+def _refuse(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, text: str, findings: _Findings) -> None:
+    if proposal["id"] in findings.outcomes:
+        return
+    findings.outcomes[proposal["id"]] = Outcome(
+        key=short_id("none", _thread_id(runtime), proposal["id"]),
+        tool=proposal["tool"],
+        status="refused",
+        result=None,
+        error=text,
+        at=runtime.context.clock.now().isoformat(),
+    )
+    findings.messages.append(refusal_message(proposal, text))
+
+
+def refusal_message(proposal: Proposal, text: str) -> ToolMessage:
+    """The tool message of a call that did not run, with an id that a replay writes again, not twice."""
+    return ToolMessage(
+        content=text, tool_call_id=proposal["id"], name=proposal["tool"], status="error", id=f"out-{proposal['id']}"
+    )
+
+
+def _thread_id(runtime: Runtime[Deps]) -> str:
+    info = runtime.execution_info
+    return (info.thread_id if info else None) or ""
+
+
+def _clip(text: str, limit: int = 160) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def verdict_outcome(state: AgentState, subject: str) -> RuleOutcome | None:
+    """The stored verdict's outcome, for the routers."""
+    verdict = (state.get("verdicts") or {}).get(subject)
+    return verdict["outcome"] if verdict else None

@@ -1,0 +1,200 @@
+"""The gate: what is asked, and what exactly is approved. Pure functions over the vocabulary; no I/O.
+
+A review is bound to what will run by its digest: SHA-256 over the canonical JSON (RFC 8785) of tool, schema version,
+arguments, policy version and evidence ids. ``act`` computes it again from what it is about to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import rfc8785
+
+from nodes.ports import Toolbox
+from state import (
+    JSON,
+    Action,
+    AgentState,
+    Decision,
+    DecisionType,
+    Kind,
+    PassageRef,
+    Proposal,
+    Reason,
+    Review,
+    ToolSpec,
+    Verdict,
+)
+
+ALLOWED: Final[dict[Kind, list[DecisionType]]] = {
+    "tool": ["approve", "edit", "reject"],
+    "compliance": ["approve", "edit", "reject"],
+    "approval": ["approve", "edit", "reject"],
+    "clarification": ["answer", "reject"],
+    "correction": ["approve", "answer", "reject"],
+    "feedback": ["answer", "reject"],
+    "in_doubt": ["approve", "reject"],
+}
+"""What a person may say to each kind. ``in_doubt``: approve means "it happened", reject "it did not"."""
+
+QUESTION_DUE_S: Final = 24 * 3600
+"""Deadline of a review that no policy rule opened (clarification, in_doubt), in seconds."""
+
+ANSWER_SCHEMA: Final[dict[str, JSON]] = {"type": "string", "minLength": 1, "maxLength": 20_000}
+
+
+def digest_of(action: Action, policy_version: str, evidence: Iterable[str]) -> str:
+    """``sha256:<hex>`` of the canonical JSON of everything that an approval covers."""
+    canonical = rfc8785.dumps(
+        {
+            "tool": action["tool"],
+            "schema_version": action["schema_version"],
+            "args": action["args"],
+            "policy_version": policy_version,
+            "evidence": sorted(evidence),
+        }
+    )
+    return "sha256:" + hashlib.sha256(canonical).hexdigest()
+
+
+def short_id(prefix: str, *parts: str) -> str:
+    """A stable id from what it names: the same step, run again after a crash, opens the same review."""
+    return f"{prefix}_{hashlib.sha256(chr(0).join(parts).encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def action_of(proposal: Proposal, spec: ToolSpec | None, args: Mapping[str, JSON] | None = None) -> Action:
+    """The action that a proposal stands for, with other arguments where a person edited them."""
+    return Action(
+        tool=proposal["tool"],
+        schema_version=spec["schema_version"] if spec else "unknown",
+        args=dict(proposal["args"] if args is None else args),
+        effect_class=spec["effect_class"] if spec else "irreversible",
+        reversible=spec["reversible"] if spec else False,
+    )
+
+
+def text_action(text: str) -> Action:
+    """The action of a review that is about words: a draft, a question."""
+    return Action(tool="", schema_version="text/1", args={"text": text}, effect_class="read", reversible=True)
+
+
+def spec_of(toolbox: Toolbox, name: str) -> ToolSpec | None:
+    """The spec of a tool that is offered, else None."""
+    return next((spec for spec in toolbox.offered() if spec["name"] == name), None)
+
+
+def open_review(
+    *,
+    thread_id: str,
+    kind: Kind,
+    subject: str,
+    summary: str,
+    action: Action,
+    evidence: Sequence[PassageRef],
+    policy_version: str,
+    now: datetime,
+    question: str = "",
+    verdict: Verdict | None = None,
+) -> Review:
+    """A new review. Tier, votes, roles and deadline come from the verdict where a rule asked for it."""
+    digest = digest_of(action, policy_version, (p["id"] for p in evidence))
+    due_s = verdict["due_s"] if verdict else QUESTION_DUE_S
+    why = verdict["why"] if verdict else [Reason(rule_id=f"built-in:{kind}", text=summary, severity="low", hard=True)]
+    return Review(
+        id=short_id("rv", thread_id, subject, kind, digest),
+        thread_id=thread_id,
+        kind=kind,
+        subject=subject,
+        summary=summary,
+        question=question,
+        action=action,
+        why=why,
+        evidence=list(evidence),
+        allowed=ALLOWED[kind],
+        answer_schema=ANSWER_SCHEMA,
+        policy_version=policy_version,
+        digest=digest,
+        tier=verdict["tier"] if verdict else 0,
+        votes_needed=verdict["votes"] if verdict else 1,
+        roles=verdict["roles"] if verdict else [],
+        created_at=now.isoformat(),
+        due_at=(now + timedelta(seconds=due_s)).isoformat(),
+        escalate_at=(now + timedelta(seconds=due_s / 2)).isoformat(),
+    )
+
+
+def request_of(review: Review) -> dict[str, Any]:
+    """What ``interrupt()`` shows: LangChain's HITLRequest with our review beside it, for every LangGraph client."""
+    name = review["action"]["tool"] or {"clarification": "ask_user"}.get(review["kind"], "answer")
+    wire = {"approve": "approve", "edit": "edit", "reject": "reject", "answer": "respond"}
+    return {
+        "action_requests": [{"name": name, "args": review["action"]["args"], "description": review["summary"]}],
+        "review_configs": [{"action_name": name, "allowed_decisions": [wire[d] for d in review["allowed"]]}],
+        "review": review,
+    }
+
+
+def open_reviews(state: AgentState) -> list[Review]:
+    """The reviews of this turn that nobody has decided, in the order in which they were opened."""
+    decisions = state.get("decisions") or {}
+    return [review for review in (state.get("reviews") or {}).values() if review["id"] not in decisions]
+
+
+def decided(state: AgentState, subject: str) -> tuple[Review, Decision] | None:
+    """The newest review about a subject with its decision; None while it is open, or when nobody was asked.
+
+    An edited call that had to be asked again has a second review: only the newest counts.
+    """
+    about = [r for r in (state.get("reviews") or {}).values() if r["subject"].split("#")[0] == subject]
+    if not about:
+        return None
+    decision = (state.get("decisions") or {}).get(about[-1]["id"])
+    return (about[-1], decision) if decision else None
+
+
+def pending_proposals(state: AgentState) -> list[Proposal]:
+    """Proposals of this turn that have no outcome yet, in the order in which the model made them."""
+    done = state.get("outcomes") or {}
+    return [p for p in (state.get("proposals") or {}).values() if p["id"] not in done]
+
+
+def allowed_args(state: AgentState, proposal: Proposal) -> dict[str, JSON] | None:
+    """The arguments with which a pending proposal may run now, or None: not yet, or never.
+
+    A verdict that lets it run (auto, notify) allows the arguments as proposed; "ask" needs an approval, or an edit
+    whose arguments the policy has let through. Anything else, a missing verdict included, allows nothing.
+    """
+    verdicts = state.get("verdicts") or {}
+    verdict = verdicts.get(f"call:{proposal['id']}")
+    if verdict is None or verdict["outcome"] == "forbid":
+        return None
+    if verdict["outcome"] in ("auto", "notify"):
+        return dict(proposal["args"])
+    found = decided(state, f"call:{proposal['id']}")
+    if found is None:
+        return None
+    review, decision = found
+    if decision["type"] == "approve":
+        return dict(review["action"]["args"])
+    if decision["type"] == "edit" and decision["edited_args"] is not None:
+        judged = verdicts.get(edited_subject(review, decision))
+        if judged and covers(verdict=judged, review=review):
+            return dict(decision["edited_args"])
+    return None
+
+
+def edited_subject(review: Review, decision: Decision) -> str:
+    """The verdict key of an edited call: a different call, so a verdict of its own."""
+    return f"{review['subject'].split('#')[0]}#{short_id('edit', review['id'], decision['at'], decision['by'])}"
+
+
+def covers(*, verdict: Verdict, review: Review) -> bool:
+    """Whether the person who decided ``review`` was asked at least as strictly as ``verdict`` wants."""
+    if verdict["outcome"] == "forbid":
+        return False
+    if verdict["outcome"] != "ask":
+        return True
+    return verdict["tier"] <= review["tier"] and verdict["votes"] <= review["votes_needed"]

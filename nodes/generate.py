@@ -1,0 +1,94 @@
+"""Generate: one turn of the model. Its output is a proposal, a draft or a question; nothing is released or run here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.runtime import Runtime
+
+from nodes.gate import open_review, text_action
+from nodes.ports import Deps
+from nodes.wording import say
+from state import AgentState, BrokenInvariant, Draft, Generation, Proposal, Review
+
+
+def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
+    """Ask the generator for the next turn.
+
+    A tool call becomes a Proposal with checked arguments; where a required one is missing, a clarification is asked
+    for instead. Text becomes ``draft`` and stays out of ``messages`` until ``answer`` releases it.
+    After ``max_rounds`` turns no more tools are offered, so that a loop of refused calls ends in words.
+    """
+    deps = runtime.context
+    rounds = state.get("rounds", 0) + 1
+    passages = deps.retriever.fetch([p["id"] for p in state.get("passages") or []])
+    reply = deps.generator.reply(
+        state["messages"],
+        passages=passages,
+        tools=deps.toolbox.offered() if rounds < deps.max_rounds else [],
+        language=state["language"],
+    )
+    message = reply["message"]
+    if not isinstance(message, AIMessage):
+        raise BrokenInvariant(
+            f"the generator {reply['speaker']} answered with a {type(message).__name__}, not an AIMessage"
+        )
+    if reply["clarification"]:
+        return {"rounds": rounds, **_ask(state, runtime, reply["clarification"], reply["about"])}
+    if message.tool_calls:
+        return {"rounds": rounds, **_propose(state, runtime, message)}
+    return {"rounds": rounds, "draft": _draft(state, reply, message)}
+
+
+def _draft(state: AgentState, reply: Generation, message: AIMessage) -> Draft:
+    text = message.text.strip()
+    if reply["abstained"] or not text:
+        text = say("no_answer", state["language"])
+        return Draft(text=text, citations=[], abstained=True, speaker=reply["speaker"])
+    return Draft(text=text, citations=reply["citations"], abstained=False, speaker=reply["speaker"])
+
+
+def _propose(state: AgentState, runtime: Runtime[Deps], message: AIMessage) -> dict[str, Any]:
+    toolbox = runtime.context.toolbox
+    proposals: dict[str, Proposal] = {}
+    for call in message.tool_calls:
+        checked = toolbox.check(call["name"], call["args"])
+        if checked["missing"] and not checked["problems"]:
+            missing = ", ".join(checked["missing"])
+            question = say("ask_missing", state["language"], missing=missing)
+            return _ask(state, runtime, question, f"{call['name']}.{checked['missing'][0]}")
+        call_id = call["id"] or ""
+        if not call_id or call_id in (state.get("proposals") or {}) or call_id in proposals:
+            raise BrokenInvariant(
+                f"the generator gave call id {call_id!r} to two tool calls of one turn, or none at all"
+            )
+        proposals[call_id] = Proposal(id=call_id, tool=call["name"], args=checked["args"], problems=checked["problems"])
+    return {"messages": [message], "proposals": proposals, "draft": None}
+
+
+def _ask(state: AgentState, runtime: Runtime[Deps], question: str, about: str) -> dict[str, Any]:
+    """A clarification: the question goes into the conversation, the review says what cannot go on without it."""
+    info = runtime.execution_info
+    thread_id = (info.thread_id if info else None) or ""
+    tool, _, argument = about.partition(".")
+    language = state["language"]
+    summary = (
+        say("missing_argument", language, tool=tool, missing=argument) if argument else say("unclear_request", language)
+    )
+    # The position in the conversation names the question: the same turn, run again after a crash, asks the same one.
+    position = str(len(state["messages"]))
+    human = next((m.id for m in reversed(state["messages"]) if isinstance(m, HumanMessage)), "")
+    review: Review = open_review(
+        thread_id=thread_id,
+        kind="clarification",
+        subject=f"question:{human}:{position}",
+        summary=summary,
+        action=text_action(question),
+        evidence=state.get("passages") or [],
+        policy_version=runtime.context.policy.version,
+        now=runtime.context.clock.now(),
+        question=question,
+    )
+    message = AIMessage(content=question, id=f"ask-{review['id']}", name="dojang")
+    return {"messages": [message], "reviews": {review["id"]: review}, "draft": None}

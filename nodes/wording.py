@@ -1,0 +1,80 @@
+"""The sentences that the gate itself puts into a session, in Korean and English.
+
+Summaries and refusals are written here and never by the model: an operator must be able to trust the line that
+says what will happen. Texts of pages and commands live in ``dojang/``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from state import Language
+
+_TEXTS: Final[dict[str, dict[Language, str]]] = {
+    "approve_answer": {
+        "en": "Send this answer to the guest: “{text}”",
+        "ko": "손님에게 이 답변을 보냅니다: “{text}”",
+    },
+    "missing_argument": {
+        "en": "{tool} cannot run yet: {missing} is missing.",
+        "ko": "{tool}을(를) 아직 실행할 수 없습니다: {missing} 값이 없습니다.",
+    },
+    "unclear_request": {
+        "en": "The request cannot be carried out as it stands; a person must answer a question.",
+        "ko": "요청이 분명하지 않아 사람이 답해야 합니다.",
+    },
+    "ask_missing": {
+        "en": "What should {missing} be?",
+        "ko": "{missing} 값을 알려 주세요.",
+    },
+    "in_doubt": {
+        "en": "It is unknown whether this happened: {action} Did it happen?",
+        "ko": "다음 일이 실제로 일어났는지 알 수 없습니다: {action} 일어났습니까?",
+    },
+    "rejected": {
+        "en": "Rejected by {by}: {reason}",
+        "ko": "{by} 님이 반려했습니다: {reason}",
+    },
+    "no_reason": {"en": "no reason given", "ko": "사유 없음"},
+    "forbidden": {
+        "en": "Refused by policy: {reason}",
+        "ko": "정책에 따라 거부되었습니다: {reason}",
+    },
+    "invalid": {
+        "en": "The call was not valid: {reason}",
+        "ko": "호출이 올바르지 않습니다: {reason}",
+    },
+    "changed": {
+        "en": "Not run: the tool or the rules changed after this was approved. It has to be approved again.",
+        "ko": "실행하지 않았습니다: 승인한 뒤에 도구나 정책이 바뀌었습니다. 다시 승인받아야 합니다.",
+    },
+    "failed": {
+        "en": "It did not work: {reason}",
+        "ko": "실행하지 못했습니다: {reason}",
+    },
+    "settled_yes": {
+        "en": "{by} confirmed that it happened.",
+        "ko": "{by} 님이 실행된 것을 확인했습니다.",
+    },
+    "settled_no": {
+        "en": "{by} found that it did not happen. It was not repeated.",
+        "ko": "{by} 님이 실행되지 않은 것을 확인했습니다. 다시 실행하지 않았습니다.",
+    },
+    "draft_rejected": {
+        "en": "The draft answer was rejected by {by}: {reason}",
+        "ko": "{by} 님이 답변 초안을 반려했습니다: {reason}",
+    },
+    "no_answer": {
+        "en": "The documents do not say.",
+        "ko": "문서에서 답을 찾지 못했습니다.",
+    },
+    "withheld": {
+        "en": "The answer was withheld: {reason}",
+        "ko": "답변을 내보내지 않았습니다: {reason}",
+    },
+}
+
+
+def say(key: str, language: Language, **facts: str) -> str:
+    """The sentence ``key`` in ``language``; raises KeyError for a key or a fact that is not there (our bug)."""
+    return _TEXTS[key][language].format(**facts)
