@@ -1,0 +1,80 @@
+"""All settings, read once from the environment (``DOJANG_*``) and an optional ``.env``; nothing else reads them."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from state import UserError
+
+SAMPLE = Path(__file__).parent / "sample"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in a container
+        return "local"
+
+
+class Settings(BaseSettings):
+    """One frozen object, built by :func:`load_settings` and passed inward."""
+
+    model_config = SettingsConfigDict(env_prefix="DOJANG_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path("var"), description="where all run-time data lives")
+    database_url: SecretStr | None = Field(None, description="a PostgreSQL with pgvector; empty: the embedded one")
+    model: str = Field("embedded", description="embedded, openai:NAME, or the path of a LLaMA checkpoint")
+    model_base_url: str | None = Field(None, description="base URL of an OpenAI-compatible endpoint")
+    model_api_key: SecretStr | None = Field(None, description="its key")
+    model_timeout_s: float = Field(60.0, gt=0, le=3600, description="seconds that one model call may take")
+    adapter: str | None = Field(None, description="path of a LoRA adapter; empty: the one that goes with the model")
+    quantization: Literal["nf4", "bf16", "fp32"] = Field("nf4", description="how local weights are held")
+    embedding: str = Field("minilm", description="minilm, openai:NAME, or the path of an embedding model")
+    embedding_base_url: str | None = Field(None, description="base URL of an OpenAI-compatible endpoint")
+    embedding_api_key: SecretStr | None = Field(None, description="its key")
+    embedding_dimension: int = Field(384, ge=1, le=4000, description="length of one vector")
+    embedding_languages: list[Literal["ko", "en"]] = Field(["en"], description="languages that it knows")
+    policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
+    tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
+    user: str = Field(default_factory=_user, min_length=1, max_length=200, description="who decides, in records")
+    language: Literal["ko", "en"] | None = Field(None, description="language of commands and pages; empty: by locale")
+    today: date | None = Field(None, description="pins the date that dates in words are counted from")
+    passages_k: int = Field(4, ge=1, le=50, description="passages retrieved for a question")
+    host: str = Field("127.0.0.1", description="address that `dojang serve` binds")
+    port: int = Field(8723, ge=0, le=65535, description="port that `dojang serve` binds; 0: any free one")
+
+    @field_validator("home", "policy")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @property
+    def threads(self) -> Path:
+        """The folder of session folders."""
+        return self.home / "threads"
+
+
+class BadSetting(UserError):
+    """A setting that cannot be used; the message names the variable, the value and the range."""
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings from the environment, with overrides (from a command line) on top.
+
+    Raises:
+        BadSetting: naming the variable, the value that was given and what it must be.
+    """
+    try:
+        return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "DOJANG_" + "_".join(str(part) for part in first["loc"]).upper()
+        secret = any(word in name for word in ("KEY", "URL"))
+        given = "" if secret else f" (given: {first.get('input')!r})"
+        raise BadSetting(f"setting {name}: {first['msg']}{given}") from None

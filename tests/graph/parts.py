@@ -1,0 +1,251 @@
+"""Ports for graph tests: a generator that plays a script, and parts that keep their records in memory.
+
+The script decides what the model says; everything else (graph, gate, door) is the real thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, AnyMessage
+
+from nodes.ports import Checked, Deps, Subject
+from state import (
+    JSON,
+    Action,
+    Conflict,
+    Decision,
+    Generation,
+    Language,
+    Outcome,
+    Passage,
+    Reason,
+    Recovery,
+    RuleOutcome,
+    ToolSpec,
+    UserError,
+    Verdict,
+)
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+
+
+def says(text: str, *, citations: int = 1, abstained: bool = False) -> Generation:
+    """The model answers in words."""
+    cited = [{"n": 1, "passage": "p1", "document": "rules.md", "start": 0, "end": 5, "quote": "quote"}][:citations]
+    return Generation(
+        message=AIMessage(content=text),
+        citations=cited,  # type: ignore[typeddict-item]
+        clarification="",
+        about="",
+        abstained=abstained,
+        speaker="script@none",
+    )
+
+
+def calls(*wanted: tuple[str, dict[str, JSON]]) -> Generation:
+    """The model wants these tools."""
+    tool_calls = [{"name": name, "args": args, "id": f"call_{uuid4().hex}"} for name, args in wanted]
+    message = AIMessage(content="", tool_calls=tool_calls)
+    return Generation(
+        message=message, citations=[], clarification="", about="", abstained=False, speaker="script@none"
+    )
+
+
+def asks(question: str, about: str = "") -> Generation:
+    """The model asks the person."""
+    return Generation(
+        message=AIMessage(content=""),
+        citations=[],
+        clarification=question,
+        about=about,
+        abstained=False,
+        speaker="script@none",
+    )
+
+
+@dataclass
+class Script:
+    """A generator that plays its lines in order and remembers what it was shown."""
+
+    lines: list[Generation]
+    seen: list[list[AnyMessage]] = field(default_factory=list)
+    offered: list[list[str]] = field(default_factory=list)
+
+    def reply(
+        self,
+        messages: Sequence[AnyMessage],
+        *,
+        passages: Sequence[Passage],
+        tools: Sequence[ToolSpec],
+        language: Language,
+    ) -> Generation:
+        self.seen.append(list(messages))
+        self.offered.append([t["name"] for t in tools])
+        return self.lines.pop(0)
+
+
+@dataclass
+class Shelf:
+    """A retriever over a fixed list."""
+
+    passages: list[Passage]
+
+    def search(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
+        return self.passages[:k]
+
+    def fetch(self, ids: Sequence[str]) -> list[Passage]:
+        by_id = {p["id"]: p for p in self.passages}
+        return [by_id[i] for i in ids if i in by_id]
+
+
+def passage(text: str = "Breakfast is from 7 to 10.", *, id: str = "p1", trust: Any = "trusted") -> Passage:
+    return Passage(
+        id=id,
+        document="rules.md",
+        title="Rules",
+        text=text,
+        start=0,
+        end=len(text),
+        page=None,
+        language="en",
+        sentences=[[0, len(text)]],
+        scores={"fused": 1.0},
+        trust=trust,
+    )
+
+
+def spec(name: str, effect: Any, recovery: Recovery = "transactional", version: str = "v1") -> ToolSpec:
+    return ToolSpec(
+        name=name,
+        description=name,
+        parameters={"type": "object", "properties": {"room": {"type": "string"}}, "required": ["room"]},
+        schema_version=version,
+        effect_class=effect,
+        recovery=recovery,
+        reversible=effect == "write",
+    )
+
+
+@dataclass
+class Toys:
+    """A toolbox whose effects are counted. ``book`` and ``pay`` are consequential, ``look`` only reads."""
+
+    ran: list[tuple[str, dict[str, JSON], str]] = field(default_factory=list)
+    specs: list[ToolSpec] = field(
+        default_factory=lambda: [
+            spec("look", "read"),
+            spec("book", "write"),
+            spec("pay", "irreversible", "at_most_once"),
+        ]
+    )
+    crash: Callable[[str], None] = lambda name: None
+    known: dict[str, Outcome] = field(default_factory=dict)
+
+    def offered(self) -> list[ToolSpec]:
+        return self.specs
+
+    def check(self, name: str, args: Mapping[str, JSON]) -> Checked:
+        if name not in {s["name"] for s in self.specs}:
+            return Checked(args=dict(args), missing=[], problems=[f"there is no tool {name}"])
+        problems = [f"{key} is not an argument of {name}" for key in args if key not in ("room", "nights")]
+        problems += ["room must be text"] if not isinstance(args.get("room", ""), str) else []
+        return Checked(args=dict(args), missing=[] if "room" in args else ["room"], problems=problems)
+
+    def describe(self, name: str, args: Mapping[str, JSON], language: Language) -> str:
+        return f"{name} {args}"
+
+    def tell(self, name: str, result: JSON, language: Language) -> list[str]:
+        return [f"{name} done: {result}"]
+
+    def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
+        if args["room"] == "full":
+            raise UserError("no room is free")
+        self.ran.append((name, dict(args), key))
+        self.crash(name)
+        return {"ok": True}
+
+    def settled(self, name: str, key: str) -> Outcome | None:
+        return self.known.get(key)
+
+
+@dataclass
+class Rules:
+    """A policy from a table: tool name (or "answer") to outcome; anything else asks."""
+
+    table: dict[str, RuleOutcome] = field(default_factory=lambda: {"look": "auto", "answer": "auto"})
+    version: str = "policy-1"
+    tier_of: Callable[[Subject], int] = lambda subject: 1
+    judged: list[str] = field(default_factory=list)
+
+    def judge(self, subject_id: str, subject: Subject) -> Verdict:
+        self.judged.append(subject_id)
+        outcome = self.table.get(subject["tool"] or "answer", "ask")
+        return Verdict(
+            subject=subject_id,
+            outcome=outcome,
+            kind="tool" if subject["tool"] else "approval",
+            why=[Reason(rule_id="table", text=f"table says {outcome}", severity="low", hard=False)],
+            tier=self.tier_of(subject),
+            votes=1,
+            roles=[],
+            due_s=600,
+            policy_version=self.version,
+        )
+
+
+@dataclass
+class MemoryLedger:
+    entries: dict[str, Outcome | None] = field(default_factory=dict)
+
+    def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
+        if key not in self.entries:
+            self.entries[key] = None
+            return "fresh"
+        return self.entries[key] or "open"
+
+    def finish(self, thread_id: str, key: str, outcome: Outcome) -> Outcome:
+        self.entries[key] = outcome
+        return outcome
+
+
+@dataclass
+class MemoryDecisions:
+    stored: dict[str, Decision] = field(default_factory=dict)
+
+    def record(self, thread_id: str, decision: Decision) -> Decision:
+        winner = self.stored.setdefault(decision["review_id"], decision)
+        if (winner["type"], winner["by"], winner["edited_args"]) != (
+            decision["type"],
+            decision["by"],
+            decision["edited_args"],
+        ):
+            raise Conflict(f"{winner['by']} has already decided {winner['review_id']}")
+        return winner
+
+
+@dataclass
+class FixedClock:
+    at: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+
+def deps(
+    *lines: Generation, toys: Toys | None = None, rules: Rules | None = None, shelf: list[Passage] | None = None
+) -> Deps:
+    """All ports, with the script that the model plays."""
+    return Deps(
+        retriever=Shelf(shelf if shelf is not None else [passage()]),
+        generator=Script(list(lines)),
+        toolbox=toys or Toys(),
+        policy=rules or Rules(),
+        ledger=MemoryLedger(),
+        decisions=MemoryDecisions(),
+        clock=FixedClock(),
+    )

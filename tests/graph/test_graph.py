@@ -1,0 +1,387 @@
+"""The graph as its callers see it: input in, pauses and effects out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import is_invalid_resume
+from langgraph.types import Command
+
+from graph import AgentGraph, build_graph
+from nodes.ports import Deps
+from state import Conflict, PassingFault, Review, UserError
+from tests.graph.parts import MemoryDecisions, Rules, Script, Toys, asks, calls, deps, says, spec
+
+CONFIG: Any = {"configurable": {"thread_id": "t1", "__pregel_strict_resume": True}}
+
+
+@pytest.fixture
+def graph() -> AgentGraph:
+    return build_graph(InMemorySaver())
+
+
+def say(graph: AgentGraph, parts: Deps, text: str = "book a room") -> dict[str, Any]:
+    return graph.invoke({"messages": [HumanMessage(text)]}, CONFIG, context=parts, durability="sync")
+
+
+def waiting(graph: AgentGraph) -> list[tuple[str, Review]]:
+    """(interrupt id, review) of every open review."""
+    return [(i.id, i.value["review"]) for task in graph.get_state(CONFIG).tasks for i in task.interrupts]
+
+
+def decide(graph: AgentGraph, parts: Deps, *answers: Any) -> dict[str, Any]:
+    """Answer the open reviews in order; a plain string is a decision type."""
+    pairs = zip(waiting(graph), answers, strict=True)
+    resume = {iid: {"type": a, "by": "kim"} if isinstance(a, str) else a for (iid, _), a in pairs}
+    return graph.invoke(Command(resume=resume), CONFIG, context=parts, durability="sync")
+
+
+def ran(parts: Deps) -> list[tuple[str, dict[str, Any]]]:
+    assert isinstance(parts.toolbox, Toys)
+    return [(name, args) for name, args, _ in parts.toolbox.ran]
+
+
+def values(graph: AgentGraph) -> dict[str, Any]:
+    return graph.get_state(CONFIG).values
+
+
+def test_a_question_is_answered_with_its_citation(graph: AgentGraph) -> None:
+    out = say(graph, deps(says("From 7 to 10. [1]")), "아침 식사는 몇 시입니까?")
+    assert out["answer"]["text"] == "From 7 to 10. [1]"
+    assert out["messages"][-1].response_metadata["citations"][0]["passage"] == "p1"
+    assert values(graph)["language"] == "ko"
+    assert graph.get_state(CONFIG).next == ()
+
+
+def test_a_read_runs_without_a_person(graph: AgentGraph) -> None:
+    parts = deps(calls(("look", {"room": "101"})), says("It is free. [1]"))
+    say(graph, parts)
+    assert ran(parts) == [("look", {"room": "101"})]
+    assert values(graph)["answer"]["text"] == "It is free. [1]"
+
+
+def test_a_consequential_call_waits_and_runs_once_as_approved(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Booked. [1]"))
+    say(graph, parts)
+    assert ran(parts) == []
+    [(_, review)] = waiting(graph)
+    assert review["kind"] == "tool"
+    assert review["action"]["args"] == {"room": "101"}
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {"room": "101"})]
+    assert values(graph)["answer"]["text"] == "Booked. [1]"
+
+
+def test_a_rejected_call_never_runs_and_the_model_hears_why(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("It was rejected."))
+    say(graph, parts)
+    decide(graph, parts, {"type": "reject", "by": "kim", "reason": "wrong room"})
+    assert ran(parts) == []
+    assert isinstance(parts.generator, Script)
+    told = parts.generator.seen[-1][-1]
+    assert isinstance(told, ToolMessage)
+    assert "wrong room" in str(told.content)
+    assert "kim" in str(told.content)
+
+
+def test_an_edit_runs_with_the_edited_arguments(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Booked."))
+    say(graph, parts)
+    decide(graph, parts, {"type": "edit", "by": "kim", "edited_args": {"room": "102"}})
+    assert ran(parts) == [("book", {"room": "102"})]
+
+
+def test_an_edit_into_a_stricter_tier_is_asked_again(graph: AgentGraph) -> None:
+    rules = Rules(tier_of=lambda s: 3 if s["args"].get("room") == "suite" else 1)
+    parts = deps(calls(("book", {"room": "101"})), says("Booked."), rules=rules)
+    say(graph, parts)
+    decide(graph, parts, {"type": "edit", "by": "kim", "edited_args": {"room": "suite"}})
+    [(_, review)] = waiting(graph)
+    assert review["tier"] == 3
+    assert review["action"]["args"] == {"room": "suite"}
+    assert ran(parts) == []
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {"room": "suite"})]
+
+
+def test_an_edit_into_a_forbidden_call_never_runs(graph: AgentGraph) -> None:
+    class Strict(Rules):
+        def judge(self, subject_id: str, subject: Any) -> Any:
+            verdict = super().judge(subject_id, subject)
+            return {**verdict, "outcome": "forbid"} if subject["args"].get("room") == "vault" else verdict
+
+    parts = deps(calls(("book", {"room": "101"})), says("No."), rules=Strict())
+    say(graph, parts)
+    decide(graph, parts, {"type": "edit", "by": "kim", "edited_args": {"room": "vault"}})
+    assert ran(parts) == []
+    assert values(graph)["answer"]["text"] == "No."
+
+
+def test_several_calls_have_one_review_each_and_run_after_all_are_decided(graph: AgentGraph) -> None:
+    wanted = [("book", {"room": "1"}), ("pay", {"room": "2"}), ("look", {"room": "3"}), ("book", {"room": "4"})]
+    parts = deps(calls(*wanted), says("Done."))
+    say(graph, parts)
+    assert [r["action"]["args"]["room"] for _, r in waiting(graph)] == ["1", "2", "4"]
+    [(first, _), *_] = waiting(graph)
+    graph.invoke(Command(resume={first: {"type": "approve", "by": "kim"}}), CONFIG, context=parts, durability="sync")
+    assert ran(parts) == []
+    assert [r["action"]["args"]["room"] for _, r in waiting(graph)] == ["2", "4"]
+    still = {iid: {"type": "reject", "by": "lee"} for iid, r in waiting(graph) if r["action"]["args"]["room"] == "2"}
+    still |= {iid: {"type": "approve", "by": "lee"} for iid, r in waiting(graph) if r["action"]["args"]["room"] == "4"}
+    graph.invoke(Command(resume=still), CONFIG, context=parts, durability="sync")
+    assert sorted(args["room"] for _, args in ran(parts)) == ["1", "3", "4"]
+
+
+def test_an_unknown_tool_is_refused_before_any_review_opens(graph: AgentGraph) -> None:
+    parts = deps(calls(("wire_money", {"room": "1"})), says("I cannot do that."))
+    say(graph, parts)
+    assert waiting(graph) == []
+    assert ran(parts) == []
+    assert "wire_money" in values(graph)["messages"][-2].content
+
+
+def test_a_forbidden_call_is_refused(graph: AgentGraph) -> None:
+    parts = deps(calls(("pay", {"room": "1"})), says("No."), rules=Rules(table={"pay": "forbid", "answer": "auto"}))
+    say(graph, parts)
+    assert (waiting(graph), ran(parts)) == ([], [])
+
+
+def test_a_missing_argument_is_asked_for_and_the_answer_goes_on(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {})), calls(("book", {"room": "7"})), says("Booked."))
+    say(graph, parts, "방 예약해 주세요")
+    [(_, review)] = waiting(graph)
+    assert review["kind"] == "clarification"
+    assert "room" in review["question"]
+    decide(graph, parts, {"type": "answer", "by": "guest", "message": "7호실"})
+    assert isinstance(parts.generator, Script)
+    assert parts.generator.seen[1][-1].content == "7호실"
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {"room": "7"})]
+
+
+def test_the_model_may_ask_a_question_of_its_own(graph: AgentGraph) -> None:
+    parts = deps(asks("Which day?", "book.day"), says("Fine. [1]"))
+    say(graph, parts)
+    [(_, review)] = waiting(graph)
+    assert review["question"] == "Which day?"
+    assert review["allowed"] == ["answer", "reject"]
+    decide(graph, parts, {"type": "reject", "by": "kim"})
+    assert values(graph).get("answer") is None
+    assert graph.get_state(CONFIG).next == ()
+
+
+def test_a_draft_under_approval_is_not_in_the_conversation_until_it_is_released(graph: AgentGraph) -> None:
+    parts = deps(says("We refund all. [1]"), rules=Rules(table={"answer": "ask"}))
+    say(graph, parts)
+    assert not any(isinstance(m, AIMessage) for m in values(graph)["messages"])
+    [(_, review)] = waiting(graph)
+    assert review["kind"] == "approval"
+    decide(graph, parts, {"type": "edit", "by": "kim", "edited_args": {"text": "We refund half. [1]"}})
+    assert values(graph)["messages"][-1].content == "We refund half. [1]"
+    assert "edited by kim" in values(graph)["answer"]["speaker"]
+
+
+def test_a_rejected_draft_is_written_anew(graph: AgentGraph) -> None:
+    parts = deps(says("A"), says("B"), rules=Rules(table={"answer": "ask"}))
+    say(graph, parts)
+    decide(graph, parts, {"type": "reject", "by": "kim", "reason": "too blunt"})
+    [(_, review)] = waiting(graph)
+    assert review["action"]["args"] == {"text": "B"}
+    decide(graph, parts, "approve")
+    texts = [m.content for m in values(graph)["messages"] if isinstance(m, AIMessage)]
+    assert texts == ["B"]
+
+
+def test_a_forbidden_draft_is_withheld(graph: AgentGraph) -> None:
+    say(graph, deps(says("secret"), rules=Rules(table={"answer": "forbid"})))
+    assert "secret" not in str(values(graph)["messages"][-1].content)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"type": "approve", "digest": "sha256:other"}, "changed since"),
+        ({"type": "approve", "review_id": "rv_other"}, "rv_other"),
+        ({"type": "answer", "message": "yes"}, "cannot be decided"),
+        ({"type": "edit", "edited_args": {"room": 5}}, "must be text"),
+        ({"type": "edit", "edited_args": {"rooom": "5"}}, "rooom"),
+        ({"type": "edit"}, "whole argument object"),
+        ({"type": "approve", "by": 7}, "must be text"),
+        ({"decisions": [{"type": "approve"}, {"type": "approve"}]}, "exactly one"),
+        (
+            {"decisions": [{"type": "edit", "edited_action": {"name": "pay", "args": {"room": "1"}}}]},
+            "may not change the tool",
+        ),
+        ("yes please", "object with a type"),
+        ([], "exactly one"),
+    ],
+)
+def test_a_wrong_decision_is_refused_stored_nowhere_and_the_right_one_still_works(
+    graph: AgentGraph, answer: Any, why: str
+) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Booked."))
+    say(graph, parts)
+    [(interrupt_id, _)] = waiting(graph)
+    with pytest.raises(Exception, match=why) as caught:
+        graph.invoke(Command(resume={interrupt_id: answer}), CONFIG, context=parts, durability="sync")
+    assert is_invalid_resume(caught.value)
+    assert isinstance(parts.decisions, MemoryDecisions)
+    assert parts.decisions.stored == {}
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {"room": "101"})]
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        {"decisions": [{"type": "edit", "edited_action": {"name": "book", "args": {"room": "9"}}}]},
+        [{"type": "edit", "args": {"action": "book", "args": {"room": "9"}}}],
+        {"type": "edit", "edited_args": {"room": "9"}},
+    ],
+)
+def test_every_wire_form_of_an_edit_means_the_same(graph: AgentGraph, wire: Any) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Booked."))
+    say(graph, parts)
+    decide(graph, parts, wire)
+    assert ran(parts) == [("book", {"room": "9"})]
+
+
+def test_somebody_elses_decision_wins_and_the_second_is_told(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Rejected."))
+    say(graph, parts)
+    [(interrupt_id, review)] = waiting(graph)
+    parts.decisions.record(
+        "t1",
+        {
+            "review_id": review["id"],
+            "digest": review["digest"],
+            "type": "reject",
+            "by": "lee",
+            "at": "2026-11-22T09:00:00+00:00",
+            "reason": "",
+            "edited_args": None,
+            "message": "",
+            "dwell_ms": None,
+            "channel": "cli",
+        },
+    )
+    with pytest.raises(Exception, match="lee has already decided"):
+        graph.invoke(Command(resume={interrupt_id: {"type": "approve", "by": "kim"}}), CONFIG, context=parts)
+    graph.invoke(Command(resume={interrupt_id: {"type": "reject", "by": "lee"}}), CONFIG, context=parts)
+    assert ran(parts) == []
+
+
+def test_a_changed_policy_or_schema_between_approval_and_execution_does_not_run(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("It changed."))
+    say(graph, parts)
+    assert isinstance(parts.policy, Rules)
+    parts.policy.version = "policy-2"
+    decide(graph, parts, "approve")
+    assert ran(parts) == []
+    assert values(graph)["answer"]["text"] == "It changed."
+
+
+def test_a_changed_schema_does_not_run(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("It changed."))
+    say(graph, parts)
+    assert isinstance(parts.toolbox, Toys)
+    parts.toolbox.specs = [spec("book", "write", version="v2")]
+    decide(graph, parts, "approve")
+    assert ran(parts) == []
+
+
+def test_a_tool_that_fails_says_so(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "full"})), says("No room."))
+    say(graph, parts)
+    decide(graph, parts, "approve")
+    [outcome] = values(graph)["outcomes"].values()
+    assert (outcome["status"], outcome["error"]) == ("failed", "no room is free")
+
+
+def _crash_once(parts: Deps) -> None:
+    assert isinstance(parts.toolbox, Toys)
+    toys = parts.toolbox
+
+    def crash(name: str) -> None:
+        toys.crash = lambda name: None
+        raise PassingFault("the line went dead")
+
+    toys.crash = crash
+
+
+def test_an_effect_of_unknown_outcome_is_settled_by_a_person_and_not_repeated(graph: AgentGraph) -> None:
+    parts = deps(calls(("pay", {"room": "1"})), says("Paid."))
+    say(graph, parts)
+    _crash_once(parts)
+    with pytest.raises(PassingFault):
+        decide(graph, parts, "approve")
+    graph.invoke(None, CONFIG, context=parts, durability="sync")
+    [(_, review)] = waiting(graph)
+    assert review["kind"] == "in_doubt"
+    assert len(ran(parts)) == 1
+    decide(graph, parts, "approve")
+    assert len(ran(parts)) == 1
+    [outcome] = values(graph)["outcomes"].values()
+    assert outcome["status"] == "done"
+
+
+def test_a_transactional_effect_that_committed_before_the_crash_is_not_repeated(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "1"})), says("Booked."))
+    say(graph, parts)
+    _crash_once(parts)
+    with pytest.raises(PassingFault):
+        decide(graph, parts, "approve")
+    assert isinstance(parts.toolbox, Toys)
+    [(_, _, key)] = parts.toolbox.ran
+    parts.toolbox.known[key] = {
+        "key": key,
+        "tool": "book",
+        "status": "done",
+        "result": {"ok": True},
+        "error": "",
+        "at": "2026-11-22T09:00:00+00:00",
+    }
+    assert isinstance(parts.policy, Rules)
+    parts.policy.version = "policy-2"  # a new rule must not hide what has happened
+    graph.invoke(None, CONFIG, context=parts, durability="sync")
+    assert len(ran(parts)) == 1
+    assert values(graph)["answer"]["text"] == "Booked."
+
+
+def test_a_loop_of_refused_calls_ends_in_words(graph: AgentGraph) -> None:
+    endless = [calls(("wire_money", {"room": "1"})) for _ in range(5)]
+    parts = deps(*endless, says("I give up."))
+    say(graph, parts)
+    assert isinstance(parts.generator, Script)
+    assert parts.generator.offered[-1] == []
+    assert values(graph)["answer"]["text"] == "I give up."
+
+
+def test_a_second_turn_starts_with_clean_records_and_keeps_the_conversation(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "1"})), says("Booked."), says("From 7. [1]"))
+    say(graph, parts)
+    decide(graph, parts, "approve")
+    say(graph, parts, "When is breakfast?")
+    now = values(graph)
+    assert (now["proposals"], now["decisions"], now["outcomes"], now["reviews"]) == ({}, {}, {}, {})
+    assert [m.type for m in now["messages"]] == ["human", "ai", "tool", "ai", "human", "ai"]
+
+
+def test_new_input_on_a_waiting_thread_is_refused(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "1"})))
+    say(graph, parts)
+    with pytest.raises(Conflict, match="still open"):
+        say(graph, parts, "something else")
+
+
+def test_an_empty_message_is_refused(graph: AgentGraph) -> None:
+    with pytest.raises(UserError, match="no text"):
+        say(graph, deps(), "   ")
+
+
+def test_no_checkpointer_is_an_error_at_once() -> None:
+    with pytest.raises(UserError, match="needs a checkpointer"):
+        build_graph(None)
