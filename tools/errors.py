@@ -1,0 +1,21 @@
+"""The errors of tools, as leaves of the tree in `state`.
+
+::
+
+    UserError
+    └── ToolFailed        the tool looked and refused: certainly nothing was changed
+    PassingFault
+    └── OutcomeUnknown    an effect outside our database broke off: it may or may not have happened
+"""
+
+from __future__ import annotations
+
+from state import PassingFault, UserError
+
+
+class ToolFailed(UserError):
+    """The tool refused or failed before it changed anything; the message is one sentence for a person."""
+
+
+class OutcomeUnknown(PassingFault):
+    """A tool without a transaction broke off in the middle. Never repeat it unasked: a person must look."""

@@ -1,0 +1,287 @@
+"""The tools the agent may use, behind one door: check, describe, run once, say the result.
+
+Fails closed: an unknown tool is never run, an undeclared one counts as irreversible without a key, arguments that
+do not satisfy the schema are refused before anything starts, and a read runs in a read-only transaction. Knows no
+model, graph or policy; the caller decides what may run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import psycopg
+from langchain_core.tools import BaseTool
+from pydantic import BaseModel
+
+from state import JSON, DojangError, Language, Outcome, ToolSpec, UserError
+from tools import once
+from tools.checking import Checked, check_args, violations
+from tools.effects import WORLD, Declaration, Telling, Template, World, declaration_of, spec_of, wants_world
+from tools.errors import OutcomeUnknown, ToolFailed
+from tools.loading import DEFAULT, Prepare, load_tools
+from tools.migrations import migrate
+from tools.wording import shown
+
+log = logging.getLogger(__name__)
+
+
+def local_today() -> date:
+    """Today where this machine stands."""
+    return datetime.now().astimezone().date()
+
+
+class Toolbox:
+    """Tools by name. Satisfies ``nodes.ports.Toolbox`` by shape; safe to share between threads.
+
+    Args:
+        tools: LangChain tools, declared with `tools.effects.effect` or not.
+        dsn: where the tools' tables are; needed by transactional tools only.
+        outbox: folder for messages to foreign systems.
+        today: the day that "tomorrow" counts from.
+        prepares: what `prepare` calls, one for each module.
+        sample: file with rows to begin with, handed to ``prepares``.
+
+    Raises:
+        UserError: two tools of one name, or a tool whose schema is broken.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[BaseTool],
+        *,
+        dsn: str | None = None,
+        outbox: Path | None = None,
+        today: Callable[[], date] = local_today,
+        prepares: Sequence[Prepare] = (),
+        sample: Path | None = None,
+    ) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        if len(self._tools) != len(tools):
+            names = [tool.name for tool in tools]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise UserError(f"two tools have the name {twice[0]!r}; rename one of them")
+        self._specs = {tool.name: spec_of(tool) for tool in tools}
+        self._dsn = dsn
+        self._outbox = outbox
+        self._today = today
+        self._prepares = tuple(prepares)
+        self._sample = sample
+
+    @classmethod
+    def open(
+        cls,
+        spec: str | Sequence[str] = DEFAULT,
+        *,
+        dsn: str | None = None,
+        outbox: Path | None = None,
+        today: Callable[[], date] = local_today,
+        sample: Path | None = None,
+    ) -> Toolbox:
+        """Load the modules that ``spec`` names and, where there is a database, make their tables."""
+        modules = load_tools(spec)
+        box = cls(
+            [tool for module in modules for tool in module.tools],
+            dsn=dsn,
+            outbox=outbox,
+            today=today,
+            prepares=[module.prepare for module in modules if module.prepare],
+            sample=sample,
+        )
+        if dsn is not None:
+            box.prepare()
+        return box
+
+    def prepare(self) -> None:
+        """Make the tables and put in the sample rows; any number of times, by several processes at once."""
+        with once.connected(self._database()) as connection:
+            migrate(connection, "effects", once.STEPS)
+            for prepare in self._prepares:
+                prepare(connection, self._sample)
+
+    def offered(self) -> list[ToolSpec]:
+        """Every tool, in the order given."""
+        return copy.deepcopy(list(self._specs.values()))
+
+    def description(self, name: str, language: Language) -> str:
+        """What the tool is for, in the language where its author wrote it; "" for an unknown tool."""
+        if name not in self._tools:
+            return ""
+        return (language == "ko" and self._declared(name).ko) or self._specs[name]["description"]
+
+    def check(self, name: str, args: Mapping[str, JSON]) -> Checked:
+        """Arguments coerced and validated; see `tools.checking`. Never raises."""
+        if name not in self._tools:
+            known = ", ".join(self._tools) or "none"
+            return Checked(args=dict(args), missing=[], problems=[f"{shown(name)}: unknown tool; there are {known}"])
+        return check_args(self._specs[name], self._declared(name), args, self._today())
+
+    def describe(self, name: str, args: Mapping[str, JSON], language: Language) -> str:
+        """One sentence that says what will happen. Never raises, whatever the arguments."""
+        if name not in self._tools:
+            unknown = shown(name)
+            return (
+                f"{unknown}: 없는 도구라서 실행되지 않습니다."
+                if language == "ko"
+                else f"{unknown} is no tool; it will not run."
+            )
+        declared = self._declared(name)
+        sentence = _filled(declared.will.get(language), {key: shown(value) for key, value in args.items()})
+        if sentence is None:
+            listed = ", ".join(
+                f"{key}={shown(json.dumps(v, ensure_ascii=False, default=str))}" for key, v in args.items()
+            )
+            sentence = (
+                f"{name} 실행: {listed or '인자 없음'}."
+                if language == "ko"
+                else f"Run {name} with {listed or 'no arguments'}."
+            )
+        return sentence if declared.reversible else _irrevocable(sentence, language)
+
+    def tell(self, name: str, result: JSON, language: Language) -> list[str]:
+        """The result as lines of one sentence each. Never raises: a result without a template is shown as JSON."""
+        telling = self._declared(name).tells.get(language) if name in self._tools else None
+        lines = _told(telling, result)
+        if lines is None:
+            body = shown(json.dumps(result, ensure_ascii=False, default=str))
+            lines = [f"{name} 결과: {body}" if language == "ko" else f"{name} returned {body}."]
+        return [str(shown(line)) for line in lines]
+
+    def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
+        """Do it, once for each ``key`` where the tool is transactional.
+
+        Raises:
+            ToolFailed: refused; certainly nothing was changed.
+            OutcomeUnknown: a tool without a transaction broke off; it may have happened.
+            PassingFault: the database failed; a transactional tool may be run again under the same key.
+        """
+        if name not in self._tools:
+            raise ToolFailed(f"There is no tool {shown(name)!r}; nothing was run.")
+        spec = self._specs[name]
+        wrong = violations(spec, args)
+        if wrong:
+            raise ToolFailed(f"{name} was not run: {'; '.join(wrong)}.")
+        if spec["effect_class"] == "read":
+            return self._read(name, args, key)
+        if spec["recovery"] == "transactional":
+            return once.run_once(
+                self._database(), name, key, lambda connection: self._called(name, args, key, connection, sure=True)
+            )
+        return self._called(name, args, key, None, sure=False)
+
+    def settled(self, name: str, key: str) -> Outcome | None:
+        """What is known of an earlier run under ``key``.
+
+        None says that it certainly did not happen: only a transactional tool's table (or a read, which does nothing)
+        can say so. For any other tool, and for one that is gone, the outcome is ``in_doubt``.
+        """
+        spec = self._specs.get(name)
+        if spec is not None and spec["effect_class"] == "read":
+            return None
+        if spec is not None and spec["recovery"] == "transactional":
+            return once.settled(self._database(), name, key)
+        why = "its system keeps no record under our key" if spec is not None else "the tool is not there any more"
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return Outcome(
+            key=key, tool=name, status="in_doubt", result=None, error=f"It is unknown whether {name} ran: {why}.", at=at
+        )
+
+    def _declared(self, name: str) -> Declaration:
+        return declaration_of(self._tools[name])
+
+    def _database(self) -> str:
+        if self._dsn is None:
+            raise UserError("these tools need a database; give Toolbox(dsn=…)")
+        return self._dsn
+
+    def _read(self, name: str, args: Mapping[str, JSON], key: str) -> JSON:
+        if not wants_world(self._tools[name]) or self._dsn is None:
+            return self._called(name, args, key, None, sure=True)
+        with once.connected(self._dsn) as connection:
+            connection.read_only = True
+            with connection.transaction():
+                return self._called(name, args, key, connection, sure=True)
+
+    def _called(
+        self, name: str, args: Mapping[str, JSON], key: str, connection: psycopg.Connection | None, *, sure: bool
+    ) -> JSON:
+        """Call the tool. ``sure``: whatever it raises, nothing stays changed (a transaction, or only a read)."""
+        tool = self._tools[name]
+        given = dict(args)
+        if wants_world(tool):
+            given[WORLD] = World(key=key, today=self._today(), outbox=self._outbox, connection=connection)
+        try:
+            return _as_json(_invoked(tool, given))
+        except (DojangError, psycopg.OperationalError, psycopg.InterfaceError):
+            raise
+        except Exception as error:  # the border to other people's code: keep the cause, say what is known of the effect
+            log.exception("tool %s raised", name)
+            reason = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+            if sure:
+                raise ToolFailed(f"{name} failed and changed nothing ({reason}).") from error
+            raise OutcomeUnknown(f"{name} broke off under key {key} ({reason}); look whether it happened.") from error
+
+
+def _invoked(tool: BaseTool, given: dict[str, JSON]) -> object:
+    if getattr(tool, "func", True) is not None:
+        return tool.invoke(given)
+    answer: list[object] = []
+    failure: list[BaseException] = []
+
+    def alone() -> None:  # a tool that is only async (MCP): its own loop in its own thread, as this one may have a loop
+        try:
+            answer.append(asyncio.run(tool.ainvoke(given)))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=alone, name=f"tool-{tool.name}")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return answer[0]
+
+
+def _as_json(value: object) -> JSON:
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    try:
+        return json.loads(json.dumps(plain, allow_nan=False, default=_plain))
+    except (TypeError, ValueError):
+        return str(plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+def _filled(template: Template | None, args: dict[str, JSON]) -> str | None:
+    """The template's sentence; None where there is none or the arguments do not fit it."""
+    if template is None:
+        return None
+    try:
+        text = template(args) if callable(template) else template.format_map(args)
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError):
+        return None
+    return " ".join(text.split())
+
+
+def _told(telling: Telling | None, result: JSON) -> list[str] | None:
+    if telling is None:
+        return None
+    try:
+        return telling(result)
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError):
+        return None
+
+
+def _irrevocable(sentence: str, language: Language) -> str:
+    bare = sentence.rstrip(".")
+    return f"{bare}(되돌릴 수 없음)." if language == "ko" else f"{bare}; this cannot be undone."
