@@ -1,0 +1,191 @@
+"""Builds the parts from the settings, each when it is first needed.
+
+Listing reviews reads files only; searching needs the database; asking needs everything. Importing torch takes seconds,
+so nothing here imports a part before it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import AbstractContextManager, ExitStack
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from langgraph.checkpoint.base import CheckpointTuple
+
+from dojang.settings import Settings
+from graph import AgentGraph, build_graph
+from nodes.ports import Clock, Deps, Generator, SystemClock
+from state import Decision, Review
+
+if TYPE_CHECKING:
+    from checkpoints import DecisionLog, EffectLedger, FileSaver, Summary, ThreadIndex
+    from store import DocumentStore
+    from tools import FilePolicy, Toolbox
+
+
+class Parts:
+    """The real parts behind the ports. Thread-safe; close it to give back what it holds."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self._exit = ExitStack()
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Close what was opened, newest first."""
+        with self._lock:
+            self._exit.close()
+
+    def today(self) -> date:
+        """The date that "tomorrow" is counted from."""
+        return self.settings.today or self.clock.now().astimezone().date()
+
+    # -- sessions as files ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def saver(self) -> FileSaver:
+        """The session files."""
+        from checkpoints import FileSaver
+
+        return FileSaver(self.settings.threads)
+
+    @cached_property
+    def decisions(self) -> DecisionLog:
+        """Who decided what."""
+        from checkpoints import DecisionLog
+
+        return DecisionLog(self.settings.threads)
+
+    @cached_property
+    def ledger(self) -> EffectLedger:
+        """Intents and outcomes."""
+        from checkpoints import EffectLedger
+
+        return EffectLedger(self.settings.threads)
+
+    @cached_property
+    def index(self) -> ThreadIndex:
+        """What is searched across threads; derived from the files."""
+        from checkpoints import ThreadIndex
+
+        return ThreadIndex(self.settings.home / "index.sqlite", self.settings.threads, summarise)
+
+    def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
+        """Held while a run is under way; a second run on the thread is an error at once."""
+        from checkpoints import run_lock
+
+        return run_lock(self.settings.threads, thread_id, owner=f"{self.settings.user}, process {os.getpid()}")
+
+    @cached_property
+    def graph(self) -> AgentGraph:
+        """The compiled agent."""
+        return build_graph(self.saver)
+
+    @property
+    def reader(self) -> AgentGraph:
+        """The same graph, where only its states are read."""
+        return self.graph
+
+    # -- the world ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def dsn(self) -> str:
+        """A database that answers: the one of the settings, or the embedded server, started if it is not up."""
+        from store import EmbeddedPostgres
+
+        with self._lock:
+            if self.settings.database_url is not None:
+                return self.settings.database_url.get_secret_value()
+            return self._exit.enter_context(EmbeddedPostgres(self.settings.home / "postgres"))
+
+    @cached_property
+    def store(self) -> DocumentStore:
+        """The documents."""
+        from store import DocumentStore, load_embedder
+
+        with self._lock:
+            s = self.settings
+            embedder = load_embedder(
+                s.embedding,
+                base_url=s.embedding_base_url,
+                api_key=s.embedding_api_key.get_secret_value() if s.embedding_api_key else None,
+                dimension=s.embedding_dimension,
+                languages=list(s.embedding_languages),
+            )
+            return DocumentStore(self.dsn, embedder)
+
+    @cached_property
+    def toolbox(self) -> Toolbox:
+        """What the agent may do."""
+        from tools import Toolbox, load_tools
+
+        with self._lock:
+            return Toolbox(
+                load_tools(self.settings.tools),
+                dsn=lambda: self.dsn,
+                outbox=self.settings.home / "outbox",
+                today=self.today,
+            )
+
+    @cached_property
+    def policy(self) -> FilePolicy:
+        """The rules."""
+        from tools import load_policy
+
+        return load_policy(self.settings.policy)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The model."""
+        from adapters import ChatGenerator, load_chat
+
+        with self._lock:
+            s = self.settings
+            chat = load_chat(
+                s.model,
+                adapter=s.adapter,
+                quantization=s.quantization,
+                base_url=s.model_base_url,
+                api_key=s.model_api_key.get_secret_value() if s.model_api_key else None,
+                timeout_s=s.model_timeout_s,
+            )
+            return ChatGenerator(chat, today=self.today)
+
+    @cached_property
+    def deps(self) -> Deps:
+        """Everything that the nodes may call."""
+        return Deps(
+            retriever=self.store,
+            generator=self.generator,
+            toolbox=self.toolbox,
+            policy=self.policy,
+            ledger=self.ledger,
+            decisions=self.decisions,
+            clock=self.clock,
+            requester=self.settings.user,
+            passages_k=self.settings.passages_k,
+        )
+
+
+def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summary:
+    """What the index keeps of a thread: derived from its newest checkpoint and its decisions alone."""
+    from checkpoints import Summary
+
+    values = tuple_.checkpoint["channel_values"]
+    waiting: list[Review] = []
+    for _, channel, value in tuple_.pending_writes or []:
+        if channel == "__interrupt__":
+            waiting += [i.value["review"] for i in value if isinstance(i.value, dict) and "review" in i.value]
+    reviews = [review for review in waiting if review["id"] not in decisions]
+    messages = values.get("messages") or []
+    title = next((m.text for m in messages if m.type == "human"), "")
+    return Summary(
+        title=title[:200],
+        status="interrupted" if waiting else "idle",
+        updated_at=tuple_.checkpoint["ts"],
+        reviews=reviews,
+    )
