@@ -1,0 +1,42 @@
+"""Korean and English for commands and pages: gettext catalogues, read from ``locales/<language>/<domain>.po``.
+
+The catalogues are compiled when they are first used, so a checkout needs no build step. English is the language of the
+sources. A domain is a reader: ``cli`` for commands, ``console`` for pages.
+"""
+
+from __future__ import annotations
+
+import gettext
+import io
+import locale
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+from state import Language
+
+Domain = Literal["cli", "console"]
+
+LOCALES = Path(__file__).parent / "locales"
+
+
+@lru_cache
+def catalogue(domain: Domain, language: Language) -> gettext.NullTranslations:
+    """The translations of a domain; ``.gettext(text)`` gives the source text where there is none."""
+    if language == "en":
+        return gettext.NullTranslations()
+    with (LOCALES / language / f"{domain}.po").open("rb") as file:
+        catalog = read_po(file, locale=language, domain=domain)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalog)
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def locale_language() -> Language:
+    """Korean where the process runs under a Korean locale, else English."""
+    name = locale.getlocale()[0] or ""
+    return "ko" if name.lower().startswith(("ko", "korean")) else "en"
