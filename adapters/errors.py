@@ -1,0 +1,29 @@
+"""Leaves of the error tree that this package adds (see state.py for the branches). No I/O."""
+
+from __future__ import annotations
+
+from state import PassingFault, UserError
+
+
+class ModelNotUsable(UserError):
+    """The model directory is missing, damaged, of another architecture, or not what the settings say."""
+
+
+class AdapterNotUsable(UserError):
+    """The adapter directory is missing, damaged, or was trained on another base."""
+
+
+class PromptTooLong(UserError):
+    """The conversation and its evidence do not fit into the model's context."""
+
+
+class EndpointFault(PassingFault):
+    """The endpoint did not answer, answered late, or answered with a server error."""
+
+
+class EndpointRefused(UserError):
+    """The endpoint refused the key, the model name or the request."""
+
+
+class UnreadableReply(PassingFault):
+    """The model's reply is neither text nor a call of an offered tool."""
