@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 
 from graph.routes import after_act, after_comply, after_generate, after_review
 from nodes.act import act
@@ -22,16 +24,24 @@ from state import AgentInput, AgentOutput, AgentState, UserError
 AgentGraph = CompiledStateGraph[AgentState, Deps, AgentInput, AgentOutput]
 
 
-def state_graph() -> StateGraph[AgentState, Deps, AgentInput, AgentOutput]:
-    """The graph before it is compiled, for those who add nodes of their own."""
+Node = Callable[[Any, Runtime[Deps]], dict[str, Any]]
+
+
+def state_graph(deps: Callable[[], Deps] | None = None) -> StateGraph[AgentState, Deps, AgentInput, AgentOutput]:
+    """The graph before it is compiled, for those who add nodes of their own.
+
+    Args:
+        deps: gives every node its ports where the caller of the graph cannot pass ``context=`` (a LangGraph server);
+            called once a node execution.
+    """
     graph = StateGraph(AgentState, context_schema=Deps, input_schema=AgentInput, output_schema=AgentOutput)
-    graph.add_node("intake", intake)
-    graph.add_node("retrieve", retrieve)
-    graph.add_node("generate", generate)
-    graph.add_node("comply", comply)
-    graph.add_node("review", review, input_schema=ReviewTask)
-    graph.add_node("act", act)
-    graph.add_node("answer", answer)
+    graph.add_node("intake", _with(deps, intake))
+    graph.add_node("retrieve", _with(deps, retrieve))
+    graph.add_node("generate", _with(deps, generate))
+    graph.add_node("comply", _with(deps, comply))
+    graph.add_node("review", _with(deps, review), input_schema=ReviewTask)
+    graph.add_node("act", _with(deps, act))
+    graph.add_node("answer", _with(deps, answer))
     graph.add_edge(START, "intake")
     graph.add_edge("intake", "retrieve")
     graph.add_edge("retrieve", "generate")
@@ -41,6 +51,16 @@ def state_graph() -> StateGraph[AgentState, Deps, AgentInput, AgentOutput]:
     graph.add_conditional_edges("act", after_act, ["review", "act", "generate"])
     graph.add_edge("answer", END)
     return graph
+
+
+def _with(deps: Callable[[], Deps] | None, node: Node) -> Any:
+    if deps is None:
+        return node
+
+    def bound(state: Any, runtime: Runtime[Deps]) -> dict[str, Any]:
+        return node(state, runtime.override(context=deps()))
+
+    return bound
 
 
 def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:

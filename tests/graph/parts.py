@@ -51,9 +51,7 @@ def calls(*wanted: tuple[str, dict[str, JSON]]) -> Generation:
     """The model wants these tools."""
     tool_calls = [{"name": name, "args": args, "id": f"call_{uuid4().hex}"} for name, args in wanted]
     message = AIMessage(content="", tool_calls=tool_calls)
-    return Generation(
-        message=message, citations=[], clarification="", about="", abstained=False, speaker="script@none"
-    )
+    return Generation(message=message, citations=[], clarification="", about="", abstained=False, speaker="script@none")
 
 
 def asks(question: str, about: str = "") -> Generation:

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import is_invalid_resume
 from langgraph.types import Command
 
-from graph import AgentGraph, build_graph
+from graph import AgentGraph, build_graph, state_graph
 from nodes.ports import Deps
 from state import Conflict, PassingFault, Review, UserError
 from tests.graph.parts import MemoryDecisions, Rules, Script, Toys, asks, calls, deps, says, spec
@@ -380,6 +380,15 @@ def test_new_input_on_a_waiting_thread_is_refused(graph: AgentGraph) -> None:
 def test_an_empty_message_is_refused(graph: AgentGraph) -> None:
     with pytest.raises(UserError, match="no text"):
         say(graph, deps(), "   ")
+
+
+def test_ports_can_be_bound_where_no_context_can_be_passed() -> None:
+    parts = deps(calls(("book", {"room": "1"})), says("Booked."))
+    bound = state_graph(lambda: parts).compile(checkpointer=InMemorySaver())
+    bound.invoke({"messages": [HumanMessage("book")]}, CONFIG)
+    [(interrupt_id, _)] = waiting(bound)
+    bound.invoke(Command(resume={interrupt_id: {"decisions": [{"type": "approve"}]}}), CONFIG)
+    assert ran(parts) == [("book", {"room": "1"})]
 
 
 def test_no_checkpointer_is_an_error_at_once() -> None:

@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` and `make test`. Everything is installed into .venv.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+DECIDE ?=
+LANGUAGE ?=
+
+.PHONY: demo test check lint types tests bench help
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' Makefile
+
+.venv/run: pyproject.toml constraints.txt
+	@bash scripts/setup.sh $(PYTHON) run
+
+.venv/dev: pyproject.toml constraints.txt
+	@bash scripts/setup.sh $(PYTHON) dev
+
+demo: .venv/run ## install, then ask, pause, decide and act once, in the terminal
+	@$(BIN)/dojang $(if $(LANGUAGE),--lang $(LANGUAGE)) demo $(if $(DECIDE),--decide "$(DECIDE)")
+
+test: .venv/dev ## install, then lint, types and the whole test suite
+	@bash scripts/system_packages.sh
+	@$(MAKE) --no-print-directory check
+
+check: lint types tests ## lint, types, tests: what CI runs
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/dev
+	$(BIN)/mypy
+
+tests: .venv/dev
+	$(BIN)/pytest -n $${DOJANG_TEST_WORKERS:-2} --dist worksteal
+
+bench: .venv/dev ## tables of figures with the peers beside us, in one run
+	@for script in benchmarks/*.py; do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
