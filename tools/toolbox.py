@@ -284,4 +284,4 @@ def _told(telling: Telling | None, result: JSON) -> list[str] | None:
 
 def _irrevocable(sentence: str, language: Language) -> str:
     bare = sentence.rstrip(".")
-    return f"{bare}(되돌릴 수 없음)." if language == "ko" else f"{bare}; this cannot be undone."
+    return f"{bare} (되돌릴 수 없음)." if language == "ko" else f"{bare}; this cannot be undone."

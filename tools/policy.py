@@ -1,0 +1,207 @@
+"""The rules that say which call or answer needs whom. Fails closed: what no rule knows is asked about or refused.
+
+Of the rules that match, the strictest wins: forbid, ask, notify, auto. Built in, and not relaxed by any file:
+
+- a tool that does not exist is forbidden;
+- a call that is no read and that no rule matches is asked about; so is a call whose effect class is not known;
+- a rule whose condition cannot be evaluated asks;
+- ``auto`` and ``notify`` let a call that changes something pass only where the rule names the tool, and one that cannot
+  be undone only where the rule also names who signed it (``signed_by``);
+- evidence that is not trusted is judged as if it were trusted too, and the stricter verdict holds.
+
+Roles of several rules that ask: those that all of them accept; where there are none such, those of the highest tier.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from state import JSON, Kind, Reason, RuleOutcome, Verdict
+from tools.rules import BrokenPolicy, ConditionFailed, Rule, read_rules
+
+STRICTNESS: dict[RuleOutcome, int] = {"auto": 0, "notify": 1, "ask": 2, "forbid": 3}
+DEFAULT_DUE_S = 86_400
+DEFAULT_TIER = 1
+BUILT_IN = b"dojang policy defaults 1"
+"""Part of the version: when the built-in rules change, an old approval asks again."""
+
+_SENTENCES = {
+    "default.unknown_tool": ("There is no such tool.", "없는 도구입니다."),
+    "default.read": ("Reading changes nothing.", "조회만 하므로 바뀌는 것이 없습니다."),
+    "default.write": (
+        "No rule covers this call, and it changes something.",
+        "이 호출에 맞는 규칙이 없고, 실행하면 바뀌는 것이 있습니다.",
+    ),
+    "default.answer": ("No rule covers this answer.", "이 답변에 걸리는 규칙이 없습니다."),
+}
+_NOT_RELAXED = (
+    "The rule lets this pass, but does not name the tool, or nobody signed it for a call that cannot be undone.",
+    "통과시키는 규칙이지만 도구 이름이 없거나, 되돌릴 수 없는 호출에 대한 서명자가 없습니다.",
+)
+_FAILED = ("The rule could not be evaluated", "규칙을 판정할 수 없습니다")
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """One rule's say about one subject, or a built-in one."""
+
+    outcome: RuleOutcome
+    reason: Reason
+    kind: Kind
+    tier: int = DEFAULT_TIER
+    votes: int = 1
+    roles: tuple[str, ...] = ()
+    due_s: int | None = None
+
+
+class FilePolicy:
+    """Rules from files; satisfies ``nodes.ports.Policy`` by shape. Immutable: a changed file is another policy.
+
+    Attributes:
+        version: hash of the files' contents and of the built-in rules.
+        rules: all rules, hard ones first.
+    """
+
+    def __init__(self, rules: Sequence[Rule], version: str) -> None:
+        self.rules = tuple(rules)
+        self.version = version
+
+    def judge(self, subject_id: str, subject: Mapping[str, Any]) -> Verdict:
+        """The verdict on a call or an answer (keys as in ``nodes.ports.Subject``). Pure; odd arguments never raise."""
+        seen = _normalised(subject)
+        findings = self._findings(seen)
+        if seen["trust"] != "trusted":
+            findings = _united(findings, self._findings({**seen, "trust": "trusted"}))
+        return self._verdict(subject_id, findings, seen)
+
+    def _findings(self, subject: Mapping[str, JSON]) -> list[_Finding]:
+        found = [finding for rule in self.rules if (finding := _finding(rule, subject)) is not None]
+        built_in = _default(subject, matched=bool(found))
+        return [built_in, *found] if built_in is not None else found
+
+    def _verdict(self, subject_id: str, findings: Sequence[_Finding], subject: Mapping[str, JSON]) -> Verdict:
+        outcome = max((f.outcome for f in findings), key=STRICTNESS.__getitem__)
+        asking = sorted((f for f in findings if f.outcome == "ask"), key=lambda f: (-f.tier, not f.reason["hard"]))
+        asks = outcome == "ask"
+        kinds: list[Kind] = [f.kind for f in asking]
+        deadlines = [f.due_s for f in asking if f.due_s is not None]
+        return Verdict(
+            subject=subject_id,
+            outcome=outcome,
+            kind=("compliance" if "compliance" in kinds else kinds[0]) if asks else _kind(subject),
+            why=[f.reason for f in findings],
+            tier=max((f.tier for f in asking), default=0) if asks else 0,
+            votes=max((f.votes for f in asking), default=1) if asks else 1,
+            roles=_roles(asking) if asks else [],
+            due_s=min(deadlines, default=DEFAULT_DUE_S) if asks else DEFAULT_DUE_S,
+            policy_version=self.version,
+        )
+
+
+def load_policy(path: Path, hard_path: Path | None = None) -> FilePolicy:
+    """Read a policy file and, beside it, a file of hard rules that it cannot override.
+
+    Raises:
+        BrokenPolicy: naming file, line, rule and field; also when the policy repeats the id of a hard rule.
+    """
+    rules, raw = read_rules(path)
+    hard, hard_raw = read_rules(hard_path, hard=True) if hard_path is not None else ([], b"")
+    taken = {rule.id for rule in hard}
+    for rule in rules:
+        if rule.id in taken and hard_path is not None:
+            raise BrokenPolicy(
+                f"{path.name}: rule {rule.id!r}, field 'id': is a hard rule of {hard_path.name}; rename it"
+            )
+    digest = hashlib.sha256()
+    for part in (BUILT_IN, raw, hard_raw):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return FilePolicy([*hard, *sorted(rules, key=lambda rule: not rule.hard)], digest.hexdigest()[:16])
+
+
+def _normalised(subject: Mapping[str, Any]) -> dict[str, JSON]:
+    """The subject as rules read it: full-width digits and invisible signs must not hide a promise of money."""
+    text = unicodedata.normalize("NFKC", str(subject["text"]))
+    return {**subject, "text": "".join(c for c in text if unicodedata.category(c) != "Cf")}
+
+
+def _finding(rule: Rule, subject: Mapping[str, JSON]) -> _Finding | None:
+    if not rule.concerns(subject):
+        return None
+    outcome, note = rule.outcome, ""
+    korean = subject["language"] == "ko"
+    try:
+        if not rule.holds(subject):
+            return None
+    except ConditionFailed as error:
+        outcome, note = "ask", f"{_FAILED[korean]} ({error})."
+    if outcome in ("auto", "notify") and not _may_relax(rule, subject):
+        outcome, note = "ask", _NOT_RELAXED[korean]
+    text = rule.text_ko if korean else rule.text
+    reason = Reason(
+        rule_id=rule.id,
+        text=f"{text} {note}".strip(),
+        severity="high" if note else rule.severity,
+        hard=rule.hard,
+    )
+    return _Finding(
+        outcome,
+        reason,
+        rule.kind,
+        max(rule.tier, DEFAULT_TIER) if note else rule.tier,
+        rule.votes,
+        rule.roles,
+        rule.due_s,
+    )
+
+
+def _may_relax(rule: Rule, subject: Mapping[str, JSON]) -> bool:
+    if subject["on"] == "answer" or subject["effect_class"] == "read":
+        return True
+    undoable = subject["effect_class"] == "write" and subject["reversible"] is True
+    signed = subject["effect_class"] in ("write", "irreversible") and bool(rule.signed_by)
+    return rule.names_a_tool() and (undoable or signed)
+
+
+def _default(subject: Mapping[str, JSON], *, matched: bool) -> _Finding | None:
+    """What holds without any file; None where a rule has spoken and nothing built in is stricter."""
+    if subject["on"] == "call" and subject["known"] is not True:
+        return _built_in("default.unknown_tool", "forbid", "high", subject)
+    if matched:
+        return None
+    if subject["on"] == "answer":
+        return _built_in("default.answer", "auto", "low", subject)
+    if subject["effect_class"] == "read":
+        return _built_in("default.read", "auto", "low", subject)
+    return _built_in("default.write", "ask", "medium", subject)
+
+
+def _built_in(
+    rule_id: str, outcome: RuleOutcome, severity: Literal["low", "medium", "high"], subject: Mapping[str, JSON]
+) -> _Finding:
+    text = _SENTENCES[rule_id][subject["language"] == "ko"]
+    return _Finding(outcome, Reason(rule_id=rule_id, text=text, severity=severity, hard=True), _kind(subject))
+
+
+def _kind(subject: Mapping[str, JSON]) -> Kind:
+    return "tool" if subject["on"] == "call" else "approval"
+
+
+def _united(first: Sequence[_Finding], second: Sequence[_Finding]) -> list[_Finding]:
+    """Both lists, each finding once."""
+    return [*first, *(finding for finding in second if finding not in first)]
+
+
+def _roles(asking: Sequence[_Finding]) -> list[str]:
+    named = [finding.roles for finding in asking if finding.roles]
+    if not named:
+        return []
+    shared = [role for role in named[0] if all(role in roles for roles in named)]
+    return shared or list(named[0])
+
+
+__all__ = ["DEFAULT_DUE_S", "FilePolicy", "load_policy"]
