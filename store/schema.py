@@ -1,0 +1,144 @@
+"""The tables, as an append-only list of migrations applied under an advisory lock.
+
+Never change a migration that was released: append one. What depends on the embedding model (the width of the vector
+column) is not a migration: :func:`bind_model` makes it for the first model and refuses another one.
+
+df of a term is not stored: a search reads all postings of its terms anyway and counts them there, so that it is always
+exact and concurrent ingests never wait for each other at a hot term. Passage lengths stand beside each posting.
+"""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from state import UserError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+LOCK = 4_701_310_021  # any fixed number: the advisory lock of this application's migrations
+NEEDED_VECTOR_VERSION = (0, 7)  # halfvec
+
+MIGRATIONS: tuple[LiteralString, ...] = (
+    """
+    CREATE TABLE store_meta (key text PRIMARY KEY, value text NOT NULL);
+    CREATE TABLE documents (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        name text NOT NULL UNIQUE,
+        title text NOT NULL,
+        format text NOT NULL,
+        source text NOT NULL,
+        digest text NOT NULL,
+        size bigint NOT NULL,
+        text text NOT NULL,
+        trust text NOT NULL CHECK (trust IN ('trusted', 'untrusted')),
+        metadata jsonb NOT NULL DEFAULT '{}',
+        passages int NOT NULL,
+        ingested_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE passages (
+        seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        id text NOT NULL UNIQUE,
+        document bigint NOT NULL REFERENCES documents ON DELETE CASCADE,
+        version int NOT NULL DEFAULT 1,
+        current boolean NOT NULL DEFAULT true,
+        start_at int NOT NULL,
+        end_at int NOT NULL,
+        page int,
+        language text NOT NULL,
+        title text NOT NULL,
+        text text NOT NULL,
+        sentences int[] NOT NULL,
+        length int NOT NULL,
+        author text NOT NULL DEFAULT '',
+        reason text NOT NULL DEFAULT '',
+        created_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX passages_document ON passages (document);
+    CREATE TABLE postings (
+        term text NOT NULL,
+        passage bigint NOT NULL REFERENCES passages ON DELETE CASCADE,
+        tf int NOT NULL,
+        length int NOT NULL
+    );
+    CREATE UNIQUE INDEX postings_term ON postings (term, passage) INCLUDE (tf, length);
+    CREATE INDEX postings_passage ON postings (passage);
+    CREATE TABLE corpus (
+        only boolean PRIMARY KEY DEFAULT true CHECK (only),
+        passages bigint NOT NULL,
+        terms bigint NOT NULL
+    );
+    INSERT INTO corpus VALUES (true, 0, 0);
+    """,
+)
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the database to the newest schema; safe when several processes do it at once. Ends a transaction."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        _vector_extension(connection)
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS store_migrations (n int PRIMARY KEY, at timestamptz DEFAULT now())"
+        )
+        row = connection.execute("SELECT coalesce(max(n), 0) FROM store_migrations").fetchone()
+        done = int(row[0]) if row else 0
+        if done > len(MIGRATIONS):
+            raise UserError(
+                f"the database has schema {done}, this program knows {len(MIGRATIONS)}: use the newer program"
+            )
+        for n, statement in enumerate(MIGRATIONS[done:], start=done + 1):
+            connection.execute(statement)
+            connection.execute("INSERT INTO store_migrations (n) VALUES (%s)", (n,))
+
+
+def bind_model(connection: Connection, name: str, dimension: int, *, replace: bool = False) -> None:
+    """Record the embedding model and make the vector column for it.
+
+    Raises:
+        UserError: the store was embedded by another model (unless ``replace``, which drops all vectors).
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        known: dict[str, str] = dict(
+            connection.execute("SELECT key, value FROM store_meta WHERE key IN ('model', 'dimension')").fetchall()
+        )
+        wanted = {"model": name, "dimension": str(dimension)}
+        if known == wanted and not replace:
+            return
+        if known and not replace:
+            raise UserError(
+                f"the documents were embedded by {known['model']} ({known['dimension']} wide), the setting is {name} "
+                f"({dimension} wide): run `dojang documents reembed`, or set the old model again"
+            )
+        connection.execute("ALTER TABLE passages DROP COLUMN IF EXISTS embedding")
+        connection.execute(
+            sql.SQL("ALTER TABLE passages ADD COLUMN embedding halfvec({})").format(sql.Literal(int(dimension)))
+        )
+        connection.execute(
+            "CREATE INDEX passages_embedding ON passages USING hnsw (embedding halfvec_cosine_ops) "
+            "WITH (m = 16, ef_construction = 64)"
+        )
+        connection.cursor().executemany(
+            "INSERT INTO store_meta VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            list(wanted.items()),
+        )
+
+
+def _vector_extension(connection: Connection) -> None:
+    try:
+        with connection.transaction():
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    except psycopg.Error as error:
+        raise UserError(
+            f"this PostgreSQL cannot make the extension pgvector ({error.diag.message_primary}): "
+            f"install pgvector there and let its administrator run: CREATE EXTENSION vector"
+        ) from None
+    row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()
+    version = str(row[0]) if row else "0"
+    if tuple(int(part) for part in version.split(".")[:2]) < NEEDED_VECTOR_VERSION:
+        raise UserError(
+            f"pgvector {version} is too old, 0.7 is needed: upgrade it and run ALTER EXTENSION vector UPDATE"
+        )

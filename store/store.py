@@ -1,0 +1,333 @@
+"""The documents of a Dojang: put in, search, read back, correct, take out.
+
+``DocumentStore`` satisfies ``nodes.ports.Retriever`` by its shape. It is safe to use from many threads; each
+call takes a connection from a pool, and one that died with its server is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypedDict
+
+import psycopg
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+from psycopg import sql
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from state import Conflict, Passage, PassingFault, Trust, UserError
+from store import ingest as writing
+from store.database import CONNECT_TIMEOUT_S, connect, describe
+from store.embedding import Embedder
+from store.ingest import IngestReport, index_terms, passage_id
+from store.language import clean, language_of, sentences
+from store.reading import LIMIT_BYTES, READERS, Extract, Unreadable, read, read_bytes
+from store.schema import Connection, bind_model, migrate
+from store.search import COLUMNS, EF_SEARCH, Ranking, passage_of, search
+
+Progress = Callable[[int, int, str], None]
+"""Called after each document with how many are done, how many there are, and its name."""
+
+
+class DocumentFacts(TypedDict):
+    """What the list of documents shows."""
+
+    name: str
+    title: str
+    format: str
+    size: int  # bytes of the file
+    passages: int
+    trust: Trust
+    digest: str
+    ingested_at: str  # ISO 8601, UTC
+    metadata: dict[str, str]
+
+
+class DocumentStore:
+    """Documents in a PostgreSQL with pgvector.
+
+    Args:
+        dsn: where; see :class:`store.embedded.EmbeddedPostgres` for one that needs no setup.
+        embedder: makes the vectors; None searches by words alone.
+        ranking: the numbers of the ranking.
+        limit_bytes: larger files are refused.
+
+    Raises:
+        UserError: the server refuses, lacks pgvector, or was embedded by another model.
+        PassingFault: no server answers.
+    """
+
+    def __init__(
+        self, dsn: str, embedder: Embedder | None, *, ranking: Ranking | None = None, limit_bytes: int = LIMIT_BYTES
+    ) -> None:
+        self.embedder = embedder
+        self.ranking = ranking or Ranking()
+        self._dsn = dsn
+        self._limit_bytes = limit_bytes
+        with contextlib.closing(connect(dsn)) as connection:
+            migrate(connection)
+            if embedder is not None:
+                bind_model(connection, embedder.name, embedder.dimension)
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            dsn,
+            kwargs={"autocommit": True, "connect_timeout": CONNECT_TIMEOUT_S},
+            min_size=0,
+            max_size=8,
+            timeout=CONNECT_TIMEOUT_S,
+            configure=_configure,
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._pool.close()
+
+    def __enter__(self) -> DocumentStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ingest(
+        self,
+        paths: Sequence[Path | str],
+        on_progress: Progress | None = None,
+        trust: Trust = "trusted",
+        metadata: Mapping[str, str] | None = None,
+    ) -> IngestReport:
+        """Put files and folders in; one transaction a document, so that a broken or cut-short batch can be repeated.
+
+        A file in a folder is named by its path below that folder, a single file by its file name. What is there
+        already with the same content stays untouched; a changed file replaces its passages. A file that cannot be
+        read is reported and the rest goes in.
+        """
+        report = IngestReport()
+        files = list(_files(paths))
+        for done, (name, path) in enumerate(files, start=1):
+            try:
+                extract = read(path, name=name, limit_bytes=self._limit_bytes)
+                self._put(extract, str(path.absolute()), trust, metadata or {}, report)
+            except UserError as error:
+                report.failed.append((name, str(error)))
+            if on_progress is not None:
+                on_progress(done, len(files), name)
+        return report
+
+    def ingest_bytes(
+        self, name: str, data: bytes, *, trust: Trust = "untrusted", metadata: Mapping[str, str] | None = None
+    ) -> IngestReport:
+        """Put one uploaded document in, in place of an upload of the same name. Raises UserError when unreadable."""
+        report = IngestReport()
+        self._put(read_bytes(clean(name), data, limit_bytes=self._limit_bytes), "", trust, metadata or {}, report)
+        return report
+
+    def search(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
+        """At most ``k`` passages, best first; [] when nothing matches.
+
+        Filters are exact: ``document``, ``language``, ``format``, ``trust``, ``title``, ``page``, ``digest``; any other
+        key is one of the metadata given at ingest. UserError when the query is empty.
+        """
+        with self._connection() as connection:
+            return search(connection, query, k=k, filters=filters, embedder=self.embedder, ranking=self.ranking)
+
+    def fetch(self, ids: Sequence[str]) -> list[Passage]:
+        """The passages with these ids, in that order, old versions too. UserError naming one that is gone."""
+        statement = sql.SQL(
+            "SELECT {} FROM passages p JOIN documents d ON d.id = p.document WHERE p.id = ANY(%s)"
+        ).format(COLUMNS)
+        with self._connection() as connection:
+            rows = connection.execute(statement, ([clean(one) for one in ids],)).fetchall()
+        found = {row[0]: passage_of(row, {}) for row in rows}
+        gone = [one for one in ids if one not in found]
+        if gone:
+            raise UserError(f"passage {gone[0]} is gone: its document was changed or deleted; search again")
+        return [found[one] for one in ids]
+
+    def documents(self) -> list[DocumentFacts]:
+        """All documents, by name."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT name, title, format, size, passages, trust, digest, "
+                "to_char(ingested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), metadata "
+                "FROM documents ORDER BY name"
+            ).fetchall()
+        return [DocumentFacts(**dict(zip(DocumentFacts.__annotations__, row, strict=True))) for row in rows]  # type: ignore[typeddict-item]
+
+    def document_text(self, name: str) -> str:
+        """The extracted text in which passages' offsets count. UserError when there is no such document."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT text FROM documents WHERE name = %s", (clean(name),)).fetchone()
+        if row is None:
+            raise _no_document(name)
+        return str(row[0])
+
+    def delete(self, name: str) -> None:
+        """Take a document and its passages out. UserError when there is no such document."""
+        with self._connection() as connection:
+            if not writing.delete(connection, clean(name)):
+                raise _no_document(name)
+
+    def correct(self, passage: str, text: str, *, author: str, reason: str) -> Passage:
+        """A new version of a passage, by a person; the old one stays readable by its id but is no longer found.
+
+        Raises:
+            UserError: empty text, no author, or no such passage.
+            Conflict: somebody corrected it before.
+        """
+        text = clean(text).strip()
+        if not text or not author.strip():
+            raise UserError("a correction needs a text and an author")
+        with self._connection() as connection, connection.transaction():
+            row = connection.execute(
+                "SELECT p.seq, p.document, p.version, p.current, p.start_at, p.end_at, p.page, p.title, p.length, "
+                "d.digest, d.name FROM passages p JOIN documents d ON d.id = p.document WHERE p.id = %s FOR UPDATE OF p",
+                (clean(passage),),
+            ).fetchone()
+            if row is None:
+                raise UserError(f"passage {passage} is gone: search again")
+            if not row[3]:
+                raise Conflict(
+                    f"passage {passage} was corrected by somebody else: search again and correct the newer one"
+                )
+            new_id = self._write_correction(connection, row, text, author.strip(), clean(reason))
+        return self.fetch([new_id])[0]
+
+    def reembed(self, on_progress: Progress | None = None, *, batch: int = 256) -> int:
+        """Make all vectors anew with this store's embedder; returns how many. Needed after a change of the model."""
+        if self.embedder is None:
+            return 0
+        with self._connection() as connection:
+            return reembed(connection, self.embedder, on_progress, batch=batch)
+
+    def _put(
+        self, extract: Extract, source: str, trust: Trust, metadata: Mapping[str, str], report: IngestReport
+    ) -> None:
+        with self._connection() as connection:
+            known = writing.stored_digest(connection, extract.name)
+        if known is not None and known[:2] == (extract.digest, trust):
+            report.unchanged.append(extract.name)
+            return
+        if known is not None and source and known[2] not in ("", source):
+            raise Unreadable(
+                f"{extract.name} is the name of another document, from {known[2]}: "
+                f"ingest their common folder, or delete the old one first"
+            )
+        facts = {clean(key): clean(str(value)) for key, value in metadata.items()}
+        prepared = writing.prepare(extract, self.embedder, source=source, trust=trust, metadata=facts)
+        with self._connection() as connection:
+            fate = writing.write(connection, prepared)
+        getattr(report, fate).append(extract.name)
+        report.passages += 0 if fate == "unchanged" else len(prepared.chunks)
+
+    def _write_correction(
+        self, connection: Connection, old: tuple[Any, ...], text: str, author: str, reason: str
+    ) -> str:
+        seq, document, version, _, start, end, page, title, length, digest, name = old
+        new_id = passage_id(f"{digest}\n{text}", name, start, end, version + 1)
+        language = language_of(text)
+        counts = index_terms(title, text)
+        connection.execute("UPDATE passages SET current = false WHERE seq = %s", (seq,))
+        connection.execute("DELETE FROM postings WHERE passage = %s", (seq,))
+        flat = [offset for span in sentences(text) for offset in span]
+        row = connection.execute(
+            "INSERT INTO passages (id, document, version, start_at, end_at, page, language, title, text, sentences, "
+            "length, author, reason) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING seq",
+            (
+                new_id,
+                document,
+                version + 1,
+                start,
+                end,
+                page,
+                language,
+                title,
+                text,
+                flat,
+                counts.total(),
+                author,
+                reason,
+            ),
+        ).fetchone()
+        assert row is not None
+        connection.cursor().executemany(
+            "INSERT INTO postings VALUES (%s, %s, %s, %s)",
+            [(term, row[0], count, counts.total()) for term, count in counts.items()],
+        )
+        vector = writing.embed_known(self.embedder, [(language, title, text)])[0]
+        if self.embedder is not None:
+            connection.execute("UPDATE passages SET embedding = NULL WHERE seq = %s", (seq,))
+        if vector is not None:
+            connection.execute("UPDATE passages SET embedding = %s WHERE seq = %s", (HalfVector(vector), row[0]))
+        connection.execute("UPDATE corpus SET terms = terms + %s", (counts.total() - length,))
+        return new_id
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout:
+            connect(self._dsn).close()  # says why, when it can
+            raise PassingFault(f"PostgreSQL at {describe(self._dsn)} has no free connection: try again") from None
+        except psycopg.OperationalError as error:
+            cause = (error.diag.message_primary or type(error).__name__).strip()
+            raise PassingFault(f"PostgreSQL at {describe(self._dsn)} broke off ({cause}): try again") from None
+
+
+def open_for_reembedding(dsn: str, embedder: Embedder, on_progress: Progress | None = None) -> int:
+    """Change a store to another embedding model: drop its vectors and make them anew. Returns how many were made."""
+    with contextlib.closing(connect(dsn)) as connection:
+        migrate(connection)
+        bind_model(connection, embedder.name, embedder.dimension, replace=True)
+        _configure(connection)
+        connection.autocommit = True
+        return reembed(connection, embedder, on_progress)
+
+
+def reembed(connection: Connection, embedder: Embedder, on_progress: Progress | None, *, batch: int = 256) -> int:
+    """New vectors for all current passages in the model's languages, some at a time."""
+    rows = connection.execute(
+        "SELECT seq, language, title, text FROM passages WHERE current AND language = ANY(%s) ORDER BY seq",
+        (sorted(embedder.languages),),
+    ).fetchall()
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        vectors = embedder.embed([f"{title}\n{text}" for _, _, title, text in part])
+        with connection.transaction():
+            connection.cursor().executemany(
+                "UPDATE passages SET embedding = %s WHERE seq = %s",
+                [(HalfVector(vector), row[0]) for vector, row in zip(vectors, part, strict=True)],
+            )
+        if on_progress is not None:
+            on_progress(start + len(part), len(rows), "")
+    return len(rows)
+
+
+def _configure(connection: Connection) -> None:
+    register_vector(connection)
+    connection.execute(f"SET hnsw.ef_search = {EF_SEARCH:d}")
+    connection.execute("SET hnsw.iterative_scan = strict_order")
+    connection.commit()
+
+
+def _files(paths: Sequence[Path | str]) -> Iterator[tuple[str, Path]]:
+    for given in paths:
+        path = Path(given)
+        if not path.is_dir():
+            yield clean(path.name), path
+            continue
+        for file in sorted(path.rglob("*")):
+            below = file.relative_to(path)
+            hidden = any(part.startswith((".", "~$")) for part in below.parts)
+            if file.is_file() and not hidden and file.suffix.lower() in READERS:
+                yield clean(below.as_posix()), file
+
+
+def _no_document(name: str) -> UserError:
+    return UserError(f"there is no document {name}: see the list of documents for the names")
