@@ -174,6 +174,8 @@ def _config(path: Path) -> dict[str, Any]:
 def _loaded(path: Path) -> tuple[Any, Any]:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a bar of 0.01 s on everybody's stderr
     tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
     return tokenizer, AutoModel.from_pretrained(str(path), local_files_only=True).eval()

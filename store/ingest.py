@@ -176,6 +176,29 @@ def _copy_passages(connection: Connection, prepared: Prepared, document: int) ->
     target = [sql.Identifier(column) for column in (*columns, *(["embedding"] if embedded else []))]
     statement = sql.SQL("COPY passages ({}) FROM STDIN (FORMAT BINARY)").format(sql.SQL(", ").join(target))
     with connection.cursor().copy(statement) as copy:
+        copy.set_types([*types, "halfvec"] if embedded else types)
+        for number, piece, counts, vector in zip(
+            numbers, prepared.chunks, prepared.terms, prepared.vectors, strict=True
+        ):
+            row: list[Any] = [
+                number,
+                passage_id(extract.digest, extract.name, piece.start, piece.end),
+                document,
+                piece.start,
+                piece.end,
+                piece.page,
+                piece.language,
+                piece.title,
+                extract.text[piece.start : piece.end],
+                [offset for span in piece.sentences for offset in span],
+                counts.total(),
+            ]
+            copy.write_row([*row, None if vector is None else HalfVector(vector)] if embedded else row)
+    return numbers
+
+
+def _copy_postings(connection: Connection, prepared: Prepared, numbers: Sequence[int]) -> None:
+    with connection.cursor().copy("COPY postings (term, passage, tf, length) FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types(["text", "int8", "int4", "int4"])
         for number, counts in zip(numbers, prepared.terms, strict=True):
             length = counts.total()

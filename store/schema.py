@@ -66,7 +66,7 @@ MIGRATIONS: tuple[LiteralString, ...] = (
     CREATE UNIQUE INDEX postings_term ON postings (term, passage) INCLUDE (tf, length);
     CREATE INDEX postings_passage ON postings (passage);
     CREATE TABLE corpus (
-        only boolean PRIMARY KEY DEFAULT true CHECK (only),
+        one boolean PRIMARY KEY DEFAULT true CHECK (one),
         passages bigint NOT NULL,
         terms bigint NOT NULL
     );

@@ -186,7 +186,8 @@ class DocumentStore:
         with self._connection() as connection, connection.transaction():
             row = connection.execute(
                 "SELECT p.seq, p.document, p.version, p.current, p.start_at, p.end_at, p.page, p.title, p.length, "
-                "d.digest, d.name FROM passages p JOIN documents d ON d.id = p.document WHERE p.id = %s FOR UPDATE OF p",
+                "d.digest, d.name FROM passages p JOIN documents d ON d.id = p.document "
+                "WHERE p.id = %s FOR UPDATE OF p",
                 (clean(passage),),
             ).fetchone()
             if row is None:
