@@ -229,7 +229,7 @@ def _base(path: Path, quantization: Quantization, device: str) -> Any:
     options: dict[str, Any] = {}
     if quantization == "nf4":
         # Said in full: the library's defaults are FP4, no double quantization and float32 compute.
-        options["quantization_config"] = BitsAndBytesConfig(
+        options["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
@@ -246,7 +246,7 @@ def _base(path: Path, quantization: Quantization, device: str) -> Any:
         )
     except (OSError, ValueError, RuntimeError, KeyError) as e:
         raise ModelNotUsable(f"{path} could not be loaded as {quantization} on {device}: {_first_line(e)}") from e
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     return model
 
 

@@ -1,0 +1,41 @@
+"""The generator: local LLaMA checkpoints with adapters, or any OpenAI-compatible endpoint, behind one port.
+
+    from adapters import load_generator
+    generator = load_generator("embedded", today="2026-11-22")
+
+Importing this package imports neither torch nor transformers; loading a local model does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adapters.serving import EMBEDDED, EMBEDDED_ADAPTER, WEIGHTS, load_chat, load_generator
+
+if TYPE_CHECKING:
+    from adapters.chat import ChatLlama
+    from adapters.generator import ChatGenerator, Decoding
+
+__all__ = [
+    "EMBEDDED",
+    "EMBEDDED_ADAPTER",
+    "WEIGHTS",
+    "ChatGenerator",
+    "ChatLlama",
+    "Decoding",
+    "load_chat",
+    "load_generator",
+]
+
+
+def __getattr__(name: str) -> object:
+    """The classes, on first use: langchain-core takes its time to import."""
+    if name in ("ChatGenerator", "Decoding"):
+        from adapters import generator
+
+        return getattr(generator, name)
+    if name == "ChatLlama":
+        from adapters import chat
+
+        return chat.ChatLlama
+    raise AttributeError(f"module 'adapters' has no attribute {name!r}")

@@ -1,0 +1,254 @@
+"""Tokens out of a local model: prefill, decoding under a grammar, scoring of candidates. One model, many callers.
+
+Which adapter is switched on is state of the model object, so every forward pass takes the lock and switches first;
+the key-value cache belongs to its call. Between two tokens nothing is held: a slow consumer blocks nobody, and a
+consumer that went away stops the call at the next token. Decoding is greedy unless a temperature is given.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapters.errors import AdapterNotUsable, PromptTooLong
+from adapters.loading import LocalModel
+from state import BrokenInvariant
+
+_SCORE_BATCH: Final = 8
+_UNSET: Final = object()
+
+
+@dataclass
+class Prefix:
+    """A prompt that has been read: its tokens, the key-value cache, the next token's logits ``(vocab,) float32``."""
+
+    ids: list[int]
+    cache: Any
+    logits: Any
+    adapter: str | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Log likelihood (nats) of a candidate after a prompt."""
+
+    total: float
+    tokens: int
+    first: float  # of the first token alone
+
+    @property
+    def mean(self) -> float:
+        """Log likelihood a token."""
+        return self.total / max(self.tokens, 1)
+
+
+class Engine:
+    """Decodes and scores with a LocalModel. All methods may be called from many threads."""
+
+    def __init__(self, local: LocalModel) -> None:
+        self.local = local
+        self._lock = threading.Lock()
+        self._active: object = _UNSET
+        self._matcher_tokenizer: Any = None
+        self._vocabulary = int(local.model.config.vocab_size)
+        self._stops = frozenset(local.stop_ids)
+
+    def speaker(self, adapter: str | None) -> str:
+        """``base@adapter``, or ``base`` alone."""
+        return self.local.name if adapter is None else f"{self.local.name}@{adapter}"
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; special tokens in ``text`` are read as such and none is added."""
+        return list(self.local.tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ``ids`` without special tokens."""
+        text: str = self.local.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def add_adapter(self, name: str, directory: str) -> None:
+        """Load one more adapter while others may be speaking; raises AdapterNotUsable."""
+        with self._lock:
+            self._active = _UNSET
+            self.local.add_adapter(name, directory)
+
+    def read(self, ids: Sequence[int], *, adapter: str | None, reserve: int = 1) -> Prefix:
+        """Read a prompt of at least one token. Raises PromptTooLong if fewer than ``reserve`` tokens are left."""
+        from transformers import DynamicCache
+
+        self._check(adapter)
+        room = self.local.context - len(ids)
+        if room < reserve:
+            raise PromptTooLong(
+                f"the prompt has {len(ids)} tokens and {self.local.name} holds {self.local.context} with its reply; "
+                "shorten the conversation or give fewer passages"
+            )
+        prefix = Prefix(list(ids), DynamicCache(config=self.local.model.config), None, adapter)
+        prefix.logits = self._forward(prefix, prefix.ids)
+        return prefix
+
+    def generate(
+        self,
+        prefix: Prefix,
+        *,
+        grammar: str | None = None,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[list[int]]:
+        """The reply's tokens as they come, usually one, several where the grammar forces them; never a stop token.
+
+        The generator returns at a stop token, at a grammar's end, after ``max_tokens``, at the end of the context,
+        or when ``cancelled`` says so. ``prefix`` is used up.
+        """
+        choose = _chooser(temperature, seed)
+        matcher = None if grammar is None else self._matcher(grammar)
+        forbidden = self._specials() if matcher is None else None
+        left = min(max_tokens, self.local.context - len(prefix.ids))
+        while left > 0 and not cancelled():
+            forced: list[int] = [] if matcher is None else list(matcher.compute_ff_tokens())
+            if forced:
+                step = [t for t in forced if t not in self._stops][:left]
+                _consume(matcher, step)
+            elif matcher is not None and matcher.is_stopped():
+                return
+            else:
+                step = [choose(self._masked(prefix.logits, matcher, forbidden))]
+                if step[0] in self._stops:
+                    return
+                if matcher is not None:
+                    _consume(matcher, step)
+            if not step:
+                return
+            left -= len(step)
+            yield step
+            if left > 0 and not cancelled() and not (matcher is not None and matcher.is_stopped()):
+                prefix.logits = self._forward(prefix, step)
+                prefix.ids.extend(step)
+
+    def score(self, prefix: Prefix, candidates: Sequence[Sequence[int]]) -> list[Score]:
+        """How likely each (non-empty) candidate is after ``prefix``, in order; ``prefix`` stays usable."""
+        import torch
+
+        first = torch.log_softmax(prefix.logits, dim=-1)
+        scores: list[Score] = []
+        for start in range(0, len(candidates), _SCORE_BATCH):
+            batch = [list(c) for c in candidates[start : start + _SCORE_BATCH]]
+            width = max(len(c) for c in batch)
+            rows = torch.zeros((len(batch), width), dtype=torch.long, device=self.local.device)
+            for row, candidate in enumerate(batch):
+                rows[row, : len(candidate)] = torch.tensor(candidate)
+            cache = copy.deepcopy(prefix.cache)
+            cache.batch_repeat_interleave(len(batch))
+            logits = self._run(rows, cache, prefix.adapter, keep=0)
+            picked = torch.log_softmax(logits[:, :-1], dim=-1).gather(-1, rows[:, 1:, None]).squeeze(-1)
+            for row, candidate in enumerate(batch):
+                head = float(first[candidate[0]])
+                scores.append(Score(head + float(picked[row, : len(candidate) - 1].sum()), len(candidate), head))
+        return scores
+
+    def likelihoods(self, prefix: Prefix, ids: Sequence[int]) -> list[float]:
+        """Log likelihood of each of ``ids`` as the very next token."""
+        import torch
+
+        values: list[float] = torch.log_softmax(prefix.logits, dim=-1)[list(ids)].tolist()
+        return values
+
+    def _forward(self, prefix: Prefix, ids: Sequence[int]) -> Any:
+        import torch
+
+        rows = torch.tensor([list(ids)], dtype=torch.long, device=self.local.device)
+        return self._run(rows, prefix.cache, prefix.adapter, keep=1)[0, -1]
+
+    def _run(self, rows: Any, cache: Any, adapter: str | None, *, keep: int) -> Any:
+        """Logits ``(batch, kept, vocab) float32`` of one forward pass under one adapter; extends ``cache``."""
+        import torch
+
+        with self._lock, torch.no_grad():
+            self._switch(adapter)
+            out = self.local.model(input_ids=rows, past_key_values=cache, use_cache=True, logits_to_keep=keep)
+        return out.logits.float()
+
+    def _switch(self, adapter: str | None) -> None:
+        if adapter == self._active or not self.local.adapters:
+            return
+        model = self.local.model
+        if adapter is None:
+            model.base_model.disable_adapter_layers()
+        else:
+            if self._active is None or self._active is _UNSET:
+                model.base_model.enable_adapter_layers()
+            model.set_adapter(adapter, inference_mode=True)
+        self._active = adapter
+
+    def _check(self, adapter: str | None) -> None:
+        if adapter is not None and adapter not in self.local.adapters:
+            known = ", ".join(sorted(self.local.adapters)) or "none"
+            raise AdapterNotUsable(f"adapter {adapter!r} is not loaded on {self.local.name} (loaded: {known})")
+
+    def _matcher(self, grammar: str) -> Any:
+        from llguidance import LLMatcher
+
+        matcher = LLMatcher(self._tokens(), LLMatcher.grammar_from_lark(grammar))
+        if matcher.is_error():
+            raise BrokenInvariant(f"the turn's grammar does not compile: {matcher.get_error().splitlines()[0]}")
+        return matcher
+
+    def _tokens(self) -> Any:
+        """Llguidance's view of the tokenizer: milliseconds for 8,192 tokens, about a second for 128,000; kept."""
+        from llguidance.hf import from_tokenizer
+
+        with self._lock:
+            if self._matcher_tokenizer is None:
+                self._matcher_tokenizer = from_tokenizer(
+                    self.local.tokenizer, n_vocab=self._vocabulary, eos_token=list(self.local.stop_ids)
+                )
+            return self._matcher_tokenizer
+
+    def _specials(self) -> list[int]:
+        """Special tokens that no reply may contain: all but the stops (Llama's python tag among them)."""
+        added = self.local.tokenizer.added_tokens_decoder
+        return [i for i, token in added.items() if token.special and i not in self._stops and i < self._vocabulary]
+
+    def _masked(self, logits: Any, matcher: Any, forbidden: list[int] | None) -> Any:
+        import numpy as np
+        import torch
+
+        out = logits.clone()
+        if matcher is not None:
+            bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
+            allowed = np.zeros(len(out), dtype=bool)
+            allowed[: len(bits)] = bits[: len(out)]
+            if matcher.is_error() or not allowed.any():
+                raise BrokenInvariant(f"the turn's grammar came to a dead end: {matcher.get_error().splitlines()[:1]}")
+            out[~torch.from_numpy(allowed).to(out.device)] = float("-inf")
+        if forbidden:
+            out[forbidden] = float("-inf")
+        return out
+
+
+def _consume(matcher: Any, tokens: list[int]) -> None:
+    if tokens and not matcher.consume_tokens(tokens):
+        raise BrokenInvariant(f"the turn's grammar refused its own token: {matcher.get_error().splitlines()[0]}")
+
+
+def _chooser(temperature: float, seed: int | None) -> Callable[[Any], int]:
+    import torch
+
+    if temperature <= 0:
+        return lambda logits: int(logits.argmax())
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+
+    def sample(logits: Any) -> int:
+        weights = torch.softmax(logits.cpu() / temperature, dim=-1)
+        return int(torch.multinomial(weights, 1, generator=generator))
+
+    return sample

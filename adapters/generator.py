@@ -1,0 +1,221 @@
+"""One turn of the agent: ``ChatGenerator`` satisfies the port ``Generator`` by shape, whatever model is behind it.
+
+A local ChatLlama speaks under a grammar and answers by choosing sentences of the evidence; any other LangChain chat
+model (an OpenAI-compatible endpoint) is prompted, parsed and mapped by ``adapters.endpoint``. What is asked of a
+person, and what is allowed to run, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, cast, get_args
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call
+
+from adapters.chat import ChatLlama, call_id
+from adapters.engine import Engine, Prefix
+from adapters.errors import ModelNotUsable, UnreadableReply
+from adapters.evidence import Evidence, gather
+from adapters.grammar import Form, turn_grammar
+from adapters.parsing import parse_reply
+from adapters.prompt import ASK_USER, MARKERS, choice_text, render, turns_of
+from state import Generation, Language, Passage, ToolSpec, UserError
+
+Strategy = Literal["marker", "total", "mean"]
+DECODING_FILE: Final = "decoding.json"
+ABSTENTIONS: Final[Mapping[Language, str]] = {
+    "ko": "가지고 있는 문서에서는 이에 대한 답을 찾지 못했습니다.",
+    "en": "I did not find an answer to this in the documents at hand.",
+}
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How an answer is picked among the evidence sentences; measured on held-out questions, shipped with the weights.
+
+    ``strategy``: by the likelihood of the number alone ("marker"), of the whole line ("total") or a token of it
+    ("mean"). The generator abstains where the abstention's share among all choices is at least ``abstain_share``.
+    """
+
+    strategy: Strategy = "marker"
+    abstain_share: float = 0.5
+
+    @classmethod
+    def read(cls, directory: Path) -> Decoding:
+        """From ``decoding.json`` in a model or adapter folder; the defaults where there is none."""
+        path = directory / DECODING_FILE
+        if not path.exists():
+            return cls()
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            share = float(told.get("abstain_share", cls.abstain_share))
+            strategy = told.get("strategy", cls.strategy)
+        except (OSError, ValueError, TypeError, AttributeError) as e:
+            raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
+        if strategy not in get_args(Strategy) or not 0 <= share <= 1:
+            raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
+        return cls(strategy, share)
+
+
+class Speaker(Protocol):
+    """One way to get a turn out of a chat model."""
+
+    def turn(
+        self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
+    ) -> Generation:
+        """The next turn."""
+        ...
+
+
+class ChatGenerator:
+    """The generator port over a chat model.
+
+    Args:
+        chat: A ChatLlama, or any LangChain chat model that binds tools.
+        today: ISO date that the model is told, or a callable that gives it; by default the machine's date.
+        decoding: How a ChatLlama picks answers.
+        max_tokens: Longest reply, in tokens.
+    """
+
+    def __init__(
+        self,
+        chat: BaseChatModel,
+        *,
+        today: str | Callable[[], str] | None = None,
+        decoding: Decoding | None = None,
+        max_tokens: int = 256,
+    ) -> None:
+        self._today = today if callable(today) else (lambda: today or date.today().isoformat())
+        self._speaker: Speaker
+        if isinstance(chat, ChatLlama):
+            self._speaker = _Local(chat, self._today, decoding or Decoding(), max_tokens)
+        else:
+            from adapters.endpoint import EndpointSpeaker
+
+            self._speaker = EndpointSpeaker(chat, self._today)
+
+    def reply(
+        self,
+        messages: Sequence[AnyMessage],
+        *,
+        passages: Sequence[Passage],
+        tools: Sequence[ToolSpec],
+        language: Language,
+    ) -> Generation:
+        """The next turn: tool calls, a question to the person, or text whose ``[n]`` number the citations from 1.
+
+        Raises:
+            UserError: The prompt is too long, the endpoint refused the key or the request.
+            PassingFault: The endpoint is away, or the reply cannot be read.
+        """
+        return self._speaker.turn(messages, passages, tools, language)
+
+
+class _Local:
+    """A turn of a ChatLlama: first call or answer, then the words of it, all under one grammar."""
+
+    def __init__(self, chat: ChatLlama, today: Callable[[], str], decoding: Decoding, max_tokens: int) -> None:
+        self._chat = chat
+        self._engine: Engine = chat.engine
+        self._today = today
+        self._decoding = decoding
+        self._max_tokens = max_tokens
+
+    def turn(
+        self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
+    ) -> Generation:
+        evidence, pending = gather(messages, passages)
+        sentences = [row.text for row in evidence]
+        turns = turns_of(messages)
+        prompt = self._engine.encode(render(turns, tools, sentences, language, self._today()))
+        prefix = self._engine.read(prompt, adapter=self._chat.adapter, reserve=32)
+        texts = [t.content for t in turns if t.role != "assistant"] + ([] if pending else sentences)
+        grammar = self._calls(tools, texts)
+        if grammar is None or self._prefers_answer(prefix, len(evidence)):
+            return self._answer(prefix, evidence, language, len(prompt))
+        return self._call(prefix, grammar, tools, len(prompt))
+
+    def _calls(self, tools: Sequence[ToolSpec], texts: Sequence[str]) -> str | None:
+        forms: tuple[Form, ...] = ("call", "ask")
+        try:
+            return turn_grammar(cast("Sequence[Mapping[str, Any]]", tools), forms=forms, texts=texts)
+        except UserError:  # no tool is offered, or none can be filled and none has an argument to ask about
+            return None
+
+    def _prefers_answer(self, prefix: Prefix, sentences: int) -> bool:
+        """Whether the mass on "[n]" exceeds that on "{": the first token says which form the turn has."""
+        marks = {self._engine.encode(MARKERS[n])[0] for n in range(sentences + 1)}
+        brace = self._engine.encode('{"')[0]
+        *answers, call = self._engine.likelihoods(prefix, [*sorted(marks), brace])
+        return math.fsum(math.exp(a) for a in answers) > math.exp(call)
+
+    def _answer(self, prefix: Prefix, evidence: Sequence[Evidence], language: Language, prompt: int) -> Generation:
+        n = self._pick(prefix, [row.text for row in evidence])
+        if n == 0:
+            return self._generation(ABSTENTIONS[language], [], prompt, 1, abstained=True)
+        chosen = evidence[n - 1]
+        spoken = len(self._engine.encode(choice_text(n, [row.text for row in evidence])))
+        return self._generation(f"{chosen.text} [1]", [chosen.cite(1)], prompt, spoken)
+
+    def _pick(self, prefix: Prefix, sentences: Sequence[str]) -> int:
+        """The number of the sentence that answers, 0 for none."""
+        if not sentences:
+            return 0
+        candidates = [self._engine.encode(choice_text(n, sentences)) for n in range(len(sentences) + 1)]
+        scores = self._engine.score(prefix, candidates)
+        first = [math.exp(score.first) for score in scores]
+        if first[0] >= self._decoding.abstain_share * math.fsum(first):
+            return 0
+        worth = {
+            "marker": [score.first for score in scores],
+            "total": [score.total for score in scores],
+            "mean": [score.mean for score in scores],
+        }[self._decoding.strategy]
+        return max(range(1, len(worth)), key=worth.__getitem__)
+
+    def _call(self, prefix: Prefix, grammar: str, tools: Sequence[ToolSpec], prompt: int) -> Generation:
+        ids = [t for step in self._engine.generate(prefix, grammar=grammar, max_tokens=self._max_tokens) for t in step]
+        reply = parse_reply(self._engine.decode(ids), [*(tool["name"] for tool in tools), ASK_USER])
+        if isinstance(reply, str):
+            raise UnreadableReply("the model wrote no tool call although only a call was possible; ask again")
+        if reply.name == ASK_USER:
+            question, about = str(reply.args["question"]), str(reply.args["about"])
+            return self._generation(question, [], prompt, len(ids), clarification=question, about=about)
+        call = tool_call(name=reply.name, args=reply.args, id=call_id())
+        return self._generation("", [], prompt, len(ids), calls=[call])
+
+    def _generation(
+        self,
+        text: str,
+        citations: list[Any],
+        prompt: int,
+        spoken: int,
+        *,
+        calls: Sequence[Any] = (),
+        clarification: str = "",
+        about: str = "",
+        abstained: bool = False,
+    ) -> Generation:
+        speaker = self._engine.speaker(self._chat.adapter)
+        message = AIMessage(
+            content=text,
+            tool_calls=list(calls),
+            usage_metadata=UsageMetadata(input_tokens=prompt, output_tokens=spoken, total_tokens=prompt + spoken),
+            response_metadata={"speaker": speaker, "model_name": self._engine.local.name, "finish_reason": "stop"},
+        )
+        return Generation(
+            message=message,
+            citations=citations,
+            clarification=clarification,
+            about=about,
+            abstained=abstained,
+            speaker=speaker,
+        )

@@ -1,0 +1,129 @@
+"""One setting chooses the model: "embedded", a folder, or "openai:NAME" at a base URL.
+
+Knows where the shipped weights lie; imports torch or openai only when the chosen model needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from adapters.errors import AdapterNotUsable
+from state import UserError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from adapters.generator import ChatGenerator
+
+WEIGHTS: Final = Path(__file__).parent / "weights"
+EMBEDDED: Final = "embedded"
+EMBEDDED_ADAPTER: Final = "frontdesk"
+ENDPOINT: Final = "openai:"
+
+
+def load_chat(
+    model: str = EMBEDDED,
+    *,
+    adapter: str | Path | None = EMBEDDED_ADAPTER,
+    adapters: Mapping[str, str | Path] | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    quantization: str = "nf4",
+    device: str = "auto",
+    timeout_s: float = 60.0,
+    max_retries: int = 1,
+) -> BaseChatModel:
+    """The chat model that the setting names.
+
+    Args:
+        model: "embedded" (the base that ships), a folder with a LLaMA checkpoint, or "openai:NAME".
+        adapter: Which adapter speaks: a name out of ``adapters``, "frontdesk" (ships with the embedded base), a PEFT
+            folder, or None for the base alone. A folder model without ``adapters`` speaks alone by default.
+        adapters: More adapters to load beside it, name to folder.
+        base_url: The endpoint, for "openai:NAME", for example ``http://127.0.0.1:8000/v1``.
+        api_key: Its key; servers of one's own usually need none.
+        quantization: "nf4", "bf16" or "fp32", for local models.
+        device: "auto", "cpu", "cuda", for local models.
+        timeout_s: How long an endpoint may take to answer.
+        max_retries: How often a call to an endpoint is tried again.
+
+    Raises:
+        UserError: The model, adapter, URL or setting is not usable; the message says what to do.
+    """
+    if model.startswith(ENDPOINT):
+        return _endpoint(model.removeprefix(ENDPOINT), base_url, api_key, timeout_s, max_retries)
+    from adapters.chat import ChatLlama
+    from adapters.engine import Engine
+    from adapters.loading import load_local
+
+    shipped = model == EMBEDDED
+    folder = WEIGHTS / "base" if shipped else Path(model)
+    folders = dict(adapters or {})
+    name = _adapter(adapter, folders, shipped=shipped)
+    local = load_local(folder, adapters=folders, quantization=quantization, device=device)
+    return ChatLlama(engine=Engine(local), adapter=name)
+
+
+def load_generator(
+    model: str = EMBEDDED, *, today: str | Callable[[], str] | None = None, **options: object
+) -> ChatGenerator:
+    """``load_chat`` with the generator port around it and the decoding settings that were exported with the weights."""
+    from adapters.chat import ChatLlama
+    from adapters.generator import ChatGenerator, Decoding
+
+    chat = load_chat(model, **options)  # type: ignore[arg-type]
+    decoding = None
+    if isinstance(chat, ChatLlama):
+        local = chat.engine.local
+        spoken = local.adapters.get(chat.adapter) if chat.adapter else None
+        places = [p for p in (spoken, local.directory, local.directory.parent) if p and (p / "decoding.json").exists()]
+        decoding = Decoding.read(places[0]) if places else None
+    return ChatGenerator(chat, today=today, decoding=decoding)
+
+
+def _adapter(adapter: str | Path | None, folders: dict[str, str | Path], *, shipped: bool) -> str | None:
+    """The name that speaks; puts its folder among ``folders``."""
+    if adapter is None:
+        return None
+    if isinstance(adapter, str) and adapter in folders:
+        return adapter
+    if adapter == EMBEDDED_ADAPTER:
+        if shipped:
+            folders[EMBEDDED_ADAPTER] = WEIGHTS / EMBEDDED_ADAPTER
+            return EMBEDDED_ADAPTER
+        return None
+    path = Path(adapter)
+    if not path.is_dir():
+        known = ", ".join([*folders, *([EMBEDDED_ADAPTER] if shipped else [])]) or "none"
+        raise AdapterNotUsable(f"no adapter {str(adapter)!r}: neither a loaded name (loaded: {known}) nor a folder")
+    name = path.resolve().name.replace(".", "-")
+    folders[name] = path
+    return name
+
+
+def _endpoint(name: str, base_url: str | None, api_key: str | None, timeout_s: float, retries: int) -> BaseChatModel:
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    if not name:
+        raise UserError("the model setting 'openai:' lacks the model's name; write openai:NAME")
+    if base_url is None:
+        raise UserError(
+            f"model openai:{name} needs a base URL; set it to the endpoint, for example http://127.0.0.1:8000/v1"
+        )
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(
+            f"the base URL {base_url!r} is no http or https address; write it like http://127.0.0.1:8000/v1"
+        )
+    return ChatOpenAI(
+        model=name,
+        base_url=base_url,
+        api_key=SecretStr(api_key or "none"),  # the client refuses to start without one; local servers ignore it
+        timeout=timeout_s,
+        max_retries=retries,
+        temperature=0,
+    )
