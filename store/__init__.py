@@ -1,5 +1,49 @@
 """Documents: PostgreSQL's life, reading files, passages, vectors, search.
 
-Importing this package imports nothing heavy; take what you need from its modules, for instance
-``from store.store import DocumentStore``.
+The names below are loaded when they are first used, so that importing the package costs nothing.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from store.embedded import EmbeddedPostgres
+    from store.embedding import Embedder, HuggingFaceEmbedder, MiniLM, OpenAIEmbedder, load_embedder
+    from store.ingest import IngestReport
+    from store.reading import Extract, Unreadable
+    from store.search import Ranking
+    from store.store import DocumentRow, DocumentStore, open_for_reembedding
+
+__all__ = [
+    "DocumentRow",
+    "DocumentStore",
+    "EmbeddedPostgres",
+    "Embedder",
+    "Extract",
+    "HuggingFaceEmbedder",
+    "IngestReport",
+    "MiniLM",
+    "OpenAIEmbedder",
+    "Ranking",
+    "Unreadable",
+    "load_embedder",
+    "open_for_reembedding",
+]
+
+_HOMES = {
+    "embedded": ("EmbeddedPostgres",),
+    "embedding": ("Embedder", "HuggingFaceEmbedder", "MiniLM", "OpenAIEmbedder", "load_embedder"),
+    "ingest": ("IngestReport",),
+    "reading": ("Extract", "Unreadable"),
+    "search": ("Ranking",),
+    "store": ("DocumentRow", "DocumentStore", "open_for_reembedding"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"store.{module}"), name)
+    raise AttributeError(f"module 'store' has no attribute {name!r}")

@@ -157,6 +157,29 @@ class OpenAIEmbedder:
         return rows
 
 
+def load_embedder(
+    spec: str,
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    dimension: int = 384,
+    languages: Sequence[Language] = ("en",),
+) -> Embedder | None:
+    """The embedder that a setting names: ``minilm``, ``none``, ``openai:MODEL``, or a folder.
+
+    ``dimension`` counts for an endpoint, ``languages`` for an endpoint and a folder. Raises UserError.
+    """
+    if spec == "none":
+        return None
+    if spec == "minilm":
+        return MiniLM()
+    kind, _, model = spec.partition(":")
+    if kind == "openai" and model:
+        url = base_url or "https://api.openai.com/v1"
+        return OpenAIEmbedder(url, api_key or "", model, dimension, frozenset(languages))
+    return HuggingFaceEmbedder(Path(spec), frozenset(languages))
+
+
 def unit_length(vectors: npt.ArrayLike) -> Vectors:
     """Rows scaled to length 1; a zero row stays zero."""
     rows = np.asarray(vectors, dtype=np.float32)
@@ -176,6 +199,6 @@ def _loaded(path: Path) -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # a bar of 0.01 s on everybody's stderr
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of 0.01 s on everybody's stderr
     tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
     return tokenizer, AutoModel.from_pretrained(str(path), local_files_only=True).eval()

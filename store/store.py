@@ -7,6 +7,7 @@ call takes a connection from a pool, and one that died with its server is replac
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,11 +29,11 @@ from store.reading import LIMIT_BYTES, READERS, Extract, Unreadable, read, read_
 from store.schema import Connection, bind_model, migrate
 from store.search import COLUMNS, EF_SEARCH, Ranking, passage_of, search
 
-Progress = Callable[[int, int, str], None]
-"""Called after each document with how many are done, how many there are, and its name."""
+Progress = Callable[[str, int, int], None]
+"""Called after each document with its name, how many are done, and how many there are."""
 
 
-class DocumentFacts(TypedDict):
+class DocumentRow(TypedDict):
     """What the list of documents shows."""
 
     name: str
@@ -81,6 +82,7 @@ class DocumentStore:
             check=ConnectionPool.check_connection,
             open=True,
         )
+        weakref.finalize(self, self._pool.close)  # its threads would outlive a store that nobody closed
 
     def close(self) -> None:
         """Give the connections back."""
@@ -116,7 +118,7 @@ class DocumentStore:
             except UserError as error:
                 report.failed.append((name, str(error)))
             if on_progress is not None:
-                on_progress(done, len(files), name)
+                on_progress(name, done, len(files))
         return report
 
     def ingest_bytes(
@@ -149,7 +151,7 @@ class DocumentStore:
             raise UserError(f"passage {gone[0]} is gone: its document was changed or deleted; search again")
         return [found[one] for one in ids]
 
-    def documents(self) -> list[DocumentFacts]:
+    def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
         with self._connection() as connection:
             rows = connection.execute(
@@ -157,7 +159,7 @@ class DocumentStore:
                 "to_char(ingested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), metadata "
                 "FROM documents ORDER BY name"
             ).fetchall()
-        return [DocumentFacts(**dict(zip(DocumentFacts.__annotations__, row, strict=True))) for row in rows]  # type: ignore[typeddict-item]
+        return [DocumentRow(**dict(zip(DocumentRow.__annotations__, row, strict=True))) for row in rows]  # type: ignore[typeddict-item]
 
     def document_text(self, name: str) -> str:
         """The extracted text in which passages' offsets count. UserError when there is no such document."""
@@ -306,7 +308,7 @@ def reembed(connection: Connection, embedder: Embedder, on_progress: Progress | 
                 [(HalfVector(vector), row[0]) for vector, row in zip(vectors, part, strict=True)],
             )
         if on_progress is not None:
-            on_progress(start + len(part), len(rows), "")
+            on_progress("", start + len(part), len(rows))
     return len(rows)
 
 
