@@ -1,0 +1,1 @@
+"""Everything that makes the shipped weights: generated text, tokenizer, base, adapter, evaluation."""
