@@ -11,12 +11,13 @@ import io
 import locale
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from state import Language
+if TYPE_CHECKING:
+    from state import Language
 
 Domain = Literal["cli", "console"]
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 OnNode = Callable[[str], None]
 """Called with the name of each graph node as it finishes: progress for whoever waits."""
+OnStart = Callable[[str], None]
+"""Called with the thread's id before its run begins, so that whoever is cut off knows what to resume."""
 
 
 class UnknownThread(UserError):
@@ -62,7 +64,14 @@ class Workspace:
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
-    def ask(self, text: str, *, thread_id: str | None = None, on_node: OnNode | None = None) -> RunResult:
+    def ask(
+        self,
+        text: str,
+        *,
+        thread_id: str | None = None,
+        on_node: OnNode | None = None,
+        on_start: OnStart | None = None,
+    ) -> RunResult:
         """Send a message on a new thread, or on ``thread_id``.
 
         Raises:
@@ -75,6 +84,8 @@ class Workspace:
         if thread_id is not None:
             self._ready_for_input(self._state(thread_id))
         thread = thread_id or f"th_{secrets.token_hex(5)}"
+        if on_start is not None:
+            on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.settings.user)
         return self._run(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
 
@@ -186,6 +197,10 @@ class Workspace:
     def documents(self) -> list[DocumentRow]:
         """What has been ingested."""
         return self.parts.store.documents()
+
+    def source(self, document: str, start: int, end: int) -> str:
+        """The characters that a citation names, read back from the stored document. UserError when it is gone."""
+        return self.parts.store.document_text(document)[start:end]
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
