@@ -199,9 +199,7 @@ def _refuse_unwritable(value: JSON) -> None:
     if isinstance(value, str):
         for char in value:
             if unicodedata.category(char) in FORBIDDEN_CATEGORIES and char not in ALLOWED_CONTROLS:
-                raise Unfit(
-                    f"{_shown(value)} holds the character U+{ord(char):04X}, which cannot be stored; leave it out"
-                )
+                raise Unfit(f"{_shown(value)} holds U+{ord(char):04X}, which cannot be stored; leave it out")
     elif isinstance(value, float) and not math.isfinite(value):
         raise Unfit(f"{value} is no number")
     elif isinstance(value, int) and abs(value) > amounts.LARGEST:

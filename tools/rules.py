@@ -37,8 +37,8 @@ VARIABLES = (
 """What a condition may speak of: the keys of a subject."""
 
 FUNCTIONS = frozenset(
-    "size contains startsWith endsWith matches has int uint double string bool bytes duration timestamp type dyn min max"
-    " getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes".split()
+    "size contains startsWith endsWith matches has int uint double string bool bytes duration timestamp type dyn"
+    " min max getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes".split()
 )
 SEVERITIES = ("low", "medium", "high")
 ASKING_KINDS = ("tool", "compliance", "approval")
@@ -254,7 +254,7 @@ def _condition(value: Any) -> str:
         program = cel.compile(source)
     except Exception as error:  # a parser may raise what it likes: the file is refused either way
         found = re.search(r"<input>:(\d+):(\d+): ([^\n]*)", str(error))
-        where = f" at character {found[2]}: {found[3][:160]}" if found else ""
+        where = f" at character {found[2]}: {found[3].split(' expecting ')[0][:160]}" if found else ""
         raise ValueError(f"is no CEL expression{where}") from error
     known = {*VARIABLES, *_BOUND.findall(source)}
     unknown = [name for name in program.variables() if name not in known]

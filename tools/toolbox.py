@@ -135,7 +135,7 @@ class Toolbox:
         sentence = _filled(declared.will.get(language), {key: shown(value) for key, value in args.items()})
         if sentence is None:
             listed = ", ".join(
-                f"{key}={shown(json.dumps(v, ensure_ascii=False, default=str))}" for key, v in args.items()
+                f"{shown(key)}={shown(json.dumps(v, ensure_ascii=False, default=str))}" for key, v in args.items()
             )
             sentence = (
                 f"{name} 실행: {listed or '인자 없음'}."

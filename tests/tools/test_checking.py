@@ -1,0 +1,223 @@
+"""Arguments against schemas: coercion, refusal, and calls of a public benchmark."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.tools import StructuredTool
+
+from state import UserError
+from tools.toolbox import Toolbox
+
+TODAY = date(2026, 11, 18)
+BOX = Toolbox.open(today=lambda: TODAY)
+BOOKING: dict[str, Any] = {
+    "hotel": "남산스테이",
+    "guest": "김하늘",
+    "check_in": "12월 3일",
+    "check_out": "5일",
+    "guests": "두 명",
+    "room_type": "디럭스",
+}
+
+
+def test_a_korean_booking_is_read_whole() -> None:
+    assert BOX.check("book_room", BOOKING) == {
+        "args": {
+            "hotel": "남산스테이",
+            "guest": "김하늘",
+            "check_in": "2026-12-03",
+            "check_out": "2026-12-05",
+            "guests": 2,
+            "room_type": "deluxe",
+        },
+        "missing": [],
+        "problems": [],
+    }
+
+
+def test_a_default_is_written_out_so_that_what_is_approved_is_all_that_runs() -> None:
+    given = {key: value for key, value in BOOKING.items() if key != "room_type"}
+    assert BOX.check("book_room", given)["args"]["room_type"] == "standard"
+
+
+def test_what_is_absent_is_missing_and_no_problem() -> None:
+    checked = BOX.check("book_room", {"hotel": "Namsan Stay", "guest": "  ", "check_in": None})
+    assert checked["missing"] == ["guest", "check_in", "check_out", "guests"]
+    assert checked["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"check_in": "asap"}, "check_in: \"asap\" is no date; write the date like 2026-12-03"),
+        (
+            {"check_in": "12/3"},
+            "check_in: \"12/3\" can be read with the month or the day first; write the date like 2026-12-03",
+        ),
+        ({"guests": "many"}, "guests: \"many\" is no number; write digits, like 2"),
+        ({"guests": 2.5}, "guests: 2.5 is not of type 'integer'"),
+        ({"guests": True}, "guests: True is not of type 'integer'"),
+        ({"guests": 0}, "guests: 0 is less than the minimum of 1"),
+        ({"guests": 2**70}, "guests: is too large"),
+        ({"room_type": "펜트하우스"}, 'room_type: "펜트하우스" is none of standard, deluxe, suite'),
+        ({"guest": 7}, "guest: 7 is not of type 'string'"),
+        ({"guest": "Kim\x00"}, "guest: \"Kim\\u0000\" holds U+0000, which cannot be stored; leave it out"),
+        (
+            {"vip": True},
+            '"vip": no such argument of book_room; it takes hotel, guest, check_in, check_out, guests, room_type',
+        ),
+    ],
+)  # fmt: skip
+def test_each_mistake_has_its_line(change: dict[str, Any], problem: str) -> None:
+    assert BOX.check("book_room", {**BOOKING, **change})["problems"] == [problem]
+
+
+def test_an_unknown_tool_fails_closed() -> None:
+    checked = BOX.check("drop_tables", {"x": 1})
+    assert checked["args"] == {"x": 1}
+    assert "unknown tool" in checked["problems"][0]
+    assert "will not run" in BOX.describe("drop_tables", {"x": 1}, "en")
+    assert "실행되지 않습니다" in BOX.describe("drop_tables", {}, "ko")
+    with pytest.raises(UserError, match="nothing was run"):
+        BOX.run("drop_tables", {"x": 1}, key="k")
+    unsettled = BOX.settled("drop_tables", "k")
+    assert unsettled is not None
+    assert unsettled["status"] == "in_doubt"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+spoken = st.sampled_from(
+    ["12월 3일", "5일", "tomorrow", "2명", "180,000원", "디럭스", "2박", "next friday", " Standard ", "1e9"]
+)
+
+
+@given(
+    st.sampled_from([spec["name"] for spec in BOX.offered()] + ["nothing"]),
+    st.dictionaries(
+        st.sampled_from(sorted({p for s in BOX.offered() for p in s["parameters"]["properties"]}))
+        | st.text(max_size=4),
+        values | spoken,
+        max_size=6,
+    ),
+)
+def test_check_never_raises_and_is_idempotent(name: str, args: dict[str, Any]) -> None:
+    once = BOX.check(name, args)
+    twice = BOX.check(name, once["args"])
+    assert json.dumps(twice["args"]) == json.dumps(once["args"])
+    for language in ("ko", "en"):
+        sentence = BOX.describe(name, once["args"], language)
+        assert len(sentence.splitlines()) == 1
+        assert BOX.tell(name, args, language)
+    if name != "nothing" and not once["problems"] and not once["missing"]:
+        json.dumps(once["args"], allow_nan=False)
+
+
+def test_schema_version_changes_with_the_schema_only() -> None:
+    def tool(**properties: Any) -> Toolbox:
+        schema = {"type": "object", "properties": properties, "required": []}
+        return Toolbox([StructuredTool(name="t", description="d", args_schema=schema, func=lambda **k: k)])
+
+    one = tool(a={"type": "integer"}, b={"type": "string"}).offered()[0]["schema_version"]
+    assert one == tool(b={"type": "string"}, a={"type": "integer"}).offered()[0]["schema_version"]
+    assert one != tool(a={"type": "number"}, b={"type": "string"}).offered()[0]["schema_version"]
+
+
+def test_a_remote_reference_in_a_schema_is_not_fetched() -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "http://example.invalid/s.json"}}, "required": []}
+    box = Toolbox([StructuredTool(name="t", description="d", args_schema=schema, func=lambda **k: k)])
+    assert box.check("t", {"a": 1})["problems"] == [
+        'a: its schema refers to "http://example.invalid/s.json", which is not here'
+    ]
+
+
+# --- calls of the Berkeley Function-Calling Leaderboard ---
+
+TYPES = {"dict": "object", "float": "number", "tuple": "array"}
+
+
+def mapped(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [mapped(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "any":
+        return {}
+    return {
+        key: TYPES.get(value, value) if key == "type" and isinstance(value, str) else mapped(value)
+        for key, value in schema.items()
+        if key != "optional"
+    }
+
+
+def plain(value: Any) -> Any:
+    """A value of the ground truth, where each inner argument is a list of accepted ones."""
+    if isinstance(value, dict):
+        return {key: plain(inner[0]) for key, inner in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def calls(folder: Path) -> list[tuple[Toolbox, str, dict[str, Any]]]:
+    rows = [json.loads(line) for line in (folder / "bfcl" / "simple_python.jsonl").read_text("utf-8").splitlines()]
+    found = []
+    for row in rows:
+        function = row["function"][0]
+        tool = StructuredTool(
+            name=function["name"],
+            description=function["description"],
+            args_schema=mapped(function["parameters"]),
+            func=lambda **k: k,
+        )
+        (accepted,) = (call[function["name"]] for call in row["ground_truth"])
+        required = function["parameters"]["required"]
+        given = {key: [o for o in options if o != ""] for key, options in accepted.items()}
+        args = {key: plain(given[key][0]) for key, o in accepted.items() if key in required or o[0] != ""}
+        found.append((Toolbox([tool], today=lambda: TODAY), function["name"], args))
+    return found
+
+
+def wrong_value(schema: dict[str, Any]) -> Any:
+    return {"string": 7, "integer": "seven and a half", "number": "far", "boolean": "perhaps", "array": 3, "object": 3}[
+        schema["type"]
+    ]
+
+
+def test_valid_benchmark_calls_pass(test_data: Path) -> None:
+    found = calls(test_data)
+    assert len(found) > 100
+    refused = []
+    for box, name, args in found:
+        checked = box.check(name, args)
+        if checked["problems"] or checked["missing"] or not all(checked["args"][key] == args[key] for key in args):
+            refused.append((name, checked))
+    assert refused == []
+
+
+def test_broken_benchmark_calls_are_refused(test_data: Path) -> None:
+    passed = []
+    tried = 0
+    for box, name, args in calls(test_data):
+        schema = box.offered()[0]["parameters"]
+        for key in schema["required"]:
+            short = {k: v for k, v in args.items() if k != key}
+            if box.check(name, short)["missing"] != [key]:
+                passed.append((name, "missing", key))
+        for key in args:
+            if "type" in schema["properties"][key]:
+                tried += 1
+                if not box.check(name, {**args, key: wrong_value(schema["properties"][key])})["problems"]:
+                    passed.append((name, "wrong type", key))
+        if not box.check(name, {**args, "no_such_argument": 1})["problems"]:
+            passed.append((name, "unknown argument", ""))
+    assert passed == []
+    assert tried > 200
