@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -236,18 +239,34 @@ def _base(path: Path, quantization: Quantization, device: str) -> Any:
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
     try:
-        model = LlamaForCausalLM.from_pretrained(
-            str(path),
-            dtype=torch.float32 if quantization == "fp32" else torch.bfloat16,
-            device_map={"": device},
-            local_files_only=True,
-            use_safetensors=True,
-            **options,
-        )
+        with _quiet():
+            model = LlamaForCausalLM.from_pretrained(
+                str(path),
+                dtype=torch.float32 if quantization == "fp32" else torch.bfloat16,
+                device_map={"": device},
+                local_files_only=True,
+                use_safetensors=True,
+                **options,
+            )
     except (OSError, ValueError, RuntimeError, KeyError) as e:
         raise ModelNotUsable(f"{path} could not be loaded as {quantization} on {device}: {_first_line(e)}") from e
     model.eval()  # type: ignore[no-untyped-call]
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading without the libraries' progress bars and hints: our callers draw their own."""
+    from transformers.utils import logging as hf_logging
+
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hf_logging.enable_progress_bar()
 
 
 def _tokenizer(path: Path) -> Any:
@@ -281,10 +300,13 @@ def _attach(model: Any, name: str, path: Path, *, base: str) -> Any:
     from peft import PeftModel
 
     try:
-        if isinstance(model, PeftModel):
-            model.load_adapter(str(path), adapter_name=name, is_trainable=False)
-        else:
-            model = PeftModel.from_pretrained(model, str(path), adapter_name=name, is_trainable=False)
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5 for a deprecated property; drop this when peft no longer does.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            if isinstance(model, PeftModel):
+                model.load_adapter(str(path), adapter_name=name, is_trainable=False)
+            else:
+                model = PeftModel.from_pretrained(model, str(path), adapter_name=name, is_trainable=False)
     except (RuntimeError, ValueError, KeyError, OSError, TypeError) as e:
         # A size mismatch lists every tensor; one line is enough to know what to do.
         raise AdapterNotUsable(f"adapter {path} does not fit the base {base}: {_first_line(e)}") from e
