@@ -1,0 +1,96 @@
+"""Puts the command groups together and speaks their help in the reader's language. Defines no command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from dojang.cli import asking, deciding, documents, reviews, system, threads
+from dojang.cli.invocation import Invocation
+from dojang.language import catalogue
+
+if TYPE_CHECKING:
+    from state import Language
+
+GLOBAL_FLAGS = ("--json",)
+GLOBAL_VALUES = ("--home", "--lang", "--user")
+NODE_ORDER = (asking, deciding, reviews, threads, documents, system)
+
+ABOUT = "An agent that stops before it acts until a person stamps the step."
+EXITS = (
+    "Exit codes: 0 done; 1 doctor found a problem; 2 your mistake, nothing was changed; 3 a review waits for a person; "
+    "4 somebody was first, or the page was stale; 5 something outside failed, try again; 70 broken records or a bug; "
+    "130 interrupted."
+)
+
+
+def _main(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option(metavar="DIR", help="Where all run-time data lives.")] = None,
+    lang: Annotated[Literal["ko", "en"] | None, typer.Option(help="Language of this command.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="Who asks and decides, in records.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    from dojang.origin import check_origin
+
+    check_origin()
+    call = context.find_object(Invocation)
+    assert call is not None
+    call.home, call.language, call.user, call.as_json = home, lang, user, as_json
+
+
+def command_line(language: Language = "en") -> TyperGroup:
+    """The whole command, its help in ``language``."""
+    app = typer.Typer(
+        name="dojang",
+        help=ABOUT,
+        epilog=EXITS,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_main)
+    for group in NODE_ORDER:
+        app.add_typer(group.app)
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    command.help, command.epilog = ABOUT, EXITS
+    _translate(command, catalogue("cli", language).gettext)
+    return command
+
+
+def _translate(command: Any, gettext: Callable[[str], str]) -> None:
+    """Put help texts through the catalogue; they are written as docstrings and option texts."""
+    for name in ("help", "epilog", "short_help"):
+        text = getattr(command, name, None)
+        if text:
+            setattr(command, name, gettext(" ".join(text.split())))
+    for parameter in command.params:
+        text = getattr(parameter, "help", None)
+        if text:
+            parameter.help = gettext(" ".join(text.split()))
+    for child in getattr(command, "commands", {}).values():
+        _translate(child, gettext)
+
+
+def hoisted(argv: Sequence[str]) -> list[str]:
+    """The arguments with the global options in front, wherever they were given; nothing after ``--`` is touched."""
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = iter(argv)
+    for word in waiting:
+        if word == "--":
+            rest += [word, *waiting]
+        elif word in GLOBAL_FLAGS or word.startswith(tuple(f"{name}=" for name in GLOBAL_VALUES)):
+            front.append(word)
+        elif word in GLOBAL_VALUES:
+            front += [word, *([value] if (value := next(waiting, None)) is not None else [])]
+        else:
+            rest.append(word)
+    return front + rest

@@ -1,0 +1,64 @@
+"""ask, chat, resume: a request, and what comes of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dojang.cli.exits import exit_of_run
+from dojang.cli.invocation import checked_text, invocation
+from dojang.cli.telling import run_document, tell_run
+
+app = typer.Typer()
+
+Thread = Annotated[str | None, typer.Option("--thread", metavar="ID", help="Go on with this conversation.")]
+
+
+@app.command()
+def ask(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A question or a request.")],
+    thread: Thread = None,
+) -> int:
+    """Ask a question or make a request; ends with code 3 when a review waits for a person."""
+    call = invocation(context)
+    said = checked_text(text)
+    with call.workspace() as workspace:
+        with call.terminal.running() as on_node:
+            run = workspace.ask(said, thread_id=thread, on_node=on_node, on_start=_starting(call.terminal))
+        call.terminal.document(run_document(workspace, run) if call.as_json else None)
+        if not call.as_json:
+            tell_run(call.terminal, workspace, run)
+    return exit_of_run(run)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    thread: Annotated[str, typer.Argument(metavar="ID", help="The conversation.")],
+) -> int:
+    """Go on with a conversation: carry out decisions that were recorded, or finish a run that was cut off."""
+    call = invocation(context)
+    with call.workspace() as workspace:
+        with call.terminal.running() as on_node:
+            run = workspace.resume(thread, on_node=on_node)
+        call.terminal.document(run_document(workspace, run) if call.as_json else None)
+        if not call.as_json:
+            tell_run(call.terminal, workspace, run)
+    return exit_of_run(run)
+
+
+@app.command()
+def chat(context: typer.Context, thread: Thread = None) -> int:
+    """Talk in the terminal: pauses are shown and decided in place. An empty line, Ctrl-D or Ctrl-C ends it."""
+    from dojang.cli.talk import Talk
+
+    call = invocation(context)
+    with call.workspace() as workspace:
+        return Talk(call.terminal, workspace, thread).hold()
+
+
+def _starting(terminal: Any) -> Any:
+    text = terminal.gettext("conversation {thread}")
+    return lambda thread_id: terminal.note(text.format(thread=thread_id))

@@ -1,0 +1,134 @@
+"""A review as an operator reads it before deciding: what, with which arguments, why, on what evidence."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from dojang.cli.telling import how_to_decide
+from dojang.cli.terminal import Terminal
+from dojang.cli.words import DECISIONS, EFFECTS, KINDS, ROLES, SEVERITIES, STATUSES, word
+
+if TYPE_CHECKING:
+    from dojang.results import ReviewCard
+    from state import JSON, Action, PassageRef, Review
+
+SHOWN_EVIDENCE = 600
+"""Characters of a passage that a card shows."""
+
+
+def tell_card(terminal: Terminal, card: ReviewCard) -> None:
+    """The whole card: what will happen first, how to decide last."""
+    review = card.review
+    _head(terminal, card)
+    tell_arguments(terminal, review["action"])
+    _why(terminal, review)
+    _evidence(terminal, card)
+    _conversation(terminal, card)
+    if card.note:
+        terminal.note(card.note)
+    if card.status == "open":
+        _title(terminal, terminal.gettext("To decide"))
+        for command in how_to_decide(review):
+            terminal.line(f"  {command}")
+
+
+def _title(terminal: Terminal, text: str) -> None:
+    terminal.line()
+    terminal.line(text, style="bold cyan")
+
+
+def _head(terminal: Terminal, card: ReviewCard) -> None:
+    _ = terminal.gettext
+    review, action = card.review, card.review["action"]
+    status = word(_, STATUSES, card.status)
+    terminal.line(f"{review['id']} · {word(_, KINDS, review['kind'])} · {status}", style="yellow")
+    terminal.line(review["summary"], style="bold")
+    if review["question"]:
+        terminal.line(review["question"])
+    undo = _("can be undone") if action["reversible"] else _("cannot be undone")
+    rows = [
+        [_("effect"), f"{word(_, EFFECTS, action['effect_class'])}, {undo}"],
+        [_("conversation"), review["thread_id"]],
+        [_("due"), review["due_at"]],
+        [_("needs"), _needs(terminal, review)],
+    ]
+    if card.decision is not None:
+        what = word(_, DECISIONS, card.decision["type"])
+        rows.append([_("decision"), f"{what}, {card.decision['by']}, {card.decision['at']}"])
+        rows += [[_("reason"), card.decision["reason"]]] if card.decision["reason"] else []
+    terminal.rows(rows)
+
+
+def _needs(terminal: Terminal, review: Review) -> str:
+    _ = terminal.gettext
+    votes = _("{n} decision(s), tier {tier}").format(n=review["votes_needed"], tier=review["tier"])
+    return f"{votes}, {', '.join(review['roles'])}" if review["roles"] else votes
+
+
+def tell_arguments(terminal: Terminal, action: Action) -> None:
+    """The exact arguments as JSON values, so that 3 and "3" look different."""
+    _ = terminal.gettext
+    _title(terminal, _("What will run") if action["tool"] else _("The text"))
+    if action["tool"]:
+        terminal.line(_("{tool} (schema {version})").format(tool=action["tool"], version=action["schema_version"]))
+    rows = [[f"  {name}", as_typed(value)] for name, value in action["args"].items()]
+    if rows:
+        terminal.rows(rows)
+    else:
+        terminal.line("  " + _("no arguments"))
+
+
+def as_typed(value: JSON) -> str:
+    """A value as JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _why(terminal: Terminal, review: Review) -> None:
+    _ = terminal.gettext
+    terminal.line(_("digest {digest}").format(digest=review["digest"]))
+    _title(terminal, _("Why a person is asked"))
+    rows = [
+        [
+            f"  {reason['rule_id']}",
+            word(_, SEVERITIES, reason["severity"]),
+            _("hard") if reason["hard"] else _("soft"),
+            reason["text"],
+        ]
+        for reason in review["why"]
+    ]
+    terminal.rows(rows, head=["  " + _("rule"), _("severity"), _("binding"), _("text")])
+
+
+def _evidence(terminal: Terminal, card: ReviewCard) -> None:
+    _ = terminal.gettext
+    if not card.review["evidence"]:
+        return
+    _title(terminal, _("Evidence"))
+    texts = {passage["id"]: passage["text"] for passage in card.passages}
+    for ref in card.review["evidence"]:
+        terminal.line("  " + _place(terminal, ref))
+        text = " ".join(texts.get(ref["id"], "").split())
+        if text:
+            clipped = text if len(text) <= SHOWN_EVIDENCE else text[: SHOWN_EVIDENCE - 1] + "…"
+            terminal.line(f"    “{clipped}”", style="dim")
+
+
+def _place(terminal: Terminal, ref: PassageRef) -> str:
+    _ = terminal.gettext
+    scores = ", ".join(f"{name} {score:.3f}" for name, score in ref["scores"].items())
+    trust = _("trusted") if ref["trust"] == "trusted" else _("untrusted")
+    return _("{document}, characters {start}–{end} ({scores}; {trust})").format(
+        document=ref["document"], start=ref["start"], end=ref["end"], scores=scores, trust=trust
+    )
+
+
+def _conversation(terminal: Terminal, card: ReviewCard) -> None:
+    _title(terminal, terminal.gettext("Conversation"))
+    tell_conversation(terminal, card.conversation)
+
+
+def tell_conversation(terminal: Terminal, lines: list[dict[str, str]]) -> None:
+    """Who said what, oldest first."""
+    for line in lines:
+        terminal.line(f"  {word(terminal.gettext, ROLES, line['role'])}: {line['text']}")

@@ -1,0 +1,154 @@
+"""approve, reject, edit, answer: a person's word on a review, recorded before anything runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dojang.cli.exits import exit_of_run
+from dojang.cli.forms import arguments_form, typed_like
+from dojang.cli.invocation import Invocation, checked_text, invocation
+from dojang.cli.telling import run_document, tell_decision
+
+if TYPE_CHECKING:
+    from dojang.workspace import Workspace
+    from state import JSON, Review
+
+app = typer.Typer()
+
+ReviewId = Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id; `dojang inbox` lists them.")]
+Digest = Annotated[
+    str | None,
+    typer.Option(metavar="SHA", help="Refuse unless the review still has the digest that you looked at."),
+]
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the decision.")]
+
+
+@app.command()
+def approve(context: typer.Context, review: ReviewId, reason: Why = "", digest: Digest = None) -> int:
+    """Approve a review: exactly what it shows is what runs, once."""
+    return _decide(context, review, {"type": "approve", "reason": checked_text(reason), "digest": digest})
+
+
+@app.command()
+def reject(context: typer.Context, review: ReviewId, reason: Why = "", digest: Digest = None) -> int:
+    """Reject a review: nothing runs, and the model is told why."""
+    from state import UserError
+
+    call = invocation(context)
+    if not reason.strip() and call.terminal.interactive:
+        reason = call.terminal.ask(call.terminal.gettext("Why? "))
+    if not reason.strip():
+        raise UserError(f"to reject review {review} needs a reason: add --reason TEXT")
+    return _decide(context, review, {"type": "reject", "reason": checked_text(reason), "digest": digest})
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    review: ReviewId,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change one argument and keep the others; may be repeated."),
+    ] = None,
+    args: Annotated[str | None, typer.Option(metavar="JSON", help="The whole new argument object.")] = None,
+    reason: Why = "",
+    digest: Digest = None,
+) -> int:
+    """Approve a review with other arguments. Without --set and --args, a terminal asks for each."""
+    call = invocation(context)
+    with call.workspace() as workspace:
+        card = workspace.show(review)
+        edited = _edited(call, card.review, sets or [], args)
+        said = {
+            "type": "edit",
+            "edited_args": edited,
+            "reason": checked_text(reason),
+            "digest": digest or card.review["digest"],
+        }
+        return _carry_out(call, workspace, review, said)
+
+
+@app.command()
+def answer(
+    context: typer.Context,
+    review: ReviewId,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What you answer.")],
+    digest: Digest = None,
+) -> int:
+    """Answer what a review asks; the run goes on with it."""
+    return _decide(context, review, {"type": "answer", "message": checked_text(text), "digest": digest})
+
+
+def _decide(context: typer.Context, review_id: str, said: dict[str, Any]) -> int:
+    call = invocation(context)
+    with call.workspace() as workspace:
+        return _carry_out(call, workspace, review_id, said)
+
+
+def _carry_out(call: Invocation, workspace: Workspace, review_id: str, said: dict[str, Any]) -> int:
+    terminal = call.terminal
+    try:
+        with terminal.running() as on_node:
+            result = workspace.decide(review_id, said, channel="cli", on_node=on_node)
+    except BaseException:
+        _tell_recorded(call, workspace, review_id)
+        raise
+    if call.as_json:
+        terminal.document({"decision": dict(result.decision), "run": run_document(workspace, result.run)})
+    else:
+        tell_decision(terminal, workspace, result)
+    return exit_of_run(result.run)
+
+
+def _tell_recorded(call: Invocation, workspace: Workspace, review_id: str) -> None:
+    """After a failure: whether this person's decision is on disk all the same, and how to go on."""
+    from state import DojangError
+
+    try:
+        card = workspace.show(review_id)
+    except (DojangError, OSError):
+        return
+    if card.status == "recorded" and card.decision is not None and card.decision["by"] == workspace.settings.user:
+        text = call.terminal.gettext("the decision is recorded; `dojang resume {thread}` goes on with it")
+        call.terminal.note(text.format(thread=card.review["thread_id"]))
+
+
+def _edited(call: Invocation, review: Review, sets: list[str], args: str | None) -> dict[str, JSON]:
+    from state import UserError
+
+    if sets and args is not None:
+        raise UserError("give --set or --args, not both")
+    if args is not None:
+        return _parsed(args)
+    if sets:
+        return _changed(review, sets)
+    if not call.terminal.interactive:
+        raise UserError("say what to change: --set name=value (may be repeated) or --args JSON")
+    return arguments_form(call.terminal, review)
+
+
+def _parsed(text: str) -> dict[str, JSON]:
+    from state import UserError
+
+    try:
+        value = json.loads(checked_text(text))
+    except ValueError as error:
+        raise UserError(f"--args is not JSON: {error}; nothing was changed") from None
+    if not isinstance(value, dict):
+        raise UserError('--args must be a JSON object like {"guests": 3}; nothing was changed')
+    return value
+
+
+def _changed(review: Review, sets: list[str]) -> dict[str, JSON]:
+    from state import UserError
+
+    args = dict(review["action"]["args"])
+    for pair in sets:
+        name, equals, value = checked_text(pair).partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"--set {pair!r} is not name=value, for example --set guests=3; nothing was changed")
+        args[name.strip()] = typed_like(args.get(name.strip()), value)
+    return args

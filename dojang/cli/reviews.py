@@ -1,0 +1,53 @@
+"""inbox, show: what waits for a person, and everything about one of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dojang.cli.cards import tell_card
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import invocation
+from dojang.cli.words import KINDS, word
+
+app = typer.Typer()
+
+
+@app.command()
+def inbox(
+    context: typer.Context,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="Only reviews of this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+) -> int:
+    """List the open reviews, soonest deadline first."""
+    from state import UserError
+
+    call = invocation(context)
+    if kind is not None and kind not in KINDS:
+        raise UserError(f"there is no kind {kind!r}; the kinds are {', '.join(KINDS)}")
+    with call.workspace() as workspace:
+        reviews = workspace.inbox(kind=kind, limit=limit)
+    _ = call.terminal.gettext
+    call.terminal.document(reviews)
+    if reviews:
+        rows = [[r["id"], word(_, KINDS, r["kind"]), r["due_at"][:16], r["summary"]] for r in reviews]
+        call.terminal.rows(rows, head=[_("review"), _("kind"), _("due"), _("what it is about")])
+    else:
+        call.terminal.note(_("nobody is waiting for a decision"))
+    return Exit.DONE
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    review: Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id; `dojang inbox` lists them.")],
+) -> int:
+    """Show all of a review: what will happen, the exact arguments and digest, why, the evidence, the conversation."""
+    call = invocation(context)
+    with call.workspace() as workspace:
+        card = workspace.show(review)
+    call.terminal.document(card.as_json())
+    if not call.as_json:
+        tell_card(call.terminal, card)
+    return Exit.DONE

@@ -1,0 +1,88 @@
+"""serve, doctor, settings, demo: the installation itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import check_home, invocation
+
+app = typer.Typer()
+
+HIDDEN = "********"
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to bind.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to bind; 0 takes any free one.")] = None,
+) -> int:
+    """Serve the console and the HTTP API until Ctrl-C."""
+    from dojang.settings import load_settings
+
+    call = invocation(context)
+    settings = load_settings(home=call.home, language=call.language, user=call.user, host=host, port=port)
+    check_home(settings.home)
+    from dojang.server.app import serve as serve_forever
+
+    serve_forever(settings)
+    return Exit.DONE
+
+
+@app.command()
+def doctor(context: typer.Context) -> int:
+    """Check the installation: one line each, with the remedy where something is wrong. Code 1 when anything is."""
+    from dojang.doctor import examine
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    checks = []
+    with call.terminal.working(_("checking")) as tell:
+        for check in examine(call.settings):
+            checks.append(check)
+            tell(_(check.name))
+    call.terminal.document([check.as_json() for check in checks])
+    for check in checks:
+        mark, style = (_("OK"), "green") if check.ok else (_("PROBLEM"), "bold red")
+        call.terminal.line(f"{mark} {_(check.name)}: {check.detail}", style="" if check.ok else style)
+        if check.remedy and not check.ok:
+            call.terminal.line(f"   → {check.remedy}")
+    return Exit.DONE if all(check.ok for check in checks) else Exit.PROBLEM
+
+
+@app.command()
+def settings(context: typer.Context) -> int:
+    """Print all settings; passwords and keys stay hidden."""
+    call = invocation(context)
+    values = shown_settings(call.settings)
+    call.terminal.document({name: value for name, value, _about in values})
+    rows = [[f"DOJANG_{name.upper()}", "" if value is None else str(value), about] for name, value, about in values]
+    call.terminal.rows(rows)
+    return Exit.DONE
+
+
+def shown_settings(given: Any) -> list[tuple[str, Any, str]]:
+    """(name, JSON value, description) of each setting; secrets as asterisks, None where they are not set."""
+    values = given.model_dump(mode="json")
+    shown = []
+    for name, info in type(given).model_fields.items():
+        secret = "Secret" in str(info.annotation) and values[name] is not None
+        shown.append((name, HIDDEN if secret else values[name], info.description or ""))
+    return shown
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    decide: Annotated[
+        str | None,
+        typer.Option(metavar="DECISION", help='approve, reject or "edit name=value …"; asks you when not given.'),
+    ] = None,
+) -> int:
+    """Play the main job with the sample hotel: ask, pause, decide in a new process, act once."""
+    from dojang.demo import Play
+
+    return Play(invocation(context), decide).perform()

@@ -1,0 +1,111 @@
+"""Says where a run stands: the answer with its sources, what was done, and which reviews wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dojang.cli.terminal import Terminal
+from dojang.cli.words import DECISIONS, KINDS, STATUSES, word
+
+if TYPE_CHECKING:
+    from dojang.results import DecisionResult, RunResult
+    from dojang.workspace import Workspace
+    from state import Citation, Outcome, Review
+
+
+def run_document(workspace: Workspace, run: RunResult) -> dict[str, Any]:
+    """A run for ``--json``: each citation carries ``source``, its span read back from the stored document."""
+    document = run.as_json()
+    if run.answer is not None:
+        document["answer"]["citations"] = [
+            {**citation, "source": source_of(workspace, citation)} for citation in run.answer["citations"]
+        ]
+    return document
+
+
+def tell_run(terminal: Terminal, workspace: Workspace, run: RunResult) -> None:
+    """Print a run for a person."""
+    _ = terminal.gettext
+    tell_outcomes(terminal, run.outcomes)
+    if run.answer is not None:
+        terminal.line(run.answer["text"], style="bold")
+        for citation in run.answer["citations"]:
+            tell_citation(terminal, citation, source_of(workspace, citation))
+    for review in run.reviews:
+        tell_waiting(terminal, review)
+    if run.note:
+        terminal.note(run.note)
+    terminal.note(_("conversation {thread}: {status}").format(thread=run.thread_id, status=_(STATUSES[run.status])))
+
+
+def tell_citation(terminal: Terminal, citation: Citation, source: str | None) -> None:
+    """One numbered line: document, character range, and the text that stands there."""
+    _ = terminal.gettext
+    quote = citation["quote"] if source is None else source
+    terminal.line(
+        _("[{n}] {document}, characters {start}–{end}: “{quote}”").format(
+            n=citation["n"],
+            document=citation["document"],
+            start=citation["start"],
+            end=citation["end"],
+            quote=" ".join(quote.split()),
+        )
+    )
+    if source is not None and source.split() != citation["quote"].split():
+        terminal.note(_("the document says something else there now than when it was quoted"))
+
+
+def source_of(workspace: Workspace, citation: Citation) -> str | None:
+    """The cited characters as the stored document has them; None when the store cannot say."""
+    from state import DojangError
+
+    try:
+        return workspace.source(citation["document"], citation["start"], citation["end"])
+    except DojangError:
+        return None
+
+
+def tell_outcomes(terminal: Terminal, outcomes: list[Outcome]) -> None:
+    """What became of each tool call."""
+    _ = terminal.gettext
+    for outcome in outcomes:
+        status = word(_, STATUSES, outcome["status"])
+        tail = f": {outcome['error']}" if outcome["error"] else ""
+        terminal.line(f"{outcome['tool']} — {status}{tail}")
+
+
+def tell_waiting(terminal: Terminal, review: Review) -> None:
+    """A review that waits, and the commands that decide it."""
+    _ = terminal.gettext
+    terminal.line(
+        _("Review {id} ({kind}) waits for a person:").format(id=review["id"], kind=_(KINDS[review["kind"]])),
+        style="yellow",
+    )
+    terminal.line(f"  {review['summary']}", style="bold")
+    if review["question"]:
+        terminal.line(f"  {review['question']}")
+    for command in how_to_decide(review):
+        terminal.line(f"  {command}")
+
+
+def how_to_decide(review: Review) -> list[str]:
+    """The commands that this review takes, the one that shows it first."""
+    forms = {
+        "approve": f"dojang approve {review['id']}",
+        "edit": f"dojang edit {review['id']} --set …=…",
+        "reject": f"dojang reject {review['id']} --reason …",
+        "answer": f"dojang answer {review['id']} …",
+    }
+    return [f"dojang show {review['id']}", *(forms[decision] for decision in review["allowed"])]
+
+
+def tell_decision(terminal: Terminal, workspace: Workspace, result: DecisionResult) -> None:
+    """Who decided what, and where the run got to with it."""
+    _ = terminal.gettext
+    decision = result.decision
+    terminal.line(
+        _("Review {id}: {what} by {by}").format(
+            id=decision["review_id"], what=_(DECISIONS[decision["type"]]), by=decision["by"]
+        )
+    )
+    tell_run(terminal, workspace, result.run)

@@ -1,0 +1,152 @@
+"""The terminal: results on stdout, everything else on stderr, in the reader's language.
+
+Text of documents, models and guests is shown as it is read, never as control sequences: what a person approves must
+be what the screen says. Knows no workspace.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dojang.language import catalogue
+
+if TYPE_CHECKING:
+    from state import Language
+
+PLAIN_WIDTH = 400
+"""Columns of a page that no terminal shows: wide, so that lines are cut by nobody."""
+
+NODES = {
+    "intake": "request read",
+    "retrieve": "documents searched",
+    "generate": "model answered",
+    "comply": "rules asked",
+    "review": "decision taken in",
+    "act": "tool run",
+    "answer": "answer released",
+}
+"""What each finished node means to somebody who waits. Keys are the graph's; texts go through the catalogue."""
+
+
+def visible(text: str) -> str:
+    """The text with everything that moves, hides or reorders other text written out by its code point."""
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character in "\n\t":
+        return character
+    category = unicodedata.category(character)
+    if category in ("Cc", "Cs") or (category == "Cf" and character not in "\u200c\u200d"):
+        return f"\\u{{{ord(character):x}}}"
+    return character
+
+
+class Terminal:
+    """Where a command prints. ``gettext`` translates its texts; ``as_json`` turns results into one document."""
+
+    def __init__(
+        self,
+        language: Language,
+        *,
+        as_json: bool = False,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        stdin: TextIO | None = None,
+    ) -> None:
+        self.language = language
+        self.as_json = as_json
+        self.gettext: Callable[[str], str] = catalogue("cli", language).gettext
+        self._stdin = stdin or sys.stdin
+        self.out = _console(out or sys.stdout)
+        self.err = _console(err or sys.stderr)
+
+    # -- saying ---------------------------------------------------------------------------------------------------
+
+    def line(self, text: str = "", *, style: str = "") -> None:
+        """One paragraph of the result; nothing when the result is JSON."""
+        if not self.as_json:
+            self.out.print(Text(visible(text), style=style), soft_wrap=True)
+
+    def rows(self, rows: Sequence[Sequence[str]], *, head: Sequence[str] = ()) -> None:
+        """A table of the result, as wide as what it holds."""
+        if self.as_json:
+            return
+        table = Table(box=None, show_header=bool(head), pad_edge=False, header_style="bold")
+        for column in range(len(rows[0]) if rows else len(head)):
+            table.add_column(Text(head[column]) if head else "", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(visible(cell)) for cell in row))
+        self.out.print(table)
+
+    def document(self, value: Any) -> None:
+        """The one JSON document of ``--json``; nothing otherwise."""
+        if self.as_json:
+            self.out.file.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+    def note(self, text: str, *, style: str = "dim") -> None:
+        """A line beside the result, on stderr."""
+        self.err.print(Text(visible(text), style=style), soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """What went wrong, in one line on stderr."""
+        one = " ".join(visible(text).split())
+        self.err.print(Text.assemble((self.gettext("error") + ": ", "bold red"), one), soft_wrap=True)
+
+    # -- waiting --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Say that something takes a while; call what it gives with each piece of news, already translated."""
+        if not self.err.is_terminal:
+            yield lambda news: self.note(f"… {news}")
+            return
+        with self.err.status(Text(visible(what))) as status:
+            yield lambda news: status.update(Text(visible(f"{what} ({news})")))
+
+    @contextmanager
+    def running(self) -> Iterator[Callable[[str], None]]:
+        """Progress of a run: takes the names of nodes and says them in words."""
+        with self.working(self.gettext("working")) as tell:
+            yield lambda node: tell(self.gettext(NODES.get(node, node)))
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person sits at stdin."""
+        return self._stdin.isatty()
+
+    def ask(self, prompt: str) -> str:
+        """One line from stdin, without its end; the prompt goes to stderr.
+
+        Raises:
+            EOFError: the input ended.
+        """
+        self.err.print(Text(visible(prompt), style="bold"), end="")
+        self.err.file.flush()
+        line = self._stdin.readline()
+        if not line:
+            self.err.print()
+            raise EOFError
+        return line.rstrip("\r\n")
+
+
+def _console(file: TextIO) -> Console:
+    width = None if file.isatty() else PLAIN_WIDTH
+    return Console(file=file, markup=False, highlight=False, emoji=False, width=width)
+
+
+def padded(text: str, width: int) -> str:
+    """The text filled up to ``width`` columns, Hangul counting two."""
+    return text + " " * max(0, width - cell_len(text))

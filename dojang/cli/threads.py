@@ -1,0 +1,92 @@
+"""threads, thread, history: the conversations and how they went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from dojang.cli.cards import tell_conversation
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import invocation
+from dojang.cli.telling import tell_outcomes, tell_waiting
+from dojang.cli.words import STATUSES, word
+
+app = typer.Typer()
+
+ThreadId = Annotated[str, typer.Argument(metavar="ID", help="The conversation's id; `dojang threads` lists them.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")]
+
+
+@app.command()
+def threads(context: typer.Context, limit: Limit = 50) -> int:
+    """List the conversations, newest first."""
+    call = invocation(context)
+    with call.workspace() as workspace:
+        rows = [_plain(row) for row in workspace.threads(limit=limit)]
+    _ = call.terminal.gettext
+    call.terminal.document(rows)
+    if rows:
+        table = [
+            [row["thread_id"], word(_, STATUSES, row["status"]), str(row["updated_at"])[:19], row["title"]]
+            for row in rows
+        ]
+        call.terminal.rows(table, head=[_("conversation"), _("status"), _("last change"), _("begins with")])
+    else:
+        call.terminal.note(_("there is no conversation yet; `dojang ask` begins one"))
+    return Exit.DONE
+
+
+@app.command()
+def thread(context: typer.Context, thread_id: ThreadId) -> int:
+    """Show where a conversation stands, without running anything."""
+    call = invocation(context)
+    with call.workspace() as workspace:
+        run = workspace.thread(thread_id)
+        lines = workspace.conversation(thread_id)
+        folder = workspace.folder(thread_id)
+    terminal = call.terminal
+    terminal.document({**run.as_json(), "conversation": lines, "folder": str(folder)})
+    terminal.line(f"{thread_id} · {word(terminal.gettext, STATUSES, run.status)}", style="yellow")
+    if not call.as_json:
+        tell_conversation(terminal, lines)
+        tell_outcomes(terminal, run.outcomes)
+        for review in run.reviews:
+            tell_waiting(terminal, review)
+    terminal.line(terminal.gettext("files: {folder}").format(folder=folder))
+    if run.note:
+        terminal.note(run.note)
+    return Exit.DONE
+
+
+@app.command()
+def history(
+    context: typer.Context,
+    thread_id: ThreadId,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many at most; all when not given.")] = None,
+) -> int:
+    """List the checkpoints of a conversation, newest first."""
+    call = invocation(context)
+    with call.workspace() as workspace:
+        steps = workspace.history(thread_id, limit=limit)
+    _ = call.terminal.gettext
+    call.terminal.document([step.as_json() for step in steps])
+    rows = [
+        [
+            str(step.number),
+            step.at[:19],
+            step.source,
+            ", ".join(step.wrote),
+            ", ".join(step.review_ids) or ", ".join(step.next) or _("end"),
+        ]
+        for step in steps
+    ]
+    head = [_("step"), _("at"), _("source"), _("wrote"), _("then")]
+    call.terminal.rows(rows, head=head)
+    return Exit.DONE
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return dict(row) if isinstance(row, Mapping) else asdict(row)

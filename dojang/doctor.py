@@ -1,0 +1,178 @@
+"""Examines an installation: each check says what it found, and what to do where something is wrong.
+
+Every check stands alone: one that fails (or whose part cannot even be imported) does not stop the others.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from dojang.cli.words import N_
+from dojang.parts import Parts
+from dojang.results import Check
+from dojang.settings import Settings
+from state import DojangError
+
+NEEDED_PYTHON = (3, 11)
+NEEDED_DISK_MB = 500
+GIB = 2**30
+
+Finding = tuple[bool, str, str]
+"""(fine, what was found, what to do about it)."""
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """All checks in order, each as soon as it is known. Opens real parts and closes them."""
+    parts = Parts(settings)
+    probes: list[tuple[str, Callable[[], Finding]]] = [
+        (N_("Python"), _python),
+        (N_("packages"), _origin),
+        (N_("home"), lambda: _home(settings.home)),
+        (N_("disk space"), lambda: _disk(settings.home)),
+        (N_("PostgreSQL"), lambda: _postgres(parts)),
+        (N_("embedding model"), lambda: _embedding(settings)),
+        (N_("language model"), lambda: _generator(parts)),
+        (N_("policy"), lambda: _policy(parts)),
+        (N_("tools"), lambda: _tools(settings)),
+        (N_("session files"), lambda: _sessions(settings)),
+        (N_("port"), lambda: _port(settings.host, settings.port)),
+    ]
+    try:
+        for name, probe in probes:
+            yield _checked(name, probe)
+    finally:
+        parts.close()
+
+
+def _checked(name: str, probe: Callable[[], Finding]) -> Check:
+    try:
+        fine, detail, remedy = probe()
+    except DojangError as error:
+        what, _semicolon, todo = str(error).partition("; ")
+        return Check(name, False, what, todo or "see the message")
+    except Exception as error:  # a check must say what is wrong, whatever breaks under it
+        return Check(name, False, f"{type(error).__name__}: {error}", "reinstall Dojang, or report this line")
+    return Check(name, fine, detail, "" if fine else remedy)
+
+
+def _python() -> Finding:
+    fine = sys.version_info >= NEEDED_PYTHON
+    return fine, f"{platform.python_version()}, {platform.platform()}", "install Python 3.11 or newer"
+
+
+def _origin() -> Finding:
+    from dojang import __version__
+    from dojang.origin import check_origin
+
+    check_origin()
+    return True, f"dojang {__version__} from {Path(__file__).resolve().parents[1]}", ""
+
+
+def _home(home: Path) -> Finding:
+    from dojang.cli.invocation import check_home
+
+    check_home(home)
+    mode = stat.S_IMODE(home.stat().st_mode)
+    probe = home / ".doctor"
+    probe.write_text("ok")
+    probe.unlink()
+    return (
+        not mode & 0o077,
+        f"{home}, mode {mode:04o}",
+        f"others can look into it: chmod 700 {home}",
+    )
+
+
+def _disk(home: Path) -> Finding:
+    free = shutil.disk_usage(home if home.exists() else home.parent).free
+    return free >= NEEDED_DISK_MB * 2**20, f"{free / GIB:.1f} GiB free", f"free at least {NEEDED_DISK_MB} MB"
+
+
+def _postgres(parts: Parts) -> Finding:
+    from store.database import connect, describe
+
+    dsn = parts.dsn
+    with closing(connect(dsn)) as connection:
+        server = connection.execute("SHOW server_version").fetchone()
+        vector = connection.execute("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
+        found = vector.fetchone()
+    where = "embedded" if parts.settings.database_url is None else describe(dsn)
+    version = f"PostgreSQL {server[0] if server else '?'} ({where})"
+    return (
+        found is not None,
+        f"{version}, pgvector {found[0] if found else 'missing'}",
+        "install pgvector on that server, or unset DOJANG_DATABASE_URL to use the embedded one",
+    )
+
+
+def _embedding(settings: Settings) -> Finding:
+    from store.embedding import load_embedder
+
+    embedder = load_embedder(
+        settings.embedding,
+        base_url=settings.embedding_base_url,
+        api_key=settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None,
+        dimension=settings.embedding_dimension,
+        languages=list(settings.embedding_languages),
+    )
+    if embedder is None:
+        return True, "none: documents are found by words alone", ""
+    vector = embedder.embed(["When is breakfast?"])
+    languages = ", ".join(sorted(embedder.languages))
+    return vector.shape == (1, embedder.dimension), f"{embedder.name}, {embedder.dimension} wide, knows {languages}", ""
+
+
+def _generator(parts: Parts) -> Finding:
+    from langchain_core.messages import HumanMessage
+
+    generation = parts.generator.reply([HumanMessage("hello")], passages=[], tools=[], language="en")
+    said = generation["clarification"] or generation["message"].text
+    return bool(generation["speaker"]), f"{generation['speaker']} says: {said[:60]!r}", ""
+
+
+def _policy(parts: Parts) -> Finding:
+    return True, f"{parts.settings.policy}, version {parts.policy.version}", ""
+
+
+def _tools(settings: Settings) -> Finding:
+    from tools.loading import load_tools
+
+    names = [tool.name for module in load_tools(settings.tools) for tool in module.tools]
+    return bool(names), ", ".join(names), ""
+
+
+def _sessions(settings: Settings) -> Finding:
+    from checkpoints import Journal
+
+    torn, damaged, records, files = 0, [], 0, sorted(settings.threads.glob("*/*.jsonl"))
+    for path in files:
+        report = Journal(path, kind=KINDS.get(path.stem, path.stem)).verify()
+        records += report["records"]
+        torn += report["torn"] > 0
+        damaged += [f"{path}: {report['damage']}"] if report["damage"] else []
+    found = f"{len(files)} files, {records} records" + (f", {torn} with a torn tail (harmless)" if torn else "")
+    if damaged:
+        return False, "; ".join(damaged), "restore the folder from a copy, or move it away"
+    return True, found, ""
+
+
+KINDS = {"decisions": "decisions", "ledger": "ledger"}
+"""The kind in a journal's header, by file name."""
+
+
+def _port(host: str, port: int) -> Finding:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return False, f"{host}:{port}: {error.strerror}", "stop what uses it, or set DOJANG_PORT to another"
+    return True, f"{host}:{port} is free", ""
