@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from dojang.settings import Settings
+from dojang.settings import SAMPLE, Settings
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, SystemClock
 from state import Decision, Review
@@ -23,7 +23,8 @@ from state import Decision, Review
 if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, Summary, ThreadIndex
     from store import DocumentStore
-    from tools import FilePolicy, Toolbox
+    from tools.policy import FilePolicy
+    from tools.toolbox import Toolbox
 
 
 class Parts:
@@ -121,39 +122,40 @@ class Parts:
     @cached_property
     def toolbox(self) -> Toolbox:
         """What the agent may do."""
-        from tools import Toolbox, load_tools
+        from tools.toolbox import Toolbox
 
         with self._lock:
-            return Toolbox(
-                load_tools(self.settings.tools),
-                dsn=lambda: self.dsn,
+            return Toolbox.open(
+                self.settings.tools,
+                dsn=self.dsn,
                 outbox=self.settings.home / "outbox",
                 today=self.today,
+                sample=SAMPLE / "hotels.toml",
             )
 
     @cached_property
     def policy(self) -> FilePolicy:
         """The rules."""
-        from tools import load_policy
+        from tools.policy import load_policy
 
         return load_policy(self.settings.policy)
 
     @cached_property
     def generator(self) -> Generator:
         """The model."""
-        from adapters import ChatGenerator, load_chat
+        from adapters import EMBEDDED, EMBEDDED_ADAPTER, load_generator
 
         with self._lock:
             s = self.settings
-            chat = load_chat(
+            return load_generator(
                 s.model,
-                adapter=s.adapter,
+                today=lambda: self.today().isoformat(),
+                adapter=s.adapter or (EMBEDDED_ADAPTER if s.model == EMBEDDED else None),
                 quantization=s.quantization,
                 base_url=s.model_base_url,
                 api_key=s.model_api_key.get_secret_value() if s.model_api_key else None,
                 timeout_s=s.model_timeout_s,
             )
-            return ChatGenerator(chat, today=self.today)
 
     @cached_property
     def deps(self) -> Deps:
