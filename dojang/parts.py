@@ -22,6 +22,7 @@ from state import Decision, Review
 
 if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, Summary, ThreadIndex
+    from checkpoints.folders import ThreadFolders
     from store import DocumentStore
     from tools.policy import FilePolicy
     from tools.toolbox import Toolbox
@@ -53,6 +54,13 @@ class Parts:
         from checkpoints import FileSaver
 
         return FileSaver(self.settings.threads)
+
+    @cached_property
+    def folders(self) -> ThreadFolders:
+        """Which folder is which thread."""
+        from checkpoints.folders import ThreadFolders
+
+        return ThreadFolders(self.settings.threads)
 
     @cached_property
     def decisions(self) -> DecisionLog:

@@ -180,7 +180,7 @@ class Workspace:
     def folder(self, thread_id: str) -> Path:
         """The folder that is this session: copy it, and you have moved the session."""
         self._state(thread_id)
-        return self.parts.saver.folder(thread_id)
+        return self.parts.folders.path(thread_id)
 
     # -- documents ------------------------------------------------------------------------------------------------
 
@@ -327,7 +327,7 @@ def _newest_first(newest: StateSnapshot, history: Iterator[StateSnapshot]) -> It
 
 def _line(message: AnyMessage) -> dict[str, str]:
     role = {"human": "user", "ai": "assistant", "tool": "tool"}.get(message.type, message.type)
-    text = message.text
+    text = str(message.text)
     calls = getattr(message, "tool_calls", None) or []
     if calls and not text:
         text = "; ".join(

@@ -65,7 +65,7 @@ class Play:
     def _go(self, given: Any) -> None:
         config: Any = {**self.config, "recursion_limit": 1000}
         while True:
-            stream = build_graph(self.saver).stream(given, config, context=self.deps, durability="sync")
+            stream: Any = build_graph(self.saver).stream(given, config, context=self.deps, durability="sync")
             for _ in stream:
                 if self.cut:
                     break
