@@ -221,7 +221,7 @@ class Toolbox:
         except (DojangError, psycopg.OperationalError, psycopg.InterfaceError):
             raise
         except Exception as error:  # the border to other people's code: keep the cause, say what is known of the effect
-            log.exception("tool %s raised", name)
+            log.debug("tool %s raised", name, exc_info=True)
             reason = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
             if sure:
                 raise ToolFailed(f"{name} failed and changed nothing ({reason}).") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.amounts import Unreadable as NoNumber
@@ -131,6 +131,7 @@ def test_counts_from_the_date_before(text: str, after: str, expected: str) -> No
     assert read_date(text, today=TODAY, after=date.fromisoformat(after)).isoformat() == expected
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=70), st.dates(), st.none() | st.dates())
 def test_any_text_is_a_date_or_unreadable(text: str, today: date, after: date | None) -> None:
     try:
@@ -140,6 +141,7 @@ def test_any_text_is_a_date_or_unreadable(text: str, today: date, after: date | 
     assert read_date(found.isoformat(), today=today, after=after) == found
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.dates(date(2000, 1, 1), date(2090, 1, 1)), st.integers(1, 12), st.integers(1, 28))
 def test_without_a_year_is_the_next_such_date(today: date, month: int, day: int) -> None:
     found = read_date(f"{month}월 {day}일", today=today)
@@ -151,8 +153,8 @@ def test_without_a_year_is_the_next_such_date(today: date, month: int, day: int)
     ("text", "expected"),
     [
         ("2", 2), ("2명", 2), ("두 명", 2), ("세명", 3), ("two guests", 2), ("1 guest", 1), ("180,000", 180_000),
-        ("180,000원", 180_000), ("₩50,000", 50_000), ("KRW 50000", 50_000), ("18만원", 180_000), ("18만 5천원", 185_000),
-        ("1만 2000원", 12_000), ("1.5만원", 15_000), ("３명", 3), ("3.0", 3), ("-3", -3),
+        ("180,000원", 180_000), ("₩50,000", 50_000), ("KRW 50000", 50_000), ("18만원", 180_000),
+        ("18만 5천원", 185_000), ("1만 2000원", 12_000), ("1.5만원", 15_000), ("３명", 3), ("3.0", 3), ("-3", -3),
     ],
 )  # fmt: skip
 def test_reads_numbers(text: str, expected: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nodes import ports
 from tools.policy import FilePolicy, load_policy
 from tools.rules import BrokenPolicy
 
@@ -197,6 +198,7 @@ RULES = st.lists(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     rules=RULES, n=st.integers(0, 6) | st.none(), reversible=st.booleans(), effect=st.sampled_from(["read", "write"])
 )
@@ -236,6 +238,11 @@ def test_hard_rules_stand_first_and_cannot_be_replaced(policy: Any, tmp_path: Pa
         policy(rule(id="law", outcome="auto", tool="book_room"), hard=rule(id="law", outcome="forbid"))
     assert str(error.value) == "policy.toml: rule 'law', field 'id': is a hard rule of hard.toml; rename it"
     assert policy(rule(hard=True)).judge("c", subject())["why"][0]["hard"] is True
+
+
+def test_the_policy_fits_the_port() -> None:
+    port: ports.Policy = load_policy(SAMPLE)
+    assert port.judge("c", cast("ports.Subject", subject()))["policy_version"] == port.version
 
 
 def test_the_version_is_that_of_the_contents(policy: Any) -> None:
