@@ -38,6 +38,8 @@ class Chunk:
 def chunk(extract: Extract, *, max_characters: int = MAX_CHARACTERS, max_sentences: int = MAX_SENTENCES) -> list[Chunk]:
     """All passages of a document, in order and without overlap. A longer sentence is cut at white space."""
     text = extract.text
+    if extract.format == "csv":
+        max_sentences = 1  # a row is a record of its own
     chunks = []
     for title, start, end in _sections(extract):
         spans = [

@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from state import Trust
 from store.chunking import Chunk, chunk
 from store.embedding import Embedder
-from store.language import terms
+from store.language import BIGRAM, syllable_pairs, terms
 from store.reading import Extract
 from store.schema import Connection
 
@@ -71,7 +71,13 @@ def prepare(
 
 def index_terms(title: str, text: str) -> Counter[str]:
     """Terms of a passage with their counts; its title counts like a sentence of it."""
-    return Counter(terms(f"{title}\n{text}"))
+    whole = f"{title}\n{text}"
+    return Counter(terms(whole)) + Counter(syllable_pairs(whole))
+
+
+def length_of(counts: Counter[str]) -> int:
+    """A passage's length in words; the pairs of syllables are the same words again."""
+    return sum(count for term, count in counts.items() if not term.startswith(BIGRAM))
 
 
 def embed_known(
@@ -107,7 +113,7 @@ def write(connection: Connection, prepared: Prepared) -> Fate:
         document = _write_document(connection, prepared)
         numbers = _copy_passages(connection, prepared, document)
         _copy_postings(connection, prepared, numbers)
-        lengths = sum(counts.total() for counts in prepared.terms)
+        lengths = sum(length_of(counts) for counts in prepared.terms)
         _adjust_corpus(connection, len(numbers) - removed[0], lengths - removed[1])
     return "replaced" if known is not None else "added"
 
@@ -191,7 +197,7 @@ def _copy_passages(connection: Connection, prepared: Prepared, document: int) ->
                 piece.title,
                 extract.text[piece.start : piece.end],
                 [offset for span in piece.sentences for offset in span],
-                counts.total(),
+                length_of(counts),
             ]
             copy.write_row([*row, None if vector is None else HalfVector(vector)] if embedded else row)
     return numbers
@@ -201,6 +207,6 @@ def _copy_postings(connection: Connection, prepared: Prepared, numbers: Sequence
     with connection.cursor().copy("COPY postings (term, passage, tf, length) FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types(["text", "int8", "int4", "int4"])
         for number, counts in zip(numbers, prepared.terms, strict=True):
-            length = counts.total()
+            length = length_of(counts)
             for term, count in counts.items():
                 copy.write_row((term, number, count, length))

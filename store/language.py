@@ -20,8 +20,10 @@ KOREAN_SHARE = 0.2  # of the letters; Korean text is full of Latin names, Englis
 # nouns, verbs, adjectives, roots, adverbs, numerals, foreign words, numbers, Chinese characters, and web-like tokens
 CONTENT_TAGS = ("NN", "NR", "VV", "VA", "XR", "MAG", "SL", "SN", "SH", "W_")
 KOREAN_STOP = frozenset(
-    "하 되 있 없 이 그 저 것 수 때 등 무엇 누구 어디 언제 얼마 어떻 왜 어느 무슨 몇 알 싶 주 보 받 해 궁금 같".split()
+    "하 되 있 없 이 그 저 것 수 때 등 무엇 누구 어디 언제 얼마 어떻 왜 어느 무슨 몇 "
+    "알 알리 싶 주 보 받 해 궁금 같".split()
 )
+BIGRAM = "2:"  # marks a term that is two neighbouring syllables; no morpheme begins so
 ENGLISH_STOP = frozenset(
     "a an and are as at be been but by can could did do does for from had has have how i if in into is it its itself "
     "may me might must my no not of on or our shall she should so some such than that the their them then there these "
@@ -80,6 +82,12 @@ def terms(text: str) -> list[str]:
         return [term for token in _kiwi().tokenize(text) if (term := _korean_term(token))]
     words = (word.lower().replace("’", "'").removesuffix("'s") for word in WORD.findall(text))
     return [stem(word) for word in words if word not in ENGLISH_STOP]
+
+
+def syllable_pairs(text: str) -> list[str]:
+    """Terms of two neighbouring Hangul syllables: they catch the names that Kiwi cuts differently in each sentence."""
+    runs = re.findall(r"[\uac00-\ud7a3]{2,}", text)
+    return [BIGRAM + run[at : at + 2] for run in runs for at in range(len(run) - 1)]
 
 
 def stem(word: str) -> str:

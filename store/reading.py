@@ -194,10 +194,16 @@ def _extract(name: str, data: bytes, format_: str, text: str, **more: object) ->
 def _read_txt(name: str, data: bytes) -> Extract:
     text = decode(name, data)
     first, _, rest = text.lstrip().partition("\n")
-    lone = rest.startswith("\n") and len(first) <= 80 and not first.rstrip().endswith((".", "!", "?"))
-    start = len(text) - len(text.lstrip())
-    headings = (Heading(start, start + len(first), 1),) if lone and first.strip() else ()
+    headings = _title_line(text) if rest.startswith("\n") else ()
     return _extract(name, data, "txt", text, title=first if headings else "", headings=headings, soft_wrap=True)
+
+
+def _title_line(text: str) -> tuple[Heading, ...]:
+    """The first line, when it is short and no sentence."""
+    first = text.lstrip().partition("\n")[0].rstrip()
+    start = len(text) - len(text.lstrip())
+    is_title = 0 < len(first) <= 80 and not first.endswith((".", "!", "?", ":", ",", "다"))
+    return (Heading(start, start + len(first), 1),) if is_title else ()
 
 
 def _read_md(name: str, data: bytes) -> Extract:
@@ -267,7 +273,10 @@ def _read_pdf(name: str, data: bytes) -> Extract:
     for text in texts:
         starts.append(position)
         position += len(text) + 2
-    return _extract(name, data, "pdf", "\n\n".join(texts), title=clean(title), pages=tuple(starts), soft_wrap=True)
+    text = "\n\n".join(texts)
+    first = text.lstrip().partition("\n")[0].strip()
+    headings = _title_line(text) if title and clean(title).strip() == first else ()
+    return _extract(name, data, "pdf", text, title=clean(title), headings=headings, pages=tuple(starts), soft_wrap=True)
 
 
 def _read_docx(name: str, data: bytes) -> Extract:

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from state import Passage, UserError
 from store.embedding import Embedder
-from store.language import clean, language_of, terms
+from store.language import BIGRAM, clean, language_of, syllable_pairs, terms
 from store.schema import Connection
 
 QUERY_CHARACTERS = 4_000  # what lies beyond cannot be a question
@@ -39,9 +39,9 @@ hits AS MATERIALIZED (
     SELECT passage, term, tf, length, count(*) OVER (PARTITION BY term) AS df FROM postings WHERE term = ANY(%(terms)s)
 ),
 weights AS MATERIALIZED (
-    SELECT asked.term,
+    SELECT asked.term, weight *
            ln(1 + (greatest(n - coalesce(df, 0), 0) + 0.5) / (coalesce(df, 0) + 0.5)) AS idf
-    FROM unnest(%(terms)s::text[]) AS asked(term)
+    FROM unnest(%(terms)s::text[], %(weights)s::float8[]) AS asked(term, weight)
     LEFT JOIN (SELECT DISTINCT term, df FROM hits) AS found USING (term), size
 ),
 bm25 AS MATERIALIZED (
@@ -56,8 +56,9 @@ bm25 AS MATERIALIZED (
 class Ranking:
     """The numbers of the ranking; ``benchmarks/retrieval.py`` measures them."""
 
-    k1: float = 1.2
-    b: float = 0.75
+    k1: float = 0.9
+    b: float = 0.4
+    pair_weight: float = 0.2  # of a pair of Hangul syllables beside a morpheme
     lexical_weight: float = 0.5  # of the fused score, where both halves take part
     pool: int = 60  # candidates of each half
 
@@ -84,7 +85,7 @@ def search(
     if k < 1:
         raise UserError(f"k is {k}: ask for at least one passage")
     text = question(text)
-    asked = list(dict.fromkeys(terms(text)))[:QUERY_TERMS]
+    asked = list(dict.fromkeys([*terms(text), *syllable_pairs(text)]))[:QUERY_TERMS]
     vector = None
     if embedder is not None and language_of(text) in embedder.languages:
         vector = HalfVector(embedder.embed([text])[0])
@@ -93,6 +94,7 @@ def search(
     conditions, values = _conditions(filters or {})
     parameters: dict[str, Any] = {
         "terms": asked,
+        "weights": [ranking.pair_weight if term.startswith(BIGRAM) else 1.0 for term in asked],
         "k1": ranking.k1,
         "b": ranking.b,
         "w": ranking.lexical_weight,

@@ -23,7 +23,7 @@ from state import Conflict, Passage, PassingFault, Trust, UserError
 from store import ingest as writing
 from store.database import CONNECT_TIMEOUT_S, connect, describe
 from store.embedding import Embedder
-from store.ingest import IngestReport, index_terms, passage_id
+from store.ingest import IngestReport, index_terms, length_of, passage_id
 from store.language import clean, language_of, sentences
 from store.reading import LIMIT_BYTES, READERS, Extract, Unreadable, read, read_bytes
 from store.schema import Connection, bind_model, migrate
@@ -231,10 +231,11 @@ class DocumentStore:
     def _write_correction(
         self, connection: Connection, old: tuple[Any, ...], text: str, author: str, reason: str
     ) -> str:
-        seq, document, version, _, start, end, page, title, length, digest, name = old
+        seq, document, version, _, start, end, page, title, old_length, digest, name = old
         new_id = passage_id(f"{digest}\n{text}", name, start, end, version + 1)
         language = language_of(text)
         counts = index_terms(title, text)
+        length = length_of(counts)
         connection.execute("UPDATE passages SET current = false WHERE seq = %s", (seq,))
         connection.execute("DELETE FROM postings WHERE passage = %s", (seq,))
         flat = [offset for span in sentences(text) for offset in span]
@@ -252,7 +253,7 @@ class DocumentStore:
                 title,
                 text,
                 flat,
-                counts.total(),
+                length,
                 author,
                 reason,
             ),
@@ -260,14 +261,14 @@ class DocumentStore:
         assert row is not None
         connection.cursor().executemany(
             "INSERT INTO postings VALUES (%s, %s, %s, %s)",
-            [(term, row[0], count, counts.total()) for term, count in counts.items()],
+            [(term, row[0], count, length) for term, count in counts.items()],
         )
         vector = writing.embed_known(self.embedder, [(language, title, text)])[0]
         if self.embedder is not None:
             connection.execute("UPDATE passages SET embedding = NULL WHERE seq = %s", (seq,))
         if vector is not None:
             connection.execute("UPDATE passages SET embedding = %s WHERE seq = %s", (HalfVector(vector), row[0]))
-        connection.execute("UPDATE corpus SET terms = terms + %s", (counts.total() - length,))
+        connection.execute("UPDATE corpus SET terms = terms + %s", (length - old_length,))
         return new_id
 
     @contextlib.contextmanager
