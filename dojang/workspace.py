@@ -194,6 +194,10 @@ class Workspace:
         """The passages that match best."""
         return self.parts.store.search(query, k=k, filters=filters)
 
+    def passages(self, ids: Sequence[str]) -> list[Passage]:
+        """The passages with these ids, in that order; those that are gone are left out."""
+        return self.parts.store.fetch(ids)
+
     def documents(self) -> list[DocumentRow]:
         """What has been ingested."""
         return self.parts.store.documents()
