@@ -1,0 +1,221 @@
+"""Measures what is served: NF4 base, unmerged adapter, constrained decoding, through the generator port.
+
+``python -m adapters.training evaluate`` prints a table. All names, dates and ids are of the ``test`` side, which no
+training text shows; the slices "wordings" use sentences of the grammars that only tests see; ``sample`` asks
+questions about the project's sample documents, written by hand and never trained on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+
+from adapters.prompt import MARKERS, Turn, render
+from adapters.training import frontdesk, qa
+from adapters.training.examples import Example
+from adapters.training.words import Values
+from state import Generation, Language, Passage
+
+HELDOUT: Final = Path(__file__).parent / "heldout" / "sample_qa.jsonl"
+LANGUAGES: Final[tuple[Language, ...]] = ("en", "ko")
+Make = Callable[[random.Random, Language], Example]
+
+
+def _dressed(r: random.Random, e: Example) -> Example:
+    if r.random() < 0.4:
+        return e
+    return replace(e, evidence=qa.evidence_only(Values(r, "test", e.language), r.choice((4, 8, 12))))
+
+
+def _tooled(r: random.Random, e: Example) -> Example:
+    return replace(e, tools=list(frontdesk.TOOLS), today="2026-11-22")
+
+
+SLICES: Final[dict[str, Make]] = {
+    "call, unseen names and dates": lambda r, x: _dressed(r, frontdesk.example(r, "test", x, "call")),
+    "call, unseen wordings too": lambda r, x: _dressed(r, frontdesk.example(r, "test", x, "call", heldout=True)),
+    "missing argument asked": lambda r, x: _dressed(r, frontdesk.example(r, "test", x, "ask")),
+    "missing asked, unseen wordings": lambda r, x: _dressed(r, frontdesk.example(r, "test", x, "ask", heldout=True)),
+    "tool result told": lambda r, x: frontdesk.example(r, "test", x, "result"),
+    "question, sentence chosen": lambda r, x: _tooled(r, qa.example(r, "test", x)),
+    "question, unseen wordings": lambda r, x: _tooled(r, qa.example(r, "test", x, heldout_q=True, heldout_s=True)),
+    "abstains without evidence": lambda r, x: _tooled(r, qa.example(r, "test", x, abstain=True)),
+}
+
+
+@dataclass
+class Tally:
+    """Right and asked of one slice and language, and the first failures."""
+
+    right: int = 0
+    asked: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, ok: bool, told: str) -> None:
+        """Count one answer."""
+        self.asked += 1
+        self.right += ok
+        if not ok and len(self.failures) < 40:
+            self.failures.append(told)
+
+
+@dataclass
+class Report:
+    """Tallies by slice and language."""
+
+    tallies: dict[str, dict[Language, Tally]]
+
+    def share(self, name: str, language: Language) -> float:
+        """Share of right answers."""
+        tally = self.tallies[name][language]
+        return tally.right / max(tally.asked, 1)
+
+    def table(self) -> str:
+        """A Markdown table."""
+        rows = ["| slice | English | Korean |", "|---|---|---|"]
+        for name, by_language in self.tallies.items():
+            cells = [f"{self.share(name, x):.2f} ({by_language[x].right}/{by_language[x].asked})" for x in LANGUAGES]
+            rows.append(f"| {name} | {' | '.join(cells)} |")
+        return "\n".join(rows)
+
+
+def messages_of(turns: list[Turn]) -> list[AnyMessage]:
+    """Turns as LangChain messages; calls and results share an id."""
+    out: list[AnyMessage] = []
+    for i, turn in enumerate(turns):
+        if turn.role == "user":
+            out.append(HumanMessage(turn.content))
+        elif turn.role == "ipython":
+            out.append(ToolMessage(turn.content, tool_call_id=f"c{i - 1}"))
+        elif turn.content.startswith('{"name"'):
+            value = json.loads(turn.content)
+            out.append(AIMessage("", tool_calls=[{"name": value["name"], "args": value["parameters"], "id": f"c{i}"}]))
+        else:
+            out.append(AIMessage(turn.content))
+    return out
+
+
+def passages_of(sentences: list[str]) -> list[Passage]:
+    """The sentences as one passage, so that their order and number stay."""
+    text, spans = "", []
+    for sentence in sentences:
+        spans.append([len(text), len(text) + len(sentence)])
+        text += sentence + "\n"
+    if not spans:
+        return []
+    return [
+        Passage(
+            id="p", document="d", title="", text=text, start=0, end=len(text), page=None, language="en", sentences=spans,
+            scores={"fused": 1.0}, trust="trusted",
+        )
+    ]  # fmt: skip
+
+
+def judge(example: Example, said: Generation) -> tuple[bool, bool | None, str]:
+    """Exactly right? Dates of a call right (None where there are none)? And what was said, for people."""
+    calls = cast(AIMessage, said["message"]).tool_calls
+    told = f"{example.turns[-1].content!r} wanted {example.target()!r} said "
+    if example.kind == "call":
+        dates = {k: v for k, v in example.arguments.items() if k in ("check_in", "check_out")}
+        args = calls[0]["args"] if calls else {}
+        ok = bool(calls) and calls[0]["name"] == example.name and args == example.arguments
+        date_ok = all(args.get(k) == v for k, v in dates.items()) if dates else None
+        return ok, date_ok, told + (f"{calls[0]['name']} {args}" if calls else repr(said["clarification"] or said["message"].text))
+    if example.kind == "ask":
+        return said["about"] == example.about, None, told + repr(said["about"] or calls or said["message"].text)
+    if example.kind == "abstain":
+        return said["abstained"], None, told + repr(said["message"].text or calls)
+    wanted = " ".join(example.evidence[example.n - 1].split())
+    chosen = said["citations"][0]["quote"] if said["citations"] else ""
+    return " ".join(chosen.split()) == wanted, None, told + repr(said["message"].text or calls)
+
+
+def examples(name: str, language: Language, n: int, seed: int) -> Iterator[Example]:
+    """``n`` examples of a slice; evidence is cut to what the generator shows."""
+    for i in range(n):
+        yield SLICES[name](random.Random(f"test:{name}:{language}:{seed}:{i}"), language)
+
+
+def sample_questions() -> list[tuple[Example, str]]:
+    """The hand-written questions about the sample documents, as examples, with their slice."""
+    out = []
+    for line in HELDOUT.read_text(encoding="utf-8").splitlines():
+        row: dict[str, Any] = json.loads(line)
+        kind = "choose" if row["n"] else "abstain"
+        out.append(
+            (
+                Example(
+                    kind, "sample", row["language"], "2026-11-22", [Turn("user", row["question"])], list(frontdesk.TOOLS),
+                    row["evidence"], n=row["n"],
+                ),
+                "sample documents, sentence chosen" if row["n"] else "sample documents, abstains",
+            )
+        )  # fmt: skip
+    return out
+
+
+def evaluate(generator: Any, *, n: int = 40, seed: int = 0, names: list[str] | None = None) -> Report:
+    """Ask ``generator`` (a ``nodes.ports.Generator``) ``n`` examples of each slice and language, and the sample questions."""
+    report = Report({})
+
+    def count(name: str, language: Language, ok: bool, told: str) -> None:
+        report.tallies.setdefault(name, {x: Tally() for x in LANGUAGES})[language].add(ok, told)
+
+    def ask(example: Example) -> Generation:
+        sentences = [] if example.turns[-1].role == "ipython" else example.evidence
+        reply = generator.reply(
+            messages_of(example.turns), passages=passages_of(sentences), tools=example.tools, language=example.language
+        )
+        return cast(Generation, reply)
+
+    for name in names or list(SLICES):
+        for language in LANGUAGES:
+            for example in examples(name, language, n, seed):
+                said = ask(example)
+                ok, date_ok, told = judge(example, said)
+                count(name, language, ok, told)
+                if date_ok is not None and name.endswith("names and dates"):
+                    count("dates of those calls", language, date_ok, told)
+                if example.kind == "choose" and name.startswith("question"):
+                    count("false abstention (lower is better)", language, said["abstained"], told)
+    if names is None and HELDOUT.exists():
+        for example, name in sample_questions():
+            ok, _, told = judge(example, ask(example))
+            count(name, example.language, ok, told)
+    return report
+
+
+def abstain_shares(generator: Any, *, n: int, seed: int) -> tuple[list[float], list[float]]:
+    """The abstention's share among the choices: for questions with an answer, and for questions without one."""
+    engine, chat = generator._speaker._engine, generator._speaker._chat
+    found: tuple[list[float], list[float]] = ([], [])
+    for which, name in enumerate(("question, sentence chosen", "abstains without evidence")):
+        for language in LANGUAGES:
+            for e in examples(name, language, n, seed):
+                prompt = render(e.turns, e.tools, e.evidence, language, e.today)
+                prefix = engine.read(engine.encode(prompt), adapter=chat.adapter)
+                ids = [engine.encode(MARKERS[k])[0] for k in range(len(e.evidence) + 1)]
+                mass = [math.exp(x) for x in engine.likelihoods(prefix, ids)]
+                found[which].append(mass[0] / math.fsum(mass))
+    return found
+
+
+def tuned(answerable: list[float], unanswerable: list[float], *, weight: float = 2.0) -> float:
+    """The threshold with the least cost: a false abstention counts once, an invented answer ``weight`` times."""
+    candidates = sorted({0.5, *(round(s, 3) for s in answerable + unanswerable)})
+
+    def cost(t: float) -> float:
+        false = sum(s >= t for s in answerable) / len(answerable)
+        invented = sum(s < t for s in unanswerable) / len(unanswerable)
+        return false + weight * invented
+
+    best = min(cost(t) for t in candidates)
+    flat = [t for t in candidates if cost(t) <= best + 1e-9]
+    return flat[len(flat) // 2]

@@ -1,0 +1,171 @@
+"""QLoRA training of an adapter: trl's SFTTrainer, peft's LoRA, bitsandbytes' NF4 with double quantization.
+
+``python -m adapters.training adapter --base DIR --out DIR --examples 2500`` trains the front desk's adapter on generated
+dialogues. ``train_adapter`` takes any prompt and completion rows, so that decisions train adapters the same way.
+
+The base is loaded by the code that serves it, in NF4 with bfloat16 compute, and the adapter is never merged: what is
+trained against is what is served. Rows that are too long are dropped and counted, never truncated.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from adapters.loading import NOTE_FILE, fingerprint, load_local
+from adapters.prompt import EOT, MARKERS
+from adapters.training import corpus
+from state import UserError
+
+REPLAY_SEED: Final = 7_919
+Progress = Callable[[dict[str, float]], None]
+
+
+class Row(NamedTuple):
+    """A prompt, up to where the assistant speaks, and what it should say (without the stop token)."""
+
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True)
+class AdapterReport:
+    """What a training run did."""
+
+    rows: int
+    dropped_too_long: int
+    replayed: int
+    steps: int
+    loss: float
+    seconds: float
+    base_fingerprint: str
+
+
+def generated(n: int, seed: int, stage: corpus.Stage = "adapter") -> list[Row]:
+    """``n`` generated rows of a stage."""
+    examples = (corpus.example_at(seed, index, stage) for index in range(n))
+    return [Row(e.prompt(), e.target()) for e in examples]
+
+
+def train_adapter(
+    base: Path,
+    out: Path,
+    rows: Iterable[Row],
+    *,
+    rank: int = 16,
+    alpha: int = 32,
+    rate: float = 1e-3,
+    batch: int = 16,
+    epochs: float = 1.0,
+    replay: float = 0.3,
+    seed: int = 0,
+    max_length: int = 1_024,
+    resume: bool = True,
+    device: str = "auto",
+    on_progress: Progress | None = None,
+) -> AdapterReport:
+    """Train an adapter of ``base`` on ``rows`` and save it as a PEFT folder ``out`` with ``dojang.json``.
+
+    Args:
+        base: A model folder that ``adapters.loading`` can load.
+        out: The adapter's folder; ``out/run`` keeps the trainer's checkpoints until the end.
+        rows: What to learn.
+        rank: LoRA rank, on all linear layers.
+        alpha: LoRA scale.
+        rate: Peak learning rate; it falls linearly to nought.
+        batch: Rows per step.
+        epochs: Passes over the rows.
+        replay: Share of rows of the base's own kind that are mixed in, so that old skills stay.
+        seed: Order and initial matrices follow from it.
+        max_length: Tokens of prompt and completion; longer rows are dropped and counted.
+        resume: Continue from the last checkpoint in ``out/run``.
+        device: As for ``load_local``.
+        on_progress: Called every ten steps with ``step, total, loss``.
+
+    Raises:
+        UserError: No row is left to learn from.
+    """
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
+    torch.manual_seed(seed)
+    local = load_local(base, quantization="nf4", device=device)
+    wanted = list(rows)
+    count = round(len(wanted) * replay / max(1 - replay, 0.1))
+    replayed = generated(count, REPLAY_SEED + seed, "base")
+    encoded = [_encode(local.tokenizer, row) for row in [*wanted, *replayed]]
+    kept = [row for row in encoded if len(row["input_ids"]) <= max_length]
+    if not kept:
+        raise UserError(f"no row fits into {max_length} tokens ({len(encoded)} given); give shorter rows or raise it")
+    random.Random(seed).shuffle(kept)
+    cuda = local.device.startswith("cuda")
+    lora = LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM", revision="main"
+    )
+    settings = SFTConfig(
+        output_dir=str(out / "run"), num_train_epochs=epochs, per_device_train_batch_size=batch, learning_rate=rate,
+        lr_scheduler_type="linear", warmup_steps=10, bf16=True, use_cpu=not cuda, max_length=None, seed=seed, data_seed=seed,
+        gradient_checkpointing=cuda, optim="paged_adamw_8bit" if cuda else "adamw_torch", logging_steps=10, report_to=[],
+        save_strategy="steps", save_steps=100, save_total_limit=1, disable_tqdm=True, dataloader_pin_memory=False,
+        train_sampling_strategy="group_by_length", weight_decay=0.0, max_grad_norm=1.0, logging_strategy="steps",
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = SFTTrainer(
+            model=local.model, args=settings, train_dataset=Dataset.from_list(kept), peft_config=lora,
+            processing_class=local.tokenizer, callbacks=[_callback(on_progress)],
+        )  # fmt: skip
+        started = resume and any((out / "run").glob("checkpoint-*"))
+        result = trainer.train(resume_from_checkpoint=started or None)
+    trainer.model.save_pretrained(str(out))
+    report = AdapterReport(
+        len(kept), len(encoded) - len(kept), len(replayed), int(result.global_step), float(result.training_loss),
+        round(float(result.metrics["train_runtime"]), 1), fingerprint(base),
+    )  # fmt: skip
+    _finish(out, report, {"rank": rank, "alpha": alpha, "rate": rate, "batch": batch, "epochs": epochs, "replay": replay, "seed": seed})
+    return report
+
+
+def _encode(tok: Any, row: Row) -> dict[str, list[int]]:
+    """Ids and labels. Of a chosen sentence only the number is learned: the decoder copies its text anyway."""
+    prompt: list[int] = tok(row.prompt, add_special_tokens=False).input_ids
+    target: list[int] = tok(row.completion + EOT, add_special_tokens=False).input_ids
+    labels = list(target)
+    if row.completion.startswith(MARKERS):
+        labels[1:] = [-100] * (len(labels) - 1)
+    return {"input_ids": prompt + target, "labels": [-100] * len(prompt) + labels}
+
+
+def _callback(on_progress: Progress | None) -> Any:
+    from transformers import TrainerCallback
+
+    class Report(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+            if on_progress and logs and "loss" in logs:
+                on_progress({"step": state.global_step, "total": state.max_steps, "loss": float(logs["loss"])})
+
+    return Report()
+
+
+def _finish(out: Path, report: AdapterReport, settings: dict[str, float]) -> None:
+    import shutil
+
+    shutil.rmtree(out / "run", ignore_errors=True)
+    (out / "README.md").unlink(missing_ok=True)  # peft's empty card; ours is MODEL_CARD.md
+    config = json.loads((out / "adapter_config.json").read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = "base"  # no path of the training machine
+    config["target_modules"] = sorted(config["target_modules"])
+    (out / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    note = {"base_fingerprint": report.base_fingerprint, "training": asdict(report), "settings": settings}
+    del note["training"]["seconds"]  # type: ignore[attr-defined]
+    (out / NOTE_FILE).write_text(json.dumps(note, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+__all__: Sequence[str] = ["AdapterReport", "Row", "generated", "train_adapter"]
