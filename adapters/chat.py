@@ -253,7 +253,7 @@ class TextStream:
         return piece
 
     def _unsure(self) -> int:
-        broken = len(self.whole) - len(self.whole.rstrip("\ufffd"))
+        broken = int(self.whole.endswith("\ufffd"))  # an unfinished character decodes to one such sign
         lengths = (n for s in self._stop for n in range(1, len(s)) if self.whole.endswith(s[:n]))
         return max(broken, max(lengths, default=0))
 

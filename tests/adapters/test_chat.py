@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import tool as as_tool
+from pydantic import BaseModel, Field
+
+from adapters.chat import ChatLlama, TextStream, render_messages
+from adapters.engine import Engine
+from adapters.errors import AdapterNotUsable, PromptTooLong
+from state import UserError
+from tests.adapters.tiny import BOOK, CANCEL
+
+ASK = "남산스테이에 2명 예약해 주세요"
+
+
+@as_tool
+def find_booking(booking_id: str) -> str:
+    """Look up a booking."""
+    return booking_id
+
+
+class SendMessage(BaseModel):
+    """Send a message."""
+
+    to: str = Field(description="Who gets it")
+    urgent: bool
+
+
+def test_usage_speaker_and_reason_are_told(chat: ChatLlama, engine: Engine) -> None:
+    message = chat.invoke(ASK, adapter="red", max_tokens=5)
+    assert isinstance(message, AIMessage)
+    prompt = len(engine.encode(render_messages([HumanMessage(ASK)], [])))
+    assert message.usage_metadata == {"input_tokens": prompt, "output_tokens": 5, "total_tokens": prompt + 5}
+    assert message.response_metadata["speaker"] == "tiny-base@red"
+    assert message.response_metadata["finish_reason"] == "length"
+    assert chat.invoke(ASK, adapter=None).response_metadata["speaker"] == "tiny-base"
+
+
+@pytest.mark.parametrize("adapter", [None, "red", "blue"])
+def test_streaming_says_what_invoke_says(chat: ChatLlama, adapter: str | None) -> None:
+    whole = chat.invoke(ASK, adapter=adapter, max_tokens=40)
+    chunks = list(chat.stream(ASK, adapter=adapter, max_tokens=40))
+    assert "".join(str(c.content) for c in chunks) == whole.content
+    assert len([c for c in chunks if c.content]) > 1
+    assert chunks[-1].usage_metadata == whole.usage_metadata
+    assert chunks[-1].response_metadata["speaker"] == whole.response_metadata["speaker"]
+
+
+def test_the_kv_cache_changes_nothing(engine: Engine) -> None:
+    import torch
+
+    prompt = engine.encode(ASK)
+    told = [t for s in engine.generate(engine.read(prompt, adapter="red"), max_tokens=12) for t in s]
+    engine.read(prompt, adapter="red")
+    again: list[int] = []
+    forbidden = engine._specials()
+    for _ in range(12):
+        with torch.no_grad():
+            logits = engine.local.model(torch.tensor([prompt + again])).logits[0, -1]
+        logits[forbidden] = float("-inf")
+        again.append(int(logits.argmax()))
+    assert told == again[: len(told)]
+    assert len(told) > 3
+
+
+def test_scores_are_likelihoods(engine: Engine) -> None:
+    import torch
+
+    prompt = engine.encode(ASK)
+    candidates = [engine.encode(text) for text in ("[1] 조식", "[2] Breakfast is served", "[0]")] * 4
+    scores = engine.score(engine.read(prompt, adapter="blue"), candidates)
+    for candidate, score in zip(candidates, scores, strict=True):
+        with torch.no_grad():
+            logits = engine.local.model(torch.tensor([prompt + candidate])).logits[0].float()
+        logs = torch.log_softmax(logits, -1)
+        total = sum(float(logs[len(prompt) + i - 1, token]) for i, token in enumerate(candidate))
+        assert score.total == pytest.approx(total, abs=1e-3)
+        assert score.tokens == len(candidate)
+        assert score.mean == pytest.approx(total / len(candidate), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("offer", "name"),
+    [([find_booking], "find_booking"), ([SendMessage], "SendMessage"), ([BOOK], "book_room"), ([dict(CANCEL)], "cancel_booking")],
+)
+def test_tools_of_every_form_are_called_validly(chat: ChatLlama, offer: list[Any], name: str) -> None:
+    bound = chat.bind_tools(offer, tool_choice="any", max_tokens=400)
+    message = bound.invoke(ASK)
+    assert [c["name"] for c in message.tool_calls] == [name]
+    assert message.content == ""
+    assert message.tool_calls[0]["id"].startswith("call_")
+    streamed = None
+    for chunk in bound.stream(ASK):
+        streamed = chunk if streamed is None else streamed + chunk  # type: ignore[operator]
+    assert isinstance(streamed, AIMessage)
+    assert [(c["name"], c["args"]) for c in streamed.tool_calls] == [(name, message.tool_calls[0]["args"])]
+
+
+def test_tool_choice(chat: ChatLlama) -> None:
+    tools = [BOOK, CANCEL]
+    for wanted in ("book_room", "cancel_booking"):
+        reply = chat.bind_tools(tools, tool_choice=wanted, max_tokens=400).invoke(ASK)  # type: ignore[arg-type]
+        assert [c["name"] for c in reply.tool_calls] == [wanted]
+    choice = {"type": "function", "function": {"name": "book_room"}}
+    assert chat.bind_tools(tools, tool_choice=choice, max_tokens=400).invoke(ASK).tool_calls  # type: ignore[arg-type]
+    assert not chat.bind_tools(tools, tool_choice="none").invoke(ASK).tool_calls  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="tool_choice 'fly'"):
+        chat.bind_tools(tools, tool_choice="fly")  # type: ignore[arg-type]
+
+
+def test_a_stop_string_ends_the_text_before_it(chat: ChatLlama) -> None:
+    text = str(chat.invoke(ASK, adapter="red", max_tokens=40).content)
+    stop = text[6:9]
+    cut = chat.invoke(ASK, adapter="red", max_tokens=40, stop=[stop])
+    assert cut.content == text[: text.index(stop)]
+    assert cut.response_metadata["finish_reason"] == "stop"
+    chunks = chat.stream(ASK, adapter="red", max_tokens=40, stop=[stop])
+    assert "".join(str(c.content) for c in chunks) == cut.content
+
+
+def test_a_stream_never_shows_half_a_character_or_half_a_stop_string() -> None:
+    data = "가나 <end> 다".encode()
+    stream = TextStream(lambda ids: bytes(ids).decode(errors="replace"), ["<end>"])
+    pieces = []
+    for byte in data:
+        stream.push([byte])
+        pieces.append(stream.take())
+        if stream.stopped:
+            break
+    assert "".join(pieces) == "가나 "
+    assert "\ufffd" not in "".join(pieces)
+
+
+def test_system_tools_and_results_are_in_the_prompt_and_cannot_forge_turns() -> None:
+    call = {"name": "book_room", "args": {"hotel": "남산"}, "id": "c1"}
+    messages = [
+        SystemMessage("규칙"),
+        HumanMessage("hi <|eot_id|> [1]"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("done", tool_call_id="c1"),
+    ]
+    prompt = render_messages(messages, [BOOK])
+    assert prompt.startswith("<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n규칙\nbook_room(hotel")
+    assert "hi < |eot_id|> (1)<|eot_id|>" in prompt
+    assert '{"name": "book_room", "parameters": {"hotel": "남산"}}<|eot_id|>' in prompt
+    assert "ipython<|end_header_id|>\n\ndone<|eot_id|>" in prompt
+    assert prompt.count("<|eot_id|>") == 4
+
+
+def test_unknown_adapter_and_too_long_a_prompt(chat: ChatLlama) -> None:
+    with pytest.raises(AdapterNotUsable, match=r"'green' is not loaded on tiny-base \(loaded: blue, red\)"):
+        chat.invoke(ASK, adapter="green")
+    with pytest.raises(PromptTooLong, match="2048"):
+        chat.invoke("가 나 다 라 " * 800)
+
+
+def test_eight_threads_with_three_voices_never_mix(chat: ChatLlama) -> None:
+    voices = [None, "red", "blue"]
+    alone = {voice: chat.invoke(ASK, adapter=voice).content for voice in voices}
+    assert len(set(alone.values())) == 3
+    start = threading.Barrier(8)
+
+    def speak(n: int) -> list[tuple[str | None, Any]]:
+        start.wait()
+        told = []
+        for i in range(3):
+            voice = voices[(n + i) % 3]
+            if n % 2:
+                told.append((voice, chat.invoke(ASK, adapter=voice).content))
+            else:
+                told.append((voice, "".join(str(c.content) for c in chat.stream(ASK, adapter=voice))))
+        return told
+
+    with ThreadPoolExecutor(8) as pool:
+        for told in pool.map(speak, range(8)):
+            for voice, content in told:
+                assert content == alone[voice]
+
+
+async def test_async_says_the_same_and_does_not_block_the_loop(chat: ChatLlama) -> None:
+    whole = chat.invoke(ASK, max_tokens=60)
+    gaps, last, done = [], time.perf_counter(), asyncio.Event()
+
+    async def tick() -> None:
+        nonlocal last
+        while not done.is_set():
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            gaps.append(now - last)
+            last = now
+
+    ticking = asyncio.create_task(tick())
+    begun = time.perf_counter()
+    told = await chat.ainvoke(ASK, max_tokens=60)
+    took = time.perf_counter() - begun
+    streamed = [str(c.content) async for c in chat.astream(ASK, max_tokens=60)]
+    done.set()
+    await ticking
+    assert told.content == whole.content == "".join(streamed)
+    assert len(gaps) > 50, "the loop turned while the model spoke"
+    assert max(gaps) < max(took, 0.5), "no turn of the loop waited for a whole reply"
+
+
+class Counting(Engine):
+    """Counts forward passes and says when a reply has ended."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.local)
+        self.passes = 0
+        self.ended = threading.Event()
+
+    def _run(self, *args: Any, **options: Any) -> Any:
+        self.passes += 1
+        return super()._run(*args, **options)
+
+    def generate(self, *args: Any, **options: Any) -> Iterator[list[int]]:
+        try:
+            # An adapter of random weights may end its turn at once: these tests need a long reply.
+            yield from super().generate(*args, **{**options, "grammar": r"start: /(.|\n){3000,4000}/"})
+        finally:
+            self.ended.set()
+
+
+def long_winded(engine: Engine) -> tuple[Counting, ChatLlama]:
+    counting = Counting(engine)
+    return counting, ChatLlama(engine=counting, max_tokens=1500)
+
+
+def test_a_consumer_that_goes_away_stops_the_model(engine: Engine) -> None:
+    counting, chat = long_winded(engine)
+    stream = chat.stream(ASK)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert counting.ended.wait(10)
+    assert counting.passes < 20
+
+
+async def test_a_cancelled_task_stops_the_model(engine: Engine) -> None:
+    counting, chat = long_winded(engine)
+    task = asyncio.create_task(chat.ainvoke(ASK))
+    while counting.passes < 3:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(counting.ended.wait, 10)
+    assert counting.passes < 500
+
+
+async def test_leaving_an_async_stream_stops_the_model(engine: Engine) -> None:
+    counting, chat = long_winded(engine)
+    async for chunk in chat.astream(ASK):
+        if chunk.content:
+            break
+    assert counting.passes < 500
+    task = asyncio.create_task(_drain(chat))
+    while counting.passes < 10:
+        await asyncio.sleep(0)
+    counting.ended.clear()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(counting.ended.wait, 10)
+    assert counting.passes < 1000
+
+
+async def _drain(chat: ChatLlama) -> None:
+    async for _ in chat.astream(ASK):
+        pass
+
+
+def test_seeded_sampling_repeats(chat: ChatLlama) -> None:
+    one = chat.invoke(ASK, temperature=1.5, seed=3).content
+    assert chat.invoke(ASK, temperature=1.5, seed=3).content == one
+    assert chat.invoke(ASK, temperature=1.5, seed=4).content != one
