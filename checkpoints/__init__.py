@@ -1,0 +1,41 @@
+"""Sessions as files: the checkpointer, the decision log, the effect ledger, the run lock and the derived index.
+
+One folder is one session: copy it, and you have moved the session. Imports ``state`` and nothing else of ours.
+"""
+
+from checkpoints.codec import StrictSerializer
+from checkpoints.decisions import DecisionLog
+from checkpoints.errors import (
+    AlreadyDecided,
+    DamagedLog,
+    DiskFault,
+    LedgerContradiction,
+    NeededHistory,
+    NewerFormat,
+    NotAThreadFolder,
+    ThreadBusy,
+    UnknownType,
+)
+from checkpoints.journal import Journal, Report
+from checkpoints.ledger import EffectLedger
+from checkpoints.locks import run_lock
+from checkpoints.saver import FileSaver
+
+__all__ = [
+    "AlreadyDecided",
+    "DamagedLog",
+    "DecisionLog",
+    "DiskFault",
+    "EffectLedger",
+    "FileSaver",
+    "Journal",
+    "LedgerContradiction",
+    "NeededHistory",
+    "NewerFormat",
+    "NotAThreadFolder",
+    "Report",
+    "StrictSerializer",
+    "ThreadBusy",
+    "UnknownType",
+    "run_lock",
+]

@@ -1,0 +1,77 @@
+"""The leaves that this package adds to the error tree of ``state``.
+
+::
+
+    UserError       UnknownType, NotAThreadFolder, NewerFormat, NeededHistory
+    └── Conflict    AlreadyDecided, ThreadBusy
+    PassingFault    DiskFault
+    BrokenInvariant DamagedLog, LedgerContradiction
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from state import BrokenInvariant, Conflict, Decision, PassingFault, UserError
+
+
+class UnknownType(UserError):
+    """A value whose type is not on the allow-list; nothing was written."""
+
+
+class NotAThreadFolder(UserError):
+    """A path under the threads directory is a link or no directory."""
+
+
+class NewerFormat(UserError):
+    """The file was written by a later version of this program."""
+
+
+class NeededHistory(UserError):
+    """Deleting these checkpoints would silently change what the remaining ones rebuild."""
+
+
+class AlreadyDecided(Conflict):
+    """Another decision won; ``winner`` is the stored one."""
+
+    def __init__(self, thread_id: str, winner: Decision) -> None:
+        super().__init__(
+            f"review {winner['review_id']!r} of thread {thread_id!r} was already decided: "
+            f"{winner['type']} by {winner['by']!r} at {winner['at']}; reload it to see the outcome"
+        )
+        self.thread_id = thread_id
+        self.winner = winner
+
+
+class ThreadBusy(Conflict):
+    """Another run holds the thread; ``owner``, ``pid`` and ``since`` say who (empty or 0 where unknown)."""
+
+    def __init__(self, thread_id: str, *, owner: str, pid: int, since: str) -> None:
+        super().__init__(
+            f"thread {thread_id!r} is busy: a run by {owner or 'an unknown owner'} (pid {pid or '?'}) "
+            f"has held it since {since or 'a moment ago'}; wait for it or cancel it"
+        )
+        self.thread_id = thread_id
+        self.owner = owner
+        self.pid = pid
+        self.since = since
+
+
+class DiskFault(PassingFault):
+    """The operating system refused a read, a write or an fsync; what was not acknowledged may be lost."""
+
+
+class DamagedLog(BrokenInvariant):
+    """Bytes on disk are not what was written; ``path`` and ``offset`` (bytes) say where."""
+
+    def __init__(self, path: Path, offset: int, what: str) -> None:
+        super().__init__(
+            f"{path} is damaged at byte {offset}: {what}; run `dojang checkpoints verify`, "
+            "then `dojang checkpoints repair` (it keeps the damaged file beside the repaired one)"
+        )
+        self.path = path
+        self.offset = offset
+
+
+class LedgerContradiction(BrokenInvariant):
+    """One effect was reported to have ended in two ways."""

@@ -1,0 +1,92 @@
+r"""One record, one line: how records become bytes and how bytes are told to be whole, torn or damaged. No I/O.
+
+A line is a JSON object, so ``jq`` reads the file as it is::
+
+    {"crc":"1a2b3c4d","prev":"99aabbcc", …the record's own members… }\n
+
+``crc`` is the CRC-32 of every byte after the crc member (from ``"prev"`` to the closing brace), ``prev`` the crc of
+the line before (so a line that was removed, doubled or moved is noticed), both as eight hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import orjson
+
+_HEAD = b'{"crc":"'
+_BODY = 18  # where the bytes that the crc covers begin: after {"crc":"12345678",
+_PREV = 26  # where the eight digits of prev begin
+ROOT = "00000000"
+"""``prev`` of the first line of a file."""
+
+Record = dict[str, Any]
+
+
+class Entry(NamedTuple):
+    """A whole line: its bytes are ``[offset, end)`` of the file, the newline included."""
+
+    offset: int
+    end: int
+    crc: str
+    record: Record
+
+
+class Damage(Exception):
+    """Bytes that are neither a record nor a torn tail; internal, callers raise DamagedLog with the path."""
+
+    def __init__(self, offset: int, what: str) -> None:
+        super().__init__(what)
+        self.offset = offset
+        self.what = what
+
+
+def frame(record: Record, prev: str) -> tuple[bytes, str]:
+    """The line of a record and its crc. The record must be non-empty plain JSON without ``crc`` and ``prev``."""
+    body = b'"prev":"' + prev.encode() + b'",' + orjson.dumps(record)[1:]
+    crc = f"{zlib.crc32(body):08x}"
+    return _HEAD + crc.encode() + b'",' + body + b"\n", crc
+
+
+def checked(line: bytes) -> bool:
+    """Whether a line (without its newline) is whole."""
+    return (
+        line[:8] == _HEAD
+        and line[16:18] == b'",'
+        and line[_BODY:_PREV] == b'"prev":"'
+        and line[8:16] == b"%08x" % zlib.crc32(line[_BODY:])
+    )
+
+
+def parse(line: bytes, offset: int) -> Record:
+    """The record of a line without its newline; raises Damage."""
+    if not checked(line):
+        raise Damage(offset, "the checksum of a record does not match its bytes")
+    record: Record = orjson.loads(line)
+    return record
+
+
+def scan(data: bytes, start: int, prev: str) -> Iterator[Entry]:
+    """The whole records of ``data``, which begins at file offset ``start``; stops before a torn tail.
+
+    Raises:
+        Damage: anything that an interrupted append cannot have left behind.
+    """
+    at = 0
+    while (newline := data.find(b"\n", at)) >= 0:
+        line = data[at:newline]
+        if not checked(line):
+            if newline + 1 == len(data) and bytes(8) in line:
+                return  # pages of the last append that never reached the disk: eight or more zero bytes
+            raise Damage(start + at, "the checksum of a record does not match its bytes")
+        if line[_PREV : _PREV + 8] != prev.encode():
+            raise Damage(start + at, "a record does not follow the one before it")
+        record: Record = orjson.loads(line)
+        del record["prev"]
+        prev = record.pop("crc")
+        yield Entry(start + at, start + newline + 1, prev, record)
+        at = newline + 1
+    if checked(data[at:-1]):
+        raise Damage(start + len(data) - 1, "the newline after the last record was changed")

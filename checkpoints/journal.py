@@ -1,0 +1,350 @@
+"""An append-only file of framed records: append, iterate, verify, repair. Knows nothing of what the records mean.
+
+Appends are durable when they return. One writer at a time, by an OS lock on ``<name>.lock`` beside the file; the wait
+for the disk is outside of the lock, so writers that queue share one fsync. Readers take no lock. A torn tail (an
+append that a crash cut short) is invisible to readers and cut off by the next writer; any other wrong byte is a
+DamagedLog. The first record names the format version and a random ``gen`` that changes when the file is rewritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypedDict
+
+import orjson
+
+from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, UnknownType
+from checkpoints.folders import FORMAT, open_file, sync_dir, sync_file, write_all
+from checkpoints.frames import ROOT, Damage, Entry, Record, frame, scan
+from checkpoints.locks import OsLock
+
+
+class Report(TypedDict):
+    """What ``verify`` or ``repair`` found in one file."""
+
+    path: str
+    records: int  # whole records, the header not counted
+    bytes: int
+    torn: int  # bytes of an append that a crash cut short
+    damage: str  # "" or what is wrong and where
+    kept: str  # repair: where the bytes that were cut off are kept; "" otherwise
+
+
+class Tail:
+    """Where a file ends, as its reader knows it."""
+
+    def __init__(self) -> None:
+        self.gen = ""  # "" until the header is known
+        self.end = 0  # offset after the last whole record
+        self.crc = ROOT  # of that record
+
+
+class Journal:
+    """One append-only file. Instances are cheap, safe to share between threads, and may be many on one path."""
+
+    def __init__(self, path: str | os.PathLike[str], *, kind: str = "journal", sync: bool = True) -> None:
+        self.path = Path(path)
+        self.kind = kind
+        self.sync = sync
+        self._mutex = threading.RLock()
+        self._held = False  # the OS lock, by the thread that holds the mutex
+        self._sync_mutex = threading.Lock()
+        self._synced: tuple[str, int] = ("", 0)
+        self._tail = Tail()
+        self._stale = False  # an fsync failed: what we remember of the file may not be on the disk
+
+    # reading
+
+    def read(self) -> list[Entry]:
+        """The whole records, the header first. A missing file has none.
+
+        Raises:
+            DamagedLog: some bytes are neither a record nor a torn tail.
+        """
+        try:
+            fd = open_file(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return []
+        try:
+            return self._scan(fd, 0, ROOT)[0]
+        finally:
+            os.close(fd)
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records in the order of writing, the header left out."""
+        return (e.record for e in self.read()[1:])
+
+    def _bytes(self) -> bytes:
+        try:
+            fd = open_file(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return b""
+        try:
+            return read_all(fd)
+        finally:
+            os.close(fd)
+
+    # writing
+
+    def append(self, record: Record) -> int:
+        """Append one record; its offset. Durable on return.
+
+        Raises:
+            DiskFault: the disk is full or failing; the record is not in the file.
+        """
+        with self.writing() as writer:
+            offset = writer.write([record])[0]
+        writer.wait()
+        return offset
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other writer out, of this process and of others. Reentrant."""
+        with self._mutex:
+            if self._held:
+                yield
+                return
+            with OsLock(self.path.with_name(self.path.name + ".lock")):
+                self._held = True
+                try:
+                    yield
+                finally:
+                    self._held = False
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """Hold the write lock with the tail known and cut clean. Call ``wait()`` on the writer before acknowledging."""
+        with self.locked(), contextlib.closing(Writer(self)) as writer:
+            yield writer
+
+    def refresh(self, fd: int) -> tuple[bool, list[Entry], int]:
+        """What the open file has that this journal has not seen: (all is new, records, size). Callers serialise.
+
+        "All is new" means that the file was rewritten, rolled back or never seen: forget what was known of it.
+        """
+        size = os.fstat(fd).st_size
+        tail, self._stale = Tail() if self._stale else self._tail, False
+        if tail.gen and size >= tail.end and tail.gen == _gen(fd):
+            if size == tail.end:
+                return False, [], size
+            with contextlib.suppress(DamagedLog):  # perhaps the end that we knew was rolled back: look at all of it
+                entries, size = self._scan(fd, tail.end, tail.crc)
+                self._advance(entries)
+                return False, entries, size
+        self._tail = Tail()
+        start, prev = self.first(fd, size)
+        entries, size = self._scan(fd, start, prev)
+        if entries:
+            self._tail.gen = _gen(fd)
+            self._advance(entries)
+        return True, entries, size
+
+    def first(self, fd: int, size: int) -> tuple[int, str]:
+        """Where a first look at the file begins: (offset, crc of the record before it)."""
+        return 0, ROOT
+
+    def _advance(self, entries: list[Entry]) -> None:
+        if entries:
+            self._tail.end, self._tail.crc = entries[-1].end, entries[-1].crc
+
+    def _scan(self, fd: int, start: int, prev: str) -> tuple[list[Entry], int]:
+        for attempt in range(4):
+            os.lseek(fd, start, os.SEEK_SET)
+            data = read_all(fd)
+            try:
+                entries = list(scan(data, start, prev))
+            except Damage as e:
+                if attempt == 3:
+                    raise DamagedLog(self.path, e.offset, e.what) from None
+                time.sleep(0.001)  # a writer may be cutting a torn tail under our eyes
+                continue
+            if start == 0 and entries:
+                check_header(self.path, entries[0].record, self.kind)
+            return entries, start + len(data)
+        raise AssertionError("unreachable")
+
+    def _sync_to(self, gen: str, end: int) -> None:
+        """Return when the file is durable up to ``end``; writers that wait here share one fsync."""
+        if not self.sync:
+            return
+        with self._sync_mutex:
+            if self._synced[0] == gen and self._synced[1] >= end:
+                return
+            try:
+                fd = open_file(self.path, os.O_RDWR)
+            except FileNotFoundError:
+                return  # deleted meanwhile
+            try:
+                size = os.fstat(fd).st_size
+                sync_file(fd)
+            except OSError as e:
+                self._stale = True
+                raise DiskFault(
+                    f"{self.path}: the disk did not confirm the last write ({e.strerror}); "
+                    "it may be lost: check the disk and try again"
+                ) from e
+            finally:
+                os.close(fd)
+            self._synced = (gen, size)
+
+    # care
+
+    def verify(self) -> Report:
+        """Read every byte; never raises for damage."""
+        report = Report(path=str(self.path), records=0, bytes=0, torn=0, damage="", kept="")
+        data = self._bytes()
+        report["bytes"] = len(data)
+        end = 0
+        try:
+            for entry in scan(data, 0, ROOT):
+                if entry.offset == 0:
+                    check_header(self.path, entry.record, self.kind)
+                else:
+                    report["records"] += 1
+                end = entry.end
+            report["torn"] = len(data) - end
+        except Damage as e:
+            report["damage"] = f"byte {e.offset}: {e.what}"
+        except (DamagedLog, NewerFormat) as e:
+            report["damage"] = str(e)
+        return report
+
+    def repair(self) -> Report:
+        """Keep the whole records before the first damage; the damaged file stays beside it as ``*.damaged-…``.
+
+        A healthy file is left alone (a torn tail is cut off).
+        """
+        with self.locked():
+            report = self.verify()
+            if not report["damage"]:
+                if report["torn"]:
+                    Writer(self).close()
+                return report
+            data = self._bytes()
+            end = 0
+            with contextlib.suppress(Damage):
+                for entry in scan(data, 0, ROOT):
+                    end = entry.end
+            kept = self.path.with_name(f"{self.path.name}.damaged-{secrets.token_hex(4)}")
+            os.replace(self.path, kept)
+            rewrite(self.path, self.kind, [e.record for e in scan(data[:end], 0, ROOT)][1:])
+            self._tail = Tail()
+            report["kept"] = str(kept)
+            return report
+
+
+class Writer:
+    """The end of a journal, opened for appending under its lock."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.fd = open_file(journal.path, os.O_RDWR | os.O_CREAT)
+        try:
+            self.reset, self.news, size = journal.refresh(self.fd)
+            if size > journal._tail.end:
+                os.ftruncate(self.fd, journal._tail.end)
+                sync_file(self.fd)
+            if not journal._tail.gen:
+                self._begin()
+            self.written = (journal._tail.gen, journal._tail.end)
+        except OSError as e:
+            os.close(self.fd)
+            raise DiskFault(f"cannot read {journal.path}: {e.strerror}; check the disk and try again") from e
+        except BaseException:
+            os.close(self.fd)
+            raise
+
+    def _begin(self) -> None:
+        gen = secrets.token_hex(8)
+        self.write([header(self.journal.kind, gen)])
+        self.journal._tail.gen = gen
+        sync_dir(self.journal.path.parent)
+
+    def write(self, records: Iterable[Record]) -> list[int]:
+        """Append records in one go; their offsets. Not durable before ``wait()``.
+
+        Raises:
+            DiskFault: nothing of them is in the file.
+        """
+        tail = self.journal._tail
+        lines, offsets, end, crc = [], [], tail.end, tail.crc
+        for record in records:
+            try:
+                line, crc = frame(record, crc)
+            except orjson.JSONEncodeError as e:
+                raise UnknownType(f"{self.journal.path}: a record is no JSON ({e}); nothing was written") from e
+            lines.append(line)
+            offsets.append(end)
+            end += len(line)
+        try:
+            os.lseek(self.fd, tail.end, os.SEEK_SET)
+            write_all(self.fd, b"".join(lines))
+        except OSError as e:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.fd, tail.end)
+            raise DiskFault(f"cannot write to {self.journal.path}: {e.strerror}; nothing was written") from e
+        tail.end, tail.crc = end, crc
+        self.written = (tail.gen, end)
+        return offsets
+
+    def wait(self) -> None:
+        """Return when everything that was written is durable."""
+        self.journal._sync_to(*self.written)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def read_all(fd: int) -> bytes:
+    """Everything from the file's position on."""
+    parts = []
+    while part := os.read(fd, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _gen(fd: int) -> str:
+    """The file's gen, from the end of its first line; parsing is left to the first look."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    return os.read(fd, 256).partition(b"\n")[0][-18:-2].decode("ascii", "replace")
+
+
+def header(kind: str, gen: str) -> Record:
+    """The first record of every file; ``gen`` stays last, where a reader finds it without parsing."""
+    return {"k": "head", "format": FORMAT, "kind": kind, "gen": gen}
+
+
+def check_header(path: Path, record: Record, kind: str) -> None:
+    """Raise unless this is the first record of a file that this program can read."""
+    if record.get("k") != "head" or record.get("kind") != kind:
+        raise DamagedLog(path, 0, f"it does not begin as a {kind} file")
+    if record["format"] > FORMAT:
+        raise NewerFormat(f"{path} has format {record['format']}, this program reads up to {FORMAT}; update it")
+
+
+def rewrite(path: Path, kind: str, records: Iterable[Record]) -> None:
+    """Atomically give ``path`` these records under a new gen, durable on return. Call it under the file's lock."""
+    temp = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        fd = open_file(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            crc = ROOT
+            for record in (header(kind, secrets.token_hex(8)), *records):
+                line, crc = frame(record, crc)
+                write_all(fd, line)
+            sync_file(fd)
+        finally:
+            os.close(fd)
+        os.replace(temp, path)
+        sync_dir(path.parent)
+    except OSError as e:
+        with contextlib.suppress(OSError):
+            temp.unlink()
+        raise DiskFault(f"cannot rewrite {path}: {e.strerror}; nothing was changed") from e

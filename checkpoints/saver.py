@@ -1,0 +1,378 @@
+"""``FileSaver``: LangGraph's checkpointer over one folder a thread. Translates configs; ``session`` does the work.
+
+    from checkpoints import FileSaver
+    graph = builder.compile(checkpointer=FileSaver("var/threads"))
+
+Every method is safe from many threads and processes at once. The async methods run the sync ones in worker threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
+
+from checkpoints.codec import Decoder, Opaque, StrictSerializer
+from checkpoints.errors import NeededHistory
+from checkpoints.folders import ThreadFolders
+from checkpoints.session import Key, Session, View
+from checkpoints.tables import Tables
+from state import UserError
+
+OPEN_MAX = 256
+"""Threads whose newest state one process keeps in memory."""
+
+
+class Sessions:
+    """The open sessions of one directory; shared by reference between a saver and its clones."""
+
+    def __init__(self, directory: str | os.PathLike[str], *, sync: bool) -> None:
+        self.folders = ThreadFolders(directory)
+        self.sync = sync
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._open: OrderedDict[Path, Session] = OrderedDict()
+
+    def at(self, folder: Path) -> Session:
+        """The session of a folder."""
+        if self._pid != os.getpid():  # forked: the parent's threads may have held our locks
+            self._reset()
+        with self._mutex:
+            session = self._open.pop(folder, None) or Session(folder, sync=self.sync)
+            self._open[folder] = session
+            while len(self._open) > OPEN_MAX:
+                self._open.popitem(last=False)
+            return session
+
+    def of(self, thread_id: str, *, create: bool = False) -> Session:
+        """The session of a thread; with ``create`` its folder exists on return."""
+        return self.at(self.folders.ensure(thread_id) if create else self.folders.path(thread_id))
+
+    def clear(self) -> None:
+        """Forget everything; nothing is lost."""
+        with self._mutex:
+            self._open.clear()
+
+
+class FileSaver(BaseCheckpointSaver[Any]):
+    """A complete checkpointer over files.
+
+    Args:
+        directory: holds one folder a thread; created when first written to.
+        serde: somebody else's serializer, e.g. an encrypting one. Values are then opaque to this saver: they are
+            stored whole at every change, so growing lists are no longer cheap. None: the strict built-in one.
+        durability: "sync" fsyncs before acknowledging; "os" leaves it to the operating system (a killed process
+            loses nothing, a power cut may).
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        serde: SerializerProtocol | None = None,
+        durability: Literal["sync", "os"] = "sync",
+    ) -> None:
+        super().__init__(serde=serde or StrictSerializer())
+        self._strict = serde is None
+        self.sessions = Sessions(directory, sync=durability == "sync")
+
+    @property
+    def directory(self) -> Path:
+        """Where the threads are."""
+        return self.sessions.folders.root
+
+    def __enter__(self) -> FileSaver:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, at: TracebackType | None) -> None:
+        self.sessions.clear()
+
+    async def __aenter__(self) -> FileSaver:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, e: BaseException | None, at: Any) -> None:
+        self.sessions.clear()
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> BaseCheckpointSaver[Any]:
+        """This saver: its own list of types is closed. With a foreign serde, a clone that shares all open sessions."""
+        return self if self._strict else super().with_allowlist(extra_allowlist)
+
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        """1, 2, 3, …; a thread that began under a saver with text versions goes on with those."""
+        if isinstance(current, str):
+            return f"{int(current.split('.')[0]) + 1:032}.{random.random():016}"
+        return 1 if current is None else int(current) + 1
+
+    # reading
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that ``config`` names, else the newest of its namespace, else None."""
+        thread_id, ns = _place(config)
+        session = self.sessions.of(thread_id)
+        return session.read(ns, get_checkpoint_id(config) or None, self._tuple(session, thread_id, None))
+
+    def _tuple(
+        self, session: Session, thread_id: str, filter: dict[str, Any] | None
+    ) -> Callable[[View, Tables, list[int]], CheckpointTuple | None]:
+        def use(view: View, tables: Tables, writes: list[int]) -> CheckpointTuple | None:
+            metadata = _metadata(tables)
+            if filter and any(metadata.get(k) != v for k, v in filter.items()):
+                return None
+            values = session.values(view, tables)
+            pending = session.pending(view, writes)
+            if not self._strict:
+                values = {k: self._loads(v) for k, v in values.items()}
+                pending = [(task, channel, self._loads(v)) for task, channel, v in pending]
+            return CheckpointTuple(
+                config=_config(thread_id, tables.ns, tables.id),
+                checkpoint=tables.checkpoint(values),
+                metadata=cast(CheckpointMetadata, metadata),
+                parent_config=_config(thread_id, tables.ns, tables.up) if tables.up else None,
+                pending_writes=pending,
+            )
+
+        return use
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Matching checkpoints, newest id first; all threads when ``config`` is None."""
+        found: list[tuple[str, str, str, Session]] = []
+        until = get_checkpoint_id(before) if before else None
+        for thread_id, ns, only, session in self._asked(config):
+            with session.view(whole=True):
+                found += [
+                    (cp, thread_id, name, session)
+                    for name, cps in session.cps.items()
+                    if ns is None or name == ns
+                    for cp in cps
+                    if (not only or cp == only) and (not until or cp < until)
+                ]
+        found.sort(key=lambda f: f[:3], reverse=True)
+        for cp, thread_id, name, session in found:
+            if limit is not None and limit <= 0:
+                return
+            result = session.read(name, cp, self._tuple(session, thread_id, filter))
+            if result is not None:
+                limit = None if limit is None else limit - 1
+                yield result
+
+    def _asked(self, config: RunnableConfig | None) -> Iterator[tuple[str, str | None, str | None, Session]]:
+        if config is None:
+            for thread_id, folder in self.sessions.folders.threads():
+                yield thread_id, None, None, self.sessions.at(folder)
+        else:
+            thread_id = str(config["configurable"]["thread_id"])
+            ns = config["configurable"].get("checkpoint_ns")
+            yield thread_id, ns, get_checkpoint_id(config), self.sessions.of(thread_id)
+
+    # writing
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, durable on return. UnknownType for a value that the serializer does not take."""
+        thread_id, ns = _place(config)
+        if not self._strict:
+            values = {k: self._dumps(v) for k, v in checkpoint["channel_values"].items()}
+            checkpoint = cast(Checkpoint, {**checkpoint, "channel_values": values})
+        meta = cast("dict[str, Any]", get_checkpoint_metadata(config, metadata))
+        session = self.sessions.of(thread_id, create=True)
+        session.put(ns, get_checkpoint_id(config) or None, checkpoint, meta, new_versions)
+        return _config(thread_id, ns, checkpoint["id"])
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store a task's writes, durable on return; they may come before their checkpoint."""
+        thread_id, ns = _place(config)
+        indexed = [
+            (WRITES_IDX_MAP.get(channel, i), channel, value if self._strict else self._dumps(value))
+            for i, (channel, value) in enumerate(writes)
+        ]
+        session = self.sessions.of(thread_id, create=True)
+        session.put_writes(ns, config["configurable"]["checkpoint_id"], indexed, task_id, task_path)
+
+    def _dumps(self, value: Any) -> Opaque:
+        kind, data = self.serde.dumps_typed(value)
+        return Opaque(kind, bytes(data))
+
+    def _loads(self, value: Any) -> Any:
+        """Refuses what was not written through the foreign serde: a plaintext row must not pass for an encrypted one."""
+        if not isinstance(value, Opaque):
+            raise UserError("this thread was written without the serializer that is set now; open it without one")
+        return self.serde.loads_typed((value.type, value.data))
+
+    # deleting and copying
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete the thread's whole folder: checkpoints, decisions, ledger."""
+        self.sessions.folders.remove(str(thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints of these runs, in all threads, with their writes.
+
+        Raises:
+            NeededHistory: a DeltaChannel of a remaining checkpoint is rebuilt from one of them; nothing of that
+                thread was deleted.
+        """
+        wanted = {str(r) for r in run_ids}
+        for thread_id, folder in self.sessions.folders.threads() if wanted else ():
+            session = self.sessions.at(folder)
+            with session.log.locked(), session.view(whole=True) as view:
+                if view is None:
+                    continue
+                table = _all_tables(session, view)
+                gone = {key for key, t in table.items() if _metadata(t).get("run_id") in wanted}
+                if broken := _needed(table, table.keys() - gone) & gone:
+                    raise NeededHistory(
+                        f"thread {thread_id!r}: checkpoint {min(broken)[1]!r} belongs to a run that should be deleted, "
+                        "but a later checkpoint rebuilds a DeltaChannel from it; delete the later runs too, "
+                        "or the thread"
+                    )
+                if gone:
+                    session.rebuild(lambda key, gone=gone: key not in gone)  # type: ignore[misc]
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy all checkpoints and writes; added to what the target has. A missing source copies nothing."""
+        source, target = str(source_thread_id), str(target_thread_id)
+        if source == target or not self.sessions.of(source).log.path.exists():
+            return
+        self.sessions.of(source).copy_to(self.sessions.of(target, create=True))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Keep each namespace's newest checkpoint ("keep_latest") or none ("delete"); decisions and ledger stay.
+
+        Ancestors from which a DeltaChannel of a kept checkpoint is rebuilt are kept too.
+        """
+        if strategy not in ("keep_latest", "delete"):
+            raise UserError(f"unknown prune strategy {strategy!r}; use 'keep_latest' or 'delete'")
+        for thread_id in map(str, thread_ids):
+            session = self.sessions.of(thread_id)
+            if not session.log.path.exists():
+                continue
+            with session.log.locked(), session.view(whole=True) as view:
+                if view is None:
+                    continue
+                keep: set[Key] = set()
+                if strategy == "keep_latest":
+                    newest = {(ns, max(cps)) for ns, cps in session.cps.items()}
+                    keep = _needed(_all_tables(session, view), newest)
+                session.rebuild(lambda key, keep=keep: key in keep)  # type: ignore[misc]
+
+    # async
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """``get_tuple`` off the event loop."""
+        return await asyncio.to_thread(self.get_tuple, config)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """``list`` off the event loop."""
+        found = self.list(config, filter=filter, before=before, limit=limit)
+        while (result := await asyncio.to_thread(next, found, None)) is not None:
+            yield result
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """``put`` off the event loop."""
+        return await asyncio.to_thread(self.put, config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """``put_writes`` off the event loop."""
+        await asyncio.to_thread(self.put_writes, config, writes, task_id, task_path)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """``delete_thread`` off the event loop."""
+        await asyncio.to_thread(self.delete_thread, thread_id)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """``delete_for_runs`` off the event loop."""
+        await asyncio.to_thread(self.delete_for_runs, run_ids)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """``copy_thread`` off the event loop."""
+        await asyncio.to_thread(self.copy_thread, source_thread_id, target_thread_id)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """``prune`` off the event loop."""
+        await asyncio.to_thread(lambda: self.prune(thread_ids, strategy=strategy))
+
+
+def _place(config: RunnableConfig) -> tuple[str, str]:
+    configurable = config["configurable"]
+    if "thread_id" not in configurable:
+        raise UserError('config["configurable"] has no "thread_id"; name the thread to read or write')
+    return str(configurable["thread_id"]), configurable.get("checkpoint_ns") or ""
+
+
+def _config(thread_id: str, ns: str, cp: str) -> RunnableConfig:
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": cp}}
+
+
+def _metadata(tables: Tables) -> dict[str, Any]:
+    decode = Decoder().decode
+    return {k: decode(v) for k, v in tables.meta.items()}
+
+
+def _all_tables(session: Session, view: View) -> dict[Key, Tables]:
+    return {(ns, cp): session.tables_at(view, at) for ns, cps in session.cps.items() for cp, at in cps.items()}
+
+
+def _needed(table: dict[Key, Tables], keys: Collection[Key]) -> set[Key]:
+    """``keys`` and the ancestors whose writes rebuild their DeltaChannels (stored as a value only now and then)."""
+    needed = set(keys)
+    for ns, cp in keys:
+        tables: Tables | None = table[ns, cp]
+        counters = _metadata(table[ns, cp]).get("counters_since_delta_snapshot") or {}
+        open_channels = {c for c in counters if len(table[ns, cp].entries.get(c, ())) < 2}
+        while open_channels and tables is not None and tables.up is not None:
+            tables = table.get((ns, tables.up))
+            if tables is not None:
+                needed.add((ns, tables.id))
+                open_channels = {c for c in open_channels if len(tables.entries.get(c, ())) < 2}
+    return needed

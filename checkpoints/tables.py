@@ -1,0 +1,147 @@
+"""A checkpoint as its record has it: versions, values by reference, and the difference from the record before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import orjson
+from langgraph.checkpoint.base import Checkpoint
+
+from checkpoints.codec import Decoder, Encoder, Node
+from checkpoints.frames import Record
+from checkpoints.weave import absolute
+
+FULL_EVERY = 32
+"""A record in this many is written in full, so that reading one checkpoint follows a bounded chain."""
+
+_FIELDS = frozenset({"id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
+_ABSENT = 0  # in "upd": the checkpoint had no updated_channels at all
+
+
+@dataclass(slots=True)
+class Tables:
+    """Everything of a checkpoint but its decoded values."""
+
+    ns: str
+    id: str
+    up: str | None  # the parent's id
+    ts: str
+    entries: dict[str, list[Node]]  # channel → [version, node], or [version] where the channel is empty
+    seen: dict[str, dict[str, Any]]
+    meta: dict[str, Node]
+    more: dict[str, Node]  # further members of the checkpoint: v, pending_sends
+    upd: list[str] | None | int
+    offset: int = 0
+    depth: int = 0  # differences between this record and the last full one
+    versionless: list[str] = field(default_factory=list)  # values whose channel has no version
+
+    def checkpoint(self, values: dict[str, Any]) -> Checkpoint:
+        """The checkpoint with these decoded values."""
+        decode = Decoder().decode
+        found: dict[str, Any] = {k: decode(v) for k, v in self.more.items()}
+        found |= {
+            "id": self.id,
+            "ts": self.ts,
+            "channel_values": values,
+            "channel_versions": {c: e[0] for c, e in self.entries.items() if c not in self.versionless},
+            "versions_seen": {n: dict(v) for n, v in self.seen.items()},
+        }
+        if self.upd != _ABSENT:
+            found["updated_channels"] = None if self.upd is None else list(cast("list[str]", self.upd))
+        return cast(Checkpoint, found)
+
+
+def from_checkpoint(
+    ns: str, up: str | None, checkpoint: Checkpoint, metadata: dict[str, Any], entries: dict[str, list[Node]]
+) -> Tables:
+    """The tables of a checkpoint whose channel values were encoded into ``entries``."""
+    encode = Encoder().encode
+    raw = cast("dict[str, Any]", checkpoint)
+    upd = raw.get("updated_channels", _ABSENT)
+    return Tables(
+        ns=ns,
+        id=checkpoint["id"],
+        up=up,
+        ts=checkpoint["ts"],
+        entries=entries,
+        seen={n: dict(v) for n, v in checkpoint["versions_seen"].items()},
+        meta={k: encode(v) for k, v in metadata.items()},
+        more={k: encode(v) for k, v in raw.items() if k not in _FIELDS},
+        upd=list(upd) if isinstance(upd, (list, tuple, set)) else upd,
+        versionless=[c for c in entries if c not in checkpoint["channel_versions"]],
+    )
+
+
+def to_record(new: Tables, base: Tables | None) -> Record:
+    """The record of a checkpoint, as a difference from the previous one of its namespace where that is shorter."""
+    record: Record = {"k": "cp"}
+    if new.ns:
+        record["ns"] = new.ns
+    record["id"] = new.id
+    if base is None or base.depth + 1 >= FULL_EVERY:
+        record |= {"up": new.up, "ts": new.ts, "upd": new.upd, "ch": new.entries, "seen": new.seen}
+        record |= {"meta": new.meta, "more": new.more}
+        if new.versionless:
+            record["nover"] = new.versionless
+        return record
+    record["base"] = base.offset
+    if new.up != base.id:
+        record["up"] = new.up
+    record["ts"] = new.ts
+    changed, gone = _difference(new.entries, base.entries)
+    record["ch"] = changed
+    if gone:
+        record["gone"] = gone
+    if new.upd != sorted(c for c, e in changed.items() if len(e) == 2):
+        record["upd"] = new.upd
+    for name, a, b in (("seen", new.seen, base.seen), ("meta", new.meta, base.meta), ("more", new.more, base.more)):
+        changed, gone = _difference(a, b)
+        if changed:
+            record[name] = changed
+        if gone:
+            record["un" + name] = gone
+    if new.versionless:
+        record["nover"] = new.versionless
+    return record
+
+
+def from_record(record: Record, offset: int, base: Tables | None) -> Tables:
+    """The tables of a record; ``base`` are those of the record that it names as its base."""
+    ns = record.get("ns", "")
+    changed = {c: [absolute(n, offset) for n in e] for c, e in record["ch"].items()}
+    tables = Tables(
+        ns=ns,
+        id=record["id"],
+        up=record["up"] if "up" in record or base is None else base.id,
+        ts=record["ts"],
+        entries=changed,
+        seen=record.get("seen", {}),
+        meta=record.get("meta", {}),
+        more=record.get("more", {}),
+        upd=record["upd"] if "upd" in record else sorted(c for c, e in changed.items() if len(e) == 2),
+        offset=offset,
+        versionless=record.get("nover", []),
+    )
+    if base is not None:
+        tables.depth = base.depth + 1
+        tables.entries = _apply(base.entries, changed, record.get("gone", []))
+        tables.seen = _apply(base.seen, tables.seen, record.get("unseen", []))
+        tables.meta = _apply(base.meta, tables.meta, record.get("unmeta", []))
+        tables.more = _apply(base.more, tables.more, record.get("unmore", []))
+    return tables
+
+
+def _difference(new: dict[str, Any], old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    changed = {k: v for k, v in new.items() if k not in old or not _same(v, old[k])}
+    return changed, [k for k in old if k not in new]
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a == b) and orjson.dumps(a) == orjson.dumps(b)  # 1 == True == 1.0, but not here
+
+
+def _apply(old: dict[str, Any], changed: dict[str, Any], gone: list[str]) -> dict[str, Any]:
+    merged = {k: v for k, v in old.items() if k not in gone}
+    merged.update(changed)
+    return merged

@@ -1,0 +1,147 @@
+"""Writes a value as what is new in it. One ``Weave`` makes the nodes of one record.
+
+Long texts, messages and larger values become *bodies*, stored once in a thread and recognised by content, because a
+message reaches a saver up to three times (in the input, in a task's writes, in the channel). A list that grew is its
+predecessor's reference and the items that came after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from checkpoints.codec import MESSAGE_TAGS, Encoder, Node, freeze, plain_text, thaw
+
+Ref = tuple[int, int]
+"""(offset of a record, position in its ``b``)."""
+
+LARGE = 96
+"""Containers whose frozen form has this many bytes or more become bodies."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is remembered of a channel's value: enough to recognise it, to extend it and to hand out fresh copies."""
+
+    node: Node
+    frozen: bytes | list[bytes]  # a list's items one by one
+    depth: int = 0  # how many list differences lie between this list and its last full form
+
+    def fresh(self) -> Any:
+        """A fresh copy of the value."""
+        return [thaw(f) for f in self.frozen] if isinstance(self.frozen, list) else thaw(self.frozen)
+
+
+class Weave:
+    """Encodes the values of one record; ``bodies`` becomes its ``b``, ``added`` its contribution to what is known."""
+
+    def __init__(self, known: dict[bytes, Ref]) -> None:
+        self.bodies: list[Node] = []
+        self.added: dict[bytes, int] = {}
+        self._known = known
+        self._encoder = Encoder(self)
+        self._refs = 0
+
+    # Bodies, as the encoder calls back
+
+    def text(self, text: str) -> Node:
+        """A reference to a long text."""
+        return self._body(b"T" + text.encode("utf-8", "surrogatepass"), lambda: plain_text(text))
+
+    def message(self, message: BaseMessage) -> Node:
+        """A reference to a message."""
+        return self._body(freeze(message), lambda: self._encoder.message(message))
+
+    def _body(self, content: bytes, make: Callable[[], Node]) -> Node:
+        key = blake2b(content, digest_size=16).digest()
+        self._refs += 1
+        if (ref := self._known.get(key)) is not None:
+            return {"$": list(ref)}
+        if (n := self.added.get(key)) is None:
+            node = make()
+            n = self.added[key] = len(self.bodies)
+            self.bodies.append(node)
+        return {"$": [0, n]}
+
+    # values
+
+    def value(self, value: Any) -> Node:
+        """The node of a task's write."""
+        if type(value) is list:
+            return [self._item(v) for v in value]
+        return self._whole(value, freeze(value))
+
+    def channel(self, value: Any, old: Seen | None) -> Seen:
+        """A channel's value: inline without references, or one reference. ``old`` is what the channel held before."""
+        if type(value) is list and value:
+            return self._list(value, old if old is not None and isinstance(old.frozen, list) else None)
+        frozen = freeze(value)
+        if old is not None and old.frozen == frozen:
+            return old
+        return Seen(self._whole(value, frozen), frozen)
+
+    def _item(self, value: Any) -> Node:
+        """An element of a list or a record of a dict: a body when it is large."""
+        node = self._encoder.encode(value)
+        if type(value) in MESSAGE_TAGS or type(value) not in (list, dict, tuple):
+            return node
+        frozen = freeze(value)
+        return self._body(frozen, lambda: node) if len(frozen) >= LARGE else node
+
+    def _whole(self, value: Any, frozen: bytes) -> Node:
+        before = self._refs
+        if type(value) is dict and "$" not in value and all(type(k) is str and k.isascii() for k in value):
+            node: Node = {k: self._item(v) for k, v in value.items()}
+        else:
+            node = self._encoder.encode(value)
+        if _is_ref(node) or (self._refs == before and len(frozen) < LARGE):
+            return node
+        return self._body(b"V" + frozen, lambda: node)
+
+    def _list(self, value: list[Any], old: Seen | None) -> Seen:
+        frozen = [freeze(v) for v in value]
+        keep = common_prefix(old.frozen, frozen) if old is not None else 0
+        if old is not None and keep == len(old.frozen) == len(frozen):
+            return old
+        if (
+            old is not None
+            and _is_ref(old.node)
+            and keep >= 4
+            and 2 * keep >= len(frozen)
+            and old.depth < 64 + 4 * keep
+        ):
+            add = [self._item(v) for v in value[keep:]]
+            node: Node = {"$": "list", "of": old.node["$"], "keep": keep, "add": add}
+            depth = old.depth + 1
+        else:
+            node, depth = [self._item(v) for v in value], 0
+        self._refs += 1
+        self.bodies.append(node)
+        return Seen({"$": [0, len(self.bodies) - 1]}, list(frozen), depth)
+
+
+def _is_ref(node: Node) -> bool:
+    return type(node) is dict and type(node.get("$")) is list
+
+
+def common_prefix(old: bytes | list[bytes], new: list[bytes]) -> int:
+    """How many items the lists share from the start."""
+    if old == new[: len(old)]:
+        return len(old)
+    n = 0
+    for a, b in zip(old, new, strict=False):
+        if a != b:
+            break
+        n += 1
+    return n
+
+
+def absolute(node: Node, offset: int) -> Node:
+    """A channel's node as other records may hold it: a reference into "this record" gets the record's offset."""
+    if _is_ref(node) and node["$"][0] == 0:
+        return {"$": [offset, node["$"][1]]}
+    return node
