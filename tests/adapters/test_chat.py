@@ -89,17 +89,22 @@ def test_scores_are_likelihoods(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("offer", "name"),
-    [([find_booking], "find_booking"), ([SendMessage], "SendMessage"), ([BOOK], "book_room"), ([dict(CANCEL)], "cancel_booking")],
+    [
+        ([find_booking], "find_booking"),
+        ([SendMessage], "SendMessage"),
+        ([BOOK], "book_room"),
+        ([dict(CANCEL)], "cancel_booking"),
+    ],
 )
 def test_tools_of_every_form_are_called_validly(chat: ChatLlama, offer: list[Any], name: str) -> None:
     bound = chat.bind_tools(offer, tool_choice="any", max_tokens=400)
     message = bound.invoke(ASK)
     assert [c["name"] for c in message.tool_calls] == [name]
     assert message.content == ""
-    assert message.tool_calls[0]["id"].startswith("call_")
-    streamed = None
+    assert str(message.tool_calls[0]["id"]).startswith("call_")
+    streamed: Any = None
     for chunk in bound.stream(ASK):
-        streamed = chunk if streamed is None else streamed + chunk  # type: ignore[operator]
+        streamed = chunk if streamed is None else streamed + chunk
     assert isinstance(streamed, AIMessage)
     assert [(c["name"], c["args"]) for c in streamed.tool_calls] == [(name, message.tool_calls[0]["args"])]
 

@@ -22,7 +22,7 @@ from state import UserError
 from tests.adapters.tiny import BOOK, CANCEL, tool
 
 BYTES = LLTokenizer("byte")
-TALK = "남산스테이에 12월 3일부터 2명 예약해 주세요.\nMy name is Anne \"Red\" O'Neil, path C:\\temp."
+TALK = '남산스테이에 12월 3일부터 2명 예약해 주세요.\nMy name is Anne "Red" O\'Neil, path C:\\temp.'
 
 
 def said(grammar: str, seed: int, tokenizer: Any = BYTES) -> str:
@@ -74,12 +74,17 @@ SCHEMAS = st.sampled_from(
         {"const": 7},
     ]
 )
+NAMES = st.text('ab_"é 한', min_size=1, max_size=5)
 TOOLS = st.lists(
-    st.tuples(st.dictionaries(st.text("ab_\"é 한", min_size=1, max_size=5), st.tuples(SCHEMAS, st.booleans()), max_size=4)),
+    st.tuples(
+        st.dictionaries(st.text('ab_"é 한', min_size=1, max_size=5), st.tuples(SCHEMAS, st.booleans()), max_size=4)
+    ),
     min_size=1,
     max_size=3,
 )
-TEXTS = st.lists(st.text(st.sampled_from('남산에 Aé1 29\n\t"\\/.,()<|[]-\x00\x1f\x7f\u2028😀\ud800'), max_size=60), max_size=3)
+TEXTS = st.lists(
+    st.text(st.sampled_from('남산에 Aé1 29\n\t"\\/.,()<|[]-\x00\x1f\x7f\u2028😀\ud800'), max_size=60), max_size=3
+)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
@@ -90,13 +95,13 @@ def test_every_call_parses_validates_and_copies(shapes: list[Any], texts: list[s
         for i, shape in enumerate(shapes)
     ]
     try:
-        grammar = turn_grammar(tools, forms=["call", "ask"], texts=texts)  # type: ignore[arg-type]
+        grammar = turn_grammar(tools, forms=["call", "ask"], texts=texts)
     except UserError:
         return
     value = json.loads(said(grammar, seed))
     assert list(value) == ["name", "parameters"]
     if value["name"] == "ask_user":
-        assert value["parameters"]["about"] in about_choices(tools)  # type: ignore[arg-type]
+        assert value["parameters"]["about"] in about_choices(tools)
         assert value["parameters"]["question"]
         return
     chosen = next(t for t in tools if t["name"] == value["name"])
@@ -112,7 +117,7 @@ def test_every_call_parses_validates_and_copies(shapes: list[Any], texts: list[s
 
 @pytest.mark.parametrize("seed", range(30))
 def test_copied_arguments_end_where_words_end(seed: int) -> None:
-    grammar = turn_grammar([BOOK], forms=["call"], texts=[TALK])  # type: ignore[list-item]
+    grammar = turn_grammar([BOOK], forms=["call"], texts=[TALK])
     args = json.loads(said(grammar, seed))["parameters"]
     assert args["hotel"] in spans(TALK)
     assert args["guests"] in integers_in(TALK)
@@ -130,7 +135,7 @@ def test_copied_arguments_end_where_words_end(seed: int) -> None:
         ("12월 3", True),
         ("2월 3일", False),  # cuts a run of digits
         ("12월 3일부", True),  # allowed: any syllable may be the last; the model has learned which
-        ("Anne \"Red\" O'Neil", True),
+        ('Anne "Red" O\'Neil', True),
         ("Ann", False),
         ("nne", False),
         ("C:\\temp", True),
@@ -142,7 +147,7 @@ def test_copied_arguments_end_where_words_end(seed: int) -> None:
     ],
 )
 def test_which_spans_are_admitted(span: str, may: bool) -> None:
-    grammar = turn_grammar([CANCEL], forms=["call"], texts=[TALK])  # type: ignore[list-item]
+    grammar = turn_grammar([CANCEL], forms=["call"], texts=[TALK])
     call = json.dumps({"name": "cancel_booking", "parameters": {"booking_id": span}}, ensure_ascii=False)
     assert admits(grammar, call) is may
     assert (span in spans(TALK)) is may
@@ -154,9 +159,9 @@ def test_grammar_and_spans_agree(text: str) -> None:
     wanted = spans(harmless(text).strip())
     if not wanted:
         with pytest.raises(UserError):
-            turn_grammar([CANCEL], forms=["call"], texts=[text])  # type: ignore[list-item]
+            turn_grammar([CANCEL], forms=["call"], texts=[text])
         return
-    grammar = turn_grammar([CANCEL], forms=["call"], texts=[text])  # type: ignore[list-item]
+    grammar = turn_grammar([CANCEL], forms=["call"], texts=[text])
     for start in range(len(text)):
         for end in range(start + 1, len(text) + 1):
             piece = text[start:end]
@@ -170,13 +175,13 @@ def test_only_offered_names_and_allowed_forms() -> None:
     sentences = ["조식은 7시부터입니다.", 'The "gym" [2] is\nclosed.']
 
     def grammar(*forms: Form) -> str:
-        return turn_grammar([BOOK], forms=forms, texts=[TALK], evidence=sentences)  # type: ignore[list-item]
+        return turn_grammar([BOOK], forms=forms, texts=[TALK], evidence=sentences)
 
     everything = ["call", "ask", "answer", "abstain"]
     examples = {"call": call, "ask": ask, "answer": f"[1] {sentences[0]}", "abstain": "[0]"}
     for form in everything:
         for other, text in examples.items():
-            assert admits(grammar(form), text) is (form == other)  # type: ignore[arg-type]
+            assert admits(grammar(form), text) is (form == other)
     whole = grammar("call", "ask", "answer", "abstain")
     assert admits(whole, '[2] The "gym" (2) is closed.')
     assert not admits(whole, "[2] 조식은 7시부터입니다.")
@@ -194,20 +199,22 @@ def test_only_offered_names_and_allowed_forms() -> None:
 
 def test_a_call_that_cannot_be_filled_is_not_offered() -> None:
     with pytest.raises(UserError, match="say nothing"):
-        turn_grammar([BOOK], forms=["call"], texts=["남산스테이 예약해 주세요"])  # type: ignore[list-item]  # no number
-    grammar = turn_grammar([BOOK], forms=["call", "ask"], texts=["남산스테이 예약"])  # type: ignore[list-item]
+        turn_grammar([BOOK], forms=["call"], texts=["남산스테이 예약해 주세요"])  # no number
+    grammar = turn_grammar([BOOK], forms=["call", "ask"], texts=["남산스테이 예약"])
     assert {json.loads(said(grammar, seed))["name"] for seed in range(10)} == {"ask_user"}
 
 
 def test_limits_of_numbers_are_kept() -> None:
     spec = tool("pay", {"amount": {"type": "integer", "minimum": 10, "maximum": 300000}}, ["amount"])
-    grammar = turn_grammar([spec], forms=["call"], texts=["3명, 18만 원, 9,000,000"])  # type: ignore[list-item]
+    grammar = turn_grammar([spec], forms=["call"], texts=["3명, 18만 원, 9,000,000"])
     assert {json.loads(said(grammar, seed))["parameters"]["amount"] for seed in range(10)} <= {18, 180000}
 
 
 def test_a_long_conversation_compiles_quickly_and_keeps_its_newest_words() -> None:
-    texts = [f"첫 번째 이야기 {n}: 방이 어둡고 조금 추웠습니다. Room {n} was dark." for n in range(400)] + ["Kim Namjoon"]
-    grammar = turn_grammar([CANCEL], forms=["call"], texts=texts)  # type: ignore[list-item]
+    texts = [f"첫 번째 이야기 {n}: 방이 어둡고 조금 추웠습니다. Room {n} was dark." for n in range(400)] + [
+        "Kim Namjoon"
+    ]
+    grammar = turn_grammar([CANCEL], forms=["call"], texts=texts)
     assert admits(grammar, '{"name": "cancel_booking", "parameters": {"booking_id": "Kim Namjoon"}}')
 
 
@@ -215,7 +222,7 @@ def test_a_long_conversation_compiles_quickly_and_keeps_its_newest_words() -> No
 def test_a_random_model_samples_only_valid_turns(engine: Engine, seed: int) -> None:
     evidence: Sequence[str] = ["조식은 7시부터입니다.", "Breakfast is at 7."]
     forms: list[Form] = ["call", "ask", "answer", "abstain"]
-    grammar = turn_grammar([BOOK, CANCEL], forms=forms, texts=[TALK], evidence=evidence)  # type: ignore[list-item]
+    grammar = turn_grammar([BOOK, CANCEL], forms=forms, texts=[TALK], evidence=evidence)
     prefix = engine.read(engine.encode(TALK), adapter="red" if seed % 2 else None)
     steps = engine.generate(prefix, grammar=grammar, max_tokens=900, temperature=2.0, seed=seed)
     text = engine.decode([token for step in steps for token in step])

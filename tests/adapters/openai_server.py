@@ -1,0 +1,105 @@
+"""A real HTTP server on the loopback that speaks OpenAI's chat completions, well or badly, as a test tells it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Script:
+    """What the server answers next. ``requests`` are the bodies it was sent, ``headers`` beside them."""
+
+    message: dict[str, Any] = field(default_factory=lambda: {"role": "assistant", "content": "ok"})
+    status: int = 200
+    raw: bytes | None = None  # sent instead of a completion
+    hold: threading.Event | None = None  # the answer waits for it
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    url: str = ""
+
+    def says(self, text: str) -> None:
+        self.message = {"role": "assistant", "content": text}
+
+    def calls(self, name: str, arguments: str) -> None:
+        call = {"id": "x", "type": "function", "function": {"name": name, "arguments": arguments}}
+        self.message = {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+@contextmanager
+def serve() -> Iterator[Script]:
+    script = Script()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            script.requests.append(body)
+            script.headers.append(dict(self.headers))
+            if script.hold is not None:
+                script.hold.wait(30)
+            try:
+                self._answer(body)
+            except OSError:
+                pass  # the client did not wait
+
+        def _answer(self, body: dict[str, Any]) -> None:
+            if script.raw is not None:
+                self._send(script.status, "application/json", script.raw)
+            elif script.status != 200:
+                self._send(script.status, "application/json", b'{"error": {"message": "sk-secret no", "type": "x"}}')
+            elif body.get("stream"):
+                self._send(200, "text/event-stream", b"".join(_events(script.message)))
+            else:
+                self._send(200, "application/json", json.dumps(_completion(script.message)).encode())
+
+        def _send(self, status: int, kind: str, data: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    script.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    try:
+        yield script
+    finally:
+        if script.hold is not None:
+            script.hold.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _completion(message: dict[str, Any]) -> dict[str, Any]:
+    reason = "tool_calls" if message.get("tool_calls") else "stop"
+    return {
+        "id": "c1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "toy-1",
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }
+
+
+def _events(message: dict[str, Any]) -> Iterator[bytes]:
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": piece} for piece in (message.get("content") or "")]
+    deltas += [{"tool_calls": [{"index": i, **call}]} for i, call in enumerate(message.get("tool_calls") or [])]
+    for delta in deltas:
+        choice = {"index": 0, "delta": delta, "finish_reason": None}
+        event = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "toy-1", "choices": [choice]}
+        yield f"data: {json.dumps(event)}\n\n".encode()
+    yield b"data: [DONE]\n\n"

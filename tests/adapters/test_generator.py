@@ -1,0 +1,157 @@
+"""A turn of the local model. What a random model chooses is chance; that it is valid and traceable is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+from adapters import load_chat, load_generator
+from adapters.chat import ChatLlama
+from adapters.engine import Engine, Prefix
+from adapters.errors import AdapterNotUsable, ModelNotUsable
+from adapters.evidence import gather
+from adapters.generator import ABSTENTIONS, ChatGenerator, Decoding
+from adapters.grammar import about_choices
+from adapters.prompt import MARKERS
+from adapters.spans import spans
+from state import Generation
+from tests.adapters.tiny import BOOK, CANCEL, passage
+
+RULES = passage("Check-in starts at 15:00. Breakfast is served from 7 to 10. Pets are not allowed.", start=100)
+KOREAN = passage(
+    "환불은 7일 전까지 전액입니다. 그 뒤에는 절반입니다.", id="p2", document="환불.md", start=40, language="ko"
+)
+ASK = "남산스테이에 2명, 12월 3일부터 예약해 주세요"
+
+
+class Leaning(Engine):
+    """An engine whose first token is tilted, so that each branch of a turn can be reached."""
+
+    def __init__(self, engine: Engine, lean: str) -> None:
+        super().__init__(engine.local)
+        self.lean = lean
+
+    def read(self, *args: Any, **options: Any) -> Prefix:
+        prefix = super().read(*args, **options)
+        prefix.logits[self.encode(self.lean)[0]] += 1000.0
+        return prefix
+
+
+def generator(engine: Engine, lean: str, **options: Any) -> ChatGenerator:
+    chat = ChatLlama(engine=Leaning(engine, lean), adapter="red")
+    return ChatGenerator(chat, today="2026-11-22", max_tokens=900, **options)
+
+
+def turn(made: ChatGenerator, messages: list[Any] | None = None, **options: Any) -> Generation:
+    given: dict[str, Any] = {"passages": [RULES, KOREAN], "tools": [BOOK, CANCEL], "language": "ko", **options}
+    return made.reply(messages or [HumanMessage(ASK)], **given)
+
+
+@pytest.mark.parametrize("strategy", ["marker", "total", "mean"])
+@pytest.mark.parametrize(
+    ("n", "of", "quote"), [(2, RULES, "Breakfast is served from 7 to 10."), (5, KOREAN, "그 뒤에는 절반입니다.")]
+)
+def test_an_answer_is_a_sentence_with_its_place(engine: Engine, strategy: Any, n: int, of: Any, quote: str) -> None:
+    said = turn(generator(engine, MARKERS[n], decoding=Decoding(strategy)), tools=[])
+    assert said["message"].content == f"{quote} [1]"
+    (citation,) = said["citations"]
+    assert citation["quote"] == quote
+    assert of["text"][citation["start"] - of["start"] : citation["end"] - of["start"]] == quote
+    assert (citation["n"], citation["passage"], citation["document"]) == (1, of["id"], of["document"])
+    assert (said["speaker"], said["abstained"]) == ("tiny-base@red", False)
+
+
+def test_abstaining(engine: Engine) -> None:
+    said = turn(generator(engine, MARKERS[0]))
+    assert (said["abstained"], said["citations"], said["message"].content) == (True, [], ABSTENTIONS["ko"])
+    assert turn(generator(engine, MARKERS[1]), passages=[], tools=[], language="en")["abstained"]
+    never = turn(generator(engine, MARKERS[1], decoding=Decoding(abstain_share=0.0)), tools=[])
+    assert never["abstained"], "a threshold of 0 abstains always"
+
+
+def test_a_call_or_a_question_is_valid(engine: Engine) -> None:
+    said = turn(generator(engine, '{"'))
+    message = said["message"]
+    assert isinstance(message, AIMessage)
+    assert message.usage_metadata is not None
+    assert message.usage_metadata["output_tokens"] > 10
+    if said["clarification"]:
+        assert said["about"] in about_choices([BOOK, CANCEL])
+        return
+    (call,) = message.tool_calls
+    spec = next(t for t in (BOOK, CANCEL) if t["name"] == call["name"])
+    jsonschema.validate(call["args"], spec["parameters"])
+    sources = [ASK, *(row.text for row in gather([], [RULES, KOREAN])[0])]
+    values = [v for k, v in call["args"].items() if isinstance(v, str) and k != "room_type"]
+    assert all(any(v in spans(s) for s in sources) for v in values)
+
+
+def test_a_tool_result_is_answered_with_its_line(engine: Engine) -> None:
+    call = {"name": "book_room", "args": {"hotel": "남산"}, "id": "c1"}
+    result = "남산스테이\n예약번호 B-7로 확정되었습니다."
+    messages = [HumanMessage(ASK), AIMessage("", tool_calls=[call]), ToolMessage(result, tool_call_id="c1")]
+    said = turn(generator(engine, MARKERS[2]), messages)
+    (citation,) = said["citations"]
+    assert citation == {
+        "n": 1, "passage": "tool:c1", "document": "", "start": 6, "end": len(result),
+        "quote": "예약번호 B-7로 확정되었습니다.",
+    }  # fmt: skip
+    assert result[citation["start"] : citation["end"]] == citation["quote"]
+
+
+def test_an_older_tool_result_is_no_evidence() -> None:
+    call = {"name": "book_room", "args": {}, "id": "c1"}
+    messages = [
+        HumanMessage("a"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("done", tool_call_id="c1"),
+        HumanMessage("b"),
+    ]
+    evidence, pending = gather(messages, [RULES])
+    assert not pending
+    assert [row.passage for row in evidence] == ["p1"] * 3
+
+
+def test_evidence_is_limited_and_shared_among_passages() -> None:
+    long = passage(". ".join(f"Sentence number {n}" for n in range(40)) + ".", id="long")
+    evidence, _ = gather([], [long, RULES])
+    assert len(evidence) == 14
+    assert [row.text for row in evidence if row.passage == "p1"] == [
+        "Check-in starts at 15:00.", "Breakfast is served from 7 to 10.", "Pets are not allowed."
+    ]  # fmt: skip
+    bare = {**RULES, "sentences": []}
+    assert gather([], [bare])[0][0].text == RULES["text"]  # type: ignore[list-item]
+
+
+def test_json_results_are_read_line_by_line() -> None:
+    rows = [{"id": "H1", "city": "서울"}, {"id": "H2", "city": "부산"}]
+    evidence, pending = gather([HumanMessage("x"), ToolMessage(json.dumps(rows), tool_call_id="c")], [])
+    assert pending
+    assert [row.text for row in evidence] == ["id: H1, city: 서울", "id: H2, city: 부산"]
+
+
+def test_decoding_file(tmp_path: Path) -> None:
+    assert Decoding.read(tmp_path) == Decoding()
+    (tmp_path / "decoding.json").write_text('{"strategy": "mean", "abstain_share": 0.3, "note": 1}')
+    assert Decoding.read(tmp_path) == Decoding("mean", 0.3)
+    for bad in ("{", '{"strategy": "loudest"}', '{"abstain_share": 7}', "[]"):
+        (tmp_path / "decoding.json").write_text(bad)
+        with pytest.raises(ModelNotUsable, match=r"decoding\.json"):
+            Decoding.read(tmp_path)
+
+
+def test_load_chat_of_a_folder(base: Path, adapter_folders: dict[str, Path]) -> None:
+    chat = load_chat(str(base), adapter=adapter_folders["red"], quantization="fp32", device="cpu")
+    assert isinstance(chat, ChatLlama)
+    assert chat.adapter == "red"
+    two = load_chat(str(base), adapter="blue", adapters=adapter_folders, quantization="fp32", device="cpu")
+    assert two.invoke("hi", max_tokens=2).response_metadata["speaker"] == "tiny-base@blue"
+    with pytest.raises(AdapterNotUsable, match="neither a loaded name"):
+        load_chat(str(base), adapter="green")
+    made = load_generator(str(base), quantization="fp32", device="cpu", today="2026-11-22")
+    assert turn(made)["speaker"] == "tiny-base"
