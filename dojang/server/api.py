@@ -1,0 +1,59 @@
+"""The JSON API: reviews, decisions and threads, as the pages see them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Query, Request
+
+import dojang
+from dojang.server.models import DecisionIn, DecisionOut, Health, Problem, ReviewCardModel, ReviewModel, ThreadModel
+from dojang.workspace import Workspace
+from state import Kind
+
+_ERRORS: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "there is no such id"}}
+_DECIDING: dict[int | str, dict[str, Any]] = {
+    **_ERRORS,
+    400: {"model": Problem, "description": "the decision does not fit its review; nothing was recorded"},
+    409: {"model": Problem, "description": "decided already, or changed since you looked"},
+}
+
+router = APIRouter()
+Limit = Annotated[int, Query(ge=1, le=1000, description="at most so many")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="skip so many")]
+
+
+def _workspace(request: Request) -> Workspace:
+    return cast(Workspace, request.app.state.workspace)
+
+
+@router.get("/ok", tags=["server"])
+async def ok() -> Health:
+    """Whether the server answers. Touches neither files nor database."""
+    return Health(version=dojang.__version__)
+
+
+@router.get("/api/reviews", tags=["reviews"], response_model=list[ReviewModel])
+def list_reviews(request: Request, kind: Kind | None = None, limit: Limit = 100, offset: Offset = 0) -> Any:
+    """Open reviews, soonest deadline first."""
+    return _workspace(request).inbox(kind=kind, limit=limit, offset=offset)
+
+
+@router.get("/api/reviews/{review_id}", tags=["reviews"], response_model=ReviewCardModel, responses=_ERRORS)
+def show_review(request: Request, review_id: str) -> Any:
+    """One review, open or decided, with its conversation and evidence."""
+    return _workspace(request).show(review_id).as_json()
+
+
+@router.post("/api/reviews/{review_id}/decision", tags=["reviews"], response_model=DecisionOut, responses=_DECIDING)
+def decide_review(request: Request, review_id: str, decision: DecisionIn) -> Any:
+    """Record a decision and go on with the run. The same decision by the same person again gets the first one back."""
+    said = decision.model_dump(exclude_none=True)
+    return _workspace(request).decide(review_id, said, channel="http").as_json()
+
+
+@router.get("/api/threads", tags=["threads"], response_model=list[ThreadModel])
+def list_threads(request: Request, limit: Limit = 50, offset: Offset = 0) -> Any:
+    """Threads, newest first."""
+    rows = _workspace(request).threads(limit=limit, offset=offset)
+    return [{key: getattr(row, key) for key in ThreadModel.model_fields} for row in rows]

@@ -1,0 +1,119 @@
+"""Reads a decision from the console's form, records it, and shows who was first where somebody was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from dojang.results import ReviewCard
+from dojang.server.desk import Desk, dwell_ms
+from dojang.server.forms import typed, with_posted
+from dojang.server.views import TOP_TIER, differences, item_of, stamp_of
+from dojang.server.wording import CHIPS
+from nodes.gate import spec_of
+from state import Conflict, UserError
+
+
+def review_page(
+    desk: Desk, card: ReviewCard, *, status: int = 200, error: str = "", form: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """The page of a review; with ``form``, holding what was typed."""
+    workspace = desk.workspace
+    review = card.review
+    spec = spec_of(workspace.parts.toolbox, review["action"]["tool"]) if review["action"]["tool"] else None
+    steps = workspace.history(review["thread_id"], limit=60)
+    item = item_of(card, spec, steps, desk.say, workspace.parts.clock.now())
+    held = form or {}
+    run = workspace.thread(review["thread_id"]) if card.decision else None
+    context: dict[str, Any] = {
+        "item": item,
+        "fields": with_posted(item.fields, held) if held.get("type") == "edit" else item.fields,
+        "held": {"type": "", "chip": "", "note": "", "message": "", **held},
+        "error": error,
+        "run": run,
+        "section": "inbox",
+    }
+    return desk.page("review.html", status=status, **desk.inbox(), **context)
+
+
+def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Response:
+    """Record what the form says: 303 to the review, 409 when it is too late, 400 when something is amiss."""
+    card = desk.workspace.show(review_id)
+    if form.get("digest") != card.review["digest"]:
+        return _refused(desk, card, form)
+    try:
+        said = _said(desk, card, form)
+        if isinstance(said, Response):
+            return said
+        desk.workspace.decide(review_id, said, channel="console")
+    except UserError as error:
+        card = desk.workspace.show(review_id)
+        if card.decision is not None or isinstance(error, Conflict):
+            return _refused(desk, card, form)
+        return review_page(desk, card, status=400, error=str(error), form=form)
+    return RedirectResponse("/reviews/" + quote(review_id, safe=""), status_code=303)
+
+
+class NotYet(UserError):
+    """The form lacks something that the page asks for."""
+
+
+def _said(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> dict[str, Any] | Response:
+    """The decision in our wire form, or the page that shows an edit before it is sent."""
+    review, kind = card.review, form.get("type", "")
+    said: dict[str, Any] = {"type": kind, "digest": form["digest"], "dwell_ms": dwell_ms(form)}
+    note = form.get("note", "").replace("\r\n", "\n").strip()
+    if kind == "reject":
+        chip = form.get("chip", "")
+        if chip and chip not in CHIPS:
+            raise NotYet(str(desk.say("choose one of the reasons")))
+        return {**said, "reason": ": ".join(part for part in (chip, note) if part), "message": note}
+    if kind == "answer":
+        return {**said, "message": form.get("message", "").replace("\r\n", "\n").strip()}
+    if kind == "approve" and review["tier"] >= TOP_TIER and form.get("confirm") != "yes":
+        raise NotYet(str(desk.say("tick the box to confirm: this decision is of the highest tier")))
+    if kind == "edit" and card.decision is None:
+        return _edit(desk, card, form, said)
+    return said
+
+
+def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str, Any]) -> dict[str, Any] | Response:
+    review, toolbox = card.review, desk.workspace.parts.toolbox
+    tool = review["action"]["tool"]
+    item = item_of(card, spec_of(toolbox, tool) if tool else None, [], desk.say, desk.workspace.parts.clock.now())
+    args, problems = typed(item.fields, form, desk.say)
+    if not problems and tool:
+        checked = toolbox.check(tool, args)
+        problems = checked["problems"] + [
+            str(desk.say("%(name)s must not be empty", name=name)) for name in checked["missing"]
+        ]
+        args = checked["args"]
+    if not problems and args == review["action"]["args"]:
+        problems = [str(desk.say("nothing was changed: approve it, or change something"))]
+    if problems:
+        raise NotYet("; ".join(problems))
+    if form.get("confirmed") == "yes":
+        return {**said, "edited_args": args}
+    carried = {"type": "edit", "confirmed": "yes", "digest": review["digest"], "shown": form.get("shown", "")}
+    carried |= {f.key: form[f.key] for f in item.fields}
+    changes = differences(review["action"]["args"], args)
+    return desk.page("edit.html", item=item, changes=changes, carried=carried, section="inbox", **desk.inbox())
+
+
+def _refused(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> HTMLResponse:
+    """409: who decided what and when, and what this person had typed."""
+    words = [form.get(name, "") for name in ("message", "note")]
+    words += [value for key, value in form.items() if key.startswith("arg.")]
+    return desk.page(
+        "conflict.html",
+        status=409,
+        href="/reviews/" + quote(card.review["id"], safe=""),
+        summary=card.review["question"] or card.review["summary"],
+        stamp=stamp_of(card.decision, desk.say) if card.decision else None,
+        typed=[word for word in words if word.strip()],
+        section="inbox",
+        **desk.inbox(),
+    )

@@ -1,0 +1,149 @@
+"""What every page handler has at hand: the workspace, the language of the request, and the templates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import Depends
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+
+from dojang.server.clean import clean
+from dojang.server.views import Row, row_of
+from dojang.server.wording import (
+    CHIPS,
+    COOKIE,
+    KINDS,
+    LANGUAGES,
+    OUTCOMES,
+    ROLES,
+    STATUSES,
+    TRUSTS,
+    Say,
+    label,
+    language_of,
+    sayer,
+)
+from dojang.server.wording import clock as clock_text
+from dojang.workspace import Workspace
+from state import Language, UserError
+
+HERE: Final = Path(__file__).parent
+ROWS: Final = 200  # reviews on one page
+COUNTED: Final = 1_000  # reviews that are counted; beyond it the count says "1000+"
+YEAR_S: Final = 365 * 24 * 3600
+
+
+class BadForm(UserError):
+    """What was posted is no form of ours."""
+
+
+def _finalize(value: object) -> object:
+    """Every expression of every template goes through here: text is cleaned before it is escaped."""
+    if isinstance(value, Markup):
+        return value
+    return clean(value) if isinstance(value, str) else value
+
+
+@lru_cache
+def environment(language: Language) -> Environment:
+    """The templates in one language, with autoescape on for all of them."""
+    env = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    say = sayer(language)
+    env.globals.update(_=say, chips=CHIPS, clock=clock_text, lang=language)
+    for name, table in (("role", ROLES), ("outcome", OUTCOMES), ("status", STATUSES), ("trust", TRUSTS)):
+        env.filters[name] = partial(label, say, table)
+    return env
+
+
+class Desk:
+    """One request's view of the workspace. Its methods block; call them from a worker thread."""
+
+    def __init__(self, workspace: Workspace, request: Request) -> None:
+        self.workspace = workspace
+        self.request = request
+        self.language: Language = language_of(request, workspace.settings)
+        self.say: Say = sayer(self.language)
+
+    def page(self, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+        """A rendered page."""
+        base = {
+            "path": self.request.url.path,
+            "user": self.workspace.settings.user,
+            "langs": [(code, self._in(code)) for code in LANGUAGES],
+            "counts": None,
+            "total": None,
+            "kind": "",
+            "section": "",
+        }
+        html = environment(self.language).get_template(template).render({**base, **context})
+        response = HTMLResponse(html, status_code=status, headers={"Content-Language": self.language})
+        response.headers["Vary"] = "Accept-Language, Cookie"
+        if self.request.query_params.get("lang") in LANGUAGES:
+            response.set_cookie(COOKIE, self.language, max_age=YEAR_S, httponly=True, samesite="lax")
+        return response
+
+    def inbox(self, kind: str = "", offset: int = 0) -> dict[str, Any]:
+        """The context of the list of open reviews: rows, and how many there are of each kind."""
+        every = self.workspace.inbox(limit=COUNTED)
+        now = self.workspace.parts.clock.now()
+        chosen = [r for r in every if not kind or r["kind"] == kind]
+        rows: list[Row] = [row_of(r, self.say, now) for r in chosen[offset : offset + ROWS]]
+        counts = [(k, label(self.say, KINDS, k), sum(r["kind"] == k for r in every)) for k in KINDS]
+        more = urlencode({"kind": kind, "offset": offset + ROWS}) if len(chosen) > offset + ROWS else ""
+        total = f"{COUNTED}+" if len(every) == COUNTED else str(len(every))
+        return {"rows": rows, "counts": counts, "total": total, "kind": kind, "more": more}
+
+    def _in(self, code: Language) -> str:
+        """This page's address in a language. A page that answered a POST has none of its own: its parent does."""
+        here = self.request.url.path if self.request.method == "GET" else self.request.url.path.rpartition("/")[0]
+        kept = [(k, v) for k, v in self.request.query_params.multi_items() if k != "lang"]
+        return (here or "/") + "?" + urlencode([*kept, ("lang", code)])
+
+
+def desk(request: Request) -> Desk:
+    """FastAPI's way to a Desk."""
+    return Desk(request.app.state.workspace, request)
+
+
+async def posted(request: Request) -> Mapping[str, str]:
+    """The fields of an HTML form; of a name that comes twice the last counts.
+
+    Raises:
+        BadForm: another content type, too many fields, or bytes that are not UTF-8.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise BadForm("a form is sent as application/x-www-form-urlencoded; open the page and send it from there")
+    try:
+        text = (await request.body()).decode("ascii")
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=500, errors="strict"))
+    except ValueError:
+        raise BadForm("the form could not be read; open the page again and send it from there") from None
+
+
+def dwell_ms(form: Mapping[str, str]) -> int | None:
+    """How long the person looked at the page, in milliseconds; None when that cannot be told."""
+    shown = form.get("shown", "")
+    if not (shown.isascii() and shown.isdigit() and len(shown) < 16):
+        return None
+    spent = int(time.time() * 1000) - int(shown)
+    return spent if 0 <= spent < 7 * 24 * 3_600_000 else None
+
+
+AtDesk = Annotated[Desk, Depends(desk)]
+Form = Annotated[Mapping[str, str], Depends(posted)]

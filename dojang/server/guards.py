@@ -1,0 +1,169 @@
+"""What every request passes before a page sees it: Host, Origin, size; and the headers on every answer.
+
+The server listens on the loopback interface and has no log-in, so a page of another site must reach nothing: a foreign
+Host (DNS rebinding) is refused, and a POST needs the browser's own word (Origin, Sec-Fetch-Site) that it comes from
+one of our pages. Plain ASGI, because the answer of a refused request must not depend on a framework.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+MAX_BODY: Final = 1_048_576  # bytes; the longest decision text is 20,000 characters, 9 bytes each in a Korean form
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # "no-referrer" would turn the Origin of our own forms into "null"
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Refused(Exception):
+    """A request that goes no further. ``status`` is the HTTP status, the text is for a person."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Guards:
+    """The ASGI middleware.
+
+    Args:
+        app: what is guarded.
+        max_body: largest request body in bytes; a larger one is 413.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body: int = MAX_BODY) -> None:
+        self.app = app
+        self.max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then pass on; a refusal is answered here."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return  # no websockets
+        dressed = _dressed(scope, send)
+        try:
+            headers = Headers(scope=scope)
+            host = check_host(headers, scope.get("server"))
+            if scope["method"] not in SAFE_METHODS:
+                check_origin(headers, host, scope["path"])
+            body = await self._body(headers, receive)
+        except Refused as refused:
+            await _answer(refused, scope, dressed)
+            return
+        await self.app(scope, _replay(body, receive), dressed)
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+        """The whole body, read before anything acts on its first half."""
+        declared = headers.get("content-length", "0")
+        if not declared.isdigit() or int(declared) > self.max_body:
+            raise self._too_large()
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Refused(400, "the request was broken off")
+            body += message.get("body", b"")
+            if len(body) > self.max_body:
+                raise self._too_large()
+            if not message.get("more_body"):
+                return bytes(body)
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"a request may have {self.max_body:,} bytes; shorten the text")
+
+
+def check_host(headers: Headers, server: tuple[str, int | None] | None) -> str:
+    """The Host of the request, once it is known to name this server on this machine.
+
+    Raises:
+        Refused: 400 without exactly one Host, 421 when it names another machine or port.
+    """
+    given = headers.getlist("host")
+    if len(given) != 1:
+        raise Refused(400, "the request names no host, or several")
+    host = given[0].lower()
+    name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
+    expected = str(server[1]) if server and server[1] is not None else port
+    if name not in LOOPBACK or (port or "80") != expected:
+        raise Refused(421, f"this server answers to http://127.0.0.1:{expected}/ only; open that address")
+    return host
+
+
+def check_origin(headers: Headers, host: str, path: str) -> None:
+    """Let a change through only if it comes from one of our own pages, or from a program that is no browser.
+
+    Browsers send Origin with every POST, and a page cannot forge or drop it. A request with neither header is no
+    browser's; it is taken by the JSON API alone, and only with a content type that no HTML form can produce.
+
+    Raises:
+        Refused: 403.
+    """
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    foreign = (origin is not None and origin.lower() != f"http://{host}") or site not in (None, "same-origin")
+    if foreign:
+        raise Refused(403, "this request comes from another site; open the page here and send it again")
+    if origin is None and site is None:
+        json_body = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+        if not (path.startswith("/api/") and json_body):
+            raise Refused(403, "a form needs an Origin header; programs use the JSON API under /api")
+
+
+def wants_json(path: str) -> bool:
+    """Whether the answer of a path is JSON, its errors included."""
+    return path.startswith("/api/") or path in ("/ok", "/openapi.json")
+
+
+def _dressed(scope: Scope, send: Send) -> Send:
+    """``send`` that puts our headers on every answer."""
+    extra: Mapping[str, str] = HEADERS
+    keep = scope["path"].startswith("/static/")
+
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in extra.items():
+                headers[name] = value
+            headers.setdefault("Cache-Control", "no-cache" if keep else "no-store")
+        await send(message)
+
+    return wrapped
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replayed() -> Message:
+        nonlocal sent
+        if not sent:
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return replayed
+
+
+async def _answer(refused: Refused, scope: Scope, send: Send) -> None:
+    text = str(refused)
+    json_wanted = wants_json(scope["path"])
+    body = (json.dumps({"error": text}) if json_wanted else text + "\n").encode()
+    kind = b"application/json" if json_wanted else b"text/plain; charset=utf-8"
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

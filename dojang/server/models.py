@@ -1,0 +1,265 @@
+"""The JSON API's bodies, with examples. Field for field the vocabulary of ``state``: a test holds them equal."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from state import DecisionType, EffectClass, Kind, Trust
+
+_DIGEST = "sha256:8c1f4b7e0d2a9c356e7f1b0a4d8c2e6f93a5b7d1c0e8f2a4b6c8d0e2f4a6e02a"
+_ACTION: dict[str, Any] = {
+    "tool": "issue_refund",
+    "schema_version": "2f835bda9894a145",
+    "args": {"booking_id": "BK-2041", "amount": 180000, "reason": "체크인 3일 전 취소"},
+    "effect_class": "irreversible",
+    "reversible": False,
+}
+_REVIEW: dict[str, Any] = {
+    "id": "rv_3f1c9a7d20b4e866",
+    "thread_id": "th_9f3c1a2b4d",
+    "kind": "tool",
+    "subject": "call:call_1",
+    "summary": "예약 BK-2041에 180,000원을 환불합니다.",
+    "question": "",
+    "action": _ACTION,
+    "why": [{"rule_id": "refund", "text": "환불은 돈이 나가는 일입니다.", "severity": "high", "hard": True}],
+    "evidence": [
+        {"id": "p1", "document": "refund.md", "start": 0, "end": 80, "scores": {"fused": 0.93}, "trust": "trusted"}
+    ],
+    "allowed": ["approve", "edit", "reject"],
+    "answer_schema": {"type": "string", "minLength": 1, "maxLength": 20000},
+    "policy_version": "8d0e2f4a6e02",
+    "digest": _DIGEST,
+    "tier": 2,
+    "votes_needed": 1,
+    "roles": [],
+    "created_at": "2026-11-22T09:00:00+00:00",
+    "due_at": "2026-11-22T13:00:00+00:00",
+    "escalate_at": "2026-11-22T11:00:00+00:00",
+}
+_DECISION: dict[str, Any] = {
+    "review_id": "rv_3f1c9a7d20b4e866",
+    "digest": _DIGEST,
+    "type": "approve",
+    "by": "hana",
+    "at": "2026-11-22T09:04:12+00:00",
+    "reason": "",
+    "edited_args": None,
+    "message": "",
+    "dwell_ms": 8200,
+    "channel": "http",
+}
+
+
+class Model(BaseModel):
+    """Unknown fields are an error, not a silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ActionModel(Model):
+    """What a review is about; ``tool`` is empty where it is about words."""
+
+    tool: str
+    schema_version: str
+    args: dict[str, Any]
+    effect_class: EffectClass
+    reversible: bool
+
+
+class ReasonModel(Model):
+    """One rule that had a say."""
+
+    rule_id: str
+    text: str
+    severity: Literal["low", "medium", "high"]
+    hard: bool
+
+
+class PassageRefModel(Model):
+    """A passage of the evidence; offsets count characters of the document's text."""
+
+    id: str
+    document: str
+    start: int
+    end: int
+    scores: dict[str, float]
+    trust: Trust
+
+
+class PassageModel(PassageRefModel):
+    """A passage with its text; ``sentences`` are [start, end) offsets inside it."""
+
+    title: str
+    text: str
+    page: int | None
+    language: Literal["ko", "en"]
+    sentences: list[list[int]]
+
+
+class ReviewModel(Model):
+    """A paused step that waits for a person."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_REVIEW]})
+
+    id: str
+    thread_id: str
+    kind: Kind
+    subject: str
+    summary: str = Field(description="written by the gate, never by the model")
+    question: str
+    action: ActionModel
+    why: list[ReasonModel]
+    evidence: list[PassageRefModel]
+    allowed: list[DecisionType]
+    answer_schema: dict[str, Any]
+    policy_version: str
+    digest: str = Field(description="what an approval is bound to; send it back with the decision")
+    tier: int
+    votes_needed: int
+    roles: list[str]
+    created_at: str
+    due_at: str
+    escalate_at: str
+
+
+class DecisionModel(Model):
+    """What a person said of a review, as it was recorded."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_DECISION]})
+
+    review_id: str
+    digest: str
+    type: DecisionType
+    by: str
+    at: str
+    reason: str
+    edited_args: dict[str, Any] | None
+    message: str
+    dwell_ms: int | None
+    channel: str
+
+
+class DecisionIn(Model):
+    """A decision. The digest is required: it says which arguments you looked at."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"type": "approve", "digest": _DIGEST},
+                {
+                    "type": "edit",
+                    "digest": _DIGEST,
+                    "edited_args": {"booking_id": "BK-2041", "amount": 162000, "reason": "규정 10 % 공제"},
+                },
+                {"type": "reject", "digest": _DIGEST, "reason": "wrong data", "message": "예약 번호가 다릅니다."},
+            ]
+        },
+    )
+
+    type: DecisionType
+    digest: str = Field(min_length=1, max_length=200)
+    reason: str = Field("", max_length=20_000)
+    message: str = Field("", max_length=20_000, description="the answer, or a note to the model")
+    edited_args: dict[str, Any] | None = Field(None, description="the whole new argument object, with edit only")
+    dwell_ms: int | None = Field(None, ge=0)
+
+
+class LineModel(Model):
+    """One message of a conversation."""
+
+    role: str
+    text: str
+
+
+class ReviewCardModel(Model):
+    """A review with what an operator looks at before deciding."""
+
+    review: ReviewModel
+    status: Literal["open", "recorded", "decided"]
+    decision: DecisionModel | None
+    conversation: list[LineModel]
+    passages: list[PassageModel]
+    note: str
+
+
+class OutcomeModel(Model):
+    """How an effect ended."""
+
+    key: str
+    tool: str
+    status: Literal["done", "failed", "refused", "in_doubt"]
+    result: Any
+    error: str
+    at: str
+
+
+class CitationModel(Model):
+    """A place in a document that backs a statement of the answer."""
+
+    n: int
+    passage: str
+    document: str
+    start: int
+    end: int
+    quote: str
+
+
+class DraftModel(Model):
+    """A released answer."""
+
+    text: str
+    citations: list[CitationModel]
+    abstained: bool
+    speaker: str
+
+
+class RunModel(Model):
+    """Where a thread stands."""
+
+    thread_id: str
+    status: Literal["done", "paused", "busy"]
+    answer: DraftModel | None
+    reviews: list[ReviewModel]
+    outcomes: list[OutcomeModel]
+    note: str
+
+
+class DecisionOut(Model):
+    """The recorded decision and the run that it released."""
+
+    decision: DecisionModel
+    run: RunModel
+
+
+class ThreadModel(Model):
+    """One thread in the list."""
+
+    thread_id: str
+    title: str
+    status: str
+    updated_at: str
+
+
+class Problem(Model):
+    """An error: one line for a person, and the decision that was first where there is one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"error": "hana has already decided rv_3f1c9a7d20b4e866", "winner": _DECISION}]
+        },
+    )
+
+    error: str
+    winner: DecisionModel | None = None
+
+
+class Health(Model):
+    """The server answers."""
+
+    ok: Literal[True] = True
+    version: str

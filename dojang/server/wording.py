@@ -1,0 +1,164 @@
+"""Which language a page is in, and the texts that code (not a template) writes in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, cast
+
+from babel.core import negotiate_locale
+from markupsafe import Markup, escape
+from starlette.requests import Request
+
+from dojang.language import catalogue, locale_language
+from dojang.server.clean import clean
+from dojang.settings import Settings
+from state import DecisionType, EffectClass, Kind, Language
+
+COOKIE: Final = "dojang_lang"
+LANGUAGES: Final[tuple[Language, ...]] = ("ko", "en")
+Say = Callable[..., Markup]
+"""``say("Decided by %(who)s", who=name)``: translated, with every value cleaned and escaped."""
+
+
+def N_(text: str) -> str:
+    """Mark a text for extraction; it is translated where it is shown."""
+    return text
+
+
+KINDS: Final[dict[Kind, str]] = {
+    "tool": N_("Tool run"),
+    "approval": N_("Answer approval"),
+    "clarification": N_("Clarification"),
+    "correction": N_("Data correction"),
+    "compliance": N_("Compliance"),
+    "in_doubt": N_("In doubt"),
+    "feedback": N_("Feedback"),
+}
+EFFECTS: Final[dict[EffectClass, str]] = {
+    "read": N_("reads only"),
+    "write": N_("changes data"),
+    "irreversible": N_("acts outside"),
+}
+DECISIONS: Final[dict[DecisionType, str]] = {
+    "approve": N_("Approve"),
+    "edit": N_("Edit"),
+    "reject": N_("Reject"),
+    "answer": N_("Answer"),
+}
+STAMPS: Final[dict[DecisionType, str]] = {
+    "approve": N_("Approved"),
+    "edit": N_("Edited"),
+    "reject": N_("Rejected"),
+    "answer": N_("Answered"),
+}
+DOUBT_BUTTONS: Final[dict[DecisionType, str]] = {"approve": N_("It happened"), "reject": N_("It did not happen")}
+CHIPS: Final[dict[str, str]] = {
+    "wrong scope": N_("wrong scope"),
+    "wrong data": N_("wrong data"),
+    "unsafe": N_("unsafe"),
+    "not needed": N_("not needed"),
+    "policy": N_("policy"),
+    "other": N_("other"),
+}
+"""Reasons of a rejection: what the record keeps, and what the page says."""
+ROLES: Final = {"user": N_("User"), "assistant": N_("Assistant"), "tool": N_("Tool")}
+NODES: Final = {
+    "intake": N_("request"),
+    "retrieve": N_("search"),
+    "generate": N_("generate"),
+    "comply": N_("policy check"),
+    "review": N_("review"),
+    "act": N_("run"),
+    "answer": N_("answer"),
+}
+OUTCOMES: Final = {
+    "done": N_("done"),
+    "failed": N_("failed"),
+    "refused": N_("refused"),
+    "in_doubt": N_("outcome unknown"),
+}
+STATUSES: Final = {
+    "done": N_("done"),
+    "paused": N_("waits"),
+    "busy": N_("running"),
+    "idle": N_("done"),
+    "interrupted": N_("waits"),
+}
+TRUSTS: Final = {"trusted": N_("house document"), "untrusted": N_("untrusted source")}
+SCORES: Final = {"fused": N_("score"), "vector": N_("vector"), "lexical": N_("word match")}
+
+
+def language_of(request: Request, settings: Settings) -> Language:
+    """By ?lang=, then cookie, then an explicit setting, then the browser's wish, then the machine's locale."""
+    for wish in (request.query_params.get("lang"), request.cookies.get(COOKIE), settings.language):
+        if wish in LANGUAGES:
+            return wish
+    found = negotiate_locale(_accepted(request.headers.get("accept-language", "")), list(LANGUAGES), sep="-")
+    return cast(Language, found) if found else locale_language()
+
+
+def _accepted(header: str) -> list[str]:
+    """The languages of an Accept-Language header, most wanted first; what cannot be read is passed over."""
+    wishes: list[tuple[float, str]] = []
+    for part in header[:500].split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        try:
+            wishes.append((-float(weight or 1), tag.strip().lower()))
+        except ValueError:
+            continue
+    return [tag for weight, tag in sorted(wishes, key=lambda wish: wish[0]) if weight < 0 and tag]
+
+
+def sayer(language: Language) -> Say:
+    """The translator of a page."""
+    translations = catalogue("console", language)
+
+    def say(text: str, **values: Any) -> Markup:
+        translated = Markup(translations.gettext(text))
+        return translated % {k: escape(clean(str(v))) for k, v in values.items()} if values else translated
+
+    return say
+
+
+def label(say: Say, table: Mapping[Any, str], key: str) -> str:
+    """The name of a vocabulary word on a page; a word that is not in the table is shown as it is."""
+    return str(say(table[key])) if key in table else key
+
+
+def ago(say: Say, at: str, now: datetime) -> str:
+    """How long since an ISO 8601 time, in the largest unit."""
+    return str(_span(say, max(0.0, (now - _time(at, now)).total_seconds())))
+
+
+def countdown(say: Say, at: str, now: datetime) -> tuple[str, bool]:
+    """(time left until an ISO 8601 time, whether it has passed)."""
+    left = (_time(at, now) - now).total_seconds()
+    if left < 0:
+        return str(say("overdue %(span)s", span=_span(say, -left))), True
+    return str(_span(say, left)), False
+
+
+def _span(say: Say, seconds: float) -> Markup:
+    if seconds < 60:
+        return say("%(n)s s", n=int(seconds))
+    if seconds < 3600:
+        return say("%(n)s min", n=int(seconds // 60))
+    if seconds < 86_400:
+        return say("%(n)s h", n=int(seconds // 3600))
+    return say("%(n)s d", n=int(seconds // 86_400))
+
+
+def clock(at: str) -> str:
+    """An ISO 8601 time on this machine's clock, to the second."""
+    try:
+        return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return at
+
+
+def _time(at: str, fallback: datetime) -> datetime:
+    try:
+        return datetime.fromisoformat(at)
+    except ValueError:
+        return fallback
