@@ -13,9 +13,10 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Any
 
 from state import UserError
 from store.language import HANGUL, clean
@@ -34,7 +35,7 @@ MAGIC = {
     b"\x1f\x8b": "a gzip archive",
     b"\xd0\xcf\x11\xe0": "an old Office file (.doc, .xls or .hwp)",
 }
-BLOCK_TAGS = "p li tr h1 h2 h3 h4 h5 h6 pre blockquote dt dd figcaption td th div section article".split()
+BLOCK_TAGS = "p li tr h1 h2 h3 h4 h5 h6 pre blockquote dt dd figcaption div section article ul ol table".split()
 
 
 class Unreadable(UserError):
@@ -237,19 +238,33 @@ def _read_html(name: str, data: bytes) -> Extract:
     for tag in soup.find_all(["script", "style", "noscript", "template", "nav", "head"]):
         tag.decompose()
     built = _Builder()
-    for tag in soup.find_all(BLOCK_TAGS):
-        if tag.name != "tr" and tag.find(BLOCK_TAGS) is not None:
-            continue  # its blocks come by themselves
-        if tag.name in ("td", "th") and tag.find_parent("tr") is not None:
-            continue
-        cells = tag.find_all(["td", "th"]) if tag.name == "tr" else []
-        words = " | ".join(cell.get_text(" ", strip=True) for cell in cells) if cells else tag.get_text(" ")
-        built.add(re.sub(r"\s+", " ", words), int(tag.name[1]) if re.fullmatch(r"h[1-6]", tag.name) else 0)
-    if not built.parts:
-        built.add(re.sub(r"[ \t]+", " ", soup.get_text("\n")))
+    for level, words in _html_blocks(soup):
+        built.add(words, level)
     if not title and built.headings:
         title = built.text()[built.headings[0].start : built.headings[0].end]
     return _extract(name, data, "html", built.text(), title=title, headings=tuple(built.headings))
+
+
+def _html_blocks(soup: Any) -> Iterator[tuple[int, str]]:
+    """Heading level (0: none) and text of each block, in order, text between blocks too; a table row is one block.
+
+    Marks are written into the tree and the whole text is cut at them: no recursion, however deep the page nests. They
+    are control characters, which :func:`clean` took out of the page itself.
+    """
+    block, heading, cell = "\x1e", "\x1d", "\x1f"
+    for tag in soup.find_all(BLOCK_TAGS):
+        tag.insert_before(block)
+        tag.insert_after(block)
+        if re.fullmatch(r"h[1-6]", tag.name):
+            tag.insert(0, heading + tag.name[1])
+    for tag in soup.find_all(["td", "th"]):
+        tag.insert_after(cell)
+    for tag in soup.find_all("br"):
+        tag.insert_after(" ")
+    for words in soup.get_text().split(block):
+        level = int(words[1]) if words.startswith(heading) else 0
+        parts = [re.sub(r"\s+", " ", part).strip() for part in words[2 if level else 0 :].split(cell)]
+        yield level, " | ".join(part for part in parts if part)
 
 
 def _read_pdf(name: str, data: bytes) -> Extract:
@@ -327,6 +342,8 @@ def _read_csv(name: str, data: bytes) -> Extract:
 
 
 def _csv_lines(rows: list[list[str]]) -> Iterable[str]:
+    if not rows:
+        return
     head, *body = rows
     for row in body or [head]:
         cells = [(column, cell.strip()) for column, cell in zip([*head, *[""] * len(row)], row, strict=False)]

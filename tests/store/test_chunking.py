@@ -1,0 +1,128 @@
+"""Passages: exact offsets, whole sentences, headings, languages."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.chunking import MAX_CHARACTERS, MAX_SENTENCES, chunk
+from store.language import language_of, sentences, stem, terms
+from store.reading import Unreadable, read_bytes
+
+MIXED = "체크인은 오후 3시부터입니다. 주차\n\n # ## - 1. ``` --- | The pool, e.g. Mr. opens 7 a.m.! 😀 Wi-Fi 無料 \t"
+LONG = ["가" * 600, "x" * 1200, "\n", "\n\n", "조식은 22,000원입니다.", "It costs 5,000 won."]
+WORDS = st.sampled_from([*MIXED.split(" "), *LONG])
+
+
+def check(name: str, data: bytes) -> None:
+    extract = read_bytes(name, data)
+    position = 0
+    for piece in chunk(extract):
+        text = extract.text[piece.start : piece.end]
+        assert position <= piece.start < piece.end <= len(extract.text)
+        assert text == text.strip() != ""
+        assert len(text) <= MAX_CHARACTERS
+        assert 1 <= len(piece.sentences) <= MAX_SENTENCES
+        inner = 0
+        for start, end in piece.sentences:
+            assert inner <= start < end <= len(text)
+            assert text[start:end] == text[start:end].strip() != ""
+            inner = end
+        assert (piece.sentences[0][0], piece.sentences[-1][1]) == (0, len(text))
+        assert piece.language == language_of(text)
+        position = piece.end
+
+
+@given(st.lists(WORDS, max_size=60), st.sampled_from(["a.txt", "a.md", "a.csv", "a.html"]))
+@settings(deadline=None, max_examples=150)
+def test_offsets_are_exact_for_prose(words: list[str], name: str) -> None:
+    try:
+        check(name, " ".join(words).encode())
+    except Unreadable:
+        assert not "".join(words).strip("#- |`,\n\t123.") or name == "a.html"
+
+
+@given(st.text(max_size=400))
+@settings(deadline=None, max_examples=150)
+def test_offsets_are_exact_for_any_text(text: str) -> None:
+    try:
+        check("a.txt", text.encode("utf-8", "replace"))
+    except Unreadable:
+        pass
+
+
+def test_no_word_of_a_document_is_lost() -> None:
+    table = "| six | seven |\n|---|---|\n| eight | nine |\n"
+    text = "# 안내\n\n하나입니다. 둘입니다.\n\n## Two\n- three\n- four\n\n1. five\n" + table
+    extract = read_bytes("a.md", text.encode())
+    kept = " ".join(extract.text[piece.start : piece.end] for piece in chunk(extract))
+    for word in ("하나입니다", "둘입니다", "three", "four", "five", "six", "seven", "eight", "nine"):
+        assert word in kept
+
+
+def test_headings_are_titles_and_not_passages() -> None:
+    extract = read_bytes(
+        "a.md", "# House\n\n## Parking\n\nIt costs 15,000 won.\n\n### 전기차\n\n무료입니다.\n\n## Pets\nNo.\n".encode()
+    )
+    found = [(piece.title, extract.text[piece.start : piece.end]) for piece in chunk(extract)]
+    assert found == [
+        ("House › Parking", "It costs 15,000 won."),
+        ("House › Parking › 전기차", "무료입니다."),
+        ("House › Pets", "No."),
+    ]
+
+
+def test_pages_do_not_flow_together() -> None:
+    from dataclasses import replace
+
+    extract = replace(read_bytes("a.txt", b"One is here.\n\nTwo is there."), pages=(0, 14))
+    assert [(piece.page, extract.text[piece.start : piece.end]) for piece in chunk(extract)] == [
+        (1, "One is here."),
+        (2, "Two is there."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Check-out is at 11 a.m. Late check-out costs 20,000 won.", 2),
+        ("Mr. Kim pays 1.5 million won. Dr. Lee, e.g. in Busan, does not.", 2),
+        ("Open from 7 a.m. to 9 p.m. every day.", 1),
+        ("Really?! Yes. “Free.” Fine…", 4),
+        ("체크인은 오후 3시부터입니다. 조식은 15,000원입니다! 주차는요? 무료예요.", 4),
+        ("문의는 02-555-0142로 해 주세요. 감사합니다", 2),
+        ("😀 방은 3.5층에 있습니다. 👍 좋아요.", 2),
+    ],
+)
+def test_sentences(text: str, parts: int) -> None:
+    spans = sentences(text)
+    assert len(spans) == parts, [text[start:end] for start, end in spans]
+    assert "".join(text[s:e] for s, e in spans).replace(" ", "") == text.replace(" ", "")
+
+
+def test_wrapped_lines_are_one_sentence_and_short_lines_are_not() -> None:
+    wrapped = "The shuttle between the airport and the house leaves every hour\nfrom platform 3B of the first terminal."
+    lines = "Check-in: 15:00\nCheck-out: 11:00\n체크인 시간 15시\n체크아웃 시간 11시"
+    assert [len(piece.sentences) for piece in chunk(read_bytes("a.txt", wrapped.encode()))] == [1]
+    assert [len(piece.sentences) for piece in chunk(read_bytes("a.txt", lines.encode()))] == [4]
+
+
+def test_terms_meet_across_forms() -> None:
+    assert set(terms("주차 요금은 얼마인가요?")) <= set(terms("주차요금이 15,000원입니다. 주차 요금"))
+    assert stem("parking") == stem("parked") == stem("parks") == "park"
+    assert terms("What is the price of it?") == ["pric"]
+    assert "와이파이" in terms("와이파이는 무료입니다")
+    assert {"wi", "fi"} <= set(terms("객실 Wi-Fi 됩니까"))
+
+
+def test_languages() -> None:
+    assert language_of("주차 요금은 Namsan Stay 기준 15,000원") == "ko"
+    assert language_of("The dish 비빔밥 is served in the restaurant") == "en"
+    assert language_of("12345 !!") == "en"
+
+
+def test_an_endless_line_is_cut_in_time() -> None:
+    text = "가나다라마바사 " * 30_000
+    pieces = chunk(read_bytes("a.txt", text.encode()))
+    assert sum(piece.end - piece.start for piece in pieces) > 0.9 * len(text)

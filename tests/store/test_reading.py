@@ -1,0 +1,176 @@
+"""Reading files: formats, encodings, and files that cannot go in."""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import docx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state import UserError
+from store.language import clean
+from store.reading import Unreadable, read, read_bytes
+
+SAMPLE = Path(__file__).parents[2] / "dojang" / "sample" / "documents"
+KOREAN = "남산스테이 이용 안내\n\n체크인은 오후 3시부터입니다. 똠양꿍과 펲시도 팝니다.\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_korean_text_in_any_usual_encoding(encoding: str) -> None:
+    assert read_bytes("안내.txt", KOREAN.encode(encoding)).text == KOREAN
+
+
+def test_a_short_cp949_text_is_not_taken_for_another_encoding() -> None:
+    assert read_bytes("a.txt", "방값은 9만원".encode("cp949")).text == "방값은 9만원"
+
+
+def test_an_html_page_says_its_encoding_itself() -> None:
+    head = '<html><head><meta charset="euc-kr"><title>주차</title></head>'
+    page = head + "<body><h1>주차</h1><p>무료입니다.</p></body></html>"
+    extract = read_bytes("a.html", page.encode("cp949"))
+    assert (extract.title, extract.text) == ("주차", "주차\n\n무료입니다.")
+
+
+def test_decomposed_hangul_becomes_composed() -> None:
+    assert read_bytes("a.txt", "주차".encode()).text == "주차"
+
+
+def test_html_keeps_structure_and_drops_scripts() -> None:
+    page = "<h2>A</h2><script>evil()</script><div>One<p>Two.</p></div><table><tr><td>x</td><td>y</td></tr></table>"
+    extract = read_bytes("a.html", page.encode())
+    assert extract.text == "A\n\nOne\n\nTwo.\n\nx | y"
+    assert [(h.start, h.end, h.level) for h in extract.headings] == [(0, 1, 2)]
+
+
+def test_text_beside_blocks_in_a_div_is_not_lost() -> None:
+    extract = read_bytes("a.html", b"<body>Before <div>One<p>Two.</p>Three</div> after</body>")
+    for word in ("Before", "One", "Two.", "Three", "after"):
+        assert word in extract.text
+
+
+def test_word_and_pdf_and_csv_samples() -> None:
+    word = read(SAMPLE / "ko" / "group-bookings.docx")
+    assert word.title == "단체 예약"
+    assert "회의실은 반나절에 150,000원입니다." in word.text
+    assert [word.text[h.start : h.end] for h in word.headings] == [
+        "단체 예약",
+        "요금과 보증금",
+        "변경과 명단",
+        "회의실",
+    ]
+    pdf = read(SAMPLE / "en" / "spa-and-pool.pdf")
+    assert pdf.pages == (0,)
+    assert "The pool is open from 7 a.m. to 9 p.m. every day." in pdf.text
+    table = read(SAMPLE / "ko" / "hotels.csv")
+    assert "호텔: 해운대펄, 도시: 부산, 스탠다드 1박 요금: 140,000원" in table.text
+
+
+def test_a_csv_of_excel_in_korea() -> None:
+    extract = read_bytes("방.csv", "객실;요금\r\n디럭스;90000원\r\n".encode("cp949"))
+    assert extract.text == "객실: 디럭스, 요금: 90000원."
+
+
+def _locked_pdf() -> bytes:
+    import pypdf
+
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(100, 100)
+    writer.encrypt("secret", algorithm="RC4-128")
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def _blank_pdf() -> bytes:
+    import pypdf
+
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(100, 100)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def _zip_bomb() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b"\0" * (201 * 2**20))
+    return out.getvalue()
+
+
+def _half_a_word_file() -> bytes:
+    out = io.BytesIO()
+    docx.Document().save(out)
+    return out.getvalue()[: len(out.getvalue()) // 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "says"),
+    [
+        ("빈파일.txt", lambda: b"", "is empty"),
+        ("white.md", lambda: b" \n\t\n", "is empty"),
+        ("nothing.html", lambda: b"<html><script>x</script></html>", "holds no text"),
+        ("program.txt", lambda: b"\x7fELF\x02\x01\x01" + bytes(400), "is a program"),
+        ("noise.txt", lambda: bytes(range(256)) * 40, "binary|unknown encoding"),
+        ("nul.txt", lambda: bytes(4000), "binary|empty"),
+        ("scan.txt", lambda: b"%PDF-1.4 and more", "is a PDF, not text"),
+        ("broken.pdf", lambda: b"%PDF-1.4\n1 0 obj\nhalf a f", "not a whole PDF"),
+        ("notes.pdf", lambda: b"these are only words", "not a whole PDF"),
+        ("locked.pdf", _locked_pdf, "locked by a password"),
+        ("blank.pdf", _blank_pdf, "holds no text; a scanned PDF"),
+        ("half.docx", _half_a_word_file, "not a whole Word file"),
+        ("bomb.docx", _zip_bomb, "unpacks to more than"),
+        ("movie.mp4", lambda: b"abc", r"\.mp4 are not read"),
+        ("README", lambda: b"abc", r"\(no ending\) are not read"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_a_remedy(name: str, make: Callable[[], bytes], says: str) -> None:
+    with pytest.raises(Unreadable, match=says) as refused:
+        read_bytes(name, make())
+    assert str(refused.value).startswith(name) or f" {name}" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert isinstance(refused.value, UserError)
+
+
+def test_a_100_mb_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = tmp_path / "big.txt"
+    with big.open("wb") as file:
+        file.truncate(100 * 2**20)
+    monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("the file was opened"))
+    with pytest.raises(Unreadable, match="has 100 MB, the limit is 20 MB"):
+        read(big)
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="no such file"):
+        read(tmp_path / "없음.txt")
+    with pytest.raises(Unreadable, match="is a folder"):
+        read(tmp_path)
+
+
+def test_a_stray_nul_becomes_a_space() -> None:
+    assert read_bytes("a.txt", b"Parking is\x00free for guests of the house.").text.startswith("Parking is free")
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=0, max_codepoint=sys.maxunicode, exclude_categories=())))
+def test_clean_text_can_always_be_stored(text: str) -> None:
+    cleaned = clean(text)
+    cleaned.encode("utf-8")
+    assert "\x00" not in cleaned
+    assert clean(cleaned) == cleaned
+
+
+@given(st.binary(max_size=300), st.sampled_from(["a.txt", "a.md", "a.html", "a.csv", "a.pdf", "a.docx"]))
+def test_any_bytes_are_read_or_refused(data: bytes, name: str) -> None:
+    try:
+        text = read_bytes(name, data).text
+    except Unreadable:
+        return
+    assert text.strip()
+    text.encode("utf-8")
