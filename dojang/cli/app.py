@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from dojang.cli import asking, deciding, documents, reviews, system, threads
 from dojang.cli.invocation import Invocation
+from dojang.cli.words import N_
 from dojang.language import catalogue
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ def command_line(language: Language = "en") -> TyperGroup:
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_main)
     for group in NODE_ORDER:
@@ -70,13 +70,22 @@ def _translate(command: Any, gettext: Callable[[str], str]) -> None:
     for name in ("help", "epilog", "short_help"):
         text = getattr(command, name, None)
         if text:
-            setattr(command, name, gettext(" ".join(text.split())))
-    for parameter in command.params:
+            one = " ".join(text.split())
+            setattr(command, name, gettext(one))
+    for parameter in (*command.params, _help_option(command)):
         text = getattr(parameter, "help", None)
         if text:
-            parameter.help = gettext(" ".join(text.split()))
+            one = " ".join(text.split())
+            parameter.help = gettext(one)
     for child in getattr(command, "commands", {}).values():
         _translate(child, gettext)
+
+
+def _help_option(command: Any) -> Any:
+    """``--help`` itself, made by Typer when it is first asked for, and kept by the command."""
+    option = command.get_help_option(typer.Context(command, info_name="dojang"))
+    option.help = N_("Show this message and exit.")
+    return option
 
 
 def hoisted(argv: Sequence[str]) -> list[str]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dojang.cli.exits import exit_of_run
-from dojang.cli.forms import arguments_form, typed_like
+from dojang.cli.exits import Exit, exit_of_run
+from dojang.cli.forms import arguments_form, decision_form, typed_like
 from dojang.cli.invocation import Invocation, checked_text, invocation
 from dojang.cli.telling import run_document, tell_decision
 
@@ -86,6 +86,12 @@ def _decide(context: typer.Context, review_id: str, said: dict[str, Any]) -> int
     call = invocation(context)
     with call.workspace() as workspace:
         return _carry_out(call, workspace, review_id, said)
+
+
+def decide_here(call: Invocation, workspace: Workspace, review: Review) -> int:
+    """Ask for a decision at the terminal and carry it out; PAUSED when it is put off."""
+    said = decision_form(call.terminal, review)
+    return Exit.PAUSED if said is None else _carry_out(call, workspace, review["id"], said)
 
 
 def _carry_out(call: Invocation, workspace: Workspace, review_id: str, said: dict[str, Any]) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dojang.cli.cards import tell_card
+from dojang.cli.deciding import decide_here
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
 from dojang.cli.words import KINDS, word
@@ -42,12 +43,15 @@ def inbox(
 def show(
     context: typer.Context,
     review: Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id; `dojang inbox` lists them.")],
+    decide: Annotated[bool, typer.Option("--decide", help="Then ask for the decision.")] = False,
 ) -> int:
     """Show all of a review: what will happen, the exact arguments and digest, why, the evidence, the conversation."""
     call = invocation(context)
     with call.workspace() as workspace:
         card = workspace.show(review)
+        if not call.as_json:
+            tell_card(call.terminal, card)
+        if decide and card.status == "open":
+            return decide_here(call, workspace, card.review)
     call.terminal.document(card.as_json())
-    if not call.as_json:
-        tell_card(call.terminal, card)
     return Exit.DONE

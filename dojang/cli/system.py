@@ -57,9 +57,10 @@ def doctor(context: typer.Context) -> int:
 def settings(context: typer.Context) -> int:
     """Print all settings; passwords and keys stay hidden."""
     call = invocation(context)
+    _ = call.terminal.gettext
     values = shown_settings(call.settings)
     call.terminal.document({name: value for name, value, _about in values})
-    rows = [[f"DOJANG_{name.upper()}", "" if value is None else str(value), about] for name, value, about in values]
+    rows = [[f"DOJANG_{name.upper()}", "" if value is None else str(value), _(about)] for name, value, about in values]
     call.terminal.rows(rows)
     return Exit.DONE
 

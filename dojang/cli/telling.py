@@ -35,7 +35,7 @@ def tell_run(terminal: Terminal, workspace: Workspace, run: RunResult) -> None:
         tell_waiting(terminal, review)
     if run.note:
         terminal.note(run.note)
-    terminal.note(_("conversation {thread}: {status}").format(thread=run.thread_id, status=_(STATUSES[run.status])))
+    terminal.note(_("conversation {thread}: {status}").format(thread=run.thread_id, status=word(_, STATUSES, run.status)))
 
 
 def tell_citation(terminal: Terminal, citation: Citation, source: str | None) -> None:
@@ -78,7 +78,7 @@ def tell_waiting(terminal: Terminal, review: Review) -> None:
     """A review that waits, and the commands that decide it."""
     _ = terminal.gettext
     terminal.line(
-        _("Review {id} ({kind}) waits for a person:").format(id=review["id"], kind=_(KINDS[review["kind"]])),
+        _("Review {id} ({kind}) waits for a person:").format(id=review["id"], kind=word(_, KINDS, review["kind"])),
         style="yellow",
     )
     terminal.line(f"  {review['summary']}", style="bold")
@@ -105,7 +105,7 @@ def tell_decision(terminal: Terminal, workspace: Workspace, result: DecisionResu
     decision = result.decision
     terminal.line(
         _("Review {id}: {what} by {by}").format(
-            id=decision["review_id"], what=_(DECISIONS[decision["type"]]), by=decision["by"]
+            id=decision["review_id"], what=word(_, DECISIONS, decision["type"]), by=decision["by"]
         )
     )
     tell_run(terminal, workspace, result.run)

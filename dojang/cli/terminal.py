@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dojang.cli.words import NODES, word
 from dojang.language import catalogue
 
 if TYPE_CHECKING:
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 400
 """Columns of a page that no terminal shows: wide, so that lines are cut by nobody."""
-
-NODES = {
-    "intake": "request read",
-    "retrieve": "documents searched",
-    "generate": "model answered",
-    "comply": "rules asked",
-    "review": "decision taken in",
-    "act": "tool run",
-    "answer": "answer released",
-}
-"""What each finished node means to somebody who waits. Keys are the graph's; texts go through the catalogue."""
-
 
 def visible(text: str) -> str:
     """The text with everything that moves, hides or reorders other text written out by its code point."""
@@ -118,7 +107,7 @@ class Terminal:
     def running(self) -> Iterator[Callable[[str], None]]:
         """Progress of a run: takes the names of nodes and says them in words."""
         with self.working(self.gettext("working")) as tell:
-            yield lambda node: tell(self.gettext(NODES.get(node, node)))
+            yield lambda node: tell(word(self.gettext, NODES, node))
 
     # -- asking ---------------------------------------------------------------------------------------------------
 

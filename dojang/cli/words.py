@@ -41,6 +41,16 @@ DECISIONS: Final = {
     "answer": N_("answered"),
 }
 ROLES: Final = {"user": N_("guest"), "assistant": N_("Dojang"), "tool": N_("tool")}
+NODES: Final = {
+    "intake": N_("request read"),
+    "retrieve": N_("documents searched"),
+    "generate": N_("model answered"),
+    "comply": N_("rules asked"),
+    "review": N_("decision taken in"),
+    "act": N_("tool run"),
+    "answer": N_("answer released"),
+}
+"""What each finished node of the graph means to somebody who waits."""
 SEVERITIES: Final = {"low": N_("low"), "medium": N_("medium"), "high": N_("high")}
 
 
