@@ -50,8 +50,8 @@ def check_args(spec: ToolSpec, declared: Declaration, given: Mapping[str, JSON],
     broken: set[str] = set()
     for name in sorted(properties, key=lambda n: n in declared.after):  # a date that follows another one comes second
         value = _trimmed(given.get(name))
-        if value is None or value == "":
-            continue
+        if value is None or (value == "" and not _valid("", properties[name])):
+            continue  # models write an empty text for "not given"; where the schema takes one, it is a value
         try:
             args[name] = _coerced(
                 value, properties[name], declared.synonyms.get(name, {}), today, _before(declared, name, args)

@@ -225,3 +225,12 @@ def test_broken_benchmark_calls_are_refused(test_data: Path) -> None:
             passed.append((name, "unknown argument", ""))
     assert passed == []
     assert tried > 200
+
+
+def test_an_empty_text_is_a_value_only_where_the_schema_takes_one() -> None:
+    schema = {"type": "object", "properties": {"street": {"type": "string"}, "line2": {"type": "string"}}}
+    schema["required"] = ["street", "line2"]  # type: ignore[assignment]
+    foreign = StructuredTool(name="move", description="Move.", args_schema=schema, func=lambda **args: None)
+    checked = Toolbox([foreign]).check("move", {"street": "Main 1", "line2": ""})
+    assert (checked["args"], checked["missing"]) == ({"street": "Main 1", "line2": ""}, [])
+    assert Toolbox.open().check("find_booking", {"booking_id": " "})["missing"] == ["booking_id"]
