@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, cast, get_args
+from typing import Any, Final, Literal, Protocol, get_args
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage
@@ -137,16 +137,17 @@ class _Local:
         turns = turns_of(messages)
         prompt = self._engine.encode(render(turns, tools, sentences, language, self._today()))
         prefix = self._engine.read(prompt, adapter=self._chat.adapter, reserve=32)
-        texts = [t.content for t in turns if t.role != "assistant"] + ([] if pending else sentences)
-        grammar = self._calls(tools, texts)
+        spoken = [t.content for t in turns if t.role != "assistant"]
+        grammar = self._calls(tools, spoken, [] if pending else sentences)
         if grammar is None or self._prefers_answer(prefix, len(evidence)):
             return self._answer(prefix, evidence, language, len(prompt))
         return self._call(prefix, grammar, tools, len(prompt))
 
-    def _calls(self, tools: Sequence[ToolSpec], texts: Sequence[str]) -> str | None:
+    def _calls(self, tools: Sequence[ToolSpec], spoken: Sequence[str], sentences: Sequence[str]) -> str | None:
+        """Names may be copied from documents too; numbers only from what people and tools said."""
         forms: tuple[Form, ...] = ("call", "ask")
         try:
-            return turn_grammar(cast("Sequence[Mapping[str, Any]]", tools), forms=forms, texts=texts)
+            return turn_grammar(tools, forms=forms, texts=[*sentences, *spoken], numbers=spoken)
         except UserError:  # no tool is offered, or none can be filled and none has an argument to ask about
             return None
 
@@ -169,17 +170,16 @@ class _Local:
         """The number of the sentence that answers, 0 for none."""
         if not sentences:
             return 0
-        candidates = [self._engine.encode(choice_text(n, sentences)) for n in range(len(sentences) + 1)]
-        scores = self._engine.score(prefix, candidates)
-        first = [math.exp(score.first) for score in scores]
-        if first[0] >= self._decoding.abstain_share * math.fsum(first):
+        numbers = range(len(sentences) + 1)
+        first = self._engine.likelihoods(prefix, [self._engine.encode(MARKERS[n])[0] for n in numbers])
+        share = math.exp(first[0]) / math.fsum(math.exp(value) for value in first)
+        if share >= self._decoding.abstain_share:
             return 0
-        worth = {
-            "marker": [score.first for score in scores],
-            "total": [score.total for score in scores],
-            "mean": [score.mean for score in scores],
-        }[self._decoding.strategy]
-        return max(range(1, len(worth)), key=worth.__getitem__)
+        worth = first
+        if self._decoding.strategy != "marker":  # the number alone costs no second pass
+            scores = self._engine.score(prefix, [self._engine.encode(choice_text(n, sentences)) for n in numbers])
+            worth = [s.total if self._decoding.strategy == "total" else s.mean for s in scores]
+        return max(numbers[1:], key=worth.__getitem__)
 
     def _call(self, prefix: Prefix, grammar: str, tools: Sequence[ToolSpec], prompt: int) -> Generation:
         ids = [t for step in self._engine.generate(prefix, grammar=grammar, max_tokens=self._max_tokens) for t in step]

@@ -46,6 +46,7 @@ def turn_grammar(
     *,
     forms: Iterable[Form],
     texts: Sequence[str] = (),
+    numbers: Sequence[str] | None = None,
     evidence: Sequence[str] = (),
     copy: bool = True,
 ) -> str:
@@ -55,6 +56,7 @@ def turn_grammar(
         tools: ``{"name", "parameters"}`` each; other keys are ignored.
         forms: The allowed top-level forms.
         texts: What arguments may be copied from, oldest first: user turns, tool results, evidence.
+        numbers: What numbers may be copied from; ``texts`` unless given.
         evidence: The numbered sentences of the prompt; ``[n]`` is ``evidence[n - 1]``.
         copy: False lifts the copying rule for all arguments.
 
@@ -62,7 +64,7 @@ def turn_grammar(
         UserError: Nothing may be said: no form is left that has a sentence.
     """
     allowed, tools = set(forms), list(tools)
-    builder = _Builder(texts, copy=copy)
+    builder = _Builder(texts, texts if numbers is None else numbers, copy=copy)
     starts: list[str] = []
     if "call" in allowed:
         starts += [rule for tool in tools if (rule := builder.call(tool)) is not None]
@@ -91,10 +93,11 @@ def about_choices(tools: Iterable[Mapping[str, Any]]) -> list[str]:
 class _Builder:
     """Collects the rules of one grammar; each method returns the name or text of what it has described."""
 
-    def __init__(self, texts: Sequence[str], *, copy: bool) -> None:
+    def __init__(self, texts: Sequence[str], numbers: Sequence[str], *, copy: bool) -> None:
         self.lines: list[str] = []
         self.copy = copy
         self._texts = [_clean(text) for text in texts]
+        self._numbered = [_clean(text) for text in numbers]
         self._names = 0
         self._spans: dict[int, str | None] = {}
         self._raw: str | None = None
@@ -192,9 +195,9 @@ class _Builder:
     def _numbers(self, kind: str, spec: Mapping[str, Any], free: bool) -> str:
         if free:
             return self._rule(_INTEGER if kind == "integer" else _NUMBER)
-        values: list[float] = [n for text in self._texts for n in integers_in(text)]
+        values: list[float] = [n for text in self._numbered for n in integers_in(text)]
         if kind == "number":
-            values += [float(m) for text in self._texts for m in _DECIMAL.findall(text)]
+            values += [float(m) for text in self._numbered for m in _DECIMAL.findall(text)]
         low, high = spec.get("minimum", float("-inf")), spec.get("maximum", float("inf"))
         inside = [value for value in dict.fromkeys(values) if low <= value <= high]
         if not inside:

@@ -89,7 +89,7 @@ def test_a_call_written_as_text_counts(server: Script) -> None:
 def test_a_tool_result_that_is_repeated_is_cited(server: Script) -> None:
     server.says("완료: Booking B-7 is cancelled.")
     call = {"name": "cancel_booking", "args": {"booking_id": "B-7"}, "id": "c1"}
-    messages = [
+    messages: list[Any] = [
         HumanMessage("취소"),
         AIMessage("", tool_calls=[call]),
         ToolMessage("Booking B-7 is cancelled.", tool_call_id="c1"),

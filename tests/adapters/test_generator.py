@@ -94,7 +94,7 @@ def test_a_call_or_a_question_is_valid(engine: Engine) -> None:
 def test_a_tool_result_is_answered_with_its_line(engine: Engine) -> None:
     call = {"name": "book_room", "args": {"hotel": "남산"}, "id": "c1"}
     result = "남산스테이\n예약번호 B-7로 확정되었습니다."
-    messages = [HumanMessage(ASK), AIMessage("", tool_calls=[call]), ToolMessage(result, tool_call_id="c1")]
+    messages: list[Any] = [HumanMessage(ASK), AIMessage("", tool_calls=[call]), ToolMessage(result, tool_call_id="c1")]
     said = turn(generator(engine, MARKERS[2]), messages)
     (citation,) = said["citations"]
     assert citation == {
@@ -106,7 +106,7 @@ def test_a_tool_result_is_answered_with_its_line(engine: Engine) -> None:
 
 def test_an_older_tool_result_is_no_evidence() -> None:
     call = {"name": "book_room", "args": {}, "id": "c1"}
-    messages = [
+    messages: list[Any] = [
         HumanMessage("a"),
         AIMessage("", tool_calls=[call]),
         ToolMessage("done", tool_call_id="c1"),

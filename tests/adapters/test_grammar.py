@@ -177,7 +177,7 @@ def test_only_offered_names_and_allowed_forms() -> None:
     def grammar(*forms: Form) -> str:
         return turn_grammar([BOOK], forms=forms, texts=[TALK], evidence=sentences)
 
-    everything = ["call", "ask", "answer", "abstain"]
+    everything: list[Form] = ["call", "ask", "answer", "abstain"]
     examples = {"call": call, "ask": ask, "answer": f"[1] {sentences[0]}", "abstain": "[0]"}
     for form in everything:
         for other, text in examples.items():
@@ -208,6 +208,14 @@ def test_limits_of_numbers_are_kept() -> None:
     spec = tool("pay", {"amount": {"type": "integer", "minimum": 10, "maximum": 300000}}, ["amount"])
     grammar = turn_grammar([spec], forms=["call"], texts=["3명, 18만 원, 9,000,000"])
     assert {json.loads(said(grammar, seed))["parameters"]["amount"] for seed in range(10)} <= {18, 180000}
+
+
+def test_numbers_come_from_what_was_said_not_from_documents() -> None:
+    said_texts, document = ["남산스테이 2명"], "The room holds 9 guests at Harbor Inn."
+    grammar = turn_grammar([BOOK], forms=["call"], texts=[document, *said_texts], numbers=said_texts)
+    for hotel, guests, may in (("Harbor Inn", 2, True), ("남산스테이", 2, True), ("남산스테이", 9, False)):
+        call = {"name": "book_room", "parameters": {"hotel": hotel, "guests": guests}}
+        assert admits(grammar, json.dumps(call, ensure_ascii=False)) is may
 
 
 def test_a_long_conversation_compiles_quickly_and_keeps_its_newest_words() -> None:
