@@ -3,6 +3,7 @@
 One folder is one session: copy it, and you have moved the session. Imports ``state`` and nothing else of ours.
 """
 
+from checkpoints.care import ThreadReport, VerifyReport, repair, stats, verify
 from checkpoints.codec import StrictSerializer
 from checkpoints.decisions import DecisionLog
 from checkpoints.errors import (
@@ -16,6 +17,7 @@ from checkpoints.errors import (
     ThreadBusy,
     UnknownType,
 )
+from checkpoints.index import Summary, ThreadIndex, ThreadRow
 from checkpoints.journal import Journal, Report
 from checkpoints.ledger import EffectLedger
 from checkpoints.locks import run_lock
@@ -35,7 +37,15 @@ __all__ = [
     "NotAThreadFolder",
     "Report",
     "StrictSerializer",
+    "Summary",
     "ThreadBusy",
+    "ThreadIndex",
+    "ThreadReport",
+    "ThreadRow",
     "UnknownType",
+    "VerifyReport",
+    "repair",
     "run_lock",
+    "stats",
+    "verify",
 ]

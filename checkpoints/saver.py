@@ -29,7 +29,7 @@ from langgraph.checkpoint.base import (
     get_checkpoint_id,
     get_checkpoint_metadata,
 )
-from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoints.codec import Decoder, Opaque, StrictSerializer
 from checkpoints.errors import NeededHistory

@@ -430,7 +430,7 @@ class Session:
     # rewriting
 
     def rebuild(self, keep: Callable[[Key], bool]) -> None:
-        """Rewrite the log with the checkpoints that ``keep`` wants, and their writes. Readers see the old or the new."""
+        """Rewrite the log with the checkpoints that ``keep`` wants, and their writes. Readers never wait."""
         with self.log.locked(), self.view(whole=True) as view:
             if view is None:
                 return

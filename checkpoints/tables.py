@@ -31,7 +31,7 @@ class Tables:
     seen: dict[str, dict[str, Any]]
     meta: dict[str, Node]
     more: dict[str, Node]  # further members of the checkpoint: v, pending_sends
-    upd: list[str] | None | int
+    upd: list[str] | int | None
     offset: int = 0
     depth: int = 0  # differences between this record and the last full one
     versionless: list[str] = field(default_factory=list)  # values whose channel has no version

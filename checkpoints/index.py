@@ -1,0 +1,242 @@
+"""What is searched across threads, in SQLite: the thread list and the inbox. Derived; the folders are the truth.
+
+Delete the file, and the next ``refresh`` makes the same one again. What a thread's title, status and open reviews are
+is the business of the injected ``summarise``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypedDict, cast
+
+from langgraph.checkpoint.base import CheckpointTuple
+
+from checkpoints.decisions import DecisionLog
+from checkpoints.folders import FORMAT, folder_name
+from checkpoints.locks import OsLock
+from checkpoints.saver import FileSaver
+from state import Decision, DojangError, Kind, Review
+
+Status = Literal["idle", "interrupted", "error"]
+
+
+class Summary(TypedDict):
+    """What ``summarise`` tells of a thread."""
+
+    title: str
+    status: Status
+    updated_at: str  # ISO 8601, UTC
+    reviews: list[Review]  # the open ones
+
+
+class ThreadRow(TypedDict):
+    """A line of the thread list."""
+
+    thread_id: str
+    title: str
+    status: Status
+    updated_at: str
+    open_reviews: int
+    error: str  # why the thread cannot be read; "" else
+
+
+Summarise = Callable[[CheckpointTuple, dict[str, Decision]], Summary]
+
+_SCHEMA = """
+CREATE TABLE threads (
+    folder TEXT PRIMARY KEY, thread_id TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL,
+    updated_at TEXT NOT NULL, open_reviews INTEGER NOT NULL, error TEXT NOT NULL, signature TEXT NOT NULL
+);
+CREATE INDEX by_time ON threads (updated_at DESC, folder);
+CREATE TABLE reviews (
+    review_id TEXT NOT NULL, folder TEXT NOT NULL, open INTEGER NOT NULL, kind TEXT NOT NULL, due_at TEXT NOT NULL,
+    body TEXT NOT NULL, PRIMARY KEY (review_id, folder)
+) WITHOUT ROWID;
+CREATE INDEX by_folder ON reviews (folder);
+CREATE INDEX by_due ON reviews (open, due_at, review_id);
+CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
+"""
+_SOURCES = ("thread.json", "checkpoints.jsonl", "decisions.jsonl")
+
+
+class ThreadIndex:
+    """The index file at ``path`` over the threads in ``directory``. Safe from many threads and processes."""
+
+    def __init__(self, path: str | os.PathLike[str], directory: str | os.PathLike[str], summarise: Summarise) -> None:
+        self.path = Path(path).absolute()
+        self.saver = FileSaver(directory)
+        self.decisions = DecisionLog(directory)
+        self.folders = self.saver.sessions.folders
+        self.summarise = summarise
+
+    # asking
+
+    def threads(self, limit: int = 50, offset: int = 0) -> list[ThreadRow]:
+        """Threads, last changed first."""
+        query = (
+            "SELECT thread_id, title, status, updated_at, open_reviews, error FROM threads "
+            "ORDER BY updated_at DESC, folder LIMIT ? OFFSET ?"
+        )
+        names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error")
+        rows = self._ask(query, (limit, offset))
+        return [cast(ThreadRow, dict(zip(names, row, strict=True))) for row in rows]
+
+    def reviews(self, kind: Kind | None = None, limit: int = 50, offset: int = 0) -> list[Review]:
+        """Open reviews, soonest due first."""
+        where = "open = 1" + (" AND kind = ?" if kind else "")
+        query = f"SELECT body FROM reviews WHERE {where} ORDER BY due_at, review_id LIMIT ? OFFSET ?"
+        rows = self._ask(query, (*((kind,) if kind else ()), limit, offset))
+        return [cast(Review, json.loads(row[0])) for row in rows]
+
+    def locate(self, review_id: str) -> str | None:
+        """The thread of a review, open or decided."""
+        query = "SELECT thread_id FROM reviews JOIN threads USING (folder) WHERE review_id = ? ORDER BY open DESC"
+        rows = self._ask(query, (review_id,))
+        return str(rows[0][0]) if rows else None
+
+    def counts(self) -> dict[str, int]:
+        """How many threads there are and how many reviews are open: {"threads": n, "open_reviews": n}."""
+        query = "SELECT (SELECT COUNT(*) FROM threads), (SELECT COUNT(*) FROM reviews WHERE open = 1)"
+        threads, reviews = self._ask(query, ())[0]
+        return {"threads": int(threads), "open_reviews": int(reviews)}
+
+    # keeping
+
+    def refresh(self, thread_id: str | None = None) -> None:
+        """Bring the index up to date: re-derive threads whose files changed, drop those that vanished.
+
+        With ``thread_id`` only that thread is looked at. A thread that cannot be read becomes a row with status
+        "error"; a corrupt index file is made anew.
+        """
+        try:
+            self._refresh(thread_id)
+        except sqlite3.DatabaseError:
+            self._discard()
+            self._refresh(None)
+
+    def _refresh(self, thread_id: str | None) -> None:
+        with self._connected() as db:
+            if thread_id is None:
+                found = self.folders.folders()
+                known = dict(db.execute("SELECT folder, signature FROM threads"))
+            else:
+                name = folder_name(thread_id)
+                found = [f for f in [self.folders.root / name] if (f / "thread.json").exists()]
+                known = dict(db.execute("SELECT folder, signature FROM threads WHERE folder = ?", (name,)))
+            for folder in found:
+                signature = _signature(folder)  # before reading: a change meanwhile is seen next time
+                if known.pop(folder.name, None) != signature:
+                    row, reviews = self._derive(folder)
+                    with db:
+                        _store(db, folder.name, signature, row, reviews)
+            with db:
+                for name in known:
+                    db.execute("DELETE FROM threads WHERE folder = ?", (name,))
+                    db.execute("DELETE FROM reviews WHERE folder = ?", (name,))
+
+    def _derive(self, folder: Path) -> tuple[ThreadRow, list[tuple[str, Review | None]]]:
+        thread_id = folder.name
+        try:
+            thread_id = self.folders.thread_id(folder)
+            decisions = self.decisions.of(thread_id)
+            latest = self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+            if latest is None:
+                row = ThreadRow(thread_id=thread_id, title="", status="idle", updated_at="", open_reviews=0, error="")
+                return row, [(r, None) for r in decisions]
+            summary = self.summarise(latest, decisions)
+        except (DojangError, OSError, ValueError, KeyError, TypeError) as e:
+            message = str(e) if isinstance(e, DojangError) else f"{folder} cannot be summarised: {e!r}"
+            changed = ""
+            return ThreadRow(
+                thread_id=thread_id, title="", status="error", updated_at=changed, open_reviews=0, error=message
+            ), []
+        row = ThreadRow(
+            thread_id=thread_id,
+            title=summary["title"],
+            status=summary["status"],
+            updated_at=summary["updated_at"],
+            open_reviews=len(summary["reviews"]),
+            error="",
+        )
+        waiting = {r["id"] for r in summary["reviews"]}
+        reviews: list[tuple[str, Review | None]] = [(r["id"], r) for r in summary["reviews"]]
+        return row, reviews + [(r, None) for r in decisions if r not in waiting]
+
+    # the file
+
+    def _ask(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        for attempt in range(2):
+            try:
+                if not self.path.exists():
+                    self.refresh()
+                with contextlib.closing(self._open()) as db:
+                    return db.execute(query, values).fetchall()
+            except sqlite3.DatabaseError:
+                if attempt:
+                    raise
+                self._discard()
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with OsLock(self.path.with_name(self.path.name + ".lock")), contextlib.closing(self._open()) as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+                tables = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                for table in tables:
+                    db.execute(f'DROP TABLE "{table}"')
+                db.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
+            yield db
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        db = sqlite3.connect(self.path, timeout=30)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = OFF")  # derived: what a power cut spoils is made again
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _discard(self) -> None:
+        with OsLock(self.path.with_name(self.path.name + ".lock")):
+            for suffix in ("", "-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+
+def _signature(folder: Path) -> str:
+    parts = []
+    for name in _SOURCES:
+        try:
+            found = (folder / name).stat()
+            parts.append(f"{found.st_size}:{found.st_mtime_ns}:{found.st_ino}")
+        except FileNotFoundError:
+            parts.append("-")
+    return " ".join(parts)
+
+
+def _store(
+    db: sqlite3.Connection, folder: str, signature: str, row: ThreadRow, reviews: list[tuple[str, Review | None]]
+) -> None:
+    values = (folder, *(_safe(v) for v in row.values()), signature)
+    db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    db.execute("DELETE FROM reviews WHERE folder = ?", (folder,))
+    db.executemany(
+        "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (rid, folder, int(r is not None), r["kind"] if r else "", r["due_at"] if r else "", json.dumps(r))
+            for rid, r in reviews
+        ],
+    )
+
+
+def _safe(value: object) -> object:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
