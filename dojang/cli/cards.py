@@ -11,16 +11,17 @@ from dojang.cli.words import DECISIONS, EFFECTS, KINDS, ROLES, SEVERITIES, STATU
 
 if TYPE_CHECKING:
     from dojang.results import ReviewCard
-    from state import JSON, Action, PassageRef, Review
+    from dojang.workspace import Workspace
+    from state import JSON, Action, Language, PassageRef, Review
 
 SHOWN_EVIDENCE = 600
 """Characters of a passage that a card shows."""
 
 
-def tell_card(terminal: Terminal, card: ReviewCard) -> None:
+def tell_card(terminal: Terminal, workspace: Workspace, card: ReviewCard) -> None:
     """The whole card: what will happen first, how to decide last."""
     review = card.review
-    _head(terminal, card)
+    _head(terminal, card, sentence_of(workspace, review, terminal.language))
     tell_arguments(terminal, review["action"])
     _why(terminal, review)
     _evidence(terminal, card)
@@ -29,7 +30,7 @@ def tell_card(terminal: Terminal, card: ReviewCard) -> None:
         terminal.note(card.note)
     if card.status == "open":
         _title(terminal, terminal.gettext("To decide"))
-        for command in how_to_decide(review):
+        for command in how_to_decide(review)[1:]:
             terminal.line(f"  {command}")
 
 
@@ -38,12 +39,25 @@ def _title(terminal: Terminal, text: str) -> None:
     terminal.line(text, style="bold cyan")
 
 
-def _head(terminal: Terminal, card: ReviewCard) -> None:
+def sentence_of(workspace: Workspace, review: Review, language: Language) -> str:
+    """What will happen, in the reader's language, by the tool's own template; else as it was recorded."""
+    from state import DojangError
+
+    action = review["action"]
+    if not action["tool"] or review["kind"] not in ("tool", "compliance"):
+        return review["summary"]
+    try:
+        return workspace.parts.toolbox.describe(action["tool"], action["args"], language)
+    except DojangError:
+        return review["summary"]
+
+
+def _head(terminal: Terminal, card: ReviewCard, sentence: str) -> None:
     _ = terminal.gettext
     review, action = card.review, card.review["action"]
     status = word(_, STATUSES, card.status)
     terminal.line(f"{review['id']} · {word(_, KINDS, review['kind'])} · {status}", style="yellow")
-    terminal.line(review["summary"], style="bold")
+    terminal.line(sentence, style="bold")
     if review["question"]:
         terminal.line(review["question"])
     undo = _("can be undone") if action["reversible"] else _("cannot be undone")

@@ -35,7 +35,7 @@ def ingest(
             wanted.append(SAMPLE_DOCUMENTS)
             _make_tables(workspace)
         with call.terminal.working(_("reading")) as tell:
-            report = workspace.ingest(wanted, on_progress=lambda done, total, name: tell(f"{done}/{total} {name}"))
+            report = workspace.ingest(wanted, on_progress=lambda name, done, total: tell(f"{done}/{total} {name}"))
     call.terminal.document(asdict(report))
     for name, why in report.failed:
         call.terminal.error(why if name in why else f"{name}: {why}")

@@ -50,7 +50,7 @@ def show(
     with call.workspace() as workspace:
         card = workspace.show(review)
         if not call.as_json:
-            tell_card(call.terminal, card)
+            tell_card(call.terminal, workspace, card)
         if decide and card.status == "open":
             return decide_here(call, workspace, card.review)
     call.terminal.document(card.as_json())

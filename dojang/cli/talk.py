@@ -66,7 +66,7 @@ class Talk:
         while run.status == "paused" and run.reviews:
             card = self.workspace.show(run.reviews[0]["id"])
             if not self.terminal.as_json:
-                tell_card(self.terminal, card)
+                tell_card(self.terminal, self.workspace, card)
             said = decision_form(self.terminal, card.review)
             if said is None:
                 return False

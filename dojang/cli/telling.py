@@ -35,7 +35,9 @@ def tell_run(terminal: Terminal, workspace: Workspace, run: RunResult) -> None:
         tell_waiting(terminal, review)
     if run.note:
         terminal.note(run.note)
-    terminal.note(_("conversation {thread}: {status}").format(thread=run.thread_id, status=word(_, STATUSES, run.status)))
+    terminal.note(
+        _("conversation {thread}: {status}").format(thread=run.thread_id, status=word(_, STATUSES, run.status))
+    )
 
 
 def tell_citation(terminal: Terminal, citation: Citation, source: str | None) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from dojang.cli.words import NODES, word
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 400
 """Columns of a page that no terminal shows: wide, so that lines are cut by nobody."""
+
 
 def visible(text: str) -> str:
     """The text with everything that moves, hides or reorders other text written out by its code point."""
@@ -69,14 +69,13 @@ class Terminal:
 
     def rows(self, rows: Sequence[Sequence[str]], *, head: Sequence[str] = ()) -> None:
         """A table of the result, as wide as what it holds."""
-        if self.as_json:
+        if self.as_json or not rows:
             return
-        table = Table(box=None, show_header=bool(head), pad_edge=False, header_style="bold")
-        for column in range(len(rows[0]) if rows else len(head)):
-            table.add_column(Text(head[column]) if head else "", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(visible(cell)) for cell in row))
-        self.out.print(table)
+        table = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
+        widths = [max(cell_len(visible(row[column])) for row in table) for column in range(len(table[0]))]
+        for number, row in enumerate(table):
+            cells = [padded(visible(cell), width) for cell, width in zip(row, widths, strict=True)]
+            self.line("  ".join(cells).rstrip(), style="bold" if head and number == 0 else "")
 
     def document(self, value: Any) -> None:
         """The one JSON document of ``--json``; nothing otherwise."""
