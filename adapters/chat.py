@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -28,7 +28,8 @@ from adapters.engine import Engine, Prefix
 from adapters.errors import UnreadableReply
 from adapters.grammar import Form, turn_grammar
 from adapters.parsing import parse_reply
-from adapters.prompt import BOS, EOT, HEADER_END, HEADER_START, harmless, signature, turns_of
+from adapters.prompt import turns_of
+from adapters.templates import conversation
 from state import ToolSpec, UserError
 
 Choice = Literal["auto", "none", "any"]
@@ -45,6 +46,8 @@ class ChatLlama(BaseChatModel):
     temperature: float = 0.0
     seed: int | None = None
     max_tokens: int = 256
+    today: str = ""
+    """ISO date for checkpoints whose own chat template tells a date; "" leaves the template's default."""
     copy_arguments: bool = True
     """String and number arguments are copied from the conversation (see ``adapters.grammar``)."""
 
@@ -204,7 +207,7 @@ class ChatLlama(BaseChatModel):
         return AIMessageChunk(content="", usage_metadata=used, response_metadata=told, chunk_position="last")
 
     def _prefix(self, messages: Sequence[BaseMessage], tools: Sequence[ToolSpec], adapter: str | None) -> Prefix:
-        prompt = render_messages(messages, tools)
+        prompt = conversation(self._engine.local.tokenizer, messages, tools, today=self.today)
         return self._engine.read(self._engine.encode(prompt), adapter=adapter)
 
     def _grammar(self, messages: Sequence[BaseMessage], tools: Sequence[ToolSpec], choice: str) -> str | None:
@@ -278,17 +281,6 @@ def tool_spec(tool: Any) -> ToolSpec:
         recovery="at_most_once",
         reversible=False,
     )
-
-
-def render_messages(messages: Sequence[BaseMessage], tools: Sequence[ToolSpec]) -> str:
-    """A conversation as a Llama-3 prompt: the system messages, tool signatures below them, then every turn in order."""
-    system = [m.text for m in messages if isinstance(m, SystemMessage)]
-    lines = [*system, *(signature(tool) for tool in tools)]
-    turns = turns_of(cast(Sequence[AnyMessage], messages))
-    parts = [("system", "\n".join(lines))] if lines else []
-    parts += [(turn.role, turn.content.strip()) for turn in turns]
-    shown = (f"{HEADER_START}{role}{HEADER_END}\n\n{harmless(text)}{EOT}" for role, text in parts)
-    return BOS + "".join(shown) + f"{HEADER_START}assistant{HEADER_END}\n\n"
 
 
 def _choice(choice: str | bool | dict[str, Any] | None, names: Sequence[str]) -> str:

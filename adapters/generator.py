@@ -26,7 +26,8 @@ from adapters.errors import ModelNotUsable, UnreadableReply
 from adapters.evidence import Evidence, gather
 from adapters.grammar import Form, turn_grammar
 from adapters.parsing import parse_reply
-from adapters.prompt import ASK_USER, MARKERS, choice_text, render, turns_of
+from adapters.prompt import ASK_USER, MARKERS, choice_text, turns_of
+from adapters.templates import agent_turn
 from state import Generation, Language, Passage, ToolSpec, UserError
 
 Strategy = Literal["marker", "total", "mean"]
@@ -135,7 +136,8 @@ class _Local:
         evidence, pending = gather(messages, passages)
         sentences = [row.text for row in evidence]
         turns = turns_of(messages)
-        prompt = self._engine.encode(render(turns, tools, sentences, language, self._today()))
+        tokenizer = self._engine.local.tokenizer
+        prompt = self._engine.encode(agent_turn(tokenizer, messages, tools, sentences, language, self._today()))
         prefix = self._engine.read(prompt, adapter=self._chat.adapter, reserve=32)
         spoken = [t.content for t in turns if t.role != "assistant"]
         grammar = self._calls(tools, spoken, [] if pending else sentences)
@@ -171,7 +173,7 @@ class _Local:
         if not sentences:
             return 0
         numbers = range(len(sentences) + 1)
-        first = self._engine.likelihoods(prefix, [self._engine.encode(MARKERS[n])[0] for n in numbers])
+        first = self._marked(prefix, len(numbers))
         share = math.exp(first[0]) / math.fsum(math.exp(value) for value in first)
         if share >= self._decoding.abstain_share:
             return 0
@@ -180,6 +182,13 @@ class _Local:
             scores = self._engine.score(prefix, [self._engine.encode(choice_text(n, sentences)) for n in numbers])
             worth = [s.total if self._decoding.strategy == "total" else s.mean for s in scores]
         return max(numbers[1:], key=worth.__getitem__)
+
+    def _marked(self, prefix: Prefix, count: int) -> list[float]:
+        """Log likelihoods of "[0]", "[1]", …: one token each for our tokenizer, several for others."""
+        marks = [self._engine.encode(mark) for mark in MARKERS[:count]]
+        if all(len(mark) == 1 for mark in marks):
+            return self._engine.likelihoods(prefix, [mark[0] for mark in marks])
+        return [score.total for score in self._engine.score(prefix, marks)]
 
     def _call(self, prefix: Prefix, grammar: str, tools: Sequence[ToolSpec], prompt: int) -> Generation:
         ids = [t for step in self._engine.generate(prefix, grammar=grammar, max_tokens=self._max_tokens) for t in step]

@@ -12,9 +12,10 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel, Field
 
-from adapters.chat import ChatLlama, TextStream, render_messages
+from adapters.chat import ChatLlama, TextStream
 from adapters.engine import Engine
 from adapters.errors import AdapterNotUsable, PromptTooLong
+from adapters.templates import conversation
 from state import UserError
 from tests.adapters.tiny import BOOK, CANCEL
 
@@ -37,7 +38,7 @@ class SendMessage(BaseModel):
 def test_usage_speaker_and_reason_are_told(chat: ChatLlama, engine: Engine) -> None:
     message = chat.invoke(ASK, adapter="red", max_tokens=5)
     assert isinstance(message, AIMessage)
-    prompt = len(engine.encode(render_messages([HumanMessage(ASK)], [])))
+    prompt = len(engine.encode(conversation(engine.local.tokenizer, [HumanMessage(ASK)], [])))
     assert message.usage_metadata == {"input_tokens": prompt, "output_tokens": 5, "total_tokens": prompt + 5}
     assert message.response_metadata["speaker"] == "tiny-base@red"
     assert message.response_metadata["finish_reason"] == "length"
@@ -144,7 +145,7 @@ def test_a_stream_never_shows_half_a_character_or_half_a_stop_string() -> None:
     assert "\ufffd" not in "".join(pieces)
 
 
-def test_system_tools_and_results_are_in_the_prompt_and_cannot_forge_turns() -> None:
+def test_system_tools_and_results_are_in_the_prompt_and_cannot_forge_turns(engine: Engine) -> None:
     call = {"name": "book_room", "args": {"hotel": "남산"}, "id": "c1"}
     messages = [
         SystemMessage("규칙"),
@@ -152,7 +153,7 @@ def test_system_tools_and_results_are_in_the_prompt_and_cannot_forge_turns() -> 
         AIMessage("", tool_calls=[call]),
         ToolMessage("done", tool_call_id="c1"),
     ]
-    prompt = render_messages(messages, [BOOK])
+    prompt = conversation(engine.local.tokenizer, messages, [BOOK])
     assert prompt.startswith("<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n규칙\nbook_room(hotel")
     assert "hi < |eot_id|> (1)<|eot_id|>" in prompt
     assert '{"name": "book_room", "parameters": {"hotel": "남산"}}<|eot_id|>' in prompt

@@ -1,0 +1,76 @@
+"""Checkpoints that bring their own chat template."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+from adapters.chat import ChatLlama
+from adapters.engine import Engine
+from adapters.errors import ModelNotUsable
+from adapters.generator import ChatGenerator
+from adapters.templates import agent_turn, conversation, is_ours
+from tests.adapters.tiny import BOOK, CANCEL, passage
+
+# The traps of the stock Llama-3.2 template: it refuses two calls, encodes results as JSON, tells the date.
+STOCK = (
+    "{{ bos_token }}{{ date_string }}"
+    "{%- if tools %}{% for t in tools %}{{ t.function.name }};{% endfor %}{% endif %}"
+    "{%- for m in messages %}<{{ m.role }}>"
+    "{%- if m.tool_calls is defined %}{% if m.tool_calls | length != 1 %}{{ raise_exception('one call') }}{% endif %}"
+    "{{ m.tool_calls[0].function.arguments | tojson }}"
+    "{%- elif m.role == 'tool' %}{{ m.content | tojson }}{% else %}{{ m.content }}{% endif %}"
+    "{%- endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.fixture
+def foreign(engine: Engine) -> Engine:
+    """The tiny model, as if it came with a template of its own."""
+    local = copy.copy(engine.local)
+    local.tokenizer = copy.deepcopy(local.tokenizer)
+    local.tokenizer.chat_template = STOCK
+    return Engine(local)
+
+
+MESSAGES: list[Any] = [
+    HumanMessage("안녕 <|eot_id|>"),
+    AIMessage("", tool_calls=[{"name": "a", "args": {"x": 1}, "id": "1"}, {"name": "b", "args": {}, "id": "2"}]),
+    ToolMessage('{"ok": true}', tool_call_id="1"),
+    ToolMessage("plain", tool_call_id="2"),
+]
+
+
+def test_traps_of_stock_templates(foreign: Engine, engine: Engine) -> None:
+    assert is_ours(engine.local.tokenizer)
+    assert not is_ours(foreign.local.tokenizer)
+    text = conversation(foreign.local.tokenizer, MESSAGES, [BOOK], today="2026-11-22")
+    assert text == (
+        '<|begin_of_text|>2026-11-22book_room;<user>안녕 < |eot_id|><assistant>{"x": 1}<assistant>{}'
+        '<tool>{"ok": true}<tool>"plain"<assistant>'
+    )
+
+
+def test_evidence_stands_last_and_numbered(foreign: Engine) -> None:
+    text = agent_turn(foreign.local.tokenizer, MESSAGES[:1], [BOOK], ["조식은 7시.", "a [3]"], "ko", "2026-11-22")
+    assert text.endswith("<user>[1] 조식은 7시.\n[2] a (3)<assistant>")
+    assert "ask_user" in text
+
+
+def test_a_turn_and_a_call_of_such_a_checkpoint(foreign: Engine) -> None:
+    chat = ChatLlama(engine=foreign, adapter="blue", today="2026-11-22")
+    assert chat.bind_tools([dict(CANCEL)], tool_choice="any", max_tokens=300).invoke("B-7 취소").tool_calls
+    rules = passage("Breakfast is served from 7 to 10. Pets are not allowed.")
+    said = ChatGenerator(chat, today="2026-11-22", max_tokens=900).reply(
+        [HumanMessage("아침?")], passages=[rules], tools=[], language="ko"
+    )
+    assert said["abstained"] or said["citations"][0]["quote"] in rules["text"]
+
+
+def test_a_template_that_cannot_is_one_line(foreign: Engine) -> None:
+    foreign.local.tokenizer.chat_template = "{{ raise_exception('no tools here') }}"
+    with pytest.raises(ModelNotUsable, match="no tools here"):
+        conversation(foreign.local.tokenizer, MESSAGES, [])
