@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from dojang.cli.words import N_
-from dojang.parts import Parts
+from dojang.parts import Parts, load_embedder_of
 from dojang.results import Check
 from dojang.settings import Settings
 from state import DojangError
@@ -113,15 +113,7 @@ def _postgres(parts: Parts) -> Finding:
 
 
 def _embedding(settings: Settings) -> Finding:
-    from store.embedding import load_embedder
-
-    embedder = load_embedder(
-        settings.embedding,
-        base_url=settings.embedding_base_url,
-        api_key=settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None,
-        dimension=settings.embedding_dimension,
-        languages=list(settings.embedding_languages),
-    )
+    embedder = load_embedder_of(settings)
     if embedder is None:
         return True, "none: documents are found by words alone", ""
     vector = embedder.embed(["When is breakfast?"])
@@ -149,22 +141,15 @@ def _tools(settings: Settings) -> Finding:
 
 
 def _sessions(settings: Settings) -> Finding:
-    from checkpoints import Journal
+    from checkpoints import verify
 
-    torn, damaged, records, files = 0, [], 0, sorted(settings.threads.glob("*/*.jsonl"))
-    for path in files:
-        report = Journal(path, kind=KINDS.get(path.stem, path.stem)).verify()
-        records += report["records"]
-        torn += report["torn"] > 0
-        damaged += [f"{path}: {report['damage']}"] if report["damage"] else []
-    found = f"{len(files)} files, {records} records" + (f", {torn} with a torn tail (harmless)" if torn else "")
-    if damaged:
-        return False, "; ".join(damaged), "restore the folder from a copy, or move it away"
+    report = verify(settings.threads)
+    found = f"{report['threads']} sessions, {report['records']} records"
+    if report["damaged"]:
+        problems = "; ".join(problem for thread in report["damaged"] for problem in thread["problems"])
+        ids = " ".join(thread["thread_id"] or thread["folder"] for thread in report["damaged"])
+        return False, f"{found}; damaged: {problems}", f"`dojang checkpoints repair ID` for {ids}"
     return True, found, ""
-
-
-KINDS = {"decisions": "decisions", "ledger": "ledger"}
-"""The kind in a journal's header, by file name."""
 
 
 def _port(host: str, port: int) -> Finding:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, Summary, ThreadIndex
     from checkpoints.folders import ThreadFolders
     from store import DocumentStore
+    from store.embedding import Embedder
     from tools.policy import FilePolicy
     from tools.toolbox import Toolbox
 
@@ -114,18 +115,10 @@ class Parts:
     @cached_property
     def store(self) -> DocumentStore:
         """The documents."""
-        from store import DocumentStore, load_embedder
+        from store import DocumentStore
 
         with self._lock:
-            s = self.settings
-            embedder = load_embedder(
-                s.embedding,
-                base_url=s.embedding_base_url,
-                api_key=s.embedding_api_key.get_secret_value() if s.embedding_api_key else None,
-                dimension=s.embedding_dimension,
-                languages=list(s.embedding_languages),
-            )
-            return DocumentStore(self.dsn, embedder)
+            return DocumentStore(self.dsn, load_embedder_of(self.settings))
 
     @cached_property
     def toolbox(self) -> Toolbox:
@@ -179,6 +172,19 @@ class Parts:
             requester=self.settings.user,
             passages_k=self.settings.passages_k,
         )
+
+
+def load_embedder_of(settings: Settings) -> Embedder | None:
+    """The embedding model that the settings name; None for ``none``."""
+    from store import load_embedder
+
+    return load_embedder(
+        settings.embedding,
+        base_url=settings.embedding_base_url,
+        api_key=settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None,
+        dimension=settings.embedding_dimension,
+        languages=list(settings.embedding_languages),
+    )
 
 
 def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summary:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from dojang.cli import asking, deciding, documents, reviews, system, threads
+from dojang.cli import asking, deciding, documents, reviews, sessions, system, threads
 from dojang.cli.invocation import Invocation
 from dojang.cli.words import N_
 from dojang.language import catalogue
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
-NODE_ORDER = (asking, deciding, reviews, threads, documents, system)
+GROUPS = (asking, deciding, reviews, threads, documents, sessions, system)
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."
 EXITS = (
@@ -56,7 +56,7 @@ def command_line(language: Language = "en") -> TyperGroup:
         pretty_exceptions_enable=False,
     )
     app.callback()(_main)
-    for group in NODE_ORDER:
+    for group in GROUPS:
         app.add_typer(group.app)
     command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)

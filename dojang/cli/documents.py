@@ -12,6 +12,8 @@ from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
 
 app = typer.Typer()
+documents = typer.Typer(invoke_without_command=True)
+app.add_typer(documents, name="documents")
 
 SAMPLE_DOCUMENTS = Path(__file__).parents[1] / "sample" / "documents"
 
@@ -82,9 +84,11 @@ def search(
     return Exit.DONE
 
 
-@app.command()
-def documents(context: typer.Context) -> int:
-    """List the documents that were read in."""
+@documents.callback()
+def listed(context: typer.Context) -> int:
+    """List the documents that were read in; `reembed` makes their vectors anew."""
+    if context.invoked_subcommand is not None:
+        return Exit.DONE
     call = invocation(context)
     with call.workspace() as workspace:
         rows = workspace.documents()
@@ -97,4 +101,23 @@ def documents(context: typer.Context) -> int:
         [row["name"], row["format"], str(row["passages"]), f"{row['size']:,}", row["ingested_at"][:16]] for row in rows
     ]
     call.terminal.rows(table, head=[_("document"), _("format"), _("passages"), _("bytes"), _("read in")])
+    return Exit.DONE
+
+
+@documents.command()
+def reembed(context: typer.Context) -> int:
+    """Make all vectors anew, after the embedding model of the settings was changed."""
+    from dojang.parts import load_embedder_of
+    from state import UserError
+    from store.store import open_for_reembedding
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    embedder = load_embedder_of(call.settings)
+    if embedder is None:
+        raise UserError("the settings name no embedding model (DOJANG_EMBEDDING=none); there is nothing to embed with")
+    with call.workspace() as workspace, call.terminal.working(_("reading")) as tell:
+        made = open_for_reembedding(workspace.parts.dsn, embedder, lambda done, total, _name: tell(f"{done}/{total}"))
+    call.terminal.document({"passages": made})
+    call.terminal.line(_("{passages} passages embedded anew").format(passages=made))
     return Exit.DONE

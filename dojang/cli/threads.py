@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,12 +23,12 @@ def threads(context: typer.Context, limit: Limit = 50) -> int:
     """List the conversations, newest first."""
     call = invocation(context)
     with call.workspace() as workspace:
-        rows = [_plain(row) for row in workspace.threads(limit=limit)]
+        rows = workspace.threads(limit=limit)
     _ = call.terminal.gettext
     call.terminal.document(rows)
     if rows:
         table = [
-            [row["thread_id"], word(_, STATUSES, row["status"]), str(row["updated_at"])[:19], row["title"]]
+            [row["thread_id"], word(_, STATUSES, row["status"]), row["updated_at"][:19], row["error"] or row["title"]]
             for row in rows
         ]
         call.terminal.rows(table, head=[_("conversation"), _("status"), _("last change"), _("begins with")])
@@ -86,7 +84,3 @@ def history(
     head = [_("step"), _("at"), _("source"), _("wrote"), _("then")]
     call.terminal.rows(rows, head=head)
     return Exit.DONE
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    return dict(row) if isinstance(row, Mapping) else asdict(row)

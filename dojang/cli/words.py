@@ -32,6 +32,7 @@ STATUSES: Final = {
     "busy": N_("busy"),
     "interrupted": N_("waits"),
     "idle": N_("idle"),
+    "error": N_("cannot be read"),
 }
 EFFECTS: Final = {"read": N_("reads"), "write": N_("writes"), "irreversible": N_("irreversible")}
 DECISIONS: Final = {
