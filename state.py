@@ -79,6 +79,13 @@ class PassageRef(TypedDict):
     trust: Trust
 
 
+class Weighed(TypedDict):
+    """How far the retrieved evidence can be relied on."""
+
+    grade: Literal["good", "weak", "contradictory"]
+    about: list[str]  # the sentences that contradict each other; [] otherwise
+
+
 class ToolSpec(TypedDict):
     """What the model and the gate know of a tool."""
 
@@ -255,6 +262,7 @@ class AgentState(AgentInput):
     question: NotRequired[str]  # intake: the text to retrieve for
     language: NotRequired[Language]  # intake
     passages: NotRequired[list[PassageRef]]  # retrieve: best first
+    evidence: NotRequired[Weighed]  # retrieve
     proposals: NotRequired[Annotated[dict[str, Proposal], merge_records]]  # generate; by call id
     draft: NotRequired[Draft | None]  # generate; review when a person edited it
     verdicts: NotRequired[Annotated[dict[str, Verdict], merge_records]]  # comply; by subject

@@ -42,19 +42,17 @@ def after_review(state: AgentState) -> Literal["comply", "generate", "answer", "
     """By the kind of the review that was decided last. All reviews of one fan-out are about calls."""
     decided = [r for r in (state.get("reviews") or {}).values() if r["id"] in (state.get("decisions") or {})]
     newest = decided[-1]
-    approved = (state.get("decisions") or {})[newest["id"]]["type"] != "reject"
+    said = (state.get("decisions") or {})[newest["id"]]["type"]
     kind: Kind = newest["kind"]
     if newest["subject"].startswith("draft"):
-        return "answer" if approved else "generate"
+        return "answer" if said in ("approve", "edit") else "generate"
     match kind:
         case "tool" | "compliance":
             return "comply"
         case "clarification":
-            return "generate" if approved else "__end__"
-        case "correction":
-            return "generate"
-        case "approval":
-            return "answer" if approved else "generate"
+            return "generate" if said == "answer" else "__end__"
+        case "correction" | "approval":
+            return "generate"  # about something else than a draft: the model speaks again
         case "in_doubt":
             return "act"
         case "feedback":

@@ -113,9 +113,9 @@ def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findi
     if verdict["outcome"] == "ask":
         review = open_review(
             thread_id=_thread_id(runtime),
-            kind=verdict["kind"] if verdict["kind"] == "compliance" else "approval",
+            kind=verdict["kind"] if verdict["kind"] in ("compliance", "correction") else "approval",
             subject=subject,
-            summary=say("approve_answer", state["language"], text=_clip(draft["text"])),
+            summary=_headline(state, verdict, draft),
             action=text_action(draft["text"]),
             evidence=state.get("passages") or [],
             policy_version=verdict["policy_version"],
@@ -123,6 +123,20 @@ def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findi
             verdict=verdict,
         )
         findings.reviews[review["id"]] = review
+
+
+def _headline(state: AgentState, verdict: Verdict, draft: Draft) -> str:
+    text, language = _clip(draft["text"]), state["language"]
+    weighed = state.get("evidence")
+    if verdict["kind"] == "correction" and weighed and weighed["about"]:
+        return say("contradiction", language, first=weighed["about"][0], second=weighed["about"][1], text=text)
+    return say("weak_evidence" if verdict["kind"] == "correction" else "approve_answer", language, text=text)
+
+
+def _evidence(state: AgentState) -> str:
+    """An answer that tells what a tool did does not rest on the retrieved passages."""
+    weighed = state.get("evidence")
+    return "good" if weighed is None or state.get("outcomes") else weighed["grade"]
 
 
 def draft_subject(state: AgentState) -> str:
@@ -150,6 +164,7 @@ def _subject(
         abstained=draft["abstained"] if draft else False,
         language=state["language"],
         trust="untrusted" if any(p["trust"] == "untrusted" for p in state.get("passages") or []) else "trusted",
+        evidence=_evidence(state),
         requester=runtime.context.requester,
     )
 

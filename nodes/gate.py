@@ -34,7 +34,7 @@ ALLOWED: Final[dict[Kind, list[DecisionType]]] = {
     "compliance": ["approve", "edit", "reject"],
     "approval": ["approve", "edit", "reject"],
     "clarification": ["answer", "reject"],
-    "correction": ["approve", "answer", "reject"],
+    "correction": ["approve", "edit", "answer", "reject"],
     "feedback": ["answer", "reject"],
     "in_doubt": ["approve", "reject"],
 }

@@ -93,6 +93,7 @@ class Subject(TypedDict):
     abstained: bool
     language: Language
     trust: str  # "untrusted" if any evidence is
+    evidence: str  # good, weak or contradictory; good where the answer tells what a tool did
     requester: str
 
 

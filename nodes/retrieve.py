@@ -6,12 +6,13 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from nodes.evidence import weigh
 from nodes.ports import Deps
 from state import AgentState, refs_of
 
 
 def retrieve(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
-    """Set ``passages``, best first; an empty list when nothing matches."""
+    """Set ``passages``, best first, and ``evidence``, their weight: the verdict is stored, not made again on resume."""
     deps = runtime.context
     found = deps.retriever.search(state["question"], k=deps.passages_k, filters=state.get("filters"))
-    return {"passages": refs_of(found)}
+    return {"passages": refs_of(found), "evidence": weigh(found)}

@@ -46,6 +46,12 @@ def _after_draft(state: ReviewTask, draft: Draft, decision: Decision) -> dict[st
                 "speaker": f"{draft['speaker']}, edited by {decision['by']}",
             }
         }
+    if decision["type"] == "answer":
+        text = say("corrected", state["language"], by=decision["by"], text=decision["message"])
+        return {
+            "draft": None,
+            "messages": [HumanMessage(content=text, id=f"corrected-{decision['review_id']}", name=decision["by"])],
+        }
     if decision["type"] == "reject":
         reason = decision["reason"] or decision["message"] or say("no_reason", state["language"])
         text = say("draft_rejected", state["language"], by=decision["by"], reason=reason)

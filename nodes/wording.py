@@ -15,6 +15,18 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "Send this answer to the guest: “{text}”",
         "ko": "손님에게 이 답변을 보냅니다: “{text}”",
     },
+    "weak_evidence": {
+        "en": "The documents hardly support this answer: “{text}”",
+        "ko": "문서에 근거가 부족한 답변입니다: “{text}”",
+    },
+    "contradiction": {
+        "en": "The documents contradict each other (“{first}” – “{second}”). Answer as drafted: “{text}”?",
+        "ko": "문서가 서로 다릅니다(“{first}” – “{second}”). 이대로 답할까요: “{text}”?",
+    },
+    "corrected": {
+        "en": "Correct information from {by}: {text}",
+        "ko": "{by} 님이 바로잡은 내용: {text}",
+    },
     "missing_argument": {
         "en": "{tool} cannot run yet: {missing} is missing.",
         "ko": "{tool}을(를) 아직 실행할 수 없습니다: {missing} 값이 없습니다.",

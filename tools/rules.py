@@ -32,7 +32,7 @@ from state import JSON, Kind, RuleOutcome, UserError
 
 VARIABLES = (
     "on", "tool", "known", "args", "effect_class", "reversible", "text", "citations", "abstained", "language", "trust",
-    "requester",
+    "evidence", "requester",
 )  # fmt: skip
 """What a condition may speak of: the keys of a subject."""
 
@@ -41,7 +41,7 @@ FUNCTIONS = frozenset(
     " min max getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes".split()
 )
 SEVERITIES = ("low", "medium", "high")
-ASKING_KINDS = ("tool", "compliance", "approval")
+ASKING_KINDS = ("tool", "compliance", "approval", "correction")
 HIGHEST_TIER = 9
 SHORTEST_DUE_S, LONGEST_DUE_S = 60, 90 * 86_400
 _DUE = re.compile(r"(\d{1,6})\s*([mhd])")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import is_invalid_resume
 from langgraph.types import Command
 
+from dojang.settings import SAMPLE
 from graph import AgentGraph, build_graph, state_graph
 from nodes.ports import Deps
-from state import Conflict, PassingFault, Review, UserError
-from tests.graph.parts import MemoryDecisions, Rules, Script, Toys, asks, calls, deps, says, spec
+from state import Conflict, Passage, PassingFault, Review, UserError
+from tests.graph.parts import MemoryDecisions, Rules, Script, Toys, asks, calls, deps, passage, says, spec
+from tools.policy import load_policy
 
 CONFIG: Any = {"configurable": {"thread_id": "t1", "__pregel_strict_resume": True}}
 
@@ -394,3 +397,52 @@ def test_ports_can_be_bound_where_no_context_can_be_passed() -> None:
 def test_no_checkpointer_is_an_error_at_once() -> None:
     with pytest.raises(UserError, match="needs a checkpointer"):
         build_graph(None)
+
+
+def _contradicting() -> list[Passage]:
+    return [
+        passage("Check-out is at 11:00."),
+        {**passage("Check-out is at 12:00.", id="p2"), "document": "other.md"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ({"type": "approve"}, "At 11. [1]"),
+        ({"type": "edit", "edited_args": {"text": "At noon."}}, "At noon."),
+        ({"type": "answer", "message": "It is 12 now."}, "At 12. [2]"),
+        ({"type": "reject", "reason": "unclear"}, "At 12. [2]"),
+    ],
+)
+def test_contradictory_evidence_is_corrected_by_a_person(graph: AgentGraph, said: Any, answer: str) -> None:
+    parts = replace(
+        deps(says("At 11. [1]"), says("At 12. [2]"), shelf=_contradicting()),
+        policy=load_policy(SAMPLE / "policy.toml"),
+    )
+    say(graph, parts, "When is check-out?")
+    [(_, review)] = waiting(graph)
+    assert review["kind"] == "correction"
+    assert "11:00" in review["summary"]
+    assert "12:00" in review["summary"]
+    decide(graph, parts, said)
+    if said["type"] in ("answer", "reject"):
+        decide(graph, parts, "approve")
+    assert values(graph)["answer"]["text"] == answer
+
+
+def test_what_a_tool_did_is_told_without_evidence(graph: AgentGraph) -> None:
+    parts = replace(
+        deps(calls(("look", {"room": "1"})), says("It is free."), shelf=[]), policy=load_policy(SAMPLE / "policy.toml")
+    )
+    say(graph, parts)
+    assert values(graph)["answer"]["text"] == "It is free."
+
+
+def test_an_answer_on_weak_evidence_waits_and_an_abstention_does_not(graph: AgentGraph) -> None:
+    rules = load_policy(SAMPLE / "policy.toml")
+    say(graph, replace(deps(says("", abstained=True), shelf=[]), policy=rules), "When is breakfast?")
+    assert values(graph)["answer"]["abstained"]
+    say(graph, replace(deps(says("At 7."), shelf=[]), policy=rules), "When is breakfast?")
+    [(_, review)] = waiting(graph)
+    assert review["kind"] == "correction"

@@ -29,6 +29,7 @@ def subject(**changes: Any) -> dict[str, Any]:
         "abstained": False,
         "language": "en",
         "trust": "trusted",
+        "evidence": "good",
         "requester": "local",
         **changes,
     }
@@ -279,7 +280,7 @@ def test_the_version_is_that_of_the_contents(policy: Any) -> None:
         (
             rule(when="arg.amount > 1"),
             "policy.toml:6: rule 'r', field 'when': speaks of 'arg', which a subject does not have; it has on, tool, "
-            "known, args, effect_class, reversible, text, citations, abstained, language, trust, requester",
+            "known, args, effect_class, reversible, text, citations, abstained, language, trust, evidence, requester",
         ),
         (rule() + "\n" + rule(), "policy.toml:8: rule 'r', field 'id': 'r' is used twice; give each rule its own"),
         (
@@ -290,7 +291,7 @@ def test_the_version_is_that_of_the_contents(policy: Any) -> None:
         (rule(votes=0), "policy.toml:6: rule 'r', field 'votes': must be a whole number from 1 to 9, not 0"),
         (
             rule(kind="feedback"),
-            "policy.toml:6: rule 'r', field 'kind': must be one of tool, compliance, approval, not 'feedback'",
+            "policy.toml:6: rule 'r', field 'kind': must be one of tool, compliance, approval, correction, not 'feedback'",
         ),
         (rule(roles="x"), "policy.toml:6: rule 'r', field 'roles': must be a list of role names, not 'x'"),
         (
