@@ -291,7 +291,8 @@ def test_the_version_is_that_of_the_contents(policy: Any) -> None:
         (rule(votes=0), "policy.toml:6: rule 'r', field 'votes': must be a whole number from 1 to 9, not 0"),
         (
             rule(kind="feedback"),
-            "policy.toml:6: rule 'r', field 'kind': must be one of tool, compliance, approval, correction, not 'feedback'",
+            "policy.toml:6: rule 'r', field 'kind': must be one of tool, compliance, approval, correction, "
+            "not 'feedback'",
         ),
         (rule(roles="x"), "policy.toml:6: rule 'r', field 'roles': must be a list of role names, not 'x'"),
         (
