@@ -1,7 +1,7 @@
 """How often the passage that answers is found: R@1, R@10 and MRR on XQuAD (English) and KorQuAD (Korean).
 
-Run: ``python benchmarks/retrieval.py [--data ../shared/data/qa] [--tune]``. Every paragraph is a document of its own and
-goes through the same reading, cutting and indexing as any file; a question counts by the best-placed passage of its
+Run: ``python benchmarks/retrieval.py [--data ../shared/data/qa] [--tune]``. Every paragraph is a document of its own
+and goes through the same reading, cutting and indexing as any file; a question counts by the best-placed passage of its
 paragraph. Questions with an even number tune, those with an odd number are scored; what is printed without
 ``--tune`` is the odd half under the default ranking. KorQuAD is only evaluated, never shipped.
 """

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 from state import PassingFault, UserError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_TIMEOUT_S = 5
 REFUSED_LOGIN = ("28000", "28P01")
@@ -24,9 +30,7 @@ def describe(dsn: str) -> str:
     return f"{parts.get('user') or ''}@{host}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
 
 
-def connect(
-    dsn: str, *, autocommit: bool = False, timeout_s: int = CONNECT_TIMEOUT_S
-) -> psycopg.Connection[tuple[Any, ...]]:
+def connect(dsn: str, *, autocommit: bool = False, timeout_s: int = CONNECT_TIMEOUT_S) -> Connection:
     """A new connection within about ``timeout_s``.
 
     Raises:
@@ -60,3 +64,64 @@ def _explained(dsn: str, error: psycopg.OperationalError) -> UserError | Passing
         f"PostgreSQL at {where} does not answer{f' ({cause})' if cause else ''}: "
         f"check that it runs and is reachable, then try again"
     )
+
+
+class Connections:
+    """Connections that wait to be used again, newest first. Thread-safe; has no threads of its own.
+
+    ``psycopg_pool`` waits longer and longer between attempts to reach a server that died, so that it finds the new one
+    seconds late; here a dead connection is noticed when it is taken and the next one is made at once.
+    """
+
+    def __init__(self, dsn: str, configure: Callable[[Connection], None], *, limit: int = 16) -> None:
+        self._dsn = dsn
+        self._configure = configure
+        self._idle: list[Connection] = []
+        self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(limit)
+        self._closed = False
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[Connection]:
+        """A living autocommit connection for this thread. Raises PassingFault when the server is away or goes away."""
+        with self._places:
+            connection = self._take()
+            try:
+                yield connection
+            except psycopg.OperationalError as error:
+                cause = (error.diag.message_primary or type(error).__name__).strip()
+                raise PassingFault(f"PostgreSQL at {describe(self._dsn)} broke off ({cause}): try again") from None
+            finally:
+                self._give_back(connection)
+
+    def close(self) -> None:
+        """Close the waiting connections; those in use close when they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self) -> Connection:
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                connection = connect(self._dsn, autocommit=True)
+                self._configure(connection)
+                return connection
+            try:
+                connection.execute("")
+            except psycopg.OperationalError:
+                connection.close()
+            else:
+                return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        usable = not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
+        with self._lock:
+            keep = usable and not self._closed
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()

@@ -20,10 +20,10 @@ from psycopg.types.json import Jsonb
 
 from state import Trust
 from store.chunking import Chunk, chunk
+from store.database import Connection
 from store.embedding import Embedder
 from store.language import BIGRAM, syllable_pairs, terms
 from store.reading import Extract
-from store.schema import Connection
 
 Fate = Literal["added", "replaced", "unchanged"]
 

@@ -9,14 +9,13 @@ exact and concurrent ingests never wait for each other at a hot term. Passage le
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 
 from state import UserError
-
-Connection = psycopg.Connection[tuple[Any, ...]]
+from store.database import Connection
 
 LOCK = 4_701_310_021  # any fixed number: the advisory lock of this application's migrations
 NEEDED_VECTOR_VERSION = (0, 7)  # halfvec

@@ -18,9 +18,9 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from state import Passage, UserError
+from store.database import Connection
 from store.embedding import Embedder
 from store.language import BIGRAM, clean, language_of, syllable_pairs, terms
-from store.schema import Connection
 
 QUERY_CHARACTERS = 4_000  # what lies beyond cannot be a question
 QUERY_TERMS = 256

@@ -23,6 +23,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from store.account import Account, account_for
 
 MAJOR = "18"
 USER = "dojang"
+LOOPBACK = "127.0.0.1"
 SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 104 bytes on macOS, 108 on Linux
 START_TIMEOUT_S = 60.0  # recovery after a crash took up to 2.3 s on a slow disk
 STOP_TIMEOUT_S = 30.0
@@ -166,6 +168,13 @@ class Server:
 
     def stop(self) -> None:
         """Shut down cleanly; after ``STOP_TIMEOUT_S`` hard, which costs a recovery but no acknowledged row."""
+        self._signal_and_wait()
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            folder = Path(self.where()[0])
+            if self.pid() is None and self.directory not in folder.parents:
+                folder.rmdir()  # it lies in /tmp and is made again under the same name
+
+    def _signal_and_wait(self) -> None:
         for sign, wait_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 5.0)):
             pid = self.pid()
             if pid is None:
@@ -191,18 +200,21 @@ class Server:
                 file.unlink()
 
     def _choose_place(self, account: Account) -> tuple[str, int]:
+        """The place of the last start where that is still possible: long-lived clients keep their DSN."""
+        try:
+            known, known_port = self.where()
+        except (OSError, ValueError, KeyError):
+            known, known_port = "", 0
         folder = self.directory / "socket"
-        if len(os.fsencode(folder / ".s.PGSQL.5432")) <= SOCKET_PATH_LIMIT:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        else:
-            folder = Path(tempfile.mkdtemp(prefix="dojang-", dir=_short_temporary_folder()))
+        if len(os.fsencode(folder / ".s.PGSQL.5432")) > SOCKET_PATH_LIMIT:
+            folder = Path(known) if known.startswith("/") and _private(Path(known), account) else _short_folder()
+        folder.mkdir(mode=0o700, exist_ok=True)
         account.own(folder, 0o700)
         for left_over in folder.glob(".s.PGSQL.*"):  # no server lives here now, so its socket lock is stale too
             left_over.unlink()
         if _takes_sockets(folder):
             return str(folder), 5432
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            return "127.0.0.1", int(probe.getsockname()[1])
+        return LOOPBACK, known_port if known == LOOPBACK and _free(known_port) else _free(0)
 
 
 def command_line(pid: int) -> str | None:
@@ -238,9 +250,32 @@ def _takes_sockets(folder: Path) -> bool:
     return True
 
 
-def _short_temporary_folder() -> str:
+def _private(folder: Path, account: Account) -> bool:
+    """Whether ``folder`` is ours alone, or can be made so: in a shared folder somebody else may have taken the name."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        facts = folder.lstat()
+        owners = (os.geteuid(), account.uid)
+        return stat.S_ISDIR(facts.st_mode) and facts.st_uid in owners and not facts.st_mode & 0o077
+    except OSError:
+        return False
+    return True
+
+
+def _short_folder() -> Path:
     folder = tempfile.gettempdir()
-    return folder if len(os.fsencode(folder)) < SOCKET_PATH_LIMIT - 40 else "/tmp"
+    short = folder if len(os.fsencode(folder)) < SOCKET_PATH_LIMIT - 40 else "/tmp"
+    return Path(tempfile.mkdtemp(prefix="dojang-", dir=short))
+
+
+def _free(port: int) -> int:
+    """``port`` if nobody listens there (0: any free one), else 0."""
+    try:
+        with socket.create_server((LOOPBACK, port)) as probe:
+            return int(probe.getsockname()[1])
+    except OSError:
+        return 0
 
 
 def _last_line(text: str) -> str:

@@ -1,7 +1,7 @@
 """The documents of a Dojang: put in, search, read back, correct, take out.
 
 ``DocumentStore`` satisfies ``nodes.ports.Retriever`` by its shape. It is safe to use from many threads; each
-call takes a connection from a pool, and one that died with its server is replaced.
+call takes a connection of its own, and one that died with its server is replaced.
 """
 
 from __future__ import annotations
@@ -13,20 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict
 
-import psycopg
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg import sql
-from psycopg_pool import ConnectionPool, PoolTimeout
 
-from state import Conflict, Passage, PassingFault, Trust, UserError
+from state import Conflict, Passage, Trust, UserError
 from store import ingest as writing
-from store.database import CONNECT_TIMEOUT_S, connect, describe
+from store.database import Connection, Connections, connect
 from store.embedding import Embedder
 from store.ingest import IngestReport, index_terms, length_of, passage_id
 from store.language import clean, language_of, sentences
 from store.reading import LIMIT_BYTES, READERS, Extract, Unreadable, read, read_bytes
-from store.schema import Connection, bind_model, migrate
+from store.schema import bind_model, migrate
 from store.search import COLUMNS, EF_SEARCH, Ranking, passage_of, search
 
 Progress = Callable[[str, int, int], None]
@@ -72,21 +70,12 @@ class DocumentStore:
             migrate(connection)
             if embedder is not None:
                 bind_model(connection, embedder.name, embedder.dimension)
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
-            dsn,
-            kwargs={"autocommit": True, "connect_timeout": CONNECT_TIMEOUT_S},
-            min_size=0,
-            max_size=8,
-            timeout=CONNECT_TIMEOUT_S,
-            configure=_configure,
-            check=ConnectionPool.check_connection,
-            open=True,
-        )
-        weakref.finalize(self, self._pool.close)  # its threads would outlive a store that nobody closed
+        self._connections = Connections(dsn, _configure)
+        weakref.finalize(self, self._connections.close)  # for a store that nobody closed
 
     def close(self) -> None:
         """Give the connections back."""
-        self._pool.close()
+        self._connections.close()
 
     def __enter__(self) -> DocumentStore:
         return self
@@ -135,7 +124,7 @@ class DocumentStore:
         Filters are exact: ``document``, ``language``, ``format``, ``trust``, ``title``, ``page``, ``digest``; any other
         key is one of the metadata given at ingest. UserError when the query is empty.
         """
-        with self._connection() as connection:
+        with self._connections.use() as connection:
             return search(connection, query, k=k, filters=filters, embedder=self.embedder, ranking=self.ranking)
 
     def fetch(self, ids: Sequence[str]) -> list[Passage]:
@@ -143,7 +132,7 @@ class DocumentStore:
         statement = sql.SQL(
             "SELECT {} FROM passages p JOIN documents d ON d.id = p.document WHERE p.id = ANY(%s)"
         ).format(COLUMNS)
-        with self._connection() as connection:
+        with self._connections.use() as connection:
             rows = connection.execute(statement, ([clean(one) for one in ids],)).fetchall()
         found = {row[0]: passage_of(row, {}) for row in rows}
         gone = [one for one in ids if one not in found]
@@ -153,7 +142,7 @@ class DocumentStore:
 
     def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
-        with self._connection() as connection:
+        with self._connections.use() as connection:
             rows = connection.execute(
                 "SELECT name, title, format, size, passages, trust, digest, "
                 "to_char(ingested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), metadata "
@@ -163,7 +152,7 @@ class DocumentStore:
 
     def document_text(self, name: str) -> str:
         """The extracted text in which passages' offsets count. UserError when there is no such document."""
-        with self._connection() as connection:
+        with self._connections.use() as connection:
             row = connection.execute("SELECT text FROM documents WHERE name = %s", (clean(name),)).fetchone()
         if row is None:
             raise _no_document(name)
@@ -171,7 +160,7 @@ class DocumentStore:
 
     def delete(self, name: str) -> None:
         """Take a document and its passages out. UserError when there is no such document."""
-        with self._connection() as connection:
+        with self._connections.use() as connection:
             if not writing.delete(connection, clean(name)):
                 raise _no_document(name)
 
@@ -185,7 +174,7 @@ class DocumentStore:
         text = clean(text).strip()
         if not text or not author.strip():
             raise UserError("a correction needs a text and an author")
-        with self._connection() as connection, connection.transaction():
+        with self._connections.use() as connection, connection.transaction():
             row = connection.execute(
                 "SELECT p.seq, p.document, p.version, p.current, p.start_at, p.end_at, p.page, p.title, p.length, "
                 "d.digest, d.name FROM passages p JOIN documents d ON d.id = p.document "
@@ -205,13 +194,13 @@ class DocumentStore:
         """Make all vectors anew with this store's embedder; returns how many. Needed after a change of the model."""
         if self.embedder is None:
             return 0
-        with self._connection() as connection:
+        with self._connections.use() as connection:
             return reembed(connection, self.embedder, on_progress, batch=batch)
 
     def _put(
         self, extract: Extract, source: str, trust: Trust, metadata: Mapping[str, str], report: IngestReport
     ) -> None:
-        with self._connection() as connection:
+        with self._connections.use() as connection:
             known = writing.stored_digest(connection, extract.name)
         if known is not None and known[:2] == (extract.digest, trust):
             report.unchanged.append(extract.name)
@@ -223,7 +212,7 @@ class DocumentStore:
             )
         facts = {clean(key): clean(str(value)) for key, value in metadata.items()}
         prepared = writing.prepare(extract, self.embedder, source=source, trust=trust, metadata=facts)
-        with self._connection() as connection:
+        with self._connections.use() as connection:
             fate = writing.write(connection, prepared)
         getattr(report, fate).append(extract.name)
         report.passages += 0 if fate == "unchanged" else len(prepared.chunks)
@@ -270,18 +259,6 @@ class DocumentStore:
             connection.execute("UPDATE passages SET embedding = %s WHERE seq = %s", (HalfVector(vector), row[0]))
         connection.execute("UPDATE corpus SET terms = terms + %s", (length - old_length,))
         return new_id
-
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        try:
-            with self._pool.connection() as connection:
-                yield connection
-        except PoolTimeout:
-            connect(self._dsn).close()  # says why, when it can
-            raise PassingFault(f"PostgreSQL at {describe(self._dsn)} has no free connection: try again") from None
-        except psycopg.OperationalError as error:
-            cause = (error.diag.message_primary or type(error).__name__).strip()
-            raise PassingFault(f"PostgreSQL at {describe(self._dsn)} broke off ({cause}): try again") from None
 
 
 def open_for_reembedding(dsn: str, embedder: Embedder, on_progress: Progress | None = None) -> int:

@@ -17,6 +17,7 @@ from state import PassingFault, UserError
 from store.database import connect, describe
 from store.embedded import EmbeddedPostgres
 from store.server import Server
+from store.store import DocumentStore
 
 ROOT = Path(__file__).parents[2]
 CLIENT = """
@@ -182,7 +183,7 @@ def test_a_stale_pid_file_with_a_foreign_living_process_is_not_believed(home: Pa
 def test_a_removed_socket_is_mended(home: Path) -> None:
     server = EmbeddedPostgres(home, linger_s=0.2)
     server.start()
-    (home / "socket" / ".s.PGSQL.5432").unlink()
+    (Path(Server(home).where()[0]) / ".s.PGSQL.5432").unlink()
     with psycopg.connect(server.start()) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     server.stop()
@@ -193,6 +194,25 @@ def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
     with EmbeddedPostgres(home, linger_s=0.0) as dsn, psycopg.connect(dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     until(lambda: Server(home).pid() is None)
+    with EmbeddedPostgres(home, linger_s=0.0) as again:
+        assert again == dsn  # long-lived clients find it again
+    until(lambda: Server(home).pid() is None)
+    folder = Path(Server(home).where()[0])
+    folder.mkdir()
+    folder.chmod(0o755)  # as if somebody else had taken the name
+    with EmbeddedPostgres(home, linger_s=0.0) as moved:
+        assert moved != dsn
+    until(lambda: Server(home).pid() is None)
+    folder.rmdir()
+    assert not Path(Server(home).where()[0]).exists()
+
+
+def test_where_sockets_are_refused_it_listens_on_loopback_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.server._takes_sockets", lambda folder: False)
+    with EmbeddedPostgres(home, linger_s=0.0) as dsn, psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT inet_server_addr() <<= '127.0.0.0/8'").fetchone() == (True,)
+        with pytest.raises(UserError, match="refused the login"):
+            connect(psycopg.conninfo.make_conninfo(dsn, passfile="/dev/null"))
 
 
 def test_another_major_version_is_refused(tmp_path: Path) -> None:
@@ -251,3 +271,16 @@ def test_an_unknown_database_is_a_user_error(postgres_server: str) -> None:
 def test_the_fixture_gives_an_empty_database(postgres_dsn: str) -> None:
     with psycopg.connect(postgres_dsn) as connection:
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+
+
+def test_a_store_lives_through_the_death_of_its_server(home: Path) -> None:
+    server = EmbeddedPostgres(home, linger_s=0.2)
+    with DocumentStore(server.start(), None) as store:
+        store.ingest_bytes("주차.txt", "주차는 무료입니다.".encode())
+        os.kill(process_id(home), signal.SIGKILL)
+        until(lambda: Server(home).pid() is None)
+        with pytest.raises(PassingFault):
+            store.search("주차")
+        server.start()
+        assert store.search("주차")[0]["text"] == "주차는 무료입니다."
+    server.stop()

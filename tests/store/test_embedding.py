@@ -1,0 +1,140 @@
+"""Embedders: the packaged model, a folder, and an endpoint that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from state import PassingFault, UserError
+from store import MiniLM, OpenAIEmbedder, load_embedder
+
+Answer = Callable[[dict[str, Any]], tuple[int, object]]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def minilm() -> MiniLM:
+    return MiniLM()
+
+
+def test_the_packaged_model_knows_meaning(minilm: MiniLM) -> None:
+    vectors = minilm.embed(["Where can I leave my car?", "Parking costs 15,000 won.", "The sauna opens at noon."])
+    assert vectors.shape == (3, 384)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.1
+    assert minilm.languages == {"en"}
+
+
+def test_a_vector_does_not_depend_on_its_neighbours(minilm: MiniLM) -> None:
+    texts = ["short", "a much longer sentence " * 20, "", "middle of the road"] * 10
+    together = minilm.embed(texts)
+    alone = np.concatenate([minilm.embed([text]) for text in texts[:4]])
+    assert np.abs(together[:4] - alone).max() < 1e-4
+    assert minilm.embed([]).shape == (0, 384)
+
+
+def test_importing_the_store_loads_no_model_library() -> None:
+    check = (
+        "import sys, store\nfrom store import DocumentStore, EmbeddedPostgres, MiniLM\nMiniLM()\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'kiwipiepy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_settings_name_an_embedder(tmp_path: Path) -> None:
+    assert isinstance(load_embedder("minilm"), MiniLM)
+    assert load_embedder("none") is None
+    endpoint = load_embedder("openai:m", base_url="http://127.0.0.1:1/v1", dimension=3, languages=["ko", "en"])
+    assert endpoint is not None
+    assert (endpoint.name, endpoint.dimension, sorted(endpoint.languages)) == ("m", 3, ["en", "ko"])
+    with pytest.raises(UserError, match="no embedding model in"):
+        load_embedder(str(tmp_path))
+
+
+class Endpoint:
+    """A local server whose answer a test chooses."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = lambda body: (200, {})
+        self.keys: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.keys.append(self.headers["Authorization"])
+                status, data = outer.answer(body)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(json.dumps(data).encode())
+
+            def log_message(self, *words: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    made = Endpoint()
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+def embedder(endpoint: Endpoint) -> OpenAIEmbedder:
+    return OpenAIEmbedder(endpoint.url, "sk-hush", "m", 2, frozenset({"ko", "en"}))
+
+
+def test_an_endpoint_answers_in_any_order(endpoint: Endpoint) -> None:
+    def answer(body: dict[str, Any]) -> tuple[int, object]:
+        rows: list[dict[str, object]] = [
+            {"index": n, "embedding": [3.0, 4.0 if "둘" in text else 0.0]} for n, text in enumerate(body["input"])
+        ]
+        return 200, {"data": rows[::-1]}
+
+    endpoint.answer = answer
+    vectors = embedder(endpoint).embed(["하나", "둘"] * 40)
+    assert vectors.shape == (80, 2)
+    assert np.allclose(vectors[:2], np.array([[1, 0], [0.6, 0.8]]))
+    assert set(endpoint.keys) == {"Bearer sk-hush"}
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "kind", "says"),
+    [
+        (401, {}, UserError, r"refused \(401\): check its address, key"),
+        (500, {}, PassingFault, r"failed \(500\)"),
+        (200, {"data": "?"}, PassingFault, r"failed \(200\)"),
+        (200, {"data": []}, PassingFault, "gave 0 vectors for 1 texts"),
+        (200, {"data": [{"index": 0, "embedding": [1.0, 2.0, 3.0]}]}, UserError, "gives vectors of 3, 2 are set"),
+    ],
+)
+def test_an_endpoint_that_misbehaves(
+    endpoint: Endpoint, status: int, data: object, kind: type[Exception], says: str
+) -> None:
+    endpoint.answer = lambda body: (status, data)
+    with pytest.raises(kind, match=says) as fault:
+        embedder(endpoint).embed(["하나"])
+    assert "sk-hush" not in str(fault.value)
+
+
+def test_an_endpoint_that_is_not_there() -> None:
+    with pytest.raises(PassingFault, match="does not answer"):
+        OpenAIEmbedder("http://127.0.0.1:9/v1", "k", "m", 2, frozenset({"ko"})).embed(["하나"])
