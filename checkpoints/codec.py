@@ -81,6 +81,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {tag: _defaults(cls) for tag, cls in MESS
 _FACTORIES = {
     tag: [(k, type(v)) for k, v in fields.items() if isinstance(v, (dict, list))] for tag, fields in _DEFAULTS.items()
 }
+_TEMPLATES = {tag: {name: _DEFAULTS[tag].get(name) for name in cls.model_fields} for tag, cls in MESSAGES.items()}
 _FIELDS = {tag: frozenset(cls.model_fields) for tag, cls in MESSAGES.items()}
 _set = object.__setattr__
 
@@ -110,9 +111,13 @@ class Opaque:
 class Bodies(Protocol):
     """Where an encoder may leave a part that others can share; returns a reference node."""
 
-    def text(self, text: str) -> Node: ...
+    def text(self, text: str) -> Node:
+        """The reference to a long text."""
+        ...
 
-    def message(self, message: BaseMessage) -> Node: ...
+    def message(self, message: BaseMessage) -> Node:
+        """The reference to a message."""
+        ...
 
 
 LONG = 64
@@ -272,7 +277,7 @@ class Decoder:
         return self._body(offset, n)
 
     def _message(self, tag: str, node: dict[str, Node], at: int) -> BaseMessage:
-        fields = dict(_DEFAULTS[tag])
+        fields = dict(_TEMPLATES[tag])
         for name, make in _FACTORIES[tag]:
             fields[name] = make()
         extra: dict[str, Any] = {}

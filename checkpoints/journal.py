@@ -299,6 +299,7 @@ class Writer:
         self.journal._sync_to(*self.written)
 
     def close(self) -> None:
+        """Close the file; the lock is not this object's."""
         os.close(self.fd)
 
 

@@ -71,7 +71,7 @@ class EffectLedger:
         return outcome
 
     def entries(self, thread_id: str) -> list[dict[str, Any]]:
-        """Every intent ({k: "intent", key, at, recovery, action}) and outcome ({k: "outcome", key, outcome}), in order."""
+        """Intents {k: "intent", key, at, recovery, action} and outcomes {k: "outcome", key, outcome}, in order."""
         return [e.record for e in self._journal(thread_id).read()[1:]]
 
     def _journal(self, thread_id: str) -> Journal:

@@ -229,7 +229,7 @@ class FileSaver(BaseCheckpointSaver[Any]):
         return Opaque(kind, bytes(data))
 
     def _loads(self, value: Any) -> Any:
-        """Refuses what was not written through the foreign serde: a plaintext row must not pass for an encrypted one."""
+        """Refuses what the foreign serde did not write: a plaintext row must not pass for an encrypted one."""
         if not isinstance(value, Opaque):
             raise UserError("this thread was written without the serializer that is set now; open it without one")
         return self.serde.loads_typed((value.type, value.data))

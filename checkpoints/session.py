@@ -246,7 +246,7 @@ class Session:
         return max(found) if found else None
 
     def read(self, ns: str, cp: str | None, use: Callable[[View, Tables, list[int]], T]) -> T | None:
-        """Call ``use`` with a checkpoint's tables and the offsets of its writes; None if there is no such checkpoint."""
+        """Call ``use`` with a checkpoint's tables and its writes' offsets; None if there is no such checkpoint."""
         with self.view() as view:
             if view is None:
                 return None
