@@ -18,7 +18,7 @@ _DECIDING: dict[int | str, dict[str, Any]] = {
     409: {"model": Problem, "description": "decided already, or changed since you looked"},
 }
 
-router = APIRouter()
+router = APIRouter(responses={422: {"model": Problem, "description": "the request does not fit its schema"}})
 Limit = Annotated[int, Query(ge=1, le=1000, description="at most so many")]
 Offset = Annotated[int, Query(ge=0, le=1_000_000, description="skip so many")]
 
@@ -56,4 +56,4 @@ def decide_review(request: Request, review_id: str, decision: DecisionIn) -> Any
 def list_threads(request: Request, limit: Limit = 50, offset: Offset = 0) -> Any:
     """Threads, newest first."""
     rows = _workspace(request).threads(limit=limit, offset=offset)
-    return [{key: getattr(row, key) for key in ThreadModel.model_fields} for row in rows]
+    return [{key: dict(row)[key] for key in ThreadModel.model_fields} for row in rows]

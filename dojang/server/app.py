@@ -73,7 +73,7 @@ def _http(request: Request, error: Exception) -> Response:
 def _unreadable(request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     where = ".".join(str(part) for part in first["loc"])
-    return _answer(request, 400, f"{where}: {first['msg']}")
+    return _answer(request, 422 if wants_json(request.url.path) else 400, f"{where}: {first['msg']}")
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from dojang.results import ReviewCard
 from dojang.server.desk import Desk, dwell_ms
 from dojang.server.forms import typed, with_posted
-from dojang.server.views import TOP_TIER, differences, item_of, stamp_of
+from dojang.server.views import TOP_TIER, differences, item_of, row_of, stamp_of
 from dojang.server.wording import CHIPS
 from nodes.gate import spec_of
 from state import Conflict, UserError
@@ -28,15 +28,19 @@ def review_page(
     item = item_of(card, spec, steps, desk.say, workspace.parts.clock.now())
     held = form or {}
     run = workspace.thread(review["thread_id"]) if card.decision else None
+    inbox = desk.inbox()
+    waiting = [row_of(r, desk.say, workspace.parts.clock.now()) for r in run.reviews] if run else []
+    following = [*waiting, *inbox["rows"]]
     context: dict[str, Any] = {
         "item": item,
+        "next": following[0].href if following else "",
         "fields": with_posted(item.fields, held) if held.get("type") == "edit" else item.fields,
         "held": {"type": "", "chip": "", "note": "", "message": "", **held},
         "error": error,
         "run": run,
         "section": "inbox",
     }
-    return desk.page("review.html", status=status, **desk.inbox(), **context)
+    return desk.page("review.html", status=status, **inbox, **context)
 
 
 def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Response:
@@ -69,12 +73,12 @@ def _said(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> dict[str, An
     if kind == "reject":
         chip = form.get("chip", "")
         if chip and chip not in CHIPS:
-            raise NotYet(str(desk.say("choose one of the reasons")))
+            raise NotYet(desk.say("choose one of the reasons").unescape())
         return {**said, "reason": ": ".join(part for part in (chip, note) if part), "message": note}
     if kind == "answer":
         return {**said, "message": form.get("message", "").replace("\r\n", "\n").strip()}
     if kind == "approve" and review["tier"] >= TOP_TIER and form.get("confirm") != "yes":
-        raise NotYet(str(desk.say("tick the box to confirm: this decision is of the highest tier")))
+        raise NotYet(desk.say("tick the box to confirm: this decision is of the highest tier").unescape())
     if kind == "edit" and card.decision is None:
         return _edit(desk, card, form, said)
     return said
@@ -88,11 +92,11 @@ def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str,
     if not problems and tool:
         checked = toolbox.check(tool, args)
         problems = checked["problems"] + [
-            str(desk.say("%(name)s must not be empty", name=name)) for name in checked["missing"]
+            desk.say("%(name)s must not be empty", name=name).unescape() for name in checked["missing"]
         ]
         args = checked["args"]
     if not problems and args == review["action"]["args"]:
-        problems = [str(desk.say("nothing was changed: approve it, or change something"))]
+        problems = [desk.say("nothing was changed: approve it, or change something").unescape()]
     if problems:
         raise NotYet("; ".join(problems))
     if form.get("confirmed") == "yes":

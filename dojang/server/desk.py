@@ -127,11 +127,11 @@ async def posted(request: Request) -> Mapping[str, str]:
         BadForm: another content type, too many fields, or bytes that are not UTF-8.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
+    body = await request.body()
+    if body and kind != "application/x-www-form-urlencoded":
         raise BadForm("a form is sent as application/x-www-form-urlencoded; open the page and send it from there")
     try:
-        text = (await request.body()).decode("ascii")
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=500, errors="strict"))
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=500, errors="strict"))
     except ValueError:
         raise BadForm("the form could not be read; open the page again and send it from there") from None
 

@@ -66,7 +66,7 @@ def typed(fields: list[Field], form: Mapping[str, str], say: Say) -> tuple[dict[
     for control in fields:
         posted = form.get(control.key)
         if posted is None:
-            problems.append(str(say("%(name)s did not arrive; open the page again", name=control.name)))
+            problems.append(say("%(name)s did not arrive; open the page again", name=control.name).unescape())
             continue
         value = control.value if clean(posted) == control.shown else _MISSING
         if value is _MISSING and posted.strip():
@@ -78,7 +78,7 @@ def typed(fields: list[Field], form: Mapping[str, str], say: Say) -> tuple[dict[
         if value is not _MISSING:
             args[control.name] = value
         elif control.required:
-            problems.append(str(say("%(name)s must not be empty", name=control.name)))
+            problems.append(say("%(name)s must not be empty", name=control.name).unescape())
     return args, problems
 
 
@@ -126,7 +126,9 @@ def _complaint(control: Field, posted: str, say: Say) -> str:
         "choice": say("one of the choices"),
         "json": say("JSON"),
     }.get(control.widget, say("text"))
-    return str(say("%(name)s must be %(wanted)s, not “%(given)s”", name=control.name, wanted=wanted, given=posted[:80]))
+    return say(
+        "%(name)s must be %(wanted)s, not “%(given)s”", name=control.name, wanted=wanted, given=posted[:80]
+    ).unescape()
 
 
 def _resolved(schema: Mapping[str, JSON], root: Mapping[str, JSON]) -> Mapping[str, JSON]:

@@ -43,7 +43,7 @@ def threads(desk: AtDesk, offset: Offset = 0) -> Response:
 
 def _threads(desk: AtDesk, *, offset: int = 0, status: int = 200, error: str = "", held: str = "") -> HTMLResponse:
     found = desk.workspace.threads(limit=51, offset=offset)
-    rows = [{"row": row, "href": thread_href(row.thread_id)} for row in found[:50]]
+    rows = [{"row": row, "href": thread_href(row["thread_id"])} for row in found[:50]]
     more = f"offset={offset + 50}" if len(found) > 50 else ""
     context = {"rows": rows, "more": more, "error": error, "held": held, "section": "threads"}
     return desk.page("threads.html", status=status, **context)
@@ -75,6 +75,7 @@ def _thread(desk: AtDesk, thread_id: str, *, status: int = 200, error: str = "",
     now = workspace.parts.clock.now()
     context = {
         "run": run,
+        "title": next((line["text"] for line in lines if line["role"] == "user"), thread_id)[:120],
         "href": thread_href(thread_id),
         "lines": lines,
         "answer": answer_segments(run.answer) if run.answer else [],
@@ -122,11 +123,15 @@ def documents(desk: AtDesk, q: Annotated[str, Query(max_length=1000)] = "") -> R
 @router.get("/passages/{passage_id}")
 def passage(desk: AtDesk, passage_id: str, start: int = 0, end: int = 0) -> Response:
     """One passage; [start, end) counts in the document and is marked."""
-    found = desk.workspace.passages([passage_id])
+    gone = desk.say(
+        "There is no passage %(id)s any more; its document was changed or taken out.", id=passage_id
+    ).unescape()
+    try:
+        found = desk.workspace.passages([passage_id])
+    except UserError:
+        raise UnknownPassage(gone) from None
     if not found:
-        raise UnknownPassage(
-            str(desk.say("There is no passage %(id)s any more; its document was changed or taken out.", id=passage_id))
-        )
+        raise UnknownPassage(gone)
     p = found[0]
     segments = spans(p["text"], start - p["start"], end - p["start"])
     return desk.page("passage.html", passage=p, segments=segments, place=place_of(p, desk.say), section="documents")

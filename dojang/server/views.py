@@ -140,6 +140,7 @@ class Item:
     path: list[Node]
     buttons: list[Button]
     top_tier: bool
+    may_approve: bool
     stamp: Stamp | None
     status: str
     thread_id: str
@@ -197,6 +198,7 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
         older=max(0, len(card.conversation) - 8),
         path=path_of(steps, review["id"], say),
         buttons=[Button(type=t, label=button_label(review, t, say)) for t in review["allowed"]],
+        may_approve="approve" in review["allowed"],
         top_tier=review["tier"] >= TOP_TIER,
         stamp=stamp_of(card.decision, say) if card.decision else None,
         status=card.status,
@@ -270,8 +272,8 @@ def evidence_of(passage: Passage, scores: Mapping[str, float], near: str, say: S
 def place_of(passage: Passage, say: Say) -> str:
     """Where in its document a passage stands."""
     if passage["page"] is not None:
-        return str(say("page %(n)s", n=passage["page"]))
-    return str(say("characters %(start)s–%(end)s", start=passage["start"], end=passage["end"]))
+        return say("page %(n)s", n=passage["page"]).unescape()
+    return say("characters %(start)s–%(end)s", start=passage["start"], end=passage["end"]).unescape()
 
 
 def _scores(review: Review, passage: Passage) -> Mapping[str, float]:

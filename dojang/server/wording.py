@@ -83,6 +83,7 @@ STATUSES: Final = {
     "paused": N_("waits"),
     "busy": N_("running"),
     "idle": N_("done"),
+    "error": N_("unreadable"),
     "interrupted": N_("waits"),
 }
 TRUSTS: Final = {"trusted": N_("house document"), "untrusted": N_("untrusted source")}
@@ -123,20 +124,20 @@ def sayer(language: Language) -> Say:
 
 def label(say: Say, table: Mapping[Any, str], key: str) -> str:
     """The name of a vocabulary word on a page; a word that is not in the table is shown as it is."""
-    return str(say(table[key])) if key in table else key
+    return say(table[key]).unescape() if key in table else key
 
 
 def ago(say: Say, at: str, now: datetime) -> str:
     """How long since an ISO 8601 time, in the largest unit."""
-    return str(_span(say, max(0.0, (now - _time(at, now)).total_seconds())))
+    return _span(say, max(0.0, (now - _time(at, now)).total_seconds())).unescape()
 
 
 def countdown(say: Say, at: str, now: datetime) -> tuple[str, bool]:
     """(time left until an ISO 8601 time, whether it has passed)."""
     left = (_time(at, now) - now).total_seconds()
     if left < 0:
-        return str(say("overdue %(span)s", span=_span(say, -left))), True
-    return str(_span(say, left)), False
+        return say("overdue %(span)s", span=_span(say, -left)).unescape(), True
+    return _span(say, left).unescape(), False
 
 
 def _span(say: Say, seconds: float) -> Markup:

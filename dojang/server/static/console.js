@@ -21,7 +21,7 @@
   };
   const approve = () => {
     const button = one("[data-approve]");
-    if (!button) return;
+    if (!button || (one(".bar details[open]") && button.dataset.approve === "key")) return;
     // The highest tier never takes a single key: the key goes to the box that must be ticked first.
     if (button.dataset.approve === "confirm") open("approve"); else button.click();
   };

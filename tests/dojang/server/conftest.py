@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
+from psycopg.conninfo import make_conninfo
 
 from dojang.server import create_app
 from dojang.workspace import Workspace
@@ -20,23 +25,43 @@ RULES_KO = "체크아웃은 오전 11시입니다. 예약은 체크인 3일 전�
 Ask = Callable[[str], Review]
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, postgres_dsn: str) -> Iterator[Workspace]:
-    """A fresh home with two documents."""
-    (tmp_path / "rules.md").write_text(RULES_EN, encoding="utf-8")
-    (tmp_path / "규정.md").write_text(RULES_KO, encoding="utf-8")
-    with workspace_for(tmp_path / "home", postgres_dsn, language=None) as opened:
-        opened.ingest([tmp_path / "rules.md", tmp_path / "규정.md"])
+@contextmanager
+def open_workspace(home: Path, server: str, **settings: Any) -> Iterator[Workspace]:
+    """A workspace with two documents over a database of its own."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "rules.md").write_text(RULES_EN, encoding="utf-8")
+    (home / "규정.md").write_text(RULES_KO, encoding="utf-8")
+    name = f"t_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    try:
+        dsn = make_conninfo(server, dbname=name)
+        with workspace_for(home / "home", dsn, **{"language": None, **settings}) as opened:
+            opened.ingest([home / "rules.md", home / "규정.md"])
+            yield opened
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Workspace]:
+    """One for the tests of a module: each test asks on threads of its own."""
+    with open_workspace(tmp_path_factory.mktemp("workspace"), postgres_server) as opened:
         yield opened
 
 
 @pytest.fixture
 def client(workspace: Workspace) -> Iterator[TestClient]:
     """A browser on one of our own pages, asking for English."""
-    headers = {"origin": BASE, "sec-fetch-site": "same-origin", "accept-language": "en"}
-    app = create_app(workspace)
-    with TestClient(app, base_url=BASE, headers=headers, follow_redirects=False) as client:
+    with browser_of(workspace) as client:
         yield client
+
+
+def browser_of(workspace: Workspace, **options: Any) -> TestClient:
+    """A client that sends what a browser on our own page would send."""
+    headers = {"origin": BASE, "sec-fetch-site": "same-origin", "accept-language": "en"}
+    return TestClient(create_app(workspace, **options), base_url=BASE, headers=headers, follow_redirects=False)
 
 
 @pytest.fixture
@@ -49,3 +74,16 @@ def paused(workspace: Workspace) -> Ask:
         return result.reviews[0]
 
     return ask
+
+
+def decision(review: Review, kind: str, **fields: str) -> dict[str, str]:
+    """What the bar's form posts."""
+    return {"type": kind, "digest": review["digest"], **fields}
+
+
+def edit_fields(review: Review, **changed: str) -> dict[str, str]:
+    """The controls of the edit form of book_room, some of them changed."""
+    names = ["hotel", "guest", "check_in", "check_out", "guests", "room_type"]
+    shown = {name: str(review["action"]["args"][name]) for name in names}
+    shown["room_type"] = f'"{shown["room_type"]}"'
+    return {f"arg.{i}": changed.get(name, shown[name]) for i, name in enumerate(names)}

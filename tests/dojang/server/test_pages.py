@@ -1,35 +1,120 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from fastapi.testclient import TestClient
 
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import Ask
 
 
-def test_the_inbox_lists_what_waits(client: TestClient, paused: Ask) -> None:
-    review = paused("please book a room")
-    page = client.get("/")
-    assert page.status_code == 200
-    assert f'href="/reviews/{review["id"]}"' in page.text
-    assert review["summary"].split(".")[0] in page.text
+def test_the_inbox_lists_what_waits_soonest_due_first(client: TestClient, paused: Ask) -> None:
+    later = paused("please book a room")
+    sooner = paused("send it")
+    page = client.get("/").text
+    assert later["summary"].removesuffix(".") in page
+    assert page.index(sooner["id"]) < page.index(later["id"])
+    assert '<span class="risk" title="Tier">M</span>' in page
+
+
+def test_the_inbox_can_be_narrowed(client: TestClient, paused: Ask) -> None:
+    tool, question = paused("please book a room"), paused("which one?")
+    page = client.get("/?kind=clarification").text
+    assert question["id"] in page
+    assert tool["id"] not in page
+    assert client.get("/?offset=999999").status_code == 200
+    assert client.get("/?offset=-1").status_code == 400
 
 
 def test_a_review_shows_all_that_an_operator_needs(client: TestClient, paused: Ask) -> None:
     review = paused("please book a room for two guests")
     page = client.get(f"/reviews/{review['id']}").text
-    assert "<dt>guests</dt><dd>2</dd>" in page
-    assert review["digest"] in page
-    assert "A booking is checked by a person before it is made." in page
-    assert "<mark>A room may be booked for two guests.</mark>" in page
-    assert "please book a room for two guests" in page
-    assert 'aria-current="step">review</li>' in page
+    order = [
+        "changes data",
+        "can be undone",
+        "<dt>guests</dt><dd>2</dd>",
+        review["digest"],
+        "&#34;guests&#34;: 2",
+        "A booking is checked by a person before it is made.",
+        "<mark>A room may be booked for two guests.</mark>",
+        "word match",
+        "please book a room for two guests",
+        'aria-current="step">review</li>',
+        'type="date" value="2026-12-03"',
+    ]
+    at = [page.index(part) for part in order]
+    assert at == sorted(at)
 
 
-def test_approve_runs_the_tool_once(client: TestClient, paused: Ask, workspace: Workspace) -> None:
-    review = paused("please book a room")
-    answer = client.post(f"/reviews/{review['id']}/decision", data={"type": "approve", "digest": review["digest"]})
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/reviews/{review['id']}")
+def test_a_thread_is_started_answered_and_cites_its_passage(client: TestClient) -> None:
+    answer = client.post("/threads", data={"text": "체크아웃은 몇 시입니까?"})
+    assert answer.status_code == 303
     page = client.get(answer.headers["location"]).text
-    assert 'aria-label="Approved by kim' in page
-    run = workspace.thread(review["thread_id"])
-    assert [o["status"] for o in run.outcomes] == ["done"]
+    href = page.split('<a class="cite" href="')[1].split('"')[0].replace("&amp;", "&")
+    assert "<mark>체크아웃은 오전 11시입니다.</mark>" in client.get(href).text
+    assert answer.headers["location"] in client.get("/threads").text
+
+
+def test_a_thread_goes_on(client: TestClient, workspace: Workspace) -> None:
+    thread = client.post("/threads", data={"text": "When is check-out?"}).headers["location"]
+    assert client.post(f"{thread}/messages", data={"text": "And refunds?"}).status_code == 303
+    assert "And refunds?" in client.get(thread).text
+
+
+def test_a_message_on_a_waiting_thread_is_refused_and_kept(client: TestClient, paused: Ask) -> None:
+    review = paused("please book a room")
+    answer = client.post(f"/threads/{review['thread_id']}/messages", data={"text": "잠깐만요"})
+    assert answer.status_code == 409
+    assert "잠깐만요" in answer.text
+    assert review["id"] in answer.text
+
+
+def test_empty_messages_and_unknown_threads(client: TestClient) -> None:
+    assert client.post("/threads", data={"text": "  "}).status_code == 400
+    assert client.post("/threads", data={}).status_code == 400
+    assert client.get("/threads/none").status_code == 404
+    assert client.post("/threads/none/messages", data={"text": "x"}).status_code == 404
+    assert client.post("/threads/none/resume", data={}).status_code == 404
+    assert client.get("/passages/none").status_code == 404
+    assert "<main" in client.get("/nowhere").text
+
+
+def test_resume_releases_a_recorded_decision(client: TestClient, paused: Ask, workspace: Workspace) -> None:
+    from nodes.door import read_decision
+
+    review = paused("please book a room")
+    said = read_decision(
+        review, {"type": "approve"}, toolbox=workspace.parts.toolbox, now=workspace.parts.clock.now(), by="박서준"
+    )
+    workspace.parts.decisions.record(review["thread_id"], said)
+    page = client.get(f"/reviews/{review['id']}").text
+    assert f'action="/threads/{review["thread_id"]}/resume"' in page
+    assert client.post(f"/threads/{review['thread_id']}/resume", data={}).status_code == 303
+    assert workspace.show(review["id"]).status == "decided"
+
+
+def test_documents_are_listed_and_searched(client: TestClient) -> None:
+    page = client.get("/documents").text
+    assert "규정.md" in page
+    assert "rules.md" in page
+    assert "체크인 3일 전까지" in client.get("/documents", params={"q": "환불"}).text
+
+
+def test_a_late_review_says_so(client: TestClient, paused: Ask, workspace: Workspace) -> None:
+    from tests.graph.parts import FixedClock
+
+    review = paused("please book a room")
+    clock = workspace.parts.clock
+    workspace.parts.clock = FixedClock(clock.now() + timedelta(days=3))
+    try:
+        assert 'class="late" title="Due">overdue 2 d' in client.get("/").text
+        assert "overdue 2 d" in client.get(f"/reviews/{review['id']}?lang=en").text
+    finally:
+        workspace.parts.clock = clock
+
+
+def test_the_reference_is_drawn_here(client: TestClient) -> None:
+    page = client.get("/docs").text
+    assert "/api/reviews/{review_id}/decision" in page
+    assert "&#34;type&#34;: &#34;approve&#34;" in page
+    assert client.get("/openapi.json").json()["info"]["title"] == "Dojang"

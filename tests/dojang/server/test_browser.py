@@ -1,0 +1,257 @@
+"""The console in the system's Chromium: a real graph, real session files and a real server on a free port.
+
+Screenshots go to a temporary folder; ``--basetemp`` says where, for whoever wants to look at them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dojang.server.serving import bind, server_for, url_of
+from dojang.workspace import Workspace
+from tests.dojang.server.conftest import Ask
+from tests.dojang.workspaces import workspace_for
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium fonts-noto-cjk"),
+    # Playwright's own event loop keeps sockets that are closed when the process ends.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def site(workspace: Workspace) -> Iterator[str]:
+    """The address of a running server."""
+    listener = bind("127.0.0.1", 0)
+    server = server_for(workspace)
+    thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
+    thread.start()
+    yield url_of(listener).rstrip("/")
+    server.should_exit = True
+    thread.join(20)
+    listener.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def tab(browser: Any, site: str) -> Iterator[Open]:
+    """Open a page in a fresh profile; every complaint of the browser fails the test."""
+    contexts, complaints = [], []
+
+    def opened(path: str, *, lang: str = "en-US", script: bool = True, size: tuple[int, int] = (1280, 820)) -> Any:
+        context = browser.new_context(
+            locale=lang, java_script_enabled=script, viewport={"width": size[0], "height": size[1]}
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if "409" not in message.text else None)
+        page.goto(site + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def other_process(workspace: Workspace) -> Iterator[Workspace]:
+    """What the command line would see: another workspace over the same files."""
+    url = workspace.settings.database_url
+    assert url is not None
+    with workspace_for(workspace.settings.home, url.get_secret_value()) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_a_tool_is_looked_at_and_approved(
+    tab: Open, paused: Ask, other_process: Workspace, script: bool, tmp_path: Path
+) -> None:
+    review = paused("please book a room for two guests")
+    page = tab("/", script=script)
+    page.click(f'a[href="/reviews/{review["id"]}"]')
+    assert page.locator("dl.args dd").all_inner_texts()[0] == "Namsan Stay"
+    assert page.locator(".passage mark").inner_text() == "A room may be booked for two guests."
+    assert page.locator(".why b").inner_text() == "A booking is checked by a person before it is made."
+    page.screenshot(path=str(tmp_path / "review.png"))
+    page.get_by_role("button", name="Approve").click()
+    page.wait_for_selector(".stamp")
+    page.screenshot(path=str(tmp_path / "approved.png"))
+    assert page.url.endswith(f"/reviews/{review['id']}")
+    seen = other_process.show(review["id"])
+    assert (seen.status, seen.decision and seen.decision["by"]) == ("decided", "kim")
+    assert [o["status"] for o in other_process.thread(review["thread_id"]).outcomes] == ["done"]
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_an_edit_shows_what_changes_first(tab: Open, paused: Ask, other_process: Workspace, script: bool) -> None:
+    review = paused("남산스테이에 예약해 줘")
+    page = tab(f"/reviews/{review['id']}", lang="ko-KR", script=script)
+    page.locator("summary", has_text="수정").click()
+    assert not page.locator(".bar > form button").is_visible()  # nothing else can be approved meanwhile
+    page.get_by_label("guests").fill("3")
+    page.get_by_label("check_out").fill("2026-12-06")
+    page.get_by_role("button", name="바뀌는 점 보기").click()
+    page.wait_for_selector("dd ins")
+    assert page.locator("dd del").all_inner_texts() == ["2026-12-05", "2"]
+    assert page.locator("dd ins").all_inner_texts() == ["2026-12-06", "3"]
+    assert other_process.show(review["id"]).status == "open"
+    page.get_by_role("button", name="이대로 수정 결재").click()
+    page.wait_for_selector(".stamp")
+    said = other_process.show(review["id"]).decision
+    assert said is not None
+    assert said["edited_args"] == {**review["action"]["args"], "guests": 3, "check_out": "2026-12-06"}
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_a_rejection_gives_its_reason(tab: Open, paused: Ask, other_process: Workspace, script: bool) -> None:
+    review = paused("please book a room")
+    page = tab(f"/reviews/{review['id']}", script=script)
+    page.locator("summary", has_text="Reject").click()
+    page.get_by_label("wrong data").check()
+    page.get_by_label("Note to the model").fill("하루만 묵습니다")
+    page.locator("details[open] button").click()
+    page.wait_for_selector(".stamp")
+    said = other_process.show(review["id"]).decision
+    assert said is not None
+    assert (said["type"], said["reason"]) == ("reject", "wrong data: 하루만 묵습니다")
+    assert [o["status"] for o in other_process.thread(review["thread_id"]).outcomes] == ["refused"]
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_a_question_is_answered(tab: Open, paused: Ask, other_process: Workspace, script: bool) -> None:
+    review = paused("어느 호텔이 좋아?")
+    page = tab(f"/reviews/{review['id']}", lang="ko-KR", script=script)
+    assert page.locator(".question").inner_text() == "어느 호텔입니까?"
+    page.get_by_label("답변", exact=True).fill("남산스테이")
+    page.locator("details[open] button").click()
+    page.wait_for_selector(".stamp")
+    assert {"role": "user", "text": "남산스테이"} in other_process.conversation(review["thread_id"])
+
+
+def test_a_stale_page_in_a_second_tab_is_told_who_was_first(tab: Open, paused: Ask, other_process: Workspace) -> None:
+    review = paused("please book a room")
+    first, second = tab(f"/reviews/{review['id']}"), tab(f"/reviews/{review['id']}")
+    second.locator("summary", has_text="Reject").click()
+    second.get_by_label("Note to the model").fill("I was writing this")
+    first.get_by_role("button", name="Approve").click()
+    first.wait_for_selector(".stamp")
+    with second.expect_response("**/decision") as answer:
+        second.locator("details[open] button").click()
+    assert answer.value.status == 409
+    assert "Approved · kim" in second.locator(".winner").inner_text()
+    assert second.locator("textarea").input_value() == "I was writing this"
+    assert len(other_process.thread(review["thread_id"]).outcomes) == 1
+
+
+def test_a_review_decided_in_a_terminal_is_refused_here(tab: Open, paused: Ask, other_process: Workspace) -> None:
+    review = paused("please book a room")
+    page = tab(f"/reviews/{review['id']}")
+    other_process.decide(review["id"], "reject", by="박서준", channel="cli")
+    page.get_by_role("button", name="Approve").click()
+    page.wait_for_selector(".winner")
+    assert "박서준" in page.locator(".winner").inner_text()
+    page.get_by_role("link", name="Open the review").click()
+    assert page.locator(".stamp").get_attribute("aria-label").startswith("Rejected by 박서준")
+
+
+def test_everything_goes_by_keyboard(tab: Open, paused: Ask, other_process: Workspace) -> None:
+    reviews = [paused("please book a room") for _ in range(2)]
+    page = tab("/?kind=tool")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".bar")
+    page.goto(page.url.split("/reviews/")[0] + f"/reviews/{reviews[0]['id']}")
+    page.keyboard.press("e")
+    page.keyboard.press("Escape")
+    assert page.locator("details[data-panel=edit]").get_attribute("open") is not None
+    page.keyboard.type("aaa")  # typed into the field, not taken as a decision
+    assert other_process.show(reviews[0]["id"]).status == "open"
+    page.goto(page.url)
+    page.keyboard.press("r")
+    page.keyboard.press("Tab")
+    page.keyboard.type("not today")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".stamp")
+    assert page.evaluate("document.activeElement.className") == "next"  # focus is on the way to the next item
+    page.goto(page.url.split("/reviews/")[0] + f"/reviews/{reviews[1]['id']}")
+    page.keyboard.press("a")
+    page.wait_for_selector(".stamp")
+    said = [other_process.show(r["id"]).decision for r in reviews]
+    assert [d and d["type"] for d in said] == ["reject", "approve"]
+
+
+@pytest.mark.parametrize("lang", ["ko-KR", "en-US"])
+def test_a_narrow_screen_does_not_scroll_sideways(tab: Open, paused: Ask, lang: str, tmp_path: Path) -> None:
+    review = paused("please book a room")
+    paths = [
+        "/",
+        f"/reviews/{review['id']}",
+        "/threads",
+        f"/threads/{review['thread_id']}",
+        "/documents",
+        "/docs",
+        "/x",
+    ]
+    page = tab("/", lang=lang, size=(320, 640))
+    for i, path in enumerate(paths[:-1]):
+        page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/")[2] + path)
+        wide, there = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        page.screenshot(path=str(tmp_path / f"narrow-{i}.png"))
+        assert wide <= there, path
+    page.goto("/".join(page.url.split("/")[:3]) + f"/reviews/{review['id']}")
+    for panel in page.locator(".bar summary").all():
+        panel.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_a_thread_is_started_and_its_citation_opened(tab: Open, tmp_path: Path) -> None:
+    page = tab("/threads", lang="ko-KR", script=False)
+    page.get_by_label("새 대화 시작").fill("체크아웃은 몇 시입니까?")
+    page.get_by_role("button", name="보내기").click()
+    page.wait_for_selector(".answer")
+    page.screenshot(path=str(tmp_path / "thread.png"))
+    page.locator("a.cite").click()
+    assert page.locator("mark").inner_text() == "체크아웃은 오전 11시입니다."
+
+
+def test_the_language_is_switched_and_kept(tab: Open) -> None:
+    page = tab("/documents", lang="en-US", script=False)
+    page.get_by_role("link", name="한국어").click()
+    assert page.locator("h1").inner_text() == "문서"
+    page.locator("nav").get_by_role("link", name="대화").click()
+    assert page.locator("h1").inner_text() == "대화"
+    page.get_by_role("link", name="English").click()
+    assert page.locator("h1").inner_text() == "Threads"

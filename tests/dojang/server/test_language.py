@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from fastapi.testclient import TestClient
+
+from dojang.language import catalogue
+from dojang.server.desk import HERE
+from dojang.workspace import Workspace
+from tests.dojang.server.conftest import Ask, browser_of
+
+
+def texts() -> set[str]:
+    """Every text that code and templates mark for translation."""
+    keywords = {"_": None, "say": None, "N_": None, "gettext": None}
+    methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
+    found = extract_from_dir(str(HERE), method_map=methods, keywords=keywords)
+    return {message for _, _, message, _, _ in found if isinstance(message, str)}
+
+
+def test_every_text_has_korean() -> None:
+    assert len(texts()) > 100
+    korean = catalogue("console", "ko")
+    fallback = object()
+    missing = [t for t in sorted(texts()) if korean._catalog.get(t, fallback) in (fallback, "")]  # type: ignore[attr-defined]
+    assert missing == []
+
+
+def test_translations_keep_their_placeholders() -> None:
+    korean = catalogue("console", "ko")
+    for text in texts():
+        assert set(re.findall(r"%\(\w+\)s", text)) == set(re.findall(r"%\(\w+\)s", korean.gettext(text))), text
+
+
+def test_nothing_is_translated_that_is_not_used() -> None:
+    known = {key for key in catalogue("console", "ko")._catalog if key}  # type: ignore[attr-defined]
+    assert sorted(known - texts()) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("ko-KR,ko;q=0.9,en;q=0.8", "ko"),
+        ("en-GB,en;q=0.9", "en"),
+        ("en;q=0.1,ko;q=0.9", "ko"),
+        ("fr-FR,ko;q=0.5", "ko"),
+        ("ko;q=0,en", "en"),
+        ("ko;q=zzz,en;q=0.3", "en"),
+    ],
+)
+def test_the_browser_is_asked(client: TestClient, header: str, language: str) -> None:
+    page = client.get("/", headers={"accept-language": header})
+    assert f'<html lang="{language}">' in page.text
+    assert page.headers["content-language"] == language
+
+
+def test_a_choice_is_kept(workspace: Workspace) -> None:
+    with browser_of(workspace) as client:
+        assert "결재함" in client.get("/?lang=ko").text
+        assert "결재함" in client.get("/threads").text
+        assert "Inbox" in client.get("/threads?lang=en").text
+        assert "Inbox" in client.get("/").text
+        assert '<html lang="en">' in client.get("/?lang=xx").text
+
+
+def test_both_languages_show_a_review(client: TestClient, paused: Ask) -> None:
+    review = paused("남산스테이에 예약해 줘")
+    korean = client.get(f"/reviews/{review['id']}?lang=ko").text
+    for text in ("승인", "수정", "반려", "실행될 인수", "왜 묻는가", "근거", "되돌릴 수 있음", "여기까지"):
+        assert text in korean
+    english = client.get(f"/reviews/{review['id']}?lang=en").text
+    for text in ("Approve", "Edit", "Reject", "Arguments that will run", "Why you are asked", "Evidence", "남산스테이"):
+        assert text in english
+
+
+def test_errors_speak_the_language(client: TestClient) -> None:
+    assert "찾는 것이 없습니다." in client.get("/nowhere?lang=ko").text

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dojang.server import create_app, serve
+from dojang.server.serving import CannotServe, bind, server_for, url_of
+from dojang.settings import Settings
+from dojang.workspace import Workspace
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.5", "example.com", "", "127.0.0.2"])
+def test_any_address_but_loopback_is_refused(host: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "var", host=host, port=0, _env_file=None)  # type: ignore[call-arg]
+    with pytest.raises(CannotServe, match=r"127\.0\.0\.1 only"):
+        serve(settings)
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_taken_port_is_told_before_anything_is_opened(tmp_path: Path) -> None:
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(home=tmp_path / "var", port=port, _env_file=None)  # type: ignore[call-arg]
+        with pytest.raises(CannotServe, match=f"port {port} of 127.0.0.1 is taken"):
+            serve(settings)
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_real_server_answers_to_its_own_address_only(workspace: Workspace) -> None:
+    listener = bind("localhost", 0)
+    server = server_for(workspace)
+    thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
+    thread.start()
+    try:
+        url = url_of(listener)
+        assert httpx.get(f"{url}ok", timeout=10).json()["ok"] is True
+        assert httpx.get(url, headers={"host": "evil.example"}).status_code == 421
+        assert httpx.post(f"{url}threads", data={"text": "x"}, headers={"origin": "http://evil"}).status_code == 403
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+    assert not thread.is_alive()
+
+
+async def test_a_long_run_does_not_hold_up_the_others(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, started = threading.Event(), threading.Event()
+    ask = workspace.ask
+
+    def slow(text: str) -> object:
+        started.set()
+        assert release.wait(20)
+        return ask(text)
+
+    monkeypatch.setattr(workspace, "ask", slow)
+    base = "http://127.0.0.1:8723"
+    transport = httpx.ASGITransport(app=create_app(workspace))
+    async with httpx.AsyncClient(transport=transport, base_url=base, headers={"origin": base}) as client:
+        running = asyncio.create_task(client.post("/threads", data={"text": "When is check-out?"}))
+        await asyncio.to_thread(started.wait, 20)
+        answers = [await client.get("/ok"), await client.get("/"), await client.get("/threads")]
+        assert [a.status_code for a in answers] == [200, 200, 200]
+        assert not running.done()
+        release.set()
+        assert (await running).status_code == 303
