@@ -22,7 +22,7 @@ from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, RunResult, Step
 from dojang.settings import Settings, load_settings
 from nodes.door import read_decision
-from state import Conflict, Decision, DecisionType, DojangError, Passage, Review, UserError
+from state import Conflict, Decision, DecisionType, DojangError, Kind, Passage, Review, UserError
 
 if TYPE_CHECKING:
     from checkpoints import ThreadRow
@@ -98,7 +98,7 @@ class Workspace:
 
     # -- reviews --------------------------------------------------------------------------------------------------
 
-    def inbox(self, *, kind: str | None = None, limit: int = 100, offset: int = 0) -> list[Review]:
+    def inbox(self, *, kind: Kind | None = None, limit: int = 100, offset: int = 0) -> list[Review]:
         """Open reviews, soonest deadline first."""
         index = self.parts.index
         index.refresh()
