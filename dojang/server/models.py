@@ -236,12 +236,14 @@ class DecisionOut(Model):
 
 
 class ThreadModel(Model):
-    """One thread in the list."""
+    """One thread in the list; ``error`` says why it cannot be read, where it cannot."""
 
     thread_id: str
     title: str
     status: str
     updated_at: str
+    open_reviews: int
+    error: str
 
 
 class Problem(Model):

@@ -19,6 +19,9 @@ EVIL = (
     "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
     "</textarea></title>\u202eevil\u2066\x00\x1b[31m\u200b끝"
 )
+STORABLE = EVIL.replace("\x00", "").replace(
+    "\x1b", ""
+)  # the toolbox refuses control characters before anybody is asked
 ALLOWED_SCRIPTS = 1
 
 
@@ -54,7 +57,7 @@ class Evil(Rehearsed):
         if "ask" in text:
             return asks(EVIL)
         if "send" in text:
-            return calls(("send_message", {"to": EVIL[:80], "text": EVIL.replace("\x00", "")}))
+            return calls(("send_message", {"to": EVIL[:80], "text": STORABLE}))
         if "unknown" in text:
             return calls((EVIL, {EVIL: EVIL}))
         return told(EVIL)
