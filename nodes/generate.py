@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from nodes.gate import open_review, text_action
-from nodes.ports import Deps
+from nodes.ports import Checked, Deps
 from nodes.wording import say
 from state import AgentState, BrokenInvariant, Draft, Generation, Proposal, Review
 
@@ -35,7 +35,7 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
             f"the generator {reply['speaker']} answered with a {type(message).__name__}, not an AIMessage"
         )
     if reply["clarification"]:
-        return {"rounds": rounds, **_ask(state, runtime, reply["clarification"], reply["about"])}
+        return {"rounds": rounds, **_ask(state, runtime, reply["clarification"], _missing(state, reply["about"]))}
     if message.tool_calls:
         return {"rounds": rounds, **_propose(state, runtime, message)}
     return {"rounds": rounds, "draft": _draft(state, reply, message)}
@@ -54,10 +54,8 @@ def _propose(state: AgentState, runtime: Runtime[Deps], message: AIMessage) -> d
     proposals: dict[str, Proposal] = {}
     for call in message.tool_calls:
         checked = toolbox.check(call["name"], call["args"])
-        if checked["missing"] and not checked["problems"]:
-            missing = ", ".join(checked["missing"])
-            question = say("ask_missing", state["language"], missing=missing)
-            return _ask(state, runtime, question, f"{call['name']}.{checked['missing'][0]}")
+        if asked := _needed_of_the_person(state, call["name"], checked):
+            return _ask(state, runtime, *asked)
         call_id = call["id"] or ""
         if not call_id or call_id in (state.get("proposals") or {}) or call_id in proposals:
             raise BrokenInvariant(
@@ -67,15 +65,31 @@ def _propose(state: AgentState, runtime: Runtime[Deps], message: AIMessage) -> d
     return {"messages": [message], "proposals": proposals, "draft": None}
 
 
-def _ask(state: AgentState, runtime: Runtime[Deps], question: str, about: str) -> dict[str, Any]:
+def _needed_of_the_person(state: AgentState, tool: str, checked: Checked) -> tuple[str, str] | None:
+    """(question, summary) where only the person can go on: words with two readings, or a value nobody gave."""
+    language = state["language"]
+    if checked["unclear"] and len(checked["unclear"]) == len(checked["problems"]):
+        name = checked["unclear"][0]
+        value = str(checked["args"].get(name, ""))
+        summary = say("unclear_argument", language, tool=tool, name=name, value=value)
+        return say("ask_unclear", language, name=name, value=value), summary
+    if checked["missing"] and not checked["problems"]:
+        question = say("ask_missing", language, missing=", ".join(checked["missing"]))
+        return question, _missing(state, f"{tool}.{checked['missing'][0]}")
+    return None
+
+
+def _missing(state: AgentState, about: str) -> str:
+    tool, _, argument = about.partition(".")
+    if not argument:
+        return say("unclear_request", state["language"])
+    return say("missing_argument", state["language"], tool=tool, missing=argument)
+
+
+def _ask(state: AgentState, runtime: Runtime[Deps], question: str, summary: str) -> dict[str, Any]:
     """A clarification: the question goes into the conversation, the review says what cannot go on without it."""
     info = runtime.execution_info
     thread_id = (info.thread_id if info else None) or ""
-    tool, _, argument = about.partition(".")
-    language = state["language"]
-    summary = (
-        say("missing_argument", language, tool=tool, missing=argument) if argument else say("unclear_request", language)
-    )
     # The position in the conversation names the question: the same turn, run again after a crash, asks the same one.
     position = str(len(state["messages"]))
     human = next((m.id for m in reversed(state["messages"]) if isinstance(m, HumanMessage)), "")

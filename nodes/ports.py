@@ -49,6 +49,7 @@ class Checked(TypedDict):
     args: dict[str, JSON]  # coerced: dates as ISO 8601, numbers as numbers
     missing: list[str]  # required arguments that are absent
     problems: list[str]  # one line each: unknown tool, unknown argument, wrong type, unreadable value
+    unclear: list[str]  # arguments among the problems whose words a person can say again: a date with two readings
 
 
 class Toolbox(Protocol):

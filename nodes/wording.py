@@ -39,6 +39,14 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "What should {missing} be?",
         "ko": "{missing} 값을 알려 주세요.",
     },
+    "unclear_argument": {
+        "en": "{tool} cannot run yet: “{value}” ({name}) can be read in two ways, or not at all.",
+        "ko": "{tool}을(를) 아직 실행할 수 없습니다: “{value}”({name})의 뜻이 둘 이상이거나 분명하지 않습니다.",
+    },
+    "ask_unclear": {
+        "en": "“{value}” is not clear enough. What exactly should {name} be? (Dates like 2026-12-03.)",
+        "ko": "“{value}”만으로는 분명하지 않습니다. {name} 값을 정확히 알려 주세요. (날짜는 2026-12-03처럼)",
+    },
     "in_doubt": {
         "en": "It is unknown whether this happened: {action} Did it happen?",
         "ko": "다음 일이 실제로 일어났는지 알 수 없습니다: {action} 일어났습니까?",

@@ -32,10 +32,15 @@ class Checked(TypedDict):
     args: dict[str, JSON]
     missing: list[str]
     problems: list[str]
+    unclear: list[str]  # arguments among the problems whose words a person can say again: a date with two readings
 
 
 class Unfit(ValueError):
     """A value that cannot be read; ``str(e)`` is a whole line without the argument's name."""
+
+
+class Unclear(Unfit):
+    """Words for a date or a number that mean nothing certain; whoever said them can say them again."""
 
 
 def check_args(spec: ToolSpec, declared: Declaration, given: Mapping[str, JSON], today: date) -> Checked:
@@ -48,6 +53,7 @@ def check_args(spec: ToolSpec, declared: Declaration, given: Mapping[str, JSON],
     ]
     args: dict[str, JSON] = {name: value for name, value in given.items() if name not in properties}
     broken: set[str] = set()
+    unclear: list[str] = []
     for name in sorted(properties, key=lambda n: n in declared.after):  # a date that follows another one comes second
         value = _trimmed(given.get(name))
         if value is None or (value == "" and not _valid("", properties[name])):
@@ -60,6 +66,7 @@ def check_args(spec: ToolSpec, declared: Declaration, given: Mapping[str, JSON],
             args[name] = value
             problems.append(f"{name}: {error}")
             broken.add(name)
+            unclear += [name] if isinstance(error, Unclear) else []
     missing = [name for name in spec["parameters"]["required"] if name not in args]
     for name, schema in properties.items():
         default = schema.get("default") if isinstance(schema, dict) else None
@@ -68,7 +75,7 @@ def check_args(spec: ToolSpec, declared: Declaration, given: Mapping[str, JSON],
     known = {name: value for name, value in args.items() if name in properties and name not in broken}
     problems += _violations(spec, known)
     ordered = {name: args[name] for name in (*properties, *args) if name in args}
-    return Checked(args=ordered, missing=missing, problems=problems)
+    return Checked(args=ordered, missing=missing, problems=problems, unclear=unclear)
 
 
 def violations(spec: ToolSpec, args: Mapping[str, JSON]) -> list[str]:
@@ -177,11 +184,11 @@ def _from_text(value: str, kind: JSON) -> JSON:
         try:
             number = amounts.read_number(value)
         except amounts.Unreadable as error:
-            raise Unfit(f"{_shown(value)} {error}; write digits, like 2") from error
+            raise Unclear(f"{_shown(value)} {error}; write digits, like 2") from error
         if number == number.to_integral_value():
             return int(number)
         if kind == "integer":
-            raise Unfit(f"{_shown(value)} is no whole number")
+            raise Unclear(f"{_shown(value)} is no whole number")
         return float(number)
     if kind == "boolean" and value.casefold() in ("true", "false"):
         return value.casefold() == "true"
@@ -192,7 +199,7 @@ def _date(value: str, today: date, after: date | None) -> str:
     try:
         return dates.read_date(value, today=today, after=after).isoformat()
     except dates.Unreadable as error:
-        raise Unfit(f"{_shown(value)} {error}; write the date like 2026-12-03") from error
+        raise Unclear(f"{_shown(value)} {error}; write the date like 2026-12-03") from error
 
 
 def _refuse_unwritable(value: JSON) -> None:

@@ -119,7 +119,8 @@ class Toolbox:
         """Arguments coerced and validated; see `tools.checking`. Never raises."""
         if name not in self._tools:
             known = ", ".join(self._tools) or "none"
-            return Checked(args=dict(args), missing=[], problems=[f"{shown(name)}: unknown tool; there are {known}"])
+            unknown = [f"{shown(name)}: unknown tool; there are {known}"]
+            return Checked(args=dict(args), missing=[], problems=unknown, unclear=[])
         return check_args(self._specs[name], self._declared(name), args, self._today())
 
     def describe(self, name: str, args: Mapping[str, JSON], language: Language) -> str:

@@ -446,3 +446,15 @@ def test_an_answer_on_weak_evidence_waits_and_an_abstention_does_not(graph: Agen
     say(graph, replace(deps(says("At 7."), shelf=[]), policy=rules), "When is breakfast?")
     [(_, review)] = waiting(graph)
     assert review["kind"] == "correction"
+
+
+def test_words_with_two_readings_are_asked_about(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "next friday"})), calls(("book", {"room": "7"})), says("Booked."))
+    say(graph, parts, "다음 주 금요일 방 예약해 주세요")
+    [(_, review)] = waiting(graph)
+    assert review["kind"] == "clarification"
+    assert "next friday" in review["question"]
+    assert "뜻이 둘 이상" in review["summary"]
+    decide(graph, parts, {"type": "answer", "message": "7호실"})
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {"room": "7"})]

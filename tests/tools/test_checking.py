@@ -39,6 +39,7 @@ def test_a_korean_booking_is_read_whole() -> None:
         },
         "missing": [],
         "problems": [],
+        "unclear": [],
     }
 
 
@@ -229,8 +230,20 @@ def test_broken_benchmark_calls_are_refused(test_data: Path) -> None:
 
 def test_an_empty_text_is_a_value_only_where_the_schema_takes_one() -> None:
     schema = {"type": "object", "properties": {"street": {"type": "string"}, "line2": {"type": "string"}}}
-    schema["required"] = ["street", "line2"]  # type: ignore[assignment]
+    schema["required"] = ["street", "line2"]
     foreign = StructuredTool(name="move", description="Move.", args_schema=schema, func=lambda **args: None)
     checked = Toolbox([foreign]).check("move", {"street": "Main 1", "line2": ""})
     assert (checked["args"], checked["missing"]) == ({"street": "Main 1", "line2": ""}, [])
     assert Toolbox.open().check("find_booking", {"booking_id": " "})["missing"] == ["booking_id"]
+
+
+@pytest.mark.parametrize("words", ["3/4", "next friday", "soon", "곧"])
+def test_words_that_mean_no_certain_date_are_unclear(words: str) -> None:
+    checked = Toolbox.open(today=lambda: date(2026, 11, 22)).check("search_hotels", {"city": "서울", "check_in": words})
+    assert checked["unclear"] == ["check_in"]
+    assert len(checked["problems"]) == 1
+
+
+def test_a_wrong_type_is_no_matter_of_clearer_words() -> None:
+    checked = Toolbox.open().check("search_hotels", {"city": ["서울"]})
+    assert (checked["unclear"], len(checked["problems"])) == ([], 1)
