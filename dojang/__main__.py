@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None, *, open_workspace: OpenWorkspace | N
     except (Abort, KeyboardInterrupt):
         call.terminal.note("")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
+    except SystemExit:  # Typer's answer to a reader that is gone
         _close_stdout()
         return Exit.DONE
     except Exception as error:

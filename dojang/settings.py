@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from state import UserError
 
@@ -72,6 +73,11 @@ def load_settings(**overrides: object) -> Settings:
     """
     try:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except SettingsError as error:
+        name = re.search(r'field "(\w+)"', str(error))
+        raise BadSetting(
+            f'setting DOJANG_{name[1].upper() if name else ""}: the value is not JSON; write a list like ["one"]'
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         name = "DOJANG_" + "_".join(str(part) for part in first["loc"]).upper()

@@ -84,6 +84,7 @@ class Workspace:
         if thread_id is not None:
             self._ready_for_input(self._state(thread_id))
         thread = thread_id or f"th_{secrets.token_hex(5)}"
+        self._prepare()
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.settings.user)
@@ -152,6 +153,7 @@ class Workspace:
             by=by or self.settings.user,
             channel=channel,
         )
+        self._prepare()
         stored = self.parts.decisions.record(thread_id, said)
         return DecisionResult(decision=stored, run=self._released(thread_id, on_node))
 
@@ -257,6 +259,10 @@ class Workspace:
             raise Conflict(f"thread {thread_id} waits for a decision on {ids}; decide it before sending a new message")
         if snapshot.next:
             raise Conflict(f"a run on thread {thread_id} was cut off; `dojang resume {thread_id}` finishes it")
+
+    def _prepare(self) -> None:
+        """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
+        assert self.parts.deps is not None
 
     def _run(self, thread_id: str, given: Any, on_node: OnNode | None, *, guard: bool = False) -> RunResult:
         with self.parts.run_lock(thread_id):

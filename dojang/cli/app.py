@@ -99,7 +99,11 @@ def hoisted(argv: Sequence[str]) -> list[str]:
         elif word in GLOBAL_FLAGS or word.startswith(tuple(f"{name}=" for name in GLOBAL_VALUES)):
             front.append(word)
         elif word in GLOBAL_VALUES:
-            front += [word, *([value] if (value := next(waiting, None)) is not None else [])]
+            value = next(waiting, None)
+            if value is None:
+                rest.append(word)
+            else:
+                front += [word, value]
         else:
             rest.append(word)
     return front + rest

@@ -72,7 +72,7 @@ class Rehearsed:
             return told(last.text)
         text = next(m.text for m in reversed(messages) if isinstance(m, HumanMessage))
         if str(last.id).startswith("answer-rv"):
-            return told(f"OK: {text}")
+            return told(f"OK: {text}", abstained=True)
         return self._wanted(text) or _quoted(passages)
 
     def _wanted(self, text: str) -> Generation | None:

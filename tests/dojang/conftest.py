@@ -1,0 +1,130 @@
+"""The command line in this process, over a home and a database of the test's own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dojang.__main__ import main
+from dojang.cli.invocation import OpenWorkspace
+from tests.dojang.workspaces import TODAY, rehearsed
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One call: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout; anything else there fails."""
+        return json.loads(self.out)
+
+    def one(self, prefix: str) -> str:
+        """The only id with this prefix in the output."""
+        found = set(re.findall(rf"\b{prefix}_[0-9a-f]+\b", self.out + self.err))
+        assert len(found) == 1, (found, self)
+        return found.pop()
+
+
+@dataclass
+class Shell:
+    """Calls ``dojang`` in this process (``shell("ask", "…")``) or, with ``process``, in one of its own."""
+
+    home: Path
+    environment: dict[str, str]
+    capture: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch
+    open_workspace: OpenWorkspace = field(default=rehearsed)
+
+    def __call__(self, *words: str, stdin: str = "") -> Ran:
+        self.monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        self.capture.readouterr()
+        code = main(words, open_workspace=self.open_workspace)
+        out, err = self.capture.readouterr()
+        assert "Traceback" not in err
+        return Ran(code, out, err)
+
+    def process(self, *words: str, script: str = "rehearsed_cli", **environment: str) -> subprocess.Popen[str]:
+        """A started process of the rehearsed command line."""
+        return subprocess.Popen(
+            [sys.executable, "-m", f"tests.dojang.{script}", *words],
+            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT), **environment},
+            cwd=self.home.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+    def files(self) -> Mapping[str, bytes]:
+        """Every file of the sessions with its bytes, locks and the derived index left out."""
+        return {
+            str(path.relative_to(self.home)): path.read_bytes()
+            for path in sorted(self.home.glob("threads/*/*"))
+            if path.suffix != ".lock"
+        }
+
+    def paused(self) -> tuple[str, str]:
+        """(thread, review) of a booking that waits."""
+        asked = self("ask", "please book it", "--json")
+        assert asked.code == 3, asked
+        return asked.json["thread_id"], asked.json["reviews"][0]["id"]
+
+
+def finished(process: subprocess.Popen[str]) -> Ran:
+    """Wait for a process that a test started."""
+    out, err = process.communicate(timeout=60)
+    return Ran(process.returncode, out, err)
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    """A home, an empty database, a pinned day, the user kim, English."""
+    home = tmp_path / "home"
+    environment = {
+        "DOJANG_HOME": str(home),
+        "DOJANG_DATABASE_URL": postgres_dsn,
+        "DOJANG_EMBEDDING": "none",
+        "DOJANG_TODAY": TODAY.isoformat(),
+        "DOJANG_USER": "kim",
+        "DOJANG_LANGUAGE": "en",
+        "OMP_NUM_THREADS": "1",
+    }
+    for name in [name for name in os.environ if name.startswith("DOJANG_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return Shell(home, environment, capsys, monkeypatch)
+
+
+@pytest.fixture
+def bookings(postgres_dsn: str) -> Callable[[], list[tuple[Any, ...]]]:
+    """The rows that the tool made in the bookings table, oldest first."""
+    import psycopg
+
+    def rows() -> list[tuple[Any, ...]]:
+        with psycopg.connect(postgres_dsn) as connection:
+            return connection.execute(
+                "select id, guest, guests, check_in::text from bookings where id > 'BK-2040' order by created_at"
+            ).fetchall()
+
+    return rows

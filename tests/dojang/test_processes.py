@@ -1,0 +1,153 @@
+"""Real processes: killed, raced, interrupted, read-only; and what a process does not import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dojang.conftest import ROOT, Shell, finished
+
+Rows = Callable[[], list[tuple[Any, ...]]]
+
+IMPORTS = """
+import sys
+from dojang.__main__ import main
+from tests.dojang.workspaces import rehearsed
+code = main(sys.argv[1:])
+heavy = sorted(set(sys.modules) & {"torch", "transformers", "fastapi", "psycopg", "peft", "numpy", "langgraph"})
+print(code, *heavy, file=sys.stderr)
+"""
+
+
+def imported(shell: Shell, *words: str) -> tuple[int, set[str]]:
+    """The exit code of a command in a process of its own, and which heavy packages it imported."""
+    script = IMPORTS.replace("from tests.dojang.workspaces import rehearsed\n", "")
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        env={**os.environ, **shell.environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+    code, *heavy = done.stderr.splitlines()[-1].split()
+    return int(code), set(heavy)
+
+
+def test_help_waits_for_nothing(shell: Shell) -> None:
+    assert imported(shell, "--help") == (0, set())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("inbox",), ("threads",), ("thread", "TH"), ("history", "TH"), ("settings",), ("checkpoints", "verify")],
+    ids=lambda words: words[0],
+)
+def test_reading_files_needs_no_model_and_no_database(shell: Shell, tmp_path: Path, words: tuple[str, ...]) -> None:
+    thread, _review = shell.paused()
+    shell.environment.pop("DOJANG_DATABASE_URL")  # with none to go to, only the embedded server could be started
+    shell.monkeypatch.delenv("DOJANG_DATABASE_URL")
+    code, heavy = imported(shell, *(thread if word == "TH" else word for word in words))
+    assert code == 0
+    assert heavy <= {"langgraph", "numpy"}
+    assert not (shell.home / "postgres").exists()
+
+
+@pytest.mark.parametrize("instant", ["recorded", "ran"])
+def test_killed_between_decision_and_outcome_resume_finishes_once(shell: Shell, bookings: Rows, instant: str) -> None:
+    thread, review = shell.paused()
+    killed = finished(shell.process("approve", review, DOJANG_TEST_DIE=instant))
+    assert killed.code == -signal.SIGKILL, killed
+    assert len(bookings()) == (0 if instant == "recorded" else 1)
+    assert shell("inbox", "--json").json == []  # the decision is on disk
+    if instant == "recorded":
+        assert "decided, not yet carried out" in shell("show", review).out
+    resumed = finished(shell.process("resume", thread))
+    assert resumed.code == 0, resumed
+    assert "Booking BK-2041 is confirmed" in resumed.out
+    assert bookings() == [("BK-2041", "Emma Lee", 2, "2026-12-03")]
+    assert shell("resume", thread).code == 0
+    assert len(bookings()) == 1
+
+
+def test_killed_after_the_decision_the_same_approval_goes_on(shell: Shell, bookings: Rows) -> None:
+    _thread, review = shell.paused()
+    assert finished(shell.process("approve", review, DOJANG_TEST_DIE="recorded")).code == -signal.SIGKILL
+    assert shell("approve", review).code == 0
+    assert len(bookings()) == 1
+
+
+def test_two_terminals_decide_at_once_and_one_wins(shell: Shell, bookings: Rows, tmp_path: Path) -> None:
+    thread, review = shell.paused()
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    racers = [
+        shell.process("approve", review, "--user", "kim", DOJANG_TEST_GATE=str(gate)),
+        shell.process("reject", review, "--reason", "full", "--user", "lee", DOJANG_TEST_GATE=str(gate)),
+    ]
+    kim, lee = (finished(racer) for racer in racers)
+    assert sorted([kim.code, lee.code]) == [0, 4], (kim, lee)
+    winner, loser = ("kim", lee) if kim.code == 0 else ("lee", kim)
+    assert f"by '{winner}'" in loser.err
+    shell("resume", thread)
+    assert len(bookings()) == (1 if winner == "kim" else 0)
+    assert shell("show", review, "--json").json["decision"]["by"] == winner
+
+
+def test_an_interrupted_command_ends_with_130(shell: Shell, tmp_path: Path) -> None:
+    _thread, review = shell.paused()
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    waiting = shell.process("approve", review, DOJANG_TEST_GATE=str(gate))
+    while not list(gate.iterdir()) and waiting.poll() is None:
+        os.sched_yield()
+    waiting.send_signal(signal.SIGINT)
+    interrupted = finished(waiting)
+    assert interrupted.code == 130, interrupted
+    assert "Traceback" not in interrupted.err
+    assert [r["id"] for r in shell("inbox", "--json").json] == [review]
+
+
+def test_a_closed_pipe_is_no_error(shell: Shell) -> None:
+    process = shell.process("settings")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert err == ""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become nobody")
+def test_a_home_that_this_user_may_not_write(shell: Shell, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "pass"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("nobody cannot run this Python")
+    shell.home.mkdir(mode=0o755)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "dojang", "inbox"]
+    refused = subprocess.run(
+        [*command, "--home", "/root-only" if not shell.home.exists() else str(shell.home)],
+        env={**os.environ, **shell.environment},
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 2, refused
+    assert "cannot be" in refused.stderr
+    assert str(shell.home) in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert list(shell.home.iterdir()) == []
