@@ -14,7 +14,7 @@ from dojang.server.forms import typed, with_posted
 from dojang.server.views import TOP_TIER, differences, item_of, row_of, stamp_of
 from dojang.server.wording import CHIPS
 from nodes.gate import spec_of
-from state import Conflict, UserError
+from state import Conflict, PassingFault, UserError
 
 
 def review_page(
@@ -58,6 +58,8 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
         if card.decision is not None or isinstance(error, Conflict):
             return _refused(desk, card, form)
         return review_page(desk, card, status=400, error=str(error), form=form)
+    except PassingFault as error:  # the run may have stopped after the decision was recorded: show what is true
+        return review_page(desk, desk.workspace.show(review_id), status=503, error=str(error), form=form)
     return RedirectResponse("/reviews/" + quote(review_id, safe=""), status_code=303)
 
 

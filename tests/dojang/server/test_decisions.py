@@ -4,6 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dojang.workspace import Workspace
+from state import PassingFault
 from tests.dojang.server.conftest import Ask, decision, edit_fields
 
 
@@ -175,6 +176,27 @@ def test_dwell_is_kept_when_it_can_be_told(client: TestClient, paused: Ask, work
         said = workspace.show(review["id"]).decision
         assert said is not None
         assert (said["dwell_ms"] is not None) is known
+
+
+def test_a_fault_after_the_record_is_told_and_can_be_gone_on_from(
+    client: TestClient, paused: Ask, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review = paused("please book a room")
+
+    def fails(*_: object, **__: object) -> None:
+        raise PassingFault("the model does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace.parts.generator, "reply", fails)
+        status, page = decide(client, review["id"], decision(review, "approve"))
+    assert status == 503
+    assert "the model does not answer" in page
+    assert 'aria-label="Approved by kim' in page
+    thread = f"/threads/{review['thread_id']}"
+    assert f'action="{thread}/resume"' in client.get(thread).text
+    assert client.post(f"{thread}/resume", data={}).status_code == 303
+    assert workspace.thread(review["thread_id"]).status == "done"
+    assert len(workspace.thread(review["thread_id"]).outcomes) == 1
 
 
 def test_an_unknown_review_is_404(client: TestClient) -> None:
