@@ -118,7 +118,7 @@ class Parts:
         from store import DocumentStore
 
         with self._lock:
-            return DocumentStore(self.dsn, load_embedder_of(self.settings))
+            return self._exit.enter_context(DocumentStore(self.dsn, load_embedder_of(self.settings)))
 
     @cached_property
     def toolbox(self) -> Toolbox:

@@ -128,17 +128,14 @@ class DocumentStore:
             return search(connection, query, k=k, filters=filters, embedder=self.embedder, ranking=self.ranking)
 
     def fetch(self, ids: Sequence[str]) -> list[Passage]:
-        """The passages with these ids, in that order, old versions too. UserError naming one that is gone."""
+        """The passages with these ids, in that order, old versions too; ids that are gone are left out."""
         statement = sql.SQL(
             "SELECT {} FROM passages p JOIN documents d ON d.id = p.document WHERE p.id = ANY(%s)"
         ).format(COLUMNS)
         with self._connections.use() as connection:
             rows = connection.execute(statement, ([clean(one) for one in ids],)).fetchall()
         found = {row[0]: passage_of(row, {}) for row in rows}
-        gone = [one for one in ids if one not in found]
-        if gone:
-            raise UserError(f"passage {gone[0]} is gone: its document was changed or deleted; search again")
-        return [found[one] for one in ids]
+        return [found[one] for one in ids if one in found]
 
     def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
