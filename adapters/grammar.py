@@ -102,6 +102,7 @@ class _Builder:
         self._spans: dict[int, str | None] = {}
         self._raw: str | None = None
         self._raw_done = False
+        self._shortest = float("inf")  # characters of the shortest span, escaped
 
     def call(self, tool: Mapping[str, Any]) -> str | None:
         try:
@@ -220,7 +221,8 @@ class _Builder:
     def _span(self, longest: int) -> str | None:
         if longest not in self._spans:
             raw = self._all_spans()
-            name = self._name("SPAN") if raw else None
+            # A terminal without any text would be a dead end in the middle of a call.
+            name = self._name("SPAN") if raw and self._shortest <= longest else None
             if name:
                 # Counted in characters of the escaped text, so the value is never longer than it may be.
                 self.lines.append(rf"{name}: {raw} & /(.|\n){{1,{longest}}}/")
@@ -246,17 +248,20 @@ class _Builder:
     def _chain(self, parts: Sequence[Piece]) -> list[str]:
         starts: list[str] = []
         tail: str | None = None  # the terminal that continues after this piece, if an end can still be reached
+        on = 0  # characters from there to the nearest end
         for part in reversed(parts):
             if not part.ends and tail is None:
                 continue
             after = "" if tail is None else f" {tail}?" if part.ends else f" {tail}"
             inner = self._name("C")
+            rest = 0 if part.ends else on
             if part.starts:
+                self._shortest = min(self._shortest, len(_inside(part.text)) + rest)
                 begin = self._name("S")
                 self.lines.append(f"{begin}: {_literal(_inside(part.text))}{after}")
                 starts.append(begin)
             self.lines.append(f"{inner}: {_literal(_inside(part.gap + part.text))}{after}")
-            tail = inner
+            tail, on = inner, len(_inside(part.gap + part.text)) + rest
         return starts
 
     def _rule(self, body: str) -> str:

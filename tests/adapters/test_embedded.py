@@ -1,6 +1,6 @@
 """The weights that ship: they book a room and answer from evidence, with names that no training text shows.
 
-Run by every checkout that has the weights; how often it is right is measured by ``python -m adapters.training evaluate``.
+Run by every checkout that has the weights; how often it is right, ``python -m adapters.training evaluate`` measures.
 """
 
 from __future__ import annotations

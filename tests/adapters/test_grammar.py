@@ -87,7 +87,7 @@ TEXTS = st.lists(
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(shapes=TOOLS, texts=TEXTS, seed=st.integers(0, 2**32))
 def test_every_call_parses_validates_and_copies(shapes: list[Any], texts: list[str], seed: int) -> None:
     tools = [
@@ -202,6 +202,20 @@ def test_a_call_that_cannot_be_filled_is_not_offered() -> None:
         turn_grammar([BOOK], forms=["call"], texts=["남산스테이 예약해 주세요"])  # no number
     grammar = turn_grammar([BOOK], forms=["call", "ask"], texts=["남산스테이 예약"])
     assert {json.loads(said(grammar, seed))["name"] for seed in range(10)} == {"ask_user"}
+
+
+def test_a_span_that_is_always_too_long_cannot_fill_an_argument() -> None:
+    short = tool("pay", {"code": {"type": "string", "maxLength": 3}}, ["code"])
+    with pytest.raises(UserError, match="say nothing"):
+        turn_grammar([short], forms=["call"], texts=["1234 (-5678)"])
+    grammar = turn_grammar([short], forms=["call"], texts=["1234 (-5)"])
+    assert {json.loads(said(grammar, seed))["parameters"]["code"] for seed in range(10)} <= {
+        "5",
+        "5)",
+        "-5",
+        "-5)",
+        "(-5",
+    }
 
 
 def test_limits_of_numbers_are_kept() -> None:
