@@ -122,7 +122,7 @@ def _scalar(value: JSON) -> str:
 
 
 def evidence_for(turns: Sequence[Turn], sentences: Sequence[str]) -> list[str]:
-    """What is numbered for the next turn: the newest tool result's lines if one waits for an answer, else ``sentences``.
+    """What is numbered next: the newest tool result's lines if one waits for an answer, else ``sentences``.
 
     At most ``MAX_EVIDENCE`` entries; the number of an entry in the prompt is its index plus one.
     """
@@ -253,7 +253,7 @@ def render(
     language: Language,
     today: str,
 ) -> str:
-    """The prompt as one string, special tokens included, up to where the assistant speaks. Arguments as for ``chat``."""
+    """The prompt as one string, special tokens included, up to where the assistant speaks; see ``chat``."""
     parts = [
         f"{HEADER_START}{t.role}{HEADER_END}\n\n{t.content}{EOT}" for t in chat(turns, tools, evidence, language, today)
     ]

@@ -43,11 +43,16 @@ SHARES: Final[dict[Stage, list[tuple[float, str, Draw]]]] = {
 }
 
 
+SHORT: Final = 7_000  # examples over whose double the stream of the base passes from short to full ones
+
+
 def dressed(rng: random.Random, example: Example) -> Example:
     """The example with sentences that were retrieved for its words but answer nothing."""
     if rng.random() < 0.5:
         return example
-    return replace(example, evidence=qa.evidence_only(Values(rng, _TRAIN, example.language), rng.choice((1, 2, 3, 4, 6, 8, 12))))
+    return replace(
+        example, evidence=qa.evidence_only(Values(rng, _TRAIN, example.language), rng.choice((1, 2, 3, 4, 6, 8, 12)))
+    )
 
 
 def tooled(rng: random.Random, example: Example, *, disguise: bool = False) -> Example:
@@ -66,7 +71,31 @@ def example_at(seed: int, index: int, stage: Stage) -> Example:
     language: Language = "ko" if rng.random() < 0.5 else "en"
     shares = SHARES[stage]
     draw = rng.choices([s[2] for s in shares], weights=[s[0] for s in shares])[0]
-    return draw(rng, language)
+    example = draw(rng, language)
+    return shortened(rng, example) if stage == "base" and index < SHORT * rng.random() * 2 else example
+
+
+def shortened(rng: random.Random, example: Example) -> Example:
+    """The same decision with less around it: at most two tools, three sentences and no earlier talk.
+
+    The base begins with such examples: three times as many fit into a token budget, and what matters is easy to find.
+    """
+    needed = example.name or example.about.partition(".")[0]
+    others = [t for t in example.tools if t["name"] != needed]
+    tools = [t for t in example.tools if t["name"] == needed] + others[: rng.choice((0, 0, 1))]
+    rng.shuffle(tools)
+    right = example.n - 1 if example.kind == "choose" else -1
+    wrong = [i for i in range(len(example.evidence)) if i != right]
+    kept = rng.sample(wrong, k=min(len(wrong), rng.choice((0, 1, 2, 3) if right < 0 else (1, 1, 2, 3))))
+    order = sorted(kept + [right] * (right >= 0))
+    n = order.index(right) + 1 if right >= 0 else 0
+    turns = example.turns
+    if turns[-1].role == "ipython":
+        turns = [*turns[:-1], turns[-1]._replace(content="\n".join(example.evidence[i] for i in order))]
+    else:
+        answered = [i for i, t in enumerate(turns) if t.role == "ipython"]
+        turns = turns[answered[-1] + 2 :] if answered else turns
+    return replace(example, tools=tools, evidence=[example.evidence[i] for i in order], n=n, turns=turns)
 
 
 def stream(seed: int, stage: Stage, start: int = 0) -> Iterator[Example]:

@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 
 from adapters.prompt import MARKERS, Turn, render
 from adapters.training import frontdesk, qa
-from adapters.training.examples import Example
+from adapters.training.examples import Example, Kind
 from adapters.training.words import Values
 from state import Generation, Language, Passage
 
@@ -112,8 +112,8 @@ def passages_of(sentences: list[str]) -> list[Passage]:
         return []
     return [
         Passage(
-            id="p", document="d", title="", text=text, start=0, end=len(text), page=None, language="en", sentences=spans,
-            scores={"fused": 1.0}, trust="trusted",
+            id="p", document="d", title="", text=text, start=0, end=len(text), page=None, language="en",
+            sentences=spans, scores={"fused": 1.0}, trust="trusted",
         )
     ]  # fmt: skip
 
@@ -127,7 +127,11 @@ def judge(example: Example, said: Generation) -> tuple[bool, bool | None, str]:
         args = calls[0]["args"] if calls else {}
         ok = bool(calls) and calls[0]["name"] == example.name and args == example.arguments
         date_ok = all(args.get(k) == v for k, v in dates.items()) if dates else None
-        return ok, date_ok, told + (f"{calls[0]['name']} {args}" if calls else repr(said["clarification"] or said["message"].text))
+        return (
+            ok,
+            date_ok,
+            told + (f"{calls[0]['name']} {args}" if calls else repr(said["clarification"] or said["message"].text)),
+        )
     if example.kind == "ask":
         return said["about"] == example.about, None, told + repr(said["about"] or calls or said["message"].text)
     if example.kind == "abstain":
@@ -148,12 +152,12 @@ def sample_questions() -> list[tuple[Example, str]]:
     out = []
     for line in HELDOUT.read_text(encoding="utf-8").splitlines():
         row: dict[str, Any] = json.loads(line)
-        kind = "choose" if row["n"] else "abstain"
+        kind: Kind = "choose" if row["n"] else "abstain"
         out.append(
             (
                 Example(
-                    kind, "sample", row["language"], "2026-11-22", [Turn("user", row["question"])], list(frontdesk.TOOLS),
-                    row["evidence"], n=row["n"],
+                    kind, "sample", row["language"], "2026-11-22", [Turn("user", row["question"])],
+                    list(frontdesk.TOOLS), row["evidence"], n=row["n"],
                 ),
                 "sample documents, sentence chosen" if row["n"] else "sample documents, abstains",
             )
@@ -162,7 +166,7 @@ def sample_questions() -> list[tuple[Example, str]]:
 
 
 def evaluate(generator: Any, *, n: int = 40, seed: int = 0, names: list[str] | None = None) -> Report:
-    """Ask ``generator`` (a ``nodes.ports.Generator``) ``n`` examples of each slice and language, and the sample questions."""
+    """Ask ``generator`` (the Generator port) ``n`` examples of each slice and language, and the sample questions."""
     report = Report({})
 
     def count(name: str, language: Language, ok: bool, told: str) -> None:

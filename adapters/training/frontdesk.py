@@ -4,10 +4,13 @@ A request is an opening (hundreds an intent and language, some for tests only, s
 argument that the user gives, in changing order. Values come from ``words``.
 """
 
+# ruff: noqa: E501 - one wording or rule a line reads better than a wrapped one
+
 from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,8 +32,16 @@ MESSAGE = tool("send_message", "Send a message to a guest", "to, text")
 FIND = tool("find_booking", "Look up a booking by its id", "booking_id")
 TOOLS: Final = [SEARCH, BOOK, CANCEL, REFUND, MESSAGE, FIND]
 ROOMS: Final = {
-    "ko": {"standard": "스탠다드룸 스탠다드 일반실".split(), "deluxe": "디럭스룸 디럭스".split(), "suite": "스위트룸 스위트".split()},
-    "en": {"standard": ["a standard room", "standard"], "deluxe": ["a deluxe room", "deluxe"], "suite": ["a suite", "the suite"]},
+    "ko": {
+        "standard": "스탠다드룸 스탠다드 일반실".split(),
+        "deluxe": "디럭스룸 디럭스".split(),
+        "suite": "스위트룸 스위트".split(),
+    },
+    "en": {
+        "standard": ["a standard room", "standard"],
+        "deluxe": ["a deluxe room", "deluxe"],
+        "suite": ["a suite", "the suite"],
+    },
 }
 
 
@@ -71,7 +82,7 @@ def _draw(v: Values, name: str, stay: tuple[str, str]) -> tuple[str, JSON]:
     if name == "room_type":
         room = r.choice(("standard", "deluxe", "suite"))
         return r.choice(ROOMS[v.language][room]), room
-    simple = {
+    simple: dict[str, Callable[[], str]] = {
         "city": v.city,
         "hotel": v.hotel,
         "guest": v.guest,
@@ -80,7 +91,9 @@ def _draw(v: Values, name: str, stay: tuple[str, str]) -> tuple[str, JSON]:
         "check_in": lambda: stay[0],
         "check_out": lambda: stay[1],
         "reason": lambda: r.choice(REASONS[v.language]),
-        "text": lambda: fill(r, r.choice(TEXTS[v.language]), hotel=v.hotel(), guest=v.guest(), date=v.stay()[0], n=r.randint(1, 12)),
+        "text": lambda: fill(
+            r, r.choice(TEXTS[v.language]), hotel=v.hotel(), guest=v.guest(), date=v.stay()[0], n=r.randint(1, 12)
+        ),
     }
     text = simple[name]()
     return text, text
@@ -118,7 +131,11 @@ def call(v: Values, spec: ToolSpec, *, heldout: bool = False) -> tuple[list[Turn
     asked = r.choice(required)
     turns = [Turn("user", utterance(v, q, [g for g in given if g != asked], heldout=heldout))]
     turns.append(Turn("assistant", r.choice(ASK[v.language][asked])))
-    turns.append(Turn("user", fill(r, r.choice(REPLIES[v.language].get(asked, REPLIES[v.language]["any"])), value=q.spoken[asked])))
+    turns.append(
+        Turn(
+            "user", fill(r, r.choice(REPLIES[v.language].get(asked, REPLIES[v.language]["any"])), value=q.spoken[asked])
+        )
+    )
     return turns, q
 
 
@@ -150,39 +167,91 @@ def past(v: Values) -> list[Turn]:
     spec = r.choice(TOOLS)
     turns, q = call(v, spec)
     result = result_text(v, q)
-    return [*turns[-1:], Turn("assistant", call_text(spec["name"], q.values)), Turn("ipython", result), Turn("assistant", result)]
+    return [
+        *turns[-1:],
+        Turn("assistant", call_text(spec["name"], q.values)),
+        Turn("ipython", result),
+        Turn("assistant", result),
+    ]
 
 
 RESULTS: Final[dict[Language, dict[str, list[str]]]] = {
     "en": {
-        "search_hotels": ["{n} hotels found in {city}: {hotel}, {hotel2}", "Hotels in {city}: {hotel} (from {price}), {hotel2}"],
-        "book_room": ["Booked: {new_id}, {hotel}, {guest}", "Booking {new_id} is confirmed for {guest} at {hotel}", "booking_id: {new_id}, status: confirmed, hotel: {hotel}"],
+        "search_hotels": [
+            "{n} hotels found in {city}: {hotel}, {hotel2}",
+            "Hotels in {city}: {hotel} (from {price}), {hotel2}",
+        ],
+        "book_room": [
+            "Booked: {new_id}, {hotel}, {guest}",
+            "Booking {new_id} is confirmed for {guest} at {hotel}",
+            "booking_id: {new_id}, status: confirmed, hotel: {hotel}",
+        ],
         "cancel_booking": ["Booking {booking_id} is cancelled", "booking_id: {booking_id}, status: cancelled"],
-        "issue_refund": ["{price} refunded for booking {booking_id}", "booking_id: {booking_id}, refunded: {amount}, status: done"],
+        "issue_refund": [
+            "{price} refunded for booking {booking_id}",
+            "booking_id: {booking_id}, refunded: {amount}, status: done",
+        ],
         "send_message": ["Message sent to {to}", "to: {to}, status: sent"],
-        "find_booking": ["{booking_id}: {guest}, {hotel}, status confirmed", "booking_id: {booking_id}, hotel: {hotel}, guest: {guest}, status: cancelled", "No booking {booking_id} was found"],
+        "find_booking": [
+            "{booking_id}: {guest}, {hotel}, status confirmed",
+            "booking_id: {booking_id}, hotel: {hotel}, guest: {guest}, status: cancelled",
+            "No booking {booking_id} was found",
+        ],
     },
     "ko": {
-        "search_hotels": ["{city}에서 호텔 {n}곳을 찾았습니다: {hotel}, {hotel2}", "{city} 호텔: {hotel} ({price}부터), {hotel2}"],
-        "book_room": ["예약했습니다: {new_id}, {hotel}, {guest}", "{guest} 님의 {hotel} 예약 {new_id}이(가) 확정되었습니다", "booking_id: {new_id}, status: confirmed, hotel: {hotel}"],
+        "search_hotels": [
+            "{city}에서 호텔 {n}곳을 찾았습니다: {hotel}, {hotel2}",
+            "{city} 호텔: {hotel} ({price}부터), {hotel2}",
+        ],
+        "book_room": [
+            "예약했습니다: {new_id}, {hotel}, {guest}",
+            "{guest} 님의 {hotel} 예약 {new_id}이(가) 확정되었습니다",
+            "booking_id: {new_id}, status: confirmed, hotel: {hotel}",
+        ],
         "cancel_booking": ["예약 {booking_id}을(를) 취소했습니다", "booking_id: {booking_id}, status: cancelled"],
-        "issue_refund": ["예약 {booking_id}에 {price}을 환불했습니다", "booking_id: {booking_id}, refunded: {amount}, status: done"],
+        "issue_refund": [
+            "예약 {booking_id}에 {price}을 환불했습니다",
+            "booking_id: {booking_id}, refunded: {amount}, status: done",
+        ],
         "send_message": ["{to}에게 메시지를 보냈습니다", "to: {to}, status: sent"],
-        "find_booking": ["{booking_id}: {guest} 님, {hotel}, 확정", "booking_id: {booking_id}, hotel: {hotel}, guest: {guest}, status: confirmed", "예약 {booking_id}을(를) 찾을 수 없습니다"],
+        "find_booking": [
+            "{booking_id}: {guest} 님, {hotel}, 확정",
+            "booking_id: {booking_id}, hotel: {hotel}, guest: {guest}, status: confirmed",
+            "예약 {booking_id}을(를) 찾을 수 없습니다",
+        ],
     },
 }
 REJECTED: Final[dict[Language, list[str]]] = {
     "en": ["Rejected by a person: {why}", "Rejected by a person", "The call was not approved: {why}", "Refused: {why}"],
-    "ko": ["Rejected by a person: {why}", "담당자가 거절했습니다: {why}", "승인되지 않았습니다: {why}", "거절됨: {why}"],
+    "ko": [
+        "Rejected by a person: {why}",
+        "담당자가 거절했습니다: {why}",
+        "승인되지 않았습니다: {why}",
+        "거절됨: {why}",
+    ],
 }
-NOISE: Final = ["duration_ms: {n}", "trace: {word}{n}", "at: 2026-{m:02d}-{d:02d}T09:{n:02d}:00Z", "retry: false", "source: {word}", "cache: miss"]
+NOISE: Final = [
+    "duration_ms: {n}",
+    "trace: {word}{n}",
+    "at: 2026-{m:02d}-{d:02d}T09:{n:02d}:00Z",
+    "retry: false",
+    "source: {word}",
+    "cache: miss",
+]
 
 
 def result_text(v: Values, q: Request) -> str:
     """A plausible result of the call."""
     r = v.rng
     n = r.randint(1, 999) * 1000
-    slots = {"guest": v.guest(), "hotel": v.hotel(), **q.values, "n": r.randint(2, 9), "new_id": v.booking_id(), "hotel2": v.hotel()}
+    slots = {
+        "guest": v.guest(),
+        "hotel": v.hotel(),
+        **q.values,
+        "n": r.randint(2, 9),
+        "new_id": v.booking_id(),
+        "hotel2": v.hotel(),
+    }
     price = f"{n:,}원" if v.language == "ko" else f"{n:,} won"
     return fill(r, r.choice(RESULTS[v.language][q.tool["name"]]), price=price, **slots)
 
@@ -195,7 +264,10 @@ def after_result(v: Values) -> tuple[list[Turn], list[str], int]:
         line = fill(r, r.choice(REJECTED[v.language]), why=r.choice(WHY[v.language]))
     else:
         line = result_text(v, q)
-    noise = [n.format(n=r.randint(1, 59), word=v.word(), m=r.randint(1, 12), d=r.randint(1, 28)) for n in r.sample(NOISE, k=r.choice((0, 0, 0, 1, 2, 3)))]
+    noise = [
+        n.format(n=r.randint(1, 59), word=v.word(), m=r.randint(1, 12), d=r.randint(1, 28))
+        for n in r.sample(NOISE, k=r.choice((0, 0, 0, 1, 2, 3)))
+    ]
     lines = noise[:]
     at = 0 if r.random() < 0.6 else r.randint(0, len(noise))
     lines.insert(at, line)
@@ -204,12 +276,33 @@ def after_result(v: Values) -> tuple[list[Turn], list[str], int]:
 
 
 WHY: Final[dict[Language, list[str]]] = {
-    "en": ["the amount is too high", "ask the guest first", "wrong date", "not our hotel", "the booking is already paid", "the guest must confirm", "no rooms left", "wrong person", "the manager has to sign this"],
-    "ko": ["금액이 너무 큽니다", "고객에게 먼저 확인하세요", "날짜가 틀렸습니다", "우리 호텔이 아닙니다", "이미 결제된 예약입니다", "남은 객실이 없습니다", "수신자가 다릅니다", "지배인 결재가 필요합니다"],
+    "en": [
+        "the amount is too high",
+        "ask the guest first",
+        "wrong date",
+        "not our hotel",
+        "the booking is already paid",
+        "the guest must confirm",
+        "no rooms left",
+        "wrong person",
+        "the manager has to sign this",
+    ],
+    "ko": [
+        "금액이 너무 큽니다",
+        "고객에게 먼저 확인하세요",
+        "날짜가 틀렸습니다",
+        "우리 호텔이 아닙니다",
+        "이미 결제된 예약입니다",
+        "남은 객실이 없습니다",
+        "수신자가 다릅니다",
+        "지배인 결재가 필요합니다",
+    ],
 }
 
 
-def example(rng: random.Random, side: Side, language: Language, kind: str, *, heldout: bool = False, slice_: str = "") -> Example:
+def example(
+    rng: random.Random, side: Side, language: Language, kind: str, *, heldout: bool = False, slice_: str = ""
+) -> Example:
     """One front-desk example without passages (``corpus`` mixes them in). ``kind``: call, ask or result."""
     v = Values(rng, side, language)
     spec = rng.choice(TOOLS) if kind != "ask" else rng.choice([BOOK, BOOK, REFUND, MESSAGE, CANCEL, FIND, SEARCH])

@@ -4,6 +4,8 @@ Tool and argument names are drawn anew for every example, so that a call can onl
 signature and the request. Facts and questions share rare words, so that an answer can only be found by matching.
 """
 
+# ruff: noqa: E501 - one wording or rule a line reads better than a wrapped one
+
 from __future__ import annotations
 
 import json
@@ -55,9 +57,19 @@ def spec(r: random.Random) -> tuple[ToolSpec, str, str]:
     words = r.sample(list(ARGUMENTS), k=r.choice((1, 2, 2, 3, 3, 4)))
     parts = []
     for i, word in enumerate(words):
-        kind = ": int" if word in INTS else ": date" if word in DATES else f": {'|'.join(ENUMS[word])}" if word in ENUMS else ""
+        kind = (
+            ": int"
+            if word in INTS
+            else ": date"
+            if word in DATES
+            else f": {'|'.join(ENUMS[word])}"
+            if word in ENUMS
+            else ""
+        )
         parts.append(word + ("?" if i and r.random() < 0.25 else "") + kind)
-    name = r.choice((f"{verb}_{noun}", f"{noun}_{verb}", f"{verb}_{noun}_{r.choice('abcxyz')}", f"{verb}{noun.title()}"))
+    name = r.choice(
+        (f"{verb}_{noun}", f"{noun}_{verb}", f"{verb}_{noun}_{r.choice('abcxyz')}", f"{verb}{noun.title()}")
+    )
     return tool(name, f"{verb.title()} {r.choice(('a', 'the'))} {noun}", ", ".join(parts)), verb, noun
 
 
@@ -72,9 +84,20 @@ def _value(v: Values, word: str) -> tuple[str, JSON]:
     if word in DATES:
         day = v.stay()[0]
         return day, day
-    kinds = {"email": v.email, "phone": v.phone, "code": v.booking_id, "place": v.city, "address": v.hotel, "room": v.hotel}
+    kinds = {
+        "email": v.email,
+        "phone": v.phone,
+        "code": v.booking_id,
+        "place": v.city,
+        "address": v.hotel,
+        "room": v.hotel,
+    }
     people = {"customer", "owner", "name", "user"}
-    draw = v.guest if word in people else kinds.get(word, lambda: " ".join(v.word() for _ in range(r.choice((1, 1, 2, 3)))))
+    draw = (
+        v.guest
+        if word in people
+        else kinds.get(word, lambda: " ".join(v.word() for _ in range(r.choice((1, 1, 2, 3)))))
+    )
     text = draw()
     return text, text
 
@@ -114,7 +137,9 @@ def calls(rng: random.Random, side: Side, language: Language, *, missing: bool =
         return Example("call", "generic", language, today, turns, tools, [], wanted["name"], values)
     first = next(word for word in required if word in lacks)
     question = fill(rng, rng.choice(ASK[language]), arg=ARGUMENTS[first] if language == "ko" else first)
-    return Example("ask", "generic", language, today, turns, tools, [], about=f"{wanted['name']}.{first}", question=question)
+    return Example(
+        "ask", "generic", language, today, turns, tools, [], about=f"{wanted['name']}.{first}", question=question
+    )
 
 
 def facts(rng: random.Random, side: Side, language: Language, *, abstain: bool = False) -> Example:
@@ -130,23 +155,49 @@ def facts(rng: random.Random, side: Side, language: Language, *, abstain: bool =
     order = list(range(len(lines)))
     rng.shuffle(order)
     forms = (
-        ["What is the {a} of {t}?", "{t}: {a}?", "Tell me the {a} of {t}.", "Which {a} does {t} have?", "I want to know {t}'s {a}"]
+        [
+            "What is the {a} of {t}?",
+            "{t}: {a}?",
+            "Tell me the {a} of {t}.",
+            "Which {a} does {t} have?",
+            "I want to know {t}'s {a}",
+        ]
         if language == "en"
         else ["{t}의 {a}은(는) 무엇인가요?", "{t} {a} 알려 주세요", "{t}은(는) {a}이(가) 어떻게 되나요?", "{t}의 {a}?"]
     )
     a = ATTRIBUTES[asked[1]] if language == "ko" else asked[1]
     question = fill(rng, rng.choice(forms), t=asked[0], a=a)
     n = 0 if abstain else order.index(0) + 1
-    return Example("abstain" if abstain else "choose", "generic", language, "2026-01-01", [Turn("user", question)], [], [lines[i] for i in order], n=n)
+    return Example(
+        "abstain" if abstain else "choose",
+        "generic",
+        language,
+        "2026-01-01",
+        [Turn("user", question)],
+        [],
+        [lines[i] for i in order],
+        n=n,
+    )
 
 
 def _fact(v: Values, thing: str, attribute: str) -> str:
     r = v.rng
     value = r.choice((v.word(), f"{v.word()} {v.word()}", str(r.randint(1, 9999)), f"{r.randint(1, 900)},000"))
     if v.language == "en":
-        forms = ["The {a} of {t} is {x}.", "{t} has the {a} {x}.", "{t}'s {a}: {x}.", "For {t}, the {a} is {x}.", "{x} is the {a} of {t}."]
+        forms = [
+            "The {a} of {t} is {x}.",
+            "{t} has the {a} {x}.",
+            "{t}'s {a}: {x}.",
+            "For {t}, the {a} is {x}.",
+            "{x} is the {a} of {t}.",
+        ]
         return fill(r, r.choice(forms), a=attribute, t=thing, x=value)
-    forms = ["{t}의 {a}은(는) {x}입니다.", "{t}은(는) {a}이(가) {x}입니다.", "{t} {a}: {x}.", "{x}이(가) {t}의 {a}입니다."]
+    forms = [
+        "{t}의 {a}은(는) {x}입니다.",
+        "{t}은(는) {a}이(가) {x}입니다.",
+        "{t} {a}: {x}.",
+        "{x}이(가) {t}의 {a}입니다.",
+    ]
     return fill(r, r.choice(forms), a=ATTRIBUTES[attribute], t=thing, x=value)
 
 
@@ -156,7 +207,11 @@ def overlap(rng: random.Random, side: Side, language: Language) -> Example:
     vocabulary = [v.word() for _ in range(rng.choice((16, 24, 32)))]
     rows = [rng.sample(vocabulary, k=rng.randint(4, 8)) for _ in range(rng.choice((3, 4, 6, 8)))]
     at = rng.randrange(len(rows))
-    lead = rng.choice(("What about", "Where is", "Is there", "How is", "Tell me about") if language == "en" else ("그러면", "혹시", "언제", "어디", "얼마나"))
+    lead = rng.choice(
+        ("What about", "Where is", "Is there", "How is", "Tell me about")
+        if language == "en"
+        else ("그러면", "혹시", "언제", "어디", "얼마나")
+    )
     picked = rng.sample(rows[at], k=rng.choice((2, 3, 3)))
     question = f"{lead} {' '.join(picked)}?"
     lines = [" ".join(row).capitalize() + "." for row in rows]

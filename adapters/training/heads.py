@@ -21,29 +21,34 @@ LAYERS: Final = 5
 MLP: Final = 704
 ROPE_THETA: Final = 500_000.0  # Llama 3's: its slow half hardly turns within a context
 PREVIOUS_LAYER: Final = 0
-INDUCTION_LAYER: Final = 2
-COPY_GAIN: Final = 0.4  # the copied embedding must outweigh the current token's own
+INDUCTION_LAYER: Final = 3
+COPY_GAIN: Final = 0.25  # the copied embedding must outweigh the current token's own
 _FREE: Final = 64  # width of the subspace S that carries "the token before me"
 
 
-def configuration(vocabulary: int, *, bos: int, eos: list[int], pad: int, context: int, width: int = WIDTH, layers: int = LAYERS) -> LlamaConfig:
+def configuration(
+    vocabulary: int, *, bos: int, eos: list[int], pad: int, context: int, width: int = WIDTH, layers: int = LAYERS
+) -> LlamaConfig:
     """The shape: widths are multiples of 64, as NF4 on a CPU wants them."""
     return LlamaConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=MLP * width // WIDTH // 64 * 64, num_hidden_layers=layers,
-        num_attention_heads=HEADS, num_key_value_heads=HEADS, head_dim=width // HEADS, max_position_embeddings=context,
-        tie_word_embeddings=True, bos_token_id=bos, eos_token_id=eos, pad_token_id=pad, attention_dropout=0.0,
-        rms_norm_eps=1e-5, rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=MLP * width // WIDTH // 64 * 64,
+        num_hidden_layers=layers, num_attention_heads=HEADS, num_key_value_heads=HEADS, head_dim=width // HEADS,
+        max_position_embeddings=context, tie_word_embeddings=True, bos_token_id=bos, eos_token_id=eos, pad_token_id=pad,
+        attention_dropout=0.0, rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
     )  # fmt: skip
 
 
 def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     """A random (rows, columns) matrix with orthonormal rows (rows ≤ columns) or columns."""
     q, _ = torch.linalg.qr(torch.randn(max(rows, columns), min(rows, columns), generator=generator))
-    return q if rows >= columns else q.T
+    matrix: Tensor = q if rows >= columns else q.T
+    return matrix
 
 
 def _frequencies(dim: int) -> Tensor:
-    return 1.0 / (ROPE_THETA ** (torch.arange(0, dim, 2).float() / dim))
+    rising: Tensor = torch.arange(0, dim, 2).float() / dim
+    return torch.pow(ROPE_THETA, -rising)
 
 
 @torch.no_grad()
@@ -80,7 +85,9 @@ def initial(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
     return model
 
 
-def _previous_token(model: LlamaForCausalLM, u: Tensor, project: Tensor, dim: int, free: int, e0: float, scale: float) -> None:
+def _previous_token(
+    model: LlamaForCausalLM, u: Tensor, project: Tensor, dim: int, free: int, e0: float, scale: float
+) -> None:
     attention = model.model.layers[PREVIOUS_LAYER].self_attn
     half, width = dim // 2, u.numel()
     fast = _frequencies(dim)[:4]
@@ -100,7 +107,9 @@ def _previous_token(model: LlamaForCausalLM, u: Tensor, project: Tensor, dim: in
         value[:n, : width - free] = project[part]
         attention.v_proj.weight[rows] = value
         out = torch.zeros(width, dim)
-        out[width - free + i * n : width - free + (i + 1) * n, :n] = 0.13 * torch.eye(n)  # S gets about the length of an embedding
+        out[width - free + i * n : width - free + (i + 1) * n, :n] = 0.13 * torch.eye(
+            n
+        )  # S gets about the length of an embedding
         attention.o_proj.weight[:, rows] = out
 
 
@@ -134,4 +143,4 @@ def copy_accuracy(model: LlamaForCausalLM, seed: int = 0, *, length: int = 60, b
     first = torch.stack([torch.randperm(model.config.vocab_size, generator=generator)[:length] for _ in range(batch)])
     ids = torch.cat([first, first], dim=1)
     logits = model(input_ids=ids).logits[:, length:-1]
-    return (logits.argmax(-1) == ids[:, length + 1 :]).float().mean().item()
+    return float((logits.argmax(-1) == ids[:, length + 1 :]).float().mean())

@@ -4,7 +4,7 @@
 
 Why a loop of our own and not ``transformers.Trainer``: see docs/adr/0003-embedded-model.md. Master weights are
 float32, arithmetic is bfloat16 autocast, logits are computed at scored positions only: the whole answer with weight
-1 (its text after the evidence number with ``COPIED``), and a few random positions of the prompt with ``PLAIN``.
+1 (an evidence number ``CHOSEN``, its text ``COPIED``), and a few random positions of the prompt with ``PLAIN``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from adapters.training import corpus, heads, tokenizer
 from adapters.training.examples import Example
 
 COPIED: Final = 0.1
-PLAIN: Final = 0.15
-PLAIN_POSITIONS: Final = 24
+PLAIN: Final = 0.1
+PLAIN_POSITIONS: Final = 16
+CHOSEN: Final = 8.0  # one number against some forty tokens of a call
 Progress = Callable[[dict[str, float]], None]
 
 
@@ -37,11 +38,13 @@ class Plan:
 
     tokens: int
     seed: int = 0
-    rate: float = 2e-3
-    step_tokens: int = 8_192
+    rate: float = 6e-4
+    embedding_rate: float = 0.5  # times ``rate``; embeddings and copy heads are small numbers that a full step erases
+    copying_rate: float = 0.3  # times ``rate``; attention of the two layers with written heads
+    step_tokens: int = 4_096
     micro_tokens: int = 4_096
     window: int = 96
-    warmup: float = 0.03
+    warmup: float = 0.05
     decay: float = 0.0
 
 
@@ -60,12 +63,17 @@ def encode(tok: PreTrainedTokenizerFast, example: Example, rng: random.Random) -
     weights = [0.0] * len(prompt)
     for at in rng.sample(range(1, len(prompt)), k=min(PLAIN_POSITIONS, len(prompt) - 1)):
         weights[at] = PLAIN
-    weights += [COPIED if example.kind == "choose" and i else 1.0 for i in range(len(target))]
+    if example.kind in ("choose", "abstain"):
+        weights += [CHOSEN] + [COPIED] * (len(target) - 1)
+    else:
+        weights += [1.0] * len(target)
     return Row(prompt + target, weights)
 
 
-def batches(tok: PreTrainedTokenizerFast, plan: Plan, start: int, stage: corpus.Stage = "base") -> Iterator[tuple[list[list[Row]], int]]:
-    """Steps from example ``start`` on: micro-batches of rows of like length, and the index after the step's window share.
+def batches(
+    tok: PreTrainedTokenizerFast, plan: Plan, start: int, stage: corpus.Stage = "base"
+) -> Iterator[tuple[list[list[Row]], int]]:
+    """Windows from example ``start`` on: micro-batches of rows of like length, and the index after the window.
 
     A window of examples is drawn, sorted by length and cut into micro-batches of about ``micro_tokens``; the
     micro-batches are shuffled and yielded whole windows at a time, so that an index is enough to resume.
@@ -133,7 +141,11 @@ def pretrain(
     tok = tokenizer.load(out) if (out / "tokenizer.json").exists() else tokenizer.build(seed=plan.seed)
     tok.save_pretrained(out)
     config = heads.configuration(
-        len(tok), bos=tok.bos_token_id, eos=tok.convert_tokens_to_ids(list(tokenizer.STOPS)), pad=tok.pad_token_id, context=tokenizer.CONTEXT
+        len(tok),
+        bos=tok.bos_token_id,
+        eos=tok.encode("".join(tokenizer.STOPS), add_special_tokens=False),
+        pad=tok.pad_token_id,
+        context=tokenizer.CONTEXT,
     )
     model = heads.initial(config, plan.seed)
     optimizer = _optimizer(model, plan)
@@ -164,14 +176,25 @@ def pretrain(
 
 
 def _optimizer(model: LlamaForCausalLM, plan: Plan) -> torch.optim.AdamW:
-    matrices = [p for p in model.parameters() if p.ndim > 1 and p is not model.model.embed_tokens.weight]
-    others = [p for p in model.parameters() if p.ndim == 1 or p is model.model.embed_tokens.weight]
-    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.97), eps=1e-8, foreach=True)
+    layers = model.model.layers
+    written = [layers[n].self_attn for n in (heads.PREVIOUS_LAYER, heads.INDUCTION_LAYER)]
+    copying = {id(p) for attention in written for p in attention.parameters()}
+    table = model.model.embed_tokens.weight
+    shares: dict[float, list[torch.nn.Parameter]] = {1.0: [], plan.copying_rate: [], plan.embedding_rate: []}
+    for parameter in model.parameters():
+        share = plan.embedding_rate if parameter is table else plan.copying_rate if id(parameter) in copying else 1.0
+        shares[share].append(parameter)
+    groups = [{"params": found, "share": share, "lr": plan.rate * share} for share, found in shares.items()]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.97), eps=1e-8, weight_decay=0.0, foreach=True)
 
 
 def _window(
-    model: LlamaForCausalLM, optimizer: torch.optim.AdamW, micro: list[list[Row]], plan: Plan, state: dict[str, Any], fill: int
+    model: LlamaForCausalLM,
+    optimizer: torch.optim.AdamW,
+    micro: list[list[Row]],
+    plan: Plan,
+    state: dict[str, Any],
+    fill: int,
 ) -> float:
     """Take the steps of one window; returns the mean loss."""
     total, norm, pending = 0.0, 0.0, 0
@@ -190,16 +213,20 @@ def _window(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         state["seen"] += pending
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(plan, state["seen"])
+            group["lr"] = rate_at(plan, state["seen"]) * group["share"]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         share, pending = torch.zeros(()), 0
     return total / norm
 
 
-def _store(path: Path, plan: Plan, model: LlamaForCausalLM, optimizer: torch.optim.AdamW, state: dict[str, Any]) -> None:
+def _store(
+    path: Path, plan: Plan, model: LlamaForCausalLM, optimizer: torch.optim.AdamW, state: dict[str, Any]
+) -> None:
     part = path.with_suffix(".part")
-    torch.save({"plan": asdict(plan), "model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, part)
+    torch.save(
+        {"plan": asdict(plan), "model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, part
+    )
     part.replace(path)
 
 
@@ -216,4 +243,5 @@ def save(model: LlamaForCausalLM, out: Path) -> None:
     """Write config.json and the weights in bfloat16; the model itself stays as it is."""
     import copy
 
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(out, safe_serialization=True)
+    half: Any = copy.deepcopy(model)
+    half.to(torch.bfloat16).save_pretrained(out)

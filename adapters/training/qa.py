@@ -4,8 +4,11 @@ In a grammar, ``# topic.aspect`` opens a block, ``?`` is a question and ``=`` a 
 of its block. The last question and the last sentence of each block are for tests only.
 """
 
+# ruff: noqa: E501 - one wording or rule a line reads better than a wrapped one
+
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,9 +25,19 @@ PLACES: Final[dict[Language, list[str]]] = {
     "en": ["the front desk", "the lobby", "the main entrance", "the annex", "the garden", "the roof terrace", "the business centre", "the breakfast hall", "the west wing", "the concierge desk", "the basement", "the side door"],
     "ko": ["프런트", "로비", "정문", "별관", "정원", "옥상", "안내 데스크", "식당", "서관", "컨시어지", "지하", "후문"],
 }  # fmt: skip
-ROOMS: Final[dict[Language, list[str]]] = {"en": ["deluxe", "suite", "standard", "family"], "ko": ["디럭스", "스위트", "스탠다드", "패밀리"]}
+ROOMS: Final[dict[Language, list[str]]] = {
+    "en": ["deluxe", "suite", "standard", "family"],
+    "ko": ["디럭스", "스위트", "스탠다드", "패밀리"],
+}
 HOUSE: Final[dict[Language, list[str]]] = {
-    "en": ["At {house}: {s}", "{house}: {s}", "For guests of {house}: {s}", "{s} This applies to {house}.", "In {house}, {l}", "At {house}, {l}"],
+    "en": [
+        "At {house}: {s}",
+        "{house}: {s}",
+        "For guests of {house}: {s}",
+        "{s} This applies to {house}.",
+        "In {house}, {l}",
+        "At {house}, {l}",
+    ],
     "ko": ["{house}: {s}", "{house}에서는 {s}", "{house}의 경우 {s}", "{house} 안내: {s}", "{s} ({house})"],
 }
 ABOUT: Final[dict[Language, list[str]]] = {
@@ -48,13 +61,21 @@ class Block:
 
 
 @cache
+def sample_sentences() -> frozenset[str]:
+    """Sentences of the sample documents: one that a grammar makes by chance is drawn again."""
+    lines = (GRAMMAR.parent / "heldout" / "sample_qa.jsonl").read_text(encoding="utf-8").splitlines()
+    return frozenset(sentence for line in lines for sentence in json.loads(line)["evidence"])
+
+
+@cache
 def blocks(language: Language) -> tuple[Block, ...]:
     """All blocks of a language's grammar, in file order."""
     found: list[Block] = []
     for line in (GRAMMAR / f"qa.{language}.txt").read_text(encoding="utf-8").splitlines():
         mark, _, text = line.partition(" ")
         if mark == "#":
-            found.append(Block(*text.split(".")))
+            topic, _, aspect = text.partition(".")
+            found.append(Block(topic, aspect))
         elif mark == "?":
             found[-1].questions.append(text)
         elif mark == "=":
@@ -67,10 +88,18 @@ def _time(r: random.Random, language: Language) -> str:
     if language == "ko":
         half = r.choice(("", "", "오전 " if hour < 12 else "오후 "))
         shown = hour - 12 if half == "오후 " and hour > 12 else hour
-        return f"{half}{shown}시" + (f" {minute}분" if minute else "") if half or r.random() < 0.5 else f"{hour:02d}:{minute:02d}"
+        return (
+            f"{half}{shown}시" + (f" {minute}분" if minute else "")
+            if half or r.random() < 0.5
+            else f"{hour:02d}:{minute:02d}"
+        )
     if r.random() < 0.4:
         return f"{hour:02d}:{minute:02d}"
-    return f"{(hour - 1) % 12 + 1}" + (f":{minute:02d}" if minute or r.random() < 0.4 else "") + r.choice((" am", "am", " a.m.") if hour < 12 else (" pm", "pm", " p.m."))
+    return (
+        f"{(hour - 1) % 12 + 1}"
+        + (f":{minute:02d}" if minute or r.random() < 0.4 else "")
+        + r.choice((" am", "am", " a.m.") if hour < 12 else (" pm", "pm", " p.m."))
+    )
 
 
 def slots(v: Values) -> dict[str, str]:
@@ -91,8 +120,11 @@ def slots(v: Values) -> dict[str, str]:
 def sentence(v: Values, block: Block, *, heldout: bool = False) -> str:
     """One evidence sentence of a block, with random values."""
     forms = block.sentences[-1:] if heldout else block.sentences[:-1]
-    text = fill(v.rng, v.rng.choice(forms), **slots(v))
-    return text[0].upper() + text[1:]
+    while True:
+        text = fill(v.rng, v.rng.choice(forms), **slots(v))
+        text = text[0].upper() + text[1:]
+        if text not in sample_sentences():
+            return text
 
 
 def question(v: Values, block: Block, *, heldout: bool = False) -> str:
@@ -102,7 +134,11 @@ def question(v: Values, block: Block, *, heldout: bool = False) -> str:
         text = text[0].lower() + text[1:]
     if v.rng.random() < 0.2:
         text = text.rstrip("?")
-    lead = ("Hello, ", "Hi! ", "Excuse me, ", "One question: ") if v.language == "en" else ("안녕하세요, ", "저기요, ", "질문 있어요. ", "궁금한데 ")
+    lead = (
+        ("Hello, ", "Hi! ", "Excuse me, ", "One question: ")
+        if v.language == "en"
+        else ("안녕하세요, ", "저기요, ", "질문 있어요. ", "궁금한데 ")
+    )
     return v.rng.choice(lead) + text if v.rng.random() < 0.12 else text
 
 
@@ -141,7 +177,16 @@ def example(
         asked, right, wrong = _with_houses(v, block, asked, right, wrong)
     at = rng.randint(0, len(wrong))
     lines = wrong if abstain else [*wrong[:at], right, *wrong[at:]]
-    return Example("abstain" if abstain else "choose", slice_, language, "2026-01-01", [Turn("user", asked)], [], lines, n=0 if abstain else at + 1)
+    return Example(
+        "abstain" if abstain else "choose",
+        slice_,
+        language,
+        "2026-01-01",
+        [Turn("user", asked)],
+        [],
+        lines,
+        n=0 if abstain else at + 1,
+    )
 
 
 def _with_houses(v: Values, block: Block, asked: str, right: str, wrong: list[str]) -> tuple[str, str, list[str]]:
@@ -149,7 +194,9 @@ def _with_houses(v: Values, block: Block, asked: str, right: str, wrong: list[st
     r, here, there = v.rng, v.hotel(), v.hotel()
 
     def at(house: str, text: str) -> str:
-        return fill(r, r.choice(HOUSE[v.language]).replace("{s}", text).replace("{l}", text[0].lower() + text[1:]), house=house)
+        return fill(
+            r, r.choice(HOUSE[v.language]).replace("{s}", text).replace("{l}", text[0].lower() + text[1:]), house=house
+        )
 
     asked = fill(r, r.choice(ABOUT[v.language]).replace("{q}", asked), house=here)
     wrong = [at(r.choice((here, there)), w) if r.random() < 0.5 else w for w in wrong]

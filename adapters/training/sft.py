@@ -1,7 +1,7 @@
 """QLoRA training of an adapter: trl's SFTTrainer, peft's LoRA, bitsandbytes' NF4 with double quantization.
 
-``python -m adapters.training adapter --base DIR --out DIR --examples 2500`` trains the front desk's adapter on generated
-dialogues. ``train_adapter`` takes any prompt and completion rows, so that decisions train adapters the same way.
+``python -m adapters.training adapter --base DIR --out DIR --examples 2500`` trains the front desk's adapter on
+generated dialogues. ``train_adapter`` takes any prompt and completion rows: decisions train adapters the same way.
 
 The base is loaded by the code that serves it, in NF4 with bfloat16 compute, and the adapter is never merged: what is
 trained against is what is served. Rows that are too long are dropped and counted, never truncated.
@@ -93,7 +93,8 @@ def train_adapter(
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     torch.manual_seed(seed)
     local = load_local(base, quantization="nf4", device=device)
@@ -111,8 +112,9 @@ def train_adapter(
     )
     settings = SFTConfig(
         output_dir=str(out / "run"), num_train_epochs=epochs, per_device_train_batch_size=batch, learning_rate=rate,
-        lr_scheduler_type="linear", warmup_steps=10, bf16=True, use_cpu=not cuda, max_length=None, seed=seed, data_seed=seed,
-        gradient_checkpointing=cuda, optim="paged_adamw_8bit" if cuda else "adamw_torch", logging_steps=10, report_to=[],
+        lr_scheduler_type="linear", warmup_steps=10, bf16=True, use_cpu=not cuda, max_length=None,
+        seed=seed, data_seed=seed, gradient_checkpointing=cuda, optim="paged_adamw_8bit" if cuda else "adamw_torch",
+        logging_steps=10, report_to=[],
         save_strategy="steps", save_steps=100, save_total_limit=1, disable_tqdm=True, dataloader_pin_memory=False,
         train_sampling_strategy="group_by_length", weight_decay=0.0, max_grad_norm=1.0, logging_strategy="steps",
     )  # fmt: skip
@@ -124,12 +126,17 @@ def train_adapter(
         )  # fmt: skip
         started = resume and any((out / "run").glob("checkpoint-*"))
         result = trainer.train(resume_from_checkpoint=started or None)
-    trainer.model.save_pretrained(str(out))
+    trained: Any = trainer.model
+    trained.save_pretrained(str(out))
     report = AdapterReport(
         len(kept), len(encoded) - len(kept), len(replayed), int(result.global_step), float(result.training_loss),
         round(float(result.metrics["train_runtime"]), 1), fingerprint(base),
     )  # fmt: skip
-    _finish(out, report, {"rank": rank, "alpha": alpha, "rate": rate, "batch": batch, "epochs": epochs, "replay": replay, "seed": seed})
+    _finish(
+        out,
+        report,
+        {"rank": rank, "alpha": alpha, "rate": rate, "batch": batch, "epochs": epochs, "replay": replay, "seed": seed},
+    )
     return report
 
 

@@ -1,5 +1,6 @@
-"""The tokenizer: byte-level BPE with isolated spaces, digits, Hangul syllables and signs, so that a name is the same
-tokens wherever it stands, and a copied span never begins inside a token of its surroundings.
+"""The tokenizer: byte-level BPE with isolated spaces, digits, Hangul syllables and signs.
+
+So a name is the same tokens wherever it stands, and a copied span never begins inside a token of its surroundings.
 
 Vocabulary (6,144): 256 bytes, the 2,350 common syllables of KS X 1001 with their two-byte stems, English pieces
 learned from the generated corpus, Llama-3's special tokens, and one token for each evidence number ``[0]`` … ``[16]``.
@@ -36,7 +37,9 @@ def syllables() -> list[str]:
 
 def _symbols(text: str) -> str:
     """Byte-level BPE's visible character of every byte of ``text``."""
-    return "".join(piece for piece, _ in pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(text))
+    return "".join(
+        piece for piece, _ in pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(text)
+    )
 
 
 def _english_merges(examples: int, seed: int, wanted: int) -> list[tuple[str, str]]:
@@ -45,9 +48,10 @@ def _english_merges(examples: int, seed: int, wanted: int) -> list[tuple[str, st
     import re
 
     words: Counter[str] = Counter()
-    for stage in ("base", "adapter"):
+    stages: tuple[corpus.Stage, ...] = ("base", "adapter")
+    for stage in stages:
         for index in range(examples):
-            example = corpus.example_at(seed, index, stage)  # type: ignore[arg-type]
+            example = corpus.example_at(seed, index, stage)
             words.update(re.findall(r"[A-Za-z]+", example.prompt() + example.target()))
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -72,7 +76,7 @@ def build(*, examples: int = 6_000, seed: int = 0) -> PreTrainedTokenizerFast:
     newline = _symbols("\n")
     learn(newline, newline)
     for syllable in syllables():
-        first, second, third = _symbols(syllable)
+        first, second, third = list(_symbols(syllable))
         learn(first, second)
         learn(first + second, third)
     room = VOCABULARY - len(SPECIAL_TOKENS) - len(MARKERS) - len(vocabulary)
@@ -86,7 +90,7 @@ def build(*, examples: int = 6_000, seed: int = 0) -> PreTrainedTokenizerFast:
     inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     inner.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKERS])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=inner, bos_token=BOS, eos_token=EOT, pad_token=END, chat_template=CHAT_TEMPLATE,
         model_max_length=CONTEXT, clean_up_tokenization_spaces=False,
     )  # fmt: skip
@@ -94,4 +98,5 @@ def build(*, examples: int = 6_000, seed: int = 0) -> PreTrainedTokenizerFast:
 
 def load(folder: Path) -> PreTrainedTokenizerFast:
     """The tokenizer of a base folder."""
-    return PreTrainedTokenizerFast.from_pretrained(folder)
+    loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    return loaded

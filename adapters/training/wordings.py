@@ -4,6 +4,8 @@ An opening is a frame around a verb phrase ("Could you {do}?" around "book a roo
 ``{parts}`` is where the fragments of the given arguments go.
 """
 
+# ruff: noqa: E501 - one wording or rule a line reads better than a wrapped one
+
 from __future__ import annotations
 
 from typing import Final
@@ -88,11 +90,11 @@ FRAGMENTS: Final[dict[Language, dict[str, list[str]]]] = {
         "guests": ["{guests}", "{guests}이서", "{guests}으로(로)", "인원은 {guests},", "{guests} 묵을", "{guests}이(가)", "{guests} 기준으로"],
         "room_type": ["{room_type}으로(로)", "{room_type}", "{room_type} 타입으로", "객실은 {room_type},", "가능하면 {room_type}으로(로)", "되도록 {room_type}으로(로)"],
         "city": ["{city}에", "{city}에서", "{city} 근처", "{city}", "{city} 쪽", "{city} 시내", "{city} 안에"],
-        "booking_id": ["{booking_id}", "{booking_id}", "예약번호 {booking_id}", "{booking_id}번", "예약 {booking_id}", "번호 {booking_id}", "{booking_id} 건", "{booking_id}이라는(라는)"],
+        "booking_id": ["{booking_id}", "{booking_id}", "예약번호 {booking_id}", "{booking_id}번", "예약 {booking_id}", "번호 {booking_id}", "{booking_id} 건", "{booking_id}인 것"],
         "amount": ["{amount}", "{amount}을(를)", "{amount} 정도를", "금액 {amount}", "총 {amount}", "{amount}만큼", "합쳐서 {amount}"],
         "reason": ["{reason} 때문에", "사유는 {reason},", "{reason}이유로", "이유: {reason},", "({reason})", "{reason} 사유로", "{reason} 탓에"],
         "to": ["{to}에게", "{to}으로(로)", "{to} 님에게", "{to} 앞으로", "{to}한테", "{to} 쪽으로", "{to} 님께"],
-        "text": ["'{text}'라고", "\"{text}\"라고", "{text}라고", "{text} 라고", "내용은 '{text}',", "\"{text}\"", "'{text}'(이)라는 말을"],
+        "text": ["'{text}'라고", "\"{text}\"라고", "{text}라고", "{text} 라고", "내용은 '{text}',", "\"{text}\"", "'{text}'라는 말을"],
     },
 }  # fmt: skip
 

@@ -4,6 +4,8 @@ Every value belongs to exactly one side, ``train`` or ``test``, by a hash of its
 a name, date or id that training has shown. Values are drawn from grammars, not lists of real people.
 """
 
+# ruff: noqa: E501 - one wording or rule a line reads better than a wrapped one
+
 from __future__ import annotations
 
 import datetime as dt
@@ -41,7 +43,9 @@ HOTEL_A_KO: Final = (
     "그랜드 로얄 한빛 바다 하늘 푸른 별빛 은하 해오름 솔향 달빛 금강 동백 오션 레이크 가온 누리 라온 다온 미르 아라 청송 백록 노을 "
     "한옥 시티 센트럴 스카이 파크 리버 새벽 햇살 은빛 나래 소담 온유 해운대 남산 설악 한라"
 ).split()
-HOTEL_B_KO: Final = "호텔 리조트 스테이 게스트하우스 하우스 펜션 레지던스 스위트 호스텔 팰리스호텔 비치호텔 관광호텔".split()
+HOTEL_B_KO: Final = (
+    "호텔 리조트 스테이 게스트하우스 하우스 펜션 레지던스 스위트 호스텔 팰리스호텔 비치호텔 관광호텔".split()
+)
 HOTEL_A_EN: Final = (
     "Grand Royal Harbor Ocean Lake Garden Sky Silver Golden Maple River Sunset Blue Central Park Palm Cedar Pine Crystal Amber "
     "Willow Coral Summit Valley Meadow Orchid Lotus Bay Rose Stone North South East West City Seaside Hilltop Imperial Riverside"
@@ -75,21 +79,27 @@ def josa(text: str) -> str:
     def pick(match: re.Match[str]) -> str:
         last, pair = match[1], match[2]
         first, second = pair[:-1].split("(")
-        code = (ord(last) - 0xAC00) % 28 if "가" <= last <= "힣" else (1 if last in _FINAL_DIGITS or last in "lmnrbkpt" else 0)
+        code = (
+            (ord(last) - 0xAC00) % 28
+            if "가" <= last <= "힣"
+            else (1 if last in _FINAL_DIGITS or last in "lmnrbkpt" else 0)
+        )
         closed = code != 0 and not (first == "으로" and (code == 8 or last in "178"))
         return last + (first if closed else second)
 
     return _JOSA.sub(pick, text)
 
 
+_PAIR = re.compile(r"(은|이|을|과|으로|아)\((는|가|를|와|로|야|)\)")
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 
 
 def choose(rng: random.Random, template: str) -> str:
     """Replace each ``(a|b|)`` of a template by one of its alternatives, inner ones first."""
+    template = _PAIR.sub(r"\1⟨\2⟩", template)  # a pair of particles is no choice
     while match := _CHOICE.search(template):
         template = template[: match.start()] + rng.choice(match[1].split("|")) + template[match.end() :]
-    return re.sub(r" {2,}", " ", template)
+    return re.sub(r" {2,}", " ", template).replace("⟨", "(").replace("⟩", ")")
 
 
 def fill(rng: random.Random, template: str, **slots: object) -> str:
@@ -119,7 +129,11 @@ class Values:
         r = self.rng
         if self.language == "ko":
             return "".join(r.choices(KO_SYLLABLES, k=r.choice((2, 2, 3, 3, 4))))
-        return r.choice(ONSETS) + "".join(r.choice(MIDS) + r.choice(ONSETS) for _ in range(r.choice((0, 0, 1)))) + r.choice(RIMES)
+        return (
+            r.choice(ONSETS)
+            + "".join(r.choice(MIDS) + r.choice(ONSETS) for _ in range(r.choice((0, 0, 1))))
+            + r.choice(RIMES)
+        )
 
     def guest(self) -> str:
         """A person's name."""
@@ -129,7 +143,9 @@ class Values:
         if r.random() < 0.25:
             return self.pick(lambda: f"{r.choice(ROMAN_GIVEN)}{r.choice(('-', ' ', ''))}{r.choice(ROMAN_LAST)}".title())
         last = Values(r, self.side, "en").word
-        return self.pick(lambda: f"{r.choice(FIRST)} {last().title()}" if r.random() < 0.8 else f"{last()} {last()}".title())
+        return self.pick(
+            lambda: f"{r.choice(FIRST)} {last().title()}" if r.random() < 0.8 else f"{last()} {last()}".title()
+        )
 
     def hotel(self) -> str:
         """A hotel's name."""
@@ -148,7 +164,9 @@ class Values:
             first = r.choice(HOTEL_A_EN) if r.random() < 0.6 else invented().title()
             second = r.choice((*HOTEL_B_EN, *HOTEL_B_EN, r.choice(HOTEL_A_EN)))
             place = r.choice(("", "", "", " " + r.choice(PLACES_EN)))
-            return (r.choice(("", "", "", "The ", "Hotel ")) + f"{first} {second}{place}").replace("Hotel Hotel", "Hotel")
+            return (r.choice(("", "", "", "The ", "Hotel ")) + f"{first} {second}{place}").replace(
+                "Hotel Hotel", "Hotel"
+            )
 
         return self.pick(english)
 
@@ -156,7 +174,9 @@ class Values:
         """A real or an invented town."""
         r = self.rng
         if r.random() < 0.35:
-            return self.pick(lambda: self.word().title() if self.language == "en" else self.word()[:3] + r.choice(("", "시", "군")))
+            return self.pick(
+                lambda: self.word().title() if self.language == "en" else self.word()[:3] + r.choice(("", "시", "군"))
+            )
         return r.choice(PLACES_KO if self.language == "ko" else PLACES_EN)
 
     def booking_id(self) -> str:
@@ -169,14 +189,18 @@ class Values:
         """An e-mail address."""
         r, word = self.rng, Values(self.rng, self.side, "en").word
         return self.pick(
-            lambda: f"{word()}{r.choice(('', '.' + word(), str(r.randint(1, 99))))}@{r.choice((word(), 'example', 'mail'))}.{r.choice(('com', 'kr', 'net', 'org', 'co.kr'))}"
+            lambda: (
+                f"{word()}{r.choice(('', '.' + word(), str(r.randint(1, 99))))}@{r.choice((word(), 'example', 'mail'))}.{r.choice(('com', 'kr', 'net', 'org', 'co.kr'))}"
+            )
         )
 
     def phone(self) -> str:
         """A telephone number."""
         r = self.rng
         return self.pick(
-            lambda: f"{r.choice(('010', '010', '02', '+82 10', '051'))}{(s := r.choice('-- '))}{r.randint(1000, 9999)}{s}{r.randint(0, 9999):04d}"
+            lambda: (
+                f"{r.choice(('010', '010', '02', '+82 10', '051'))}{(s := r.choice('-- '))}{r.randint(1000, 9999)}{s}{r.randint(0, 9999):04d}"
+            )
         )
 
     def to(self) -> str:
@@ -187,7 +211,11 @@ class Values:
         """An amount as people write it, and its number."""
         r = self.rng
         n = r.choice((r.randint(1, 99) * 10_000, r.randint(10, 999) * 1_000, r.randint(100, 9_999) * 100))
-        forms = [f"{n:,}원", f"{n:,} won", f"{n}", f"{n:,}", f"KRW {n:,}"] if self.language == "en" else [f"{n:,}원", f"{n}원", f"{n:,} 원"]
+        forms = (
+            [f"{n:,}원", f"{n:,} won", f"{n}", f"{n:,}", f"KRW {n:,}"]
+            if self.language == "en"
+            else [f"{n:,}원", f"{n}원", f"{n:,} 원"]
+        )
         if self.language == "ko" and n % 10_000 == 0:
             forms += [f"{n // 10_000}만원", f"{n // 10_000}만 원"]
         return r.choice(forms), n
@@ -197,11 +225,27 @@ class Values:
         r, m, d = self.rng, day.month, day.day
         if self.language == "ko":
             forms = [f"{m}월 {d}일", f"{m}월 {d}일", f"{m}월{d}일", f"{day}", f"{m}/{d}", f"{day.year}년 {m}월 {d}일"]
-            forms += [f"{m}월 {d}일 {DAYS_KO[day.weekday()]}", f"{r.choice(('이번 주', '다음 주'))} {DAYS_KO[day.weekday()]}", r.choice(("내일", "모레", "오늘"))]
+            forms += [
+                f"{m}월 {d}일 {DAYS_KO[day.weekday()]}",
+                f"{r.choice(('이번 주', '다음 주'))} {DAYS_KO[day.weekday()]}",
+                r.choice(("내일", "모레", "오늘")),
+            ]
         else:
             name, end = MONTHS[m - 1], "th" if d in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(d % 10, "th")
-            forms = [f"{name} {d}", f"{name[:3]} {d}", f"{name} {d}{end}", f"{day}", f"{m}/{d}", f"{d} {name}", f"{name} {d}, {day.year}"]
-            forms += [f"{DAYS[day.weekday()]}, {name} {d}", f"{r.choice(('next', 'this'))} {DAYS[day.weekday()]}", r.choice(("tomorrow", "today"))]
+            forms = [
+                f"{name} {d}",
+                f"{name[:3]} {d}",
+                f"{name} {d}{end}",
+                f"{day}",
+                f"{m}/{d}",
+                f"{d} {name}",
+                f"{name} {d}, {day.year}",
+            ]
+            forms += [
+                f"{DAYS[day.weekday()]}, {name} {d}",
+                f"{r.choice(('next', 'this'))} {DAYS[day.weekday()]}",
+                r.choice(("tomorrow", "today")),
+            ]
         return forms[r.randrange(len(forms)) if style is None else style % len(forms)]
 
     def stay(self) -> tuple[str, str]:
@@ -223,11 +267,15 @@ class Values:
         n = r.choice((1, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8))
         if self.language == "ko":
             native = ("", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟")[n]
-            return r.choice((f"{n}명", f"{n}명", f"{n}인", f"{native} 명", f"{native} 사람", f"성인 {n}명", f"총 {n}명", f"{n} 명")), n
+            return r.choice(
+                (f"{n}명", f"{n}명", f"{n}인", f"{native} 명", f"{native} 사람", f"성인 {n}명", f"총 {n}명", f"{n} 명")
+            ), n
         word = ("", "one", "two", "three", "four", "five", "six", "seven", "eight")[n]
         noun = r.choice(("guest", "person", "adult")) if n == 1 else r.choice(("guests", "people", "adults", "persons"))
         return r.choice((f"{n} {noun}", f"{word} {noun}", f"{n} {noun}", f"{word}" if n > 1 else f"{n} {noun}")), n
 
 
-ROMAN_GIVEN: Final = "minsu jiyoung hyunwoo seoyeon jihoon yuna minji doyun haeun jisoo taeyang eunji sejin woojin".split()
+ROMAN_GIVEN: Final = (
+    "minsu jiyoung hyunwoo seoyeon jihoon yuna minji doyun haeun jisoo taeyang eunji sejin woojin".split()
+)
 ROMAN_LAST: Final = "kim lee park choi jung kang cho yoon jang lim han oh seo shin kwon hwang ahn song".split()

@@ -1,0 +1,108 @@
+"""``python -m adapters.training corpus | pretrain | adapter | tune | evaluate``: how the weights are made."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from adapters.training import corpus
+from state import UserError
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m adapters.training", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("corpus", help="print generated examples")
+    show.add_argument("--n", type=int, default=3)
+    show.add_argument("--stage", choices=["base", "adapter"], default="base")
+    base = commands.add_parser("pretrain", help="train a base from its written initial weights")
+    base.add_argument("--out", type=Path, required=True)
+    base.add_argument("--tokens", type=int, default=4_000_000)
+    adapter = commands.add_parser("adapter", help="train the front desk's adapter on a base")
+    adapter.add_argument("--base", type=Path, default=WEIGHTS / "base")
+    adapter.add_argument("--out", type=Path, required=True)
+    adapter.add_argument("--examples", type=int, default=2_500)
+    adapter.add_argument("--rank", type=int, default=16)
+    adapter.add_argument("--alpha", type=int, default=32)
+    for name in ("tune", "evaluate"):
+        command = commands.add_parser(name, help=f"{name} a base with an adapter, as it is served")
+        command.add_argument("--base", type=Path, default=WEIGHTS / "base")
+        command.add_argument("--adapter", type=Path, default=WEIGHTS / "frontdesk")
+        command.add_argument("--n", type=int, default=40, help="examples a slice and language")
+    commands.choices["evaluate"].add_argument("--failures", action="store_true", help="print what went wrong")
+    for command in commands.choices.values():
+        command.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def _say(told: dict[str, float]) -> None:
+    print(
+        " ".join(f"{key}={value:.4g}" if value < 10 else f"{key}={value:.0f}" for key, value in told.items()),
+        file=sys.stderr,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; results on stdout, progress on stderr."""
+    asked = _parser().parse_args(argv)
+    if asked.command == "corpus":
+        for index in range(asked.n):
+            example = corpus.example_at(asked.seed, index, asked.stage)
+            print(f"{example.prompt()}{example.target()}\n{'-' * 20}")
+        return 0
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if asked.command == "pretrain":
+        from adapters.training.pretrain import pretrain
+
+        print(pretrain(asked.out, tokens=asked.tokens, seed=asked.seed, on_progress=_say))
+    elif asked.command == "adapter":
+        from adapters.training.sft import generated, train_adapter
+
+        rows = generated(asked.examples, asked.seed)
+        done = train_adapter(
+            asked.base, asked.out, rows, rank=asked.rank, alpha=asked.alpha, seed=asked.seed, on_progress=_say
+        )
+        print(done)
+    elif asked.command == "tune":
+        print(json.dumps(tune(asked.base, asked.adapter, n=asked.n, seed=asked.seed)))
+    else:
+        from adapters.serving import load_generator
+        from adapters.training.evaluate import evaluate
+
+        report = evaluate(
+            load_generator(str(asked.base), adapter=asked.adapter, today="2026-11-22"), n=asked.n, seed=asked.seed
+        )
+        print(report.table())
+        if asked.failures:
+            for name, tallies in report.tallies.items():
+                for tally in tallies.values():
+                    print(f"\n{name}", *tally.failures, sep="\n  ")
+    return 0
+
+
+def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
+    """Choose the abstention threshold on questions that no evaluation uses; writes the adapter's ``decoding.json``."""
+    from adapters.serving import load_generator
+    from adapters.training.evaluate import abstain_shares, tuned
+
+    generator = load_generator(str(base), adapter=adapter, today="2026-11-22")
+    answerable, unanswerable = abstain_shares(generator, n=n, seed=seed + 1_000)
+    share = round(tuned(answerable, unanswerable), 3)
+    settings: dict[str, object] = {"strategy": "marker", "abstain_share": share}
+    (adapter / "decoding.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    return settings
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
