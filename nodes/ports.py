@@ -39,7 +39,7 @@ class Generator(Protocol):
         tools: Sequence[ToolSpec],
         language: Language,
     ) -> Generation:
-        """The next turn after ``messages``; citations name ``passages``."""
+        """The next turn after ``messages``; citations are numbered from 1 and name passages, or what a tool said."""
         ...
 
 
