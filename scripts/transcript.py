@@ -1,4 +1,4 @@
-"""Plays the demo and writes what it printed into the READMEs, between the transcript marks. Run by `make transcript`."""
+"""Plays the demo and writes what it printed into the READMEs, between the marks. Run by `make transcript`."""
 
 from __future__ import annotations
 
