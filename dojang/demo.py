@@ -78,6 +78,7 @@ class Play:
         """Play it to the end. DONE, PAUSED when the person put the decision off, PROBLEM when an act went wrong."""
         _ = self.terminal.gettext
         began = time.monotonic()
+        check_home(self.settings.home)
         check_home(self.home)
         self._scene(_("1. Read the sample hotel's documents in, and make its tables"))
         self._act(["ingest", "--sample"])
@@ -146,24 +147,27 @@ class Play:
         began = time.monotonic()
         options = ["--home", str(self.home), "--lang", self.terminal.language, "--user", self.settings.user]
         options += ["--json"] if self.terminal.as_json else []
-        process = subprocess.Popen(
-            [*self.command, *options, *words], stdout=subprocess.PIPE if kept else None, encoding="utf-8"
-        )
+        pid, code, out = self._spawned([*options, *words], kept)
+        act = Act(words, code, out, round(time.monotonic() - began, 2))
+        self.acts.append(act)
+        if out is not None and not self.terminal.as_json:
+            self.terminal.line(out.rstrip("\n"))
+        ended = _("process {pid} ended with code {code} after {seconds} s")
+        self.terminal.note(f"({ended.format(pid=pid, code=act.code, seconds=act.seconds)})")
+        if expect is not None and act.code != expect:
+            raise DemoStopped(act, expect)
+        return act
+
+    def _spawned(self, words: list[str], kept: bool) -> tuple[int, int, str | None]:
+        """(process id, exit code, output or None) of one process of the command line."""
+        process = subprocess.Popen([*self.command, *words], stdout=subprocess.PIPE if kept else None, encoding="utf-8")
         try:
             out, _err = process.communicate()
         except BaseException:
             process.terminate()
             process.wait()
             raise
-        act = Act(words, process.returncode, out, round(time.monotonic() - began, 2))
-        self.acts.append(act)
-        if out is not None and not self.terminal.as_json:
-            self.terminal.line(out.rstrip("\n"))
-        ended = _("process {pid} ended with code {code} after {seconds} s")
-        self.terminal.note(f"({ended.format(pid=process.pid, code=act.code, seconds=act.seconds)})")
-        if expect is not None and act.code != expect:
-            raise DemoStopped(act, expect)
-        return act
+        return process.pid, process.returncode, out
 
     def _review_of(self, asked: Act) -> str:
         found = REVIEW.search(asked.out or "")

@@ -28,9 +28,9 @@ Finding = tuple[bool, str, str]
 """(fine, what was found, what to do about it)."""
 
 
-def examine(settings: Settings) -> Iterator[Check]:
-    """All checks in order, each as soon as it is known. Opens real parts and closes them."""
-    parts = Parts(settings)
+def examine(parts: Parts) -> Iterator[Check]:
+    """All checks in order, each as soon as it is known. Opens the parts; closing them is the caller's."""
+    settings = parts.settings
     probes: list[tuple[str, Callable[[], Finding]]] = [
         (N_("Python"), _python),
         (N_("packages"), _origin),
@@ -44,11 +44,8 @@ def examine(settings: Settings) -> Iterator[Check]:
         (N_("session files"), lambda: _sessions(settings)),
         (N_("port"), lambda: _port(settings.host, settings.port)),
     ]
-    try:
-        for name, probe in probes:
-            yield _checked(name, probe)
-    finally:
-        parts.close()
+    for name, probe in probes:
+        yield _checked(name, probe)
 
 
 def _checked(name: str, probe: Callable[[], Finding]) -> Check:

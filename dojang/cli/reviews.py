@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -11,6 +11,9 @@ from dojang.cli.deciding import decide_here
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
 from dojang.cli.words import KINDS, word
+
+if TYPE_CHECKING:
+    from state import Kind
 
 app = typer.Typer()
 
@@ -28,7 +31,7 @@ def inbox(
     if kind is not None and kind not in KINDS:
         raise UserError(f"there is no kind {kind!r}; the kinds are {', '.join(KINDS)}")
     with call.workspace() as workspace:
-        reviews = workspace.inbox(kind=kind, limit=limit)
+        reviews = workspace.inbox(kind=cast("Kind | None", kind), limit=limit)
     _ = call.terminal.gettext
     call.terminal.document(reviews)
     if reviews:

@@ -40,8 +40,8 @@ def doctor(context: typer.Context) -> int:
     call = invocation(context)
     _ = call.terminal.gettext
     checks = []
-    with call.terminal.working(_("checking")) as tell:
-        for check in examine(call.settings):
+    with call.open_workspace(call.settings) as workspace, call.terminal.working(_("checking")) as tell:
+        for check in examine(workspace.parts):
             checks.append(check)
             tell(_(check.name))
     call.terminal.document([check.as_json() for check in checks])

@@ -39,7 +39,7 @@ class Ran:
         """The only id with this prefix in the output."""
         found = set(re.findall(rf"\b{prefix}_[0-9a-f]+\b", self.out + self.err))
         assert len(found) == 1, (found, self)
-        return found.pop()
+        return str(found.pop())
 
 
 @dataclass
@@ -95,7 +95,7 @@ def finished(process: subprocess.Popen[str]) -> Ran:
 
 @pytest.fixture
 def shell(
-    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Shell:
     """A home, an empty database, a pinned day, the user kim, English."""
     home = tmp_path / "home"
@@ -113,7 +113,7 @@ def shell(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    return Shell(home, environment, capsys, monkeypatch)
+    return Shell(home, environment, capfd, monkeypatch)
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+"""The doctor: one line for each part, a remedy for each problem, and it never falls ill itself."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dojang.conftest import Ran, Shell
+
+NAMES = [
+    "Python",
+    "packages",
+    "home",
+    "disk space",
+    "PostgreSQL",
+    "embedding model",
+    "language model",
+    "policy",
+    "tools",
+    "session files",
+    "port",
+]
+
+
+@pytest.fixture
+def healthy(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A shell in whose surroundings nothing is wrong: a free port."""
+    monkeypatch.setenv("DOJANG_PORT", "0")
+    return shell
+
+
+def problems(result: Ran) -> dict[str, Any]:
+    assert [check["name"] for check in result.json] == NAMES
+    assert all(check["remedy"] for check in result.json if not check["ok"])
+    return {check["name"]: check for check in result.json if not check["ok"]}
+
+
+def test_nothing_is_wrong(healthy: Shell) -> None:
+    healthy.paused()
+    result = healthy("doctor", "--json")
+    assert problems(result) == {}
+    assert result.code == 0
+    found = {check["name"]: check["detail"] for check in result.json}
+    assert "pgvector 0." in found["PostgreSQL"]
+    assert found["language model"].startswith("rehearsed@none says")
+    assert "book_room" in found["tools"]
+    assert found["session files"].startswith("1 sessions")
+
+
+def test_it_speaks_korean(healthy: Shell) -> None:
+    result = healthy("doctor", "--lang", "ko")
+    assert (result.code, result.out.count("정상 ")) == (0, len(NAMES))
+
+
+def test_each_problem_has_a_line_and_a_remedy_and_hides_none_of_the_others(
+    healthy: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy.home.mkdir(mode=0o755)
+    (tmp_path / "policy.toml").write_text("not toml [")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            nobody = closed.getsockname()[1]
+        monkeypatch.setenv("DOJANG_PORT", str(port))
+        monkeypatch.setenv("DOJANG_DATABASE_URL", f"postgresql://kim:hunter2@127.0.0.1:{nobody}/x")
+        monkeypatch.setenv("DOJANG_EMBEDDING", "/nowhere")
+        monkeypatch.setenv("DOJANG_POLICY", str(tmp_path / "policy.toml"))
+        monkeypatch.setenv("DOJANG_TOOLS", '["no.such.module"]')
+        result = healthy("doctor", "--json")
+    assert result.code == 1
+    assert "hunter2" not in result.out + result.err
+    found = problems(result)
+    assert set(found) == {"home", "PostgreSQL", "embedding model", "policy", "tools", "port"}
+    assert "chmod 700" in found["home"]["remedy"]
+    assert str(port) in found["port"]["detail"]
+
+
+def test_a_damaged_session_is_named(healthy: Shell) -> None:
+    thread = healthy("ask", "hello", "--json").json["thread_id"]
+    path = Path(healthy("thread", thread, "--json").json["folder"]) / "checkpoints.jsonl"
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(bytes(data))
+    result = healthy("doctor", "--json")
+    assert set(problems(result)) == {"session files"}
+    assert thread in problems(result)["session files"]["remedy"]
+
+
+def test_a_home_that_cannot_be_used_is_a_finding(healthy: Shell, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = healthy("doctor", "--json", "--home", str(tmp_path / "file"))
+    assert result.code == 1
+    assert "home" in problems(result)
