@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoints import DamagedLog, DecisionLog, EffectLedger, FileSaver, repair, verify
 from langchain_core.messages import HumanMessage
 
+from checkpoints import DamagedLog, DecisionLog, EffectLedger, FileSaver, repair, verify
 from state import Action, Outcome
 from tests.checkpoints.cases import DAMAGED_COMMAND, checkpoint, config, decision, dump, metadata
 

@@ -9,16 +9,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import checkpoints.session as session_module
 import hypothesis.strategies as st
 import pytest
-from checkpoints import FileSaver
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.base import ERROR, INTERRUPT, RESUME
 from langgraph.checkpoint.memory import InMemorySaver
 
+import checkpoints.session as session_module
+from checkpoints import FileSaver
 from tests.checkpoints.cases import checkpoint, config, metadata
 
 TEXTS = st.sampled_from(["", "짧다", "x" * 64, "가나다" * 40, "long " * 50, "\ud800", '"\\\n$'])
