@@ -434,6 +434,8 @@ class Session:
         with self.log.locked(), self.view(whole=True) as view:
             if view is None:
                 return
+            for left_over in self.folder.glob(".rebuild-*"):  # by a writer that was killed; we hold the lock
+                shutil.rmtree(left_over, ignore_errors=True)
             temp = self.folder / f".rebuild-{secrets.token_hex(4)}"
             temp.mkdir(mode=0o700)
             try:

@@ -1,0 +1,190 @@
+"""Killed, out of space, failing disk, read-only: what was acknowledged is there, and nothing else is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import checkpoints.journal as journal_module
+from checkpoints import DecisionLog, DiskFault, FileSaver, verify
+from tests.checkpoints.cases import checkpoint, config, decision, dump, metadata
+
+KILLS = int(os.environ.get("DOJANG_TEST_KILLS", "40"))
+WRITER = """
+import sys
+from checkpoints import DecisionLog, FileSaver
+from tests.checkpoints.cases import checkpoint, config, decision, metadata
+saver, log = FileSaver(sys.argv[1]), DecisionLog(sys.argv[1])
+found = saver.get_tuple(config())
+i = int(found.checkpoint["id"]) if found else 0
+items = found.checkpoint["channel_values"]["items"] if found else []
+print("ready", flush=True)
+while True:
+    i += 1
+    items = [*items, {"번호": i, "글": f"{i} " * 40}][-30:]
+    saver.put(config(cp=f"{i - 1:06}" if i > 1 else None), checkpoint({"items": items}, {"items": i}, f"{i:06}"), metadata(i), {"items": i})
+    print("cp", i, flush=True)
+    saver.put_writes(config(cp=f"{i:06}"), [("items", i)], "task")
+    print("w", i, flush=True)
+    log.record("t", decision(f"r{i}"))
+    print("d", i, flush=True)
+    if i % 7 == 0:
+        saver.prune(["t"])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_killed_at_any_instant(tmp_path: Path) -> None:
+    """Children write and are killed; whatever they said was done must be there."""
+    rng = random.Random(11)
+    promised: set[str] = set()
+    for _ in range(KILLS):
+        acknowledged = _run_and_kill(tmp_path, lines=rng.randint(1, 12), wait_s=rng.random() * 0.003)
+        found = FileSaver(tmp_path).get_tuple(config())
+        done = int(found.checkpoint["id"]) if found else 0
+        assert done >= acknowledged["cp"]
+        if found is not None:
+            assert [x["번호"] for x in found.checkpoint["channel_values"]["items"]] == list(
+                range(max(1, done - 29), done + 1)
+            )
+            if done == acknowledged["w"]:
+                assert found.pending_writes == [("task", "items", done)]
+        decided = DecisionLog(tmp_path).of("t")
+        promised |= acknowledged["decisions"]
+        assert promised <= decided.keys()
+        assert len(decided.keys() - promised) <= 1  # in flight when the child died
+        promised |= decided.keys()
+    assert verify(tmp_path)["damaged"] == []
+
+
+def _run_and_kill(directory: Path, *, lines: int, wait_s: float) -> dict[str, Any]:
+    """Start a writer, read this many of its acknowledgements, kill it a moment later; what it acknowledged."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(directory)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    assert said == "ready\n", process.communicate()
+    for _ in range(lines):
+        said += process.stdout.readline()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(wait_s)
+    process.kill()
+    rest, errors = process.communicate()
+    assert errors == ""
+    whole = [line.split() for line in (said + rest).splitlines(keepends=True) if line.endswith("\n")]
+    numbers: dict[str, list[int]] = {"cp": [0], "w": [0], "d": []}
+    for words in whole[1:]:
+        numbers[words[0]].append(int(words[1]))
+    return {"cp": numbers["cp"][-1], "w": numbers["w"][-1], "decisions": {f"r{i}" for i in numbers["d"]}}
+
+
+def _put(saver: FileSaver, i: int, size: int = 10) -> None:
+    made = checkpoint({"v": f"{i} " * size}, {"v": i}, f"{i:03}")
+    saver.put(config(cp=f"{i - 1:03}" if i > 1 else None), made, metadata(i), {"v": i})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="RLIMIT_FSIZE")
+def test_full_disk_leaves_the_last_state(tmp_path: Path) -> None:
+    """A real partial write: the process may not make files larger than the limit."""
+    code = """
+import resource, signal, sys
+from checkpoints import DiskFault, FileSaver
+from tests.checkpoints.test_crash import _put
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+saver = FileSaver(sys.argv[1])
+_put(saver, 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    _put(saver, 2, 3000)
+except DiskFault as e:
+    assert "nothing was written" in str(e), e
+else:
+    raise SystemExit("no error")
+assert saver.get_tuple({"configurable": {"thread_id": "t"}}).checkpoint["id"] == "001"
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+_put(saver, 2)
+"""
+    for limit in (700, 1000, 4096):
+        root = tmp_path / str(limit)
+        subprocess.run([sys.executable, "-c", code, str(root), str(limit)], check=True, capture_output=True)
+        assert [t[1]["id"] for t in dump(FileSaver(root))] == ["002", "001"]
+        assert verify(root)["damaged"] == []
+
+
+def test_a_failed_fsync_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver, log = FileSaver(tmp_path), DecisionLog(tmp_path)
+    _put(saver, 1)
+
+    def fail(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "sync_file", fail)
+        with pytest.raises(DiskFault, match="Input/output error"):
+            _put(saver, 2)
+        with pytest.raises(DiskFault, match="Input/output error"):
+            log.record("t", decision())
+        with pytest.raises(DiskFault, match="nothing was changed"):
+            monkeypatch.setattr("checkpoints.session.sync_file", fail)
+            saver.prune(["t"])
+    monkeypatch.undo()
+    _put(saver, 3)
+    found = saver.get_tuple(config())
+    assert found is not None
+    assert found.checkpoint["id"] == "003"
+    assert log.record("t", decision())["review_id"] == "r"
+    assert verify(tmp_path)["damaged"] == []
+
+
+@pytest.mark.parametrize("fault", ["write", "short"])
+def test_a_failed_write_can_be_tried_again(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver = FileSaver(tmp_path)
+    _put(saver, 1)
+    before = dump(saver)
+    real = os.write
+
+    def broken(fd: int, data: Any) -> int:
+        if fault == "short" and len(data) > 20:
+            return real(fd, data[:20])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", broken)
+        with pytest.raises(DiskFault, match="No space left"):
+            _put(saver, 2)
+        assert dump(saver) == dump(FileSaver(tmp_path)) == before
+    _put(saver, 2)
+    assert len(dump(FileSaver(tmp_path))) == 2
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskFault, match="cannot create"):
+        _put(FileSaver(tmp_path / "file" / "threads"), 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX permissions")
+def test_a_read_only_directory_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver = FileSaver(tmp_path)
+    _put(saver, 1)
+    real = os.open
+
+    def read_only(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:  # chmod does not stop root
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", read_only)
+    reader = FileSaver(tmp_path)
+    assert len(dump(reader)) == 1
+    with pytest.raises(DiskFault, match="Permission denied"):
+        _put(reader, 2)
