@@ -28,7 +28,14 @@ def serve(
     check_home(settings.home)
     from dojang.server.app import serve as serve_forever
 
-    serve_forever(settings)
+    def ready(url: str) -> None:
+        call.terminal.document({"url": url})
+        call.terminal.line(url)
+        call.terminal.out.file.flush()
+        call.terminal.note(call.terminal.gettext("serving; Ctrl-C ends it"))
+
+    with call.open_workspace(settings) as workspace:
+        serve_forever(settings, workspace=workspace, on_ready=ready)
     return Exit.DONE
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from checkpoints import run_lock
 from tests.dojang.conftest import ROOT, Shell, finished
 
 Rows = Callable[[], list[tuple[Any, ...]]]
@@ -113,6 +116,41 @@ def test_an_interrupted_command_ends_with_130(shell: Shell, tmp_path: Path) -> N
     assert interrupted.code == 130, interrupted
     assert "Traceback" not in interrupted.err
     assert [r["id"] for r in shell("inbox", "--json").json] == [review]
+
+
+def test_serving_until_ctrl_c(shell: Shell) -> None:
+    _thread, review = shell.paused()
+    serving = shell.process("serve", "--port", "0")
+    assert serving.stdout is not None
+    url = serving.stdout.readline().strip()
+    with urllib.request.urlopen(url, timeout=30) as page:
+        assert page.status == 200
+        assert review in page.read().decode()
+    serving.send_signal(signal.SIGINT)
+    assert finished(serving).code == 0
+
+
+def test_a_port_that_is_taken(shell: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = shell("serve", "--port", port)
+    assert (result.code, result.out) == (2, "")
+    assert port in result.err
+
+
+def test_a_busy_thread_keeps_the_decision_and_says_so(shell: Shell, bookings: Rows) -> None:
+    thread, review = shell.paused()
+    with run_lock(shell.home / "threads", thread, owner="somebody"):
+        approved = shell("approve", review)
+        assert approved.code == 4
+        assert "the decision is recorded" in approved.err
+        assert shell("resume", thread).code == 4
+        assert shell("ask", "hello", "--thread", thread).code == 4
+        assert bookings() == []
+    assert shell("resume", thread).code == 0
+    assert len(bookings()) == 1
 
 
 def test_a_closed_pipe_is_no_error(shell: Shell) -> None:
