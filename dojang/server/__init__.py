@@ -4,7 +4,6 @@
 commands do and keeps nothing of its own: no session, no cache, no cookie but the language.
 """
 
-from dojang.server.app import create_app
-from dojang.server.serving import serve
+from dojang.server.app import create_app, serve
 
 __all__ = ["create_app", "serve"]

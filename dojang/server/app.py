@@ -1,7 +1,10 @@
-"""Puts the application together: guards, pages, API, and what an error looks like in each of them."""
+"""Puts the application together (guards, pages, API, what an error looks like in each of them) and serves it."""
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -9,14 +12,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
+from dojang.language import locale_language
 from dojang.server import api, pages, reference
 from dojang.server.clean import clean
 from dojang.server.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Guards, wants_json
+from dojang.server.serving import bind, run_until_interrupted, url_of
+from dojang.server.wording import sayer
+from dojang.settings import Settings
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError
+
+log = logging.getLogger(__name__)
 
 _STATUS: Final[tuple[tuple[type[DojangError], int], ...]] = (
     (UnknownThread, 404),
@@ -43,6 +53,7 @@ def create_app(workspace: Workspace, *, max_body: int = MAX_BODY) -> FastAPI:
         redoc_url=None,
     )
     app.state.workspace = workspace
+    app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
     app.add_middleware(Guards, max_body=max_body)
     for router in (api.router, pages.router, reference.router):
         app.include_router(router)
@@ -50,8 +61,34 @@ def create_app(workspace: Workspace, *, max_body: int = MAX_BODY) -> FastAPI:
     app.add_exception_handler(DojangError, _told)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _unreadable)
-    app.add_exception_handler(Exception, _unexpected)
     return app
+
+
+def serve(
+    settings: Settings, *, workspace: Workspace | None = None, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve until interrupted. The port is bound before anything is opened, so a mistake is told at once.
+
+    Args:
+        settings: ``host``, ``port`` and where the data lives.
+        workspace: the one to serve; opened from the settings, and closed at the end, when None.
+        on_ready: called with the address to open; when None, it is written to stderr.
+
+    Raises:
+        CannotServe: a host that is not loopback, or a port that is taken.
+    """
+    say = sayer(settings.language or locale_language())
+    with bind(settings.host, settings.port) as listener:
+        url = url_of(listener)
+        if on_ready is not None:
+            on_ready(url)
+        else:
+            print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
+        if workspace is not None:
+            run_until_interrupted(create_app(workspace), listener)
+            return
+        with Workspace(settings) as opened:
+            run_until_interrupted(create_app(opened), listener)
 
 
 def status_of(error: DojangError) -> int:
@@ -76,9 +113,29 @@ def _unreadable(request: Request, error: Exception) -> Response:
     return _answer(request, 422 if wants_json(request.url.path) else 400, f"{where}: {first['msg']}")
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
-    """A bug of ours: the log has the traceback, the page does not."""
-    return _answer(request, 500, f"something went wrong inside ({type(error).__name__}); recorded decisions are kept")
+class Faults:
+    """Answers a bug of ours with a plain 500: the log has the traceback, the page does not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; answer in place of whoever failed before answering."""
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            text = f"something went wrong inside ({type(error).__name__}); recorded decisions are kept"
+            await _answer(Request(scope), 500, text)(scope, receive, send)
 
 
 def _answer(request: Request, status: int, text: str, *, winner: object = None) -> Response:

@@ -1,16 +1,15 @@
-"""Runs the application with uvicorn on a loopback address."""
+"""Binds a loopback address and runs an application on it with uvicorn. Knows no page and no workspace."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import socket
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from dojang.server.app import create_app
-from dojang.settings import Settings
-from dojang.workspace import Workspace
 from state import UserError
 
 
@@ -75,27 +74,15 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def server_for(workspace: Workspace) -> uvicorn.Server:
-    """A uvicorn server for the application; ``run(sockets=[bind(…)])`` starts it."""
+def server_for(app: ASGIApp) -> uvicorn.Server:
+    """A uvicorn server for an application; ``run(sockets=[bind(…)])`` starts it."""
     config = uvicorn.Config(
-        create_app(workspace), log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
     )
     return uvicorn.Server(config)
 
 
-def serve(settings: Settings, *, workspace: Workspace | None = None) -> None:
-    """Serve until interrupted. The port is bound before anything is opened, so a mistake is told at once.
-
-    Args:
-        settings: ``host``, ``port`` and where the data lives.
-        workspace: the one to serve; opened from the settings, and closed at the end, when None.
-
-    Raises:
-        CannotServe: a host that is not loopback, or a port that is taken.
-    """
-    with bind(settings.host, settings.port) as listener:
-        if workspace is not None:
-            server_for(workspace).run(sockets=[listener])
-            return
-        with Workspace(settings) as opened:
-            server_for(opened).run(sockets=[listener])
+def run_until_interrupted(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve on a listening socket; returns after Ctrl-C or a termination signal, when open requests are answered."""
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn shuts down first, then raises the signal again
+        server_for(app).run(sockets=[listener])

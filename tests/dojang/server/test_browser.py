@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dojang.server import create_app
 from dojang.server.serving import bind, server_for, url_of
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import Ask
@@ -43,7 +44,7 @@ Open = Callable[..., Any]
 def site(workspace: Workspace) -> Iterator[str]:
     """The address of a running server."""
     listener = bind("127.0.0.1", 0)
-    server = server_for(workspace)
+    server = server_for(create_app(workspace))
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
     thread.start()
     yield url_of(listener).rstrip("/")

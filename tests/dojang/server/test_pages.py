@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from fastapi.testclient import TestClient
 
+from dojang.server import create_app
+from dojang.server.views import button_label
+from dojang.server.wording import sayer
 from dojang.workspace import Workspace
-from tests.dojang.server.conftest import Ask
+from tests.dojang.server.conftest import BASE, Ask
 
 
 def test_the_inbox_lists_what_waits_soonest_due_first(client: TestClient, paused: Ask) -> None:
@@ -59,6 +63,14 @@ def test_a_thread_goes_on(client: TestClient, workspace: Workspace) -> None:
     thread = client.post("/threads", data={"text": "When is check-out?"}).headers["location"]
     assert client.post(f"{thread}/messages", data={"text": "And refunds?"}).status_code == 303
     assert "And refunds?" in client.get(thread).text
+
+
+def test_the_way_to_a_review_begins_with_its_own_turn(client: TestClient, workspace: Workspace) -> None:
+    thread = workspace.ask("When is check-out?").thread_id
+    review = workspace.ask("please book a room", thread_id=thread).reviews[0]
+    way = client.get(f"/reviews/{review['id']}").text.split('<ol class="path">')[1].split("</ol>")[0]
+    names = [part.split("</li>")[0].rpartition(">")[2] for part in way.split("<li")[1:]]
+    assert names == ["request", "search", "generate", "policy check", "review"]
 
 
 def test_a_message_on_a_waiting_thread_is_refused_and_kept(client: TestClient, paused: Ask) -> None:
@@ -118,3 +130,27 @@ def test_the_reference_is_drawn_here(client: TestClient) -> None:
     assert "/api/reviews/{review_id}/decision" in page
     assert "&#34;type&#34;: &#34;approve&#34;" in page
     assert client.get("/openapi.json").json()["info"]["title"] == "Dojang"
+
+
+def test_in_doubt_the_buttons_ask_what_happened(paused: Ask) -> None:
+    review = {**paused("please book a room"), "kind": "in_doubt"}
+    words = [button_label(review, kind, sayer("ko")) for kind in ("approve", "reject")]  # type: ignore[arg-type]
+    assert words == ["실행되었음", "실행되지 않았음"]
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/api/reviews", "application/json")])
+def test_a_bug_of_ours_is_a_plain_page_without_a_traceback(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str, kind: str
+) -> None:
+    def breaks(**_: object) -> None:
+        raise RuntimeError("secret <detail>")
+
+    monkeypatch.setattr(workspace, "inbox", breaks)
+    client = TestClient(create_app(workspace), base_url=BASE)
+    answer = client.get(path)
+    assert answer.status_code == 500
+    assert answer.headers["content-type"].startswith(kind)
+    assert "RuntimeError" in answer.text
+    assert "secret" not in answer.text
+    assert "secret <detail>" in caplog.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]

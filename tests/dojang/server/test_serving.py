@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -32,7 +36,7 @@ def test_a_taken_port_is_told_before_anything_is_opened(tmp_path: Path) -> None:
 
 def test_a_real_server_answers_to_its_own_address_only(workspace: Workspace) -> None:
     listener = bind("localhost", 0)
-    server = server_for(workspace)
+    server = server_for(create_app(workspace))
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
     thread.start()
     try:
@@ -45,6 +49,20 @@ def test_a_real_server_answers_to_its_own_address_only(workspace: Workspace) -> 
         thread.join(20)
         listener.close()
     assert not thread.is_alive()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_serve_says_where_it_is_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    code = "from dojang.settings import load_settings; from dojang.server import serve; serve(load_settings(port=0))"
+    environment = {**os.environ, "DOJANG_HOME": str(tmp_path / "var"), "DOJANG_LANGUAGE": "en"}
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-W", "error", "-c", code]
+    with subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split(" at ")[1].split(" ")[0]
+        assert httpx.get(f"{url}ok", timeout=60).json()["ok"] is True
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(30), process.stderr.read()) == (0, "")
 
 
 async def test_a_long_run_does_not_hold_up_the_others(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
