@@ -1,0 +1,158 @@
+"""The derived index: correct after any change, and the same again after it was deleted or spoilt."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkpoints import DecisionLog, FileSaver, Summary, ThreadIndex
+from langgraph.checkpoint.base import CheckpointTuple
+
+from state import Decision
+from tests.checkpoints.cases import checkpoint, config, decision, metadata, review
+
+
+def summarise(latest: CheckpointTuple, decisions: dict[str, Decision]) -> Summary:
+    values = latest.checkpoint["channel_values"]
+    waiting = [r for r in values["reviews"] if r["id"] not in decisions]
+    return Summary(
+        title=values["title"],
+        status="interrupted" if waiting else "idle",
+        updated_at=latest.checkpoint["ts"],
+        reviews=waiting,
+    )
+
+
+def write(saver: FileSaver, thread_id: str, step: int, *reviews: Any, title: str = "방 예약") -> None:
+    values = {"title": title, "reviews": list(reviews)}
+    made = checkpoint(values, {"title": step, "reviews": step}, f"{step:03}")
+    saver.put(config(thread_id), made, metadata(step), {"title": step, "reviews": step})
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> ThreadIndex:
+    return ThreadIndex(tmp_path / "index.sqlite", tmp_path / "threads", summarise)
+
+
+@pytest.fixture
+def saver(tmp_path: Path) -> FileSaver:
+    return FileSaver(tmp_path / "threads", durability="os")
+
+
+def rows(path: Path) -> list[Any]:
+    with sqlite3.connect(path) as db:
+        found = [db.execute(f"SELECT * FROM {t} ORDER BY 1, 2").fetchall() for t in ("threads", "reviews")]
+    db.close()
+    return found
+
+
+def test_inbox(index: ThreadIndex, saver: FileSaver, tmp_path: Path) -> None:
+    write(
+        saver,
+        "t1",
+        1,
+        review("r1", "t1", due_at="2026-03-01"),
+        review("r2", "t1", kind="approval", due_at="2026-01-01"),
+    )
+    write(saver, "대화/2", 1, review("r3", "대화/2", due_at="2026-02-01"))
+    write(saver, "quiet", 1)
+    index.refresh()
+    assert [r["id"] for r in index.reviews()] == ["r2", "r3", "r1"]
+    assert [r["id"] for r in index.reviews("tool")] == ["r3", "r1"]
+    assert [r["id"] for r in index.reviews(limit=1, offset=1)] == ["r3"]
+    assert index.reviews()[1]["summary"] == "방 예약"
+    assert {t["thread_id"]: t["status"] for t in index.threads()} == {
+        "t1": "interrupted", "대화/2": "interrupted", "quiet": "idle",
+    }  # fmt: skip
+    assert index.counts() == {"threads": 3, "open_reviews": 3}
+    DecisionLog(saver.directory).record("대화/2", decision("r3"))
+    index.refresh("대화/2")
+    assert [r["id"] for r in index.reviews()] == ["r2", "r1"]
+    assert [index.locate(r) for r in ("r1", "r3", "gone")] == ["t1", "대화/2", None]
+    saver.delete_thread("t1")
+    index.refresh()
+    assert index.reviews() == []
+    assert index.locate("r1") is None
+    assert [t["thread_id"] for t in index.threads(limit=1)] == [index.threads()[0]["thread_id"]]
+
+
+@pytest.mark.parametrize("spoil", ["delete", "garbage", "truncate", "other version"])
+def test_made_again_when_lost_or_spoilt(spoil: str, index: ThreadIndex, saver: FileSaver) -> None:
+    for i in range(5):
+        write(saver, f"t{i}", 1, review(f"r{i}", f"t{i}", due_at=f"2026-01-0{i + 1}"))
+    DecisionLog(saver.directory).record("t3", decision("r3"))
+    index.refresh()
+    before = rows(index.path)
+    for suffix in ("-wal", "-shm"):
+        index.path.with_name(index.path.name + suffix).unlink(missing_ok=True)
+    if spoil == "delete":
+        index.path.unlink()
+    elif spoil == "garbage":
+        index.path.write_bytes(b"\xff" * 20_000)
+    elif spoil == "truncate":
+        index.path.write_bytes(index.path.read_bytes()[:5000])
+    else:
+        with sqlite3.connect(index.path) as db:
+            db.executescript("PRAGMA user_version = 99; DROP TABLE reviews; CREATE TABLE strange (x);")
+        db.close()
+    index.refresh()
+    assert rows(index.path) == before
+    assert [r["id"] for r in index.reviews()] == ["r0", "r1", "r2", "r4"]
+
+
+def test_only_changed_threads_are_read(index: ThreadIndex, saver: FileSaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(4):
+        write(saver, f"t{i}", 1)
+    index.refresh()
+    read: list[str] = []
+    real = index.saver.get_tuple
+
+    def spy(where: Any) -> Any:
+        read.append(where["configurable"]["thread_id"])
+        return real(where)
+
+    monkeypatch.setattr(index.saver, "get_tuple", spy)
+    index.refresh()
+    assert read == []
+    write(saver, "t2", 2, title="새 제목")
+    index.refresh()
+    assert read == ["t2"]
+    assert {t["thread_id"]: t["title"] for t in index.threads()}["t2"] == "새 제목"
+
+
+def test_a_damaged_thread_is_a_row_not_a_failure(index: ThreadIndex, saver: FileSaver) -> None:
+    for name in ("good", "bad log", "bad id", "strange"):
+        write(saver, name, 1, review(name, name))
+    path = saver.sessions.folders.path("bad log") / "checkpoints.jsonl"
+    path.write_bytes(path.read_bytes().replace("방 예약".encode(), "방 취소".encode()))
+    (saver.sessions.folders.path("bad id") / "thread.json").write_text("{")
+    saver.put(config("strange"), checkpoint({"title": 1}, {"title": 9}, "900"), metadata(), {"title": 9})
+    index.refresh()
+    found = {t["thread_id"]: t for t in index.threads()}
+    assert sorted(t["status"] for t in found.values()) == ["error", "error", "error", "interrupted"]
+    assert "dojang checkpoints repair" in found["bad log"]["error"]
+    assert "cannot be summarised" in found["strange"]["error"]
+    assert [r["id"] for r in index.reviews()] == ["good"]
+
+
+def test_asked_before_any_refresh(index: ThreadIndex, saver: FileSaver) -> None:
+    assert index.threads() == []
+    index.path.unlink()
+    write(saver, "t", 1, review("r", "t"))
+    assert index.locate("r") == "t"
+
+
+def test_many_refresh_at_once(saver: FileSaver, tmp_path: Path) -> None:
+    for i in range(20):
+        write(saver, f"t{i}", 1, review(f"r{i}", f"t{i}"))
+
+    def refresh(_: int) -> int:
+        mine = ThreadIndex(tmp_path / "index.sqlite", saver.directory, summarise)
+        mine.refresh()
+        return len(mine.reviews())
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(refresh, range(12))) == [20] * 12
