@@ -197,11 +197,7 @@ class Workspace:
         return self.parts.store.search(query, k=k, filters=filters)
 
     def passages(self, ids: Sequence[str]) -> list[Passage]:
-        """The passages with these ids, in that order.
-
-        Raises:
-            UserError: one of them is gone.
-        """
+        """The passages with these ids, in that order; those that are gone are left out."""
         return self.parts.store.fetch(ids)
 
     def documents(self) -> list[DocumentRow]:

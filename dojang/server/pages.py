@@ -126,10 +126,7 @@ def passage(desk: AtDesk, passage_id: str, start: int = 0, end: int = 0) -> Resp
     gone = desk.say(
         "There is no passage %(id)s any more; its document was changed or taken out.", id=passage_id
     ).unescape()
-    try:
-        found = desk.workspace.passages([passage_id])
-    except UserError:
-        raise UnknownPassage(gone) from None
+    found = desk.workspace.passages([passage_id])
     if not found:
         raise UnknownPassage(gone)
     p = found[0]
