@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dojang.cli.exits import exit_of_run
 from dojang.cli.invocation import checked_text, invocation
-from dojang.cli.telling import run_document, tell_run
+from dojang.cli.telling import run_document, tell_cut_off, tell_run
 
 app = typer.Typer()
 
@@ -24,9 +24,19 @@ def ask(
     """Ask a question or make a request; ends with code 3 when a review waits for a person."""
     call = invocation(context)
     said = checked_text(text)
+    started: list[str] = []
+
+    def on_start(thread_id: str) -> None:
+        started.append(thread_id)
+        call.terminal.note(call.terminal.gettext("conversation {thread}").format(thread=thread_id))
+
     with call.workspace() as workspace:
-        with call.terminal.running() as on_node:
-            run = workspace.ask(said, thread_id=thread, on_node=on_node, on_start=_starting(call.terminal))
+        try:
+            with call.terminal.running() as on_node:
+                run = workspace.ask(said, thread_id=thread, on_node=on_node, on_start=on_start)
+        except BaseException:
+            tell_cut_off(call.terminal, workspace, started[-1] if started else thread)
+            raise
         call.terminal.document(run_document(workspace, run) if call.as_json else None)
         if not call.as_json:
             tell_run(call.terminal, workspace, run)
@@ -57,8 +67,3 @@ def chat(context: typer.Context, thread: Thread = None) -> int:
     call = invocation(context)
     with call.workspace() as workspace:
         return Talk(call.terminal, workspace, thread).hold()
-
-
-def _starting(terminal: Any) -> Any:
-    text = terminal.gettext("conversation {thread}")
-    return lambda thread_id: terminal.note(text.format(thread=thread_id))

@@ -10,7 +10,7 @@ import typer
 from dojang.cli.exits import Exit, exit_of_run
 from dojang.cli.forms import arguments_form, decision_form, typed_like
 from dojang.cli.invocation import Invocation, checked_text, invocation
-from dojang.cli.telling import run_document, tell_decision
+from dojang.cli.telling import run_document, tell_cut_off, tell_decision
 
 if TYPE_CHECKING:
     from dojang.workspace import Workspace
@@ -110,16 +110,15 @@ def _carry_out(call: Invocation, workspace: Workspace, review_id: str, said: dic
 
 
 def _tell_recorded(call: Invocation, workspace: Workspace, review_id: str) -> None:
-    """After a failure: whether this person's decision is on disk all the same, and how to go on."""
+    """After a failure: how to go on, where this person's decision is on disk all the same."""
     from state import DojangError
 
     try:
         card = workspace.show(review_id)
     except (DojangError, OSError):
         return
-    if card.status == "recorded" and card.decision is not None and card.decision["by"] == workspace.settings.user:
-        text = call.terminal.gettext("the decision is recorded; `dojang resume {thread}` goes on with it")
-        call.terminal.note(text.format(thread=card.review["thread_id"]))
+    if card.decision is not None and card.decision["by"] == workspace.settings.user:
+        tell_cut_off(call.terminal, workspace, card.review["thread_id"])
 
 
 def _edited(call: Invocation, review: Review, sets: list[str], args: str | None) -> dict[str, JSON]:

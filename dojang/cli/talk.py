@@ -8,7 +8,7 @@ from dojang.cli.cards import tell_card
 from dojang.cli.exits import Exit
 from dojang.cli.forms import decision_form
 from dojang.cli.invocation import checked_text
-from dojang.cli.telling import run_document, tell_decision, tell_run
+from dojang.cli.telling import run_document, tell_cut_off, tell_decision, tell_run
 from dojang.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Talk:
 
     def _turn(self, text: str) -> bool:
         """One message and all that follows from it; False when it is left waiting."""
-        from state import DojangError, UserError
+        from state import UserError
 
         try:
             with self.terminal.running() as on_node:
@@ -53,8 +53,8 @@ class Talk:
         except UserError as error:
             self.terminal.error(str(error))
             return True
-        except DojangError:
-            self._cut_off()
+        except BaseException:
+            tell_cut_off(self.terminal, self.workspace, self.thread_id)
             raise
         self._say(run)
         return self._settled(run)
@@ -88,10 +88,6 @@ class Talk:
 
     def _started(self, thread_id: str) -> None:
         self.thread_id = thread_id
-
-    def _cut_off(self) -> None:
-        text = self.terminal.gettext("`dojang resume {thread}` goes on with this conversation")
-        self.terminal.note(text.format(thread=self.thread_id))
 
     def _end(self) -> int:
         _ = self.terminal.gettext

@@ -101,6 +101,19 @@ def how_to_decide(review: Review) -> list[str]:
     return [f"dojang show {review['id']}", *(forms[decision] for decision in review["allowed"])]
 
 
+def tell_cut_off(terminal: Terminal, workspace: Workspace, thread_id: str | None) -> None:
+    """After a run that broke off: the command that goes on with it, where there is something to go on with."""
+    from state import DojangError
+
+    try:
+        run = workspace.thread(thread_id) if thread_id is not None else None
+    except (DojangError, OSError):
+        return
+    if run is not None and run.status == "paused" and not run.reviews:
+        text = terminal.gettext("`dojang resume {thread}` goes on with this conversation")
+        terminal.note(text.format(thread=thread_id))
+
+
 def tell_decision(terminal: Terminal, workspace: Workspace, result: DecisionResult) -> None:
     """Who decided what, and where the run got to with it."""
     _ = terminal.gettext

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AnyMessage, ToolMessage
 
+from dojang.cli.invocation import OpenWorkspace
+from dojang.workspace import Workspace
+from state import Generation, PassingFault
 from tests.dojang.conftest import Shell
+from tests.dojang.workspaces import Rehearsed, RehearsedParts, rehearsed
 
 Rows = Callable[[], list[tuple[Any, ...]]]
 
@@ -217,3 +222,43 @@ def test_text_that_would_move_the_cursor_is_written_out(shell: Shell) -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "\\u{1b}[2Jbook\\u{202e}" in shown
+
+
+class Failing(Rehearsed):
+    """An endpoint that is away, for everything or only for what comes after a tool has run."""
+
+    always = False
+
+    def reply(self, messages: Sequence[AnyMessage], **others: Any) -> Generation:
+        if self.always or isinstance(messages[-1], ToolMessage):
+            raise PassingFault("the model does not answer; try again")
+        return super().reply(messages, **others)
+
+
+def failing(always: bool) -> OpenWorkspace:
+    generator = Failing()
+    generator.always = always
+    return lambda settings: Workspace(settings, parts=RehearsedParts(settings, generator=generator))
+
+
+def test_after_a_failure_the_way_on_is_named(shell: Shell, bookings: Rows) -> None:
+    thread, review = shell.paused()
+    shell.open_workspace = failing(always=False)
+    broken = shell("approve", review)
+    assert broken.code == 5
+    assert f"dojang resume {thread}" in broken.err
+    assert len(bookings()) == 1
+    shell.open_workspace = rehearsed
+    assert "Booking BK-2041 is confirmed" in shell("resume", thread).out
+    assert len(bookings()) == 1
+
+
+def test_a_question_that_broke_off_can_be_resumed(shell: Shell) -> None:
+    shell.open_workspace = failing(always=True)
+    broken = shell("ask", "hello")
+    assert broken.code == 5
+    thread = broken.one("th")
+    assert f"dojang resume {thread}" in broken.err
+    assert f"dojang resume {thread}" in shell("ask", "more", "--thread", thread).err
+    shell.open_workspace = rehearsed
+    assert shell("resume", thread).code == 0
