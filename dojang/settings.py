@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import re
 from datetime import date
 from pathlib import Path
@@ -84,3 +85,24 @@ def load_settings(**overrides: object) -> Settings:
         secret = any(word in name for word in ("KEY", "URL"))
         given = "" if secret else f" (given: {first.get('input')!r})"
         raise BadSetting(f"setting {name}: {first['msg']}{given}") from None
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table: variable, default, meaning. ``docs/settings.md`` holds exactly this."""
+    rows = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "the user's name" if field.default_factory is not None else _shown(field.default)
+        rows.append(f"| `DOJANG_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, Path) and default.is_absolute():
+        return f"the sample's `{default.name}`"
+    return f"`{json.dumps(default)}`" if isinstance(default, list) else f"`{default}`"
+
+
+if __name__ == "__main__":
+    print(f"# Settings\n\nEnvironment variables, or a `.env` file in the working directory.\n\n{settings_table()}")
