@@ -40,6 +40,8 @@ WINDOW = 9
 
 
 class Chat(TypedDict):
+    """The state of the one-node graph."""
+
     messages: Annotated[list[AnyMessage], add_messages]
 
 

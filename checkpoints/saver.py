@@ -244,25 +244,16 @@ class FileSaver(BaseCheckpointSaver[Any]):
         """Delete the checkpoints of these runs, in all threads, with their writes.
 
         Raises:
-            NeededHistory: a DeltaChannel of a remaining checkpoint is rebuilt from one of them; nothing of that
-                thread was deleted.
+            NeededHistory: a DeltaChannel of a remaining checkpoint is rebuilt from one of them; nothing was deleted.
         """
         wanted = {str(r) for r in run_ids}
+        found: list[tuple[Session, set[Key]]] = []
         for thread_id, folder in self.sessions.folders.threads() if wanted else ():
             session = self.sessions.at(folder)
-            with session.log.locked(), session.view(whole=True) as view:
-                if view is None:
-                    continue
-                table = _all_tables(session, view)
-                gone = {key for key, t in table.items() if _metadata(t).get("run_id") in wanted}
-                if broken := _needed(table, table.keys() - gone) & gone:
-                    raise NeededHistory(
-                        f"thread {thread_id!r}: checkpoint {min(broken)[1]!r} belongs to a run that should be deleted, "
-                        "but a later checkpoint rebuilds a DeltaChannel from it; delete the later runs too, "
-                        "or the thread"
-                    )
-                if gone:
-                    session.rebuild(lambda key, gone=gone: key not in gone)  # type: ignore[misc]
+            if gone := _of_runs(session, thread_id, wanted):
+                found.append((session, gone))
+        for session, gone in found:
+            session.rebuild(lambda key, gone=gone: key not in gone)  # type: ignore[misc]
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all checkpoints and writes; added to what the target has. A missing source copies nothing."""
@@ -357,6 +348,21 @@ def _config(thread_id: str, ns: str, cp: str) -> RunnableConfig:
 def _metadata(tables: Tables) -> dict[str, Any]:
     decode = Decoder().decode
     return {k: decode(v) for k, v in tables.meta.items()}
+
+
+def _of_runs(session: Session, thread_id: str, runs: set[str]) -> set[Key]:
+    """The checkpoints of these runs; NeededHistory if any other is rebuilt from one of them."""
+    with session.view(whole=True) as view:
+        if view is None:
+            return set()
+        table = _all_tables(session, view)
+    gone = {key for key, tables in table.items() if _metadata(tables).get("run_id") in runs}
+    if gone and (broken := _needed(table, table.keys() - gone) & gone):
+        raise NeededHistory(
+            f"thread {thread_id!r}: checkpoint {min(broken)[1]!r} belongs to a run that should be deleted, but a "
+            "later checkpoint rebuilds a DeltaChannel from it; delete the later runs too, or the thread"
+        )
+    return gone
 
 
 def _all_tables(session: Session, view: View) -> dict[Key, Tables]:

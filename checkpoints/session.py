@@ -25,7 +25,7 @@ from checkpoints.folders import open_file, read_at, sync_dir, sync_file
 from checkpoints.frames import ROOT, Damage, Entry, Record, checked, parse
 from checkpoints.journal import Journal, Writer
 from checkpoints.tables import Tables, from_checkpoint, from_record, to_record
-from checkpoints.weave import Ref, Seen, Weave, absolute
+from checkpoints.weave import Ref, Seen, Weave, unpack
 
 MARK_EVERY = 64 * 1024
 """Bytes of log between marks: what a cold reader scans at most, beside what the state itself refers to."""
@@ -100,11 +100,14 @@ class View:
         if type(node) is not dict or node.get("$") != "list":
             return node
         asked, steps = (offset, n), []
-        while type(node) is dict:
+        while type(node) is dict and "of" in node:
             steps.append((node["keep"], _placed(node["add"], offset)))
             offset, n = node["of"][0] or offset, node["of"][1]
             node = self.record(offset)["b"][n]
-        items = _placed(node, offset)
+        if type(node) is dict:
+            items = unpack(node) + _placed(node["add"], offset)
+        else:
+            items = _placed(node, offset)
         for keep, add in reversed(steps):
             del items[keep:]
             items.extend(add)
@@ -306,11 +309,18 @@ class Session:
             return Seen(node, freeze(value))
         frozen = [freeze(v) for v in value]
         offset, n = node["$"]
-        recent = zip(frozen[-RECENT:], view.body(offset, n)[-RECENT:], strict=True)
-        for f, item in recent:
-            if f[:1] == b"M" and type(item) is dict and type(item["$"]) is list:
-                self.known[blake2b(f, digest_size=16).digest()] = (item["$"][0] or offset, item["$"][1])
-        return Seen(node, frozen, view.depths.get((offset, n), 0))
+        refs: list[Ref] | None = []
+        for item in view.body(offset, n):
+            tag = item.get("$") if type(item) is dict else None
+            if type(tag) is not list:
+                refs = None
+                break
+            if refs is not None:
+                refs.append((tag[0] or offset, tag[1]))
+        if refs:
+            for f, ref in zip(frozen[-RECENT:], refs[-RECENT:], strict=True):
+                self.known[blake2b(f, digest_size=16).digest()] = ref
+        return Seen(node, frozen, view.depths.get((offset, n), 0), refs)
 
     def _keep_seen(self, ns: str, seen: dict[str, Seen]) -> None:
         self.seen.pop(ns, None)
@@ -361,7 +371,7 @@ class Session:
             record = to_record(tables, head)
             offset = self._append(writer, view, record, weave)
             for s in seen.values():
-                s.node = absolute(s.node, offset)
+                s.settle(offset)
             self._keep_seen(ns, seen)
             self.tables[offset] = from_record({"b": weave.bodies, **record}, offset, head if "base" in record else None)
         writer.wait()

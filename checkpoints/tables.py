@@ -12,10 +12,12 @@ from checkpoints.codec import Decoder, Encoder, Node
 from checkpoints.frames import Record
 from checkpoints.weave import absolute
 
-FULL_EVERY = 32
+FULL_EVERY = 64
 """A record in this many is written in full, so that reading one checkpoint follows a bounded chain."""
 
 _FIELDS = frozenset({"id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
+_UTC = "+00:00"
+"""Left out of a time in a record; any other text ends with "~" there."""
 _ABSENT = 0  # in "upd": the checkpoint had no updated_channels at all
 
 
@@ -80,7 +82,7 @@ def to_record(new: Tables, base: Tables | None) -> Record:
         record["ns"] = new.ns
     record["id"] = new.id
     if base is None or base.depth + 1 >= FULL_EVERY:
-        record |= {"up": new.up, "ts": new.ts, "upd": new.upd, "ch": new.entries, "seen": new.seen}
+        record |= {"up": new.up, "ts": _short(new.ts), "upd": new.upd, "ch": new.entries, "seen": new.seen}
         record |= {"meta": new.meta, "more": new.more}
         if new.versionless:
             record["nover"] = new.versionless
@@ -88,7 +90,7 @@ def to_record(new: Tables, base: Tables | None) -> Record:
     record["base"] = base.offset
     if new.up != base.id:
         record["up"] = new.up
-    record["ts"] = new.ts
+    record["ts"] = _short(new.ts)
     changed, gone = _difference(new.entries, base.entries)
     record["ch"] = changed
     if gone:
@@ -114,7 +116,7 @@ def from_record(record: Record, offset: int, base: Tables | None) -> Tables:
         ns=ns,
         id=record["id"],
         up=record["up"] if "up" in record or base is None else base.id,
-        ts=record["ts"],
+        ts=_long(record["ts"]),
         entries=changed,
         seen=record.get("seen", {}),
         meta=record.get("meta", {}),
@@ -130,6 +132,14 @@ def from_record(record: Record, offset: int, base: Tables | None) -> Tables:
         tables.meta = _apply(base.meta, tables.meta, record.get("unmeta", []))
         tables.more = _apply(base.more, tables.more, record.get("unmore", []))
     return tables
+
+
+def _short(ts: str) -> str:
+    return ts.removesuffix(_UTC) if ts.endswith(_UTC) else ts + "~"
+
+
+def _long(ts: str) -> str:
+    return ts[:-1] if ts.endswith("~") else ts + _UTC
 
 
 def _difference(new: dict[str, Any], old: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Any
 
+import orjson
 from langchain_core.messages import BaseMessage
 
 from checkpoints.codec import MESSAGE_TAGS, Encoder, Node, freeze, plain_text, thaw
 
 Ref = tuple[int, int]
 """(offset of a record, position in its ``b``)."""
+
+CHAIN_MIN = 64
+"""A list is written as a list of references again after this many differences and a quarter of its length."""
+
+SMALL = 48
+"""JSON of fewer bytes is not worth a reference."""
 
 LARGE = 96
 """Containers whose frozen form has this many bytes or more become bodies."""
@@ -30,6 +38,13 @@ class Seen:
     node: Node
     frozen: bytes | list[bytes]  # a list's items one by one
     depth: int = 0  # how many list differences lie between this list and its last full form
+    refs: list[Ref] | None = None  # where a list's items are, if all of them are bodies
+
+    def settle(self, offset: int) -> None:
+        """The record that holds this value was written at ``offset``."""
+        self.node = absolute(self.node, offset)
+        if self.refs is not None and self.refs and self.refs[-1][0] == 0:
+            self.refs = [(o or offset, n) for o, n in self.refs]
 
     def fresh(self) -> Any:
         """A fresh copy of the value."""
@@ -90,7 +105,8 @@ class Weave:
         if type(value) in MESSAGE_TAGS or type(value) not in (list, dict, tuple):
             return node
         frozen = freeze(value)
-        return self._body(frozen, lambda: node) if len(frozen) >= LARGE else node
+        worth = len(frozen) >= LARGE and len(orjson.dumps(node)) >= SMALL
+        return self._body(frozen, lambda: node) if worth else node
 
     def _whole(self, value: Any, frozen: bytes) -> Node:
         before = self._refs
@@ -107,21 +123,37 @@ class Weave:
         keep = common_prefix(old.frozen, frozen) if old is not None else 0
         if old is not None and keep == len(old.frozen) == len(frozen):
             return old
-        if (
-            old is not None
-            and _is_ref(old.node)
-            and keep >= 4
-            and 2 * keep >= len(frozen)
-            and old.depth < 64 + 4 * keep
-        ):
-            add = [self._item(v) for v in value[keep:]]
-            node: Node = {"$": "list", "of": old.node["$"], "keep": keep, "add": add}
-            depth = old.depth + 1
-        else:
-            node, depth = [self._item(v) for v in value], 0
+        if old is None or keep < 4 or 2 * keep < len(frozen) or not _is_ref(old.node):
+            nodes = [self._item(v) for v in value]
+            return self._listed(nodes, frozen, 0, _refs(nodes))
+        add = [self._item(v) for v in value[keep:]]
+        added = _refs(add)
+        refs = old.refs[:keep] + added if old.refs is not None and added is not None else None
+        if refs is None or old.depth < CHAIN_MIN + keep // 4:
+            difference = {"$": "list", "of": old.node["$"], "keep": keep, "add": add}
+            return self._listed(difference, frozen, old.depth + 1, refs)
+        return self._listed({"$": "list", **pack(refs[:keep]), "add": add}, frozen, 0, refs)
+
+    def _listed(self, node: Node, frozen: list[bytes], depth: int, refs: list[Ref] | None) -> Seen:
         self._refs += 1
         self.bodies.append(node)
-        return Seen({"$": [0, len(self.bodies) - 1]}, list(frozen), depth)
+        return Seen({"$": [0, len(self.bodies) - 1]}, frozen, depth, refs)
+
+
+def _refs(nodes: list[Node]) -> list[Ref] | None:
+    """The references that the nodes are, or None if any is something else."""
+    return [(n["$"][0], n["$"][1]) for n in nodes] if all(map(_is_ref, nodes)) else None
+
+
+def pack(refs: list[Ref]) -> dict[str, list[int]]:
+    """References as two short lists: each offset less the one before it, and the positions."""
+    offsets = [o for o, _ in refs]
+    return {"at": [b - a for a, b in zip([0, *offsets], offsets, strict=False)], "n": [n for _, n in refs]}
+
+
+def unpack(node: dict[str, Any]) -> list[Node]:
+    """The reference nodes that ``pack`` packed."""
+    return [{"$": [offset, n]} for offset, n in zip(accumulate(node["at"]), node["n"], strict=True)]
 
 
 def _is_ref(node: Node) -> bool:

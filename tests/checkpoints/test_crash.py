@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import random
 import signal
@@ -16,29 +17,12 @@ import pytest
 import checkpoints.journal as journal_module
 from checkpoints import DecisionLog, DiskFault, FileSaver, verify
 from tests.checkpoints.cases import checkpoint, config, decision, dump, metadata
+from tests.checkpoints.crash_child import write_until_killed
 
+FORKS: Any = multiprocessing.get_context("forkserver" if hasattr(signal, "SIGKILL") else "spawn")
+if hasattr(signal, "SIGKILL"):
+    FORKS.set_forkserver_preload(["tests.checkpoints.crash_child"])
 KILLS = int(os.environ.get("DOJANG_TEST_KILLS", "40"))
-WRITER = """
-import sys
-from checkpoints import DecisionLog, FileSaver
-from tests.checkpoints.cases import checkpoint, config, decision, metadata
-saver, log = FileSaver(sys.argv[1]), DecisionLog(sys.argv[1])
-found = saver.get_tuple(config())
-i = int(found.checkpoint["id"]) if found else 0
-items = found.checkpoint["channel_values"]["items"] if found else []
-print("ready", flush=True)
-while True:
-    i += 1
-    items = [*items, {"번호": i, "글": f"{i} " * 40}][-30:]
-    saver.put(config(cp=f"{i - 1:06}" if i > 1 else None), checkpoint({"items": items}, {"items": i}, f"{i:06}"), metadata(i), {"items": i})
-    print("cp", i, flush=True)
-    saver.put_writes(config(cp=f"{i:06}"), [("items", i)], "task")
-    print("w", i, flush=True)
-    log.record("t", decision(f"r{i}"))
-    print("d", i, flush=True)
-    if i % 7 == 0:
-        saver.prune(["t"])
-"""
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
@@ -66,24 +50,23 @@ def test_killed_at_any_instant(tmp_path: Path) -> None:
 
 
 def _run_and_kill(directory: Path, *, lines: int, wait_s: float) -> dict[str, Any]:
-    """Start a writer, read this many of its acknowledgements, kill it a moment later; what it acknowledged."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(directory)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    said = process.stdout.readline()
-    assert said == "ready\n", process.communicate()
-    for _ in range(lines):
-        said += process.stdout.readline()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(wait_s)
-    process.kill()
-    rest, errors = process.communicate()
-    assert errors == ""
-    whole = [line.split() for line in (said + rest).splitlines(keepends=True) if line.endswith("\n")]
+    """Start a writer, take this many of its acknowledgements, kill it a moment later; what it acknowledged."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    child = FORKS.Process(target=write_until_killed, args=(str(directory), theirs))
+    child.start()
+    theirs.close()
     numbers: dict[str, list[int]] = {"cp": [0], "w": [0], "d": []}
-    for words in whole[1:]:
-        numbers[words[0]].append(int(words[1]))
+    for n in range(lines):
+        assert ours.poll(60), f"the writer said only {n} lines"
+        kind, number = ours.recv()
+        numbers[kind].append(number)
+    child.join(wait_s)
+    child.kill()
+    child.join()
+    with contextlib.suppress(EOFError, OSError):  # what it said in its last moment counts too
+        while True:
+            kind, number = ours.recv()
+            numbers[kind].append(number)
     return {"cp": numbers["cp"][-1], "w": numbers["w"][-1], "decisions": {f"r{i}" for i in numbers["d"]}}
 
 
@@ -133,10 +116,9 @@ def test_a_failed_fsync_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.
             _put(saver, 2)
         with pytest.raises(DiskFault, match="Input/output error"):
             log.record("t", decision())
+        patch.setattr("checkpoints.session.sync_file", fail)
         with pytest.raises(DiskFault, match="nothing was changed"):
-            monkeypatch.setattr("checkpoints.session.sync_file", fail)
             saver.prune(["t"])
-    monkeypatch.undo()
     _put(saver, 3)
     found = saver.get_tuple(config())
     assert found is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from checkpoints import DamagedLog, DecisionLog, EffectLedger, FileSaver, repair, verify
+from checkpoints import DamagedLog, DecisionLog, EffectLedger, FileSaver, NewerFormat, repair, verify
 from state import Action, Outcome
 from tests.checkpoints.cases import DAMAGED_COMMAND, checkpoint, config, decision, dump, metadata
 
@@ -111,12 +112,10 @@ def test_thread_json_flipped_at_every_byte(made: tuple[Path, list[Any], Path], t
         data[at] ^= 1
         path.write_bytes(data)
         data[at] ^= 1
-        try:
+        found: list[str] = []
+        with contextlib.suppress(DamagedLog, NewerFormat):
             found = [t for t, _ in saver.sessions.folders.threads()]
-        except Exception as e:
-            assert "thread.json" in str(e)
-        else:
-            assert found == ["t"]  # a byte of created_at
+        assert found in ([], ["t"])  # ["t"]: a byte of created_at
 
 
 def test_repair_keeps_what_is_whole(made: tuple[Path, list[Any], Path], tmp_path: Path) -> None:

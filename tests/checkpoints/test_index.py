@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoints import DecisionLog, FileSaver, Summary, ThreadIndex
 from langgraph.checkpoint.base import CheckpointTuple
 
+from checkpoints import DecisionLog, FileSaver, Summary, ThreadIndex
 from state import Decision
 from tests.checkpoints.cases import checkpoint, config, decision, metadata, review
 

@@ -121,6 +121,7 @@ def test_processes_and_threads_write_many_threads(tmp_path: Path) -> None:
 
 def test_journal_group_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writers that queue share an fsync, and no append returns before its own bytes were synced."""
+    import checkpoints.folders as folders
     import checkpoints.journal as module
 
     journal = Journal(tmp_path / "log.jsonl")
@@ -128,7 +129,7 @@ def test_journal_group_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     synced = 0
     calls = 0
     gate = threading.Event()
-    real = module.sync_file
+    real = folders.sync_file
 
     def slow(fd: int) -> None:
         nonlocal synced, calls

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
-from langgraph.checkpoint.base import ERROR, INTERRUPT, RESUME
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 
 import checkpoints.session as session_module
 from checkpoints import FileSaver
@@ -89,11 +89,9 @@ class SaverMachine(RuleBasedStateMachine):
     @rule(target=points, thread=THREADS, ns=NAMESPACES, data=st.data(), old_id=st.booleans())
     def put(self, thread: str, ns: str, data: st.DataObject, old_id: bool) -> tuple[str, str, str]:
         parents = [t for t in self.memory.list(config(thread, ns=ns))]
-        parent = (
-            data.draw(st.sampled_from(parents))
-            if parents and data.draw(st.booleans())
-            else (parents[0] if parents else None)
-        )
+        parent = parents[0] if parents else None
+        if parents:
+            parent = parents[data.draw(st.integers(0, len(parents) - 1) | st.just(0))]
         self.count += 1
         cp = f"{'0' if old_id else '1'}{self.count:05}"
         values = copy.deepcopy(parent.checkpoint["channel_values"]) if parent else {}
