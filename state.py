@@ -24,6 +24,9 @@ from langgraph.graph.message import add_messages
 Language = Literal["ko", "en"]
 Kind = Literal["approval", "clarification", "correction", "compliance", "tool", "feedback", "in_doubt"]
 DecisionType = Literal["approve", "edit", "reject", "answer"]
+"""What a person can say of a review."""
+Ruling = Literal["approve", "edit", "reject", "answer", "expire"]
+"""How a review can end: ``expire`` is the decision of nobody, a denial that is no rejection."""
 EffectClass = Literal["read", "write", "irreversible"]
 Recovery = Literal["transactional", "idempotent", "at_most_once"]
 RuleOutcome = Literal["auto", "notify", "ask", "forbid"]
@@ -165,12 +168,12 @@ class Review(TypedDict):
 
 
 class Decision(TypedDict):
-    """What a person said of a review."""
+    """What a person said of a review, or that nobody did in time."""
 
     review_id: str
     digest: str
-    type: DecisionType
-    by: str
+    type: Ruling
+    by: str  # "" for nobody: an expired review
     at: str
     reason: str
     edited_args: dict[str, JSON] | None  # the whole new argument object, validated; only with "edit"

@@ -45,7 +45,7 @@ def after_review(state: AgentState) -> Literal["comply", "generate", "answer", "
     said = (state.get("decisions") or {})[newest["id"]]["type"]
     kind: Kind = newest["kind"]
     if newest["subject"].startswith("draft"):
-        return "answer" if said in ("approve", "edit") else "generate"
+        return "answer" if said in ("approve", "edit") else "__end__" if said == "expire" else "generate"
     match kind:
         case "tool" | "compliance":
             return "comply"

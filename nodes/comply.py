@@ -76,7 +76,9 @@ def _comply_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, 
     if found is None:
         return
     review, decision = found
-    if decision["type"] == "reject":
+    if decision["type"] == "expire":
+        _refuse(state, runtime, proposal, say("expired", language, due=review["due_at"]), findings)
+    elif decision["type"] == "reject":
         reason = decision["reason"] or decision["message"] or say("no_reason", language)
         _refuse(state, runtime, proposal, say("rejected", language, by=decision["by"], reason=reason), findings)
     elif decision["type"] == "edit":

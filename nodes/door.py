@@ -33,6 +33,10 @@ class InvalidDecision(UserError):
         self.review_id = review_id
 
 
+class Expired(Conflict):
+    """The review's deadline is over and nobody had decided: it is denied by default, and too late to say otherwise."""
+
+
 class StaleDecision(Conflict):
     """The review that was looked at is not the review that is open (its digest differs)."""
 
@@ -70,6 +74,56 @@ def read_decision(
     )
 
 
+def expiry_of(review: Review, now: datetime) -> Decision | None:
+    """The decision of nobody on a review whose deadline is over; None before that.
+
+    An effect whose outcome is unknown never expires: only a person can say whether it happened.
+    """
+    if review["kind"] == "in_doubt" or now <= datetime.fromisoformat(review["due_at"]):
+        return None
+    return Decision(
+        review_id=review["id"],
+        digest=review["digest"],
+        type="expire",
+        by="",
+        at=review["due_at"],
+        reason="",
+        edited_args=None,
+        message="",
+        dwell_ms=None,
+        channel="clock",
+    )
+
+
+def rule(review: Review, raw: object, deps: Deps, **who: str) -> Decision:
+    """Read one decision and record it, or refuse it; nothing else may put a decision into the record.
+
+    A deadline that is over decides before any person can. A decision that is recorded already stays what it is,
+    however late it is released.
+
+    Raises:
+        InvalidDecision, StaleDecision: see :func:`read_decision`.
+        Expired: the deadline was over before anybody decided.
+        Conflict: somebody else was first.
+    """
+    now, thread_id = deps.clock.now(), review["thread_id"]
+    recorded = deps.decisions.of(thread_id).get(review["id"])
+    expired = expiry_of(review, now) if recorded is None else None
+    if isinstance(raw, Mapping) and raw.get("type") == "expire":
+        _same_review(review, raw)
+        ruling = recorded or expired
+        if ruling is None or ruling["type"] != "expire":
+            raise InvalidDecision(review["id"], f"review {review['id']} is not due before {review['due_at']}")
+        return deps.decisions.record(thread_id, ruling)
+    if expired is not None:
+        recorded = deps.decisions.record(thread_id, expired)
+    if recorded is not None and recorded["type"] == "expire":
+        raise Expired(
+            f"review {review['id']} expired at {review['due_at']} and is denied; `dojang resume {thread_id}` goes on"
+        )
+    return deps.decisions.record(thread_id, read_decision(review, raw, toolbox=deps.toolbox, now=now, **who))
+
+
 def answer_model(review: Review, deps: Deps) -> type[BaseModel]:
     """A pydantic model that LangGraph validates a resume value with before it keeps it.
 
@@ -85,8 +139,7 @@ def answer_model(review: Review, deps: Deps) -> type[BaseModel]:
         @classmethod
         def _at_the_door(cls, value: object) -> object:
             try:
-                decision = read_decision(review, value, toolbox=deps.toolbox, now=deps.clock.now())
-                return {"decision": deps.decisions.record(review["thread_id"], decision)}
+                return {"decision": rule(review, value, deps)}
             except DojangError as error:
                 raise ValueError(str(error)) from error
 

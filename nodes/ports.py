@@ -130,6 +130,10 @@ class Decisions(Protocol):
         """
         ...
 
+    def of(self, thread_id: str) -> dict[str, Decision]:
+        """All recorded decisions of a thread, by review id."""
+        ...
+
 
 class Clock(Protocol):
     """Time, so that tests can turn it."""

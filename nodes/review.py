@@ -46,6 +46,8 @@ def _after_draft(state: ReviewTask, draft: Draft, decision: Decision) -> dict[st
                 "speaker": f"{draft['speaker']}, edited by {decision['by']}",
             }
         }
+    if decision["type"] == "expire":
+        return {"draft": None}
     if decision["type"] == "answer":
         text = say("corrected", state["language"], by=decision["by"], text=decision["message"])
         return {

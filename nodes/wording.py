@@ -55,6 +55,10 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "Rejected by {by}: {reason}",
         "ko": "{by} 님이 반려했습니다: {reason}",
     },
+    "expired": {
+        "en": "Not run: nobody decided before {due}.",
+        "ko": "실행하지 않았습니다: {due}까지 아무도 결재하지 않았습니다.",
+    },
     "no_reason": {"en": "no reason given", "ko": "사유 없음"},
     "forbidden": {
         "en": "Refused by policy: {reason}",

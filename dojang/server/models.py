@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from state import DecisionType, EffectClass, Kind, Trust
+from state import DecisionType, EffectClass, Kind, Ruling, Trust
 
 _DIGEST = "sha256:8c1f4b7e0d2a9c356e7f1b0a4d8c2e6f93a5b7d1c0e8f2a4b6c8d0e2f4a6e02a"
 _ACTION: dict[str, Any] = {
@@ -132,7 +132,7 @@ class DecisionModel(Model):
 
     review_id: str
     digest: str
-    type: DecisionType
+    type: Ruling
     by: str
     at: str
     reason: str

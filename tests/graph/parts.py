@@ -218,6 +218,9 @@ class MemoryLedger:
 class MemoryDecisions:
     stored: dict[str, Decision] = field(default_factory=dict)
 
+    def of(self, thread_id: str) -> dict[str, Decision]:
+        return dict(self.stored)
+
     def record(self, thread_id: str, decision: Decision) -> Decision:
         winner = self.stored.setdefault(decision["review_id"], decision)
         if (winner["type"], winner["by"], winner["edited_args"]) != (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +14,23 @@ from langgraph.types import Command
 
 from dojang.settings import SAMPLE
 from graph import AgentGraph, build_graph, state_graph
+from nodes.door import rule
 from nodes.ports import Deps
 from state import Conflict, Passage, PassingFault, Review, UserError
-from tests.graph.parts import MemoryDecisions, Rules, Script, Toys, asks, calls, deps, passage, says, spec
+from tests.graph.parts import (
+    NOW,
+    FixedClock,
+    MemoryDecisions,
+    Rules,
+    Script,
+    Toys,
+    asks,
+    calls,
+    deps,
+    passage,
+    says,
+    spec,
+)
 from tools.policy import load_policy
 
 CONFIG: Any = {"configurable": {"thread_id": "t1", "__pregel_strict_resume": True}}
@@ -458,3 +473,65 @@ def test_words_with_two_readings_are_asked_about(graph: AgentGraph) -> None:
     decide(graph, parts, {"type": "answer", "message": "7호실"})
     decide(graph, parts, "approve")
     assert ran(parts) == [("book", {"room": "7"})]
+
+
+def _later(parts: Deps, minutes: int) -> None:
+    assert isinstance(parts.clock, FixedClock)
+    parts.clock.at = NOW + timedelta(minutes=minutes)
+
+
+def test_an_expired_review_is_denied_by_nobody_and_too_late_to_approve(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "1"})), says("It expired."))
+    say(graph, parts)
+    [(interrupt_id, review)] = waiting(graph)
+    _later(parts, 11)
+    with pytest.raises(Exception, match="expired at"):
+        decide(graph, parts, "approve")
+    assert parts.decisions.of("t1")[review["id"]]["type"] == "expire"
+    graph.invoke(Command(resume={interrupt_id: {"type": "expire"}}), CONFIG, context=parts)
+    assert ran(parts) == []
+    [outcome] = values(graph)["outcomes"].values()
+    assert (outcome["status"], "nobody" in outcome["error"]) == ("refused", True)
+    assert values(graph)["answer"]["text"] == "It expired."
+
+
+def test_nobody_can_let_a_review_expire_before_its_deadline(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "1"})), says("Booked."))
+    say(graph, parts)
+    with pytest.raises(Exception, match="is not due before"):
+        decide(graph, parts, {"type": "expire", "by": "mallory"})
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {"room": "1"})]
+
+
+def test_a_decision_recorded_in_time_is_released_however_late(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "1"})), says("Booked."))
+    say(graph, parts)
+    [(interrupt_id, review)] = waiting(graph)
+    stored = rule(review, {"type": "approve", "by": "kim"}, parts)
+    _later(parts, 10_000)
+    graph.invoke(Command(resume={interrupt_id: stored}), CONFIG, context=parts)
+    assert ran(parts) == [("book", {"room": "1"})]
+
+
+def test_an_expired_draft_is_not_sent(graph: AgentGraph) -> None:
+    parts = deps(says("We refund all. [1]"), rules=Rules(table={"answer": "ask"}))
+    say(graph, parts)
+    _later(parts, 11)
+    decide(graph, parts, {"type": "expire"})
+    assert values(graph).get("answer") is None
+    assert graph.get_state(CONFIG).next == ()
+
+
+def test_an_effect_in_doubt_never_expires(graph: AgentGraph) -> None:
+    parts = deps(calls(("pay", {"room": "1"})), says("Paid."))
+    say(graph, parts)
+    _crash_once(parts)
+    with pytest.raises(PassingFault):
+        decide(graph, parts, "approve")
+    graph.invoke(None, CONFIG, context=parts)
+    _later(parts, 1_000_000)
+    with pytest.raises(Exception, match="is not due"):
+        decide(graph, parts, {"type": "expire"})
+    decide(graph, parts, "approve")
+    assert len(ran(parts)) == 1
