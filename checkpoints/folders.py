@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,12 +94,26 @@ def replace_file(path: Path, data: bytes) -> None:
             sync_file(fd)
         finally:
             os.close(fd)
-        os.replace(temp, path)
+        rename_over(temp, path)
         sync_dir(path.parent)
+    except FileNotFoundError:
+        raise  # the folder was deleted meanwhile: the caller knows what that means
     except OSError as e:
         with contextlib.suppress(OSError):
             temp.unlink()
         raise DiskFault(f"cannot write {path}: {e.strerror}; nothing was changed; free space and try again") from e
+
+
+def rename_over(source: Path, target: Path) -> None:
+    """``os.replace``; on Windows it waits a little for readers that have the target open."""
+    for attempt in range(50):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if os.name != "nt" or attempt == 49:
+                raise
+            time.sleep(0.01)
 
 
 class ThreadFolders:
@@ -168,7 +183,7 @@ class ThreadFolders:
         folder = self.path(thread_id)
         trash = self.root / f".deleted-{secrets.token_hex(8)}"
         try:
-            os.replace(folder, trash)
+            rename_over(folder, trash)
         except FileNotFoundError:
             return
         except OSError as e:

@@ -21,7 +21,7 @@ from typing import TypedDict
 import orjson
 
 from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, UnknownType
-from checkpoints.folders import FORMAT, open_file, sync_dir, sync_file, write_all
+from checkpoints.folders import FORMAT, open_file, rename_over, sync_dir, sync_file, write_all
 from checkpoints.frames import ROOT, Damage, Entry, Record, frame, scan
 from checkpoints.locks import OsLock
 
@@ -233,7 +233,7 @@ class Journal:
                 for entry in scan(data, 0, ROOT):
                     end = entry.end
             kept = self.path.with_name(f"{self.path.name}.damaged-{secrets.token_hex(4)}")
-            os.replace(self.path, kept)
+            rename_over(self.path, kept)
             rewrite(self.path, self.kind, [e.record for e in scan(data[:end], 0, ROOT)][1:])
             self._tail = Tail()
             report["kept"] = str(kept)
@@ -343,7 +343,7 @@ def rewrite(path: Path, kind: str, records: Iterable[Record]) -> None:
             sync_file(fd)
         finally:
             os.close(fd)
-        os.replace(temp, path)
+        rename_over(temp, path)
         sync_dir(path.parent)
     except OSError as e:
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ Every method is safe from many threads and processes at once. The async methods 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import threading
@@ -32,7 +33,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoints.codec import Decoder, Opaque, StrictSerializer
-from checkpoints.errors import NeededHistory
+from checkpoints.errors import DiskFault, NeededHistory
 from checkpoints.folders import ThreadFolders
 from checkpoints.session import Key, Session, View
 from checkpoints.tables import Tables
@@ -69,6 +70,17 @@ class Sessions:
     def of(self, thread_id: str, *, create: bool = False) -> Session:
         """The session of a thread; with ``create`` its folder exists on return."""
         return self.at(self.folders.ensure(thread_id) if create else self.folders.path(thread_id))
+
+    def apart(self, folder: Path) -> Session:
+        """A session of its own for long work on a folder, so that nobody who reads waits for it."""
+        return Session(folder, sync=self.sync)
+
+    def write(self, thread_id: str, act: Callable[[Session], None]) -> None:
+        """Call ``act`` with the thread's session; again if the thread was deleted under its hands."""
+        for _ in range(100):
+            with contextlib.suppress(FileNotFoundError):
+                return act(self.of(thread_id, create=True))
+        raise DiskFault(f"thread {thread_id!r} is deleted again and again while it is written; try again")
 
     def clear(self) -> None:
         """Forget everything; nothing is lost."""
@@ -208,8 +220,8 @@ class FileSaver(BaseCheckpointSaver[Any]):
             values = {k: self._dumps(v) for k, v in checkpoint["channel_values"].items()}
             checkpoint = cast(Checkpoint, {**checkpoint, "channel_values": values})
         meta = cast("dict[str, Any]", get_checkpoint_metadata(config, metadata))
-        session = self.sessions.of(thread_id, create=True)
-        session.put(ns, get_checkpoint_id(config) or None, checkpoint, meta, new_versions)
+        up = get_checkpoint_id(config) or None
+        self.sessions.write(thread_id, lambda session: session.put(ns, up, checkpoint, meta, new_versions))
         return _config(thread_id, ns, checkpoint["id"])
 
     def put_writes(
@@ -221,8 +233,8 @@ class FileSaver(BaseCheckpointSaver[Any]):
             (WRITES_IDX_MAP.get(channel, i), channel, value if self._strict else self._dumps(value))
             for i, (channel, value) in enumerate(writes)
         ]
-        session = self.sessions.of(thread_id, create=True)
-        session.put_writes(ns, config["configurable"]["checkpoint_id"], indexed, task_id, task_path)
+        cp = config["configurable"]["checkpoint_id"]
+        self.sessions.write(thread_id, lambda session: session.put_writes(ns, cp, indexed, task_id, task_path))
 
     def _dumps(self, value: Any) -> Opaque:
         kind, data = self.serde.dumps_typed(value)
@@ -249,7 +261,7 @@ class FileSaver(BaseCheckpointSaver[Any]):
         wanted = {str(r) for r in run_ids}
         found: list[tuple[Session, set[Key]]] = []
         for thread_id, folder in self.sessions.folders.threads() if wanted else ():
-            session = self.sessions.at(folder)
+            session = self.sessions.apart(folder)
             if gone := _of_runs(session, thread_id, wanted):
                 found.append((session, gone))
         for session, gone in found:
@@ -260,7 +272,7 @@ class FileSaver(BaseCheckpointSaver[Any]):
         source, target = str(source_thread_id), str(target_thread_id)
         if source == target or not self.sessions.of(source).log.path.exists():
             return
-        self.sessions.of(source).copy_to(self.sessions.of(target, create=True))
+        self.sessions.apart(self.sessions.folders.path(source)).copy_to(self.sessions.of(target, create=True))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep each namespace's newest checkpoint ("keep_latest") or none ("delete"); decisions and ledger stay.
@@ -270,7 +282,7 @@ class FileSaver(BaseCheckpointSaver[Any]):
         if strategy not in ("keep_latest", "delete"):
             raise UserError(f"unknown prune strategy {strategy!r}; use 'keep_latest' or 'delete'")
         for thread_id in map(str, thread_ids):
-            session = self.sessions.of(thread_id)
+            session = self.sessions.apart(self.sessions.folders.path(thread_id))
             if not session.log.path.exists():
                 continue
             with session.log.locked(), session.view(whole=True) as view:

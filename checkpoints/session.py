@@ -21,7 +21,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint
 
 from checkpoints.codec import Decoder, Node, freeze
 from checkpoints.errors import DamagedLog, DiskFault, UnknownType
-from checkpoints.folders import open_file, read_at, sync_dir, sync_file
+from checkpoints.folders import open_file, read_at, rename_over, sync_dir, sync_file
 from checkpoints.frames import ROOT, Damage, Entry, Record, checked, parse
 from checkpoints.journal import Journal, Writer
 from checkpoints.tables import Tables, from_checkpoint, from_record, to_record
@@ -452,7 +452,7 @@ class Session:
                 fresh = Session(temp, sync=False)
                 self._replay(view, fresh, keep)
                 fresh.seal()
-                os.replace(fresh.log.path, self.log.path)
+                rename_over(fresh.log.path, self.log.path)
                 sync_dir(self.folder)
             except OSError as e:
                 raise DiskFault(f"cannot rewrite {self.log.path}: {e.strerror}; nothing was changed") from e

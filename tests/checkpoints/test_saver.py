@@ -330,6 +330,54 @@ def test_prune_waits_for_nobody_who_reads(tmp_path: Path) -> None:
     assert i > 10
 
 
+def test_a_reader_of_the_same_saver_does_not_wait_for_a_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver = FileSaver(tmp_path)
+    for i in range(3):
+        saver.put(config(), checkpoint({"n": i}, {"n": i + 1}, f"{i}"), metadata(), {"n": i + 1})
+    rewriting, go_on = threading.Event(), threading.Event()
+    real = session_module.Session.seal
+
+    def slow(self: session_module.Session) -> None:
+        rewriting.set()
+        assert go_on.wait(30)
+        real(self)
+
+    monkeypatch.setattr(session_module.Session, "seal", slow)
+    pruning = threading.Thread(target=saver.prune, args=(["t"],))
+    pruning.start()
+    assert rewriting.wait(30)
+    reading = threading.Thread(target=lambda: seen.append(len(dump(saver))))
+    seen: list[int] = []
+    reading.start()
+    reading.join(10)
+    assert seen == [3]
+    go_on.set()
+    pruning.join()
+    assert len(dump(saver)) == 1
+
+
+def test_writing_while_the_thread_is_deleted(tmp_path: Path) -> None:
+    saver = FileSaver(tmp_path, durability="os")
+    done = threading.Event()
+
+    def delete() -> None:
+        while not done.wait(0.002):
+            saver.delete_thread("t")
+
+    deleting = threading.Thread(target=delete)
+    deleting.start()
+    try:
+        for i in range(100):
+            saver.put(config(), checkpoint({"n": i}, {"n": 1}, f"{i:03}"), metadata(), {"n": 1})
+    finally:
+        done.set()
+        deleting.join()
+    saver.put(config(), checkpoint({"n": "끝"}, {"n": 1}, "999"), metadata(), {"n": 1})
+    found = FileSaver(tmp_path).get_tuple(config())
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"n": "끝"}
+
+
 def test_versions_follow_on(tmp_path: Path) -> None:
     saver = FileSaver(tmp_path)
     assert [saver.get_next_version(None, None), saver.get_next_version(3, None)] == [1, 4]
