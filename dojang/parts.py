@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from store import DocumentStore
     from store.embedding import Embedder
     from tools.policy import FilePolicy
+    from tools.standing import Standing
     from tools.toolbox import Toolbox
 
 
@@ -139,7 +140,14 @@ class Parts:
         """The rules."""
         from tools.policy import load_policy
 
-        return load_policy(self.settings.policy)
+        return load_policy(self.settings.policy, self.settings.hard_policy, standing=self.standing)
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What was approved in advance."""
+        from tools.standing import Standing
+
+        return Standing(self.settings.home / "standing.jsonl", self.clock.now)
 
     @cached_property
     def generator(self) -> Generator:

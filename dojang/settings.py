@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     embedding_dimension: int = Field(384, ge=1, le=4000, description="length of one vector")
     embedding_languages: list[Literal["ko", "en"]] = Field(["en"], description="languages that it knows")
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
+    hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
     user: str = Field(default_factory=_user, min_length=1, max_length=200, description="who decides, in records")
     language: Literal["ko", "en"] | None = Field(None, description="language of commands and pages; empty: by locale")
@@ -51,7 +52,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that `dojang serve` binds")
     port: int = Field(8723, ge=0, le=65535, description="port that `dojang serve` binds; 0: any free one")
 
-    @field_validator("home", "policy")
+    @field_validator("home", "policy", "hard_policy")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()

@@ -9,6 +9,10 @@ Of the rules that match, the strictest wins: forbid, ask, notify, auto. Built in
   be undone only where the rule also names who signed it (``signed_by``);
 - evidence that is not trusted is judged as if it were trusted too, and the stricter verdict holds.
 
+A standing approval (`tools.standing`) of a named person may turn "ask" into "notify" for a call that soft rules of tier
+2 or below ask about; never where a built-in or hard rule asks, a condition failed, several votes or a role are wanted,
+or evidence is not trusted.
+
 Roles of several rules that ask: those that all of them accept; where there are none such, those of the highest tier.
 """
 
@@ -23,6 +27,7 @@ from typing import Any, Literal
 
 from state import JSON, Kind, Reason, RuleOutcome, Verdict
 from tools.rules import BrokenPolicy, ConditionFailed, Rule, read_rules
+from tools.standing import HIGHEST_STANDING_TIER, Standing, StandingApproval
 
 STRICTNESS: dict[RuleOutcome, int] = {"auto": 0, "notify": 1, "ask": 2, "forbid": 3}
 DEFAULT_DUE_S = 86_400
@@ -57,27 +62,65 @@ class _Finding:
     votes: int = 1
     roles: tuple[str, ...] = ()
     due_s: int | None = None
+    whole: bool = True
+    """Whether the rule says what its author meant: its condition held, and its outcome was allowed to it."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Why one rule had a say, or none."""
+
+    rule: Rule
+    matched: bool
+    because: str
+    """In English, the condition quoted as it is written."""
 
 
 class FilePolicy:
     """Rules from files; satisfies ``nodes.ports.Policy`` by shape. Immutable: a changed file is another policy.
 
     Attributes:
-        version: hash of the files' contents and of the built-in rules.
+        version: hash of the files' contents and of the built-in rules; standing approvals do not change it.
         rules: all rules, hard ones first.
+        standing: approvals given in advance; None where there are none to consult.
     """
 
-    def __init__(self, rules: Sequence[Rule], version: str) -> None:
+    def __init__(self, rules: Sequence[Rule], version: str, *, standing: Standing | None = None) -> None:
         self.rules = tuple(rules)
         self.version = version
+        self.standing = standing
 
     def judge(self, subject_id: str, subject: Mapping[str, Any]) -> Verdict:
-        """The verdict on a call or an answer (keys as in ``nodes.ports.Subject``). Pure; odd arguments never raise."""
+        """The verdict on a call or an answer (keys as in ``nodes.ports.Subject``); odd arguments never raise.
+
+        Writes nothing, except that the use of a standing approval is counted, durably, before its verdict is given.
+        """
+        verdict, approval = self._considered(subject_id, subject)
+        if approval is None or self.standing is None:
+            return verdict
+        used = self.standing.use(approval.id, subject_id, subject["tool"])
+        return verdict if used is None else _relaxed(verdict, used, subject)
+
+    def consider(self, subject_id: str, subject: Mapping[str, Any]) -> Verdict:
+        """What :meth:`judge` would say now; counts nothing."""
+        verdict, approval = self._considered(subject_id, subject)
+        return verdict if approval is None else _relaxed(verdict, approval, subject)
+
+    def explain(self, subject: Mapping[str, Any]) -> list[Explained]:
+        """Every rule of the files, in order, and why it had a say about the subject or none."""
+        seen = _normalised(subject)
+        views = [seen] if seen["trust"] == "trusted" else [seen, {**seen, "trust": "trusted"}]
+        return [_explained(rule, views) for rule in self.rules]
+
+    def _considered(self, subject_id: str, subject: Mapping[str, Any]) -> tuple[Verdict, StandingApproval | None]:
         seen = _normalised(subject)
         findings = self._findings(seen)
         if seen["trust"] != "trusted":
             findings = _united(findings, self._findings({**seen, "trust": "trusted"}))
-        return self._verdict(subject_id, findings, seen)
+        verdict = self._verdict(subject_id, findings, seen)
+        if self.standing is None or verdict["outcome"] != "ask" or not _may_stand(findings, seen):
+            return verdict, None
+        return verdict, self.standing.covering(seen)
 
     def _findings(self, subject: Mapping[str, JSON]) -> list[_Finding]:
         found = [finding for rule in self.rules if (finding := _finding(rule, subject)) is not None]
@@ -103,8 +146,10 @@ class FilePolicy:
         )
 
 
-def load_policy(path: Path, hard_path: Path | None = None) -> FilePolicy:
+def load_policy(path: Path, hard_path: Path | None = None, *, standing: Standing | None = None) -> FilePolicy:
     """Read a policy file and, beside it, a file of hard rules that it cannot override.
+
+    ``standing``: approvals given in advance, consulted at every verdict.
 
     Raises:
         BrokenPolicy: naming file, line, rule and field; also when the policy repeats the id of a hard rule.
@@ -120,7 +165,9 @@ def load_policy(path: Path, hard_path: Path | None = None) -> FilePolicy:
     digest = hashlib.sha256()
     for part in (BUILT_IN, raw, hard_raw):
         digest.update(len(part).to_bytes(8, "big") + part)
-    return FilePolicy([*hard, *sorted(rules, key=lambda rule: not rule.hard)], digest.hexdigest()[:16])
+    return FilePolicy(
+        [*hard, *sorted(rules, key=lambda rule: not rule.hard)], digest.hexdigest()[:16], standing=standing
+    )
 
 
 def _normalised(subject: Mapping[str, Any]) -> dict[str, JSON]:
@@ -156,6 +203,53 @@ def _finding(rule: Rule, subject: Mapping[str, JSON]) -> _Finding | None:
         rule.votes,
         rule.roles,
         rule.due_s,
+        not note,
+    )
+
+
+def _explained(rule: Rule, views: Sequence[Mapping[str, JSON]]) -> Explained:
+    subject = views[0]
+    if rule.on != subject["on"]:
+        return Explained(rule, False, f"it is about {'calls' if rule.on == 'call' else 'answers'}")
+    if not rule.concerns(subject):
+        return Explained(rule, False, f"it is about {rule.tool!r}, not {str(subject['tool'])!r}")
+    for view in views:
+        try:
+            if rule.holds(view):
+                return Explained(rule, True, f"{rule.when.strip()} is true" if rule.when else "it has no condition")
+        except ConditionFailed as error:
+            return Explained(rule, True, f"{rule.when.strip()} could not be evaluated, so it asks: {error}")
+    return Explained(rule, False, f"{rule.when.strip()} is false")
+
+
+def _may_stand(findings: Sequence[_Finding], subject: Mapping[str, JSON]) -> bool:
+    """Whether an approval given in advance may speak here at all."""
+    if subject["on"] != "call" or subject["known"] is not True or subject["trust"] != "trusted":
+        return False
+    asking = [finding for finding in findings if finding.outcome == "ask"]
+    return all(
+        f.whole and not f.reason["hard"] and f.tier <= HIGHEST_STANDING_TIER and f.votes == 1 and not f.roles
+        for f in asking
+    )
+
+
+def _relaxed(verdict: Verdict, approval: StandingApproval, subject: Mapping[str, Any]) -> Verdict:
+    reason = Reason(
+        rule_id=f"standing:{approval.id}",
+        text=approval.told("ko" if subject["language"] == "ko" else "en"),
+        severity="low",
+        hard=False,
+    )
+    return Verdict(
+        subject=verdict["subject"],
+        outcome="notify",
+        kind="tool",
+        why=[*verdict["why"], reason],
+        tier=0,
+        votes=1,
+        roles=[],
+        due_s=DEFAULT_DUE_S,
+        policy_version=verdict["policy_version"],
     )
 
 
@@ -204,4 +298,4 @@ def _roles(asking: Sequence[_Finding]) -> list[str]:
     return shared or list(named[0])
 
 
-__all__ = ["DEFAULT_DUE_S", "FilePolicy", "load_policy"]
+__all__ = ["DEFAULT_DUE_S", "Explained", "FilePolicy", "load_policy"]

@@ -18,9 +18,10 @@ A rule::
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,12 +30,13 @@ from typing import Any, Literal, cast, get_args
 import cel
 
 from state import JSON, Kind, RuleOutcome, UserError
+from tools.pii import TYPES, texts_of, types_in
 
 VARIABLES = (
     "on", "tool", "known", "args", "effect_class", "reversible", "text", "citations", "abstained", "language", "trust",
-    "evidence", "requester",
+    "evidence", "requester", "pii",
 )  # fmt: skip
-"""What a condition may speak of: the keys of a subject."""
+"""What a condition may speak of: the keys of a subject, and ``pii``: the types of personal data found in it."""
 
 FUNCTIONS = frozenset(
     "size contains startsWith endsWith matches has int uint double string bool bytes duration timestamp type dyn"
@@ -46,6 +48,7 @@ HIGHEST_TIER = 9
 SHORTEST_DUE_S, LONGEST_DUE_S = 60, 90 * 86_400
 _DUE = re.compile(r"(\d{1,6})\s*([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+_CAPITALS = re.compile(r"""["']([A-Z]{2,}_[A-Z_]+)["']""")
 _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
 
 
@@ -79,6 +82,8 @@ class Rule:
     signed_by: str
     condition: Any = None
     """The compiled form of ``when``."""
+    line: int = 0
+    """Where the rule begins in its file, from 1."""
 
     def concerns(self, subject: Mapping[str, JSON]) -> bool:
         """Whether the rule is about this call or answer at all, its condition aside."""
@@ -97,7 +102,7 @@ class Rule:
         if self.condition is None:
             return True
         try:
-            value = self.condition.execute(dict(subject))
+            value = self._evaluated(subject)
         except (
             Exception
         ) as error:  # the evaluator raises what it likes; each of them must end in a question, not a pass
@@ -106,6 +111,16 @@ class Rule:
         if not isinstance(value, bool):
             raise ConditionFailed(f"it gives {type(value).__name__}, not true or false")
         return value
+
+    def _evaluated(self, subject: Mapping[str, JSON]) -> JSON:
+        """The condition's value; personal data is looked for only where the value hangs on it."""
+        names = dict(subject)
+        if "pii" in names or "pii" not in self.condition.variables():
+            return self.condition.execute(names)
+        with contextlib.suppress(Exception):  # what fails without ``pii`` is asked again with it
+            return self.condition.execute(names)
+        names["pii"] = types_in(texts_of(subject))
+        return self.condition.execute(names)
 
 
 def read_rules(path: Path, *, hard: bool = False) -> tuple[list[Rule], bytes]:
@@ -189,7 +204,12 @@ class _Reader:
         values["text_ko"] = values["text_ko"] or values["text"]
         condition = cel.compile(values["when"]) if values["when"] else None
         return Rule(
-            **values, kind=cast("Kind", asks_for), severity=cast("Any", severity), due_s=due, condition=condition
+            **values,
+            kind=cast("Kind", asks_for),
+            severity=cast("Any", severity),
+            due_s=due,
+            condition=condition,
+            line=self.headers[number] + 1 if number < len(self.headers) else 0,
         )
 
     def _refuse_contradictions(self, number: int, values: dict[str, Any]) -> None:
@@ -248,7 +268,12 @@ def _due(value: Any) -> int:
     return seconds
 
 
-def _condition(value: Any) -> str:
+def read_condition(value: Any, names: Sequence[str] = VARIABLES) -> str:
+    """A condition's source, checked: it compiles, speaks of ``names`` alone and calls what is there.
+
+    Raises:
+        ValueError: what is wrong with it, as the end of a sentence.
+    """
     source = _text(value)
     try:
         program = cel.compile(source)
@@ -256,13 +281,16 @@ def _condition(value: Any) -> str:
         found = re.search(r"<input>:(\d+):(\d+): ([^\n]*)", str(error))
         where = f" at character {found[2]}: {found[3].split(' expecting ')[0][:160]}" if found else ""
         raise ValueError(f"is no CEL expression{where}") from error
-    known = {*VARIABLES, *_BOUND.findall(source)}
+    known = {*names, *_BOUND.findall(source)}
     unknown = [name for name in program.variables() if name not in known]
     if unknown:
-        raise ValueError(f"speaks of {unknown[0]!r}, which a subject does not have; it has {', '.join(VARIABLES)}")
+        raise ValueError(f"speaks of {unknown[0]!r}, which a subject does not have; it has {', '.join(names)}")
     strange = [name for name in program.functions() if re.match(r"[A-Za-z]", name) and name not in FUNCTIONS]
     if strange:
         raise ValueError(f"calls {strange[0]!r}, which is no function here; there are {', '.join(sorted(FUNCTIONS))}")
+    misspelt = [word for word in _CAPITALS.findall(source) if "pii" in program.variables() and word not in TYPES]
+    if misspelt:
+        raise ValueError(f"compares pii with {misspelt[0]!r}; its types are {', '.join(TYPES)}")
     return source
 
 
@@ -272,7 +300,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "text_ko": (_text, ""),
     "on": (_one_of("call", "answer"), ""),
     "tool": (_text, ""),
-    "when": (_condition, ""),
+    "when": (read_condition, ""),
     "outcome": (_one_of(*get_args(RuleOutcome)), ""),
     "kind": (_one_of(*ASKING_KINDS), ""),
     "severity": (_one_of(*SEVERITIES), ""),

@@ -280,7 +280,8 @@ def test_the_version_is_that_of_the_contents(policy: Any) -> None:
         (
             rule(when="arg.amount > 1"),
             "policy.toml:6: rule 'r', field 'when': speaks of 'arg', which a subject does not have; it has on, tool, "
-            "known, args, effect_class, reversible, text, citations, abstained, language, trust, evidence, requester",
+            "known, args, effect_class, reversible, text, citations, abstained, language, trust, evidence, requester, "
+            "pii",
         ),
         (rule() + "\n" + rule(), "policy.toml:8: rule 'r', field 'id': 'r' is used twice; give each rule its own"),
         (
