@@ -103,6 +103,18 @@ def test_flip_in_every_byte(
         assert DAMAGED_COMMAND in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["checkpoints.jsonl", "decisions.jsonl"])
+@pytest.mark.parametrize("change", ["removed", "doubled", "swapped"])
+def test_whole_lines_out_of_place(name: str, change: str, made: tuple[Path, list[Any], Path], tmp_path: Path) -> None:
+    _, _, folder = made
+    path = _copy(folder, tmp_path) / name
+    lines = path.read_bytes().splitlines(keepends=True)
+    two = {"removed": [], "doubled": [lines[1], lines[1]], "swapped": [lines[2], lines[1]]}[change]
+    path.write_bytes(b"".join([lines[0], *two, *lines[2 + (change == "swapped") :]]))
+    with pytest.raises(DamagedLog, match="follow"):
+        _read_checkpoints(tmp_path) if name[0] == "c" else _read_decisions(tmp_path)
+
+
 def test_thread_json_flipped_at_every_byte(made: tuple[Path, list[Any], Path], tmp_path: Path) -> None:
     _, _, folder = made
     path = _copy(folder, tmp_path) / "thread.json"

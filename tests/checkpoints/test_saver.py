@@ -23,6 +23,7 @@ from langgraph.graph import START, StateGraph
 
 import checkpoints.folders as folders_module
 import checkpoints.session as session_module
+import checkpoints.weave as weave_module
 from checkpoints import FileSaver, NeededHistory, UnknownType, verify
 from tests.checkpoints.cases import chat_graph, checkpoint, config, dump, metadata
 
@@ -180,6 +181,46 @@ def test_forks_see_their_own_branch(tmp_path: Path) -> None:
         assert found.checkpoint["channel_values"] == {"a": [*big, "왼쪽"], "b": 9}
 
 
+def test_one_true_and_one_point_zero_are_not_the_same(tmp_path: Path) -> None:
+    saver = FileSaver(tmp_path)
+    for i, value in enumerate([1, True, 1.0, 1]):
+        saver.put(config(), checkpoint({"n": [value] * 9}, {"n": i}, f"{i}"), metadata(flag=value), {"n": i})
+        for reader in (saver, FileSaver(tmp_path)):
+            found = reader.get_tuple(config())
+            assert found is not None
+            assert repr(found.checkpoint["channel_values"]["n"]) == repr([value] * 9)
+            assert repr(found.metadata.get("flag")) == repr(value)
+
+
+@pytest.mark.parametrize("chain", [1, 64])
+def test_lists_that_grow_and_shrink_read_cold(chain: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind of item, by reference or not, in differences and in packed lists, read by another process."""
+    monkeypatch.setattr(weave_module, "CHAIN_MIN", chain)
+    saver = FileSaver(tmp_path, durability="os")
+    makers: list[Any] = [
+        lambda i: HumanMessage(f"{i} " * 40, id=str(i)),
+        lambda i: {"text": f"{i:070}"},
+        lambda i: f"{i} " * 40,
+        lambda i: [{"deep": (f"{i:070}",)}, i],
+    ]
+    for kinds in (makers[:1], makers):
+        items: list[Any] = []
+        for i in range(40):
+            items = [*items, *(make(i) for make in kinds)]
+            if i % 11 == 10:
+                items = items[:-6]
+            if i == 25:
+                items = items[8:]
+            cp = f"{len(kinds)}{i:03}"
+            saver.put(config(), checkpoint({"m": items}, {"m": i}, cp), metadata(), {"m": i})
+            found = FileSaver(tmp_path).get_tuple(config())
+            assert found is not None
+            assert found.checkpoint["channel_values"]["m"] == items
+            if i % 7 == 0:
+                saver = FileSaver(tmp_path, durability="os")
+                saver.get_tuple(config())
+
+
 def test_growth_is_linear(tmp_path: Path) -> None:
     """A message costs its bytes once however long the thread is."""
     saver = FileSaver(tmp_path, durability="os")
@@ -198,7 +239,7 @@ def test_newest_is_read_without_the_past(tmp_path: Path, monkeypatch: pytest.Mon
     for i in range(2000):
         made = checkpoint({"v": f"{i} " * 100}, {"v": i + 1}, f"{i:05}")
         saver.put(config(cp=f"{i - 1:05}" if i else None), made, metadata(i), {"v": i + 1})
-        if i == 1990:
+        if i == 1000:
             saver.put_writes(config(cp="02000"), [("v", "이른 쓰기")], "early")
     saver.put(config(cp="01999"), checkpoint({"v": "끝"}, {"v": 2001}, "02000"), metadata(), {"v": 2001})
     size = (saver.sessions.folders.path("t") / "checkpoints.jsonl").stat().st_size

@@ -42,6 +42,7 @@ MESSAGES = st.builds(
 VALUES = (
     PLAIN | MESSAGES | st.lists(MESSAGES, max_size=3) | st.dictionaries(st.sampled_from(["messages", "$"]), MESSAGES)
 )
+ITEMS = MESSAGES | st.builds(lambda t: {"글": t}, TEXTS) | TEXTS | PLAIN
 THREADS = st.sampled_from(["하나", "two/../\0"])
 NAMESPACES = st.sampled_from(["", "sub:1"])
 CHANNELS = ("messages", "a", "b")
@@ -99,13 +100,15 @@ class SaverMachine(RuleBasedStateMachine):
         new: dict[str, Any] = {}
         for channel in data.draw(st.sets(st.sampled_from(CHANNELS), min_size=1)):
             versions[channel] = new[channel] = self.count
-            if channel == "messages" and isinstance(values.get(channel), list) and data.draw(st.booleans()):
-                values[channel] = [
-                    *values[channel][data.draw(st.integers(0, 1)) :],
-                    *data.draw(st.lists(MESSAGES | PLAIN, max_size=6)),
-                ]
-            elif data.draw(st.integers(0, 4)):
-                values[channel] = data.draw(VALUES | st.lists(MESSAGES, min_size=5, max_size=9))
+            how = data.draw(st.integers(0, 5))
+            if channel == "messages" and how:
+                before = values.get(channel) if isinstance(values.get(channel), list) else None
+                if before is None or how == 1:
+                    values[channel] = data.draw(st.lists(ITEMS, min_size=5, max_size=9))
+                else:
+                    values[channel] = [*before[how == 2 :], *data.draw(st.lists(ITEMS, min_size=1, max_size=4))]
+            elif how:
+                values[channel] = data.draw(VALUES)
             else:
                 values.pop(channel, None)
         where = config(thread, parent.checkpoint["id"] if parent else None, ns)
@@ -225,7 +228,7 @@ def test_the_same_as_in_memory(mark_every: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(session_module, "MARK_EVERY", mark_every)
     machine = SaverMachine.TestCase
     machine.settings = settings(
-        max_examples=20,
+        max_examples=40,
         stateful_step_count=20,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         deadline=None,
