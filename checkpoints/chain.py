@@ -106,6 +106,7 @@ class Chain:
         self.digests: dict[tuple[str, str], list[str]] = {}  # (event, subject) → content digests, in order
         self.threads: dict[str, list[tuple[int, str]]] = {}  # home: see heads_of
         self._good_head = b""
+        self._unproven: list[tuple[int, dict[str, Any]]] = []  # (number, line) since the head was last found right
 
     def extend(self, make: Callable[[Chain], Sequence[Note]], *, begin: Callable[[], None] | None = None) -> int:
         """Add what ``make`` says, which sees the chain as it is under the lock; durable and signed on return.
@@ -130,6 +131,8 @@ class Chain:
                 self._check(head)
                 notes = make(self)
                 if not notes:
+                    if head is not None and head["seq"] < len(self.hashes):
+                        self._write_head()  # a crash came before it
                     return 0
                 if not self.hashes:
                     if begin is not None:
@@ -140,6 +143,7 @@ class Chain:
                 self._add(records)
                 writer.wait()
                 self._write_head()
+                self._unproven.clear()
                 return len(records)
 
     def head(self) -> Head | None:
@@ -152,12 +156,18 @@ class Chain:
     def _absorb(self, reset: bool, news: list[Entry]) -> None:
         if reset:
             self._forget()
-        self._add([e.record for e in news if e.record["k"] == "note"])
+        try:
+            self._add([e.record for e in news[reset:]])
+        except (KeyError, TypeError):
+            self.journal = Journal(self.path, kind="audit")  # to read all of it again, once it is mended
+            self._forget()
+            raise BrokenAudit(self.path, "it has a line that is no audit record") from None
 
     def _add(self, records: Sequence[dict[str, Any]]) -> None:
         for line in records:
             record: AuditRecord = line["record"]
             self.hashes.append(line["hash"])
+            self._unproven.append((len(self.hashes), line))
             self.digests.setdefault((record["event"], record["subject"]), []).append(record["content_sha256"])
             heads_of(self.threads, record)
 
@@ -168,16 +178,30 @@ class Chain:
             if self.hashes:
                 raise BrokenAudit(self.head_path, "it is gone")
             return
-        if data == self._good_head:
-            if head is not None and head["seq"] > len(self.hashes):
-                raise BrokenAudit(self.path, f"its head says {head['seq']} records, it has {len(self.hashes)}")
-            return
-        if problem := head_problem(
-            data, self.thread_id, self.hashes, lambda k: public_keys(self.keys.directory)[0].get(k)
-        ):
-            raise BrokenAudit(self.head_path, problem)
-        self._good_head = data
-        self.keys.refresh()
+        if head is None or data != self._good_head or head["seq"] > len(self.hashes):
+            keys = public_keys(self.keys.directory)[0]
+            if problem := head_problem(data, self.thread_id, self.hashes, keys.get):
+                raise BrokenAudit(self.head_path, problem)
+            self._good_head = data
+            self.keys.refresh()
+        self._prove(cast(Head, head)["seq"])
+
+    def _prove(self, covered: int) -> None:
+        """Check the records that the head does not cover: the next head must not vouch for what somebody slipped in."""
+        new = [(seq, line) for seq, line in self._unproven if seq > covered]
+        keys = public_keys(self.keys.directory)[0] if new else {}
+        for seq, line in new:
+            record: AuditRecord = line["record"]
+            if (
+                (record["seq"], record["thread_id"]) != (seq, self.thread_id)
+                or record["prev"] != (self.hashes[seq - 2] if seq > 1 else genesis(self.thread_id))
+                or line["hash"] != hash_of(record)
+            ):
+                raise BrokenAudit(self.path, f"record {seq} does not follow the one before it: it was forged")
+            key = keys.get(record["key_id"])
+            if key is None or not signed(key, record["signature"], sealed_record(record)):
+                raise BrokenAudit(self.path, f"record {seq} is not signed with a key of this home: it was forged")
+        self._unproven.clear()
 
     def _records(self, notes: Sequence[Note]) -> list[dict[str, Any]]:
         signer = self.keys.signer()

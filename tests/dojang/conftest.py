@@ -73,11 +73,11 @@ class Shell:
         )
 
     def files(self) -> Mapping[str, bytes]:
-        """Every file of the sessions with its bytes, locks and the derived index left out."""
+        """Every file of the sessions with its bytes; locks left out, and the audit: it has mistakes, too."""
         return {
             str(path.relative_to(self.home)): path.read_bytes()
             for path in sorted(self.home.glob("threads/*/*"))
-            if path.suffix != ".lock"
+            if path.suffix != ".lock" and not path.name.startswith("audit.")
         }
 
     def paused(self) -> tuple[str, str]:
