@@ -22,6 +22,7 @@ from state import Decision, Review
 
 if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, Summary, ThreadIndex
+    from checkpoints.audit import AuditLog
     from checkpoints.folders import ThreadFolders
     from store import DocumentStore
     from store.embedding import Embedder
@@ -65,18 +66,25 @@ class Parts:
         return ThreadFolders(self.settings.threads)
 
     @cached_property
+    def audit(self) -> AuditLog:
+        """Who saw what, decided what and what came of it."""
+        from checkpoints.audit import AuditLog
+
+        return AuditLog(self.settings.threads, self.settings.home / "keys", clock=self.clock.now)
+
+    @cached_property
     def decisions(self) -> DecisionLog:
         """Who decided what."""
-        from checkpoints import DecisionLog
+        from checkpoints.audit import AuditedDecisions
 
-        return DecisionLog(self.settings.threads)
+        return AuditedDecisions(self.settings.threads, self.audit)
 
     @cached_property
     def ledger(self) -> EffectLedger:
         """Intents and outcomes."""
-        from checkpoints import EffectLedger
+        from checkpoints.audit import AuditedLedger
 
-        return EffectLedger(self.settings.threads)
+        return AuditedLedger(self.settings.threads, self.audit)
 
     @cached_property
     def index(self) -> ThreadIndex:

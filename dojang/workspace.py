@@ -19,7 +19,7 @@ from langgraph.types import Command, StateSnapshot
 
 from dojang.origin import check_origin
 from dojang.parts import Parts
-from dojang.results import DecisionResult, ReviewCard, RunResult, Step
+from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
 from dojang.settings import Settings, load_settings
 from nodes.door import read_decision
 from state import Conflict, Decision, DecisionType, DojangError, Kind, Passage, Review, UserError
@@ -112,9 +112,13 @@ class Workspace:
         decision = self.parts.decisions.of(thread_id).get(review_id)
         released = review_id in (snapshot.values.get("decisions") or {})
         passages, note = self._evidence(review)
+        status: ReviewStatus = "open" if decision is None else "decided" if released else "recorded"
+        self._audit(snapshot)
+        seen: dict[str, Any] = {"status": status, "digest": review["digest"]}
+        self.parts.audit.note(thread_id, "review.shown", self.settings.user, review_id, seen)
         return ReviewCard(
             review=review,
-            status="open" if decision is None else "decided" if released else "recorded",
+            status=status,
             decision=decision,
             conversation=[_line(m) for m in snapshot.values.get("messages") or []],
             passages=passages,
@@ -145,16 +149,18 @@ class Workspace:
         thread_id = self._thread_of(review_id)
         _, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
-        said = read_decision(
-            review,
-            raw,
-            toolbox=self.parts.toolbox,
-            now=self.parts.clock.now(),
-            by=by or self.settings.user,
-            channel=channel,
-        )
+        actor = by or self.settings.user
+        try:
+            said = read_decision(
+                review, raw, toolbox=self.parts.toolbox, now=self.parts.clock.now(), by=actor, channel=channel
+            )
+        except Conflict as stale:
+            self.parts.audit.note(
+                thread_id, "decision.refused", actor, review_id, {"why": type(stale).__name__, "channel": channel}
+            )
+            raise
         self._prepare()
-        stored = self.parts.decisions.record(thread_id, said)
+        stored = self.parts.decisions.record(thread_id, said)  # notes the decision, or who lost to whom
         return DecisionResult(decision=stored, run=self._released(thread_id, on_node))
 
     # -- threads --------------------------------------------------------------------------------------------------
@@ -236,6 +242,15 @@ class Workspace:
                 return snapshot, cast(Review, found)
         raise UnknownReview(f"review {review_id!r} is not in thread {thread_id!r} any more")
 
+    def _audit(self, snapshot: StateSnapshot) -> None:
+        """Bring the audit chain up to what the thread's files say; raises before anything can go on without it."""
+        audit = self.parts.audit
+        reviews = [cast(Review, review) for review in (snapshot.values.get("reviews") or {}).values()]
+        for version in sorted({v["policy_version"] for v in (snapshot.values.get("verdicts") or {}).values()}):
+            audit.note(None, "policy.seen", "dojang", version, once=True)
+        audit.opened(reviews)
+        audit.catch_up(snapshot.config["configurable"]["thread_id"])
+
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:
         ids = [p["id"] for p in review["evidence"]]
         if not ids:
@@ -273,16 +288,21 @@ class Workspace:
             for node in update:
                 if on_node is not None and not node.startswith("__"):
                     on_node(node)
-        return self._result(self._state(thread_id))
+        snapshot = self._state(thread_id)
+        self._audit(snapshot)
+        return self._result(snapshot)
 
     def _release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
         self._state(thread_id)
         with self.parts.run_lock(thread_id):
             snapshot = self._state(thread_id)
+            self._audit(snapshot)
             recorded = self.parts.decisions.of(thread_id)
             waiting = _waiting(snapshot)
             ready = {interrupt_id: recorded[r["id"]] for interrupt_id, r in waiting if r["id"] in recorded}
             if ready:
+                ids = [decision["review_id"] for decision in ready.values()]
+                self.parts.audit.note(thread_id, "run.released", self.settings.user, thread_id, {"reviews": ids})
                 return self._stream(thread_id, Command(resume=ready), on_node)
             if snapshot.next and not waiting:
                 return self._stream(thread_id, None, on_node)
