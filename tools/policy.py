@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from state import JSON, Kind, Reason, RuleOutcome, Verdict
+from state import JSON, Kind, Language, Reason, RuleOutcome, Verdict
 from tools.rules import BrokenPolicy, ConditionFailed, Rule, read_rules
 from tools.standing import HIGHEST_STANDING_TIER, Standing, StandingApproval
 
@@ -73,7 +73,7 @@ class Explained:
     rule: Rule
     matched: bool
     because: str
-    """In English, the condition quoted as it is written."""
+    """For a person; conditions are quoted as they are written."""
 
 
 class FilePolicy:
@@ -106,11 +106,11 @@ class FilePolicy:
         verdict, approval = self._considered(subject_id, subject)
         return verdict if approval is None else _relaxed(verdict, approval, subject)
 
-    def explain(self, subject: Mapping[str, Any]) -> list[Explained]:
+    def explain(self, subject: Mapping[str, Any], language: Language = "en") -> list[Explained]:
         """Every rule of the files, in order, and why it had a say about the subject or none."""
         seen = _normalised(subject)
         views = [seen] if seen["trust"] == "trusted" else [seen, {**seen, "trust": "trusted"}]
-        return [_explained(rule, views) for rule in self.rules]
+        return [_explained(rule, views, language == "ko") for rule in self.rules]
 
     def _considered(self, subject_id: str, subject: Mapping[str, Any]) -> tuple[Verdict, StandingApproval | None]:
         seen = _normalised(subject)
@@ -207,19 +207,35 @@ def _finding(rule: Rule, subject: Mapping[str, JSON]) -> _Finding | None:
     )
 
 
-def _explained(rule: Rule, views: Sequence[Mapping[str, JSON]]) -> Explained:
-    subject = views[0]
+def _explained(rule: Rule, views: Sequence[Mapping[str, JSON]], korean: bool) -> Explained:
+    subject, when = views[0], rule.when.strip()
+
+    def because(matched: bool, english: str, hangul: str) -> Explained:
+        return Explained(rule, matched, hangul if korean else english)
+
     if rule.on != subject["on"]:
-        return Explained(rule, False, f"it is about {'calls' if rule.on == 'call' else 'answers'}")
+        calls = rule.on == "call"
+        return because(
+            False, f"it is about {'calls' if calls else 'answers'}", f"{'호출' if calls else '답변'} 규칙입니다"
+        )
     if not rule.concerns(subject):
-        return Explained(rule, False, f"it is about {rule.tool!r}, not {str(subject['tool'])!r}")
+        tool = str(subject["tool"])
+        return because(False, f"it is about {rule.tool!r}, not {tool!r}", f"{tool!r} 말고 {rule.tool!r} 규칙입니다")
     for view in views:
         try:
             if rule.holds(view):
-                return Explained(rule, True, f"{rule.when.strip()} is true" if rule.when else "it has no condition")
+                return because(
+                    True,
+                    f"{when} is true" if when else "it has no condition",
+                    f"참: {when}" if when else "조건이 없습니다",
+                )
         except ConditionFailed as error:
-            return Explained(rule, True, f"{rule.when.strip()} could not be evaluated, so it asks: {error}")
-    return Explained(rule, False, f"{rule.when.strip()} is false")
+            return because(
+                True,
+                f"{when} could not be evaluated, so it asks: {error}",
+                f"판정할 수 없어 묻습니다: {when} ({error})",
+            )
+    return because(False, f"{when} is false", f"거짓: {when}")
 
 
 def _may_stand(findings: Sequence[_Finding], subject: Mapping[str, JSON]) -> bool:

@@ -1,0 +1,244 @@
+"""audit verify, list, export, reopen, rotate-key: who saw and decided what. Reads files; starts no database."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import Invocation, check_home, checked_text, invocation
+from dojang.cli.words import N_, word
+
+if TYPE_CHECKING:
+    from checkpoints.audit import AuditLog
+    from checkpoints.chain import AuditRecord
+
+app = typer.Typer()
+audit = typer.Typer(no_args_is_help=True)
+app.add_typer(audit, name="audit", help="Who saw what, decided what, when and why.")
+
+EVENTS: Final = {
+    "review.opened": N_("review opened"),
+    "review.shown": N_("review shown"),
+    "decision.recorded": N_("decision recorded"),
+    "decision.refused": N_("decision refused"),
+    "run.released": N_("run released"),
+    "effect.intended": N_("effect begun"),
+    "effect.ended": N_("effect ended"),
+    "policy.seen": N_("policy first seen"),
+    "thread.began": N_("chain begun"),
+    "thread.anchored": N_("chain witnessed"),
+    "thread.copied": N_("conversation copied"),
+    "thread.deleted": N_("conversation deleted"),
+    "chain.reopened": N_("chain begun anew"),
+    "audit.exported": N_("audit exported"),
+    "key.made": N_("key made"),
+    "key.rotated": N_("key rotated"),
+}
+LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
+COLUMNS: Final = (
+    "at", "actor", "event", "thread_id", "subject", "facts", "content_sha256", "seq", "prev", "key_id", "signature",
+)  # fmt: skip
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+
+class Format(StrEnum):
+    """How an export is written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+ThreadOption = Annotated[
+    str | None, typer.Option("--thread", metavar="ID", help="One conversation; all and the home when not given.")
+]
+
+
+@audit.command()
+def verify(
+    context: typer.Context,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the public keys to trust; the home's own when not given."),
+    ] = None,
+    every_signature: Annotated[
+        bool, typer.Option("--every-signature", help="Check each record's signature, not only those of the heads.")
+    ] = False,
+) -> int:
+    """Check every chain offline: each record, hash, signature and head. Code 70 when something was changed."""
+    from checkpoints.audit_check import verify_audit
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    with call.terminal.working(_("checking")):
+        report = verify_audit(call.settings.home, keys=keys, thorough=every_signature)
+    call.terminal.document(report)
+    said = _("{chains} chains, {records} records, {problems} problems")
+    call.terminal.line(
+        said.format(chains=report["chains"], records=report["records"], problems=report["problems"]),
+        style="bold red" if report["problems"] else "green",
+    )
+    for finding in report["findings"]:
+        place = finding["file"] + (f", {_('record')} {finding['record']}" if finding["record"] else "")
+        call.terminal.line(f"  {word(_, LEVELS, finding['level'])} {place}: {finding['what']}")
+    if report["ends"] and report["ends"][0]["thread_id"] is None:
+        end = report["ends"][0]
+        call.terminal.line(_("the home's chain ends at record {n}, {hash}").format(n=end["records"], hash=end["hash"]))
+    return Exit.BROKEN if report["problems"] else Exit.DONE
+
+
+@audit.command("list")
+def list_(
+    context: typer.Context,
+    thread: ThreadOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 50,
+) -> int:
+    """List what was noted, newest first."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    records = _records(_log(call), thread)[: -limit - 1 : -1]
+    call.terminal.document(records)
+    rows = [
+        [r["at"][:19], r["actor"], word(_, EVENTS, r["event"]), r["subject"], r["thread_id"] or "", _told(r["facts"])]
+        for r in records
+    ]
+    head = [_("at"), _("who"), _("event"), _("subject"), _("conversation"), _("facts")]
+    call.terminal.rows(rows, head=head)
+    if not records:
+        call.terminal.note(_("nothing has been noted yet"))
+    return Exit.DONE
+
+
+@audit.command()
+def export(
+    context: typer.Context,
+    thread: ThreadOption = None,
+    form: Annotated[Format, typer.Option("--format", help="JSON lines, or a table for a spreadsheet.")] = Format.JSONL,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From this day or time on, such as 2026-11-22.")
+    ] = None,
+) -> int:
+    """Write the records to stdout, oldest first. That they were exported is noted."""
+    call = invocation(context)
+    start = _time(since) if since else None
+    check_home(call.settings.home)
+    log = _log(call)
+    records = [r for r in _records(log, thread) if start is None or datetime.fromisoformat(r["at"]) >= start]
+    facts = {"format": form.value, "records": len(records), "since": since or "", "thread": thread or ""}
+    log.note(None, "audit.exported", call.settings.user, thread or "", facts)
+    call.terminal.document(records)
+    if not call.as_json:
+        call.terminal.out.file.write(_csv(records) if form is Format.CSV else _jsonl(records))
+    return Exit.DONE
+
+
+@audit.command()
+def reopen(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")],
+    thread: Annotated[
+        str | None, typer.Option("--thread", metavar="ID", help="The conversation; the home's own when not given.")
+    ] = None,
+) -> int:
+    """Put a broken chain aside as evidence and begin a new one. This is never forgotten."""
+    from state import UserError
+
+    call = invocation(context)
+    if not checked_text(reason).strip():
+        raise UserError("a chain is begun anew for a reason; write it with --reason")
+    check_home(call.settings.home)
+    log = _log(call)
+    if thread is not None:
+        _existing(log, thread)
+    kept = log.reopen(thread, call.settings.user, reason)
+    call.terminal.document({"kept": [str(path) for path in kept]})
+    for path in kept:
+        call.terminal.line(call.terminal.gettext("kept as evidence: {path}").format(path=path))
+    return Exit.DONE
+
+
+@audit.command("rotate-key")
+def rotate_key(context: typer.Context) -> int:
+    """Sign with a new key from now on; old public keys stay."""
+    call = invocation(context)
+    check_home(call.settings.home)
+    log = _log(call)
+    key_id = log.rotate_key(call.settings.user)
+    path = log.keys.directory / f"audit-{key_id}.pub"
+    call.terminal.document({"key_id": key_id, "public_key": str(path)})
+    call.terminal.line(call.terminal.gettext("key {id} signs from now on; whoever checks needs {path}").format(
+        id=key_id, path=path
+    ))  # fmt: skip
+    return Exit.DONE
+
+
+def _log(call: Invocation) -> AuditLog:
+    from checkpoints.audit import AuditLog
+
+    return AuditLog(call.settings.threads, call.settings.home / "keys")
+
+
+def _existing(log: AuditLog, thread: str) -> None:
+    from state import UserError
+
+    if not log.folders.path(thread).is_dir():
+        raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
+
+
+def _records(log: AuditLog, thread: str | None) -> list[AuditRecord]:
+    """Oldest first, by the time they were noted; each chain in its own order."""
+    if thread is not None:
+        _existing(log, thread)
+        return log.records(thread)
+    found = log.records(None)
+    for thread_id, _folder in log.folders.threads():
+        found += log.records(thread_id)
+    return sorted(found, key=lambda record: record["at"])
+
+
+def _time(text: str) -> datetime:
+    from state import UserError
+
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise UserError(f"--since {text!r} is no day or time; write it like 2026-11-22 or 2026-11-22T09:00") from None
+
+
+def _told(facts: dict[str, Any]) -> str:
+    """The facts in one short line, in the order in which they were noted."""
+    told = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in ("", None) and name != "at")
+    one = " ".join(told.split())
+    return one if len(one) <= 100 else one[:99] + "…"
+
+
+def _jsonl(records: Sequence[AuditRecord]) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def _csv(records: Sequence[AuditRecord]) -> str:
+    """A table that a spreadsheet reads as text: it begins with a byte order mark, without which Excel breaks Korean."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for record in records:
+        values = {**record, "facts": json.dumps(record["facts"], ensure_ascii=False)}
+        writer.writerow([_cell(values[name]) for name in COLUMNS])
+    return "\ufeff" + out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """A value as text; one that a spreadsheet would run is led by an apostrophe."""
+    from dojang.cli.terminal import visible
+
+    text = "" if value is None else visible(str(value))
+    return f"'{text}" if text.lstrip(" \n\u3000").startswith(FORMULA) else text

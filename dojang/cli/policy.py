@@ -1,0 +1,332 @@
+"""policy check, test, explain, replay, allow, standing, revoke: the rules, tried before they hold.
+
+All but ``allow`` and ``revoke`` only read. None needs the model or the database.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import Invocation, check_home, checked_text, invocation
+from dojang.cli.words import KINDS, N_, word
+
+if TYPE_CHECKING:
+    from state import Verdict
+    from tools.policy import FilePolicy
+    from tools.standing import Standing, StandingApproval
+    from tools.toolbox import Toolbox
+
+app = typer.Typer()
+policy = typer.Typer(no_args_is_help=True)
+app.add_typer(policy, name="policy", help="The rules that say which call needs whom: check, test, explain, replay.")
+
+OUTCOMES = {"auto": N_("passes"), "notify": N_("passes, and is told"), "ask": N_("asks"), "forbid": N_("is forbidden")}
+STANDINGS = {
+    "active": N_("active"), "revoked": N_("revoked"), "expired": N_("expired"), "used up": N_("used up"),
+    "not yet": N_("not yet"),
+}  # fmt: skip
+UNITS = {"m": 60, "h": 3600, "d": 86_400}
+
+File = Annotated[
+    Path | None, typer.Option("--policy", metavar="FILE", help="The rules; those of the settings when not given.")
+]
+Hard = Annotated[
+    Path | None, typer.Option("--hard", metavar="FILE", help="The hard rules; those of the settings when not given.")
+]
+
+
+@policy.command()
+def check(context: typer.Context, file: File = None, hard: Hard = None) -> int:
+    """Load the rules and list them, hard ones first. Code 2 names file, line, rule and field of a mistake."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    loaded = _load(call, file, hard)
+    rules = [
+        {
+            "id": r.id, "hard": r.hard, "on": r.on, "tool": r.tool, "when": r.when.strip(), "outcome": r.outcome,
+            "kind": r.kind if r.outcome == "ask" else "", "tier": r.tier if r.outcome == "ask" else 0, "line": r.line,
+        }
+        for r in loaded.rules
+    ]  # fmt: skip
+    call.terminal.document({"version": loaded.version, "rules": rules})
+    rows = [
+        [
+            rule.id,
+            _("hard") if rule.hard else "",
+            rule.tool or (_("any call") if rule.on == "call" else _("answer")),
+            word(_, OUTCOMES, rule.outcome) + (f" {rule.tier}" if rule.outcome == "ask" else ""),
+            rule.text_ko if call.terminal.language == "ko" else rule.text,
+        ]
+        for rule in loaded.rules
+    ]
+    call.terminal.rows(rows, head=[_("rule"), "", _("about"), _("outcome"), _("what it says")])
+    call.terminal.note(_("{count} rules, version {version}").format(count=len(rules), version=loaded.version))
+    return Exit.DONE
+
+
+@policy.command("test")
+def try_cases_of(
+    context: typer.Context,
+    cases: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The cases; the sample's when not given.")
+    ] = None,
+    file: File = None,
+    hard: Hard = None,
+) -> int:
+    """Judge the cases of a file and compare with what they expect. Code 1 when one is not met."""
+    from dojang.settings import SAMPLE
+    from tools.policy_cases import read_cases, try_cases
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    loaded = _load(call, file, hard)
+    tried = try_cases(loaded, read_cases(cases or SAMPLE / "policy-tests.toml", _toolbox(call).offered()))
+    wrong = [one for one in tried if one.wrong]
+    call.terminal.document(
+        [{"name": t.case.name, "line": t.case.line, "wrong": list(t.wrong), "verdict": t.verdict} for t in tried]
+    )
+    for one in wrong:
+        name = _("{name} (line {line})").format(name=one.case.name, line=one.case.line)
+        call.terminal.line(f"{name}: {'; '.join(one.wrong)}", style="bold red")
+    call.terminal.line(_("{count} cases, {wrong} not met").format(count=len(tried), wrong=len(wrong)))
+    return Exit.PROBLEM if wrong else Exit.DONE
+
+
+@policy.command()
+def explain(
+    context: typer.Context,
+    tool: Annotated[str | None, typer.Option(metavar="NAME", help="The tool of the call.")] = None,
+    args: Annotated[str, typer.Option(metavar="JSON", help="Its arguments.")] = "{}",
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="An answer, instead of a call.")] = None,
+    untrusted: Annotated[bool, typer.Option("--untrusted", help="As if the evidence were not trusted.")] = False,
+    file: File = None,
+    hard: Hard = None,
+) -> int:
+    """Say the verdict on a call or an answer, every rule that matched, and why the others did not."""
+    from state import UserError
+
+    call = invocation(context)
+    if (tool is None) == (text is None):
+        raise UserError("give either --tool NAME (with --args JSON) or --text TEXT")
+    subject, notes = _subject(call, tool, args, text, trust="untrusted" if untrusted else "trusted")
+    loaded = _load(call, file, hard, standing=True)
+    verdict, rules = loaded.consider("explained", subject), loaded.explain(subject, call.terminal.language)
+    call.terminal.document(
+        {
+            "verdict": verdict,
+            "rules": [{"id": e.rule.id, "matched": e.matched, "because": e.because} for e in rules],
+            "notes": notes,
+        }
+    )
+    _tell_verdict(call, verdict)
+    _ = call.terminal.gettext
+    for one in rules:
+        mark = _("matched") if one.matched else _("no")
+        call.terminal.line(f"  {one.rule.id}: {mark}, {' '.join(one.because.split())}")
+    for note in notes:
+        call.terminal.note(note)
+    return Exit.DONE
+
+
+@policy.command()
+def replay(
+    context: typer.Context,
+    since: Annotated[str, typer.Option(metavar="DATE", help="From this day or moment on, like 2026-11-01.")],
+    file: File = None,
+    hard: Hard = None,
+) -> int:
+    """Judge anew what was really judged since a date, and show what would change. Runs nothing, writes nothing."""
+    from checkpoints import FileSaver
+    from dojang.cli.policy_replay import replay as replayed
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    start = _moment(since)
+    loaded = _load(call, file, hard)
+    if not call.settings.threads.is_dir():
+        found = []
+    else:
+        with FileSaver(call.settings.threads) as saver:
+            found = replayed(loaded, saver, _toolbox(call).offered(), start)
+    call.terminal.document([one.as_json() for one in found])
+    changed = [one for one in found if one.changed]
+    for one in changed:
+        was, now, about = one.judged.verdict, one.now, one.judged.subject
+        what = about["tool"] or about["text"][:60]
+        call.terminal.line(
+            f"{one.judged.at[:19]} {one.judged.thread_id} {what}: {_said(call, was)} → {_said(call, now)}"
+        )
+        call.terminal.line("  " + ", ".join(reason["rule_id"] for reason in now["why"]))
+    counts = _("{count} judged, {changed} would change").format(count=len(found), changed=len(changed))
+    call.terminal.line(counts)
+    return Exit.DONE
+
+
+@policy.command()
+def allow(
+    context: typer.Context,
+    tool: Annotated[str, typer.Argument(metavar="TOOL", help="The tool, by its exact name.")],
+    when: Annotated[str, typer.Option(metavar="CEL", help='Which calls, like "args.amount <= 20000".')],
+    uses: Annotated[int, typer.Option(metavar="N", help="How many calls at most.")],
+    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="How long, like 30m, 8h or 7d.")],
+    begin: Annotated[str | None, typer.Option("--from", metavar="MOMENT", help="Not before this moment.")] = None,
+    irreversible: Annotated[
+        bool, typer.Option("--irreversible", help="Calls that cannot be undone are meant too.")
+    ] = False,
+) -> int:
+    """Approve a bounded set of calls in advance, in your name. Hard rules and tiers above 2 still ask."""
+    from state import UserError
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    if tool not in {spec["name"] for spec in _toolbox(call).offered()}:
+        raise UserError(f"there is no tool {tool!r}; `dojang policy check` lists the rules, and the settings the tools")
+    check_home(call.settings.home)
+    made = _standing(call).allow(
+        by=call.settings.user,
+        tool=tool,
+        condition=when,
+        max_uses=uses,
+        lasts=_lasting(lasting),
+        not_before=_moment(begin) if begin else None,
+        irreversible=irreversible,
+    )
+    call.terminal.document(_shown(made))
+    call.terminal.line(
+        _("{id}: {tool} is allowed until {until}, {uses} times at most").format(
+            id=made.id, tool=made.tool, until=_local(made.expires_at), uses=made.max_uses
+        )
+    )
+    return Exit.DONE
+
+
+@policy.command()
+def standing(context: typer.Context) -> int:
+    """List what was approved in advance, with its uses."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    found = _standing(call).all()
+    call.terminal.document([_shown(approval) for approval in found])
+    rows = [
+        [
+            a.id, word(_, STANDINGS, a.status(datetime.now(UTC))), a.by, a.tool, a.condition, f"{a.uses}/{a.max_uses}",
+            _local(a.expires_at),
+        ]
+        for a in found
+    ]  # fmt: skip
+    if rows:
+        call.terminal.rows(
+            rows, head=[_("approval"), _("status"), _("by"), _("tool"), _("when"), _("uses"), _("until")]
+        )
+    else:
+        call.terminal.note(_("nothing is approved in advance"))
+    return Exit.DONE
+
+
+@policy.command()
+def revoke(
+    context: typer.Context,
+    approval: Annotated[str, typer.Argument(metavar="ID", help="The approval; `dojang policy standing` lists them.")],
+) -> int:
+    """End a standing approval now."""
+    call = invocation(context)
+    ended = _standing(call).revoke(approval, by=call.settings.user)
+    call.terminal.document(_shown(ended))
+    call.terminal.line(call.terminal.gettext("{id} is revoked by {by}").format(id=ended.id, by=ended.revoked_by))
+    return Exit.DONE
+
+
+def _load(call: Invocation, file: Path | None, hard: Path | None, *, standing: bool = False) -> FilePolicy:
+    from tools.policy import load_policy
+
+    settings = call.settings
+    consulted = _standing(call) if standing else None
+    return load_policy(file or settings.policy, hard or settings.hard_policy, standing=consulted)
+
+
+def _standing(call: Invocation) -> Standing:
+    from tools.standing import Standing
+
+    return Standing(call.settings.home / "standing.jsonl")
+
+
+def _toolbox(call: Invocation) -> Toolbox:
+    """The tools without their database: they are described here, never run."""
+    from tools.toolbox import Toolbox, local_today
+
+    today = call.settings.today
+    return Toolbox.open(call.settings.tools, today=local_today if today is None else lambda: today)
+
+
+def _subject(
+    call: Invocation, tool: str | None, args: str, text: str | None, *, trust: str
+) -> tuple[dict[str, Any], list[str]]:
+    from state import UserError
+    from tools.policy_cases import answer_subject, call_subject, language_of
+
+    about = {"trust": trust, "requester": call.settings.user}
+    if text is not None:
+        return answer_subject(checked_text(text), language=language_of(text), **about), []
+    try:
+        given = json.loads(args)
+    except ValueError as error:
+        raise UserError(f"--args is no JSON ({error}); write it like '{{\"amount\": 1000}}'") from None
+    if not isinstance(given, dict):
+        raise UserError("--args must be a JSON object, like '{\"amount\": 1000}'")
+    toolbox = _toolbox(call)
+    checked = toolbox.check(str(tool), given)
+    notes = [*checked["problems"], *(f"{name}: is missing" for name in checked["missing"])]
+    language = call.terminal.language
+    return call_subject(toolbox.offered(), str(tool), checked["args"], language=language, **about), notes
+
+
+def _tell_verdict(call: Invocation, verdict: Verdict) -> None:
+    call.terminal.line(_said(call, verdict), style="bold")
+    for reason in verdict["why"]:
+        call.terminal.line(f"  {reason['rule_id']}: {reason['text']}")
+
+
+def _said(call: Invocation, verdict: Verdict) -> str:
+    _ = call.terminal.gettext
+    said = word(_, OUTCOMES, verdict["outcome"])
+    if verdict["outcome"] != "ask":
+        return said
+    return _("{asks} ({kind}, tier {tier})").format(
+        asks=said, kind=word(_, KINDS, verdict["kind"]), tier=verdict["tier"]
+    )
+
+
+def _shown(approval: StandingApproval) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(approval), "status": approval.status(datetime.now(UTC))}
+
+
+def _local(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _moment(said: str) -> datetime:
+    from state import UserError
+
+    try:
+        moment = datetime.fromisoformat(said)
+    except ValueError:
+        raise UserError(f"{said!r} is no date; write it like 2026-11-01 or 2026-11-01T09:00") from None
+    return moment if moment.tzinfo else moment.astimezone()
+
+
+def _lasting(said: str) -> timedelta:
+    from state import UserError
+
+    match = re.fullmatch(r"(\d{1,5})\s*([mhd])", said.strip())
+    if match is None:
+        raise UserError(f"{said!r} is no time; write it like 30m, 8h or 7d")
+    return timedelta(seconds=int(match[1]) * UNITS[match[2]])
