@@ -35,8 +35,8 @@ sys.path.insert(0, str(ROOT))
 from checkpoints import FileSaver  # noqa: E402
 
 CONFIG: Any = {"configurable": {"thread_id": "bench"}}
-WINDOW = 9
-"""Turns around the one that is reported; their median is the figure."""
+WINDOW = 20
+"""Turns up to the one that is reported; their median is the figure."""
 
 
 class Chat(TypedDict):
@@ -57,19 +57,23 @@ def open_saver(name: str, directory: Path) -> BaseCheckpointSaver[Any]:
     return InMemorySaver()
 
 
-def turns_ms(saver: BaseCheckpointSaver[Any], turns: int) -> list[float]:
-    rng = random.Random(7)
-
+def graph_of(saver: BaseCheckpointSaver[Any], rng: random.Random) -> Any:
     def answer(state: Chat) -> dict[str, Any]:
         return {"messages": [AIMessage(text(rng))]}
 
-    graph = StateGraph(Chat).add_node("answer", answer).add_edge(START, "answer").compile(checkpointer=saver)
-    took = []
+    return StateGraph(Chat).add_node("answer", answer).add_edge(START, "answer").compile(checkpointer=saver)
+
+
+def turns_ms(savers: dict[str, BaseCheckpointSaver[Any]], turns: int) -> dict[str, list[float]]:
+    """Milliseconds of every turn. The savers take turns, so that what else the machine does falls on all alike."""
+    graphs = {name: graph_of(saver, random.Random(7)) for name, saver in savers.items()}
+    rng, took = random.Random(8), {name: list[float]() for name in savers}
     for _ in range(turns):
-        message = HumanMessage(text(rng))
-        began = time.perf_counter()
-        graph.invoke({"messages": [message]}, CONFIG, durability="sync")
-        took.append((time.perf_counter() - began) * 1000)
+        said = text(rng)
+        for name, graph in graphs.items():
+            began = time.perf_counter()
+            graph.invoke({"messages": [HumanMessage(said)]}, CONFIG, durability="sync")
+            took[name].append((time.perf_counter() - began) * 1000)
     return took
 
 
@@ -77,10 +81,15 @@ def size_of(directory: Path) -> int:
     return sum(p.stat().st_size for p in directory.rglob("*") if p.is_file())
 
 
-def cold_read_ms(name: str, directory: Path) -> float:
-    """Median over five fresh processes of the first ``get_tuple``; imports are not counted."""
-    command = [sys.executable, __file__, "--read", name, str(directory)]
-    return median(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(5))
+def cold_reads_ms(directories: dict[str, Path]) -> dict[str, float]:
+    """The first ``get_tuple`` of a fresh process, imports not counted: median of nine, the savers taking turns."""
+    took: dict[str, list[float]] = {name: [] for name in directories}
+    for _ in range(9):
+        for name, directory in directories.items():
+            command = [sys.executable, __file__, "--read", name, str(directory)]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            took[name].append(float(said))
+    return {name: median(times) for name, times in took.items()}
 
 
 def read_once(name: str, directory: Path) -> float:
@@ -97,19 +106,23 @@ def warm_up(name: str, directory: Path) -> None:
     """Lazy imports and first calls, on another, tiny thread."""
     directory.mkdir()
     saver = open_saver(name, directory)
-    turns_ms(saver, 1)
+    turns_ms({name: saver}, 1)
     saver.get_tuple(CONFIG)
 
 
-def measure(name: str, turns: int, base: Path) -> dict[str, Any]:
-    directory = base / name.replace(" ", "-")
-    directory.mkdir()
-    took = turns_ms(open_saver(name, directory), turns)
+def measure(names: list[str], turns: int, base: Path) -> list[dict[str, Any]]:
+    directories = {name: base / name.replace(" ", "-") for name in names}
+    for directory in directories.values():
+        directory.mkdir()
+    took = turns_ms({name: open_saver(name, d) for name, d in directories.items()}, turns)
+    cold = cold_reads_ms({name: d for name, d in directories.items() if name != "InMemorySaver"})
     marks = [m for m in (10, 100, 500, 1000) if m <= turns]
-    row: dict[str, Any] = {"saver": name, "mb": size_of(directory) / 1e6}
-    row |= {f"ms_{m}": median(took[max(0, m - WINDOW) : m]) for m in marks}
-    row["cold_ms"] = cold_read_ms(name, directory) if name != "InMemorySaver" else float("nan")
-    return row
+    rows = []
+    for name in names:
+        row: dict[str, Any] = {"saver": name, "mb": size_of(directories[name]) / 1e6}
+        row |= {f"ms_{m}": median(took[name][max(0, m - WINDOW) : m]) for m in marks}
+        rows.append(row | {"cold_ms": cold.get(name, float("nan"))})
+    return rows
 
 
 def content_mb(turns: int) -> float:
@@ -131,11 +144,9 @@ def main() -> None:
     if args.read:
         print(read_once(args.read[0], Path(args.read[1])))
         return
-    rows = []
     with tempfile.TemporaryDirectory(dir=args.threads_dir) as base:
-        for name in ("FileSaver", "FileSaver os", "InMemorySaver", "SqliteSaver"):
-            rows.append(measure(name, args.turns, Path(base)))
-    print(f"{args.turns} turns of 2 x 500 characters, content {content_mb(args.turns):.2f} MB")
+        rows = measure(["FileSaver", "FileSaver os", "InMemorySaver", "SqliteSaver"], args.turns, Path(base))
+    print(f"{args.turns} turns of 2 x 500 characters, content {content_mb(args.turns):.3f} MB")
     width: Callable[[Any], str] = lambda v: f"{v:>10.2f}" if isinstance(v, float) else f"{v:<14}"  # noqa: E731
     print(" ".join(f"{k:<14}" if k == "saver" else f"{k:>10}" for k in rows[0]))
     for row in rows:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint
 
+from checkpoints.bulk import bulk
 from checkpoints.codec import Decoder, Node, freeze
 from checkpoints.errors import DamagedLog, DiskFault, UnknownType
 from checkpoints.folders import open_file, read_at, rename_over, sync_dir, sync_file
@@ -84,6 +85,7 @@ class View:
         self._blocks: dict[int, bytes] = {}
         self._records: dict[int, Record] = {}
         self.depths: dict[Ref, int] = {}
+        self._lists: dict[Ref, list[Node]] = {}
 
     def record(self, offset: int) -> Record:
         """The record at an offset that another record named."""
@@ -100,6 +102,8 @@ class View:
         if type(node) is not dict or node.get("$") != "list":
             return node
         asked, steps = (offset, n), []
+        if asked in self._lists:
+            return self._lists[asked]
         while type(node) is dict and "of" in node:
             steps.append((node["keep"], _placed(node["add"], offset)))
             offset, n = node["of"][0] or offset, node["of"][1]
@@ -112,6 +116,7 @@ class View:
             del items[keep:]
             items.extend(add)
         self.depths[asked] = len(steps)
+        self._lists[asked] = items
         return items
 
     def _line(self, offset: int) -> bytes:
@@ -261,7 +266,8 @@ class Session:
                 cp = self.newest(ns) if cp is None else cp
             if cp is None or cp not in self.cps.get(ns, {}):
                 return None
-            return use(view, self.tables_at(view, self.cps[ns][cp]), self.writes.get((ns, cp), []))
+            with bulk():
+                return use(view, self.tables_at(view, self.cps[ns][cp]), self.writes.get((ns, cp), []))
 
     def tables_at(self, view: View, offset: int) -> Tables:
         """The tables of the checkpoint record at an offset."""
