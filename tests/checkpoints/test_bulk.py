@@ -5,14 +5,16 @@ from __future__ import annotations
 import gc
 
 import pytest
+
 from checkpoints.bulk import bulk
 
 
 def test_the_collector_is_as_it_was() -> None:
     assert gc.isenabled()
-    with pytest.raises(ValueError, match="inside"), bulk(), bulk():
+    with bulk():
+        with pytest.raises(ValueError, match="inside"), bulk():
+            raise ValueError("inside")
         assert not gc.isenabled()
-        raise ValueError("inside")
     assert gc.isenabled()
     gc.disable()
     try:

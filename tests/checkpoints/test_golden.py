@@ -47,9 +47,9 @@ def write(root: Path) -> None:
             "channel_versions": versions, "versions_seen": {"node": {"messages": i}},
             "updated_channels": ["messages", "tasks"],
         }  # fmt: skip
-        new: dict[str, str | int | float] = {"messages": i + 1, "tasks": i + 1, "empty": i + 1} | (
-            {"draft": i // 20 + 1} if i % 20 == 0 else {}
-        )
+        new: dict[str, Any] = {"messages": i + 1, "tasks": i + 1, "empty": i + 1}
+        if i % 20 == 0:
+            new["draft"] = i // 20 + 1
         saver.put(config(THREAD, parent), made, metadata(i, run_id=f"run{i // 10}"), new)
         writes = [("messages", [messages[-1]]), ("__interrupt__", (Interrupt({"q": i}, id="q"),))]
         saver.put_writes(config(THREAD, f"{i:03}"), writes, f"task{i}", "path")
