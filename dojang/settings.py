@@ -76,10 +76,9 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except SettingsError as error:
-        name = re.search(r'field "(\w+)"', str(error))
-        raise BadSetting(
-            f'setting DOJANG_{name[1].upper() if name else ""}: the value is not JSON; write a list like ["one"]'
-        ) from None
+        found = re.search(r'field "(\w+)"', str(error))
+        variable = f"DOJANG_{found[1].upper() if found else ''}"
+        raise BadSetting(f'setting {variable}: the value is not JSON; write a list like ["one"]') from None
     except ValidationError as error:
         first = error.errors()[0]
         name = "DOJANG_" + "_".join(str(part) for part in first["loc"]).upper()

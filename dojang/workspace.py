@@ -21,7 +21,7 @@ from dojang.origin import check_origin
 from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
 from dojang.settings import Settings, load_settings
-from nodes.door import read_decision
+from nodes.door import Expired, StaleDecision, expiry_of, rule
 from state import Conflict, Decision, DecisionType, DojangError, Kind, Passage, Review, UserError
 
 if TYPE_CHECKING:
@@ -150,18 +150,20 @@ class Workspace:
         _, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
         actor = by or self.settings.user
-        try:
-            said = read_decision(
-                review, raw, toolbox=self.parts.toolbox, now=self.parts.clock.now(), by=actor, channel=channel
-            )
-        except Conflict as stale:
-            self.parts.audit.note(
-                thread_id, "decision.refused", actor, review_id, {"why": type(stale).__name__, "channel": channel}
-            )
-            raise
         self._prepare()
-        stored = self.parts.decisions.record(thread_id, said)  # notes the decision, or who lost to whom
+        try:
+            stored = rule(review, raw, self.parts.deps, by=actor, channel=channel)  # the record notes who lost to whom
+        except (StaleDecision, Expired) as late:
+            why = {"why": type(late).__name__, "channel": channel}
+            self.parts.audit.note(thread_id, "decision.refused", actor, review_id, why)
+            raise
         return DecisionResult(decision=stored, run=self._released(thread_id, on_node))
+
+    def expire_due(self, *, on_node: OnNode | None = None) -> list[RunResult]:
+        """End every review whose deadline is over: denied by default, never counted as a rejection."""
+        now = self.parts.clock.now()
+        due = {r["thread_id"] for r in self.inbox(limit=10_000) if expiry_of(r, now) is not None}
+        return [self.resume(thread_id, on_node=on_node) for thread_id in sorted(due)]
 
     # -- threads --------------------------------------------------------------------------------------------------
 
@@ -297,8 +299,9 @@ class Workspace:
         with self.parts.run_lock(thread_id):
             snapshot = self._state(thread_id)
             self._audit(snapshot)
-            recorded = self.parts.decisions.of(thread_id)
             waiting = _waiting(snapshot)
+            self._expire([review for _, review in waiting])
+            recorded = self.parts.decisions.of(thread_id)
             ready = {interrupt_id: recorded[r["id"]] for interrupt_id, r in waiting if r["id"] in recorded}
             if ready:
                 ids = [decision["review_id"] for decision in ready.values()]
@@ -307,6 +310,12 @@ class Workspace:
             if snapshot.next and not waiting:
                 return self._stream(thread_id, None, on_node)
             return self._result(snapshot)
+
+    def _expire(self, reviews: Sequence[Review]) -> None:
+        for review in reviews:
+            expired = expiry_of(review, self.parts.clock.now())
+            if expired is not None and review["id"] not in self.parts.decisions.of(review["thread_id"]):
+                self.parts.decisions.record(review["thread_id"], expired)
 
     def _released(self, thread_id: str, on_node: OnNode | None) -> RunResult:
         """Release after a decision was recorded. Whoever holds the thread right now does not undo the record."""
