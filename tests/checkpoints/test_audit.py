@@ -443,6 +443,22 @@ def test_without_the_record_nothing_begins(home: Path, monkeypatch: pytest.Monke
     assert problems(home) == []
 
 
+def test_a_head_is_written_only_when_its_record_is_on_the_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (folder(home) / "audit.head").read_bytes()
+
+    def failing(_fd: int) -> None:
+        raise OSError(5, "I/O error")
+
+    audit = log(home)
+    with monkeypatch.context() as broken:
+        broken.setattr("checkpoints.journal.sync_file", failing)
+        with pytest.raises(DiskFault):
+            audit.note("t", "review.shown", "김하나", "r")
+    assert (folder(home) / "audit.head").read_bytes() == before
+    audit.note("t", "review.shown", "김하나", "r")
+    assert (problems(home), notes(home)) == ([], [])
+
+
 def test_a_broken_chain_can_be_begun_anew_and_that_is_never_forgotten(home: Path) -> None:
     (folder(home) / "audit.head").unlink()
     kept = log(home).reopen("t", "관리자", "디스크 고장")

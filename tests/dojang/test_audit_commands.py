@@ -96,6 +96,17 @@ def test_with_a_broken_chain_nothing_is_released_until_it_is_begun_anew(shell: S
     assert "디스크 고장" in checked.out
 
 
+def test_what_cannot_be_noted_is_not_shown(shell: Shell) -> None:
+    _thread, review = shell.paused()
+    next(shell.home.glob("keys/*.key")).unlink()
+    hidden = shell("show", review)
+    assert hidden.code == 70
+    assert "Namsan Stay" not in hidden.out
+    assert "rotate-key" in hidden.err
+    assert shell("audit", "rotate-key").code == 0
+    assert shell("show", review).code == 0
+
+
 @pytest.mark.parametrize("instant", ["recorded", "ran"])
 def test_after_a_kill_resume_catches_up(shell: Shell, instant: str) -> None:
     thread, review = shell.paused()
