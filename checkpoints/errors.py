@@ -2,7 +2,7 @@
 
 ::
 
-    UserError       UnknownType, NotAThreadFolder, NewerFormat, NeededHistory
+    UserError       UnknownType, NotAThreadFolder, NewerFormat, NeededHistory, BadKeyFile, WrongKey, PlaintextRefused
     └── Conflict    AlreadyDecided, ThreadBusy
     PassingFault    DiskFault
     BrokenInvariant DamagedLog, LedgerContradiction
@@ -29,6 +29,32 @@ class NewerFormat(UserError):
 
 class NeededHistory(UserError):
     """Deleting these checkpoints would silently change what the remaining ones rebuild."""
+
+
+class BadKeyFile(UserError):
+    """A file of session keys is missing, spoilt, open to others, or its passphrase is wrong."""
+
+
+class WrongKey(UserError):
+    """A record is sealed with a key that is not at hand; ``key_id`` names it."""
+
+    def __init__(self, key_id: str, why: str) -> None:
+        super().__init__(
+            f"session records are sealed with key {key_id!r} and {why}; "
+            "set DOJANG_SESSION_KEYS to the key file that has it"
+        )
+        self.key_id = key_id
+
+
+class PlaintextRefused(UserError):
+    """A session file is not sealed although keys are set."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is not encrypted, and session keys are set; "
+            "if you trust it as it is, run `dojang checkpoints encrypt`"
+        )
+        self.path = path
 
 
 class AlreadyDecided(Conflict):

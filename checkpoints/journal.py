@@ -4,6 +4,7 @@ Appends are durable when they return. One writer at a time, by an OS lock on ``<
 for the disk is outside of the lock, so writers that queue share one fsync. Readers take no lock. A torn tail (an
 append that a crash cut short) is invisible to readers and cut off by the next writer; any other wrong byte is a
 DamagedLog. The first record names the format version and a random ``gen`` that changes when the file is rewritten.
+With a key ring every record but the first is sealed, and a plain one is refused; without one, a sealed one is.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
 import orjson
 
-from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, UnknownType
+from checkpoints.crypto import Forged, KeyRing, Place, is_sealed
+from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, PlaintextRefused, UnknownType, WrongKey
 from checkpoints.folders import FORMAT, open_file, rename_over, sync_dir, sync_file, write_all
 from checkpoints.frames import ROOT, Damage, Entry, Record, frame, scan
 from checkpoints.locks import OsLock
+
+SEALED_FORMAT = 2
+"""In the header of a file whose records are sealed; programs that know nothing of it refuse the file."""
 
 
 class Report(TypedDict):
@@ -34,6 +39,7 @@ class Report(TypedDict):
     bytes: int
     torn: int  # bytes of an append that a crash cut short
     damage: str  # "" or what is wrong and where
+    sealed: int  # records that are encrypted
     kept: str  # repair: where the bytes that were cut off are kept; "" otherwise
 
 
@@ -49,8 +55,19 @@ class Tail:
 class Journal:
     """One append-only file. Instances are cheap, safe to share between threads, and may be many on one path."""
 
-    def __init__(self, path: str | os.PathLike[str], *, kind: str = "journal", sync: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        kind: str = "journal",
+        sync: bool = True,
+        keys: KeyRing | None = None,
+        thread: str = "",
+    ) -> None:
+        """``thread`` is the folder's name that sealed records are bound to, where it is not the one above ``path``."""
         self.path = Path(path)
+        self.keys = keys
+        self.thread = thread or self.path.parent.name
         self.kind = kind
         self.sync = sync
         self._mutex = threading.RLock()
@@ -159,16 +176,58 @@ class Journal:
             os.lseek(fd, start, os.SEEK_SET)
             data = read_all(fd)
             try:
-                entries = list(scan(data, start, prev))
+                entries = list(self._opened(data, start, prev, _gen(fd)))
             except Damage as e:
                 if attempt == 3:
                     raise DamagedLog(self.path, e.offset, e.what) from None
                 time.sleep(0.001)  # a writer may be cutting a torn tail under our eyes
                 continue
-            if start == 0 and entries:
-                check_header(self.path, entries[0].record, self.kind)
             return entries, start + len(data)
         raise AssertionError("unreachable")
+
+    # sealing
+
+    def place(self, gen: str, offset: int, prev: str) -> Place:
+        """What a sealed record at an offset is bound to."""
+        return Place(self.thread, self.kind, gen, offset, prev)
+
+    def opener(self, fd: int) -> Callable[[Record, int], Record]:
+        """Opens records of an open file as ``frames.parse`` gives them; raises Damage, WrongKey, PlaintextRefused."""
+        gen = _gen(fd) if self.keys is not None else ""
+        return lambda record, offset: self._open(record, gen, offset, record["prev"])
+
+    def _open(self, record: Record, gen: str, offset: int, prev: str) -> Record:
+        sealed = is_sealed(record)
+        if self.keys is None:
+            if sealed:
+                raise WrongKey(str(record.get("key")), f"no session keys are set, so {self.path} cannot be read")
+            return record
+        if not sealed:
+            raise PlaintextRefused(self.path)
+        try:
+            return self.keys.open(record, self.place(gen, offset, prev))
+        except Forged:
+            raise Damage(
+                offset, f"a record does not open with its key {record['key']!r}: it was changed, or belongs elsewhere"
+            ) from None
+
+    def _opened(self, data: bytes, start: int, prev: str, gen: str) -> Iterator[Entry]:
+        """``scan``, with the header checked and every other record opened."""
+        for entry in scan(data, start, prev):
+            if entry.offset == 0:
+                check_header(self.path, entry.record, self.kind)
+                self._check_format(entry.record)
+                yield entry
+            else:
+                yield entry._replace(record=self._open(entry.record, gen, entry.offset, prev))
+            prev = entry.crc
+
+    def _check_format(self, head: Record) -> None:
+        sealed = head["format"] == SEALED_FORMAT
+        if sealed and self.keys is None:
+            raise WrongKey("?", f"no session keys are set, so {self.path} cannot be read")
+        if self.keys is not None and not sealed:
+            raise PlaintextRefused(self.path)
 
     def _sync_to(self, gen: str, end: int) -> None:
         """Return when the file is durable up to ``end``; writers that wait here share one fsync."""
@@ -197,47 +256,89 @@ class Journal:
     # care
 
     def verify(self) -> Report:
-        """Read every byte; never raises for damage."""
-        report = Report(path=str(self.path), records=0, bytes=0, torn=0, damage="", kept="")
-        data = self._bytes()
-        report["bytes"] = len(data)
-        end = 0
+        """Read every byte; never raises for damage. Without keys, of a sealed file the framing alone is checked."""
+        return self._verified(self._bytes())[0]
+
+    def _verified(self, data: bytes) -> tuple[Report, list[Record]]:
+        """The report and the records before the first damage, opened where there are keys."""
+        report = Report(path=str(self.path), records=0, bytes=len(data), torn=0, damage="", sealed=0, kept="")
+        records: list[Record] = []
+        gen, prev, end = gen_of(data), ROOT, 0
         try:
             for entry in scan(data, 0, ROOT):
+                record = entry.record
                 if entry.offset == 0:
-                    check_header(self.path, entry.record, self.kind)
+                    check_header(self.path, record, self.kind)
+                    if self.keys is not None:
+                        self._check_format(record)
                 else:
+                    report["sealed"] += is_sealed(record)
+                    if self.keys is not None:
+                        record = self._open(record, gen, entry.offset, prev)
                     report["records"] += 1
-                end = entry.end
+                    records.append(record)
+                end, prev = entry.end, entry.crc
             report["torn"] = len(data) - end
         except Damage as e:
             report["damage"] = f"byte {e.offset}: {e.what}"
-        except (DamagedLog, NewerFormat) as e:
+        except (DamagedLog, NewerFormat, WrongKey, PlaintextRefused) as e:
             report["damage"] = str(e)
-        return report
+        return report, records
 
     def repair(self) -> Report:
         """Keep the whole records before the first damage; the damaged file stays beside it as ``*.damaged-…``.
 
         A healthy file is left alone (a torn tail is cut off).
+
+        Raises:
+            WrongKey, PlaintextRefused: the keys do not fit the file; nothing was changed.
         """
         with self.locked():
-            report = self.verify()
-            if not report["damage"]:
-                if report["torn"]:
-                    Writer(self).close()
+            report, records = self._verified(self._bytes())
+            if not report["damage"] and not report["torn"]:
                 return report
-            data = self._bytes()
-            end = 0
-            with contextlib.suppress(Damage):
-                for entry in scan(data, 0, ROOT):
-                    end = entry.end
+            self._must_open()
+            if not report["damage"]:
+                Writer(self).close()
+                return report
             kept = self.path.with_name(f"{self.path.name}.damaged-{secrets.token_hex(4)}")
             rename_over(self.path, kept)
-            rewrite(self.path, self.kind, [e.record for e in scan(data[:end], 0, ROOT)][1:])
+            rewrite(self, records)
             self._tail = Tail()
             report["kept"] = str(kept)
             return report
+
+    def _must_open(self) -> None:
+        """Raise where the keys at hand do not fit the first record, before anything is changed."""
+        data = self._bytes()
+        with contextlib.suppress(Damage, DamagedLog):
+            for _ in self._opened(data, 0, ROOT, gen_of(data)):
+                pass
+
+    def reseal(self) -> bool:
+        """Seal every record anew with the active key, atomically; False where all are. Offsets stay what they were.
+
+        Raises:
+            WrongKey, PlaintextRefused, DamagedLog: nothing was changed.
+        """
+        assert self.keys is not None
+        with self.locked():
+            data = self._bytes()
+            active = self.keys.active
+            if all(entry.record.get("key") == active for entry in _after_header(data)):
+                return False
+            try:
+                records = [entry.record for entry in self._opened(data, 0, ROOT, gen_of(data))][1:]
+            except Damage as e:
+                raise DamagedLog(self.path, e.offset, e.what) from None
+            rewrite(self, records)
+            self._tail = Tail()
+            return True
+
+
+def _after_header(data: bytes) -> Iterator[Entry]:
+    with contextlib.suppress(Damage):
+        yield from (entry for entry in scan(data, 0, ROOT) if entry.offset)
 
 
 class Writer:
@@ -263,7 +364,7 @@ class Writer:
 
     def _begin(self) -> None:
         gen = secrets.token_hex(8)
-        self.write([header(self.journal.kind, gen)])
+        self.write([header(self.journal, gen)])
         self.journal._tail.gen = gen
         sync_dir(self.journal.path.parent)
 
@@ -277,7 +378,7 @@ class Writer:
         lines, offsets, end, crc = [], [], tail.end, tail.crc
         for record in records:
             try:
-                line, crc = frame(record, crc)
+                line, crc = frame(sealed(self.journal, record, tail.gen, end, crc), crc)
             except orjson.JSONEncodeError as e:
                 raise UnknownType(f"{self.journal.path}: a record is no JSON ({e}); nothing was written") from e
             lines.append(line)
@@ -314,32 +415,47 @@ def read_all(fd: int) -> bytes:
 def _gen(fd: int) -> str:
     """The file's gen, from the end of its first line; parsing is left to the first look."""
     os.lseek(fd, 0, os.SEEK_SET)
-    return os.read(fd, 256).partition(b"\n")[0][-18:-2].decode("ascii", "replace")
+    return gen_of(os.read(fd, 256))
 
 
-def header(kind: str, gen: str) -> Record:
+def gen_of(data: bytes) -> str:
+    """The gen of a file that begins with these bytes."""
+    return data[:256].partition(b"\n")[0][-18:-2].decode("ascii", "replace")
+
+
+def sealed(journal: Journal, record: Record, gen: str, offset: int, prev: str) -> Record:
+    """The record as the file is to have it: the header, and all of a file without keys, as they are."""
+    if journal.keys is None or offset == 0:
+        return record
+    return journal.keys.seal(record, journal.place(gen, offset, prev))
+
+
+def header(journal: Journal, gen: str) -> Record:
     """The first record of every file; ``gen`` stays last, where a reader finds it without parsing."""
-    return {"k": "head", "format": FORMAT, "kind": kind, "gen": gen}
+    version = FORMAT if journal.keys is None else SEALED_FORMAT
+    return {"k": "head", "format": version, "kind": journal.kind, "gen": gen}
 
 
 def check_header(path: Path, record: Record, kind: str) -> None:
     """Raise unless this is the first record of a file that this program can read."""
     if record.get("k") != "head" or record.get("kind") != kind:
         raise DamagedLog(path, 0, f"it does not begin as a {kind} file")
-    if record["format"] > FORMAT:
-        raise NewerFormat(f"{path} has format {record['format']}, this program reads up to {FORMAT}; update it")
+    if record["format"] > SEALED_FORMAT:
+        raise NewerFormat(f"{path} has format {record['format']}, this program reads up to {SEALED_FORMAT}; update it")
 
 
-def rewrite(path: Path, kind: str, records: Iterable[Record]) -> None:
-    """Atomically give ``path`` these records under a new gen, durable on return. Call it under the file's lock."""
+def rewrite(journal: Journal, records: Iterable[Record]) -> None:
+    """Atomically give the file these records under a new gen, durable on return. Call it under the file's lock."""
+    path = journal.path
     temp = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         fd = open_file(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            crc = ROOT
-            for record in (header(kind, secrets.token_hex(8)), *records):
-                line, crc = frame(record, crc)
+            crc, end, gen = ROOT, 0, secrets.token_hex(8)
+            for record in (header(journal, gen), *records):
+                line, crc = frame(sealed(journal, record, gen, end, crc), crc)
                 write_all(fd, line)
+                end += len(line)
             sync_file(fd)
         finally:
             os.close(fd)

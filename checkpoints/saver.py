@@ -33,6 +33,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoints.codec import Decoder, Opaque, StrictSerializer
+from checkpoints.crypto import KeyRing
 from checkpoints.errors import DiskFault, NeededHistory
 from checkpoints.folders import ThreadFolders
 from checkpoints.session import Key, Session, View
@@ -46,9 +47,10 @@ OPEN_MAX = 256
 class Sessions:
     """The open sessions of one directory; shared by reference between a saver and its clones."""
 
-    def __init__(self, directory: str | os.PathLike[str], *, sync: bool) -> None:
+    def __init__(self, directory: str | os.PathLike[str], *, sync: bool, keys: KeyRing | None = None) -> None:
         self.folders = ThreadFolders(directory)
         self.sync = sync
+        self.keys = keys
         self._reset()
 
     def _reset(self) -> None:
@@ -61,7 +63,7 @@ class Sessions:
         if self._pid != os.getpid():  # forked: the parent's threads may have held our locks
             self._reset()
         with self._mutex:
-            session = self._open.pop(folder, None) or Session(folder, sync=self.sync)
+            session = self._open.pop(folder, None) or Session(folder, sync=self.sync, keys=self.keys)
             self._open[folder] = session
             while len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)
@@ -73,7 +75,7 @@ class Sessions:
 
     def apart(self, folder: Path) -> Session:
         """A session of its own for long work on a folder, so that nobody who reads waits for it."""
-        return Session(folder, sync=self.sync)
+        return Session(folder, sync=self.sync, keys=self.keys)
 
     def write(self, thread_id: str, act: Callable[[Session], None]) -> None:
         """Call ``act`` with the thread's session; again if the thread was deleted under its hands."""
@@ -97,6 +99,8 @@ class FileSaver(BaseCheckpointSaver[Any]):
             stored whole at every change, so growing lists are no longer cheap. None: the strict built-in one.
         durability: "sync" fsyncs before acknowledging; "os" leaves it to the operating system (a killed process
             loses nothing, a power cut may).
+        keys: seals every record (AES-256-GCM); plaintext files are then refused. None: files are plain, sealed ones
+            refused.
     """
 
     def __init__(
@@ -105,10 +109,11 @@ class FileSaver(BaseCheckpointSaver[Any]):
         *,
         serde: SerializerProtocol | None = None,
         durability: Literal["sync", "os"] = "sync",
+        keys: KeyRing | None = None,
     ) -> None:
         super().__init__(serde=serde or StrictSerializer())
         self._strict = serde is None
-        self.sessions = Sessions(directory, sync=durability == "sync")
+        self.sessions = Sessions(directory, sync=durability == "sync", keys=keys)
 
     @property
     def directory(self) -> Path:

@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint
 
 from checkpoints.bulk import bulk
 from checkpoints.codec import Decoder, Node, freeze
+from checkpoints.crypto import KeyRing
 from checkpoints.errors import DamagedLog, DiskFault, UnknownType
 from checkpoints.folders import open_file, read_at, rename_over, sync_dir, sync_file
 from checkpoints.frames import ROOT, Damage, Entry, Record, checked, parse
@@ -52,8 +53,8 @@ Key = tuple[str, str]
 class CheckpointLog(Journal):
     """A journal whose first look begins at its last mark."""
 
-    def __init__(self, path: Path, *, sync: bool) -> None:
-        super().__init__(path, kind="checkpoints", sync=sync)
+    def __init__(self, path: Path, *, sync: bool, keys: KeyRing | None = None, thread: str = "") -> None:
+        super().__init__(path, kind="checkpoints", sync=sync, keys=keys, thread=thread)
         self.whole = False  # look at everything next time
 
     def first(self, fd: int, size: int) -> tuple[int, str]:
@@ -79,9 +80,10 @@ class CheckpointLog(Journal):
 class View:
     """Random access to the records of one open file, a block at a time; every record is checked."""
 
-    def __init__(self, path: Path, fd: int) -> None:
-        self.path = path
+    def __init__(self, log: Journal, fd: int) -> None:
+        self.path = log.path
         self.fd = fd
+        self._open = log.opener(fd)
         self._blocks: dict[int, bytes] = {}
         self._records: dict[int, Record] = {}
         self.depths: dict[Ref, int] = {}
@@ -91,7 +93,7 @@ class View:
         """The record at an offset that another record named."""
         if (record := self._records.get(offset)) is None:
             try:
-                record = self._records[offset] = parse(self._line(offset), offset)
+                record = self._records[offset] = self._open(parse(self._line(offset), offset), offset)
             except Damage as e:
                 raise DamagedLog(self.path, e.offset, e.what) from None
         return record
@@ -152,9 +154,9 @@ def _placed(node: Node, offset: int) -> Node:
 class Session:
     """The checkpoints of one thread in one process."""
 
-    def __init__(self, folder: Path, *, sync: bool = True) -> None:
+    def __init__(self, folder: Path, *, sync: bool = True, keys: KeyRing | None = None, thread: str = "") -> None:
         self.folder = folder
-        self.log = CheckpointLog(folder / "checkpoints.jsonl", sync=sync)
+        self.log = CheckpointLog(folder / "checkpoints.jsonl", sync=sync, keys=keys, thread=thread)
         self.mutex = threading.RLock()
         self._forget()
 
@@ -232,7 +234,7 @@ class Session:
                 return
             try:
                 self._look(fd, whole=whole)
-                yield View(self.log.path, fd)
+                yield View(self.log, fd)
             finally:
                 os.close(fd)
 
@@ -422,7 +424,7 @@ class Session:
         writer = Writer(self.log)
         try:
             self._absorb(writer.reset, writer.news)
-            yield writer, View(self.log.path, writer.fd)
+            yield writer, View(self.log, writer.fd)
         finally:
             writer.close()
 
@@ -455,7 +457,7 @@ class Session:
             temp = self.folder / f".rebuild-{secrets.token_hex(4)}"
             temp.mkdir(mode=0o700)
             try:
-                fresh = Session(temp, sync=False)
+                fresh = Session(temp, sync=False, keys=self.log.keys, thread=self.log.thread)
                 self._replay(view, fresh, keep)
                 fresh.seal()
                 rename_over(fresh.log.path, self.log.path)
