@@ -78,11 +78,11 @@ def _defaults(cls: type[BaseMessage]) -> dict[str, Any]:
 
 
 _DEFAULTS: dict[str, dict[str, Any]] = {tag: _defaults(cls) for tag, cls in MESSAGES.items()}
-_FACTORIES = {
+FACTORIES: dict[str, list[tuple[str, type]]] = {
     tag: [(k, type(v)) for k, v in fields.items() if isinstance(v, (dict, list))] for tag, fields in _DEFAULTS.items()
 }
 _TEMPLATES = {tag: {name: _DEFAULTS[tag].get(name) for name in cls.model_fields} for tag, cls in MESSAGES.items()}
-_FIELDS = {tag: frozenset(cls.model_fields) for tag, cls in MESSAGES.items()}
+FIELDS = {tag: frozenset(cls.model_fields) for tag, cls in MESSAGES.items()}
 _set = object.__setattr__
 
 
@@ -94,7 +94,7 @@ def build_message(tag: str, fields: dict[str, Any], extra: dict[str, Any] | None
     cls = MESSAGES[tag]
     message = cls.__new__(cls)
     _set(message, "__dict__", fields)
-    _set(message, "__pydantic_fields_set__", set(_FIELDS[tag]))
+    _set(message, "__pydantic_fields_set__", set(FIELDS[tag]))
     _set(message, "__pydantic_extra__", extra if extra is not None else {})
     _set(message, "__pydantic_private__", None)
     return message
@@ -278,10 +278,10 @@ class Decoder:
 
     def _message(self, tag: str, node: dict[str, Node], at: int) -> BaseMessage:
         fields = dict(_TEMPLATES[tag])
-        for name, make in _FACTORIES[tag]:
+        for name, make in FACTORIES[tag]:
             fields[name] = make()
         extra: dict[str, Any] = {}
-        known = _FIELDS[tag]
+        known = FIELDS[tag]
         for name, value in node.items():
             if name in known:
                 fields[name] = value if type(value) is str else self.decode(value, at)

@@ -81,7 +81,11 @@ class Sessions:
         """Call ``act`` with the thread's session; again if the thread was deleted under its hands."""
         for _ in range(100):
             with contextlib.suppress(FileNotFoundError):
-                return act(self.of(thread_id, create=True))
+                try:
+                    return act(self.of(thread_id, create=True))
+                except DiskFault as e:
+                    if not isinstance(e.__cause__, FileNotFoundError):
+                        raise
         raise DiskFault(f"thread {thread_id!r} is deleted again and again while it is written; try again")
 
     def clear(self) -> None:

@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint
 
 from checkpoints.bulk import bulk
 from checkpoints.codec import Decoder, Node, freeze
+from checkpoints.copies import Items
 from checkpoints.crypto import KeyRing
 from checkpoints.errors import DamagedLog, DiskFault, UnknownType
 from checkpoints.folders import open_file, read_at, rename_over, sync_dir, sync_file
@@ -315,7 +316,6 @@ class Session:
     def _remember(self, view: View, node: Node, value: Any) -> Seen:
         if type(value) is not list or not value or type(node) is not dict:
             return Seen(node, freeze(value))
-        frozen = [freeze(v) for v in value]
         offset, n = node["$"]
         refs: list[Ref] | None = []
         for item in view.body(offset, n):
@@ -326,9 +326,9 @@ class Session:
             if refs is not None:
                 refs.append((tag[0] or offset, tag[1]))
         if refs:
-            for f, ref in zip(frozen[-RECENT:], refs[-RECENT:], strict=True):
-                self.known[blake2b(f, digest_size=16).digest()] = ref
-        return Seen(node, frozen, view.depths.get((offset, n), 0), refs)
+            for item, ref in zip(value[-RECENT:], refs[-RECENT:], strict=True):
+                self.known[blake2b(freeze(item), digest_size=16).digest()] = ref
+        return Seen(node, Items(value), view.depths.get((offset, n), 0), refs)
 
     def _keep_seen(self, ns: str, seen: dict[str, Seen]) -> None:
         self.seen.pop(ns, None)

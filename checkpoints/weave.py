@@ -17,12 +17,14 @@ import orjson
 from langchain_core.messages import BaseMessage
 
 from checkpoints.codec import MESSAGE_TAGS, Encoder, Node, freeze, plain_text, thaw
+from checkpoints.copies import Items
 
 Ref = tuple[int, int]
 """(offset of a record, position in its ``b``)."""
 
-CHAIN_MIN = 64
-"""A list is written as a list of references again after this many differences and a quarter of its length."""
+CHAIN_MIN = 32
+CHAIN_PART = 16
+"""A list is written as a list of references again after this many differences and that part of its length."""
 
 SMALL = 48
 """JSON of fewer bytes is not worth a reference."""
@@ -36,19 +38,21 @@ class Seen:
     """What is remembered of a channel's value: enough to recognise it, to extend it and to hand out fresh copies."""
 
     node: Node
-    frozen: bytes | list[bytes]  # a list's items one by one
+    frozen: bytes | Items
     depth: int = 0  # how many list differences lie between this list and its last full form
     refs: list[Ref] | None = None  # where a list's items are, if all of them are bodies
+    new: int = 0  # how many of refs, at the end, may lie in the record that is being made
 
     def settle(self, offset: int) -> None:
         """The record that holds this value was written at ``offset``."""
         self.node = absolute(self.node, offset)
-        if self.refs is not None and self.refs and self.refs[-1][0] == 0:
-            self.refs = [(o or offset, n) for o, n in self.refs]
+        if self.refs and self.new:
+            self.refs[-self.new :] = [(o or offset, n) for o, n in self.refs[-self.new :]]
+            self.new = 0
 
     def fresh(self) -> Any:
         """A fresh copy of the value."""
-        return [thaw(f) for f in self.frozen] if isinstance(self.frozen, list) else thaw(self.frozen)
+        return self.frozen.fresh() if isinstance(self.frozen, Items) else thaw(self.frozen)
 
 
 class Weave:
@@ -93,7 +97,7 @@ class Weave:
     def channel(self, value: Any, old: Seen | None) -> Seen:
         """A channel's value: inline without references, or one reference. ``old`` is what the channel held before."""
         if type(value) is list and value:
-            return self._list(value, old if old is not None and isinstance(old.frozen, list) else None)
+            return self._list(value, old if old is not None and isinstance(old.frozen, Items) else None)
         frozen = freeze(value)
         if old is not None and old.frozen == frozen:
             return old
@@ -119,25 +123,26 @@ class Weave:
         return self._body(b"V" + frozen, lambda: node)
 
     def _list(self, value: list[Any], old: Seen | None) -> Seen:
-        frozen = [freeze(v) for v in value]
-        keep = common_prefix(old.frozen, frozen) if old is not None else 0
-        if old is not None and keep == len(old.frozen) == len(frozen):
+        before = old.frozen if old is not None and isinstance(old.frozen, Items) else Items([])
+        keep = before.prefix(value)
+        if old is not None and keep == len(before) == len(value):
             return old
-        if old is None or keep < 4 or 2 * keep < len(frozen) or not _is_ref(old.node):
+        items = Items(value[keep:]).after(before, keep)
+        if old is None or keep < 4 or 2 * keep < len(value) or not _is_ref(old.node):
             nodes = [self._item(v) for v in value]
-            return self._listed(nodes, frozen, 0, _refs(nodes))
+            return self._listed(nodes, items, 0, _refs(nodes), len(nodes))
         add = [self._item(v) for v in value[keep:]]
         added = _refs(add)
         refs = old.refs[:keep] + added if old.refs is not None and added is not None else None
-        if refs is None or old.depth < CHAIN_MIN + keep // 4:
+        if refs is None or old.depth < CHAIN_MIN + keep // CHAIN_PART:
             difference = {"$": "list", "of": old.node["$"], "keep": keep, "add": add}
-            return self._listed(difference, frozen, old.depth + 1, refs)
-        return self._listed({"$": "list", **pack(refs[:keep]), "add": add}, frozen, 0, refs)
+            return self._listed(difference, items, old.depth + 1, refs, len(add))
+        return self._listed({"$": "list", **pack(refs[:keep]), "add": add}, items, 0, refs, len(add))
 
-    def _listed(self, node: Node, frozen: list[bytes], depth: int, refs: list[Ref] | None) -> Seen:
+    def _listed(self, node: Node, items: Items, depth: int, refs: list[Ref] | None, new: int) -> Seen:
         self._refs += 1
         self.bodies.append(node)
-        return Seen({"$": [0, len(self.bodies) - 1]}, frozen, depth, refs)
+        return Seen({"$": [0, len(self.bodies) - 1]}, items, depth, refs, new)
 
 
 def _refs(nodes: list[Node]) -> list[Ref] | None:
@@ -158,18 +163,6 @@ def unpack(node: dict[str, Any]) -> list[Node]:
 
 def _is_ref(node: Node) -> bool:
     return type(node) is dict and type(node.get("$")) is list
-
-
-def common_prefix(old: bytes | list[bytes], new: list[bytes]) -> int:
-    """How many items the lists share from the start."""
-    if old == new[: len(old)]:
-        return len(old)
-    n = 0
-    for a, b in zip(old, new, strict=False):
-        if a != b:
-            break
-        n += 1
-    return n
 
 
 def absolute(node: Node, offset: int) -> Node:
