@@ -4,13 +4,13 @@ A prompt is a Llama-3 style chat::
 
     <|begin_of_text|>
     system     today's date, the language, one signature line per offered tool
-    user / assistant / ipython      the last turns; an older tool result is an ipython turn
-    evidence   "[1] sentence [1]" lines: sentences of retrieved passages, or the lines of the newest tool result
+    user / assistant / ipython      earlier turns; an older tool result is an ipython turn
+    evidence   "[1] sentence" lines: sentences of retrieved passages, or the lines of the newest tool result
+    user       the newest turn of the user (before the evidence where a tool result waits for an answer)
     assistant  ← the model continues here
 
-The evidence follows the question, so that each of its tokens can already see the question; the number is repeated
-at the end of the line, because that is the first place at which a causal model has read the whole sentence. A
-number in brackets is one token. The model answers with one of::
+The evidence stands before the question, so that each word of the question can look up the sentence that has it:
+the model reads forwards only. A number in brackets is one token. The model answers with one of::
 
     {"name": "book_room", "parameters": {"hotel": "…", "check_in": "12월 3일", "guests": 2}}<|eot_id|>
     {"name": "ask_user", "parameters": {"about": "book_room.check_in", "question": "…"}}<|eot_id|>
@@ -229,8 +229,9 @@ def chat(
         content = "result" if turn.role == "ipython" and i >= pending else harmless(turn.content.strip())
         out.append(ChatTurn(turn.role, content))
     if evidence:
-        numbered = (f"[{n}] {' '.join(harmless(text).split())} [{n}]" for n, text in enumerate(evidence, 1))
-        out.append(ChatTurn("evidence", "\n".join(numbered)))
+        numbered = (f"[{n}] {' '.join(harmless(text).split())}" for n, text in enumerate(evidence, 1))
+        asked = bool(shown) and shown[-1].role == "user"
+        out.insert(len(out) - asked, ChatTurn("evidence", "\n".join(numbered)))
     return out
 
 

@@ -1,4 +1,6 @@
-"""The stream of training examples: which kinds, in which shares, with which surroundings. Deterministic by seed.
+"""Single training examples: which kinds, in which shares, with which surroundings. Deterministic by seed.
+
+The adapter and the tokenizer learn from these; the base reads ``episodes``.
 
 ``python -m adapters.training corpus --n 5`` prints examples. Nothing is written to disk: a stream is made while
 it is read, and starts again at any index at the same cost per example.
@@ -22,16 +24,19 @@ Draw = Callable[[random.Random, Language], Example]
 _TRAIN: Final[Side] = "train"
 SHARES: Final[dict[Stage, list[tuple[float, str, Draw]]]] = {
     "base": [
-        (0.20, "disguised call", lambda r, x: dressed(r, generic.front_desk(r, _TRAIN, x, "call"))),
-        (0.09, "disguised ask", lambda r, x: dressed(r, generic.front_desk(r, _TRAIN, x, "ask"))),
+        (0.14, "call", lambda r, x: dressed(r, frontdesk.example(r, _TRAIN, x, "call"))),
+        (0.06, "ask", lambda r, x: dressed(r, frontdesk.example(r, _TRAIN, x, "ask"))),
+        (0.10, "disguised call", lambda r, x: dressed(r, generic.front_desk(r, _TRAIN, x, "call"))),
+        (0.04, "disguised ask", lambda r, x: dressed(r, generic.front_desk(r, _TRAIN, x, "ask"))),
         (0.03, "disguised result", lambda r, x: generic.front_desk(r, _TRAIN, x, "result")),
-        (0.12, "invented call", lambda r, x: dressed(r, generic.calls(r, _TRAIN, x))),
-        (0.05, "invented ask", lambda r, x: dressed(r, generic.calls(r, _TRAIN, x, missing=True))),
-        (0.28, "hotel question", lambda r, x: tooled(r, qa.example(r, _TRAIN, x), disguise=True)),
-        (0.07, "hotel abstention", lambda r, x: tooled(r, qa.example(r, _TRAIN, x, abstain=True), disguise=True)),
-        (0.09, "fact", lambda r, x: generic.facts(r, _TRAIN, x)),
+        (0.08, "invented call", lambda r, x: dressed(r, generic.calls(r, _TRAIN, x))),
+        (0.03, "invented ask", lambda r, x: dressed(r, generic.calls(r, _TRAIN, x, missing=True))),
+        (0.16, "hotel question", lambda r, x: tooled(r, qa.example(r, _TRAIN, x))),
+        (0.16, "disguised hotel question", lambda r, x: tooled(r, qa.example(r, _TRAIN, x), disguise=True)),
+        (0.07, "hotel abstention", lambda r, x: tooled(r, qa.example(r, _TRAIN, x, abstain=True))),
+        (0.07, "fact", lambda r, x: generic.facts(r, _TRAIN, x)),
         (0.02, "fact abstention", lambda r, x: generic.facts(r, _TRAIN, x, abstain=True)),
-        (0.05, "overlap", lambda r, x: generic.overlap(r, _TRAIN, x)),
+        (0.04, "overlap", lambda r, x: generic.overlap(r, _TRAIN, x)),
     ],
     "adapter": [
         (0.38, "call", lambda r, x: dressed(r, frontdesk.example(r, _TRAIN, x, "call"))),
@@ -41,9 +46,6 @@ SHARES: Final[dict[Stage, list[tuple[float, str, Draw]]]] = {
         (0.12, "abstention", lambda r, x: tooled(r, qa.example(r, _TRAIN, x, abstain=True))),
     ],
 }
-
-
-SHORT: Final = 7_000  # examples over whose double the stream of the base passes from short to full ones
 
 
 def dressed(rng: random.Random, example: Example) -> Example:
@@ -71,31 +73,7 @@ def example_at(seed: int, index: int, stage: Stage) -> Example:
     language: Language = "ko" if rng.random() < 0.5 else "en"
     shares = SHARES[stage]
     draw = rng.choices([s[2] for s in shares], weights=[s[0] for s in shares])[0]
-    example = draw(rng, language)
-    return shortened(rng, example) if stage == "base" and index < SHORT * rng.random() * 2 else example
-
-
-def shortened(rng: random.Random, example: Example) -> Example:
-    """The same decision with less around it: at most two tools, three sentences and no earlier talk.
-
-    The base begins with such examples: three times as many fit into a token budget, and what matters is easy to find.
-    """
-    needed = example.name or example.about.partition(".")[0]
-    others = [t for t in example.tools if t["name"] != needed]
-    tools = [t for t in example.tools if t["name"] == needed] + others[: rng.choice((0, 0, 1))]
-    rng.shuffle(tools)
-    right = example.n - 1 if example.kind == "choose" else -1
-    wrong = [i for i in range(len(example.evidence)) if i != right]
-    kept = rng.sample(wrong, k=min(len(wrong), rng.choice((0, 1, 2, 3) if right < 0 else (1, 1, 2, 3))))
-    order = sorted(kept + [right] * (right >= 0))
-    n = order.index(right) + 1 if right >= 0 else 0
-    turns = example.turns
-    if turns[-1].role == "ipython":
-        turns = [*turns[:-1], turns[-1]._replace(content="\n".join(example.evidence[i] for i in order))]
-    else:
-        answered = [i for i, t in enumerate(turns) if t.role == "ipython"]
-        turns = turns[answered[-1] + 2 :] if answered else turns
-    return replace(example, tools=tools, evidence=[example.evidence[i] for i in order], n=n, turns=turns)
+    return draw(rng, language)
 
 
 def stream(seed: int, stage: Stage, start: int = 0) -> Iterator[Example]:

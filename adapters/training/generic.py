@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -51,8 +52,8 @@ ATTRIBUTES: Final = {
 }  # fmt: skip
 
 
-def spec(r: random.Random) -> tuple[ToolSpec, str, str]:
-    """An invented tool, its verb and its noun."""
+def spec(r: random.Random) -> ToolSpec:
+    """An invented tool; its description is its verb and its noun."""
     verb, noun = r.choice(list(VERBS)), r.choice(list(NOUNS))
     words = r.sample(list(ARGUMENTS), k=r.choice((1, 2, 2, 3, 3, 4)))
     parts = []
@@ -70,7 +71,7 @@ def spec(r: random.Random) -> tuple[ToolSpec, str, str]:
     name = r.choice(
         (f"{verb}_{noun}", f"{noun}_{verb}", f"{verb}_{noun}_{r.choice('abcxyz')}", f"{verb}{noun.title()}")
     )
-    return tool(name, f"{verb.title()} {r.choice(('a', 'the'))} {noun}", ", ".join(parts)), verb, noun
+    return tool(name, f"{verb.title()} {r.choice(('a', 'the'))} {noun}", ", ".join(parts))
 
 
 def _value(v: Values, word: str) -> tuple[str, JSON]:
@@ -112,13 +113,26 @@ REQUESTS: Final[dict[Language, list[str]]] = {
 }
 
 
-def calls(rng: random.Random, side: Side, language: Language, *, missing: bool = False) -> Example:
-    """A request for an invented tool: the call, or (``missing``) the question for the first required argument that lacks."""
+def calls(
+    rng: random.Random,
+    side: Side,
+    language: Language,
+    *,
+    missing: bool = False,
+    tools: list[ToolSpec] | None = None,
+    name: str = "",
+) -> Example:
+    """A request for an invented tool: the call, or (``missing``) the question for the first required argument that lacks.
+
+    ``tools`` and ``name`` fix what is offered and wanted; else both are invented.
+    """
     v = Values(rng, side, language)
-    wanted, verb, noun = spec(rng)
-    tools = [wanted, *(spec(rng)[0] for _ in range(rng.choice((0, 1, 2, 3))))]
-    tools = list({t["name"]: t for t in tools}.values())
-    rng.shuffle(tools)
+    if tools is None:
+        made = [spec(rng) for _ in range(rng.choice((1, 2, 3, 4)))]
+        tools = list({t["name"]: t for t in made}.values())
+        name = rng.choice(tools)["name"]
+    wanted = next(t for t in tools if t["name"] == name)
+    verb, noun = (word.lower() for word in re.split(r" (?:a|the) ", wanted["description"]))
     required = list(wanted["parameters"]["required"])
     lacks = set(rng.sample(required, k=rng.randint(1, min(2, len(required))))) if missing else set()
     values: dict[str, JSON] = {}
@@ -144,16 +158,23 @@ def calls(rng: random.Random, side: Side, language: Language, *, missing: bool =
 
 def facts(rng: random.Random, side: Side, language: Language, *, abstain: bool = False) -> Example:
     """A question about an invented thing; wrong sentences share its name or its attribute."""
+    return next(e for _ in range(99) for e in fact_episode(rng, side, language) if (e.n == 0) == abstain)
+
+
+def fact_episode(rng: random.Random, side: Side, language: Language) -> list[Example]:
+    """Questions about some of the facts that are given, and about some that are not."""
     v = Values(rng, side, language)
     things = [v.word().title() if language == "en" else v.word() for _ in range(3)]
-    kinds = rng.sample(list(ATTRIBUTES), k=min(6, len(ATTRIBUTES)))
-    pairs = list({(t, a): 0 for t in things for a in kinds})
+    kinds = rng.sample(list(ATTRIBUTES), k=6)
+    pairs = sorted({(t, a) for t in things for a in kinds})
     rng.shuffle(pairs)
-    pairs = pairs[: rng.choice((3, 4, 6, 8, 10))]
-    asked = pairs[0]
-    lines = [_fact(v, *p) for p in (pairs[1:] if abstain else pairs)]
-    order = list(range(len(lines)))
-    rng.shuffle(order)
+    size = rng.choice((3, 4, 6, 8, 10))
+    given, absent = pairs[:size], pairs[size:]
+    lines = [_fact(v, *p) for p in given]
+    asked = [(p, n + 1) for n, p in enumerate(given)]
+    asked = rng.sample(asked, k=min(len(asked), rng.choice((2, 3, 4))))
+    asked += [(p, 0) for p in absent[: rng.choice((0, 1, 1))]]
+    rng.shuffle(asked)
     forms = (
         [
             "What is the {a} of {t}?",
@@ -165,19 +186,12 @@ def facts(rng: random.Random, side: Side, language: Language, *, abstain: bool =
         if language == "en"
         else ["{t}의 {a}은(는) 무엇인가요?", "{t} {a} 알려 주세요", "{t}은(는) {a}이(가) 어떻게 되나요?", "{t}의 {a}?"]
     )
-    a = ATTRIBUTES[asked[1]] if language == "ko" else asked[1]
-    question = fill(rng, rng.choice(forms), t=asked[0], a=a)
-    n = 0 if abstain else order.index(0) + 1
-    return Example(
-        "abstain" if abstain else "choose",
-        "generic",
-        language,
-        "2026-01-01",
-        [Turn("user", question)],
-        [],
-        [lines[i] for i in order],
-        n=n,
-    )
+    out = []
+    for (thing, kind), n in asked:
+        a = ATTRIBUTES[kind] if language == "ko" else kind
+        turns = [Turn("user", fill(rng, rng.choice(forms), t=thing, a=a))]
+        out.append(Example("choose" if n else "abstain", "generic", language, "2026-01-01", turns, [], lines, n=n))
+    return out
 
 
 def _fact(v: Values, thing: str, attribute: str) -> str:
@@ -201,17 +215,19 @@ def _fact(v: Values, thing: str, attribute: str) -> str:
     return fill(r, r.choice(forms), a=ATTRIBUTES[attribute], t=thing, x=value)
 
 
+LEADS: Final[dict[Language, list[str]]] = {
+    "en": ["What about", "Where is", "Is there", "How is", "Tell me about"],
+    "ko": ["그러면", "혹시", "언제", "어디", "얼마나"],
+}
+
+
 def overlap(rng: random.Random, side: Side, language: Language) -> Example:
     """Sentences of invented words; the question takes some words of one of them in another order."""
     v = Values(rng, side, language)
     vocabulary = [v.word() for _ in range(rng.choice((16, 24, 32)))]
     rows = [rng.sample(vocabulary, k=rng.randint(4, 8)) for _ in range(rng.choice((3, 4, 6, 8)))]
     at = rng.randrange(len(rows))
-    lead = rng.choice(
-        ("What about", "Where is", "Is there", "How is", "Tell me about")
-        if language == "en"
-        else ("그러면", "혹시", "언제", "어디", "얼마나")
-    )
+    lead = rng.choice(LEADS[language])
     picked = rng.sample(rows[at], k=rng.choice((2, 3, 3)))
     question = f"{lead} {' '.join(picked)}?"
     lines = [" ".join(row).capitalize() + "." for row in rows]

@@ -4,7 +4,7 @@
 
 Why a loop of our own and not ``transformers.Trainer``: see docs/adr/0003-embedded-model.md. Master weights are
 float32, arithmetic is bfloat16 autocast, logits are computed at scored positions only: the whole answer with weight
-1 (an evidence number ``CHOSEN``, its text ``COPIED``), and a few random positions of the prompt with ``PLAIN``.
+1 (its first token ``CHOSEN``, the text after a number ``COPIED``), a few random positions of the prompt ``PLAIN``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from adapters.prompt import EOT
-from adapters.training import corpus, heads, tokenizer
+from adapters.prompt import EOT, MARKERS
+from adapters.training import heads, tokenizer
+from adapters.training.episodes import continuation, episode_at
 from adapters.training.examples import Example
 
 COPIED: Final = 0.1
 PLAIN: Final = 0.1
 PLAIN_POSITIONS: Final = 16
-CHOSEN: Final = 8.0  # one number against some forty tokens of a call
+CHOSEN: Final = 8.0  # one number, or the first token of a call, against some forty tokens
 Progress = Callable[[dict[str, float]], None]
 
 
@@ -39,13 +40,15 @@ class Plan:
     tokens: int
     seed: int = 0
     rate: float = 6e-4
-    embedding_rate: float = 0.5  # times ``rate``; embeddings and copy heads are small numbers that a full step erases
-    copying_rate: float = 0.3  # times ``rate``; attention of the two layers with written heads
+    embedding_rate: float = 0.5  # times ``rate``; embeddings are small numbers that a full step erases
+    frozen: float = 0.7  # share of the tokens during which the written heads stay as they were written
     step_tokens: int = 4_096
     micro_tokens: int = 4_096
     window: int = 96
     warmup: float = 0.05
     decay: float = 0.0
+    width: int = heads.WIDTH
+    layers: int = heads.LAYERS
 
 
 class Row:
@@ -56,23 +59,27 @@ class Row:
         self.ids, self.weights = ids, weights
 
 
-def encode(tok: PreTrainedTokenizerFast, example: Example, rng: random.Random) -> Row:
-    """The example as token ids with loss weights."""
-    prompt = tok(example.prompt(), add_special_tokens=False).input_ids
-    target = tok(example.target() + EOT, add_special_tokens=False).input_ids
+def encode(tok: PreTrainedTokenizerFast, episode: list[Example], rng: random.Random) -> Row:
+    """The decisions of an episode one after another as token ids, with loss weights."""
+    prompt = tok(episode[0].prompt(), add_special_tokens=False).input_ids
     weights = [0.0] * len(prompt)
     for at in rng.sample(range(1, len(prompt)), k=min(PLAIN_POSITIONS, len(prompt) - 1)):
         weights[at] = PLAIN
-    if example.kind in ("choose", "abstain"):
-        weights += [CHOSEN] + [COPIED] * (len(target) - 1)
-    else:
-        weights += [1.0] * len(target)
-    return Row(prompt + target, weights)
+    ids = list(prompt)
+    for number, example in enumerate(episode):
+        if number:
+            more = tok(continuation(example), add_special_tokens=False).input_ids
+            ids, weights = ids + more, weights + [0.0] * len(more)
+        chosen = example.kind in ("choose", "abstain")
+        # Later choices are written as their number alone: the sentence has been copied once, that is enough.
+        said = example.target() if not (number and chosen) else MARKERS[example.n]
+        target = tok(said + EOT, add_special_tokens=False).input_ids
+        ids += target  # the first token decides what kind of turn it is
+        weights += [CHOSEN] + [(0.0 if number else COPIED) if chosen else 1.0] * (len(target) - 1)
+    return Row(ids, weights)
 
 
-def batches(
-    tok: PreTrainedTokenizerFast, plan: Plan, start: int, stage: corpus.Stage = "base"
-) -> Iterator[tuple[list[list[Row]], int]]:
+def batches(tok: PreTrainedTokenizerFast, plan: Plan, start: int) -> Iterator[tuple[list[list[Row]], int]]:
     """Windows from example ``start`` on: micro-batches of rows of like length, and the index after the window.
 
     A window of examples is drawn, sorted by length and cut into micro-batches of about ``micro_tokens``; the
@@ -80,7 +87,7 @@ def batches(
     """
     while True:
         rng = random.Random(f"batches:{plan.seed}:{start}")
-        rows = [encode(tok, corpus.example_at(plan.seed, start + i, stage), rng) for i in range(plan.window)]
+        rows = [encode(tok, episode_at(plan.seed, start + i), rng) for i in range(plan.window)]
         rows.sort(key=lambda row: len(row.ids))
         micro: list[list[Row]] = [[]]
         for row in rows:
@@ -146,9 +153,12 @@ def pretrain(
         eos=tok.encode("".join(tokenizer.STOPS), add_special_tokens=False),
         pad=tok.pad_token_id,
         context=tokenizer.CONTEXT,
+        width=plan.width,
+        layers=plan.layers,
     )
-    model = heads.initial(config, plan.seed)
-    optimizer = _optimizer(model, plan)
+    markers, quiet = [tok(m, add_special_tokens=False).input_ids[0] for m in MARKERS], tokenizer.quiet_ids(tok)
+    model = heads.initial(config, plan.seed, markers, quiet)
+    optimizer, kept = _optimizer(model, plan), _Kept(model)
     state: dict[str, Any] = {"index": 0, "seen": 0, "windows": 0}
     saved = out / "checkpoint.pt"
     if resume and saved.exists():
@@ -160,7 +170,7 @@ def pretrain(
         if state["seen"] >= plan.tokens:
             break
         begun, before = time.monotonic(), state["seen"]
-        loss = _window(model, optimizer, micro, plan, state, tok.pad_token_id)
+        loss = _window(model, optimizer, kept, micro, plan, state, tok.pad_token_id)
         state["index"], windows = index, windows + 1
         if on_progress:
             speed = (state["seen"] - before) / (time.monotonic() - begun)
@@ -176,21 +186,28 @@ def pretrain(
 
 
 def _optimizer(model: LlamaForCausalLM, plan: Plan) -> torch.optim.AdamW:
-    layers = model.model.layers
-    written = [layers[n].self_attn for n in (heads.PREVIOUS_LAYER, heads.INDUCTION_LAYER)]
-    copying = {id(p) for attention in written for p in attention.parameters()}
     table = model.model.embed_tokens.weight
-    shares: dict[float, list[torch.nn.Parameter]] = {1.0: [], plan.copying_rate: [], plan.embedding_rate: []}
-    for parameter in model.parameters():
-        share = plan.embedding_rate if parameter is table else plan.copying_rate if id(parameter) in copying else 1.0
-        shares[share].append(parameter)
-    groups = [{"params": found, "share": share, "lr": plan.rate * share} for share, found in shares.items()]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.97), eps=1e-8, weight_decay=0.0, foreach=True)
+    others = [p for p in model.parameters() if p is not table]
+    groups = [{"params": others, "share": 1.0}, {"params": [table], "share": plan.embedding_rate}]
+    return torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.97), eps=1e-8, weight_decay=0.0, foreach=True)
+
+
+class _Kept:
+    """Puts the written heads back after a step, as long as they are frozen."""
+
+    def __init__(self, model: LlamaForCausalLM) -> None:
+        self._views = heads.written(model)
+        self._first = [view.clone() for view in self._views]
+
+    def restore(self) -> None:
+        for view, first in zip(self._views, self._first, strict=True):
+            view.copy_(first)
 
 
 def _window(
     model: LlamaForCausalLM,
     optimizer: torch.optim.AdamW,
+    kept: _Kept,
     micro: list[list[Row]],
     plan: Plan,
     state: dict[str, Any],
@@ -215,6 +232,8 @@ def _window(
         for group in optimizer.param_groups:
             group["lr"] = rate_at(plan, state["seen"]) * group["share"]
         optimizer.step()
+        if state["seen"] < plan.frozen * plan.tokens:
+            kept.restore()
         optimizer.zero_grad(set_to_none=True)
         share, pending = torch.zeros(()), 0
     return total / norm

@@ -113,7 +113,7 @@ def train_adapter(
     settings = SFTConfig(
         output_dir=str(out / "run"), num_train_epochs=epochs, per_device_train_batch_size=batch, learning_rate=rate,
         lr_scheduler_type="linear", warmup_steps=10, bf16=True, use_cpu=not cuda, max_length=None,
-        seed=seed, data_seed=seed, gradient_checkpointing=cuda, optim="paged_adamw_8bit" if cuda else "adamw_torch",
+        seed=seed, data_seed=seed, activation_checkpointing=cuda, optim="paged_adamw_8bit" if cuda else "adamw_torch",
         logging_steps=10, report_to=[],
         save_strategy="steps", save_steps=100, save_total_limit=1, disable_tqdm=True, dataloader_pin_memory=False,
         train_sampling_strategy="group_by_length", weight_decay=0.0, max_grad_norm=1.0, logging_strategy="steps",

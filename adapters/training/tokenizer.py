@@ -100,3 +100,10 @@ def load(folder: Path) -> PreTrainedTokenizerFast:
     """The tokenizer of a base folder."""
     loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
     return loaded
+
+
+def quiet_ids(tok: PreTrainedTokenizerFast) -> list[int]:
+    """Ids of tokens that stand everywhere and tell nothing: white space, signs, special tokens."""
+    signs = [*" \n\t.,:;?!()[]{}\"'|=~-_/<>", "\n\n", *SPECIAL_TOKENS]
+    found = (tok(sign, add_special_tokens=False).input_ids for sign in signs)
+    return sorted({ids[0] for ids in found if len(ids) == 1})

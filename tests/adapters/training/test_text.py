@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.prompt import MAX_EVIDENCE, chat, integers_in
-from adapters.training import corpus, evaluate, frontdesk, generic, qa, words, wordings
+from adapters.training import corpus, episodes, evaluate, frontdesk, generic, qa, wordings, words
 from adapters.training.corpus import Stage
 from adapters.training.examples import Example
 from state import Language
@@ -134,11 +134,32 @@ def test_there_are_thirty_wordings_of_every_intent_and_some_are_for_tests_only(l
         assert not train & test
 
 
-def test_the_base_never_sees_the_front_desks_tools() -> None:
-    names = {t["name"] for t in frontdesk.TOOLS}
-    for example in some("base", 1_500):
-        assert not names & {t["name"] for t in example.tools}
-        assert example.name not in names
+def test_an_episode_asks_several_things_over_one_prompt() -> None:
+    kinds = set()
+    for index in range(300):
+        episode = episodes.episode_at(1, index)
+        assert episode == episodes.episode_at(1, index)
+        first = episode[0]
+        kinds |= {e.kind for e in episode}
+        for example in episode:
+            assert example.tools == first.tools
+            assert example.evidence == first.evidence
+            if example.kind == "call":
+                said = " ".join(t.content for t in example.turns if t.role == "user")
+                assert all(str(v) in said for v in example.arguments.values() if isinstance(v, str) and len(v) > 8)
+            if example.kind == "choose":
+                assert 1 <= example.n <= len(example.evidence)
+    assert kinds == {"call", "ask", "choose", "abstain"}
+
+
+def test_episodes_hold_no_sample_sentence_and_no_held_out_wording() -> None:
+    sample = {s for example, _ in evaluate.sample_questions() for s in example.evidence}
+    for index in range(1_500):
+        for example in episodes.episode_at(0, index):
+            assert not sample & set(example.evidence)
+            said = example.turns[-1].content
+            for held in ("Be so kind as to", "arrange a stay", "Scrap booking", "수고하십니다", "예약 철회해"):
+                assert held not in said
 
 
 def test_a_disguise_changes_names_and_nothing_else() -> None:
@@ -168,8 +189,14 @@ def test_korean_particles_fit_the_sound_before_them(text: str, fitted: str) -> N
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
-        ("방 2개, 두 명", [2]), ("180,000원 환불", [180000]), ("18만 원", [18, 180000]), ("party of four", [4]), ("세 명이서 3박", [3]),
-        ("someone phoned", []), ("1만 5천원", [1, 15000, 5]), ("세상에", []),
+        ("방 2개, 두 명", [2]),
+        ("180,000원 환불", [180000]),
+        ("18만 원", [18, 180000]),
+        ("party of four", [4]),
+        ("세 명이서 3박", [3]),
+        ("someone phoned", []),
+        ("1만 5천원", [1, 15000, 5]),
+        ("세상에", []),
     ],
 )  # fmt: skip
 def test_integers_are_read_from_digits_and_number_words(text: str, numbers: list[int]) -> None:
