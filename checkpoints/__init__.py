@@ -5,17 +5,21 @@ One folder is one session: copy it, and you have moved the session. Imports ``st
 
 from checkpoints.care import ThreadReport, VerifyReport, repair, stats, verify
 from checkpoints.codec import StrictSerializer
+from checkpoints.crypto import KeyRing
 from checkpoints.decisions import DecisionLog
 from checkpoints.errors import (
     AlreadyDecided,
+    BadKeyFile,
     DamagedLog,
     DiskFault,
     LedgerContradiction,
     NeededHistory,
     NewerFormat,
     NotAThreadFolder,
+    PlaintextRefused,
     ThreadBusy,
     UnknownType,
+    WrongKey,
 )
 from checkpoints.index import Summary, ThreadIndex, ThreadRow
 from checkpoints.journal import Journal, Report
@@ -25,16 +29,19 @@ from checkpoints.saver import FileSaver
 
 __all__ = [
     "AlreadyDecided",
+    "BadKeyFile",
     "DamagedLog",
     "DecisionLog",
     "DiskFault",
     "EffectLedger",
     "FileSaver",
     "Journal",
+    "KeyRing",
     "LedgerContradiction",
     "NeededHistory",
     "NewerFormat",
     "NotAThreadFolder",
+    "PlaintextRefused",
     "Report",
     "StrictSerializer",
     "Summary",
@@ -44,6 +51,7 @@ __all__ = [
     "ThreadRow",
     "UnknownType",
     "VerifyReport",
+    "WrongKey",
     "repair",
     "run_lock",
     "stats",

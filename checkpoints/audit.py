@@ -22,6 +22,7 @@ from typing import Any, Literal, cast
 import rfc8785
 
 from checkpoints.chain import CHAIN, AuditRecord, BrokenAudit, Chain, Clock, Note, read_file, read_head
+from checkpoints.crypto import KeyRing
 from checkpoints.decisions import DecisionLog
 from checkpoints.errors import AlreadyDecided, DiskFault
 from checkpoints.folders import ThreadFolders, sync_dir
@@ -43,12 +44,18 @@ class AuditLog:
         directory: the threads directory; a thread's chain is in its folder.
         home_keys: the keys folder; the chain of the home is in the folder above it.
         clock: gives the time with a time zone; the machine's in UTC when None.
+        session_keys: what the decision logs and ledgers are sealed with; the chains themselves hold no content.
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], home_keys: str | os.PathLike[str], *, clock: Clock | None = None
+        self,
+        directory: str | os.PathLike[str],
+        home_keys: str | os.PathLike[str],
+        *,
+        clock: Clock | None = None,
+        session_keys: KeyRing | None = None,
     ) -> None:
-        self.folders = ThreadFolders(directory)
+        self.folders = ThreadFolders(directory, keys=session_keys)
         self.keys = Keys(home_keys)
         self.home = Chain(self.keys.directory.parent, None, self.keys, clock)
         self.clock = clock
@@ -301,9 +308,9 @@ def expected(folders: ThreadFolders, thread_id: str) -> list[Note]:
             },
             digest_of(cast("dict[str, JSON]", d)),
         )
-        for d in DecisionLog(folders.root).of(thread_id).values()
+        for d in DecisionLog(folders.root, keys=folders.keys).of(thread_id).values()
     ]
-    for entry in EffectLedger(folders.root).entries(thread_id):
+    for entry in EffectLedger(folders.root, keys=folders.keys).entries(thread_id):
         if entry["k"] == "intent":
             facts = {"tool": entry["action"]["tool"], "recovery": entry["recovery"], "at": entry["at"]}
             notes.append(Note("effect.intended", SYSTEM, entry["key"], facts, digest_of(entry)))
@@ -342,7 +349,7 @@ class AuditedDecisions(DecisionLog):
     """A decision log whose every record, and every loser, is in the chain before anybody acts on it."""
 
     def __init__(self, directory: str | os.PathLike[str], audit: AuditLog) -> None:
-        super().__init__(directory)
+        super().__init__(directory, keys=audit.folders.keys)
         self.audit = audit
 
     def record(self, thread_id: str, decision: Decision) -> Decision:
@@ -369,7 +376,7 @@ class AuditedLedger(EffectLedger):
     """A ledger whose intents are in the chain before the effect, and whose outcomes before anybody sees them."""
 
     def __init__(self, directory: str | os.PathLike[str], audit: AuditLog) -> None:
-        super().__init__(directory)
+        super().__init__(directory, keys=audit.folders.keys)
         self.audit = audit
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:

@@ -31,6 +31,7 @@ from checkpoints.chain import (
     read_head,
     sealed_record,
 )
+from checkpoints.crypto import KeyRing
 from checkpoints.errors import DamagedLog, NewerFormat
 from checkpoints.folders import ThreadFolders
 from checkpoints.frames import ROOT, Damage, scan
@@ -258,7 +259,11 @@ class _Checker:
 
 
 def verify_audit(
-    home: str | os.PathLike[str], *, keys: str | os.PathLike[str] | None = None, thorough: bool = False
+    home: str | os.PathLike[str],
+    *,
+    keys: str | os.PathLike[str] | None = None,
+    thorough: bool = False,
+    session_keys: KeyRing | None = None,
 ) -> AuditReport:
     """Check every chain of a home. Never raises for what it finds.
 
@@ -267,6 +272,7 @@ def verify_audit(
         keys: a folder of public keys (``audit-*.pub``) that the checker trusts; the home's own when None.
         thorough: check the signature of every record, not only of the heads, which cover all records by the hashes,
             and of what comes after them. Three to five times as long.
+        session_keys: what the sessions are sealed with, where they are.
     """
     root = Path(home).absolute()
     checker = _Checker(root, Path(keys) if keys is not None else root / "keys", thorough=thorough)
@@ -282,7 +288,7 @@ def verify_audit(
             checker.remark(record["subject"] or None, witness.path, record["seq"], what)
     report = AuditReport(home=str(root), chains=0, records=0, problems=0, findings=checker.findings, ends=[])
     chains = [witness]
-    folders = ThreadFolders(root / "threads")
+    folders = ThreadFolders(root / "threads", keys=session_keys)
     for folder in folders.folders():
         found = _thread(checker, folders, folder, known)
         if found is not None:

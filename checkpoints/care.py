@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TypedDict
 
+from checkpoints.crypto import KeyRing
 from checkpoints.errors import DamagedLog
 from checkpoints.folders import ThreadFolders
 from checkpoints.frames import Damage, scan
@@ -33,11 +34,14 @@ class VerifyReport(TypedDict):
     damaged: list[ThreadReport]
 
 
-def verify(directory: str | os.PathLike[str]) -> VerifyReport:
-    """Read every byte of every thread and follow every reference. Never raises for damage."""
+def verify(directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> VerifyReport:
+    """Read every byte of every thread and follow every reference. Never raises for damage.
+
+    Without their keys, of sealed files the framing alone is checked: torn tails and wrong checksums.
+    """
     report = VerifyReport(threads=0, records=0, bytes=0, damaged=[])
     for folder in ThreadFolders(directory).folders():
-        found = verify_folder(folder)
+        found = verify_folder(folder, keys=keys)
         report["threads"] += 1
         report["records"] += sum(f["records"] for f in found["files"])
         report["bytes"] += sum(f["bytes"] for f in found["files"])
@@ -46,7 +50,7 @@ def verify(directory: str | os.PathLike[str]) -> VerifyReport:
     return report
 
 
-def verify_folder(folder: Path) -> ThreadReport:
+def verify_folder(folder: Path, *, keys: KeyRing | None = None) -> ThreadReport:
     """The report of one thread's folder."""
     report = ThreadReport(folder=str(folder), thread_id="", files=[], problems=[])
     folders = ThreadFolders(folder.parent)
@@ -55,24 +59,25 @@ def verify_folder(folder: Path) -> ThreadReport:
     except (DojangError, OSError) as e:
         report["problems"].append(str(e))
     for path in sorted(folder.glob("*.jsonl")):
-        found = Journal(path, kind=kind_of(path)).verify()
+        found = _journal(path, keys).verify()
         report["files"].append(found)
         if found["damage"]:
             report["problems"].append(f"{path}: {found['damage']}")
-    if not report["problems"]:
+    unread = keys is None and any(f["sealed"] for f in report["files"])
+    if not report["problems"] and not unread:
         try:
-            for _ in FileSaver(folder.parent).list({"configurable": {"thread_id": report["thread_id"]}}):
+            for _ in FileSaver(folder.parent, keys=keys).list({"configurable": {"thread_id": report["thread_id"]}}):
                 pass
         except (DojangError, ValueError, KeyError, IndexError, TypeError) as e:
             report["problems"].append(f"{folder / 'checkpoints.jsonl'}: a checkpoint cannot be rebuilt: {e}")
     return report
 
 
-def repair(directory: str | os.PathLike[str], thread_id: str) -> ThreadReport:
+def repair(directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing | None = None) -> ThreadReport:
     """Keep what is whole before the first damage of each file; damaged files stay beside it as ``*.damaged-…``.
 
     Raises:
-        UserError: there is no such thread.
+        UserError: there is no such thread, or the keys do not fit it.
     """
     folders = ThreadFolders(directory)
     folder = folders.path(thread_id)
@@ -86,9 +91,15 @@ def repair(directory: str | os.PathLike[str], thread_id: str) -> ThreadReport:
         folders.ensure(thread_id)
     report = ThreadReport(folder=str(folder), thread_id=thread_id, files=[], problems=[])
     for path in sorted(folder.glob("*.jsonl")):
-        report["files"].append(Journal(path, kind=kind_of(path)).repair())
-    report["problems"] = verify_folder(folder)["problems"]
+        report["files"].append(_journal(path, keys).repair())
+    report["problems"] = verify_folder(folder, keys=keys)["problems"]
     return report
+
+
+def _journal(path: Path, keys: KeyRing | None) -> Journal:
+    """The journal of a file; the audit chain holds no content and is never sealed."""
+    kind = kind_of(path)
+    return Journal(path, kind=kind, keys=None if kind == "audit" else keys)
 
 
 def kind_of(path: Path) -> str:
@@ -109,9 +120,9 @@ class Stats(TypedDict):
     bytes: dict[str, int]  # by file name
 
 
-def stats(directory: str | os.PathLike[str], thread_id: str) -> Stats:
+def stats(directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing | None = None) -> Stats:
     """How much a thread holds."""
-    session = FileSaver(directory).sessions.of(thread_id)
+    session = FileSaver(directory, keys=keys).sessions.of(thread_id)
     with session.view(whole=True):
         checkpoints = sum(len(c) for c in session.cps.values())
         writes = sum(len(w) for w in session.writes.values())

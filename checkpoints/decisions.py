@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from checkpoints.crypto import KeyRing
 from checkpoints.errors import AlreadyDecided
 from checkpoints.folders import ThreadFolders
 from checkpoints.frames import Entry
@@ -17,8 +18,8 @@ _SAME = ("digest", "type", "edited_args", "message", "reason", "by")
 class DecisionLog:
     """``decisions.jsonl`` in each thread's folder; compare-and-set across threads and processes."""
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.folders = ThreadFolders(directory)
+    def __init__(self, directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> None:
+        self.folders = ThreadFolders(directory, keys=keys)
 
     def record(self, thread_id: str, decision: Decision) -> Decision:
         """Store the first decision on its review, durable on return; a retry by the same person gets the stored one.
@@ -43,7 +44,7 @@ class DecisionLog:
         return _by_review(self._journal(thread_id).read())
 
     def _journal(self, thread_id: str) -> Journal:
-        return Journal(self.folders.path(thread_id) / "decisions.jsonl", kind="decisions")
+        return Journal(self.folders.path(thread_id) / "decisions.jsonl", kind="decisions", keys=self.folders.keys)
 
 
 def _by_review(entries: list[Entry]) -> dict[str, Decision]:

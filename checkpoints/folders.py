@@ -18,8 +18,12 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, NotAThreadFolder
+
+if TYPE_CHECKING:
+    from checkpoints.crypto import KeyRing
 
 FORMAT = 1
 """Version of everything that this package writes into a thread's folder (docs/checkpoint-format.md)."""
@@ -119,8 +123,9 @@ def rename_over(source: Path, target: Path) -> None:
 class ThreadFolders:
     """The threads directory: one folder a thread."""
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> None:
         self.root = Path(directory).absolute()
+        self.keys = keys  # what the logs in the folders are sealed with
 
     def path(self, thread_id: str) -> Path:
         """The folder of a thread, whether or not it exists."""

@@ -17,11 +17,12 @@ from typing import Any, Literal, TypedDict, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from checkpoints.crypto import Forged, KeyRing, Place
 from checkpoints.decisions import DecisionLog
 from checkpoints.folders import FORMAT, folder_name
 from checkpoints.locks import OsLock
 from checkpoints.saver import FileSaver
-from state import Decision, DojangError, Kind, Review
+from state import BrokenInvariant, Decision, DojangError, Kind, Review
 
 Status = Literal["idle", "interrupted", "error"]
 
@@ -62,16 +63,26 @@ CREATE INDEX by_folder ON reviews (folder);
 CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
 """
+_INDEX = Place("", "index", "", 0, "")
 _SOURCES = ("thread.json", "checkpoints.jsonl", "decisions.jsonl")
 
 
 class ThreadIndex:
     """The index file at ``path`` over the threads in ``directory``. Safe from many threads and processes."""
 
-    def __init__(self, path: str | os.PathLike[str], directory: str | os.PathLike[str], summarise: Summarise) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        directory: str | os.PathLike[str],
+        summarise: Summarise,
+        *,
+        keys: KeyRing | None = None,
+    ) -> None:
+        """``keys`` open the sessions, and seal what the index repeats of their content: titles and reviews."""
         self.path = Path(path).absolute()
-        self.saver = FileSaver(directory)
-        self.decisions = DecisionLog(directory)
+        self.keys = keys
+        self.saver = FileSaver(directory, keys=keys)
+        self.decisions = DecisionLog(directory, keys=keys)
         self.folders = self.saver.sessions.folders
         self.summarise = summarise
 
@@ -85,14 +96,17 @@ class ThreadIndex:
         )
         names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error")
         rows = self._ask(query, (limit, offset))
-        return [cast(ThreadRow, dict(zip(names, row, strict=True))) for row in rows]
+        found = [cast(ThreadRow, dict(zip(names, row, strict=True))) for row in rows]
+        for row in found:
+            row["title"] = self._shown(row["title"])
+        return found
 
     def reviews(self, kind: Kind | None = None, limit: int = 50, offset: int = 0) -> list[Review]:
         """Open reviews, soonest due first."""
         where = "open = 1" + (" AND kind = ?" if kind else "")
         query = f"SELECT body FROM reviews WHERE {where} ORDER BY due_at, review_id LIMIT ? OFFSET ?"
         rows = self._ask(query, (*((kind,) if kind else ()), limit, offset))
-        return [cast(Review, json.loads(row[0])) for row in rows]
+        return [cast(Review, json.loads(self._shown(row[0]))) for row in rows]
 
     def locate(self, review_id: str) -> str | None:
         """The thread of a review, open or decided."""
@@ -133,8 +147,9 @@ class ThreadIndex:
                 signature = _signature(folder)  # before reading: a change meanwhile is seen next time
                 if known.pop(folder.name, None) != signature:
                     row, reviews = self._derive(folder)
+                    row["title"] = self._hidden(row["title"])
                     with db:
-                        _store(db, folder.name, signature, row, reviews)
+                        _store(db, folder.name, signature, row, reviews, self._hidden)
             with db:
                 for name in known:
                     db.execute("DELETE FROM threads WHERE folder = ?", (name,))
@@ -167,6 +182,18 @@ class ThreadIndex:
         waiting = {r["id"] for r in summary["reviews"]}
         reviews: list[tuple[str, Review | None]] = [(r["id"], r) for r in summary["reviews"]]
         return row, reviews + [(r, None) for r in decisions if r not in waiting]
+
+    # sealing
+
+    def _hidden(self, text: str) -> str:
+        """The text as the file may have it: sealed where the sessions are."""
+        return text if self.keys is None else json.dumps(self.keys.seal({"k": "index", "text": text}, _INDEX))
+
+    def _shown(self, text: str) -> str:
+        try:
+            return text if self.keys is None else str(self.keys.open(json.loads(text), _INDEX)["text"])
+        except (Forged, ValueError, KeyError, TypeError):
+            raise BrokenInvariant(f"{self.path}: a row was changed; delete the file, it is made again") from None
 
     # the file
 
@@ -224,7 +251,12 @@ def _signature(folder: Path) -> str:
 
 
 def _store(
-    db: sqlite3.Connection, folder: str, signature: str, row: ThreadRow, reviews: list[tuple[str, Review | None]]
+    db: sqlite3.Connection,
+    folder: str,
+    signature: str,
+    row: ThreadRow,
+    reviews: list[tuple[str, Review | None]],
+    hidden: Callable[[str], str],
 ) -> None:
     values = (folder, *(_safe(v) for v in row.values()), signature)
     db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
@@ -232,7 +264,7 @@ def _store(
     db.executemany(
         "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (rid, folder, int(r is not None), r["kind"] if r else "", r["due_at"] if r else "", json.dumps(r))
+            (rid, folder, int(r is not None), r["kind"] if r else "", r["due_at"] if r else "", hidden(json.dumps(r)))
             for rid, r in reviews
         ],
     )

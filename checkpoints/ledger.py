@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from checkpoints.crypto import KeyRing
 from checkpoints.errors import LedgerContradiction
 from checkpoints.folders import ThreadFolders
 from checkpoints.frames import Entry
@@ -20,8 +21,8 @@ _SETTLES = {"in_doubt": ("done", "failed", "refused", "in_doubt")}
 class EffectLedger:
     """``ledger.jsonl`` in each thread's folder."""
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.folders = ThreadFolders(directory)
+    def __init__(self, directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> None:
+        self.folders = ThreadFolders(directory, keys=keys)
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
         """Write the intent, durable on return: "fresh". Begun before: "open", or its outcome once that is known.
@@ -75,7 +76,7 @@ class EffectLedger:
         return [e.record for e in self._journal(thread_id).read()[1:]]
 
     def _journal(self, thread_id: str) -> Journal:
-        return Journal(self.folders.path(thread_id) / "ledger.jsonl", kind="ledger")
+        return Journal(self.folders.path(thread_id) / "ledger.jsonl", kind="ledger", keys=self.folders.keys)
 
 
 def _differs(stored: Outcome, outcome: Outcome) -> bool:

@@ -200,7 +200,7 @@ class Play:
             thread = card.review["thread_id"]
             run = workspace.thread(thread)
             folder = workspace.folder(thread)
-            ledger = EffectLedger(workspace.settings.threads).entries(thread)
+            ledger = EffectLedger(workspace.settings.threads, keys=workspace.parts.session_keys).entries(thread)
         self._act(["history", thread])
         done = [outcome for outcome in run.outcomes if outcome["status"] == "done"]
         row = self._row(done[0]["result"]["booking_id"]) if done else None

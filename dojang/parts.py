@@ -23,6 +23,7 @@ from state import Decision, Review
 if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, Summary, ThreadIndex
     from checkpoints.audit import AuditLog
+    from checkpoints.crypto import KeyRing
     from checkpoints.folders import ThreadFolders
     from store import DocumentStore
     from store.embedding import Embedder
@@ -52,11 +53,16 @@ class Parts:
     # -- sessions as files ----------------------------------------------------------------------------------------
 
     @cached_property
+    def session_keys(self) -> KeyRing | None:
+        """What the sessions are sealed with; None where they are plain."""
+        return load_session_keys(self.settings)
+
+    @cached_property
     def saver(self) -> FileSaver:
         """The session files."""
         from checkpoints import FileSaver
 
-        return FileSaver(self.settings.threads)
+        return FileSaver(self.settings.threads, keys=self.session_keys)
 
     @cached_property
     def folders(self) -> ThreadFolders:
@@ -70,7 +76,8 @@ class Parts:
         """Who saw what, decided what and what came of it."""
         from checkpoints.audit import AuditLog
 
-        return AuditLog(self.settings.threads, self.settings.home / "keys", clock=self.clock.now)
+        keys = self.settings.home / "keys"
+        return AuditLog(self.settings.threads, keys, clock=self.clock.now, session_keys=self.session_keys)
 
     @cached_property
     def decisions(self) -> DecisionLog:
@@ -91,7 +98,9 @@ class Parts:
         """What is searched across threads; derived from the files."""
         from checkpoints import ThreadIndex
 
-        return ThreadIndex(self.settings.home / "index.sqlite", self.settings.threads, summarise)
+        keys = self.session_keys
+        path = self.settings.home / ("index.sqlite" if keys is None else "index-sealed.sqlite")
+        return ThreadIndex(path, self.settings.threads, summarise, keys=keys)
 
     def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""
@@ -188,6 +197,16 @@ class Parts:
             requester=self.settings.user,
             passages_k=self.settings.passages_k,
         )
+
+
+def load_session_keys(settings: Settings) -> KeyRing | None:
+    """The key ring that the settings name; BadKeyFile where it cannot be used."""
+    if settings.session_keys is None:
+        return None
+    from checkpoints.crypto import KeyRing
+
+    passphrase = settings.session_passphrase
+    return KeyRing.load(settings.session_keys, passphrase=passphrase.get_secret_value() if passphrase else None)
 
 
 def load_embedder_of(settings: Settings) -> Embedder | None:

@@ -47,15 +47,17 @@ class Settings(BaseSettings):
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
     user: str = Field(default_factory=_user, min_length=1, max_length=200, description="who decides, in records")
     language: Literal["ko", "en"] | None = Field(None, description="language of commands and pages; empty: by locale")
+    session_keys: Path | None = Field(None, description="file of the keys that seal the sessions; empty: not sealed")
+    session_passphrase: SecretStr | None = Field(None, description="opens that file where it is locked")
     today: date | None = Field(None, description="pins the date that dates in words are counted from")
     passages_k: int = Field(4, ge=1, le=50, description="passages retrieved for a question")
     host: str = Field("127.0.0.1", description="address that `dojang serve` binds")
     port: int = Field(8723, ge=0, le=65535, description="port that `dojang serve` binds; 0: any free one")
 
-    @field_validator("home", "policy", "hard_policy")
+    @field_validator("home", "policy", "hard_policy", "session_keys")
     @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
 
     @property
     def threads(self) -> Path:

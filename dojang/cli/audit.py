@@ -76,11 +76,13 @@ def verify(
 ) -> int:
     """Check every chain offline: each record, hash, signature and head. Code 70 when something was changed."""
     from checkpoints.audit_check import verify_audit
+    from dojang.parts import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
     with call.terminal.working(_("checking")):
-        report = verify_audit(call.settings.home, keys=keys, thorough=every_signature)
+        sealed = load_session_keys(call.settings)
+        report = verify_audit(call.settings.home, keys=keys, thorough=every_signature, session_keys=sealed)
     call.terminal.document(report)
     said = _("{chains} chains, {records} records, {problems} problems")
     call.terminal.line(

@@ -145,6 +145,7 @@ def replay(
     """Judge anew what was really judged since a date, and show what would change. Runs nothing, writes nothing."""
     from checkpoints import FileSaver
     from dojang.cli.policy_replay import replay as replayed
+    from dojang.parts import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
@@ -153,7 +154,7 @@ def replay(
     if not call.settings.threads.is_dir():
         found = []
     else:
-        with FileSaver(call.settings.threads) as saver:
+        with FileSaver(call.settings.threads, keys=load_session_keys(call.settings)) as saver:
             found = replayed(loaded, saver, _toolbox(call).offered(), start)
     call.terminal.document([one.as_json() for one in found])
     changed = [one for one in found if one.changed]

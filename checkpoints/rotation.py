@@ -1,0 +1,85 @@
+"""Sealing whole threads anew, under another key or for the first time. Each file at once or not at all.
+
+A step that was cut short is done again by calling the same function again: files that are done are left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from checkpoints.crypto import KeyRing
+from checkpoints.errors import DamagedLog, DiskFault
+from checkpoints.folders import ThreadFolders, rename_over, sync_dir
+from checkpoints.journal import Journal, rewrite
+from checkpoints.session import Session
+
+KINDS = ("checkpoints", "decisions", "ledger")
+
+
+def reseal(directory: str | os.PathLike[str], keys: KeyRing, thread_id: str) -> int:
+    """Seal every record of a thread with the active key; how many files were rewritten.
+
+    Raises:
+        WrongKey, PlaintextRefused, DamagedLog: a file cannot be opened; it stays as it is.
+    """
+    return sum(Journal(path, kind=kind, keys=keys).reseal() for kind, path in _files(directory, thread_id))
+
+
+def encrypt(directory: str | os.PathLike[str], keys: KeyRing, thread_id: str) -> int:
+    """Seal a thread that was written without keys, as it is now; how many files were rewritten.
+
+    Whoever could write to the folder so far could write anything: what is sealed is vouched for from now on only.
+    """
+    return sum(_encrypt(path, kind, keys) for kind, path in _files(directory, thread_id))
+
+
+def _encrypt(path: Path, kind: str, keys: KeyRing) -> bool:
+    if kind == "checkpoints":
+        return _encrypt_checkpoints(path, keys)
+    plain = Journal(path, kind=kind)
+    with plain.locked():
+        if _sealed(plain):
+            return False
+        rewrite(Journal(path, kind=kind, keys=keys), list(plain))
+    return True
+
+
+def _encrypt_checkpoints(path: Path, keys: KeyRing) -> bool:
+    """Record by record: they refer to each other by offset, and sealed ones are longer."""
+    plain = Session(path.parent)
+    with plain.log.locked():
+        if _sealed(plain.log):
+            return False
+        temp = path.parent / f".rebuild-{secrets.token_hex(4)}"
+        temp.mkdir(mode=0o700)
+        try:
+            fresh = Session(temp, sync=False, keys=keys, thread=path.parent.name)
+            plain.copy_to(fresh)
+            fresh.seal()
+            rename_over(fresh.log.path, path)
+            sync_dir(path.parent)
+        except OSError as e:
+            raise DiskFault(f"cannot rewrite {path}: {e.strerror}; nothing was changed") from e
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
+    return True
+
+
+def _sealed(journal: Journal) -> bool:
+    """Whether a file is sealed; DamagedLog for one that cannot be taken as it is."""
+    report = journal.verify()
+    if report["damage"]:
+        raise DamagedLog(journal.path, 0, report["damage"])
+    return report["sealed"] > 0 or _declared(journal.path)
+
+
+def _declared(path: Path) -> bool:
+    return b'"format":2,' in path.read_bytes()[:256].partition(b"\n")[0]
+
+
+def _files(directory: str | os.PathLike[str], thread_id: str) -> list[tuple[str, Path]]:
+    folder = ThreadFolders(directory).path(thread_id)
+    return [(kind, path) for kind in KINDS if (path := folder / f"{kind}.jsonl").exists()]
