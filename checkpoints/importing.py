@@ -1,8 +1,8 @@
 """Threads of LangGraph's own savers, taken over into session files. All of them or none.
 
-Read through ``SqliteSaver`` and ``PostgresSaver`` themselves (extras: ``langgraph-checkpoint-sqlite``, ``-postgres``), from
-one snapshot, without writing there. Ids, parents, metadata, channel versions and pending writes stay as they are, so a
-paused thread resumes. What those savers do not hand out is not kept: the path of a task.
+Read through ``SqliteSaver`` and ``PostgresSaver`` themselves (packages ``langgraph-checkpoint-sqlite``, ``-postgres``),
+from one snapshot, without writing there. Ids, parents, metadata, channel versions and pending writes stay as they are,
+so a paused thread resumes. What those savers do not hand out is not kept: the path of a task.
 """
 
 from __future__ import annotations

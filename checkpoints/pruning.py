@@ -39,8 +39,8 @@ def prune(
 ) -> list[Pruned]:
     """Delete threads whose last checkpoint is older, or with ``keep_latest`` all of their checkpoints but the newest.
 
-    Args:
-        before: called with the id of a thread that is about to be deleted, under its run lock.
+    ``before`` is called with the id of a thread that is about to be deleted, under its run lock. With ``dry_run``
+    nothing is changed, and "pruned" means "would be".
     """
     saver = FileSaver(directory, keys=keys)
     limit = (now or datetime.now(UTC)) - older_than
