@@ -81,8 +81,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {tag: _defaults(cls) for tag, cls in MESS
 FACTORIES: dict[str, list[tuple[str, type]]] = {
     tag: [(k, type(v)) for k, v in fields.items() if isinstance(v, (dict, list))] for tag, fields in _DEFAULTS.items()
 }
-_TEMPLATES = {tag: {name: _DEFAULTS[tag].get(name) for name in cls.model_fields} for tag, cls in MESSAGES.items()}
-FIELDS = {tag: frozenset(cls.model_fields) for tag, cls in MESSAGES.items()}
+TEMPLATES = {tag: {name: _DEFAULTS[tag].get(name) for name in cls.model_fields} for tag, cls in MESSAGES.items()}
+FIELDS = {tag: set(cls.model_fields) for tag, cls in MESSAGES.items()}
+"""All fields count as set. Messages of a class share the set: assigning a field adds what is there already."""
 _set = object.__setattr__
 
 
@@ -94,7 +95,7 @@ def build_message(tag: str, fields: dict[str, Any], extra: dict[str, Any] | None
     cls = MESSAGES[tag]
     message = cls.__new__(cls)
     _set(message, "__dict__", fields)
-    _set(message, "__pydantic_fields_set__", set(FIELDS[tag]))
+    _set(message, "__pydantic_fields_set__", FIELDS[tag])
     _set(message, "__pydantic_extra__", extra if extra is not None else {})
     _set(message, "__pydantic_private__", None)
     return message
@@ -251,7 +252,7 @@ class Decoder:
     """Turns nodes back into fresh values. ``body(offset, n)`` fetches the node behind a reference."""
 
     def __init__(self, body: Callable[[int, int], Node] | None = None) -> None:
-        self._body = body
+        self.body = body or _no_body
 
     def decode(self, node: Node, at: int = 0) -> Any:
         """The value of a node that stands in the record at offset ``at``; ValueError for a node it cannot read."""
@@ -261,8 +262,7 @@ class Decoder:
             if tag is _MISSING:
                 return {k: self.decode(v, at) for k, v in node.items()}
             if type(tag) is list:
-                offset = tag[0] or at
-                return self.decode(self.body(offset, tag[1]), offset)
+                return self._referred(tag, at)
             if tag in MESSAGES:
                 return self._message(tag, node, at)
             return self._tagged(tag, node, at)
@@ -270,26 +270,27 @@ class Decoder:
             return [self.decode(v, at) for v in node]
         return node
 
-    def body(self, offset: int, n: int) -> Node:
-        """The node behind a reference."""
-        if self._body is None:
-            raise ValueError("a reference where none can be")
-        return self._body(offset, n)
-
     def _message(self, tag: str, node: dict[str, Node], at: int) -> BaseMessage:
-        fields = dict(_TEMPLATES[tag])
+        fields = TEMPLATES[tag].copy()
         for name, make in FACTORIES[tag]:
             fields[name] = make()
         extra: dict[str, Any] = {}
-        known = FIELDS[tag]
         for name, value in node.items():
-            if name in known:
-                fields[name] = value if type(value) is str else self.decode(value, at)
+            if name in fields:
+                if type(value) is not str:
+                    kind = type(value) is dict and type(value.get("$"))
+                    value = self._referred(value["$"], at) if kind is list else self.decode(value, at)
+                fields[name] = value
             elif name == "$extra":
                 extra.update(self.decode(value, at))
             elif name != "$":
                 extra[name] = self.decode(value, at)  # a field that this LangChain no longer has
         return build_message(tag, fields, extra)
+
+    def _referred(self, ref: list[int], at: int) -> Any:
+        offset = ref[0] or at
+        node = self.body(offset, ref[1])
+        return node if type(node) is str else self.decode(node, offset)
 
     def _tagged(self, tag: str, node: dict[str, Node], at: int) -> Any:
         value = node.get("v")
@@ -306,6 +307,10 @@ class Decoder:
         if tag in _MAKE_OBJECT:
             return _MAKE_OBJECT[tag]({k: self.decode(v, at) for k, v in node.items() if k != "$"})
         raise ValueError(f"unknown tag {tag!r}")
+
+
+def _no_body(offset: int, n: int) -> Node:
+    raise ValueError("a reference where none can be")
 
 
 def _make_moment(tag: str, node: dict[str, Node]) -> datetime | time:

@@ -120,7 +120,7 @@ def _message(kind: Any, shot: dict[str, Any]) -> Any:
         fields[name] = make()
     message = kind.__new__(kind)
     _set(message, "__dict__", fields)
-    _set(message, "__pydantic_fields_set__", set(names))
+    _set(message, "__pydantic_fields_set__", names)
     _set(message, "__pydantic_extra__", {})
     _set(message, "__pydantic_private__", None)
     return message

@@ -13,7 +13,9 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -122,6 +124,11 @@ class View:
         self._lists[asked] = items
         return items
 
+    def close(self) -> None:
+        """Forget the file; what was read of it can still be asked for."""
+        self.fd = -1
+        self._blocks.clear()
+
     def _line(self, offset: int) -> bytes:
         index, at = divmod(offset, _BLOCK)
         block = self._block(index)
@@ -152,6 +159,14 @@ def _placed(node: Node, offset: int) -> Node:
     return [_placed(n, offset) for n in node] if kind is list else node
 
 
+@dataclass(slots=True)
+class Unread:
+    """A list that was handed out and is not yet remembered: most that are read once are never read or written again."""
+
+    node: Node
+    view: View  # closed; the records that the list needs are in its memory
+
+
 class Session:
     """The checkpoints of one thread in one process."""
 
@@ -165,12 +180,14 @@ class Session:
         self.complete = False  # every record is indexed
         self.cps: dict[str, dict[str, int]] = {}
         self.writes: dict[Key, list[int]] = {}
+        self.tops: dict[str, str] = {}  # the greatest checkpoint id of each namespace that is indexed
+        self.early: set[Key] = set()  # checkpoints that have writes but did not come yet
         self.heads: dict[str, int] = {}  # the last checkpoint record of each namespace, in file order
         self.covered: set[str] = set()  # namespaces whose newest checkpoint is known without the whole log
         self.touched: set[str] = set()  # namespaces with records since the last mark
         self.marked = 0  # offset of the last mark
         self.known: dict[bytes, Ref] = {}
-        self.seen: dict[str, dict[str, Seen]] = {}  # newest values by namespace and channel
+        self.seen: dict[str, dict[str, Seen | Unread]] = {}  # newest values by namespace and channel
         self.tables: dict[int, Tables] = {}
 
     # index
@@ -186,12 +203,14 @@ class Session:
         kind = record["k"]
         if kind == "cp":
             ns = record.get("ns", "")
-            self.cps.setdefault(ns, {})[record["id"]] = offset
+            self._index_checkpoint(ns, record["id"], offset)
             self.heads[ns] = offset
             self.touched.add(ns)
         elif kind == "w":
             ns = record.get("ns", "")
             self.writes.setdefault((ns, record["cp"]), []).append(offset)
+            if record["cp"] not in self.cps.get(ns, {}):
+                self.early.add((ns, record["cp"]))
             self.touched.add(ns)
         elif kind == "mark":
             self.marked = offset
@@ -199,9 +218,14 @@ class Session:
             if not self.complete:
                 self._index_mark(record)
 
+    def _index_checkpoint(self, ns: str, cp: str, offset: int) -> None:
+        self.cps.setdefault(ns, {})[cp] = offset
+        self.tops[ns] = max(cp, self.tops.get(ns, ""))
+        self.early.discard((ns, cp))
+
     def _index_mark(self, record: Record) -> None:
         for ns, top, at, head, writes in record["tops"]:
-            self.cps.setdefault(ns, {})[top] = at
+            self._index_checkpoint(ns, top, at)
             self.heads[ns] = head
             self.covered.add(ns)
             known = self.writes.setdefault((ns, top), [])
@@ -209,15 +233,17 @@ class Session:
         for ns, cp, writes in record["early"]:
             known = self.writes.setdefault((ns, cp), [])
             known[:0] = [w for w in writes if w not in known]
+            if cp not in self.cps.get(ns, {}):
+                self.early.add((ns, cp))
 
     def _mark(self) -> Record:
         """What a cold reader must know of everything before this record."""
         tops = []
         for ns in sorted(self.touched | {""}):
             if found := self.cps.get(ns):
-                top = max(found)
+                top = self.tops[ns]
                 tops.append([ns, top, found[top], self.heads[ns], self.writes.get((ns, top), [])])
-        early = [[ns, cp, w] for (ns, cp), w in self.writes.items() if w and cp not in self.cps.get(ns, {})]
+        early = [[ns, cp, w] for ns, cp in sorted(self.early) if (w := self.writes.get((ns, cp)))]
         return {"k": "mark", "tops": tops, "early": early}
 
     # reading
@@ -233,10 +259,12 @@ class Session:
                 self.log._tail.gen = ""
                 yield None
                 return
+            view = View(self.log, fd)
             try:
                 self._look(fd, whole=whole)
-                yield View(self.log, fd)
+                yield view
             finally:
+                view.close()
                 os.close(fd)
 
     def _look(self, fd: int, *, whole: bool) -> None:
@@ -253,8 +281,7 @@ class Session:
 
     def newest(self, ns: str) -> str | None:
         """The newest checkpoint id that the index knows of; complete only if ``ns`` is covered or all is indexed."""
-        found = self.cps.get(ns)
-        return max(found) if found else None
+        return self.tops.get(ns)
 
     def read(self, ns: str, cp: str | None, use: Callable[[View, Tables, list[int]], T]) -> T | None:
         """Call ``use`` with a checkpoint's tables and its writes' offsets; None if there is no such checkpoint."""
@@ -295,27 +322,33 @@ class Session:
         warm = self.seen.get(tables.ns, {})
         newest = self.newest(tables.ns) == tables.id
         decoder = Decoder(view.body)
-        found, seen = {}, {}
+        found: dict[str, Any] = {}
+        seen: dict[str, Seen | Unread] = {}
         for channel, entry in tables.entries.items():
             if len(entry) < 2:
                 continue
             node = entry[1]
             known = warm.get(channel)
             if known is not None and type(node) is dict and known.node == node:
+                known = self._remembered(known)
                 found[channel] = known.fresh()
-            else:
-                found[channel] = decoder.decode(node, tables.offset)
-                if newest:
-                    known = self._remember(view, node, found[channel])
-            if known is not None:
                 seen[channel] = known
+                continue
+            value = found[channel] = decoder.decode(node, tables.offset)
+            if newest and type(value) is list and value and type(node) is dict:
+                seen[channel] = Unread(node, view)
+            elif newest:
+                seen[channel] = Seen(node, freeze(value))
         if newest:
             self._keep_seen(tables.ns, seen)
         return found
 
-    def _remember(self, view: View, node: Node, value: Any) -> Seen:
-        if type(value) is not list or not value or type(node) is not dict:
-            return Seen(node, freeze(value))
+    def _remembered(self, known: Seen | Unread) -> Seen:
+        """What is known of a value; of one that was only handed out, from what was read then."""
+        if isinstance(known, Seen):
+            return known
+        view, node = known.view, known.node
+        value = Decoder(view.body).decode(node)
         offset, n = node["$"]
         refs: list[Ref] | None = []
         for item in view.body(offset, n):
@@ -330,7 +363,7 @@ class Session:
                 self.known[blake2b(freeze(item), digest_size=16).digest()] = ref
         return Seen(node, Items(value), view.depths.get((offset, n), 0), refs)
 
-    def _keep_seen(self, ns: str, seen: dict[str, Seen]) -> None:
+    def _keep_seen(self, ns: str, seen: dict[str, Seen | Unread]) -> None:
         self.seen.pop(ns, None)
         self.seen[ns] = seen
         while len(self.seen) > SEEN_MAX:
@@ -357,7 +390,7 @@ class Session:
         """Append a checkpoint; durable on return. The same id again replaces the earlier one."""
         with self.log.locked(), self.mutex, self._writer() as (writer, view):
             weave = Weave(self.known)
-            old = self.seen.get(ns, {})
+            old = {c: self._remembered(known) for c, known in self.seen.get(ns, {}).items()}
             parent = self._parent(view, ns, up)
             entries: dict[str, list[Node]] = {}
             seen: dict[str, Seen] = {}
@@ -380,7 +413,7 @@ class Session:
             offset = self._append(writer, view, record, weave)
             for s in seen.values():
                 s.settle(offset)
-            self._keep_seen(ns, seen)
+            self._keep_seen(ns, {**seen})
             self.tables[offset] = from_record({"b": weave.bodies, **record}, offset, head if "base" in record else None)
         writer.wait()
 
@@ -441,8 +474,9 @@ class Session:
             self._index(r, at)
         offset = offsets[-1]
         self.known.update((key, (offset, n)) for key, n in weave.added.items())
-        while len(self.known) > KNOWN_MAX:
-            del self.known[next(iter(self.known))]
+        if len(self.known) > KNOWN_MAX:  # many at once: finding a dict's first key is slow after deletions
+            for key in list(islice(self.known, KNOWN_MAX // 10)):
+                del self.known[key]
         return offset
 
     # rewriting
