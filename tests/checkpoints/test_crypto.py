@@ -8,6 +8,7 @@ import random
 import signal
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from checkpoints import (
     repair,
     verify,
 )
-from checkpoints.crypto import Place
+from checkpoints.crypto import Forged, Place
 from checkpoints.folders import folder_name
 from checkpoints.rotation import encrypt, reseal
 from state import Action
@@ -337,11 +338,31 @@ def test_an_index_repeats_no_content(tmp_path: Path) -> None:
     assert index.threads()[0]["title"].encode() not in data
 
 
-def test_a_place_is_part_of_the_seal() -> None:
+@pytest.mark.parametrize(
+    "other",
+    [{"thread": "u"}, {"kind": "decisions"}, {"gen": "h"}, {"offset": 11}, {"prev": "00000001"}],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_place_is_part_of_the_seal(other: dict[str, Any]) -> None:
     keys = ring()
     place = Place("t", "ledger", "g", 10, "00000000")
     sealed = keys.seal({"k": "x", "v": 1}, place)
     assert keys.open(sealed, place) == {"k": "x", "v": 1}
+    with pytest.raises(Forged):
+        keys.open(sealed, replace(place, **other))
+
+
+def test_a_sealed_record_keeps_its_kind_its_key_and_its_spelling() -> None:
+    keys = ring(2)
+    place = Place("t", "ledger", "g", 10, "00000000")
+    sealed = keys.seal({"k": "intent"}, place)
+    spelt = sealed["box"].rstrip("=")
+    assert spelt != sealed["box"]  # so the last character has bits to spare
+    changes = [{"k": "outcome"}, {"key": keys.ids[1]}, {"box": spelt}, {"box": ""}, {"box": None}]
+    changes += [{"box": spelt[:-1] + chr(ord(spelt[-1]) + 1) + "=" * (len(sealed["box"]) - len(spelt))}]
+    for change in changes:
+        with pytest.raises(Forged):
+            keys.open({**sealed, **change}, place)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
