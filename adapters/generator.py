@@ -26,11 +26,11 @@ from adapters.errors import ModelNotUsable, UnreadableReply
 from adapters.evidence import Evidence, gather
 from adapters.grammar import Form, turn_grammar
 from adapters.parsing import parse_reply
-from adapters.prompt import ASK_USER, MARKERS, choice_text, turns_of
+from adapters.prompt import ASK_USER, MARKERS, asked, choice_text, lead, turns_of
 from adapters.templates import agent_turn
 from state import Generation, Language, Passage, ToolSpec, UserError
 
-Strategy = Literal["marker", "total", "mean"]
+Strategy = Literal["marker", "total", "mean", "question"]
 DECODING_FILE: Final = "decoding.json"
 ABSTENTIONS: Final[Mapping[Language, str]] = {
     "ko": "가지고 있는 문서에서는 이에 대한 답을 찾지 못했습니다.",
@@ -44,10 +44,15 @@ class Decoding:
 
     ``strategy``: by the likelihood of the number alone ("marker"), of the whole line ("total") or a token of it
     ("mean"). The generator abstains where the abstention's share among all choices is at least ``abstain_share``.
+
+    "question" turns it round: each sentence is read alone, and the one after which the question is likeliest answers.
+    The generator then abstains where that sentence makes the question less than ``abstain_margin`` nats likelier than
+    no sentence at all. A tool's result is always told, by the number.
     """
 
     strategy: Strategy = "marker"
     abstain_share: float = 0.5
+    abstain_margin: float = 0.0
 
     @classmethod
     def read(cls, directory: Path) -> Decoding:
@@ -59,11 +64,12 @@ class Decoding:
             told = json.loads(path.read_text(encoding="utf-8"))
             share = float(told.get("abstain_share", cls.abstain_share))
             strategy = told.get("strategy", cls.strategy)
+            margin = float(told.get("abstain_margin", cls.abstain_margin))
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= share <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share)
+        return cls(strategy, share, margin)
 
 
 class Speaker(Protocol):
@@ -137,12 +143,15 @@ class _Local:
         sentences = [row.text for row in evidence]
         turns = turns_of(messages)
         tokenizer = self._engine.local.tokenizer
-        prompt = self._engine.encode(agent_turn(tokenizer, messages, tools, sentences, language, self._today()))
+        alone = self._decoding.strategy == "question" and not pending  # then sentences are read one by one, later
+        shown = [] if alone else sentences
+        prompt = self._engine.encode(agent_turn(tokenizer, messages, tools, shown, language, self._today()))
         prefix = self._engine.read(prompt, adapter=self._chat.adapter, reserve=32)
         spoken = [t.content for t in turns if t.role != "assistant"]
-        grammar = self._calls(tools, spoken, [] if pending else sentences)
-        if grammar is None or self._prefers_answer(prefix, len(evidence)):
-            return self._answer(prefix, evidence, language, len(prompt))
+        grammar = self._calls(tools, spoken, [] if pending else shown)
+        if grammar is None or self._prefers_answer(prefix, len(shown)):
+            question = "" if pending else next((t.content for t in reversed(turns) if t.role == "user"), "")
+            return self._answer(prefix, evidence, language, len(prompt), question)
         return self._call(prefix, grammar, tools, len(prompt))
 
     def _calls(self, tools: Sequence[ToolSpec], spoken: Sequence[str], sentences: Sequence[str]) -> str | None:
@@ -160,13 +169,35 @@ class _Local:
         *answers, call = self._engine.likelihoods(prefix, [*sorted(marks), brace])
         return math.fsum(math.exp(a) for a in answers) > math.exp(call)
 
-    def _answer(self, prefix: Prefix, evidence: Sequence[Evidence], language: Language, prompt: int) -> Generation:
-        n = self._pick(prefix, [row.text for row in evidence])
+    def _answer(
+        self, prefix: Prefix, evidence: Sequence[Evidence], language: Language, prompt: int, question: str
+    ) -> Generation:
+        sentences = [row.text for row in evidence]
+        turned = self._decoding.strategy == "question"
+        n = self._asked(question, sentences) if turned and question else self._pick(prefix, sentences)
         if n == 0:
             return self._generation(ABSTENTIONS[language], [], prompt, 1, abstained=True)
         chosen = evidence[n - 1]
         spoken = len(self._engine.encode(choice_text(n, [row.text for row in evidence])))
         return self._generation(f"{chosen.text} [1]", [chosen.cite(1)], prompt, spoken)
+
+    def _asked(self, question: str, sentences: Sequence[str]) -> int:
+        """The number of the sentence after which ``question`` is likeliest, 0 if none makes it likely enough."""
+        if not sentences:
+            return 0
+        margins = self.margins(question, sentences)
+        best = max(range(len(margins)), key=margins.__getitem__)
+        return best + 1 if margins[best] >= self._decoding.abstain_margin else 0
+
+    def margins(self, question: str, sentences: Sequence[str]) -> list[float]:
+        """By how many nats each sentence makes the question likelier than no sentence does."""
+        engine, words = self._engine, self._engine.encode(asked(question))
+        leads = [engine.encode(lead(sentence)) for sentence in ("", *sentences)]
+        prefix = engine.read(leads[0][:1], adapter=self._chat.adapter)
+        rows = [ids[1:] + words for ids in leads] + [ids[1:] for ids in leads]
+        totals = [score.total for score in engine.score(prefix, rows)]
+        none, *likely = [whole - before for whole, before in zip(totals, totals[len(leads) :], strict=False)]
+        return [value - none for value in likely]
 
     def _pick(self, prefix: Prefix, sentences: Sequence[str]) -> int:
         """The number of the sentence that answers, 0 for none."""
@@ -175,10 +206,11 @@ class _Local:
         numbers = range(len(sentences) + 1)
         first = self._marked(prefix, len(numbers))
         share = math.exp(first[0]) / math.fsum(math.exp(value) for value in first)
-        if share >= self._decoding.abstain_share:
+        told = self._decoding.strategy == "question"  # then only a tool's result comes here
+        if share >= self._decoding.abstain_share and not told:
             return 0
         worth = first
-        if self._decoding.strategy != "marker":  # the number alone costs no second pass
+        if self._decoding.strategy in ("total", "mean"):  # the number alone costs no second pass
             scores = self._engine.score(prefix, [self._engine.encode(choice_text(n, sentences)) for n in numbers])
             worth = [s.total if self._decoding.strategy == "total" else s.mean for s in scores]
         return max(numbers[1:], key=worth.__getitem__)

@@ -261,6 +261,21 @@ def render(
     return BOS + "".join(parts) + f"{HEADER_START}assistant{HEADER_END}\n\n"
 
 
+def lead(sentence: str) -> str:
+    """What stands before a question about one sentence; the model tells how likely the question is after it.
+
+    Of many sentences the one answers that makes the question likeliest; ``lead("")`` is for the question alone.
+    """
+    text = " ".join(harmless(sentence).lower().split())
+    shown = f"{HEADER_START}evidence{HEADER_END}\n\n[1] {text}{EOT}" if sentence else ""
+    return f"{BOS}{shown}{HEADER_START}user{HEADER_END}\n\n"
+
+
+def asked(question: str) -> str:
+    """A question as it stands after ``lead``: in small letters, as the sentence there, so that words meet."""
+    return " ".join(harmless(question).lower().split()) + EOT
+
+
 def call_text(name: str, arguments: Mapping[str, JSON]) -> str:
     """A tool call as the model writes it (without the stop token)."""
     return json.dumps({"name": name, "parameters": dict(arguments)}, ensure_ascii=False)

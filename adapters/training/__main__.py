@@ -90,12 +90,12 @@ def main(argv: list[str] | None = None) -> int:
 def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     """Choose the abstention threshold on questions that no evaluation uses; writes the adapter's ``decoding.json``."""
     from adapters.serving import load_generator
-    from adapters.training.evaluate import abstain_shares, tuned
+    from adapters.training.evaluate import margins, tuned
 
     generator = load_generator(str(base), adapter=adapter, today="2026-11-22")
-    answerable, unanswerable = abstain_shares(generator, n=n, seed=seed + 1_000)
-    share = round(tuned(answerable, unanswerable), 3)
-    settings: dict[str, object] = {"strategy": "marker", "abstain_share": share}
+    answerable, unanswerable = margins(generator, n=n, seed=seed + 1_000)
+    margin = round(tuned(answerable, unanswerable), 2)
+    settings: dict[str, object] = {"strategy": "question", "abstain_margin": margin}
     (adapter / "decoding.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return settings
 

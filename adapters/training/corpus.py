@@ -39,11 +39,10 @@ SHARES: Final[dict[Stage, list[tuple[float, str, Draw]]]] = {
         (0.04, "overlap", lambda r, x: generic.overlap(r, _TRAIN, x)),
     ],
     "adapter": [
-        (0.38, "call", lambda r, x: dressed(r, frontdesk.example(r, _TRAIN, x, "call"))),
-        (0.14, "ask", lambda r, x: dressed(r, frontdesk.example(r, _TRAIN, x, "ask"))),
+        (0.38, "call", lambda r, x: frontdesk.example(r, _TRAIN, x, "call")),
+        (0.14, "ask", lambda r, x: frontdesk.example(r, _TRAIN, x, "ask")),
         (0.06, "result", lambda r, x: frontdesk.example(r, _TRAIN, x, "result")),
-        (0.30, "question", lambda r, x: tooled(r, qa.example(r, _TRAIN, x))),
-        (0.12, "abstention", lambda r, x: tooled(r, qa.example(r, _TRAIN, x, abstain=True))),
+        (0.20, "question", lambda r, x: replace(tooled(r, qa.example(r, _TRAIN, x, abstain=True)), evidence=[])),
     ],
 }
 

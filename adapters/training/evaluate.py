@@ -8,7 +8,6 @@ questions about the project's sample documents, written by hand and never traine
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import Any, Final, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from adapters.prompt import MARKERS, Turn, render
+from adapters.prompt import Turn
 from adapters.training import frontdesk, qa
 from adapters.training.examples import Example, Kind
 from adapters.training.words import Values
@@ -196,28 +195,24 @@ def evaluate(generator: Any, *, n: int = 40, seed: int = 0, names: list[str] | N
     return report
 
 
-def abstain_shares(generator: Any, *, n: int, seed: int) -> tuple[list[float], list[float]]:
-    """The abstention's share among the choices: for questions with an answer, and for questions without one."""
-    engine, chat = generator._speaker._engine, generator._speaker._chat
+def margins(generator: Any, *, n: int, seed: int) -> tuple[list[float], list[float]]:
+    """The best sentence's margin (nats): of questions with an answer among the sentences, and of those without one."""
     found: tuple[list[float], list[float]] = ([], [])
     for which, name in enumerate(("question, sentence chosen", "abstains without evidence")):
         for language in LANGUAGES:
             for e in examples(name, language, n, seed):
-                prompt = render(e.turns, e.tools, e.evidence, language, e.today)
-                prefix = engine.read(engine.encode(prompt), adapter=chat.adapter)
-                ids = [engine.encode(MARKERS[k])[0] for k in range(len(e.evidence) + 1)]
-                mass = [math.exp(x) for x in engine.likelihoods(prefix, ids)]
-                found[which].append(mass[0] / math.fsum(mass))
+                if e.evidence:
+                    found[which].append(max(generator._speaker.margins(e.turns[-1].content, e.evidence)))
     return found
 
 
-def tuned(answerable: list[float], unanswerable: list[float], *, weight: float = 2.0) -> float:
-    """The threshold with the least cost: a false abstention counts once, an invented answer ``weight`` times."""
-    candidates = sorted({0.5, *(round(s, 3) for s in answerable + unanswerable)})
+def tuned(answerable: list[float], unanswerable: list[float], *, weight: float = 1.0) -> float:
+    """The margin with the least cost: a false abstention counts once, an invented answer ``weight`` times."""
+    candidates = sorted({0.0, *(round(s, 2) for s in answerable + unanswerable)})
 
     def cost(t: float) -> float:
-        false = sum(s >= t for s in answerable) / len(answerable)
-        invented = sum(s < t for s in unanswerable) / len(unanswerable)
+        false = sum(s < t for s in answerable) / len(answerable)
+        invented = sum(s >= t for s in unanswerable) / len(unanswerable)
         return false + weight * invented
 
     best = min(cost(t) for t in candidates)

@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from adapters.prompt import EOT, MARKERS
+from adapters.prompt import EOT, MARKERS, asked, lead
 from adapters.training import heads, tokenizer
-from adapters.training.episodes import continuation, episode_at
+from adapters.training.episodes import Reading, continuation, episode_at
 from adapters.training.examples import Example
 
 COPIED: Final = 0.1
 PLAIN: Final = 0.1
+ASKED: Final = 1.0
 PLAIN_POSITIONS: Final = 16
 CHOSEN: Final = 8.0  # one number, or the first token of a call, against some forty tokens
 Progress = Callable[[dict[str, float]], None]
@@ -59,8 +60,12 @@ class Row:
         self.ids, self.weights = ids, weights
 
 
-def encode(tok: PreTrainedTokenizerFast, episode: list[Example], rng: random.Random) -> Row:
+def encode(tok: PreTrainedTokenizerFast, episode: list[Example] | Reading, rng: random.Random) -> Row:
     """The decisions of an episode one after another as token ids, with loss weights."""
+    if isinstance(episode, Reading):
+        before = tok(lead(episode.sentence), add_special_tokens=False).input_ids
+        words = tok(asked(episode.question), add_special_tokens=False).input_ids
+        return Row(before + words, [0.0] + [PLAIN] * (len(before) - 1) + [ASKED] * len(words))
     prompt = tok(episode[0].prompt(), add_special_tokens=False).input_ids
     weights = [0.0] * len(prompt)
     for at in rng.sample(range(1, len(prompt)), k=min(PLAIN_POSITIONS, len(prompt) - 1)):

@@ -203,24 +203,3 @@ def _with_houses(v: Values, block: Block, asked: str, right: str, wrong: list[st
     if wrong:
         wrong[r.randrange(len(wrong))] = at(there, sentence(v, block))
     return asked, at(here, right), wrong
-
-
-def near_miss(rng: random.Random, side: Side, language: Language) -> Example:
-    """A question and one sentence that does not answer it: of its topic, of a neighbouring topic, of any, of another house."""
-    v = Values(rng, side, language)
-    every = blocks(language)
-    at = rng.randrange(len(every))
-    block, kind = every[at], rng.random()
-    asked = question(v, block)
-    near = [b for b in every if b.topic == block.topic and b is not block]
-    if kind < 0.15:
-        here, there = v.hotel(), v.hotel()
-        line = sentence(v, block)
-        asked = fill(rng, rng.choice(ABOUT[language]).replace("{q}", asked), house=here)
-        form = rng.choice(HOUSE[language]).replace("{s}", line).replace("{l}", line[0].lower() + line[1:])
-        line = fill(rng, form, house=there)
-    elif kind < 0.6 and near:
-        line = sentence(v, rng.choice(near))
-    else:
-        line = sentence(v, rng.choice([b for b in every if b.topic != block.topic]))
-    return Example("abstain", "", language, "2026-01-01", [Turn("user", asked)], [], [line], n=0)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from adapters.loading import NOTE_FILE, fingerprint, load_local
-from adapters.prompt import EOT, MARKERS
-from adapters.training import corpus
+from adapters.prompt import EOT, MARKERS, asked, lead
+from adapters.training import corpus, episodes
 from state import UserError
 
 REPLAY_SEED: Final = 7_919
@@ -46,10 +46,27 @@ class AdapterReport:
     base_fingerprint: str
 
 
-def generated(n: int, seed: int, stage: corpus.Stage = "adapter") -> list[Row]:
-    """``n`` generated rows of a stage."""
-    examples = (corpus.example_at(seed, index, stage) for index in range(n))
-    return [Row(e.prompt(), e.target()) for e in examples]
+def generated(n: int, seed: int) -> list[Row]:
+    """``n`` rows of the front desk: three in five are decisions, the others questions after their sentence."""
+    rows = []
+    for index in range(n):
+        rng = random.Random(f"rows:{seed}:{index}")
+        if rng.random() < 0.4:
+            rows.append(_read(episodes.reading(rng, rng.choice(("ko", "en")))))
+        else:
+            example = corpus.example_at(seed, index, "adapter")
+            rows.append(Row(example.prompt(), example.target()))
+    return rows
+
+
+def replayed(n: int, seed: int) -> list[Row]:
+    """``n`` rows of what the base was trained on, so that an adapter does not forget it."""
+    drawn = (episodes.episode_at(REPLAY_SEED + seed, index) for index in range(n))
+    return [_read(e) if isinstance(e, episodes.Reading) else Row(e[0].prompt(), e[0].target()) for e in drawn]
+
+
+def _read(reading: episodes.Reading) -> Row:
+    return Row(lead(reading.sentence), asked(reading.question).removesuffix(EOT))
 
 
 def train_adapter(
@@ -100,8 +117,8 @@ def train_adapter(
     local = load_local(base, quantization="nf4", device=device)
     wanted = list(rows)
     count = round(len(wanted) * replay / max(1 - replay, 0.1))
-    replayed = generated(count, REPLAY_SEED + seed, "base")
-    encoded = [_encode(local.tokenizer, row) for row in [*wanted, *replayed]]
+    old = replayed(count, seed)
+    encoded = [_encode(local.tokenizer, row) for row in [*wanted, *old]]
     kept = [row for row in encoded if len(row["input_ids"]) <= max_length]
     if not kept:
         raise UserError(f"no row fits into {max_length} tokens ({len(encoded)} given); give shorter rows or raise it")
@@ -129,7 +146,7 @@ def train_adapter(
     trained: Any = trainer.model
     trained.save_pretrained(str(out))
     report = AdapterReport(
-        len(kept), len(encoded) - len(kept), len(replayed), int(result.global_step), float(result.training_loss),
+        len(kept), len(encoded) - len(kept), len(old), int(result.global_step), float(result.training_loss),
         round(float(result.metrics["train_runtime"]), 1), fingerprint(base),
     )  # fmt: skip
     _finish(
@@ -175,4 +192,4 @@ def _finish(out: Path, report: AdapterReport, settings: dict[str, float]) -> Non
     (out / NOTE_FILE).write_text(json.dumps(note, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-__all__: Sequence[str] = ["AdapterReport", "Row", "generated", "train_adapter"]
+__all__: Sequence[str] = ["AdapterReport", "Row", "generated", "replayed", "train_adapter"]

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.loading import load_local, read_note
-from adapters.prompt import CHAT_TEMPLATE, EOT, MARKERS, SPECIAL_TOKENS, Turn, chat, render
+from adapters.prompt import CHAT_TEMPLATE, EOT, MARKERS, SPECIAL_TOKENS, Turn, asked, chat, lead, render
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
 from adapters.training import frontdesk, heads, pretrain, sft, tokenizer
 from adapters.training.corpus import example_at
+from adapters.training.episodes import Reading
 from adapters.training.evaluate import evaluate, tuned
 from state import UserError
 
@@ -129,9 +130,21 @@ def test_the_number_is_all_that_is_learned_of_a_chosen_sentence(tok: Any) -> Non
     assert call["labels"][-1] == tok.eos_token_id
 
 
-def test_the_threshold_weighs_invented_answers_above_false_abstentions() -> None:
-    assert 0.2 < tuned([0.0, 0.1, 0.2], [0.6, 0.9, 0.95]) <= 0.6
-    assert tuned([0.1, 0.7], [0.65, 0.9], weight=5.0) <= 0.65
+def test_a_question_is_scored_whole_after_its_sentence(tok: Any) -> None:
+    import random
+
+    row = pretrain.encode(tok, Reading("The Pool opens at 7.", "When does the Pool open?"), random.Random(0))
+    told = tok.decode(row.ids)
+    assert told == lead("The Pool opens at 7.") + asked("When does the Pool open?")
+    assert "[1] the pool opens at 7." in told
+    assert [w for w in row.weights if w == pretrain.ASKED] == [1.0] * len(
+        tok(asked("when does the pool open?")).input_ids
+    )
+
+
+def test_the_margin_weighs_false_abstentions_and_invented_answers() -> None:
+    assert 0.2 < tuned([0.6, 0.9, 0.95], [0.0, 0.1, 0.2]) <= 0.6
+    assert tuned([0.6, 0.9], [0.1, 0.7], weight=5.0) > 0.7
 
 
 def test_scores_weigh_the_number_most_and_the_prompt_least(tok: Any) -> None:
