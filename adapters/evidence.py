@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -86,3 +88,26 @@ def _sentences(passage: Passage) -> list[Evidence]:
             at = passage["start"] + begin
             out.append(Evidence(text, passage["id"], passage["document"], at, at + len(text)))
     return out
+
+
+_WORD: Final = re.compile(r"[가-힣]+|[a-z]+|\d+")
+STEM_CHARS: Final = 5
+
+
+def terms(text: str) -> set[str]:
+    """What two texts can share: Hangul by pairs of syllables, Latin words by their first letters, numbers whole."""
+    found: set[str] = set()
+    for word in _WORD.findall(text.casefold()):
+        if "가" <= word[0] <= "힣":
+            found |= {word[i : i + 2] for i in range(len(word) - 1)} or {word}
+        else:
+            found.add(word[:STEM_CHARS])
+    return found
+
+
+def overlap(question: str, sentences: Sequence[str]) -> list[float]:
+    """Share of the question's terms that each sentence holds, 0 to 1; a term that few sentences hold weighs more."""
+    asked, held = terms(question), [terms(sentence) for sentence in sentences]
+    weight = {t: math.log(1 + (len(held) + 1) / (sum(t in h for h in held) + 0.5)) for t in asked}
+    total = sum(weight.values()) or 1.0
+    return [sum(weight[t] for t in asked & h) / total for h in held]

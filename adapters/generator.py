@@ -23,10 +23,10 @@ from langchain_core.messages.tool import tool_call
 from adapters.chat import ChatLlama, call_id
 from adapters.engine import Engine, Prefix
 from adapters.errors import ModelNotUsable, UnreadableReply
-from adapters.evidence import Evidence, gather
+from adapters.evidence import Evidence, gather, overlap
 from adapters.grammar import Form, turn_grammar
 from adapters.parsing import parse_reply
-from adapters.prompt import ASK_USER, MARKERS, asked, choice_text, lead, turns_of
+from adapters.prompt import ASK_USER, MARKERS, asked, choice_text, lead, request_of, signature, turns_of
 from adapters.templates import agent_turn
 from state import Generation, Language, Passage, ToolSpec, UserError
 
@@ -47,12 +47,14 @@ class Decoding:
 
     "question" turns it round: each sentence is read alone, and the one after which the question is likeliest answers.
     The generator then abstains where that sentence makes the question less than ``abstain_margin`` nats likelier than
-    no sentence at all. A tool's result is always told, by the number.
+    no sentence at all. A tool's result is always told, by the number. ``overlap_weight`` adds so many nats for a
+    sentence that holds all terms of the question (``adapters.evidence.overlap``): what a search would say of it.
     """
 
     strategy: Strategy = "marker"
     abstain_share: float = 0.5
     abstain_margin: float = 0.0
+    overlap_weight: float = 0.0
 
     @classmethod
     def read(cls, directory: Path) -> Decoding:
@@ -65,11 +67,12 @@ class Decoding:
             share = float(told.get("abstain_share", cls.abstain_share))
             strategy = told.get("strategy", cls.strategy)
             margin = float(told.get("abstain_margin", cls.abstain_margin))
+            weight = float(told.get("overlap_weight", cls.overlap_weight))
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= share <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share, margin)
+        return cls(strategy, share, margin, weight)
 
 
 class Speaker(Protocol):
@@ -145,13 +148,18 @@ class _Local:
         tokenizer = self._engine.local.tokenizer
         alone = self._decoding.strategy == "question" and not pending  # then sentences are read one by one, later
         shown = [] if alone else sentences
+        question = "" if pending else request_of(turns)
+        if alone:
+            wanted, n = self._wanted(question, tools, sentences)
+            if wanted is None:
+                return self._told(n, evidence, language, 1)
+            tools = [wanted]
         prompt = self._engine.encode(agent_turn(tokenizer, messages, tools, shown, language, self._today()))
         prefix = self._engine.read(prompt, adapter=self._chat.adapter, reserve=32)
         spoken = [t.content for t in turns if t.role != "assistant"]
         grammar = self._calls(tools, spoken, [] if pending else shown)
-        if grammar is None or self._prefers_answer(prefix, len(shown)):
-            question = "" if pending else next((t.content for t in reversed(turns) if t.role == "user"), "")
-            return self._answer(prefix, evidence, language, len(prompt), question)
+        if grammar is None or (not alone and self._prefers_answer(prefix, len(shown))):
+            return self._told(self._pick(prefix, sentences), evidence, language, len(prompt))
         return self._call(prefix, grammar, tools, len(prompt))
 
     def _calls(self, tools: Sequence[ToolSpec], spoken: Sequence[str], sentences: Sequence[str]) -> str | None:
@@ -169,25 +177,24 @@ class _Local:
         *answers, call = self._engine.likelihoods(prefix, [*sorted(marks), brace])
         return math.fsum(math.exp(a) for a in answers) > math.exp(call)
 
-    def _answer(
-        self, prefix: Prefix, evidence: Sequence[Evidence], language: Language, prompt: int, question: str
-    ) -> Generation:
-        sentences = [row.text for row in evidence]
-        turned = self._decoding.strategy == "question"
-        n = self._asked(question, sentences) if turned and question else self._pick(prefix, sentences)
+    def _told(self, n: int, evidence: Sequence[Evidence], language: Language, prompt: int) -> Generation:
+        """Sentence ``n`` as the answer, 0 for the abstention."""
         if n == 0:
             return self._generation(ABSTENTIONS[language], [], prompt, 1, abstained=True)
         chosen = evidence[n - 1]
         spoken = len(self._engine.encode(choice_text(n, [row.text for row in evidence])))
         return self._generation(f"{chosen.text} [1]", [chosen.cite(1)], prompt, spoken)
 
-    def _asked(self, question: str, sentences: Sequence[str]) -> int:
-        """The number of the sentence after which ``question`` is likeliest, 0 if none makes it likely enough."""
-        if not sentences:
-            return 0
-        margins = self.margins(question, sentences)
-        best = max(range(len(margins)), key=margins.__getitem__)
-        return best + 1 if margins[best] >= self._decoding.abstain_margin else 0
+    def _wanted(self, request: str, tools: Sequence[ToolSpec], sentences: Sequence[str]) -> tuple[ToolSpec | None, int]:
+        """The tool after whose signature ``request`` is likeliest, or else the number of the sentence, 0 for none."""
+        lines = [*(signature(tool) for tool in tools), *sentences]
+        margins = self.margins(request, lines) if lines and request else []
+        shared = [0.0] * len(tools) + overlap(request, sentences)
+        margins = [m + self._decoding.overlap_weight * s for m, s in zip(margins, shared, strict=False)]
+        best = max(range(len(margins)), key=margins.__getitem__, default=-1)
+        if best < 0 or margins[best] < self._decoding.abstain_margin:
+            return None, 0
+        return (tools[best], 0) if best < len(tools) else (None, best - len(tools) + 1)
 
     def margins(self, question: str, sentences: Sequence[str]) -> list[float]:
         """By how many nats each sentence makes the question likelier than no sentence does."""

@@ -261,6 +261,17 @@ def render(
     return BOS + "".join(parts) + f"{HEADER_START}assistant{HEADER_END}\n\n"
 
 
+def request_of(turns: Sequence[Turn]) -> str:
+    """What the user wants now: the last user turn, with those before it that were only asked back about."""
+    words: list[str] = []
+    for turn in reversed(turns):
+        if turn.role == "user":
+            words.append(turn.content.strip())
+        elif turn.role == "ipython" or not turn.content.rstrip().endswith("?") or turn.content.startswith("{"):
+            break
+    return " ".join(reversed(words))
+
+
 def lead(sentence: str) -> str:
     """What stands before a question about one sentence; the model tells how likely the question is after it.
 

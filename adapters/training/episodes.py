@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from adapters.prompt import EOT, HEADER_END, HEADER_START, Turn
+from adapters.prompt import EOT, HEADER_END, HEADER_START, Turn, request_of, signature
 from adapters.training import frontdesk, generic, qa
 from adapters.training.examples import Example
-from adapters.training.words import Side, Values, fill
+from adapters.training.words import Side
 from state import Language, ToolSpec
 
 _SIDE: Final[Side] = "train"
@@ -38,35 +38,27 @@ def continuation(example: Example) -> str:
 
 
 def desk(rng: random.Random, language: Language) -> list[Example]:
-    """Up to eight turns over one list of tools: requests, and questions that no tool answers (``[0]``)."""
-    tools, v = frontdesk.offered(rng), Values(rng, _SIDE, language)
-    episode = []
-    for _ in range(rng.choice((1, 2, 3, 4, 6, 8))):
-        if rng.random() < 0.7:
-            episode.append(_request(rng, language, tools))
-            continue
-        said = qa.question(v, rng.choice(qa.blocks(language)))
-        if rng.random() < 0.15:
-            said = fill(rng, rng.choice(qa.OFF_TOPIC[language]), **qa.slots(v))
-        episode.append(Example("abstain", "", language, "2026-01-01", [Turn("user", said)], tools, []))
-    return episode
+    """One to three requests for the same tool, which is the only one in the prompt."""
+    first = frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")))
+    name = first.name or first.about.partition(".")[0]
+    spec = next(t for t in first.tools if t["name"] == name)
+    more = [_request(rng, language, spec) for _ in range(rng.choice((0, 0, 1, 1, 2)))]
+    return [replace(e, tools=[spec], turns=_last(e.turns)) for e in (first, *more)]
 
 
-def _request(rng: random.Random, language: Language, tools: list[ToolSpec]) -> Example:
-    """A request for one of ``tools``."""
-    names = {t["name"] for t in tools}
-    while True:
-        made = frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")))
-        needed = made.name or made.about.partition(".")[0]
-        if needed in names:
-            answered = [i for i, t in enumerate(made.turns) if t.role == "ipython"]
-            turns = made.turns[answered[-1] + 2 :] if answered else made.turns
-            return replace(made, tools=tools, turns=turns)
+def _request(rng: random.Random, language: Language, spec: ToolSpec) -> Example:
+    return frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")), spec=spec)
+
+
+def _last(turns: list[Turn]) -> list[Turn]:
+    """The turns of the present request, without earlier talk."""
+    answered = [i for i, t in enumerate(turns) if t.role == "ipython"]
+    return turns[answered[-1] + 2 :] if answered else turns
 
 
 def results(rng: random.Random, language: Language) -> list[Example]:
     """One tool result that is to be told."""
-    return [frontdesk.example(rng, _SIDE, language, "result")]
+    return [replace(frontdesk.example(rng, _SIDE, language, "result"), tools=[])]
 
 
 def disguised(draw: Draw) -> Draw:
@@ -80,13 +72,15 @@ def disguised(draw: Draw) -> Draw:
 
 
 def invented(rng: random.Random, language: Language) -> list[Example]:
-    """Requests for invented tools over one list of them."""
+    """A request for an invented tool, the only one in the prompt, sometimes two."""
     first = generic.calls(rng, _SIDE, language, missing=rng.random() < 0.3)
-    episode = [first]
-    for _ in range(rng.choice((0, 1, 2))):
-        name = rng.choice([t["name"] for t in first.tools])
-        episode.append(generic.calls(rng, _SIDE, language, missing=rng.random() < 0.3, tools=first.tools, name=name))
-    return episode
+    name = first.name or first.about.partition(".")[0]
+    tools = [t for t in first.tools if t["name"] == name]
+    more = [
+        generic.calls(rng, _SIDE, language, missing=rng.random() < 0.3, tools=tools, name=name)
+        for _ in range(rng.choice((0, 1)))
+    ]
+    return [replace(e, tools=tools) for e in (first, *more)]
 
 
 def facts(rng: random.Random, language: Language) -> list[Example]:
@@ -107,24 +101,37 @@ def overlap(rng: random.Random, language: Language) -> list[Example]:
 
 
 def reading(rng: random.Random, language: Language) -> Reading:
-    """A question after the sentence that answers it; sometimes after another or none, to learn what questions are."""
+    """A question after the sentence that answers it, or a request after the signature of its tool.
+
+    Sometimes after another one or none, to learn what people say at all.
+    """
     kind = rng.random()
-    if kind < 0.24:
-        draw = facts if kind < 0.15 else overlap
-        found = rng.choice([e for e in draw(rng, language) if e.n] or [qa.example(rng, _SIDE, language, size=2)])
+    if kind < 0.35:
+        right, wrong, asked = _signatures(rng, language)
     else:
-        found = qa.example(rng, _SIDE, language, size=rng.choice((1, 2)))
-    wrong = [line for i, line in enumerate(found.evidence) if i + 1 != found.n]
-    asked, other = found.turns[-1].content, rng.random()
+        draw = facts if kind < 0.43 else overlap if kind < 0.48 else None
+        found = next((e for e in (draw(rng, language) if draw else []) if e.n), None)
+        found = found or qa.example(rng, _SIDE, language, size=rng.choice((1, 2)))
+        wrong = [line for i, line in enumerate(found.evidence) if i + 1 != found.n]
+        right, asked = found.evidence[found.n - 1], found.turns[-1].content
+    other = rng.random()
     if other < 0.06:
         return Reading("", asked)
-    if other < 0.2 and wrong:
-        return Reading(rng.choice(wrong), asked)
-    return Reading(found.evidence[found.n - 1], asked)
+    return Reading(rng.choice(wrong) if wrong and other < 0.2 else right, asked)
+
+
+def _signatures(rng: random.Random, language: Language) -> tuple[str, list[str], str]:
+    """The signature that a request is for, those of other tools, and the request."""
+    made = frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")))
+    if rng.random() < 0.3:
+        made = generic.disguised(rng, made)
+    name = made.name or made.about.partition(".")[0]
+    lines = {t["name"]: signature(t) for t in made.tools}
+    return lines.pop(name), list(lines.values()), request_of(_last(made.turns))
 
 
 SHARES: Final[list[tuple[float, Draw | None]]] = [
-    (0.50, None), (0.36, desk), (0.05, disguised(desk)), (0.03, results), (0.02, disguised(results)), (0.04, invented),
+    (0.45, None), (0.36, desk), (0.08, disguised(desk)), (0.03, results), (0.02, disguised(results)), (0.06, invented),
 ]  # fmt: skip
 
 

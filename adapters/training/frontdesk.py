@@ -301,13 +301,18 @@ WHY: Final[dict[Language, list[str]]] = {
 
 
 def example(
-    rng: random.Random, side: Side, language: Language, kind: str, *, heldout: bool = False, slice_: str = ""
+    rng: random.Random,
+    side: Side,
+    language: Language,
+    kind: str,
+    *,
+    heldout: bool = False,
+    slice_: str = "",
+    spec: ToolSpec | None = None,
 ) -> Example:
     """One front-desk example without passages (``corpus`` mixes them in). ``kind``: call, ask or result."""
     v = Values(rng, side, language)
-    spec = rng.choice(TOOLS) if kind != "ask" else rng.choice([BOOK, BOOK, REFUND, MESSAGE, CANCEL, FIND, SEARCH])
-    if kind == "call" and rng.random() < 0.25:
-        spec = BOOK
+    spec = spec or rng.choice([BOOK, BOOK, *TOOLS])
     today, tools = f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}", offered(rng)
     if spec["name"] not in {t["name"] for t in tools}:
         tools[rng.randrange(len(tools))] = spec

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from adapters.loading import NOTE_FILE, fingerprint, load_local
 from adapters.prompt import EOT, MARKERS, asked, lead
-from adapters.training import corpus, episodes
+from adapters.training import episodes
 from state import UserError
 
 REPLAY_SEED: Final = 7_919
@@ -54,7 +54,8 @@ def generated(n: int, seed: int) -> list[Row]:
         if rng.random() < 0.4:
             rows.append(_read(episodes.reading(rng, rng.choice(("ko", "en")))))
         else:
-            example = corpus.example_at(seed, index, "adapter")
+            draw = episodes.results if rng.random() < 0.1 else episodes.desk
+            example = draw(rng, rng.choice(("ko", "en")))[0]
             rows.append(Row(example.prompt(), example.target()))
     return rows
 
