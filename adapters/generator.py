@@ -21,16 +21,17 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call
 
 from adapters.chat import ChatLlama, call_id
+from adapters.datewords import date_words
 from adapters.engine import Engine, Prefix
 from adapters.errors import ModelNotUsable, UnreadableReply
 from adapters.evidence import Evidence, gather, overlap
-from adapters.grammar import Form, turn_grammar
+from adapters.grammar import Form, turn_grammar, unfilled
 from adapters.parsing import parse_reply
 from adapters.prompt import ASK_USER, MARKERS, asked, choice_text, lead, request_of, signature, turns_of
 from adapters.templates import agent_turn
 from state import Generation, Language, Passage, ToolSpec, UserError
 
-Strategy = Literal["marker", "total", "mean", "question"]
+Strategy = Literal["marker", "total", "mean", "question", "search"]
 DECODING_FILE: Final = "decoding.json"
 ABSTENTIONS: Final[Mapping[Language, str]] = {
     "ko": "가지고 있는 문서에서는 이에 대한 답을 찾지 못했습니다.",
@@ -49,6 +50,8 @@ class Decoding:
     The generator then abstains where that sentence makes the question less than ``abstain_margin`` nats likelier than
     no sentence at all. A tool's result is always told, by the number. ``overlap_weight`` adds so many nats for a
     sentence that holds all terms of the question (``adapters.evidence.overlap``): what a search would say of it.
+
+    "search" lets the first token say whether a tool is wanted, and picks an answer like "question" does.
     """
 
     strategy: Strategy = "marker"
@@ -147,6 +150,7 @@ class _Local:
         turns = turns_of(messages)
         tokenizer = self._engine.local.tokenizer
         alone = self._decoding.strategy == "question" and not pending  # then sentences are read one by one, later
+        searched = self._decoding.strategy == "search" and not pending
         shown = [] if alone else sentences
         question = "" if pending else request_of(turns)
         if alone:
@@ -159,8 +163,29 @@ class _Local:
         spoken = [t.content for t in turns if t.role != "assistant"]
         grammar = self._calls(tools, spoken, [] if pending else shown)
         if grammar is None or (not alone and self._prefers_answer(prefix, len(shown))):
-            return self._told(self._pick(prefix, sentences), evidence, language, len(prompt))
-        return self._call(prefix, grammar, tools, len(prompt))
+            n = self._wanted(question, [], sentences)[1] if searched else self._pick(prefix, sentences)
+            return self._told(n, evidence, language, len(prompt))
+        if searched:
+            grammar = self._narrowed(prefix, question, tools, spoken) or grammar
+        return self._call(prefix, grammar, tools, len(prompt), spoken)
+
+    def _narrowed(self, prefix: Prefix, request: str, tools: Sequence[ToolSpec], spoken: Sequence[str]) -> str | None:
+        """The grammar of one tool: its call where the words for it are there, else a question about what is missing."""
+        if not tools:
+            return None
+        heads = [self._engine.encode('{"name": ' + json.dumps(tool["name"]) + ', "parameters": {"') for tool in tools]
+        shared = overlap(request, [f"{tool['name']} {tool['description']}" for tool in tools])
+        worth = [
+            score.total + self._decoding.overlap_weight * share
+            for score, share in zip(self._engine.score(prefix, heads), shared, strict=True)
+        ]
+        tool = tools[max(range(len(tools)), key=worth.__getitem__)]
+        missing = unfilled(tool["parameters"], spoken)
+        form: Form = "ask" if missing else "call"
+        try:
+            return turn_grammar([tool], forms=(form,), texts=spoken, numbers=spoken, about=missing or None, names=True)
+        except UserError:
+            return None
 
     def _calls(self, tools: Sequence[ToolSpec], spoken: Sequence[str], sentences: Sequence[str]) -> str | None:
         """Names may be copied from documents too; numbers only from what people and tools said."""
@@ -213,7 +238,7 @@ class _Local:
         numbers = range(len(sentences) + 1)
         first = self._marked(prefix, len(numbers))
         share = math.exp(first[0]) / math.fsum(math.exp(value) for value in first)
-        told = self._decoding.strategy == "question"  # then only a tool's result comes here
+        told = self._decoding.strategy in ("question", "search")  # then only a tool's result comes here
         if share >= self._decoding.abstain_share and not told:
             return 0
         worth = first
@@ -229,7 +254,9 @@ class _Local:
             return self._engine.likelihoods(prefix, [mark[0] for mark in marks])
         return [score.total for score in self._engine.score(prefix, marks)]
 
-    def _call(self, prefix: Prefix, grammar: str, tools: Sequence[ToolSpec], prompt: int) -> Generation:
+    def _call(
+        self, prefix: Prefix, grammar: str, tools: Sequence[ToolSpec], prompt: int, spoken: Sequence[str]
+    ) -> Generation:
         ids = [t for step in self._engine.generate(prefix, grammar=grammar, max_tokens=self._max_tokens) for t in step]
         reply = parse_reply(self._engine.decode(ids), [*(tool["name"] for tool in tools), ASK_USER])
         if isinstance(reply, str):
@@ -237,7 +264,8 @@ class _Local:
         if reply.name == ASK_USER:
             question, about = str(reply.args["question"]), str(reply.args["about"])
             return self._generation(question, [], prompt, len(ids), clarification=question, about=about)
-        call = tool_call(name=reply.name, args=reply.args, id=call_id())
+        args = _once_each(reply.args, tools, reply.name, spoken) if self._decoding.strategy == "search" else reply.args
+        call = tool_call(name=reply.name, args=args, id=call_id())
         return self._generation("", [], prompt, len(ids), calls=[call])
 
     def _generation(
@@ -267,3 +295,18 @@ class _Local:
             abstained=abstained,
             speaker=speaker,
         )
+
+
+def _once_each(args: dict[str, Any], tools: Sequence[ToolSpec], name: str, spoken: Sequence[str]) -> dict[str, Any]:
+    """No date twice: one that repeats becomes the only one that is left, or is left out, so that it is asked for."""
+    properties = next(tool["parameters"]["properties"] for tool in tools if tool["name"] == name)
+    words = list(dict.fromkeys(word for text in spoken for word in date_words(text)))
+    kept: dict[str, Any] = {}
+    for key, value in args.items():
+        if properties.get(key, {}).get("format") == "date" and value in kept.values():
+            left = [word for word in words if word not in args.values()]
+            if len(left) == 1:
+                kept[key] = left[0]
+            continue
+        kept[key] = value
+    return kept

@@ -187,13 +187,14 @@ def _looking_back(model: LlamaForCausalLM, u: Tensor, project: Tensor, room: _Ro
 def _sentence_numbers(model: LlamaForCausalLM, u: Tensor, room: _Room, e0: float, scale: float) -> None:
     """The nearest number before: any number draws attention, the nearer the more (a slow RoPE frequency)."""
     width, heads = u.numel(), model.config.num_attention_heads
-    dim, n = width // heads, len(MARKERS)
+    dim = width // heads
+    n = min(len(MARKERS), dim)
     query, key, value, out = _empty(width, dim)
     near = int((_frequencies(dim) > 0.012).sum()) - 1  # the slowest that still turns within a sentence
     query[near] = u / (0.4 * e0 * scale)
     key[near, room.number : room.number + n] = NEAREST_GAIN * math.sqrt(dim) / (e0 * scale)
-    value[:n, room.number : room.number + n] = torch.eye(n)[:dim]
-    out[room.sentence : room.sentence + n, :n] = 1.5 * torch.eye(n) / scale
+    value[: min(n, dim), room.number : room.number + n] = torch.eye(n)[:dim]
+    out[room.sentence : room.sentence + n, : min(n, dim)] = 1.5 * torch.eye(n)[:, :dim] / scale
     _write(model.model.layers[SENTENCE_LAYER].self_attn, heads - 1, query, key, value, out)
 
 
@@ -209,7 +210,8 @@ def _induction(
     """Copying and voting. What matches nothing well attends to the first token of all, of which nothing is copied."""
     part, width = project.shape
     heads = model.config.num_attention_heads
-    dim, n = width // heads, len(MARKERS)
+    dim = width // heads
+    n = min(len(MARKERS), dim)
     half, slow = dim // 2, dim // 4
     places = [*range(half - slow, half), *range(dim - slow, dim)]  # the slower half of the frequencies
     copy = torch.zeros(COPIERS * dim, width)
@@ -235,8 +237,8 @@ def _induction(
         query[places[-1]] = u / (0.4 * e0 * scale)
         key[places[-1]] = SINK * math.sqrt(dim) * first / (e0 * scale)
         if part_of is None:
-            value[:n, room.sentence : room.sentence + n] = torch.eye(n)
-            out[room.vote : room.vote + n, :n] = VOTE_GAIN * e0 * torch.eye(n)
+            value[: min(n, dim), room.sentence : room.sentence + n] = torch.eye(n)[:dim]
+            out[room.vote : room.vote + n, : min(n, dim)] = VOTE_GAIN * e0 * torch.eye(n)[:, :dim]
         else:
             value[:] = copy[part_of * dim : (part_of + 1) * dim]
             out[:] = COPY_GAIN * e0 * value.T
@@ -246,7 +248,8 @@ def _induction(
 def _count(model: LlamaForCausalLM, u: Tensor, room: _Room, e0: float, scale: float) -> None:
     """The votes of the places some tokens back, where the question stands, into the logits of the numbers."""
     width, heads = u.numel(), model.config.num_attention_heads
-    dim, n = width // heads, len(MARKERS)
+    dim = width // heads
+    n = min(len(MARKERS), dim)
     query, key, value, out = _empty(width, dim)
     last = int((_frequencies(dim) > 0.006).sum())
     for near in range(max(last - 4, 0), last):  # several frequencies: their common peak does not come again
@@ -254,8 +257,8 @@ def _count(model: LlamaForCausalLM, u: Tensor, room: _Room, e0: float, scale: fl
         query[near] = u / (0.4 * e0 * scale)
         key[near] = torch.cos(turn) * u * COUNT_WIDTH * math.sqrt(dim) / (0.4 * e0 * scale)
         key[near + dim // 2] = torch.sin(turn) * u * COUNT_WIDTH * math.sqrt(dim) / (0.4 * e0 * scale)
-    value[:n, room.vote : room.vote + n] = torch.eye(n)
-    out[room.number : room.number + n, :n] = COUNT_GAIN * e0 * torch.eye(n)
+    value[: min(n, dim), room.vote : room.vote + n] = torch.eye(n)[:dim]
+    out[room.number : room.number + n, : min(n, dim)] = COUNT_GAIN * e0 * torch.eye(n)[:, :dim]
     _write(model.model.layers[COPY_LAYER].self_attn, heads - 1, query, key, value, out)
 
 

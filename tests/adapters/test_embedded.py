@@ -15,6 +15,7 @@ from adapters import WEIGHTS, load_generator
 from adapters.generator import ChatGenerator
 from state import Language, Passage
 from tests.adapters.tiny import BOOK, CANCEL, passage
+from tools.toolbox import Toolbox
 
 pytestmark = pytest.mark.skipif(
     not (WEIGHTS / "base" / "config.json").exists() or not (WEIGHTS / "frontdesk").is_dir(),
@@ -28,20 +29,32 @@ def embedded() -> ChatGenerator:
 
 
 @pytest.mark.parametrize(
-    ("language", "request_text", "hotel"),
+    ("language", "request_text", "hotel", "guest"),
     [
-        ("en", "Please book a room at Quillmere Lodge for 3 guests.", "Quillmere Lodge"),
-        ("ko", "도담마루호텔에 3명 예약해 주세요.", "도담마루호텔"),
+        (
+            "en",
+            "Please book a deluxe room at Namsan Stay for Emma Lee from December 3 to December 5 for 2 guests",
+            "Namsan Stay",
+            "Emma Lee",
+        ),
+        (
+            "ko",
+            "남산스테이에 김하나 이름으로 12월 3일부터 12월 5일까지 디럭스 객실 2명 예약해 주세요",
+            "남산스테이",
+            "김하나",
+        ),
     ],
 )
 def test_books_a_room_with_unseen_names(
-    embedded: ChatGenerator, language: Language, request_text: str, hotel: str
+    embedded: ChatGenerator, language: Language, request_text: str, hotel: str, guest: str
 ) -> None:
-    said = embedded.reply([HumanMessage(request_text)], passages=[], tools=[BOOK, CANCEL], language=language)
+    tools = Toolbox.open().offered()
+    said = embedded.reply([HumanMessage(request_text)], passages=[], tools=tools, language=language)
     (call,) = cast(AIMessage, said["message"]).tool_calls
     assert call["name"] == "book_room"
-    assert call["args"]["hotel"] == hotel
-    assert call["args"]["guests"] == 3
+    assert (call["args"]["hotel"], call["args"]["guest"], call["args"]["guests"]) == (hotel, guest, 2)
+    assert "3" in call["args"]["check_in"]
+    assert "5" in call["args"]["check_out"]
 
 
 RULES = passage(

@@ -150,7 +150,7 @@ def test_an_episode_asks_several_things_over_one_prompt() -> None:
                 assert all(v in said for v in example.arguments.values() if isinstance(v, str) and len(v) > 8)
             if example.kind == "choose":
                 assert 1 <= example.n <= len(example.evidence)
-    assert kinds == {"call", "ask", "choose", "abstain"}
+    assert kinds == {"call", "ask", "choose"}
 
 
 def test_readings_and_episodes_hold_no_sample_sentence_and_no_held_out_wording() -> None:
