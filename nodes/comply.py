@@ -25,7 +25,7 @@ from nodes.gate import (
 )
 from nodes.ports import Deps, Subject
 from nodes.wording import say
-from state import AgentState, Decision, Draft, Outcome, Proposal, Review, RuleOutcome, Verdict
+from state import AgentState, Decision, Draft, Outcome, Proposal, Review, Verdict
 
 
 class _Findings:
@@ -223,9 +223,3 @@ def _thread_id(runtime: Runtime[Deps]) -> str:
 
 def _clip(text: str, limit: int = 160) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def verdict_outcome(state: AgentState, subject: str) -> RuleOutcome | None:
-    """The stored verdict's outcome, for the routers."""
-    verdict = (state.get("verdicts") or {}).get(subject)
-    return verdict["outcome"] if verdict else None
