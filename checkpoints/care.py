@@ -124,8 +124,8 @@ def stats(directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing | 
     """How much a thread holds."""
     session = FileSaver(directory, keys=keys).sessions.of(thread_id)
     with session.view(whole=True):
-        checkpoints = sum(len(c) for c in session.cps.values())
-        writes = sum(len(w) for w in session.writes.values())
+        checkpoints = sum(len(c) for c in session.where.cps.values())
+        writes = sum(len(w) for w in session.where.writes.values())
     sizes = (
         {p.name: p.stat().st_size for p in sorted(session.folder.glob("*.json*"))} if session.folder.is_dir() else {}
     )

@@ -35,7 +35,7 @@ def export(
         raise UserError(f"there is no thread {thread_id!r} in {folders.root}; `dojang threads` lists all")
     session = saver.sessions.of(thread_id)
     with session.view(whole=True):
-        places = sorted((cp, ns) for ns, found in session.cps.items() for cp in found)
+        places = sorted((cp, ns) for ns, found in session.where.cps.items() for cp in found)
     yield {"k": "thread", "format": FORMAT, "thread_id": thread_id, "checkpoints": len(places)}
     for cp, ns in places:
         found = saver.get_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": cp}})

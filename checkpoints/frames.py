@@ -90,3 +90,20 @@ def scan(data: bytes, start: int, prev: str) -> Iterator[Entry]:
         at = newline + 1
     if checked(data[at:-1]):
         raise Damage(start + len(data) - 1, "the newline after the last record was changed")
+
+
+def rechained(data: bytes, start: int, old_prev: str, prev: str) -> Iterator[tuple[bytes, str, str]]:
+    """Whole lines linked to another line before them: (the line, its crc before, its crc now).
+
+    Raises:
+        Damage: a line that is not whole must not get a right checksum.
+    """
+    at = 0
+    while (newline := data.find(b"\n", at)) >= 0:
+        line = data[at:newline]
+        if not checked(line) or line[_PREV : _PREV + 8] != old_prev.encode():
+            raise Damage(start + at, "a record is damaged")
+        body = b'"prev":"' + prev.encode() + line[_PREV + 8 :]
+        old_prev, prev = line[8:16].decode(), f"{zlib.crc32(body):08x}"
+        yield _HEAD + prev.encode() + b'",' + body + b"\n", old_prev, prev
+        at = newline + 1

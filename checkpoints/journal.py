@@ -31,6 +31,10 @@ SEALED_FORMAT = 2
 """In the header of a file whose records are sealed; programs that know nothing of it refuse the file."""
 
 
+LINGER_MAX_S = 0.01
+"""How long an append waits at most for another one that it could share an fsync with."""
+
+
 class Report(TypedDict):
     """What ``verify`` or ``repair`` found in one file."""
 
@@ -74,8 +78,20 @@ class Journal:
         self._held = False  # the OS lock, by the thread that holds the mutex
         self._sync_mutex = threading.Lock()
         self._synced: tuple[str, int] = ("", 0)
+        self._sync_done = threading.Condition()
+        self._sync_s = 0.0  # how long the last fsync took
+        self._company = True  # whether the last append that waited for another one was followed by it
         self._tail = Tail()
         self._stale = False  # an fsync failed: what we remember of the file may not be on the disk
+
+    @property
+    def gen(self) -> str:
+        """Which writing of the file was looked at last; "" for none."""
+        return self._tail.gen
+
+    def forget(self) -> None:
+        """Look at all of the file next time."""
+        self._tail.gen = ""
 
     # reading
 
@@ -176,7 +192,7 @@ class Journal:
             os.lseek(fd, start, os.SEEK_SET)
             data = read_all(fd)
             try:
-                entries = list(self._opened(data, start, prev, _gen(fd)))
+                entries = list(self.opened(data, start, prev, _gen(fd)))
             except Damage as e:
                 if attempt == 3:
                     raise DamagedLog(self.path, e.offset, e.what) from None
@@ -211,7 +227,7 @@ class Journal:
                 offset, f"a record does not open with its key {record['key']!r}: it was changed, or belongs elsewhere"
             ) from None
 
-    def _opened(self, data: bytes, start: int, prev: str, gen: str) -> Iterator[Entry]:
+    def opened(self, data: bytes, start: int, prev: str, gen: str) -> Iterator[Entry]:
         """``scan``, with the header checked and every other record opened."""
         for entry in scan(data, start, prev):
             if entry.offset == 0:
@@ -229,13 +245,25 @@ class Journal:
         if self.keys is not None and not sealed:
             raise PlaintextRefused(self.path)
 
-    def _sync_to(self, gen: str, end: int) -> None:
+    def _sync_to(self, gen: str, end: int, *, linger: bool = False) -> None:
         """Return when the file is durable up to ``end``; writers that wait here share one fsync."""
         if not self.sync:
             return
+        if linger and self._company:
+            with self._sync_done:
+                self._sync_done.wait_for(lambda: self._is_synced(gen, end), min(2 * self._sync_s, LINGER_MAX_S))
+        self._sync(gen, end)
+        if linger:
+            self._company = self._tail.end > end
+
+    def _is_synced(self, gen: str, end: int) -> bool:
+        return self._synced[0] == gen and self._synced[1] >= end
+
+    def _sync(self, gen: str, end: int) -> None:
         with self._sync_mutex:
-            if self._synced[0] == gen and self._synced[1] >= end:
+            if self._is_synced(gen, end):
                 return
+            began = time.perf_counter()
             try:
                 fd = open_file(self.path, os.O_RDWR)
             except FileNotFoundError:
@@ -251,7 +279,10 @@ class Journal:
                 ) from e
             finally:
                 os.close(fd)
+            self._sync_s = time.perf_counter() - began
             self._synced = (gen, size)
+        with self._sync_done:
+            self._sync_done.notify_all()
 
     # care
 
@@ -312,7 +343,7 @@ class Journal:
         """Raise where the keys at hand do not fit the first record, before anything is changed."""
         data = self._bytes()
         with contextlib.suppress(Damage, DamagedLog):
-            for _ in self._opened(data, 0, ROOT, gen_of(data)):
+            for _ in self.opened(data, 0, ROOT, gen_of(data)):
                 pass
 
     def reseal(self) -> bool:
@@ -328,7 +359,7 @@ class Journal:
             if all(entry.record.get("key") == active for entry in _after_header(data)):
                 return False
             try:
-                records = [entry.record for entry in self._opened(data, 0, ROOT, gen_of(data))][1:]
+                records = [entry.record for entry in self.opened(data, 0, ROOT, gen_of(data))][1:]
             except Damage as e:
                 raise DamagedLog(self.path, e.offset, e.what) from None
             rewrite(self, records)
@@ -363,7 +394,7 @@ class Writer:
             raise
 
     def _begin(self) -> None:
-        gen = secrets.token_hex(8)
+        gen = new_gen()
         self.write([header(self.journal, gen)])
         self.journal._tail.gen = gen
         sync_dir(self.journal.path.parent)
@@ -395,9 +426,13 @@ class Writer:
         self.written = (tail.gen, end)
         return offsets
 
-    def wait(self) -> None:
-        """Return when everything that was written is durable."""
-        self.journal._sync_to(*self.written)
+    def wait(self, *, linger: bool = False) -> None:
+        """Return when everything that was written is durable.
+
+        ``linger``: another append is likely to follow at once; wait for it about as long as an fsync takes, so that
+        its fsync serves both.
+        """
+        self.journal._sync_to(*self.written, linger=linger)
 
     def close(self) -> None:
         """Close the file; the lock is not this object's."""
@@ -421,6 +456,11 @@ def _gen(fd: int) -> str:
 def gen_of(data: bytes) -> str:
     """The gen of a file that begins with these bytes."""
     return data[:256].partition(b"\n")[0][-18:-2].decode("ascii", "replace")
+
+
+def new_gen() -> str:
+    """A gen for a file that is about to be written."""
+    return secrets.token_hex(8)
 
 
 def sealed(journal: Journal, record: Record, gen: str, offset: int, prev: str) -> Record:
@@ -451,7 +491,7 @@ def rewrite(journal: Journal, records: Iterable[Record]) -> None:
     try:
         fd = open_file(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            crc, end, gen = ROOT, 0, secrets.token_hex(8)
+            crc, end, gen = ROOT, 0, new_gen()
             for record in (header(journal, gen), *records):
                 line, crc = frame(sealed(journal, record, gen, end, crc), crc)
                 write_all(fd, line)

@@ -85,7 +85,7 @@ def _act(
 def _judged(saver: FileSaver, thread: str, limit: datetime, keys: KeyRing | None) -> Pruned:
     session = saver.sessions.of(thread)
     with session.view(whole=True):
-        spaces = list(session.cps)
+        spaces = list(session.where.cps)
     newest, fate = "", "pruned"
     for ns in spaces:
         found = saver.get_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ns}})

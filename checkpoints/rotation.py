@@ -6,14 +6,13 @@ A step that was cut short is done again by calling the same function again: file
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from pathlib import Path
 
 from checkpoints.crypto import KeyRing
-from checkpoints.errors import DamagedLog, DiskFault
-from checkpoints.folders import ThreadFolders, rename_over, sync_dir
+from checkpoints.errors import DamagedLog
+from checkpoints.folders import ThreadFolders
 from checkpoints.journal import Journal, rewrite
+from checkpoints.rebuilding import copy, replacement
 from checkpoints.session import Session
 
 KINDS = ("checkpoints", "decisions", "ledger")
@@ -53,18 +52,8 @@ def _encrypt_checkpoints(path: Path, keys: KeyRing) -> bool:
     with plain.log.locked():
         if _sealed(plain.log):
             return False
-        temp = path.parent / f".rebuild-{secrets.token_hex(4)}"
-        temp.mkdir(mode=0o700)
-        try:
-            fresh = Session(temp, sync=False, keys=keys, thread=path.parent.name)
-            plain.copy_to(fresh)
-            fresh.seal()
-            rename_over(fresh.log.path, path)
-            sync_dir(path.parent)
-        except OSError as e:
-            raise DiskFault(f"cannot rewrite {path}: {e.strerror}; nothing was changed") from e
-        finally:
-            shutil.rmtree(temp, ignore_errors=True)
+        with replacement(plain, keys) as fresh:
+            copy(plain, fresh)
     return True
 
 

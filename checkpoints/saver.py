@@ -15,6 +15,7 @@ import random
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, cast
@@ -32,12 +33,18 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from checkpoints.bulk import bulk
 from checkpoints.codec import Decoder, Opaque, StrictSerializer
 from checkpoints.crypto import KeyRing
 from checkpoints.errors import DiskFault, NeededHistory
 from checkpoints.folders import ThreadFolders
-from checkpoints.session import Key, Session, View
+from checkpoints.listing import Listing
+from checkpoints.memory import decoded
+from checkpoints.positions import Key
+from checkpoints.rebuilding import copy, rebuild
+from checkpoints.session import Session, pending
 from checkpoints.tables import Tables
+from checkpoints.view import View
 from state import UserError
 
 OPEN_MAX = 256
@@ -58,12 +65,16 @@ class Sessions:
         self._mutex = threading.Lock()
         self._open: OrderedDict[Path, Session] = OrderedDict()
 
-    def at(self, folder: Path) -> Session:
-        """The session of a folder."""
+    def at(self, folder: Path, *, keep: bool = True) -> Session:
+        """The session of a folder; one that is not open yet stays open if it is to be kept."""
         if self._pid != os.getpid():  # forked: the parent's threads may have held our locks
             self._reset()
         with self._mutex:
-            session = self._open.pop(folder, None) or Session(folder, sync=self.sync, keys=self.keys)
+            session = self._open.pop(folder, None)
+            if session is None:
+                session = Session(folder, sync=self.sync, keys=self.keys)
+                if not keep:
+                    return session
             self._open[folder] = session
             while len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)
@@ -73,9 +84,9 @@ class Sessions:
         """The session of a thread; with ``create`` its folder exists on return."""
         return self.at(self.folders.ensure(thread_id) if create else self.folders.path(thread_id))
 
-    def apart(self, folder: Path) -> Session:
+    def apart(self, folder: Path, *, sync: bool = True) -> Session:
         """A session of its own for long work on a folder, so that nobody who reads waits for it."""
-        return Session(folder, sync=self.sync, keys=self.keys)
+        return Session(folder, sync=sync and self.sync, keys=self.keys)
 
     def write(self, thread_id: str, act: Callable[[Session], None]) -> None:
         """Call ``act`` with the thread's session; again if the thread was deleted under its hands."""
@@ -152,29 +163,25 @@ class FileSaver(BaseCheckpointSaver[Any]):
         """The checkpoint that ``config`` names, else the newest of its namespace, else None."""
         thread_id, ns = _place(config)
         session = self.sessions.of(thread_id)
-        return session.read(ns, get_checkpoint_id(config) or None, self._tuple(session, thread_id, None))
+
+        def use(view: View, tables: Tables, writes: list[int]) -> CheckpointTuple:
+            return self._tuple(thread_id, tables, session.values(view, tables), pending(view, writes))
+
+        return session.read(ns, get_checkpoint_id(config) or None, use)
 
     def _tuple(
-        self, session: Session, thread_id: str, filter: dict[str, Any] | None
-    ) -> Callable[[View, Tables, list[int]], CheckpointTuple | None]:
-        def use(view: View, tables: Tables, writes: list[int]) -> CheckpointTuple | None:
-            metadata = _metadata(tables)
-            if filter and any(metadata.get(k) != v for k, v in filter.items()):
-                return None
-            values = session.values(view, tables)
-            pending = session.pending(view, writes)
-            if not self._strict:
-                values = {k: self._loads(v) for k, v in values.items()}
-                pending = [(task, channel, self._loads(v)) for task, channel, v in pending]
-            return CheckpointTuple(
-                config=_config(thread_id, tables.ns, tables.id),
-                checkpoint=tables.checkpoint(values),
-                metadata=cast(CheckpointMetadata, metadata),
-                parent_config=_config(thread_id, tables.ns, tables.up) if tables.up else None,
-                pending_writes=pending,
-            )
-
-        return use
+        self, thread_id: str, tables: Tables, values: dict[str, Any], writes: list[tuple[str, str, Any]]
+    ) -> CheckpointTuple:
+        if not self._strict:
+            values = {k: self._loads(v) for k, v in values.items()}
+            writes = [(task, channel, self._loads(v)) for task, channel, v in writes]
+        return CheckpointTuple(
+            config=_config(thread_id, tables.ns, tables.id),
+            checkpoint=tables.checkpoint(values),
+            metadata=cast(CheckpointMetadata, _metadata(tables)),
+            parent_config=_config(thread_id, tables.ns, tables.up) if tables.up else None,
+            pending_writes=writes,
+        )
 
     def list(
         self,
@@ -184,35 +191,33 @@ class FileSaver(BaseCheckpointSaver[Any]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Matching checkpoints, newest id first; all threads when ``config`` is None."""
-        found: list[tuple[str, str, str, Session]] = []
+        """Matching checkpoints, newest id first; all threads when ``config`` is None. Each log is read once."""
         until = get_checkpoint_id(before) if before else None
-        for thread_id, ns, only, session in self._asked(config):
-            with session.view(whole=True):
-                found += [
-                    (cp, thread_id, name, session)
-                    for name, cps in session.cps.items()
-                    if ns is None or name == ns
-                    for cp in cps
-                    if (not only or cp == only) and (not until or cp < until)
-                ]
-        found.sort(key=lambda f: f[:3], reverse=True)
-        for cp, thread_id, name, session in found:
-            if limit is not None and limit <= 0:
-                return
-            result = session.read(name, cp, self._tuple(session, thread_id, filter))
-            if result is not None:
-                limit = None if limit is None else limit - 1
-                yield result
+        asked = config["configurable"] if config else {}
+        only, space = asked.get("checkpoint_id"), asked.get("checkpoint_ns")
 
-    def _asked(self, config: RunnableConfig | None) -> Iterator[tuple[str, str | None, str | None, Session]]:
+        def wanted(ns: str, cp: str) -> bool:
+            return (space is None or ns == space) and (not only or cp == only) and (not until or cp < until)
+
+        def matches(tables: Tables) -> bool:
+            metadata = _metadata(tables)
+            return all(metadata.get(k) == v for k, v in (filter or {}).items())
+
+        with Listing(wanted, matches if filter else None) as listing:
+            for thread_id, session in self._asked(config):
+                listing.add(thread_id, session)
+            for found in islice(listing, None if limit is None else max(0, limit)):
+                with bulk():
+                    values, writes = decoded(found.view, found.tables), pending(found.view, found.writes)
+                yield self._tuple(found.thread_id, found.tables, values, writes)
+
+    def _asked(self, config: RunnableConfig | None) -> Iterator[tuple[str, Session]]:
         if config is None:
             for thread_id, folder in self.sessions.folders.threads():
-                yield thread_id, None, None, self.sessions.at(folder)
+                yield thread_id, self.sessions.at(folder, keep=False)
         else:
             thread_id = str(config["configurable"]["thread_id"])
-            ns = config["configurable"].get("checkpoint_ns")
-            yield thread_id, ns, get_checkpoint_id(config), self.sessions.of(thread_id)
+            yield thread_id, self.sessions.of(thread_id)
 
     # writing
 
@@ -274,14 +279,16 @@ class FileSaver(BaseCheckpointSaver[Any]):
             if gone := _of_runs(session, thread_id, wanted):
                 found.append((session, gone))
         for session, gone in found:
-            session.rebuild(lambda key, gone=gone: key not in gone)  # type: ignore[misc]
+            rebuild(session, lambda key, gone=gone: key not in gone)  # type: ignore[misc]
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all checkpoints and writes; added to what the target has. A missing source copies nothing."""
         source, target = str(source_thread_id), str(target_thread_id)
         if source == target or not self.sessions.of(source).log.path.exists():
             return
-        self.sessions.apart(self.sessions.folders.path(source)).copy_to(self.sessions.of(target, create=True))
+        into = self.sessions.apart(self.sessions.folders.ensure(target), sync=False)
+        copy(self.sessions.apart(self.sessions.folders.path(source)), into)
+        into.seal()
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Keep each namespace's newest checkpoint ("keep_latest") or none ("delete"); decisions and ledger stay.
@@ -299,9 +306,9 @@ class FileSaver(BaseCheckpointSaver[Any]):
                     continue
                 keep: set[Key] = set()
                 if strategy == "keep_latest":
-                    newest = {(ns, max(cps)) for ns, cps in session.cps.items()}
+                    newest = {(ns, max(cps)) for ns, cps in session.where.cps.items()}
                     keep = _needed(_all_tables(session, view), newest)
-                session.rebuild(lambda key, keep=keep: key in keep)  # type: ignore[misc]
+                rebuild(session, lambda key, keep=keep: key in keep)  # type: ignore[misc]
 
     # async
 
@@ -387,7 +394,7 @@ def _of_runs(session: Session, thread_id: str, runs: set[str]) -> set[Key]:
 
 
 def _all_tables(session: Session, view: View) -> dict[Key, Tables]:
-    return {(ns, cp): session.tables_at(view, at) for ns, cps in session.cps.items() for cp, at in cps.items()}
+    return {(ns, cp): view.tables(at) for ns, cps in session.where.cps.items() for cp, at in cps.items()}
 
 
 def _needed(table: dict[Key, Tables], keys: Collection[Key]) -> set[Key]:

@@ -118,7 +118,7 @@ class Weave:
             node: Node = {k: self._item(v) for k, v in value.items()}
         else:
             node = self._encoder.encode(value)
-        if _is_ref(node) or (self._refs == before and len(frozen) < LARGE):
+        if is_ref(node) or (self._refs == before and len(frozen) < LARGE):
             return node
         return self._body(b"V" + frozen, lambda: node)
 
@@ -128,7 +128,7 @@ class Weave:
         if old is not None and keep == len(before) == len(value):
             return old
         items = Items(value[keep:]).after(before, keep)
-        if old is None or keep < 4 or 2 * keep < len(value) or not _is_ref(old.node):
+        if old is None or keep < 4 or 2 * keep < len(value) or not is_ref(old.node):
             nodes = [self._item(v) for v in value]
             return self._listed(nodes, items, 0, _refs(nodes), len(nodes))
         add = [self._item(v) for v in value[keep:]]
@@ -147,7 +147,7 @@ class Weave:
 
 def _refs(nodes: list[Node]) -> list[Ref] | None:
     """The references that the nodes are, or None if any is something else."""
-    return [(n["$"][0], n["$"][1]) for n in nodes] if all(map(_is_ref, nodes)) else None
+    return [(n["$"][0], n["$"][1]) for n in nodes] if all(map(is_ref, nodes)) else None
 
 
 def pack(refs: list[Ref]) -> dict[str, list[int]]:
@@ -161,12 +161,13 @@ def unpack(node: dict[str, Any]) -> list[Node]:
     return [{"$": [offset, n]} for offset, n in zip(accumulate(node["at"]), node["n"], strict=True)]
 
 
-def _is_ref(node: Node) -> bool:
+def is_ref(node: Node) -> bool:
+    """Whether a node is a reference and nothing else."""
     return type(node) is dict and type(node.get("$")) is list
 
 
 def absolute(node: Node, offset: int) -> Node:
     """A channel's node as other records may hold it: a reference into "this record" gets the record's offset."""
-    if _is_ref(node) and node["$"][0] == 0:
+    if is_ref(node) and node["$"][0] == 0:
         return {"$": [offset, node["$"][1]]}
     return node

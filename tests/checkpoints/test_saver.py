@@ -23,6 +23,7 @@ from langgraph.graph import START, StateGraph
 
 import checkpoints.folders as folders_module
 import checkpoints.session as session_module
+import checkpoints.view as view_module
 import checkpoints.weave as weave_module
 from checkpoints import FileSaver, NeededHistory, UnknownType, verify
 from tests.checkpoints.cases import chat_graph, checkpoint, config, dump, metadata
@@ -261,6 +262,7 @@ def test_newest_is_read_without_the_past(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "read", counting)
     monkeypatch.setattr(session_module, "read_at", counting_at)
+    monkeypatch.setattr(view_module, "read_at", counting_at)
     found = FileSaver(tmp_path).get_tuple(config())
     assert found is not None
     assert found.checkpoint["channel_values"] == {"v": "끝"}

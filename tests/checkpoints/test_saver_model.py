@@ -17,8 +17,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 
+import checkpoints.moving as moving_module
 import checkpoints.session as session_module
 from checkpoints import FileSaver
+from checkpoints.packing import pack_log
 from tests.checkpoints.cases import checkpoint, config, metadata
 
 TEXTS = st.sampled_from(["", "짧다", "x" * 64, "가나다" * 40, "long " * 50, "\ud800", '"\\\n$'])
@@ -162,6 +164,14 @@ class SaverMachine(RuleBasedStateMachine):
                     del points[cp]
                     self.memory.writes.pop((thread, ns, cp), None)
 
+    @rule(thread=THREADS)
+    def pack(self, thread: str) -> None:
+        session = self.other.sessions.of(thread)
+        with session.view() as view:
+            packed = session.where.packed
+        if view is not None:
+            assert pack_log(session.log, packed)
+
     @rule(run=st.integers(0, 2))
     def delete_for_runs(self, run: int) -> None:
         self.files.delete_for_runs([f"run{run}"])
@@ -226,6 +236,8 @@ def _spoil(value: Any) -> None:
 @pytest.mark.parametrize("mark_every", [400, 64 * 1024])
 def test_the_same_as_in_memory(mark_every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "MARK_EVERY", mark_every)
+    monkeypatch.setattr(moving_module, "PACK_BYTES", 4 * mark_every)
+    monkeypatch.setattr(moving_module, "FLAT_MIN", 1)
     machine = SaverMachine.TestCase
     machine.settings = settings(
         max_examples=40,

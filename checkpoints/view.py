@@ -1,0 +1,141 @@
+"""Random access to the records of one open checkpoint log, and to the bodies that they share.
+
+Every record that is handed out was checked. Knows what a reference and a list difference are, not what a record means.
+"""
+
+from __future__ import annotations
+
+from checkpoints.codec import Node
+from checkpoints.errors import DamagedLog
+from checkpoints.folders import read_at
+from checkpoints.frames import Damage, Entry, Record, parse
+from checkpoints.journal import Journal
+from checkpoints.tables import Tables, from_record
+from checkpoints.weave import Ref, unpack
+
+BLOCK = 64 * 1024
+"""Bytes of one read."""
+
+LISTS_MAX = 8
+RECORDS_MAX = 50_000
+TABLES_MAX = 256
+"""What one view, or for the tables one session, keeps of lists, records and tables."""
+
+
+class View:
+    """One open file, as it is under the hands of its other users: what it holds up to its end never changes."""
+
+    def __init__(self, log: Journal, fd: int, tables: dict[int, Tables] | None = None) -> None:
+        """``tables`` are those already known of this file; what is found is added."""
+        self.path = log.path
+        self.fd = fd
+        self.bounded = False  # for views that are used for long: forget records that were read long ago
+        self.complete = False  # all records are in memory
+        self.size = 0  # bytes of the records in memory that were read in one go
+        self.depths: dict[Ref, int] = {}
+        self._open = log.opener(fd)
+        self._blocks: dict[int, bytes] = {}
+        self._records: dict[int, Record] = {}
+        self._lists: dict[Ref, list[Node]] = {}
+        self._tables = {} if tables is None else tables
+
+    def seed(self, entries: list[Entry]) -> None:
+        """Records that were read and checked already."""
+        self._records.update((e.offset, e.record) for e in entries)
+        if entries:
+            self.complete, self.size = entries[0].offset == 0, entries[-1].end - entries[0].offset
+
+    def record(self, offset: int) -> Record:
+        """The record at an offset that another record named; DamagedLog if it is not whole."""
+        if (record := self._records.get(offset)) is None:
+            try:
+                record = self._open(parse(self._line(offset), offset), offset)
+            except Damage as e:
+                raise DamagedLog(self.path, e.offset, e.what) from None
+            if self.bounded and len(self._records) >= RECORDS_MAX:
+                self._records.clear()
+            self._records[offset] = record
+        return record
+
+    def body(self, offset: int, n: int) -> Node:
+        """The node behind a reference; list differences are followed to their beginning."""
+        node = self.record(offset)["b"][n]
+        if type(node) is not dict or node.get("$") != "list":
+            return node
+        asked, steps = (offset, n), []
+        if asked in self._lists:
+            return self._lists[asked]
+        while type(node) is dict and "of" in node:
+            steps.append((node["keep"], placed(node["add"], offset)))
+            offset, n = node["of"][0] or offset, node["of"][1]
+            node = self.record(offset)["b"][n]
+        if type(node) is dict:
+            items = unpack(node) + placed(node["add"], offset)
+        else:
+            items = placed(node, offset)
+        for keep, add in reversed(steps):
+            del items[keep:]
+            items.extend(add)
+        self.depths[asked] = len(steps)
+        while len(self._lists) >= LISTS_MAX:
+            del self._lists[next(iter(self._lists))]
+        self._lists[asked] = items
+        return items
+
+    def tables(self, offset: int) -> Tables:
+        """The tables of the checkpoint record at an offset."""
+        chain: list[tuple[int, Record]] = []
+        at: int | None = offset
+        base: Tables | None = None
+        while at is not None and (base := self._tables.get(at)) is None:
+            record = self.record(at)
+            chain.append((at, record))
+            at = record.get("base")
+        for at, record in reversed(chain):
+            base = from_record(record, at, base)
+        if base is None:
+            raise AssertionError("a checkpoint record always yields tables")
+        self.remember(base)
+        return base
+
+    def remember(self, tables: Tables) -> None:
+        """Tables that need not be made again."""
+        while len(self._tables) >= TABLES_MAX:
+            del self._tables[next(iter(self._tables))]
+        self._tables[tables.offset] = tables
+
+    def close(self) -> None:
+        """Forget the file; what was read of it can still be asked for."""
+        self.fd = -1
+        self._blocks.clear()
+
+    def _line(self, offset: int) -> bytes:
+        index, at = divmod(offset, BLOCK)
+        block = self._block(index)
+        if (end := block.find(b"\n", at)) >= 0:
+            return block[at:end]
+        parts = [block[at:]]
+        while block := self._block(index := index + 1):
+            end = block.find(b"\n")
+            parts.append(block if end < 0 else block[:end])
+            if end >= 0:
+                break
+        return b"".join(parts)
+
+    def _block(self, index: int) -> bytes:
+        if (block := self._blocks.get(index)) is None:
+            if len(self._blocks) >= 256:
+                self._blocks.clear()
+            block = self._blocks[index] = read_at(self.fd, BLOCK, index * BLOCK)
+        return block
+
+
+def placed(node: Node, offset: int) -> Node:
+    """A node with its own-record references made absolute, so that it can move between records."""
+    kind = type(node)
+    if kind is dict:
+        tag = node.get("$")
+        if type(tag) is list:
+            return node if tag[0] else {"$": [offset, tag[1]]}
+        return {k: placed(v, offset) for k, v in node.items()}
+    return [placed(n, offset) for n in node] if kind is list else node
