@@ -1,14 +1,21 @@
-"""FileSaver beside LangGraph's savers: bytes, time a turn, resume, history, list, cold read of the newest state.
+"""FileSaver beside LangGraph's savers: bytes, time a turn, resume, history, list, cold read of the newest, memory.
 
-    python benchmarks/savers.py [--turns 500] [--list-threads 200] [--threads-dir DIR] [--savers NAME …]
+    python benchmarks/savers.py [--full] [--turns 200] [--list-threads 1000] [--threads-dir DIR] [--savers NAME …]
+
+``--full`` (or DOJANG_BENCH_FULL=1, also for ``make bench``): 1,000 turns and 10,000 threads; SqliteSaver then writes
+2.1 GB, and it takes ten minutes or more. Everything is deleted again.
 
 One node, a human message of 500 random characters in and an answer of 500 out, three checkpoints a turn,
-``durability="sync"``. SqliteSaver writes about 530 MB for 500 turns (2.1 GB for 1,000); everything is deleted again.
-"PostgresSaver" runs on the embedded PostgreSQL of ``store``, with the durability that it has by default.
+``durability="sync"``. The durability of all is the same, and printed: a call is on the disk when it returns (those of
+"FileSaver os" and InMemorySaver are not). PostgresSaver runs on the embedded PostgreSQL of ``store``.
 
-Columns: ``mb`` on disk; ``ms_N`` median milliseconds of the 20 turns up to turn N; on the long thread, medians of
-five: ``resume`` of an interrupt and ``hist10``, ten states of the history; ``list``: the checkpoints of all threads of
-``--list-threads`` small ones; ``cold``: the first read in a fresh process (median of nine), and by how many MB it grew.
+Columns: ``mb`` on disk, ``x`` times the content (compact JSON of the final messages); ``ms_N`` median milliseconds of
+the 20 turns up to turn N; on the long thread, medians of five: ``resume`` of an interrupt and ``hist10``, ten states
+of the history. ``list``: all checkpoints, by a metadata filter, of so many small threads (written without waiting for
+the disk, each with one checkpoint), ``list10`` the ten newest of them. ``cold``: the first read of the newest state in
+a fresh interpreter, imports and first calls not counted on either side, file cache warm (median of five, with
+``--full`` of nine); ``read_mb``: by how much that process grew. For InMemorySaver, which no other process can read,
+``read_mb`` is what it holds.
 """
 
 from __future__ import annotations
@@ -17,6 +24,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import random
 import resource
 import sqlite3
@@ -51,6 +59,9 @@ from store.embedded import EmbeddedPostgres  # noqa: E402
 
 CONFIG: Any = {"configurable": {"thread_id": "bench"}}
 SAVERS = ["FileSaver", "FileSaver os", "InMemorySaver", "SqliteSaver", "AsyncSqliteSaver", "PostgresSaver"]
+RELAXED = {"SqliteSaver": "PRAGMA synchronous = OFF", "PostgresSaver": "SET synchronous_commit = off"}
+"""How a saver's database is told not to wait for the disk, to fill it quickly."""
+
 WINDOW = 20
 """Turns up to the one that is reported; their median is the figure."""
 
@@ -133,29 +144,6 @@ class Chatting:
             assert len(list(self.graph.get_state_history(CONFIG, limit=10))) == 10
         return (time.perf_counter() - began) * 1000
 
-    def list_ms(self, threads: int) -> float:
-        """All checkpoints of this many further threads, which have one each."""
-        configs: list[Any] = [{"configurable": {"thread_id": f"l{i}", "checkpoint_ns": ""}} for i in range(threads)]
-        runner = self.runner
-        if runner is not None:
-
-            async def fill() -> None:
-                for config in configs:
-                    await self.saver.aput(config, empty_checkpoint(), {"source": "input", "step": -7}, {})
-
-            async def read() -> int:
-                return len([t async for t in self.saver.alist(None, filter={"step": -7})])
-
-            runner.run(fill())
-            began = time.perf_counter()
-            assert runner.run(read()) == threads
-        else:
-            for config in configs:
-                self.saver.put(config, empty_checkpoint(), {"source": "input", "step": -7}, {})
-            began = time.perf_counter()
-            assert len(list(self.saver.list(None, filter={"step": -7}))) == threads
-        return (time.perf_counter() - began) * 1000
-
 
 def turns_ms(chats: dict[str, Chatting], turns: int) -> dict[str, list[float]]:
     """Milliseconds of every turn. The savers take turns, so that what else the machine does falls on all alike."""
@@ -165,6 +153,71 @@ def turns_ms(chats: dict[str, Chatting], turns: int) -> dict[str, list[float]]:
         for name, chat in chats.items():
             took[name].append(chat.invoke({"messages": [HumanMessage(said)]}))
     return took
+
+
+def list_ms(name: str, directory: Path, threads: int, runner: asyncio.Runner) -> tuple[float, float]:
+    """(all, the newest ten) checkpoints of so many threads, of one checkpoint each, in a directory of their own."""
+    configs: list[Any] = [{"configurable": {"thread_id": f"l{i}", "checkpoint_ns": ""}} for i in range(threads)]
+    filling: Any = open_saver("FileSaver os" if name == "FileSaver" else name, directory, runner)
+
+    async def fill() -> None:
+        await filling.setup()
+        await filling.conn.execute("PRAGMA synchronous = OFF")
+        for config in configs:
+            await filling.aput(config, empty_checkpoint(), {"source": "input", "step": -7}, {})
+        await filling.conn.commit()
+
+    if isinstance(filling, AsyncSqliteSaver):
+        runner.run(fill())
+    else:
+        if name in RELAXED:
+            filling.setup()
+            filling.conn.execute(RELAXED[name])
+        for config in configs:
+            filling.put(config, empty_checkpoint(), {"source": "input", "step": -7}, {})
+    saver = filling
+    if name.startswith("FileSaver"):
+        saver = open_saver(name, directory)  # that remembers nothing
+
+    async def read(limit: int | None) -> int:
+        return len([t async for t in saver.alist(None, filter={"step": -7}, limit=limit)])
+
+    took = []
+    for limit in (None, 10):
+        began = time.perf_counter()
+        if isinstance(saver, AsyncSqliteSaver):
+            found = runner.run(read(limit))
+        else:
+            found = len(list(saver.list(None, filter={"step": -7}, limit=limit)))
+        took.append((time.perf_counter() - began) * 1000)
+        assert found == (limit or threads)
+    if isinstance(saver, AsyncSqliteSaver):
+        runner.run(saver.conn.close())
+    return took[0], took[1]
+
+
+def durability_of(name: str, saver: Any, runner: asyncio.Runner) -> str:
+    """What a saver does to be durable, asked of it."""
+    if name == "SqliteSaver":
+        asked = [saver.conn.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "synchronous")]
+        return f"journal_mode={asked[0]} synchronous={asked[1]} (2: FULL)"
+    if name == "AsyncSqliteSaver":
+
+        async def ask(pragma: str) -> Any:
+            async with saver.conn.execute(f"PRAGMA {pragma}") as cursor:
+                row = await cursor.fetchone()
+                return row[0]
+
+        return f"journal_mode={runner.run(ask('journal_mode'))} synchronous={runner.run(ask('synchronous'))} (2: FULL)"
+    if name == "PostgresSaver":
+        asked = [
+            next(iter(saver.conn.execute(f"SHOW {p}").fetchone().values()))
+            for p in ("fsync", "synchronous_commit", "wal_sync_method")
+        ]
+        return "fsync={} synchronous_commit={} wal_sync_method={}".format(*asked)
+    return {"FileSaver": "fdatasync before each call returns", "FileSaver os": "none (survives kill -9)"}.get(
+        name, "none"
+    )
 
 
 def size_of(name: str, directory: Path) -> int:
@@ -178,10 +231,10 @@ def size_of(name: str, directory: Path) -> int:
     return sum(p.stat().st_size for p in directory.rglob("*") if p.is_file())
 
 
-def cold_reads(directories: dict[str, Path]) -> dict[str, tuple[float, float]]:
-    """(ms, MB) of the first read of a fresh process, imports not counted: medians of nine, the savers taking turns."""
+def cold_reads(directories: dict[str, Path], repeats: int) -> dict[str, tuple[float, float]]:
+    """(ms, MB) of the first read of a fresh process, imports not counted: medians, the savers taking turns."""
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in directories}
-    for _ in range(9):
+    for _ in range(repeats):
         for name, directory in directories.items():
             command = [sys.executable, __file__, "--read", name, str(directory)]
             ms, mb = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
@@ -211,37 +264,59 @@ def read_once(name: str, directory: Path) -> tuple[float, float]:
     return took, grown
 
 
-def measure(names: list[str], turns: int, listed: int, base: Path) -> list[dict[str, Any]]:
+def measure(names: list[str], turns: int, listed: int, base: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     directories = {name: base / name.replace(" ", "-") for name in names}
-    for directory in directories.values():
+    beside = {name: base / f"list-{name.replace(' ', '-')}" for name in names}
+    for directory in (*directories.values(), *beside.values()):
         directory.mkdir()
     with contextlib.ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
         if "PostgresSaver" in names:
-            (directories["PostgresSaver"] / "dsn").write_text(stack.enter_context(EmbeddedPostgres(base / "postgres")))
+            dsn = stack.enter_context(EmbeddedPostgres(base / "postgres"))
+            for directory in (directories["PostgresSaver"], beside["PostgresSaver"]):
+                (directory / "dsn").write_text(dsn)
         chats = {
             name: Chatting(open_saver(name, d, runner), random.Random(7), runner) for name, d in directories.items()
         }
         took = turns_ms(chats, turns)
+        for chat in chats.values():
+            if isinstance(chat.saver, FileSaver):
+                chat.saver.sessions.of("bench").packer.wait()
         sizes = {name: size_of(name, d) / 1e6 for name, d in directories.items()}
+        durable = {name: durability_of(name, chat.saver, runner) for name, chat in chats.items()}
         resumed = {name: median(chat.resume_ms() for _ in range(5)) for name, chat in chats.items()}
         history = {name: median(chat.history_ms() for _ in range(5)) for name, chat in chats.items()}
-        lists = {name: chat.list_ms(listed) for name, chat in chats.items()}
-        cold = cold_reads({name: d for name, d in directories.items() if name != "InMemorySaver"})
+        cold = cold_reads(
+            {name: d for name, d in directories.items() if name != "InMemorySaver"}, 9 if turns >= 1000 else 5
+        )
         for chat in chats.values():
             if isinstance(chat.saver, AsyncSqliteSaver):
                 runner.run(chat.saver.conn.close())
             elif isinstance(chat.saver, PostgresSaver):
                 chat.saver.conn.close()
-    marks = [m for m in (10, 100, 500, 1000) if m <= turns]
+            elif isinstance(chat.saver, InMemorySaver):
+                held = sum(len(data) for _, data in chat.saver.blobs.values()) / 1e6
+                cold["InMemorySaver"] = (float("nan"), held)
+        lists = {name: list_ms(name, d, listed, runner) for name, d in beside.items()}
+    marks = [m for m in (10, 100, 200, 500, 1000) if m <= turns]
     rows = []
-    nothing = float("nan")
     for name in names:
-        row: dict[str, Any] = {"saver": name, "mb": sizes[name]}
+        row: dict[str, Any] = {"saver": name, "mb": sizes[name], "x": sizes[name] / content_mb(turns)}
         row |= {f"ms_{m}": median(took[name][max(0, m - WINDOW) : m]) for m in marks}
-        row |= {"resume": resumed[name], "hist10": history[name], "list": lists[name]}
-        rows.append(row | dict(zip(("cold", "cold_mb"), cold.get(name, (nothing, nothing)), strict=True)))
-    return rows
+        row |= {"resume": resumed[name], "hist10": history[name]}
+        row |= dict(zip(("list", "list10"), lists[name], strict=True))
+        rows.append(row | dict(zip(("cold", "read_mb"), cold[name], strict=True)))
+    return rows, durable
+
+
+def beside_sqlite(rows: list[dict[str, Any]]) -> str:
+    """FileSaver's figures as parts of SqliteSaver's, of this run."""
+    by = {row["saver"]: row for row in rows}
+    if not {"FileSaver", "SqliteSaver"} <= by.keys():
+        return ""
+    ours, theirs = by["FileSaver"], by["SqliteSaver"]
+    parts = [f"{k} {ours[k] / theirs[k]:.3g}" for k in ours if k not in ("saver", "x") and theirs[k]]
+    return "FileSaver / SqliteSaver: " + ", ".join(parts)
 
 
 def content_mb(turns: int) -> float:
@@ -256,8 +331,10 @@ def content_mb(turns: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--turns", type=int, default=500)
-    parser.add_argument("--list-threads", type=int, default=200, help="threads to list")
+    full = os.environ.get("DOJANG_BENCH_FULL") == "1"
+    parser.add_argument("--full", action="store_true", default=full, help="1,000 turns and 10,000 threads")
+    parser.add_argument("--turns", type=int, default=None)
+    parser.add_argument("--list-threads", type=int, default=None, help="threads to list")
     parser.add_argument("--savers", nargs="+", choices=SAVERS, default=SAVERS)
     parser.add_argument("--threads-dir", type=Path, default=None, help="where to write; default: the temp directory")
     parser.add_argument("--read", nargs=2, metavar=("SAVER", "DIR"), help=argparse.SUPPRESS)
@@ -265,13 +342,18 @@ def main() -> None:
     if args.read:
         print(*read_once(args.read[0], Path(args.read[1])))
         return
+    turns = args.turns or (1000 if args.full else 200)
+    listed = args.list_threads or (10_000 if args.full else 1000)
     with tempfile.TemporaryDirectory(dir=args.threads_dir, ignore_cleanup_errors=True) as base:
-        rows = measure(args.savers, args.turns, args.list_threads, Path(base))
-    print(f"{args.turns} turns of 2 x 500 characters, content {content_mb(args.turns):.3f} MB")
-    width: Callable[[Any], str] = lambda v: f"{v:>10.2f}" if isinstance(v, float) else f"{v:<17}"  # noqa: E731
-    print(" ".join(f"{k:<17}" if k == "saver" else f"{k:>10}" for k in rows[0]))
+        rows, durable = measure(args.savers, turns, listed, Path(base))
+    print(f"{turns} turns of 2 x 500 characters, content {content_mb(turns):.3f} MB; {listed} threads in list")
+    width: Callable[[Any], str] = lambda v: f"{v:>9.2f}" if isinstance(v, float) else f"{v:<17}"  # noqa: E731
+    print(" ".join(f"{k:<17}" if k == "saver" else f"{k:>9}" for k in rows[0]))
     for row in rows:
         print(" ".join(width(v) for v in row.values()))
+    print(beside_sqlite(rows))
+    for name, what in durable.items():
+        print(f"durability of {name}: {what}")
 
 
 if __name__ == "__main__":

@@ -266,9 +266,21 @@ class Decoder:
             if tag in MESSAGES:
                 return self._message(tag, node, at)
             return self._tagged(tag, node, at)
-        if kind is list:
-            return [self.decode(v, at) for v in node]
-        return node
+        return self._list(node, at) if kind is list else node
+
+    def _list(self, nodes: list[Node], at: int) -> list[Any]:
+        """A list's items. Most long lists are references to messages: these are followed here, without more calls."""
+        made = []
+        for node in nodes:
+            here = at
+            if type(node) is dict and type(ref := node.get("$")) is list:
+                here = ref[0] or at
+                node = self.body(here, ref[1])
+            if type(node) is dict and type(tag := node.get("$")) is str and tag in MESSAGES:
+                made.append(self._message(tag, node, here))
+            else:
+                made.append(self.decode(node, here))
+        return made
 
     def _message(self, tag: str, node: dict[str, Node], at: int) -> BaseMessage:
         fields = TEMPLATES[tag].copy()

@@ -74,6 +74,8 @@ class Items:
         if list(map(_fields, head)) != self._shots[:n]:
             return False
         texts = self._texts[:n]
+        if not any(texts):
+            return not any(map(_extra, head))
         for i in compress(range(n), texts):
             if freeze(head[i]) != texts[i]:
                 return False

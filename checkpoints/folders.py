@@ -88,18 +88,23 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Atomically make ``data`` the content of ``path``, durable on return; a reader sees the old or the new whole."""
+def replace_file(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Atomically make ``data`` the content of ``path``; a reader sees the old or the new whole.
+
+    Durable on return, unless ``sync`` is False: then a power cut, but no killed process, may leave an empty file.
+    """
     temp = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         fd = open_file(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             write_all(fd, data)
-            sync_file(fd)
+            if sync:
+                sync_file(fd)
         finally:
             os.close(fd)
         rename_over(temp, path)
-        sync_dir(path.parent)
+        if sync:
+            sync_dir(path.parent)
     except FileNotFoundError:
         raise  # the folder was deleted meanwhile: the caller knows what that means
     except OSError as e:
@@ -123,8 +128,9 @@ def rename_over(source: Path, target: Path) -> None:
 class ThreadFolders:
     """The threads directory: one folder a thread."""
 
-    def __init__(self, directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> None:
+    def __init__(self, directory: str | os.PathLike[str], *, keys: KeyRing | None = None, sync: bool = True) -> None:
         self.root = Path(directory).absolute()
+        self.sync = sync
         self.keys = keys  # what the logs in the folders are sealed with
 
     def path(self, thread_id: str) -> Path:
@@ -132,7 +138,7 @@ class ThreadFolders:
         return self.root / folder_name(thread_id)
 
     def ensure(self, thread_id: str) -> Path:
-        """Create the folder and its ``thread.json`` if needed, durable on return. Safe when raced."""
+        """Create the folder and its ``thread.json`` if needed, durable on return if ``sync``. Safe when raced."""
         folder = self.path(thread_id)
         if folder.is_symlink():
             raise NotAThreadFolder(f"{folder} is a symbolic link, which is never followed; remove it")
@@ -146,15 +152,15 @@ class ThreadFolders:
         except OSError as e:
             raise DiskFault(f"cannot create {folder}: {e.strerror}; check permissions and the disk") from e
         about = {"format": FORMAT, "thread_id": thread_id, "created_at": datetime.now(UTC).isoformat()}
-        replace_file(folder / "thread.json", json.dumps(about).encode() + b"\n")
-        sync_dir(self.root)
+        replace_file(folder / "thread.json", json.dumps(about).encode() + b"\n", sync=self.sync)
+        if self.sync:
+            sync_dir(self.root)
         return folder
 
     def thread_id(self, folder: Path) -> str:
         """The thread id that a folder holds; DamagedLog if ``thread.json`` cannot be read."""
         path = folder / "thread.json"
-        fd = open_file(path, os.O_RDONLY)
-        with os.fdopen(fd, "rb") as file:
+        with open(open_file(path, os.O_RDONLY), "rb", buffering=0) as file:
             data = file.read()
         try:
             about = json.loads(data)
@@ -171,16 +177,19 @@ class ThreadFolders:
 
     def folders(self) -> list[Path]:
         """All thread folders, sorted by name; half-made and hidden ones are left out."""
+        return [folder for folder in self._directories() if (folder / "thread.json").exists()]
+
+    def _directories(self) -> Iterator[Path]:
         if not self.root.is_dir():
-            return []
+            return
         with os.scandir(self.root) as entries:
-            found = [Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
-        return sorted(f for f in found if (f / "thread.json").exists())
+            found = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+        yield from (self.root / name for name in sorted(found))
 
     def threads(self) -> Iterator[tuple[str, Path]]:
         """(thread id, folder) of every thread; DamagedLog at the first unreadable ``thread.json``."""
-        for folder in self.folders():
-            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+        for folder in self._directories():
+            with contextlib.suppress(FileNotFoundError):  # half-made, or deleted meanwhile
                 yield self.thread_id(folder), folder
 
     def remove(self, thread_id: str) -> None:

@@ -397,7 +397,8 @@ class Writer:
         gen = new_gen()
         self.write([header(self.journal, gen)])
         self.journal._tail.gen = gen
-        sync_dir(self.journal.path.parent)
+        if self.journal.sync:
+            sync_dir(self.journal.path.parent)
 
     def write(self, records: Iterable[Record]) -> list[int]:
         """Append records in one go; their offsets. Not durable before ``wait()``.

@@ -22,23 +22,18 @@ from checkpoints.view import View
 from checkpoints.weave import Ref, is_ref, pack, unpack
 
 PACK_BYTES = 128 * 1024
-"""Content of one pack record: what reading one old message costs at most. Bodies of half of it stay where they are."""
+"""Content of one pack record: about what reading one old message costs."""
 
 FLAT_MIN = 8
 """A newest list that is more differences away from a full one is written in full."""
 
 
+_MAKING = -1
+"""The offset of the pack in the making, as long as it has none."""
+
+
 class Unusual(Exception):
     """The log holds something that cannot be moved."""
-
-
-class _Pack:
-    """A pack record in the making."""
-
-    def __init__(self) -> None:
-        self.refs: list[Ref] = []  # where its bodies were
-        self.bodies: list[orjson.Fragment] = []
-        self.size = 0
 
 
 class Moving:
@@ -55,13 +50,14 @@ class Moving:
         self._end = 0  # of the new file
         self._kept = 0  # from here on records are moved
         self._moved: dict[int, int] = {}  # offset of a record, before → now
-        self._bodies: dict[Ref, Ref] = {}  # of a body; offset -1: in the pack of the past that is in the making
+        self._bodies: dict[Ref, Ref] = {}  # of a body
         self._live: set[Ref] = set()  # bodies of the newest state
         self._all_live = False
         self._inline: set[Ref] = set()  # texts that one message alone holds: they move into it
         self._flat: dict[Ref, list[Node]] = {}  # the newest lists
-        self._held: list[Entry] = []  # records whose bodies are in the packs that are in the making
-        self._now, self._past = _Pack(), _Pack()
+        self._pack: list[tuple[Ref, bytes]] = []  # the pack in the making: where its bodies were, and they
+        self._size = 0  # of it
+        self._waiting: list[Entry] = []  # records whose bodies are in it, or before it
         self._where = Positions()
 
     def begin(self, data: bytes, packed: int) -> None:
@@ -87,8 +83,7 @@ class Moving:
         self._move(entries)
 
     def finish(self) -> None:
-        """Write what is in the making, and the mark that says up to where all is packed."""
-        self._flush()
+        """Write the mark that says up to where all is packed."""
         self._line(self._where.mark(packed=self._end))
 
     # reading
@@ -160,48 +155,53 @@ class Moving:
             self._old_crc = entry.crc
 
     def _move(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            if entry.record["k"] == "mark":
-                continue
-            if entry.record["k"] not in ("cp", "w"):
-                raise Unusual(f"a record of kind {entry.record['k']!r}")
-            if self._all_live:
+        """First the bodies of the newest state, then records, each after the pack of its bodies."""
+        if self._all_live:
+            for entry in entries:
                 for ref in self._inline.intersection(_held(entry)):  # it has a second holder now
                     self._inline.discard(ref)
                     self._gather(ref, self._old(ref))
-            for n, body in enumerate(entry.record.get("b", ())):
-                if (entry.offset, n) not in self._inline and not _is_difference(body):
-                    self._gather((entry.offset, n), body)
-            self._held.append(entry)
-            if max(self._now.size, self._past.size) >= PACK_BYTES:
-                self._flush()
+        for live in (True, False):
+            for entry in entries:
+                for n, body in enumerate(entry.record.get("b", ())):
+                    ref = (entry.offset, n)
+                    if (self._all_live or ref in self._live) == live and not (
+                        ref in self._inline or _is_difference(body)
+                    ):
+                        self._gather(ref, body)
+                if not live and entry.record["k"] != "mark":
+                    self._hold(entry)
+            self._flush()
+
+    def _hold(self, entry: Entry) -> None:
+        if entry.record["k"] not in ("cp", "w"):
+            raise Unusual(f"a record of kind {entry.record['k']!r}")
+        self._waiting.append(entry)
+        if self._size >= PACK_BYTES:
+            self._flush()
 
     def _gather(self, ref: Ref, body: Node) -> None:
-        """Put a body into one of the packs in the making, unless it is large."""
-        live = self._all_live or ref in self._live
-        into = self._now if live else self._past
-        text = orjson.dumps(self._translated(body, ref[0], self._end if live else -1))
-        if len(text) >= PACK_BYTES // 2:
-            return
-        self._bodies[ref] = (self._end if live else -1, len(into.bodies))
-        into.refs.append(ref)
-        into.bodies.append(orjson.Fragment(text))
-        into.size += len(text)
+        """Put a body into the pack in the making; a large one into a pack of its own."""
+        text = orjson.dumps(self._translated(body, ref[0], _MAKING))
+        if self._size and self._size + len(text) >= 2 * PACK_BYTES:
+            self._flush()
+            text = orjson.dumps(self._translated(body, ref[0], _MAKING))
+        self._bodies[ref] = (_MAKING, len(self._pack))
+        self._pack.append((ref, text))
+        self._size += len(text)
 
     def _flush(self) -> None:
-        """Write the packs and the records that wait for them."""
-        if self._now.bodies:
-            self._line({"k": "pack", "b": self._now.bodies})
-        if self._past.bodies:
-            for n, ref in enumerate(self._past.refs):
+        """Write the pack in the making and the records that wait for it."""
+        if self._pack:
+            for n, (ref, _) in enumerate(self._pack):
                 self._bodies[ref] = (self._end, n)
-            self._line({"k": "pack", "b": self._past.bodies})
-        self._now, self._past = _Pack(), _Pack()
-        for entry in self._held:
+            self._line({"k": "pack", "b": [orjson.Fragment(text) for _, text in self._pack]})
+            self._pack, self._size = [], 0
+        for entry in self._waiting:
             self._moved[entry.offset] = self._end
             record = self._record(entry)
             self._where.add(record, self._line(record))
-        self._held = []
+        self._waiting = []
 
     def _record(self, entry: Entry) -> Record:
         """A record at its new place, with the bodies that stay in it."""

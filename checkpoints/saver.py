@@ -55,7 +55,7 @@ class Sessions:
     """The open sessions of one directory; shared by reference between a saver and its clones."""
 
     def __init__(self, directory: str | os.PathLike[str], *, sync: bool, keys: KeyRing | None = None) -> None:
-        self.folders = ThreadFolders(directory)
+        self.folders = ThreadFolders(directory, sync=sync)
         self.sync = sync
         self.keys = keys
         self._reset()
@@ -204,8 +204,9 @@ class FileSaver(BaseCheckpointSaver[Any]):
             return all(metadata.get(k) == v for k, v in (filter or {}).items())
 
         with Listing(wanted, matches if filter else None) as listing:
-            for thread_id, session in self._asked(config):
-                listing.add(thread_id, session)
+            with bulk():
+                for thread_id, session in self._asked(config):
+                    listing.add(thread_id, session)
             for found in islice(listing, None if limit is None else max(0, limit)):
                 with bulk():
                     values, writes = decoded(found.view, found.tables), pending(found.view, found.writes)

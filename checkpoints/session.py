@@ -7,6 +7,7 @@ follows references from there; only listing and old checkpoints need the whole l
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from checkpoints.bulk import bulk
 from checkpoints.codec import Decoder, Node
 from checkpoints.crypto import KeyRing
 from checkpoints.errors import UnknownType
-from checkpoints.folders import open_file, read_at, sync_file
+from checkpoints.folders import open_file, read_at, sync_dir, sync_file
 from checkpoints.frames import ROOT, Entry, Record, checked
 from checkpoints.journal import Journal, Writer
 from checkpoints.memory import Memory
@@ -50,7 +51,7 @@ class CheckpointLog(Journal):
     def first(self, fd: int, size: int) -> tuple[int, str]:
         """The last mark, or the beginning where there is none."""
         reach = _BLOCK
-        while not self.whole and size:
+        while not self.whole and size > _BLOCK:
             start = max(0, size - reach)
             data = read_at(fd, size - start, start)
             at = len(data)
@@ -238,9 +239,16 @@ class Session:
         return offsets[-1]
 
     def seal(self) -> None:
-        """Make a log that was written without fsync durable, and be sure that it exists."""
+        """Make a thread that was written without fsync durable, and be sure that its log exists."""
         with self.log.writing() as writer:
             sync_file(writer.fd)
+        with contextlib.suppress(FileNotFoundError):  # a log that is only passing has none
+            fd = open_file(self.folder / "thread.json", os.O_RDWR)
+            try:
+                sync_file(fd)
+            finally:
+                os.close(fd)
+        sync_dir(self.folder)
 
 
 def pending(view: View, offsets: Sequence[int]) -> list[tuple[str, str, Any]]:
