@@ -22,9 +22,10 @@ from checkpoints.errors import (
     WrongKey,
 )
 from checkpoints.index import Summary, ThreadIndex, ThreadRow
-from checkpoints.journal import Journal, Report
+from checkpoints.journal import Journal
 from checkpoints.ledger import EffectLedger
 from checkpoints.locks import run_lock
+from checkpoints.mending import Report
 from checkpoints.saver import FileSaver
 
 __all__ = [

@@ -7,11 +7,14 @@ import os
 from pathlib import Path
 from typing import TypedDict
 
+from checkpoints import mending
 from checkpoints.crypto import KeyRing
 from checkpoints.errors import DamagedLog
 from checkpoints.folders import ThreadFolders
 from checkpoints.frames import Damage, scan
-from checkpoints.journal import Journal, Report
+from checkpoints.journal import Journal
+from checkpoints.mending import Report
+from checkpoints.rebuilding import drop_broken
 from checkpoints.saver import FileSaver
 from state import DojangError, UserError
 
@@ -59,7 +62,7 @@ def verify_folder(folder: Path, *, keys: KeyRing | None = None) -> ThreadReport:
     except (DojangError, OSError) as e:
         report["problems"].append(str(e))
     for path in sorted(folder.glob("*.jsonl")):
-        found = _journal(path, keys).verify()
+        found = mending.verify(_journal(path, keys))
         report["files"].append(found)
         if found["damage"]:
             report["problems"].append(f"{path}: {found['damage']}")
@@ -74,7 +77,7 @@ def verify_folder(folder: Path, *, keys: KeyRing | None = None) -> ThreadReport:
 
 
 def repair(directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing | None = None) -> ThreadReport:
-    """Keep what is whole before the first damage of each file; damaged files stay beside it as ``*.damaged-…``.
+    """Keep all that is whole and does not rest on what is damaged; damaged files stay beside it as ``*.damaged-…``.
 
     Raises:
         UserError: there is no such thread, or the keys do not fit it.
@@ -91,8 +94,12 @@ def repair(directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing |
         folders.ensure(thread_id)
     report = ThreadReport(folder=str(folder), thread_id=thread_id, files=[], problems=[])
     for path in sorted(folder.glob("*.jsonl")):
-        report["files"].append(_journal(path, keys).repair())
+        report["files"].append(mending.repair(_journal(path, keys)))
     report["problems"] = verify_folder(folder, keys=keys)["problems"]
+    for found in report["files"]:
+        if found["path"].endswith("checkpoints.jsonl") and (found["lost"] or report["problems"]):
+            found["lost"] += drop_broken(FileSaver(directory, keys=keys).sessions.apart(folder))
+            report["problems"] = verify_folder(folder, keys=keys)["problems"]
     return report
 
 

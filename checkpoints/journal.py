@@ -1,4 +1,4 @@
-"""An append-only file of framed records: append, iterate, verify, repair. Knows nothing of what the records mean.
+"""An append-only file of framed records: append and iterate. Knows nothing of what the records mean.
 
 Appends are durable when they return. One writer at a time, by an OS lock on ``<name>.lock`` beside the file; the wait
 for the disk is outside of the lock, so writers that queue share one fsync. Readers take no lock. A torn tail (an
@@ -17,13 +17,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
 
 import orjson
 
 from checkpoints.crypto import Forged, KeyRing, Place, is_sealed
 from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, PlaintextRefused, UnknownType, WrongKey
-from checkpoints.folders import FORMAT, open_file, rename_over, sync_dir, sync_file, write_all
+from checkpoints.folders import FORMAT, open_file, sync_dir, sync_file, write_all
 from checkpoints.frames import ROOT, Damage, Entry, Record, frame, scan
 from checkpoints.locks import OsLock
 
@@ -33,18 +32,6 @@ SEALED_FORMAT = 2
 
 LINGER_MAX_S = 0.01
 """How long an append waits at most for another one that it could share an fsync with."""
-
-
-class Report(TypedDict):
-    """What ``verify`` or ``repair`` found in one file."""
-
-    path: str
-    records: int  # whole records, the header not counted
-    bytes: int
-    torn: int  # bytes of an append that a crash cut short
-    damage: str  # "" or what is wrong and where
-    sealed: int  # records that are encrypted
-    kept: str  # repair: where the bytes that were cut off are kept; "" otherwise
 
 
 class Tail:
@@ -114,7 +101,8 @@ class Journal:
         """The records in the order of writing, the header left out."""
         return (e.record for e in self.read()[1:])
 
-    def _bytes(self) -> bytes:
+    def content(self) -> bytes:
+        """The file as it is; b"" where there is none."""
         try:
             fd = open_file(self.path, os.O_RDONLY)
         except FileNotFoundError:
@@ -210,9 +198,10 @@ class Journal:
     def opener(self, fd: int) -> Callable[[Record, int], Record]:
         """Opens records of an open file as ``frames.parse`` gives them; raises Damage, WrongKey, PlaintextRefused."""
         gen = _gen(fd) if self.keys is not None else ""
-        return lambda record, offset: self._open(record, gen, offset, record["prev"])
+        return lambda record, offset: self.open(record, gen, offset, record["prev"])
 
-    def _open(self, record: Record, gen: str, offset: int, prev: str) -> Record:
+    def open(self, record: Record, gen: str, offset: int, prev: str) -> Record:
+        """A record as the file has it, opened. Damage, WrongKey, PlaintextRefused."""
         sealed = is_sealed(record)
         if self.keys is None:
             if sealed:
@@ -232,13 +221,14 @@ class Journal:
         for entry in scan(data, start, prev):
             if entry.offset == 0:
                 check_header(self.path, entry.record, self.kind)
-                self._check_format(entry.record)
+                self.check_format(entry.record)
                 yield entry
             else:
-                yield entry._replace(record=self._open(entry.record, gen, entry.offset, prev))
+                yield entry._replace(record=self.open(entry.record, gen, entry.offset, prev))
             prev = entry.crc
 
-    def _check_format(self, head: Record) -> None:
+    def check_format(self, head: Record) -> None:
+        """Raise unless the keys at hand fit the file with this header."""
         sealed = head["format"] == SEALED_FORMAT
         if sealed and self.keys is None:
             raise WrongKey("?", f"no session keys are set, so {self.path} cannot be read")
@@ -283,93 +273,6 @@ class Journal:
             self._synced = (gen, size)
         with self._sync_done:
             self._sync_done.notify_all()
-
-    # care
-
-    def verify(self) -> Report:
-        """Read every byte; never raises for damage. Without keys, of a sealed file the framing alone is checked."""
-        return self._verified(self._bytes())[0]
-
-    def _verified(self, data: bytes) -> tuple[Report, list[Record]]:
-        """The report and the records before the first damage, opened where there are keys."""
-        report = Report(path=str(self.path), records=0, bytes=len(data), torn=0, damage="", sealed=0, kept="")
-        records: list[Record] = []
-        gen, prev, end = gen_of(data), ROOT, 0
-        try:
-            for entry in scan(data, 0, ROOT):
-                record = entry.record
-                if entry.offset == 0:
-                    check_header(self.path, record, self.kind)
-                    if self.keys is not None:
-                        self._check_format(record)
-                else:
-                    report["sealed"] += is_sealed(record)
-                    if self.keys is not None:
-                        record = self._open(record, gen, entry.offset, prev)
-                    report["records"] += 1
-                    records.append(record)
-                end, prev = entry.end, entry.crc
-            report["torn"] = len(data) - end
-        except Damage as e:
-            report["damage"] = f"byte {e.offset}: {e.what}"
-        except (DamagedLog, NewerFormat, WrongKey, PlaintextRefused) as e:
-            report["damage"] = str(e)
-        return report, records
-
-    def repair(self) -> Report:
-        """Keep the whole records before the first damage; the damaged file stays beside it as ``*.damaged-…``.
-
-        A healthy file is left alone (a torn tail is cut off).
-
-        Raises:
-            WrongKey, PlaintextRefused: the keys do not fit the file; nothing was changed.
-        """
-        with self.locked():
-            report, records = self._verified(self._bytes())
-            if not report["damage"] and not report["torn"]:
-                return report
-            self._must_open()
-            if not report["damage"]:
-                Writer(self).close()
-                return report
-            kept = self.path.with_name(f"{self.path.name}.damaged-{secrets.token_hex(4)}")
-            rename_over(self.path, kept)
-            rewrite(self, records)
-            self._tail = Tail()
-            report["kept"] = str(kept)
-            return report
-
-    def _must_open(self) -> None:
-        """Raise where the keys at hand do not fit the first record, before anything is changed."""
-        data = self._bytes()
-        with contextlib.suppress(Damage, DamagedLog):
-            for _ in self.opened(data, 0, ROOT, gen_of(data)):
-                pass
-
-    def reseal(self) -> bool:
-        """Seal every record anew with the active key, atomically; False where all are. Offsets stay what they were.
-
-        Raises:
-            WrongKey, PlaintextRefused, DamagedLog: nothing was changed.
-        """
-        assert self.keys is not None
-        with self.locked():
-            data = self._bytes()
-            active = self.keys.active
-            if all(entry.record.get("key") == active for entry in _after_header(data)):
-                return False
-            try:
-                records = [entry.record for entry in self.opened(data, 0, ROOT, gen_of(data))][1:]
-            except Damage as e:
-                raise DamagedLog(self.path, e.offset, e.what) from None
-            rewrite(self, records)
-            self._tail = Tail()
-            return True
-
-
-def _after_header(data: bytes) -> Iterator[Entry]:
-    with contextlib.suppress(Damage):
-        yield from (entry for entry in scan(data, 0, ROOT) if entry.offset)
 
 
 class Writer:
@@ -483,26 +386,3 @@ def check_header(path: Path, record: Record, kind: str) -> None:
         raise DamagedLog(path, 0, f"it does not begin as a {kind} file")
     if record["format"] > SEALED_FORMAT:
         raise NewerFormat(f"{path} has format {record['format']}, this program reads up to {SEALED_FORMAT}; update it")
-
-
-def rewrite(journal: Journal, records: Iterable[Record]) -> None:
-    """Atomically give the file these records under a new gen, durable on return. Call it under the file's lock."""
-    path = journal.path
-    temp = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        fd = open_file(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            crc, end, gen = ROOT, 0, new_gen()
-            for record in (header(journal, gen), *records):
-                line, crc = frame(sealed(journal, record, gen, end, crc), crc)
-                write_all(fd, line)
-                end += len(line)
-            sync_file(fd)
-        finally:
-            os.close(fd)
-        rename_over(temp, path)
-        sync_dir(path.parent)
-    except OSError as e:
-        with contextlib.suppress(OSError):
-            temp.unlink()
-        raise DiskFault(f"cannot rewrite {path}: {e.strerror}; nothing was changed") from e

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from checkpoints.codec import Decoder
 from checkpoints.crypto import KeyRing
 from checkpoints.errors import DiskFault
 from checkpoints.folders import rename_over, sync_dir
+from checkpoints.memory import decoded
 from checkpoints.positions import Key
-from checkpoints.session import Session
+from checkpoints.session import Session, pending
 from checkpoints.view import View
+from state import DojangError
 
 
 def rebuild(session: Session, keep: Callable[[Key], bool]) -> None:
@@ -25,6 +27,36 @@ def rebuild(session: Session, keep: Callable[[Key], bool]) -> None:
         if view is not None:
             with replacement(session, session.log.keys) as fresh:
                 _replay(session, view, fresh, keep)
+
+
+def drop_broken(session: Session) -> list[str]:
+    """Rewrite the log without the checkpoints and writes that cannot be read; which those were, one line each."""
+    with session.log.locked(), session.view(whole=True) as view:
+        if view is None:
+            return []
+        where, gone, said = session.where, set[int](), list[str]()
+        for ns, cps in where.cps.items():
+            for cp, at in cps.items():
+                if not _readable(lambda at=at: decoded(view, view.tables(at))):  # type: ignore[misc]
+                    gone.add(at)
+                    said.append(f"checkpoint {cp!r}" + (f" of namespace {ns!r}" if ns else ""))
+        for (_, cp), offsets in where.writes.items():
+            for at in offsets:
+                if not _readable(lambda at=at: pending(view, [at])):  # type: ignore[misc]
+                    gone.add(at)
+                    said.append(f"a task's writes at checkpoint {cp!r}")
+        broken = {(ns, cp) for ns, cps in where.cps.items() for cp, at in cps.items() if at in gone}
+        with replacement(session, session.log.keys) as fresh:
+            _replay(session, view, fresh, lambda key: key not in broken, gone)
+        return said
+
+
+def _readable(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except (DojangError, KeyError, IndexError, TypeError, ValueError):
+        return False
+    return True
 
 
 @contextmanager
@@ -59,12 +91,14 @@ def copy(source: Session, target: Session) -> None:
             _replay(source, view, target, lambda key: True)
 
 
-def _replay(source: Session, view: View, target: Session, keep: Callable[[Key], bool]) -> None:
+def _replay(
+    source: Session, view: View, target: Session, keep: Callable[[Key], bool], skip: Collection[int] = ()
+) -> None:
     where = source.where
     current = {at for found in where.cps.values() for at in found.values()}
     early = {at for (ns, cp), offsets in where.writes.items() if cp not in where.cps.get(ns, {}) for at in offsets}
     decode = Decoder(view.body).decode
-    for at in sorted(current.union(*where.writes.values())):
+    for at in sorted(current.union(*where.writes.values()).difference(skip)):
         record = view.record(at)
         ns = record.get("ns", "")
         if at in current and keep((ns, record["id"])):

@@ -11,7 +11,9 @@ from pathlib import Path
 from checkpoints.crypto import KeyRing
 from checkpoints.errors import DamagedLog
 from checkpoints.folders import ThreadFolders
-from checkpoints.journal import Journal, rewrite
+from checkpoints.journal import Journal
+from checkpoints.mending import reseal as reseal_file
+from checkpoints.mending import rewrite, verify
 from checkpoints.rebuilding import copy, replacement
 from checkpoints.session import Session
 
@@ -24,7 +26,7 @@ def reseal(directory: str | os.PathLike[str], keys: KeyRing, thread_id: str) -> 
     Raises:
         WrongKey, PlaintextRefused, DamagedLog: a file cannot be opened; it stays as it is.
     """
-    return sum(Journal(path, kind=kind, keys=keys).reseal() for kind, path in _files(directory, thread_id))
+    return sum(reseal_file(Journal(path, kind=kind, keys=keys)) for kind, path in _files(directory, thread_id))
 
 
 def encrypt(directory: str | os.PathLike[str], keys: KeyRing, thread_id: str) -> int:
@@ -59,7 +61,7 @@ def _encrypt_checkpoints(path: Path, keys: KeyRing) -> bool:
 
 def _sealed(journal: Journal) -> bool:
     """Whether a file is sealed; DamagedLog for one that cannot be taken as it is."""
-    report = journal.verify()
+    report = verify(journal)
     if report["damage"]:
         raise DamagedLog(journal.path, 0, report["damage"])
     return report["sealed"] > 0 or _declared(journal.path)

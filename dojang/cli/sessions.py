@@ -70,7 +70,7 @@ def repair(
     context: typer.Context,
     thread: Annotated[str, typer.Argument(metavar="ID", help="The conversation.")],
 ) -> int:
-    """Keep what is whole before the damage; the damaged file stays beside it. Code 70 when damage remains."""
+    """Keep all that the damage did not reach; the damaged file stays beside it. Code 70 when damage remains."""
     from checkpoints import repair as repair_thread
     from dojang.parts import load_session_keys
 
@@ -83,6 +83,8 @@ def repair(
         if file["kept"]:
             kept = _("{path}: {records} records kept; the damaged file is {damaged}")
             call.terminal.line(kept.format(path=file["path"], records=file["records"], damaged=file["kept"]))
+        for lost in file["lost"]:
+            call.terminal.line(_("{path}: lost: {what}").format(path=file["path"], what=lost))
     for problem in report["problems"]:
         call.terminal.line(problem)
     if not report["problems"]:

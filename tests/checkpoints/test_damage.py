@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from checkpoints import DamagedLog, DecisionLog, EffectLedger, FileSaver, NewerFormat, repair, verify
+from checkpoints import DamagedLog, DecisionLog, EffectLedger, FileSaver, KeyRing, NewerFormat, repair, verify
+from checkpoints.packing import pack_log
 from state import Action, Outcome
 from tests.checkpoints.cases import DAMAGED_COMMAND, checkpoint, config, decision, dump, metadata
 
@@ -150,6 +151,90 @@ def test_repair_keeps_what_is_whole(made: tuple[Path, list[Any], Path], tmp_path
     assert dump(saver) == history[-1]
 
 
+@pytest.mark.parametrize("name", ["decisions.jsonl", "ledger.jsonl"])
+def test_repair_keeps_what_comes_after_the_damage(
+    name: str, made: tuple[Path, list[Any], Path], tmp_path: Path
+) -> None:
+    """Any one line, or the newline between two: all others are there afterwards, and the loss is told."""
+    _, _, folder = made
+    path = _copy(folder, tmp_path) / name
+    data = path.read_bytes()
+    lines = data.splitlines(keepends=True)
+    read: Any = _read_decisions if name[0] == "d" else _read_ledger
+    whole = read(tmp_path)
+    for n in range(len(lines)):
+        begin = sum(map(len, lines[:n]))
+        for at, still in ((begin + 60, n), (begin + len(lines[n]) - 1, None)):
+            path.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+            assert len(verify(tmp_path)["damaged"]) == 1
+            report = repair(tmp_path, "t")
+            lost = [what for file in report["files"] for what in file["lost"]]
+            if still is None:
+                assert (read(tmp_path), lost) == (whole, [])
+            else:
+                assert read(tmp_path) == [x for i, x in enumerate(whole, 1) if i != n]
+                assert lost == [f"bytes {begin} to {begin + len(lines[n])}"]
+            assert report["problems"] == []
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_repair_keeps_every_checkpoint_that_is_whole(sealed: bool, packed: bool, tmp_path: Path) -> None:
+    """Any one line is damaged: what remains is as it was, and nothing is gone that did not rest on it."""
+    keys = KeyRing.of(bytes(32)) if sealed else None
+    root = tmp_path / "whole"
+    saver = FileSaver(root, durability="os", keys=keys)
+    for ns in ("", "sub"):
+        for i in range(3):
+            values = {"n": i, "글": f"{ns}{i} " * 40}
+            made = checkpoint(values, {"n": i + 1, "글": i + 1}, f"{i:03}")
+            saver.put(config(cp=f"{i - 1:03}" if i else None, ns=ns), made, metadata(i), {"n": i + 1, "글": i + 1})
+            saver.put_writes(config(cp=f"{i:03}", ns=ns), [("n", [ns, i, "답 " * 30])], "task", "path")
+    if packed:
+        assert pack_log(saver.sessions.of("t").log, 0)
+    before = {(t[0]["checkpoint_ns"], t[0]["checkpoint_id"]): t for t in dump(saver)}
+    lines = (saver.sessions.of("t").log.path).read_bytes().splitlines(keepends=True)
+    fewest = len(before)
+    for n in range(1, len(lines)):
+        copy = tmp_path / str(n)
+        shutil.copytree(root, copy)
+        path = next(copy.glob("*/checkpoints.jsonl"))
+        line = lines[n]
+        path.write_bytes(b"".join([*lines[:n], line[:50] + bytes([line[50] ^ 1]) + line[51:], *lines[n + 1 :]]))
+        report = repair(copy, "t", keys=keys)
+        assert report["problems"] == []
+        [lost] = [file["lost"] for file in report["files"]]
+        assert lost[0].startswith("bytes ")
+        after = {(t[0]["checkpoint_ns"], t[0]["checkpoint_id"]): t for t in dump(FileSaver(copy, keys=keys))}
+        fewest = min(fewest, len(after))
+        for key, found in after.items():
+            assert found[:4] == before[key][:4]
+            assert found[4] in (before[key][4], [])
+        if b'"k":"w"' in line or b'"k":"mark"' in line:
+            assert after.keys() == before.keys()
+        elif b'"k":"cp"' in line:
+            assert len(after) >= 3  # the other namespace
+        told = lost[1:] + ([repr(line)] if b'"k":"cp"' in line else [])
+        for _, cp in before.keys() - after.keys():
+            assert any(cp in what for what in told) or sealed
+        assert verify(copy, keys=keys)["damaged"] == []
+        saver_again = FileSaver(copy, keys=keys)
+        saver_again.put(config(), checkpoint({"n": 9}, {"n": 9}, "900"), metadata(9), {"n": 9})
+        assert verify(copy, keys=keys)["damaged"] == []
+    assert fewest < len(before)
+
+
+def test_thread_json_cut_at_every_byte(made: tuple[Path, list[Any], Path], tmp_path: Path) -> None:
+    _, _, folder = made
+    path = _copy(folder, tmp_path) / "thread.json"
+    data = path.read_bytes()
+    saver = FileSaver(tmp_path)
+    for size in range(len(data) - 1):  # the last byte is a newline
+        path.write_bytes(data[:size])
+        with pytest.raises(DamagedLog):
+            list(saver.sessions.folders.threads())
+
+
 def test_repair_without_thread_json(made: tuple[Path, list[Any], Path], tmp_path: Path) -> None:
     _, history, folder = made
     (_copy(folder, tmp_path) / "thread.json").write_bytes(b"{}")
@@ -176,6 +261,25 @@ def test_a_later_format_is_refused(made: tuple[Path, list[Any], Path], tmp_path:
     path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
     with pytest.raises(Exception, match="format 2"):
         list(FileSaver(tmp_path).sessions.folders.threads())
+
+
+def test_a_packed_file_cut_and_flipped_at_every_byte(made: tuple[Path, list[Any], Path], tmp_path: Path) -> None:
+    _, history, folder = made
+    path = _copy(folder, tmp_path) / "checkpoints.jsonl"
+    assert pack_log(FileSaver(tmp_path).sessions.of("t").log, 0)
+    data = path.read_bytes()
+    assert b'"k":"pack"' in data
+    reached = -1
+    for size in range(len(data) + 1):
+        path.write_bytes(data[:size])
+        now = history.index(_read_checkpoints(tmp_path))
+        assert now >= reached
+        reached = now
+    assert reached == len(history) - 1
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
+        with pytest.raises(DamagedLog):
+            raise AssertionError(f"byte {at} changed unnoticed: {_read_checkpoints(tmp_path)}")
 
 
 def _copy(folder: Path, root: Path) -> Path:
