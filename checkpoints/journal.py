@@ -93,7 +93,8 @@ class Journal:
         except FileNotFoundError:
             return []
         try:
-            return self._scan(fd, 0, ROOT)[0]
+            with reading(self.path):
+                return self._scan(fd, 0, ROOT)[0]
         finally:
             os.close(fd)
 
@@ -108,7 +109,8 @@ class Journal:
         except FileNotFoundError:
             return b""
         try:
-            return read_all(fd)
+            with reading(self.path):
+                return read_all(fd)
         finally:
             os.close(fd)
 
@@ -149,7 +151,14 @@ class Journal:
         """What the open file has that this journal has not seen: (all is new, records, size). Callers serialise.
 
         "All is new" means that the file was rewritten, rolled back or never seen: forget what was known of it.
+
+        Raises:
+            DiskFault: the disk refused a read.
         """
+        with reading(self.path):
+            return self._refresh(fd)
+
+    def _refresh(self, fd: int) -> tuple[bool, list[Entry], int]:
         size = os.fstat(fd).st_size
         tail, self._stale = Tail() if self._stale else self._tail, False
         if tail.gen and size >= tail.end and tail.gen == _gen(fd):
@@ -341,6 +350,15 @@ class Writer:
     def close(self) -> None:
         """Close the file; the lock is not this object's."""
         os.close(self.fd)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what the operating system says of a read that failed into a DiskFault."""
+    try:
+        yield
+    except OSError as e:
+        raise DiskFault(f"cannot read {path}: {e.strerror}; check the disk and try again") from e
 
 
 def read_all(fd: int) -> bytes:

@@ -9,7 +9,7 @@ from checkpoints.codec import Node
 from checkpoints.errors import DamagedLog
 from checkpoints.folders import read_at
 from checkpoints.frames import Damage, Entry, Record, parse
-from checkpoints.journal import Journal
+from checkpoints.journal import Journal, reading
 from checkpoints.tables import Tables, from_record
 from checkpoints.weave import Ref, unpack
 
@@ -126,7 +126,8 @@ class View:
         if (block := self._blocks.get(index)) is None:
             if len(self._blocks) >= 256:
                 self._blocks.clear()
-            block = self._blocks[index] = read_at(self.fd, BLOCK, index * BLOCK)
+            with reading(self.path):
+                block = self._blocks[index] = read_at(self.fd, BLOCK, index * BLOCK)
         return block
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from multiprocessing.connection import Connection
 
+import checkpoints.packing as packing
 from checkpoints import DecisionLog, FileSaver
 from tests.checkpoints.cases import checkpoint, config, decision, metadata
 
 
 def write_until_killed(directory: str, said: Connection) -> None:
-    """Append checkpoints, writes and decisions for ever; tell each one that is acknowledged."""
+    """Append checkpoints, writes and decisions for ever, prune and pack; tell each one that is acknowledged."""
+    packing.PACK_MIN, packing.PACK_PART = 2000, 1000
     saver, log = FileSaver(directory), DecisionLog(directory)
     found = saver.get_tuple(config())
     i = int(found.checkpoint["id"]) if found else 0

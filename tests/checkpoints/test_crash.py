@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import random
@@ -26,6 +27,7 @@ KILLS = int(os.environ.get("DOJANG_TEST_KILLS", "40"))
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+@pytest.mark.timeout(max(300, 10 * KILLS))
 def test_killed_at_any_instant(tmp_path: Path) -> None:
     """Children write and are killed; whatever they said was done must be there."""
     rng = random.Random(11)
@@ -127,8 +129,11 @@ def test_a_failed_fsync_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.
     assert verify(tmp_path)["damaged"] == []
 
 
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
 @pytest.mark.parametrize("fault", ["write", "short"])
-def test_a_failed_write_can_be_tried_again(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_can_be_tried_again(
+    fault: str, error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saver = FileSaver(tmp_path)
     _put(saver, 1)
     before = dump(saver)
@@ -137,11 +142,11 @@ def test_a_failed_write_can_be_tried_again(fault: str, tmp_path: Path, monkeypat
     def broken(fd: int, data: Any) -> int:
         if fault == "short" and len(data) > 20:
             return real(fd, data[:20])
-        raise OSError(28, "No space left on device")
+        raise OSError(error, os.strerror(error))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", broken)
-        with pytest.raises(DiskFault, match="No space left"):
+        with pytest.raises(DiskFault, match=os.strerror(error)):
             _put(saver, 2)
         assert dump(saver) == dump(FileSaver(tmp_path)) == before
     _put(saver, 2)
@@ -154,19 +159,45 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
         _put(FileSaver(tmp_path / "file" / "threads"), 1)
 
 
+@pytest.mark.parametrize("call", ["read", "pread"])
+def test_a_failing_read_is_a_disk_fault(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what the process knew is still right when the disk answers again."""
+    if not hasattr(os, call):
+        pytest.skip("there is no pread here")
+    saver, log = FileSaver(tmp_path), DecisionLog(tmp_path)
+    for i in range(1, 4):
+        _put(saver, i, 20_000)
+    log.record("t", decision())
+    before, real = dump(saver), getattr(os, call)
+    path = saver.sessions.of("t").log.path
+
+    def broken(fd: int, *args: Any) -> Any:
+        if os.path.samestat(os.fstat(fd), path.stat()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(fd, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken)
+        for act in (lambda: FileSaver(tmp_path).get_tuple(config()), lambda: dump(FileSaver(tmp_path))):
+            with pytest.raises(DiskFault, match=r"cannot read .*checkpoints.jsonl: Input/output error"):
+                act()
+    assert dump(saver) == dump(FileSaver(tmp_path)) == before
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX permissions")
-def test_a_read_only_directory_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EROFS])
+def test_a_read_only_directory_can_be_read(error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saver = FileSaver(tmp_path)
     _put(saver, 1)
     real = os.open
 
     def read_only(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:  # chmod does not stop root
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            raise PermissionError(13, "Permission denied")
+            raise OSError(error, os.strerror(error))
         return real(path, flags, *args, **kwargs)
 
     monkeypatch.setattr(os, "open", read_only)
     reader = FileSaver(tmp_path)
     assert len(dump(reader)) == 1
-    with pytest.raises(DiskFault, match="Permission denied"):
+    with pytest.raises(DiskFault, match=os.strerror(error)):
         _put(reader, 2)

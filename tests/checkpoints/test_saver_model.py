@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import shutil
 import tempfile
@@ -164,6 +165,31 @@ class SaverMachine(RuleBasedStateMachine):
                     del points[cp]
                     self.memory.writes.pop((thread, ns, cp), None)
 
+    @rule(
+        thread=st.none() | THREADS,
+        ns=st.none() | NAMESPACES,
+        run=st.none() | st.integers(0, 2),
+        before=st.none() | st.integers(0, 20),
+        limit=st.none() | st.integers(0, 4),
+    )
+    def listed(
+        self, thread: str | None, ns: str | None, run: int | None, before: int | None, limit: int | None
+    ) -> None:
+        where: Any = None if thread is None else {"configurable": {"thread_id": thread}}
+        if thread is not None and ns is not None:
+            where["configurable"]["checkpoint_ns"] = ns
+        asked: dict[str, Any] = {
+            "filter": None if run is None else {"run_id": f"run{run}"},
+            "before": None if before is None else config("any", f"1{before:05}"),
+        }
+        ours, theirs = (
+            [(t.checkpoint["id"], *sorted(t.config["configurable"].items())) for t in found]
+            for found in (self.other.list(where, **asked, limit=limit), self.memory.list(where, **asked))
+        )
+        assert [x[0] for x in ours] == sorted((str(x[0]) for x in theirs), reverse=True)[:limit]
+        if limit is None:
+            assert sorted(map(repr, ours)) == sorted(map(repr, theirs))
+
     @rule(thread=THREADS)
     def pack(self, thread: str) -> None:
         session = self.other.sessions.of(thread)
@@ -240,7 +266,7 @@ def test_the_same_as_in_memory(mark_every: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(moving_module, "FLAT_MIN", 1)
     machine = SaverMachine.TestCase
     machine.settings = settings(
-        max_examples=40,
+        max_examples=int(os.environ.get("DOJANG_TEST_EXAMPLES", "40")),
         stateful_step_count=20,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         deadline=None,

@@ -43,6 +43,7 @@ jobs = [threading.Thread(target=write, args=(w,)) for w in range(workers)]
 """
 
 
+@pytest.mark.timeout(300 + TURNS)
 def test_a_long_thread(tmp_path: Path) -> None:
     """Every append costs its own size in the file, and the end is what was put."""
     saver = FileSaver(tmp_path, durability="os")
@@ -66,6 +67,7 @@ def test_a_long_thread(tmp_path: Path) -> None:
     print(f"\n{TURNS} turns: put {begin:.2f} ms at first, {end:.2f} ms at last; opened in {opened:.1f} ms")
 
 
+@pytest.mark.timeout(300 + 10 * MESSAGE_MB)
 def test_a_large_message(tmp_path: Path) -> None:
     text = "가나다 abc " * (MESSAGE_MB * 1_000_000 // 14)
     saver = FileSaver(tmp_path)
