@@ -1,12 +1,13 @@
-"""A folder of format version 1, written once, that must load for ever.
+"""Folders written once that must load for ever: ``v1``, and ``v1-packed``, the same thread after packing.
 
-``python -m tests.checkpoints.test_golden`` writes a new one; do that for a new format version only.
+``python -m tests.checkpoints.test_golden NAME`` writes a new one; do that when what is written changes, beside the old.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.types import Interrupt, Send
 
-from checkpoints import DecisionLog, EffectLedger, FileSaver, verify, weave
+from checkpoints import DecisionLog, EffectLedger, FileSaver, moving, packing, verify, weave
 from state import Action, Outcome
 from tests.checkpoints.cases import config, decision, dump, metadata
 
@@ -73,7 +74,7 @@ def facts(root: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("version", ["v1"])
+@pytest.mark.parametrize("version", ["v1", "v1-packed"])
 def test_old_folders_load(version: str, tmp_path: Path) -> None:
     root = tmp_path / "threads"
     shutil.copytree(GOLDEN / version, root, ignore=shutil.ignore_patterns("expected.json"))
@@ -92,12 +93,13 @@ def test_today_writes_what_the_golden_folder_says(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    target = GOLDEN / "v1"
-    shutil.rmtree(target, ignore_errors=True)
+    target = GOLDEN / sys.argv[1]
+    assert not target.exists(), f"{target} is there for ever"
     weave.CHAIN_MIN = 8  # so that packed lists occur in a small folder
     write(target)
-    for lock in target.rglob("*.lock"):
-        lock.unlink()
+    moving.PACK_BYTES = 8000
+    if "packed" in target.name:
+        assert packing.pack_log(FileSaver(target).sessions.of(THREAD).log, 0)
     text = json.dumps(facts(target), ensure_ascii=False, indent=1)
     (target / "expected.json").write_text(text + "\n", "utf-8")
     for lock in target.rglob("*.lock"):

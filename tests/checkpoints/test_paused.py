@@ -16,6 +16,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from checkpoints import DecisionLog, EffectLedger, FileSaver, verify
+from checkpoints.packing import pack_log
 from graph import AgentGraph, build_graph
 from nodes.ports import Deps
 from state import Generation
@@ -44,10 +45,14 @@ def write(root: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["paused-v1"])
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(("answer", "effects"), [("approve", 1), ("reject", 0)])
-def test_an_old_paused_thread_is_finished(version: str, answer: str, effects: int, tmp_path: Path) -> None:
+def test_an_old_paused_thread_is_finished(
+    version: str, answer: str, effects: int, packed: bool, tmp_path: Path
+) -> None:
     root = tmp_path / "threads"
     shutil.copytree(GOLDEN / version, root)
+    assert not packed or pack_log(FileSaver(root).sessions.of(THREAD).log, 0)
     assert DecisionLog(root).of(THREAD) == {}
     assert EffectLedger(root).entries(THREAD) == []
     graph = build_graph(FileSaver(root))
