@@ -1,6 +1,21 @@
 """Sessions as files: the checkpointer, the decision log, the effect ledger, the run lock and the derived index.
 
 One folder is one session: copy it, and you have moved the session. Imports ``state`` and nothing else of ours.
+
+The modules, each knowing those below it and none above::
+
+    care, pruning, importing, exporting, rotation    what the commands do to whole threads
+    saver                                            LangGraph's interface; decisions, ledger, chain: the other logs
+    listing, rebuilding                              many checkpoints at once
+    session                                          one thread: read, put, put_writes
+    packing, moving                                  the background rewriting that keeps reading fast
+    memory, positions, view                          what is remembered, where records are, how they are read
+    weave, tables, copies, codec                     values and checkpoints as JSON nodes, with references
+    mending                                          checking, repairing, rewriting one file
+    journal                                          an append-only file of records: lock, append, fsync
+    frames, folders, locks, crypto, errors           lines, paths, locks, sealing
+
+The format is in docs/checkpoint-format.md, the choice of it in docs/adr/0002.
 """
 
 from checkpoints.care import ThreadReport, VerifyReport, repair, stats, verify

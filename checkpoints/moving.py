@@ -25,7 +25,11 @@ PACK_BYTES = 128 * 1024
 """Content of one pack record: about what reading one old message costs."""
 
 FLAT_MIN = 8
-"""A newest list that is more differences away from a full one is written in full."""
+"""A newest list that is so many differences away from a full one is written as one difference from the one that was
+the newest when the log was last packed,"""
+
+FLAT_MAX = 64
+"""or, when that is so far from a full one itself, in full."""
 
 
 _MAKING = -1
@@ -54,7 +58,7 @@ class Moving:
         self._live: set[Ref] = set()  # bodies of the newest state
         self._all_live = False
         self._inline: set[Ref] = set()  # texts that one message alone holds: they move into it
-        self._flat: dict[Ref, list[Node]] = {}  # the newest lists
+        self._flat: dict[Ref, tuple[Ref | None, int, list[Node]]] = {}  # newest lists: of which, first n, items
         self._pack: list[tuple[Ref, bytes]] = []  # the pack in the making: where its bodies were, and they
         self._size = 0  # of it
         self._waiting: list[Entry] = []  # records whose bodies are in it, or before it
@@ -126,10 +130,23 @@ class Moving:
             if _is_difference(body):
                 items = self.view.body(*ref)
                 if self.view.depths.get(ref, 0) >= FLAT_MIN and all(map(is_ref, items)):
-                    self._flat[ref] = items
+                    self._flat[ref] = (*self._base(body, items), items)
                 self._reach(items, ref[0])
             else:
                 self._reach(body, ref[0])
+
+    def _base(self, body: Node, items: list[Node]) -> tuple[Ref | None, int]:
+        """The packed list from which a newest one grew, if it is near to a full one, and how many items they share."""
+        while type(body) is dict and "of" in body:
+            offset, n = body["of"]
+            if 0 < offset < self._kept:
+                before = self.view.body(offset, n)
+                if self.view.depths.get((offset, n), 0) >= FLAT_MAX:
+                    break
+                pairs = zip(before, items, strict=False)
+                return (offset, n), next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(items)))
+            body = self._old((offset, n)) if offset else None
+        return None, 0
 
     def _old(self, ref: Ref) -> Node:
         return self.view.record(ref[0])["b"][ref[1]]
@@ -221,10 +238,13 @@ class Moving:
         return record
 
     def _stayed(self, ref: Ref, body: Node) -> Node:
-        if (items := self._flat.get(ref)) is None:
+        if ref not in self._flat:
             return self._translated(body, ref[0], self._end)
-        refs = [self._new((offset, n)) for offset, n in (item["$"] for item in items)]
-        return {"$": "list", **pack(refs), "add": []}
+        base, keep, items = self._flat[ref]
+        refs = [self._new((offset, n)) for offset, n in (item["$"] for item in items[keep:])]
+        if base is None:
+            return {"$": "list", **pack(refs), "add": []}
+        return {"$": "list", "of": list(base), "keep": keep, "add": [{"$": list(r)} for r in refs]}
 
     def _translated(self, node: Node, here: int, now: int) -> Node:
         """A node of the record that was at ``here`` and will be at ``now``."""

@@ -23,7 +23,7 @@ Ref = tuple[int, int]
 """(offset of a record, position in its ``b``)."""
 
 CHAIN_MIN = 32
-CHAIN_PART = 16
+CHAIN_PART = 8
 """A list is written as a list of references again after this many differences and that part of its length."""
 
 SMALL = 48
