@@ -248,11 +248,31 @@ _OBJECTS: dict[type, tuple[str, tuple[str, ...]]] = {
 }
 
 
-class Decoder:
-    """Turns nodes back into fresh values. ``body(offset, n)`` fetches the node behind a reference."""
+class Source(Protocol):
+    """Where a decoder finds what references lead to; ``view.View`` is one."""
 
-    def __init__(self, body: Callable[[int, int], Node] | None = None) -> None:
-        self.body = body or _no_body
+    def body(self, offset: int, n: int) -> Node:
+        """The node behind a reference, with list differences resolved."""
+        ...
+
+    def bodies(self, offset: int) -> list[Node]:
+        """All bodies of a record, as they are."""
+        ...
+
+
+class _Nothing:
+    def body(self, offset: int, n: int) -> Node:
+        raise ValueError("a reference where none can be")
+
+    def bodies(self, offset: int) -> list[Node]:
+        raise ValueError("a reference where none can be")
+
+
+class Decoder:
+    """Turns nodes back into fresh values."""
+
+    def __init__(self, source: Source | None = None) -> None:
+        self.source = source or _Nothing()
 
     def decode(self, node: Node, at: int = 0) -> Any:
         """The value of a node that stands in the record at offset ``at``; ValueError for a node it cannot read."""
@@ -271,37 +291,40 @@ class Decoder:
     def _list(self, nodes: list[Node], at: int) -> list[Any]:
         """A list's items. Most long lists are references to messages: these are followed here, without more calls."""
         made = []
+        last, bodies = -1, list[Node]()
         for node in nodes:
-            here = at
+            here, found = at, node
             if type(node) is dict and type(ref := node.get("$")) is list:
-                here = ref[0] or at
-                node = self.body(here, ref[1])
-            if type(node) is dict and type(tag := node.get("$")) is str and tag in MESSAGES:
-                made.append(self._message(tag, node, here))
+                if (here := ref[0] or at) != last:
+                    last, bodies = here, self.source.bodies(here)
+                found = bodies[ref[1]]
+            if type(found) is dict and type(tag := found.get("$")) is str and tag in MESSAGES:
+                made.append(self._message(tag, found, here))
             else:
-                made.append(self.decode(node, here))
+                made.append(self.decode(node, at))
         return made
 
     def _message(self, tag: str, node: dict[str, Node], at: int) -> BaseMessage:
-        fields = TEMPLATES[tag].copy()
+        fields = {**TEMPLATES[tag], **node}
+        del fields["$"]
         for name, make in FACTORIES[tag]:
-            fields[name] = make()
+            if name not in node:
+                fields[name] = make()
         extra: dict[str, Any] = {}
         for name, value in node.items():
-            if name in fields:
-                if type(value) is not str:
-                    kind = type(value) is dict and type(value.get("$"))
-                    value = self._referred(value["$"], at) if kind is list else self.decode(value, at)
-                fields[name] = value
-            elif name == "$extra":
-                extra.update(self.decode(value, at))
-            elif name != "$":
-                extra[name] = self.decode(value, at)  # a field that this LangChain no longer has
+            if name not in FIELDS[tag]:
+                if name != "$":
+                    del fields[name]
+                    # "$extra", or a field that this LangChain no longer has
+                    extra |= self.decode(value, at) if name == "$extra" else {name: self.decode(value, at)}
+            elif type(value) is not str:
+                kind = type(value) is dict and type(value.get("$"))
+                fields[name] = self._referred(value["$"], at) if kind is list else self.decode(value, at)
         return build_message(tag, fields, extra)
 
     def _referred(self, ref: list[int], at: int) -> Any:
         offset = ref[0] or at
-        node = self.body(offset, ref[1])
+        node = self.source.body(offset, ref[1])
         return node if type(node) is str else self.decode(node, offset)
 
     def _tagged(self, tag: str, node: dict[str, Node], at: int) -> Any:
@@ -319,10 +342,6 @@ class Decoder:
         if tag in _MAKE_OBJECT:
             return _MAKE_OBJECT[tag]({k: self.decode(v, at) for k, v in node.items() if k != "$"})
         raise ValueError(f"unknown tag {tag!r}")
-
-
-def _no_body(offset: int, n: int) -> Node:
-    raise ValueError("a reference where none can be")
 
 
 def _make_moment(tag: str, node: dict[str, Node]) -> datetime | time:

@@ -37,7 +37,7 @@ class Unread:
 
 def decoded(view: View, tables: Tables) -> dict[str, Any]:
     """The channel values of a checkpoint, fresh. Nothing is remembered."""
-    decode = Decoder(view.body).decode
+    decode = Decoder(view).decode
     return {c: decode(entry[1], tables.offset) for c, entry in tables.entries.items() if len(entry) == 2}
 
 
@@ -73,7 +73,7 @@ class Memory:
     def values(self, view: View, tables: Tables, *, newest: bool) -> dict[str, Any]:
         """The decoded channel values of a checkpoint, fresh. Those of a namespace's newest are remembered."""
         warm = self._seen.get(tables.ns, {})
-        decoder = Decoder(view.body)
+        decoder = Decoder(view)
         found: dict[str, Any] = {}
         seen: dict[str, Seen | Unread] = {}
         for channel, entry in tables.entries.items():
@@ -100,7 +100,7 @@ class Memory:
         if isinstance(known, Seen):
             return known
         view, node = known.view, known.node
-        value = Decoder(view.body).decode(node)
+        value = Decoder(view).decode(node)
         offset, n = node["$"]
         nodes = view.body(offset, n)
         refs = [(o or offset, i) for o, i in (n["$"] for n in nodes)] if all(map(is_ref, nodes)) else None

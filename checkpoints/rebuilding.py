@@ -97,7 +97,7 @@ def _replay(
     where = source.where
     current = {at for found in where.cps.values() for at in found.values()}
     early = {at for (ns, cp), offsets in where.writes.items() if cp not in where.cps.get(ns, {}) for at in offsets}
-    decode = Decoder(view.body).decode
+    decode = Decoder(view).decode
     for at in sorted(current.union(*where.writes.values()).difference(skip)):
         record = view.record(at)
         ns = record.get("ns", "")

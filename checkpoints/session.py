@@ -260,7 +260,7 @@ def pending(view: View, offsets: Sequence[int]) -> list[tuple[str, str, Any]]:
             key = (record["task"], idx)
             if idx < 0 or key not in found:
                 found[key] = (record.get("path", ""), channel, node, offset)
-    decoder = Decoder(view.body)
+    decoder = Decoder(view)
     ordered = sorted(found.items(), key=lambda kv: (kv[1][0], *kv[0]))
     return [(task, channel, decoder.decode(node, at)) for (task, _), (_, channel, node, at) in ordered]
 

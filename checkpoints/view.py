@@ -57,6 +57,11 @@ class View:
             self._records[offset] = record
         return record
 
+    def bodies(self, offset: int) -> list[Node]:
+        """The bodies of a record, list differences as they are."""
+        found: list[Node] = self.record(offset)["b"]
+        return found
+
     def body(self, offset: int, n: int) -> Node:
         """The node behind a reference; list differences are followed to their beginning."""
         node = self.record(offset)["b"][n]
