@@ -12,10 +12,10 @@ One node, a human message of 500 random characters in and an answer of 500 out, 
 Columns: ``mb`` on disk, ``x`` times the content (compact JSON of the final messages); ``ms_N`` median milliseconds of
 the 20 turns up to turn N; on the long thread, medians of five: ``resume`` of an interrupt and ``hist10``, ten states
 of the history. ``list``: all checkpoints, by a metadata filter, of so many small threads (written without waiting for
-the disk, each with one checkpoint), ``list10`` the ten newest of them. ``cold``: the first read of the newest state in
-a fresh interpreter, imports and first calls not counted on either side, file cache warm (median of five, with
-``--full`` of nine); ``read_mb``: by how much that process grew. For InMemorySaver, which no other process can read,
-``read_mb`` is what it holds.
+the disk, each with one checkpoint), ``list10`` the ten newest of them. ``cold``: the first read of the newest state by
+a process that has read none of it (a fork of one that did the imports and a turn on another thread, so neither is
+counted, on either side), file cache warm, median of nine; ``read_mb``: by how much that process grew. For
+InMemorySaver, which no other process can read, ``read_mb`` is what it holds.
 """
 
 from __future__ import annotations
@@ -116,14 +116,14 @@ class Chatting:
         self.graph = builder.compile(checkpointer=saver)
         self.asking = StateGraph(Chat).add_node("ask", ask).add_edge(START, "ask").compile(checkpointer=saver)
 
-    def invoke(self, given: Any, *, asking: bool = False) -> float:
+    def invoke(self, given: Any, *, asking: bool = False, config: Any = CONFIG) -> float:
         """Milliseconds of one invocation."""
         graph: Any = self.asking if asking else self.graph
         began = time.perf_counter()
         if self.runner is not None:
-            self.runner.run(graph.ainvoke(given, CONFIG, durability="sync"))
+            self.runner.run(graph.ainvoke(given, config, durability="sync"))
         else:
-            graph.invoke(given, CONFIG, durability="sync")
+            graph.invoke(given, config, durability="sync")
         return (time.perf_counter() - began) * 1000
 
     def resume_ms(self) -> float:
@@ -232,26 +232,59 @@ def size_of(name: str, directory: Path) -> int:
 
 
 def cold_reads(directories: dict[str, Path], repeats: int) -> dict[str, tuple[float, float]]:
-    """(ms, MB) of the first read of a fresh process, imports not counted: medians, the savers taking turns."""
+    """(ms, MB) of the first read of a process that read nothing before: medians, the savers taking turns."""
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in directories}
+    readers = {
+        name: subprocess.Popen(
+            [sys.executable, __file__, "--read", name, str(d)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name, d in directories.items()
+    }
+    for reader in readers.values():
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "ready\n"
     for _ in range(repeats):
-        for name, directory in directories.items():
-            command = [sys.executable, __file__, "--read", name, str(directory)]
-            ms, mb = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        for name, reader in readers.items():
+            assert reader.stdin is not None
+            assert reader.stdout is not None
+            print(file=reader.stdin, flush=True)
+            ms, mb = reader.stdout.readline().split()
             took[name].append((float(ms), float(mb)))
+    for reader in readers.values():
+        reader.communicate()
     return {name: (median(t[0] for t in times), median(t[1] for t in times)) for name, times in took.items()}
+
+
+def serve_reads(name: str, directory: Path) -> None:
+    """For each line of stdin, one read in a fork of this process, which has done its imports and its first calls."""
+    warm = directory.parent / f"warm-{time.time_ns()}"
+    warm.mkdir()
+    with asyncio.Runner() as runner:
+        if name == "PostgresSaver":
+            (warm / "dsn").write_text((directory / "dsn").read_text())
+        saver: Any = open_saver(name, warm, runner)
+        chat = Chatting(saver, random.Random(7), runner)
+        config: Any = {"configurable": {"thread_id": "warm", "checkpoint_ns": ""}}
+        chat.invoke({"messages": [HumanMessage("?")]}, config=config)
+        if isinstance(saver, AsyncSqliteSaver):
+            runner.run(saver.conn.close())
+        elif not isinstance(saver, FileSaver):
+            saver.conn.close()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                print(*read_once(name, directory), flush=True)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
 
 
 def read_once(name: str, directory: Path) -> tuple[float, float]:
     """Milliseconds of the newest state's first read, and by how many MB the process's peak grew."""
     with asyncio.Runner() as runner:
-        if name != "PostgresSaver":  # lazy imports and first calls, on another, tiny thread
-            warm = directory.parent / f"warm-{time.time_ns()}"
-            warm.mkdir()
-            turns_ms({name: Chatting(open_saver(name, warm, runner), random.Random(7), runner)}, 1)
-        saver = open_saver(name, directory, runner)
-        if name == "PostgresSaver":
-            saver.get_tuple({"configurable": {"thread_id": "l0", "checkpoint_ns": ""}})
+        saver: Any = open_saver(name, directory, runner)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
         found = runner.run(saver.aget_tuple(CONFIG)) if name == "AsyncSqliteSaver" else saver.get_tuple(CONFIG)
@@ -260,7 +293,6 @@ def read_once(name: str, directory: Path) -> tuple[float, float]:
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         if isinstance(saver, AsyncSqliteSaver):
             runner.run(saver.conn.close())
-            return took, grown
     return took, grown
 
 
@@ -340,7 +372,7 @@ def main() -> None:
     parser.add_argument("--read", nargs=2, metavar=("SAVER", "DIR"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.read:
-        print(*read_once(args.read[0], Path(args.read[1])))
+        serve_reads(args.read[0], Path(args.read[1]))
         return
     turns = args.turns or (1000 if args.full else 200)
     listed = args.list_threads or (10_000 if args.full else 1000)
