@@ -299,12 +299,14 @@ class Decoder:
                     last, bodies = here, self.source.bodies(here)
                 found = bodies[ref[1]]
             if type(found) is dict and type(tag := found.get("$")) is str and tag in MESSAGES:
-                made.append(self._message(tag, found, here))
+                made.append(self._message(tag, found, here, bodies if here == last else None))
             else:
                 made.append(self.decode(node, at))
         return made
 
-    def _message(self, tag: str, node: dict[str, Node], at: int) -> BaseMessage:
+    def _message(self, tag: str, node: dict[str, Node], at: int, bodies: list[Node] | None = None) -> BaseMessage:
+        """The message in a node of the record at ``at``, whose bodies, where they are at hand, are ``bodies``."""
+        names = FIELDS[tag]
         fields = {**TEMPLATES[tag], **node}
         del fields["$"]
         for name, make in FACTORIES[tag]:
@@ -312,15 +314,21 @@ class Decoder:
                 fields[name] = make()
         extra: dict[str, Any] = {}
         for name, value in node.items():
-            if name not in FIELDS[tag]:
-                if name != "$":
-                    del fields[name]
-                    # "$extra", or a field that this LangChain no longer has
-                    extra |= self.decode(value, at) if name == "$extra" else {name: self.decode(value, at)}
-            elif type(value) is not str:
-                kind = type(value) is dict and type(value.get("$"))
-                fields[name] = self._referred(value["$"], at) if kind is list else self.decode(value, at)
+            if name in names:
+                if type(value) is not str:
+                    fields[name] = self._field(value, at, bodies)
+            elif name != "$":
+                del fields[name]
+                # "$extra", or a field that this LangChain no longer has
+                extra |= self.decode(value, at) if name == "$extra" else {name: self.decode(value, at)}
         return build_message(tag, fields, extra)
+
+    def _field(self, node: Node, at: int, bodies: list[Node] | None) -> Any:
+        if type(node) is dict and type(ref := node.get("$")) is list:
+            if bodies is not None and (ref[0] or at) == at and type(text := bodies[ref[1]]) is str:
+                return text
+            return self._referred(ref, at)
+        return self.decode(node, at)
 
     def _referred(self, ref: list[int], at: int) -> Any:
         offset = ref[0] or at

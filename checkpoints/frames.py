@@ -56,7 +56,7 @@ def checked(line: bytes) -> bool:
         line[:8] == _HEAD
         and line[16:18] == b'",'
         and line[_BODY:_PREV] == b'"prev":"'
-        and line[8:16] == b"%08x" % zlib.crc32(line[_BODY:])
+        and line[8:16] == b"%08x" % zlib.crc32(memoryview(line)[_BODY:])
     )
 
 

@@ -19,8 +19,8 @@ from checkpoints.journal import Journal, gen_of, read_all
 from checkpoints.moving import Moving, Unusual
 from state import DojangError
 
-PACK_MIN = 256 * 1024
-PACK_PART = 8
+PACK_MIN = 128 * 1024
+PACK_PART = 16
 """Packed anew when this many bytes, and that part of what is packed, lie unpacked at the end."""
 
 

@@ -31,7 +31,7 @@ from checkpoints.tables import Tables, from_checkpoint, from_record, to_record
 from checkpoints.view import View
 from checkpoints.weave import Seen, Weave
 
-MARK_EVERY = 64 * 1024
+MARK_EVERY = 16 * 1024
 """Bytes of log between marks: what a cold reader scans at most, beside what the state itself refers to."""
 
 _BLOCK = 64 * 1024
