@@ -94,6 +94,7 @@ def test_a_booking_waits_is_shown_approved_and_made_once(shell: Shell, bookings:
     assert approved.code == 0, approved
     assert f"Review {review}: approved by kim" in approved.out
     assert "Booking BK-2041 is confirmed" in approved.out
+    assert "[1] the tool's result, characters 0–" in approved.out
     assert bookings() == [("BK-2041", "Emma Lee", 2, "2026-12-03")]
     assert shell("inbox", "--json").json == []
     assert "approved, kim" in shell("show", review).out
