@@ -24,7 +24,7 @@ from checkpoints import (
     run_lock,
     verify,
 )
-from tests.checkpoints.cases import decision, dump
+from tests.checkpoints.cases import checkpoint, config, decision, dump, metadata
 from tests.checkpoints.test_damage import ACTION, outcome
 
 RACER = """
@@ -232,3 +232,38 @@ def test_64_begins_one_fresh(tmp_path: Path) -> None:
         results = list(pool.map(begin, range(64)))
     assert results.count("fresh") == 1
     assert results.count("open") == 63
+
+
+def test_writes_share_the_fsync_of_the_checkpoint_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task's writes are acknowledged by the next checkpoint's fsync; when none follows, by one of their own."""
+    import checkpoints.folders as folders
+    import checkpoints.journal as module
+
+    saver = FileSaver(tmp_path)
+    saver.put(config(), checkpoint({"n": 1}, {"n": 1}, "1"), metadata(), {"n": 1})
+    log = saver.sessions.of("t").log
+    synced: list[int] = []
+    real = folders.sync_file
+
+    def counting(fd: int) -> None:
+        real(fd)
+        synced.append(os.fstat(fd).st_size)
+
+    monkeypatch.setattr(module, "sync_file", counting)
+    monkeypatch.setattr(module, "LINGER_MAX_S", 60.0)
+    log._sync_s = 60.0
+    before = log.path.stat().st_size
+    writing = threading.Thread(target=saver.put_writes, args=(config(cp="1"), [("n", 2)], "task"))
+    writing.start()
+    while log.path.stat().st_size == before:
+        threading.Event().wait(0.001)
+    saver.put(config(cp="1"), checkpoint({"n": 2}, {"n": 2}, "2"), metadata(), {"n": 2})
+    writing.join(30)
+    assert not writing.is_alive()
+    assert synced == [log.path.stat().st_size]
+    monkeypatch.setattr(module, "LINGER_MAX_S", 0.001)
+    for _ in range(2):
+        saver.put_writes(config(cp="2"), [("n", 3)], "task")
+    assert len(synced) == 3
+    assert synced[-1] == log.path.stat().st_size
+    assert not log._company  # it does not wait in vain again
