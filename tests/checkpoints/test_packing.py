@@ -49,6 +49,7 @@ def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing_module, "PACK_MIN", 4000)
     monkeypatch.setattr(packing_module, "PACK_PART", 1000)
     monkeypatch.setattr(moving_module, "PACK_BYTES", 2000)
+    monkeypatch.setattr(moving_module, "FLAT_MIN", 1)
 
 
 def talk(saver: FileSaver, turns: range, thread: str = "t") -> list[Any]:
@@ -164,20 +165,21 @@ def test_the_newest_state_is_read_from_its_packs(tmp_path: Path, monkeypatch: py
 def test_what_is_appended_meanwhile_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writers go on while the bulk is moved; readers always have the newest; a second holder gets its text."""
     saver = FileSaver(tmp_path)
-    said = talk(saver, range(8))
+    said = [*talk(saver, range(8)), HumanMessage("홀로 " * 40, id="x")]  # the one holder of its text
+    saver.put(config(cp="0007b"), checkpoint({"m": said}, {"m": 99}, "0007c"), metadata(), {"m": 99})
     real, went_on = moving_module.Moving.begin, []
 
     def begin(self: moving_module.Moving, data: bytes, packed: int) -> None:
         real(self, data, packed)
+        saver.put_writes(config(cp="0007c"), [("m", said[-1].content)], "task")
         talk(saver, range(8, 12))
-        saver.put_writes(config(cp="0011b"), [("m", said[-1].content)], "task")
         assert FileSaver(tmp_path).get_tuple(config()) is not None
         went_on.append(dump(saver))
 
     monkeypatch.setattr(moving_module.Moving, "begin", begin)
     assert pack_log(saver.sessions.of("t").log, 0)
     assert dump(saver) == dump(FileSaver(tmp_path)) == went_on[0]
-    assert len(went_on[0]) == 24
+    assert len(went_on[0]) == 25
 
 
 def test_a_thread_that_is_deleted_or_rewritten_meanwhile_is_left_alone(
