@@ -76,7 +76,7 @@ class Desk:
 
     def digest_fits(self, db: Db) -> bool:
         """Whether a database is the benchmark's final one, by its SHA-256."""
-        return digest(db) == self.task["db_sha256_final"]
+        return digest(db) == str(self.task["db_sha256_final"])
 
     def toolbox(self) -> Toolbox:
         """All tools of the domain; writes are declared idempotent, reads and generic ones as reads."""
