@@ -13,7 +13,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.connection import Connection
@@ -91,7 +91,7 @@ class Campaign:
             kind = self.random.choices((APPROVE, EDIT, REJECT), (7, 2, 1))[0]
             episode = Episode(f"{recovery}-{next(self.names)}")
             said = {**kind, "edited_args": {"name": episode.name, "amount": 50}} if kind is EDIT else kind
-            self._live_through(episode, tally, ours.live, tool, said, kills)
+            self._live_through(episode, tally, ours.live, tool, said)
             self.threads.append(episode.thread)
             self._judge(episode, tally, recovery, said)
         return tally
@@ -101,11 +101,27 @@ class Campaign:
         tally = Tally()
         while tally.kills < kills:
             episode = Episode(f"bare-{which}-{next(self.names)}")
-            self._live_through(episode, tally, bare.live, which, APPROVE, kills)
-            tally.approved += 1
-            tally.happened += self.outside.done[episode.name] > 0
-            tally.doubled += self.outside.done[episode.name] > 1
-            tally.unexplained += self.outside.done[episode.name] == 0
+            self._live_through(episode, tally, bare.live, which, APPROVE)
+            self._count(episode, tally)
+        return tally
+
+    def _count(self, episode: Episode, tally: Tally) -> None:
+        happened = self.outside.done[episode.name]
+        tally.approved += 1
+        tally.happened += happened > 0
+        tally.doubled += happened > 1
+        tally.unexplained += happened == 0
+
+    def once(self, which: str, plan: Plan) -> Tally:
+        """One approved payment, ours or bare, whose first life ends by this plan and whose second lives."""
+        tally, episode = Tally(), Episode(f"{which}-{next(self.names)}")
+        live, tool = (ours.live, TOOL_OF[which]) if which in TOOL_OF else (bare.live, which)
+        self._live_through(episode, tally, live, tool, APPROVE, [plan])
+        if live is ours.live:
+            self.threads.append(episode.thread)
+            self._judge(episode, tally, which, APPROVE)
+        else:
+            self._count(episode, tally)
         return tally
 
     def damage(self) -> list[str]:
@@ -117,21 +133,31 @@ class Campaign:
     # one payment
 
     def _live_through(
-        self, episode: Episode, tally: Tally, live: Callable[..., None], tool: str, said: dict[str, Any], kills: int
+        self,
+        episode: Episode,
+        tally: Tally,
+        live: Callable[..., None],
+        tool: str,
+        said: dict[str, Any],
+        plans: Sequence[Plan] = (),
     ) -> None:
+        """Lives by these plans, or by plans of chance, until one comes to the end."""
         tally.episodes += 1
-        died = 0
+        home = self.home if live is ours.live else self.home.parent
+        ends = iter(plans or self._plans(tool))
         while True:
-            plan = Plan() if died >= KILLS_MAX or tool not in self._whole else self._plan(tool)
-            home = self.home if live is ours.live else self.home.parent
+            plan = next(ends, Plan())
             order = Order(str(home), self.dsn, self.outside.address, episode.name, tool, said, episode.thread, plan)
             lived = self._life(order, live, episode, tally)
             if lived is not None:
                 self._whole.setdefault(tool, (episode.seen, lived))
                 return
-            died += 1
             tally.kills += 1
             tally.phases[episode.phase] += 1
+
+    def _plans(self, tool: str) -> list[Plan]:
+        """None for the first episode of a tool: it shows how many instants there are."""
+        return [self._plan(tool) for _ in range(KILLS_MAX)] if tool in self._whole else []
 
     def _plan(self, tool: str) -> Plan:
         instants, seconds = self._whole[tool]

@@ -22,11 +22,11 @@ from langgraph.errors import UnknownInterruptError, is_invalid_resume
 from langgraph.types import Command, interrupt
 
 import nodes
-from checkpoints import EffectLedger
+from checkpoints import DecisionLog, EffectLedger
 from graph import AgentGraph, build_graph, state_graph
 from nodes.door import rule
 from nodes.ports import Deps
-from state import JSON, DojangError, Outcome, UserError
+from state import JSON, Decision, DojangError, Outcome, UserError
 from tests.graph.bare import Bare, Died, Mortal, Said, asking, dying, paying
 from tests.graph.parts import Rules, Script, Toys, asks, calls, deps, says
 from tests.graph.test_graph import CONFIG, decide, graph, ran, say, values, waiting
@@ -214,12 +214,13 @@ def test_two_resumes_at_once_do_one_effect(graph: AgentGraph, tmp_path: Path) ->
     """Even past the workspace's run lock, on the graph itself: the ledger lets one of them begin."""
     both = threading.Barrier(2, timeout=20)
 
-    class Meeting(EffectLedger):
-        def begin(self, *args: Any) -> Any:
+    class Meeting(DecisionLog):
+        def record(self, thread_id: str, decision: Decision) -> Decision:
             both.wait()
-            return super().begin(*args)
+            return super().record(thread_id, decision)
 
-    parts = replace(deps(calls(("pay", {"room": "1"})), says("Paid."), says("Paid.")), ledger=Meeting(tmp_path))
+    files: Any = {"decisions": Meeting(tmp_path), "ledger": EffectLedger(tmp_path)}
+    parts = replace(deps(calls(("pay", {"room": "1"})), says("Paid."), says("Paid.")), **files)
     say(graph, parts)
     approve = {iid: {"type": "approve", "by": "kim"} for iid, _ in waiting(graph)}
 
