@@ -66,6 +66,9 @@ def _with(deps: Callable[[], Deps] | None, node: Node) -> Any:
 def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
     """The compiled agent. Run it with ``context=Deps(…)`` and ``durability="sync"``.
 
+    Resume is strict: an id of a pause that is unknown or over is an ``UnknownInterruptError``. Answer by id: LangGraph
+    gives a bare value to whatever pause is open; only its ``review_id`` or ``digest`` can say that another is meant.
+
     Raises:
         UserError: no checkpointer. Without one a pause looks like a pause and cannot be resumed.
     """
@@ -74,4 +77,5 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
             "build_graph needs a checkpointer, for example checkpoints.FileSaver('var/threads'): "
             "a run that pauses for a person cannot be resumed without one"
         )
-    return state_graph().compile(checkpointer=checkpointer, name="dojang")
+    compiled = state_graph().compile(checkpointer=checkpointer, name="dojang")
+    return compiled.with_config(configurable={"__pregel_strict_resume": True})

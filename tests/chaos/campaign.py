@@ -112,9 +112,9 @@ class Campaign:
         tally.doubled += happened > 1
         tally.unexplained += happened == 0
 
-    def once(self, which: str, plan: Plan) -> Tally:
+    def once(self, which: str, plan: Plan, *, prefix: str = "") -> Tally:
         """One approved payment, ours or bare, whose first life ends by this plan and whose second lives."""
-        tally, episode = Tally(), Episode(f"{which}-{next(self.names)}")
+        tally, episode = Tally(), Episode(f"{prefix}{which}-{next(self.names)}")
         live, tool = (ours.live, TOOL_OF[which]) if which in TOOL_OF else (bare.live, which)
         self._live_through(episode, tally, live, tool, APPROVE, [plan])
         if live is ours.live:

@@ -52,6 +52,14 @@ def test_killed_after_the_payment_it_is_not_paid_again(campaign: Campaign, recov
     assert tally.notes == []
 
 
+@pytest.mark.parametrize("recovery", [r for r in TOOL_OF if r != "transactional"])
+def test_killed_after_a_payment_that_a_rule_let_through_it_is_not_paid_again(campaign: Campaign, recovery: str) -> None:
+    """No person and no pause before it: only what was on disk before the effect says that it was begun."""
+    tally = campaign.once(recovery, PAID, prefix="free ")
+    assert (tally.kills, tally.happened, tally.doubled, tally.decided) == (1, 1, 0, tally.doubts)
+    assert tally.notes == []
+
+
 def test_killed_before_the_payment_the_gap_is_explained(campaign: Campaign) -> None:
     tally = campaign.once("at_most_once", Plan(1, "before", phase="effect"))
     assert (tally.kills, tally.happened, tally.doubts, tally.settled, tally.unexplained) == (1, 0, 1, 1, 0)

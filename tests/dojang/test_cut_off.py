@@ -14,7 +14,8 @@ from checkpoints import FileSaver
 from dojang.results import RunResult
 from dojang.workspace import UnknownThread, Workspace
 from state import Conflict
-from tests.dojang.workspaces import workspace_for
+from tests.dojang.workspaces import STAY, Rehearsed, told, workspace_for
+from tests.graph.parts import calls
 
 Real = Callable[..., Any]
 
@@ -90,3 +91,18 @@ def test_a_run_that_is_cut_off_takes_no_new_message(
         with pytest.raises(Conflict, match="was cut off"):
             workspace.ask("never mind", thread_id=waiting.thread_id)
         assert [outcome["status"] for outcome in finished(workspace, waiting.thread_id).outcomes] == ["done"]
+
+
+def test_a_retry_of_the_first_decision_does_not_decide_the_second_review(tmp_path: Path, postgres_dsn: str) -> None:
+    class TwoSteps(Rehearsed):
+        def reply(self, messages: Any, **given: Any) -> Any:
+            results = sum(message.type == "tool" for message in messages)
+            return calls(("book_room", {**STAY, "guests": results + 1})) if results < 2 else told("Both done.")
+
+    with workspace_for(tmp_path / "home", postgres_dsn, generator=TwoSteps()) as workspace:
+        first = workspace.ask("book both").reviews[0]
+        second = workspace.decide(first["id"], "approve").run.reviews[0]
+        for _ in range(3):
+            again = workspace.decide(first["id"], "approve")
+            assert [review["id"] for review in again.run.reviews] == [second["id"]]
+        assert [outcome["status"] for outcome in workspace.thread(first["thread_id"]).outcomes] == ["done"]

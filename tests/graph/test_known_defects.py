@@ -26,9 +26,9 @@ from checkpoints import DecisionLog, EffectLedger
 from graph import AgentGraph, build_graph, state_graph
 from nodes.door import rule
 from nodes.ports import Deps
-from state import JSON, Decision, DojangError, Outcome, UserError
+from state import JSON, Decision, DojangError, Outcome, PassingFault, UserError
 from tests.graph.bare import Bare, Died, Mortal, Said, asking, dying, paying
-from tests.graph.parts import Rules, Script, Toys, asks, calls, deps, says
+from tests.graph.parts import MemoryLedger, Rules, Script, Toys, asks, calls, deps, says
 from tests.graph.test_graph import CONFIG, decide, graph, ran, say, values, waiting
 
 __all__ = ["graph"]
@@ -187,6 +187,24 @@ def test_209_refunds_are_209_although_every_approval_is_sent_twice(graph: AgentG
     assert [args["room"] for _, args in ran(parts)] == [str(n) for n in range(209)]
 
 
+def test_an_effect_runs_only_after_its_intent_is_written(graph: AgentGraph) -> None:
+    parts = deps(calls(("pay", {"room": "1"})), says("Paid."))
+    toys, ledger = parts.toolbox, parts.ledger
+    assert isinstance(toys, Toys)
+    assert isinstance(ledger, MemoryLedger)
+    entries: list[dict[str, Any]] = []
+    toys.crash = lambda name: entries.append(dict(ledger.entries))
+    say(graph, parts)
+    full = Mock(begin=Mock(side_effect=PassingFault("the disk is full")))
+    [(interrupt_id, _)] = waiting(graph)
+    with pytest.raises(PassingFault):
+        resumed(graph, replace(parts, ledger=full), {interrupt_id: {"type": "approve", "by": "kim"}})
+    assert ran(parts) == []
+    graph.invoke(None, CONFIG, context=parts)
+    [(_, _, key)] = toys.ran
+    assert entries == [{key: None}]
+
+
 # two runs at once
 
 
@@ -270,14 +288,28 @@ def test_a_stale_answer_answers_nothing_else(graph: AgentGraph) -> None:
     assert [name for name, _ in ran(parts)] == ["book"]
 
 
-def test_an_unknown_id_is_refused(graph: AgentGraph) -> None:
+@pytest.mark.parametrize("config", [CONFIG, {"configurable": {"thread_id": "t1"}}], ids=["strict", "as it comes"])
+def test_an_unknown_id_is_refused(graph: AgentGraph, config: Any) -> None:
     parts = deps(calls(("pay", {"room": "1"})), says("Paid."))
     say(graph, parts)
+    unknown: Any = Command(resume={"f" * 32: {"type": "approve"}})
     with pytest.raises(UnknownInterruptError):
-        resumed(graph, parts, {"f" * 32: {"type": "approve"}})
+        graph.invoke(unknown, config, context=parts)
     assert ran(parts) == []
     decide(graph, parts, "approve")
     assert len(ran(parts)) == 1
+
+
+def test_a_retry_that_names_its_review_answers_no_other(graph: AgentGraph) -> None:
+    """As a bare value, too, which LangGraph gives to whatever pause is open."""
+    parts = deps(calls(("book", {"room": "1"})), calls(("pay", {"room": "1"})), says("Done."))
+    say(graph, parts)
+    [(_, review)] = waiting(graph)
+    approve = {"type": "approve", "by": "kim", "digest": review["digest"]}
+    resumed(graph, parts, approve)
+    with pytest.raises(Exception, match="has changed since you looked"):
+        resumed(graph, parts, approve)
+    assert [name for name, _ in ran(parts)] == ["book"]
 
 
 def test_one_answer_for_several_questions_is_refused(graph: AgentGraph) -> None:
