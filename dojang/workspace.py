@@ -22,7 +22,8 @@ from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
 from dojang.settings import Settings, load_settings
 from nodes.door import Expired, StaleDecision, expiry_of, rule
-from state import Conflict, Decision, DecisionType, DojangError, Kind, Passage, Review, UserError
+from nodes.gate import pending_proposals
+from state import AgentState, Conflict, Decision, DecisionType, DojangError, Kind, Passage, Review, UserError
 
 if TYPE_CHECKING:
     from checkpoints import ThreadRow
@@ -201,7 +202,9 @@ class Workspace:
         return self.parts.store.ingest(paths, on_progress=on_progress)
 
     def search(self, query: str, *, k: int = 5, filters: dict[str, str] | None = None) -> list[Passage]:
-        """The passages that match best."""
+        """The passages that match best. UserError where there is no word to look for."""
+        if not any(character.isalnum() for character in query):
+            raise UserError("the question is empty: write at least one word to search for")
         return self.parts.store.search(query, k=k, filters=filters)
 
     def passages(self, ids: Sequence[str]) -> list[Passage]:
@@ -270,7 +273,9 @@ class Workspace:
         if waiting:
             ids = ", ".join(review["id"] for _, review in waiting)
             raise Conflict(f"thread {thread_id} waits for a decision on {ids}; decide it before sending a new message")
-        if _unfinished(snapshot):
+        # A turn that broke off may be left behind, or one that the model can never finish would hold the thread for
+        # ever. But a call that was proposed has to come to its end first: it may be approved, or half done.
+        if _unfinished(snapshot) and pending_proposals(cast(AgentState, snapshot.values)):
             raise Conflict(f"a run on thread {thread_id} was cut off; `dojang resume {thread_id}` finishes it")
 
     def _prepare(self) -> None:
