@@ -43,7 +43,7 @@ def state_graph(deps: Callable[[], Deps] | None = None) -> StateGraph[AgentState
     graph.add_node("act", _with(deps, act))
     graph.add_node("answer", _with(deps, answer))
     graph.add_edge(START, "intake")
-    graph.add_conditional_edges("intake", after_intake, ["retrieve", "comply"])
+    graph.add_conditional_edges("intake", after_intake, ["review", "retrieve", "comply"])
     graph.add_edge("retrieve", "generate")
     graph.add_conditional_edges("generate", after_generate, ["review", "comply"])
     graph.add_conditional_edges("comply", after_comply, ["review", "act", "generate", "answer"])

@@ -25,9 +25,9 @@ def send_reviews(state: AgentState) -> list[Send]:
     ]
 
 
-def after_intake(state: AgentState) -> Literal["retrieve", "comply"]:
+def after_intake(state: AgentState) -> Literal["retrieve", "comply"] | Sequence[Send]:
     """A new turn begins; or the one before goes on, whose records intake has left as they were."""
-    return "comply" if turn_is_open(state) else "retrieve"
+    return send_reviews(state) or ("comply" if turn_is_open(state) else "retrieve")
 
 
 def after_generate(state: AgentState) -> Literal["comply"] | Sequence[Send]:
