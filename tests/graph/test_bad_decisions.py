@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from checkpoints import DecisionLog
@@ -58,8 +58,9 @@ def review_of(kind: Kind) -> Review:
     )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from(sorted(ALLOWED)), said=wire)
+@example(kind="tool", said={"type": "approve", "review_id": LONE + "\n"})
 def test_a_decision_or_a_refusal(kind: Kind, said: Any) -> None:
     with tempfile.TemporaryDirectory() as home:
         parts = replace(deps(), decisions=DecisionLog(home))
