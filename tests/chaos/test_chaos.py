@@ -52,6 +52,13 @@ def test_killed_after_the_payment_it_is_not_paid_again(campaign: Campaign, recov
     assert tally.notes == []
 
 
+def test_killed_as_soon_as_the_pause_is_told_the_thread_is_there(campaign: Campaign) -> None:
+    """open-swe PR #2821: a server that wrote its threads down every ten seconds lost those of the last ten."""
+    tally = campaign.once("idempotent", Plan(1, "before", phase="decide"))
+    assert (tally.kills, tally.phases["decide"], tally.lost, tally.happened) == (1, 1, 0, 1)
+    assert tally.notes == []
+
+
 @pytest.mark.parametrize("recovery", [r for r in TOOL_OF if r != "transactional"])
 def test_killed_after_a_payment_that_a_rule_let_through_it_is_not_paid_again(campaign: Campaign, recovery: str) -> None:
     """No person and no pause before it: only what was on disk before the effect says that it was begun."""
