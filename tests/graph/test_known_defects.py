@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -178,7 +178,7 @@ def test_209_refunds_are_209_although_every_approval_is_sent_twice(graph: AgentG
     parts = deps(*(line for n in range(209) for line in (calls(("pay", {"room": str(n)})), says("Refunded."))))
     for n in range(209):
         config: Any = {"configurable": {**CONFIG["configurable"], "thread_id": f"refund {n}"}}
-        graph.invoke({"messages": [HumanMessage("refund it")]}, config, context=parts)
+        graph.invoke({"messages": [HumanMessage(f"pay for room {n}")]}, config, context=parts)
         [task] = graph.get_state(config).tasks
         approve: Any = Command(resume={task.interrupts[0].id: {"type": "approve", "by": "kim"}})
         graph.invoke(approve, config, context=parts)
@@ -195,7 +195,7 @@ def test_an_effect_runs_only_after_its_intent_is_written(graph: AgentGraph) -> N
     entries: list[dict[str, Any]] = []
     toys.crash = lambda name: entries.append(dict(ledger.entries))
     say(graph, parts)
-    full = Mock(begin=Mock(side_effect=PassingFault("the disk is full")))
+    full = MagicMock(begin=Mock(side_effect=PassingFault("the disk is full")))
     [(interrupt_id, _)] = waiting(graph)
     with pytest.raises(PassingFault):
         resumed(graph, replace(parts, ledger=full), {interrupt_id: {"type": "approve", "by": "kim"}})
