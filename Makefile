@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint types tests bench transcript help
+.PHONY: demo test check lint types tests bench chaos transcript help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,9 @@ tests: .venv/dev
 
 bench: .venv/dev ## tables of figures with the peers beside us, in one run
 	@for script in benchmarks/*.py; do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects counted outside, bare LangGraph beside us
+	@KILLS=$${KILLS:-60} $(BIN)/python -m tests.chaos
 
 transcript: .venv/run ## play the demo and write its output into the READMEs
 	$(BIN)/python scripts/transcript.py

@@ -275,7 +275,7 @@ class Workspace:
             raise Conflict(f"thread {thread_id} waits for a decision on {ids}; decide it before sending a new message")
         # A turn that broke off may be left behind, or one that the model can never finish would hold the thread for
         # ever. But a call that was proposed has to come to its end first: it may be approved, or half done.
-        if snapshot.next and pending_proposals(cast(AgentState, snapshot.values)):
+        if _unfinished(snapshot) and pending_proposals(cast(AgentState, snapshot.values)):
             raise Conflict(f"a run on thread {thread_id} was cut off; `dojang resume {thread_id}` finishes it")
 
     def _prepare(self) -> None:
@@ -312,7 +312,7 @@ class Workspace:
                 ids = [decision["review_id"] for decision in ready.values()]
                 self.parts.audit.note(thread_id, "run.released", self.settings.user, thread_id, {"reviews": ids})
                 return self._stream(thread_id, Command(resume=ready), on_node)
-            if snapshot.next and not waiting:
+            if _unfinished(snapshot) and not waiting:
                 return self._stream(thread_id, None, on_node)
             return self._result(snapshot)
 
@@ -339,7 +339,7 @@ class Workspace:
         recorded = self.parts.decisions.of(thread_id)
         waiting = [review for _, review in _waiting(snapshot)]
         undecided = [review for review in waiting if review["id"] not in recorded]
-        paused = bool(waiting) or bool(snapshot.next)
+        paused = _unfinished(snapshot)
         note = ""
         if paused and not undecided:
             note = f"this run can go on: `dojang resume {thread_id}`"
@@ -361,6 +361,15 @@ def _waiting(snapshot: StateSnapshot) -> list[tuple[str, Review]]:
         for interrupt in task.interrupts
         if isinstance(interrupt.value, dict) and "review" in interrupt.value
     ]
+
+
+def _unfinished(snapshot: StateSnapshot) -> bool:
+    """Whether a run is under way, paused or cut off.
+
+    A process that is killed between a step's writes and the checkpoint after it leaves a state whose ``next`` is empty
+    although more is to come: its tasks are there and have results.
+    """
+    return bool(snapshot.tasks)
 
 
 def _newest_first(newest: StateSnapshot, history: Iterator[StateSnapshot]) -> Iterator[StateSnapshot]:

@@ -10,7 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from graph.routes import after_act, after_comply, after_generate, after_review
+from graph.routes import after_act, after_comply, after_generate, after_intake, after_review
 from nodes.act import act
 from nodes.answer import answer
 from nodes.comply import comply
@@ -43,7 +43,7 @@ def state_graph(deps: Callable[[], Deps] | None = None) -> StateGraph[AgentState
     graph.add_node("act", _with(deps, act))
     graph.add_node("answer", _with(deps, answer))
     graph.add_edge(START, "intake")
-    graph.add_edge("intake", "retrieve")
+    graph.add_conditional_edges("intake", after_intake, ["review", "retrieve", "comply"])
     graph.add_edge("retrieve", "generate")
     graph.add_conditional_edges("generate", after_generate, ["review", "comply"])
     graph.add_conditional_edges("comply", after_comply, ["review", "act", "generate", "answer"])
@@ -66,6 +66,9 @@ def _with(deps: Callable[[], Deps] | None, node: Node) -> Any:
 def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
     """The compiled agent. Run it with ``context=Deps(…)`` and ``durability="sync"``.
 
+    Resume is strict: an id of a pause that is unknown or over is an ``UnknownInterruptError``. Answer by id: LangGraph
+    gives a bare value to whatever pause is open; only its ``review_id`` or ``digest`` can say that another is meant.
+
     Raises:
         UserError: no checkpointer. Without one a pause looks like a pause and cannot be resumed.
     """
@@ -74,4 +77,5 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
             "build_graph needs a checkpointer, for example checkpoints.FileSaver('var/threads'): "
             "a run that pauses for a person cannot be resumed without one"
         )
-    return state_graph().compile(checkpointer=checkpointer, name="dojang")
+    compiled = state_graph().compile(checkpointer=checkpointer, name="dojang")
+    return compiled.with_config(configurable={"__pregel_strict_resume": True})

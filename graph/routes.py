@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 from langgraph.types import Send
 
 from nodes.gate import allowed_args, open_reviews, pending_proposals
+from nodes.intake import turn_is_open
 from nodes.review import ReviewTask
 from state import AgentState, Kind
 
@@ -22,6 +23,11 @@ def send_reviews(state: AgentState) -> list[Send]:
         Send("review", ReviewTask(review=review, language=state["language"], draft=state.get("draft")))
         for review in open_reviews(state)
     ]
+
+
+def after_intake(state: AgentState) -> Literal["retrieve", "comply"] | Sequence[Send]:
+    """A new turn begins; or the one before goes on, whose records intake has left as they were."""
+    return send_reviews(state) or ("comply" if turn_is_open(state) else "retrieve")
 
 
 def after_generate(state: AgentState) -> Literal["comply"] | Sequence[Send]:

@@ -190,7 +190,7 @@ def _from_inbox(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JSON]:
 
 def _same_review(review: Review, said: Mapping[str, JSON]) -> None:
     if said.get("review_id") not in (None, review["id"]):
-        raise StaleDecision(f"this decision is about review {said['review_id']}, but {review['id']} is open")
+        raise StaleDecision(f"this decision is about review {said['review_id']!r}, but {review['id']} is open")
     if said.get("digest") not in (None, review["digest"]):
         raise StaleDecision(
             f"review {review['id']} has changed since you looked at it (its digest is {review['digest'][:19]}…); "

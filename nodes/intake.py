@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, RemoveMessage
 from langgraph.runtime import Runtime
 
-from nodes.gate import open_reviews
+from nodes.gate import allowed_args, open_reviews, pending_proposals
 from nodes.ports import Deps
-from state import AgentState, Conflict, Language, UserError, fresh
+from nodes.wording import say
+from state import AgentState, Draft, Language, UserError, fresh
 
 HANGUL_SHARE = 0.2
 """Share of Hangul among the letters above which a text counts as Korean: names in Latin letters are common in it."""
@@ -25,17 +26,16 @@ def language_of(text: str) -> Language:
 def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     """Set ``question`` and ``language``; start every per-turn record afresh.
 
+    LangGraph lets new input discard a pause, and a call that was approved and has not run yet. Here the message is not
+    taken, the answer says why, and the turn before it goes on where it was (``after_intake``).
+
     Raises:
-        Conflict: a review of this thread is still open (new input would silently discard it).
         UserError: the newest message is not a human one, or has no text.
     """
-    waiting = open_reviews(state)
-    if waiting:
-        raise Conflict(
-            f"review {waiting[0]['id']} is still open on this thread; decide it before sending a new message"
-        )
     messages = state.get("messages") or []
     last = messages[-1] if messages else None
+    if turn_is_open(state):
+        return _not_taken(state, last)
     if not isinstance(last, HumanMessage):
         raise UserError("a run starts with a human message; send one under 'messages'")
     question = last.text.strip()
@@ -54,3 +54,16 @@ def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         "decisions": fresh(),
         "outcomes": fresh(),
     }
+
+
+def turn_is_open(state: AgentState) -> bool:
+    """Whether the turn before this message still waits for a person, or for a call that may run."""
+    return bool(open_reviews(state)) or any(allowed_args(state, p) is not None for p in pending_proposals(state))
+
+
+def _not_taken(state: AgentState, message: Any) -> dict[str, Any]:
+    """Told as the answer, not in the conversation: between a call and its result no model takes another message."""
+    waiting = ", ".join(review["id"] for review in open_reviews(state))
+    text = say("still_waiting" if waiting else "still_running", state["language"], reviews=waiting)
+    told = Draft(text=text, citations=[], abstained=True, speaker="dojang")
+    return {"messages": [RemoveMessage(id=message.id)], "answer": told}

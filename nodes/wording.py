@@ -92,6 +92,14 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "The documents do not say.",
         "ko": "문서에서 답을 찾지 못했습니다.",
     },
+    "still_waiting": {
+        "en": "The message was not taken: {reviews} must be decided first.",
+        "ko": "메시지를 받지 않았습니다. 먼저 {reviews} 검토를 결재해야 합니다.",
+    },
+    "still_running": {
+        "en": "The message was not taken: an approved call had not run yet. Send it again after this.",
+        "ko": "메시지를 받지 않았습니다. 승인된 호출이 아직 실행되지 않았습니다. 끝난 뒤에 다시 보내 주세요.",
+    },
     "withheld": {
         "en": "The answer was withheld: {reason}",
         "ko": "답변을 내보내지 않았습니다: {reason}",

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+import checkpoints.folders as folders_module
 import checkpoints.journal as journal_module
-from checkpoints import DecisionLog, DiskFault, FileSaver, verify
+from checkpoints import DecisionLog, DiskFault, EffectLedger, FileSaver, verify
 from tests.checkpoints.cases import checkpoint, config, decision, dump, metadata
 from tests.checkpoints.crash_child import write_until_killed
+from tests.checkpoints.test_damage import ACTION, outcome
 
 FORKS: Any = multiprocessing.get_context("forkserver" if hasattr(signal, "SIGKILL") else "spawn")
 if hasattr(signal, "SIGKILL"):
@@ -201,3 +203,30 @@ def test_a_read_only_directory_can_be_read(error: int, tmp_path: Path, monkeypat
     assert len(dump(reader)) == 1
     with pytest.raises(DiskFault, match=os.strerror(error)):
         _put(reader, 2)
+
+
+def test_an_effect_begins_and_ends_only_when_that_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = EffectLedger(tmp_path)
+    synced: list[int] = []
+    real = folders_module.sync_file
+
+    def sync(fd: int) -> None:
+        real(fd)
+        synced.append(os.fstat(fd).st_size)
+
+    monkeypatch.setattr(journal_module, "sync_file", sync)
+    path = ledger.folders.path("t") / "ledger.jsonl"
+    assert ledger.begin("t", "k", ACTION, "at_most_once") == "fresh"
+    assert synced[-1] == path.stat().st_size
+    assert b'"intent"' in path.read_bytes()
+    ledger.finish("t", "k", outcome())
+    assert synced[-1] == path.stat().st_size
+
+    def fail(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(journal_module, "sync_file", fail)
+    with pytest.raises(DiskFault, match="Input/output error"):
+        ledger.begin("t", "k2", ACTION, "at_most_once")

@@ -150,7 +150,7 @@ class Toys:
     def check(self, name: str, args: Mapping[str, JSON]) -> Checked:
         if name not in {s["name"] for s in self.specs}:
             return Checked(args=dict(args), missing=[], problems=[f"there is no tool {name}"], unclear=[])
-        problems = [f"{key} is not an argument of {name}" for key in args if key not in ("room", "nights")]
+        problems = [f"{key!r} is not an argument of {name}" for key in args if key not in ("room", "nights")]
         problems += ["room must be text"] if not isinstance(args.get("room", ""), str) else []
         unclear = ["room"] if args.get("room") == "next friday" else []
         problems += [f"{name}: 'next friday' has two readings" for name in unclear]

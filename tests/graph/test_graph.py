@@ -16,7 +16,7 @@ from dojang.settings import SAMPLE
 from graph import AgentGraph, build_graph, state_graph
 from nodes.door import rule
 from nodes.ports import Deps
-from state import Conflict, Passage, PassingFault, Review, UserError
+from state import Passage, PassingFault, Review, UserError
 from tests.graph.parts import (
     NOW,
     FixedClock,
@@ -388,11 +388,31 @@ def test_a_second_turn_starts_with_clean_records_and_keeps_the_conversation(grap
     assert [m.type for m in now["messages"]] == ["human", "ai", "tool", "ai", "human", "ai"]
 
 
-def test_new_input_on_a_waiting_thread_is_refused(graph: AgentGraph) -> None:
-    parts = deps(calls(("book", {"room": "1"})))
+def test_new_input_on_a_waiting_thread_is_not_taken_and_the_review_stays(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "1"})), says("Booked."))
     say(graph, parts)
-    with pytest.raises(Conflict, match="still open"):
-        say(graph, parts, "something else")
+    [(_, before)] = waiting(graph)
+    out = say(graph, parts, "something else")
+    assert before["id"] in out["answer"]["text"]
+    assert [m.type for m in values(graph)["messages"]] == ["human", "ai"]
+    assert [review for _, review in waiting(graph)] == [before]
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {"room": "1"})]
+    assert values(graph)["answer"]["text"] == "Booked."
+
+
+def test_new_input_before_an_approved_call_has_run_does_not_lose_it(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "1"})), says("Booked."), says("Hello."))
+    say(graph, parts)
+    [(interrupt_id, _)] = waiting(graph)
+    resume: Any = Command(resume={interrupt_id: {"type": "approve", "by": "kim"}})
+    for update in graph.stream(resume, CONFIG, context=parts, durability="sync", stream_mode="updates"):
+        if "comply" in update:
+            break  # cut off before act
+    assert ran(parts) == []
+    say(graph, parts, "hello")
+    assert ran(parts) == [("book", {"room": "1"})]
+    assert say(graph, parts, "hello")["answer"]["text"] == "Hello."
 
 
 def test_an_empty_message_is_refused(graph: AgentGraph) -> None:

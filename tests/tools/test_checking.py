@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,88 +143,6 @@ def test_a_remote_reference_in_a_schema_is_not_fetched(monkeypatch: pytest.Monke
         'a: its schema refers to "http://example.invalid/s.json", which is not here'
     ]
     assert fetched == []
-
-
-# --- calls of the Berkeley Function-Calling Leaderboard ---
-
-TYPES = {"dict": "object", "float": "number", "tuple": "array"}
-
-
-def mapped(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [mapped(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if schema.get("type") == "any":
-        return {}
-    return {
-        key: TYPES.get(value, value) if key == "type" and isinstance(value, str) else mapped(value)
-        for key, value in schema.items()
-        if key != "optional"
-    }
-
-
-def plain(value: Any) -> Any:
-    """A value of the ground truth, where each inner argument is a list of accepted ones."""
-    if isinstance(value, dict):
-        return {key: plain(inner[0]) for key, inner in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value
-
-
-def calls(folder: Path) -> list[tuple[Toolbox, str, dict[str, Any]]]:
-    rows = [json.loads(line) for line in (folder / "bfcl" / "simple_python.jsonl").read_text("utf-8").splitlines()]
-    found = []
-    for row in rows:
-        function = row["function"][0]
-        tool = StructuredTool(
-            name=function["name"],
-            description=function["description"],
-            args_schema=mapped(function["parameters"]),
-            func=lambda **k: k,
-        )
-        (accepted,) = (call[function["name"]] for call in row["ground_truth"])
-        required = function["parameters"]["required"]
-        given = {key: [o for o in options if o != ""] for key, options in accepted.items()}
-        args = {key: plain(given[key][0]) for key, o in accepted.items() if key in required or o[0] != ""}
-        found.append((Toolbox([tool], today=lambda: TODAY), function["name"], args))
-    return found
-
-
-def wrong_value(schema: dict[str, Any]) -> Any:
-    return {"string": 7, "integer": "seven and a half", "number": "far", "boolean": "perhaps", "array": 3, "object": 3}[
-        schema["type"]
-    ]
-
-
-def test_valid_benchmark_calls_pass(test_data: Path) -> None:
-    found = calls(test_data)
-    assert len(found) > 100
-    refused = []
-    for box, name, args in found:
-        checked = box.check(name, args)
-        if checked["problems"] or checked["missing"] or not all(checked["args"][key] == args[key] for key in args):
-            refused.append((name, checked))
-    assert refused == []
-
-
-def test_broken_benchmark_calls_are_refused(test_data: Path) -> None:
-    passed = []
-    tried = 0
-    for box, name, args in calls(test_data):
-        schema = box.offered()[0]["parameters"]
-        for key in schema["required"]:
-            short = {k: v for k, v in args.items() if k != key}
-            if box.check(name, short)["missing"] != [key]:
-                passed.append((name, "missing", key))
-        for key in args:
-            if "type" in schema["properties"][key]:
-                tried += 1
-                if not box.check(name, {**args, key: wrong_value(schema["properties"][key])})["problems"]:
-                    passed.append((name, "wrong type", key))
-        if not box.check(name, {**args, "no_such_argument": 1})["problems"]:
-            passed.append((name, "unknown argument", ""))
-    assert passed == []
-    assert tried > 200
 
 
 def test_an_empty_text_is_a_value_only_where_the_schema_takes_one() -> None:
