@@ -17,7 +17,7 @@ import orjson
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from checkpoints.audit import expected, source_of
+from checkpoints.audit import DECIDING, EFFECTS, expected, source_of
 from checkpoints.chain import (
     CHAIN,
     HEAD,
@@ -252,7 +252,7 @@ class _Checker:
                 self.problem(found.thread_id, folder / source_of(note.event), 0, what)
         there = Counter((note.event, note.subject) for note in after)
         for (event, subject), records in noted.items():
-            if event in ("decision.recorded", "effect.intended", "effect.ended"):
+            if event in _SOURCED:
                 for record in records[there[event, subject] :]:
                     what = f"{event} of {subject} (record {record['seq']}) is gone from this file"
                     self.problem(found.thread_id, folder / source_of(event), 0, what)
@@ -350,6 +350,8 @@ def _expected(checker: _Checker, folders: ThreadFolders, thread_id: str) -> list
         return None
 
 
+_SOURCED = frozenset((*DECIDING.values(), *EFFECTS.values()))
+"""Events that another file holds the content of."""
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "seq": int, "prev": str, "at": str, "actor": str, "event": str, "thread_id": (str, type(None)), "subject": str,
     "facts": dict, "content_sha256": str, "key_id": str, "signature": str,

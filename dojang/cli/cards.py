@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dojang.cli.telling import how_to_decide
 from dojang.cli.terminal import Terminal
-from dojang.cli.words import DECISIONS, EFFECTS, KINDS, ROLES, SEVERITIES, STATUSES, word
+from dojang.cli.words import EFFECTS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
 
 if TYPE_CHECKING:
     from dojang.results import ReviewCard
@@ -68,7 +68,7 @@ def _head(terminal: Terminal, card: ReviewCard, sentence: str) -> None:
         [_("needs"), _needs(terminal, review)],
     ]
     if card.decision is not None:
-        what = word(_, DECISIONS, card.decision["type"])
+        what = word(_, SAID, card.decision["type"])
         rows.append([_("decision"), f"{what}, {card.decision['by']}, {card.decision['at']}"])
         rows += [[_("reason"), card.decision["reason"]]] if card.decision["reason"] else []
     terminal.rows(rows)
@@ -145,4 +145,4 @@ def _conversation(terminal: Terminal, card: ReviewCard) -> None:
 def tell_conversation(terminal: Terminal, lines: list[dict[str, str]]) -> None:
     """Who said what, oldest first."""
     for line in lines:
-        terminal.line(f"  {word(terminal.gettext, ROLES, line['role'])}: {line['text']}")
+        terminal.line(f"  {word(terminal.gettext, SPEAKERS, line['role'])}: {line['text']}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dojang.cli.terminal import Terminal
-from dojang.cli.words import DECISIONS, KINDS, STATUSES, word
+from dojang.cli.words import KINDS, SAID, STATUSES, word
 
 if TYPE_CHECKING:
     from dojang.results import DecisionResult, RunResult
@@ -120,7 +120,7 @@ def tell_decision(terminal: Terminal, workspace: Workspace, result: DecisionResu
     decision = result.decision
     terminal.line(
         _("Review {id}: {what} by {by}").format(
-            id=decision["review_id"], what=word(_, DECISIONS, decision["type"]), by=decision["by"]
+            id=decision["review_id"], what=word(_, SAID, decision["type"]), by=decision["by"]
         )
     )
     tell_run(terminal, workspace, result.run)

@@ -11,10 +11,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from dojang.results import ReviewCard
 from dojang.server.desk import Desk, dwell_ms
 from dojang.server.forms import typed, with_posted
-from dojang.server.views import TOP_TIER, differences, item_of, row_of, stamp_of
+from dojang.server.views import differences, item_of, row_of, stamp_of
 from dojang.server.wording import CHIPS
 from nodes.gate import spec_of
-from state import Conflict, PassingFault, UserError
+from state import TOP_TIER, Conflict, PassingFault, UserError
 
 
 def review_page(

@@ -17,22 +17,17 @@ from dojang.server.clean import clean, pretty_json
 from dojang.server.forms import Field, fields_of, text_field
 from dojang.server.wording import (
     DECISIONS,
-    DOUBT_BUTTONS,
-    EFFECTS,
-    KINDS,
     NODES,
     SCORES,
-    STAMPS,
     Say,
     ago,
     clock,
     countdown,
     label,
+    titled,
 )
-from state import JSON, Citation, Decision, Draft, Passage, Review, ToolSpec
-
-TOP_TIER: Final = 3
-"""From this tier on an approval is confirmed with a tick: no single key or click gives it."""
+from dojang.vocabulary import DOUBT, EFFECTS, KINDS, SAID
+from state import JSON, TOP_TIER, Citation, Decision, Draft, Passage, Review, ToolSpec
 
 NO_TOOL: Final[dict[str, JSON]] = {}
 
@@ -158,7 +153,7 @@ def row_of(review: Review, say: Say, now: datetime) -> Row:
         id=review["id"],
         href="/reviews/" + quote(review["id"], safe=""),
         kind=review["kind"],
-        kind_label=label(say, KINDS, review["kind"]),
+        kind_label=titled(say, KINDS, review["kind"]),
         summary=review["question"] or review["summary"],
         tool=review["action"]["tool"],
         letter=letter,
@@ -180,7 +175,7 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
         row=row_of(review, say, now),
         headline=highlighted(review["summary"], action["args"].values()),
         question=review["question"],
-        effect=label(say, EFFECTS, action["effect_class"]),
+        effect=titled(say, EFFECTS, action["effect_class"]),
         reversible=action["reversible"],
         about_words=not action["tool"],
         tool=action["tool"],
@@ -212,8 +207,7 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
 
 def button_label(review: Review, decision: str, say: Say) -> str:
     """What the button says; in doubt, approving means that it happened."""
-    special = DOUBT_BUTTONS if review["kind"] == "in_doubt" else {}
-    return label(say, special if decision in special else DECISIONS, decision)
+    return titled(say, DOUBT if review["kind"] == "in_doubt" else DECISIONS, decision)
 
 
 def arguments_of(args: Mapping[str, JSON], decision: Decision | None) -> list[Argument]:
@@ -328,7 +322,7 @@ def stamp_of(decision: Decision, say: Say) -> Stamp:
     """The seal of a decision."""
     who = clean(decision["by"])
     return Stamp(
-        word=label(say, STAMPS, decision["type"]),
+        word=titled(say, SAID, decision["type"]),
         who=who,
         who_short=who if len(who) <= 9 else who[:8] + "…",
         at=clock(decision["at"]),
