@@ -6,13 +6,14 @@ released by the next `resume`. This makes it happen while nobody looks: `dojang 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nodes.door import expiry_of
-from state import Review
+from state import Conflict, Review
 
 if TYPE_CHECKING:
     from dojang.parts import Parts
@@ -47,7 +48,10 @@ def do_due(workspace: Workspace) -> Done:
     over = [review for review in waiting if expiry_of(review, now) is not None]
     held = held_over(workspace, now)
     threads = sorted({review["thread_id"] for review in over} | {thread for thread, _ in held})
-    runs = [workspace.resume(thread_id) for thread_id in threads]
+    runs = []
+    for thread_id in threads:
+        with contextlib.suppress(Conflict):  # another run holds it: the next look finds it again
+            runs.append(workspace.resume(thread_id))
     return Done(escalated, [review["id"] for review in over], [review_id for _, review_id in held], runs)
 
 

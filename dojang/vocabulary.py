@@ -1,6 +1,7 @@
-"""The contract's words as people read them, one table for the commands and the pages, marked for both catalogues.
+"""The contract's words as people read them: one table for the commands and the pages, marked for both catalogues.
 
-Small letters, because a command puts them into its sentences; a page writes the first one large. What only one of the two shows (a button, a column) stands with it: ``dojang.cli.words``, ``dojang.server.wording``.
+Small letters, because a command puts them into its sentences; a page writes the first one large. What only one of the
+two shows (a button, a column) stands with it: ``dojang.cli.words``, ``dojang.server.wording``.
 """
 
 from __future__ import annotations

@@ -74,6 +74,10 @@ class Workspace:
         """Give back connections and the embedded server's lease."""
         self.parts.close()
 
+    def check_policy(self) -> None:
+        """Read the rules now: a server with rules that it cannot read does not start; tools.rules.BrokenPolicy."""
+        assert self.parts.policy.version
+
     # -- asking ---------------------------------------------------------------------------------------------------
 
     def ask(

@@ -197,6 +197,7 @@ def _recorded(review: Review, decision: Decision, deps: Deps) -> Decision:
         return deps.decisions.record(thread_id, decision)
     final = deps.decisions.vote(thread_id, decision, needed)
     if final is None:
+        decision.pop("held_until", None)  # a vote can be taken back until the last one is given
         raise VoteCounted(decision, len(deps.decisions.progress(thread_id)[review["id"]]["votes"]), needed)
     return final
 

@@ -253,9 +253,11 @@ def _load(call: Invocation, file: Path | None, hard: Path | None, *, standing: b
 
 
 def _standing(call: Invocation) -> Standing:
-    from tools.standing import Standing
+    from checkpoints.audit import AuditLog
+    from dojang.noted import NotedStanding
 
-    return Standing(call.settings.home / "standing.jsonl")
+    home = call.settings.home
+    return NotedStanding(home / "standing.jsonl", AuditLog(call.settings.threads, home / "keys"))
 
 
 def _toolbox(call: Invocation) -> Toolbox:

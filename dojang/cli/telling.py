@@ -96,7 +96,9 @@ def how_to_decide(review: Review) -> list[str]:
         "approve": f"dojang approve {review['id']}",
         "edit": f"dojang edit {review['id']} --set …=…",
         "reject": f"dojang reject {review['id']} --reason …",
-        "answer": f"dojang answer {review['id']} …",
+        "answer": f"dojang answer {review['id']} …"
+        if review["kind"] != "in_doubt"
+        else f"dojang look-up {review['id']}",
     }
     return [f"dojang show {review['id']}", *(forms[decision] for decision in review["allowed"])]
 
@@ -120,7 +122,7 @@ def tell_decision(terminal: Terminal, workspace: Workspace, result: DecisionResu
     decision = result.decision
     terminal.line(
         _("Review {id}: {what} by {by}").format(
-            id=decision["review_id"], what=word(_, SAID, decision["type"]), by=decision["by"]
+            id=decision["review_id"], what=word(_, SAID, decision["type"]), by=decision["by"] or _("nobody")
         )
     )
     tell_run(terminal, workspace, result.run)

@@ -1,5 +1,6 @@
-"""Words that only the commands show, each marked with ``N_`` and translated when shown. The contract's own words, which
-pages show, too, stand in :mod:`dojang.vocabulary`.
+"""Words that only the commands show, each marked with ``N_`` for the catalogue and translated when shown.
+
+The contract's own words, which pages show, too, stand in :mod:`dojang.vocabulary`.
 """
 
 from __future__ import annotations

@@ -101,7 +101,9 @@ class Desk:
         every = self.workspace.inbox(limit=COUNTED)
         now = self.workspace.parts.clock.now()
         chosen = [r for r in every if not kind or r["kind"] == kind]
-        rows: list[Row] = [row_of(r, self.say, now) for r in chosen[offset : offset + ROWS]]
+        page = chosen[offset : offset + ROWS]
+        progress = self.workspace.progress(page)
+        rows: list[Row] = [row_of(r, self.say, now, progress[r["id"]]) for r in page]
         counts = [(k, titled(self.say, KINDS, k), sum(r["kind"] == k for r in every)) for k in KINDS]
         more = urlencode({"kind": kind, "offset": offset + ROWS}) if len(chosen) > offset + ROWS else ""
         total = f"{COUNTED}+" if len(every) == COUNTED else str(len(every))

@@ -27,7 +27,7 @@ from dojang.server.wording import (
     titled,
 )
 from dojang.vocabulary import DOUBT, EFFECTS, KINDS, SAID
-from state import JSON, TOP_TIER, Citation, Decision, Draft, Passage, Review, ToolSpec
+from state import JSON, TOP_TIER, Citation, Decision, Draft, Passage, Progress, Review, ToolSpec, untouched
 
 NO_TOOL: Final[dict[str, JSON]] = {}
 
@@ -58,6 +58,9 @@ class Row:
     due_at: str
     late: bool
     untrusted: bool
+    votes: str  # "1/2", where several people are wanted
+    claimed: str  # by whom, right now
+    escalated: bool
 
 
 @dataclass(frozen=True)
@@ -143,10 +146,18 @@ class Item:
     action_href: str
     shown_ms: int
     policy_version: str
+    roles: str  # which of them decide; "" for anybody
+    voters: list[str]  # who approved, oldest first
+    own: str  # who asked, where that person may not approve
+    undo_until: str  # "" where nothing can be taken back any more
+    look_up: str  # the one answer that the review takes, where it is no free text
 
 
-def row_of(review: Review, say: Say, now: datetime) -> Row:
+def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = None) -> Row:
     """A review as one line of the list."""
+    far = progress or untouched()
+    claim = far["claim"]
+    claimed = claim["by"] if claim is not None and now < datetime.fromisoformat(claim["until"]) else ""
     letter, tone = {0: ("L", "low"), 1: ("M", "medium")}.get(review["tier"], ("H", "high"))
     due, late = countdown(say, review["due_at"], now)
     return Row(
@@ -163,6 +174,9 @@ def row_of(review: Review, say: Say, now: datetime) -> Row:
         due_at=review["due_at"],
         late=late,
         untrusted=any(p["trust"] == "untrusted" for p in review["evidence"]),
+        votes=f"{len(far['votes'])}/{review['votes_needed']}" if review["votes_needed"] > 1 else "",
+        claimed=claimed,
+        escalated=bool(far["escalated_at"]),
     )
 
 
@@ -172,7 +186,7 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
     action = review["action"]
     last = next((line["text"] for line in reversed(card.conversation) if line["role"] == "user"), review["summary"])
     return Item(
-        row=row_of(review, say, now),
+        row=row_of(review, say, now, card.progress),
         headline=highlighted(review["summary"], action["args"].values()),
         question=review["question"],
         effect=titled(say, EFFECTS, action["effect_class"]),
@@ -202,7 +216,19 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
         action_href="/reviews/" + quote(review["id"], safe="") + "/decision",
         shown_ms=int(now.timestamp() * 1000),
         policy_version=review["policy_version"],
+        roles=", ".join(review["roles"]),
+        voters=[f"{vote['by']} · {clock(vote['at'])}" for vote in card.progress["votes"]],
+        own="" if review.get("self_approval", True) else review.get("requester", ""),
+        undo_until=undo_until(card, now),
+        look_up=next(iter(review["answer_schema"].get("enum") or [""])),
     )
+
+
+def undo_until(card: ReviewCard, now: datetime) -> str:
+    """Until when the decision can be taken back; "" when it cannot."""
+    until = card.decision.get("held_until", "") if card.decision is not None else ""
+    held = until and not card.progress["released"] and now < datetime.fromisoformat(until)
+    return clock(until) if held else ""
 
 
 def button_label(review: Review, decision: str, say: Say) -> str:

@@ -34,7 +34,7 @@ def test_a_review_shows_all_that_an_operator_needs(client: TestClient, paused: A
     review = paused("please book a room for two guests")
     page = client.get(f"/reviews/{review['id']}").text
     order = [
-        "changes data",
+        "Writes",
         "can be undone",
         "<dt>guests</dt><dd>2</dd>",
         review["digest"],
