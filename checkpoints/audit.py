@@ -321,7 +321,7 @@ def _of_decision(record: dict[str, Any]) -> Note:
         return Note(event, record.get("by", SYSTEM), record["review_id"], facts, digest_of(record))
     names = ("type", "digest", "at", "channel", "dwell_ms", *(name for name in ("role", "held_until") if name in said))
     facts = {name: said[name] for name in names}
-    return Note(event, said["by"], said["review_id"], facts, erased_digest(record) or digest_of(said))
+    return _note_of(record, event, said["by"], said["review_id"], facts, said)
 
 
 def _of_effect(record: dict[str, Any]) -> Note:
@@ -330,12 +330,16 @@ def _of_effect(record: dict[str, Any]) -> Note:
     else:
         outcome = record["outcome"]
         facts = {"tool": outcome["tool"], "status": outcome["status"], "at": outcome["at"]}
-    return Note(EFFECTS[record["k"]], SYSTEM, record["key"], facts, erased_digest(record) or digest_of(record))
+    return _note_of(record, EFFECTS[record["k"]], SYSTEM, record["key"], facts, record)
 
 
-def erased_digest(record: dict[str, Any]) -> str:
-    """The digest of what stood here before it was erased; "" where nothing was. The chain has it, too."""
-    return str((record.get("erased") or {}).get("sha256", ""))
+def _note_of(
+    record: dict[str, Any], event: str, actor: str, subject: str, facts: dict[str, JSON], content: JSON
+) -> Note:
+    """With the digest of the content, or, where that was erased, the digest that stands in its place."""
+    erased = record.get("erased")
+    digest = digest_of(content) if erased is None else str(erased.get("sha256", ""))
+    return Note(event, actor, subject, facts, digest, erased is not None)
 
 
 def source_of(event: str) -> str:

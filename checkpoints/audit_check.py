@@ -245,6 +245,11 @@ class _Checker:
                     f"crash came before it was noted: `dojang resume {found.thread_id}` adds it"
                 )
                 self.problem(found.thread_id, folder / source_of(note.event), 0, what)
+            elif note.erased and not _erasure_holds(note, records[n], noted):
+                what = (
+                    f"{note.subject} calls itself erased, and the chain does not say so, or more than words was changed"
+                )
+                self.problem(found.thread_id, folder / source_of(note.event), 0, what)
             elif records[n]["content_sha256"] != note.digest:
                 what = (
                     f"{note.subject} is not what record {records[n]['seq']} was noted of ({note.event}): it was changed"
@@ -256,6 +261,12 @@ class _Checker:
                 for record in records[there[event, subject] :]:
                     what = f"{event} of {subject} (record {record['seq']}) is gone from this file"
                     self.problem(found.thread_id, folder / source_of(event), 0, what)
+
+
+def _erasure_holds(note: Note, record: AuditRecord, noted: dict[tuple[str, str], list[AuditRecord]]) -> bool:
+    """Whether the chain has the erasure, and everything that is no words is as it was noted."""
+    digests = [r["facts"].get("sha256") for r in noted.get(("content.erased", note.subject), [])]
+    return note.digest in digests and record["facts"] == note.facts and record["actor"] == note.actor
 
 
 def verify_audit(

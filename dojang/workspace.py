@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 CONSOLE_UNDO_S = 5.0
 """How long a decision from the console can be taken back where the settings do not say."""
+LISTED = 100
+"""Ids that a record of a list names; the digest is of all."""
 OnStart = Callable[[str], None]
 """Called with the thread's id before its run begins, so that whoever is cut off knows what to resume."""
 
@@ -61,6 +63,7 @@ class Workspace:
         self.settings = settings or load_settings()
         self.parts = parts or Parts(self.settings)
         self._runs = Runs(self.parts)
+        self._listed: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +124,7 @@ class Workspace:
         index.refresh()
         found = index.reviews(kind=kind, limit=limit, offset=offset)
         escalate(self.parts, found)
+        self._note_listing([review["id"] for review in found])
         return found
 
     def progress(self, reviews: Sequence[Review]) -> dict[str, Progress]:
@@ -309,6 +313,13 @@ class Workspace:
 
     def _reviewed(self, review_id: str) -> Review:
         return self._find(self._thread_of(review_id), review_id)[1]
+
+    def _note_listing(self, ids: list[str]) -> None:
+        """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
+        if ids and ids != self._listed:
+            facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}
+            self.parts.audit.note(None, "inbox.listed", self.settings.user, "inbox", facts, cast(Any, ids))
+            self._listed = ids
 
     def _who(self, by: str | None, role: str, channel: str) -> Who:
         roles = self.settings.roles

@@ -17,7 +17,7 @@ from state import Language, Reading
 
 _FIGURES = re.compile(r"(?<![\d/.,-])(\d{1,2})/(\d{1,2})(?:/(?:\d{4}|\d{2}))?(?![\d/]|\s*(?:of\b|%))")
 _OR = re.compile(
-    r"(?<![\w-])([A-Z]{2,}-?\d[\w-]*)(?:번|을|를)?(?:\s*(?:,|/)?\s*(?:or|또는|혹은|아니면)\s+|(?:이나|나)\s+)([A-Z]{2,}-?\d[\w-]*)"
+    r"(?<![\w-])([A-Z]{2,}-?\d[A-Za-z0-9-]*)(?:번|을|를)?(?:\s*(?:,|/)?\s*(?:or|또는|혹은|아니면)\s+|(?:이나|나)\s+)([A-Z]{2,}-?\d[A-Za-z0-9-]*)"
 )
 _BACK: Final[dict[Language, re.Pattern[str]]] = {
     "en": re.compile(

@@ -11,7 +11,6 @@ from dojang.server.desk import HERE
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import Ask, browser_of
 
-
 SAME = {"Enter", "API", "JSON"}
 
 
