@@ -305,6 +305,7 @@ class AgentState(AgentInput):
 
     question: NotRequired[str]  # intake: the text to retrieve for
     language: NotRequired[Language]  # intake
+    turn: NotRequired[str]  # intake: the id of the message that began this turn; absent in old threads
     requester: NotRequired[str]  # intake: who made this turn's request
     reading: NotRequired[Reading]  # intake
     passages: NotRequired[list[PassageRef]]  # retrieve: best first

@@ -83,11 +83,9 @@ def _path(audit: AuditLog, thread_id: str, name: str) -> Any:
 def _unfinished(saver: FileSaver, thread_id: str) -> str:
     """Why a conversation may not lose its words yet; "" where it may."""
     found = saver.get_tuple({"configurable": {"thread_id": thread_id}})
-    if found is None:
-        return ""
-    if any(channel == "__interrupt__" for _, channel, _ in found.pending_writes or []):
+    if found is not None and any(channel == "__interrupt__" for _, channel, _ in found.pending_writes or []):
         return "it waits for a decision; decide it first"
-    if any(channel.startswith("branch:to:") for channel in found.checkpoint["channel_values"]):
+    if found is not None and any(c.startswith("branch:to:") for c in found.checkpoint["channel_values"]):
         return f"a run was cut off; `dojang resume {thread_id}` finishes it first"
     ends: dict[str, str] = {}
     for entry in EffectLedger(saver.directory, keys=saver.sessions.folders.keys).entries(thread_id):

@@ -183,16 +183,17 @@ class Workspace:
         _, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
         named = raw.get("by") if isinstance(raw, dict) else None
-        who = self._who(by or (named if isinstance(named, str) else None), role, channel)
+        actor = by or (named if isinstance(named, str) and named else self.settings.user)
         self._prepare()
         try:
+            who = self._who(actor, role, channel)
             stored = rule(review, raw, self.parts.deps, who)  # the record notes who lost to whom
         except VoteCounted as counted:
             note = str(counted)
             return DecisionResult(decision=counted.vote, run=self._runs.result(self._runs.state(thread_id), note=note))
         except (StaleDecision, Expired, NotEntitled) as refused:
             why = {"why": type(refused).__name__, "channel": channel}
-            self.parts.audit.note(thread_id, "decision.refused", who.by, review_id, why)
+            self.parts.audit.note(thread_id, "decision.refused", actor, review_id, why)
             raise
         return DecisionResult(decision=stored, run=self._runs.release_or_tell(thread_id, on_node))
 
@@ -321,15 +322,15 @@ class Workspace:
             self.parts.audit.note(None, "inbox.listed", self.settings.user, "inbox", facts, cast(Any, ids))
             self._listed = ids
 
-    def _who(self, by: str | None, role: str, channel: str) -> Who:
+    def _who(self, by: str, role: str, channel: str) -> Who:
         roles = self.settings.roles
         if role and roles is not None and role not in roles:
             have = ", ".join(roles) or "none"
-            raise NotEntitled(f"{by or self.settings.user} does not have the role {role!r}; the roles are: {have}")
+            raise NotEntitled(f"{by} does not have the role {role!r}; the roles are: {have}")
         wait = self.settings.undo_s
         hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel == "console" else 0.0)
         known = None if roles is None else tuple(roles)
-        return Who(by=by or self.settings.user, channel=channel, roles=known, role=role, hold_s=hold_s)
+        return Who(by=by, channel=channel, roles=known, role=role, hold_s=hold_s)
 
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:
         ids = [p["id"] for p in review["evidence"]]

@@ -43,13 +43,14 @@ def act(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     return {}
 
 
-def effect_key(thread_id: str, proposal: Proposal, action: Action) -> str:
+def effect_key(thread_id: str, proposal: Proposal, action: Action, turn: str = "") -> str:
     """The effect's name in the ledger and for the tool: the approved call and its arguments, nothing that can drift.
 
-    Policy and schema version are left out on purpose: a changed rule must find the intent of the run before it.
+    Policy and schema version are left out on purpose: a changed rule must find the intent of the run before it. The
+    turn is in it because models count their calls anew; a thread of an older version has none.
     """
     arguments = rfc8785.dumps(action["args"]).decode()
-    return short_id("fx", thread_id, proposal["id"], action["tool"], arguments)
+    return short_id("fx", thread_id, *([turn] if turn else []), proposal["id"], action["tool"], arguments)
 
 
 def _run(
@@ -58,7 +59,7 @@ def _run(
     ledger, thread_id = runtime.context.ledger, thread_of(runtime)
     if spec is not None and spec["effect_class"] == "read":
         return _done(state, runtime, proposal, _call(runtime, proposal, action, key=""))
-    key = effect_key(thread_id, proposal, action)
+    key = effect_key(thread_id, proposal, action, state.get("turn", ""))
     with ledger.lease(thread_id, key):
         begun = ledger.begin(thread_id, key, action, spec["recovery"] if spec else "at_most_once")
         if isinstance(begun, dict) and begun["status"] != "in_doubt":
@@ -125,6 +126,7 @@ def _doubt(
         evidence=state.get("passages") or [],
         policy_version=deps.policy.version,
         now=deps.clock.now(),
+        turn=state.get("turn", ""),
         requester=state.get("requester", ""),
         may_look_up=bool(spec and spec.get("probe")),
     )

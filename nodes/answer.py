@@ -62,6 +62,7 @@ def _feedback(state: AgentState, runtime: Runtime[Deps], draft: Draft) -> dict[s
         evidence=state.get("passages") or [],
         policy_version=runtime.context.policy.version,
         now=runtime.context.clock.now(),
+        turn=state.get("turn", ""),
         requester=state.get("requester", ""),
     )
     return {"reviews": {review["id"]: review}}

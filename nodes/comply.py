@@ -162,6 +162,7 @@ def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findi
             policy_version=verdict["policy_version"],
             now=runtime.context.clock.now(),
             verdict=verdict,
+            turn=state.get("turn", ""),
             requester=state.get("requester", ""),
         )
         findings.reviews[review["id"]] = review
@@ -231,6 +232,7 @@ def _open(
         policy_version=verdict["policy_version"],
         now=runtime.context.clock.now(),
         verdict=verdict,
+        turn=state.get("turn", ""),
         requester=state.get("requester", ""),
     )
     findings.reviews[review["id"]] = review

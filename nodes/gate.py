@@ -102,18 +102,21 @@ def open_review(
     now: datetime,
     question: str = "",
     verdict: Verdict | None = None,
+    turn: str = "",
     requester: str = "",
     may_look_up: bool = False,
 ) -> Review:
     """A new review. Tier, votes, roles and deadline come from the verdict where a rule asked for it.
 
+    ``turn``: the message that it goes back to. A later turn that asks the very same is another review, with a decision
+    of its own.
     ``may_look_up``: the tool can say itself whether an effect in doubt happened.
     """
     digest = digest_of(action, policy_version, (p["id"] for p in evidence))
     due_s = verdict["due_s"] if verdict else QUESTION_DUE_S
     why = verdict["why"] if verdict else [Reason(rule_id=f"built-in:{kind}", text=summary, severity="low", hard=True)]
     return Review(
-        id=short_id("rv", thread_id, subject, kind, digest),
+        id=short_id("rv", thread_id, *([turn] if turn else []), subject, kind, digest),
         thread_id=thread_id,
         kind=kind,
         subject=subject,

@@ -101,6 +101,7 @@ def _ask(state: AgentState, runtime: Runtime[Deps], question: str, summary: str)
         policy_version=runtime.context.policy.version,
         now=runtime.context.clock.now(),
         question=question,
+        turn=state.get("turn", ""),
         requester=state.get("requester", ""),
     )
     message = AIMessage(content=question, id=f"ask-{review['id']}", name="dojang")

@@ -55,6 +55,7 @@ def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     return {
         "question": question,
         "language": language,
+        "turn": last.id or "",
         "requester": last.name or runtime.context.requester,
         "reading": reading,
         "passages": [],
@@ -90,6 +91,7 @@ def _ask(
         policy_version=runtime.context.policy.version,
         now=runtime.context.clock.now(),
         question=text or say("ask_meant", language, words=words),
+        turn=message.id or "",
         requester=message.name or runtime.context.requester,
     )
     asked = AIMessage(content=review["question"], id=f"ask-{review['id']}", name="dojang")

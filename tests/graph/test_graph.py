@@ -596,3 +596,31 @@ def test_an_effect_in_doubt_never_expires(graph: AgentGraph) -> None:
         decide(graph, parts, {"type": "expire"})
     decide(graph, parts, "approve")
     assert len(ran(parts)) == 1
+
+
+def test_the_same_answer_in_a_later_turn_is_another_review(graph: AgentGraph) -> None:
+    parts = deps(says("A"), says("A"), rules=Rules(table={"answer": "ask"}))
+    say(graph, parts, "one?")
+    [(_, first)] = waiting(graph)
+    decide(graph, parts, "approve")
+    say(graph, parts, "one?")
+    [(_, second)] = waiting(graph)
+    assert (first["digest"], second["id"] != first["id"]) == (second["digest"], True)
+    assert second["id"] not in parts.decisions.of("t1")
+
+
+def test_a_model_that_counts_its_calls_anew_gets_each_of_them_decided_and_run(graph: AgentGraph) -> None:
+    def call() -> Any:
+        wanted = calls(("book", {"room": "1"}))
+        assert isinstance(wanted["message"], AIMessage)
+        wanted["message"].tool_calls[0]["id"] = "call_0"
+        return wanted
+
+    parts = deps(call(), says("Booked."), call(), says("Booked."))
+    say(graph, parts)
+    decide(graph, parts, "approve")
+    assert len(ran(parts)) == 1
+    say(graph, parts)
+    assert len(waiting(graph)) == 1
+    decide(graph, parts, "approve")
+    assert len(ran(parts)) == 2

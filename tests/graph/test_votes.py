@@ -25,8 +25,8 @@ def graph() -> AgentGraph:
 def asked(graph: AgentGraph, rules: Rules, *lines: Any) -> tuple[Deps, Review]:
     """A booking by emma that waits under these rules."""
     parts = deps(calls(("book", {"room": "101"})), *lines, says("Booked."), rules=rules)
-    message = {"messages": [HumanMessage("book a room", name="emma")]}
-    graph.invoke(message, CONFIG, context=parts, durability="sync")
+    message = HumanMessage("book a room", name="emma")
+    graph.invoke({"messages": [message]}, CONFIG, context=parts, durability="sync")
     [(_, review)] = waiting(graph)
     return parts, review
 
