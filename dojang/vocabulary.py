@@ -6,9 +6,10 @@ two shows (a button, a column) stands with it: ``dojang.cli.words``, ``dojang.se
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from state import DecisionType, EffectClass, Kind
+if TYPE_CHECKING:  # `dojang --help` waits for nothing
+    from state import DecisionType, EffectClass, Kind
 
 
 def N_(text: str) -> str:
