@@ -333,3 +333,14 @@ def refs_of(passages: Sequence[Passage]) -> list[PassageRef]:
         )
         for p in passages
     ]
+
+
+HANGUL_SHARE: Final = 0.2
+"""Share of Hangul among the letters above which a text counts as Korean: names in Latin letters are common in it."""
+
+
+def language_of(text: str) -> Language:
+    """``"ko"`` when at least a fifth of the letters are Hangul syllables, else ``"en"``."""
+    letters = [c for c in text if c.isalpha()]
+    hangul = sum("가" <= c <= "힣" for c in letters)
+    return "ko" if letters and hangul / len(letters) >= HANGUL_SHARE else "en"

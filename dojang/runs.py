@@ -56,7 +56,7 @@ class Runs:
     def result(self, snapshot: StateSnapshot, *, status: RunStatus | None = None, note: str = "") -> RunResult:
         """Where the thread of a state stands."""
         values = snapshot.values
-        thread_id = thread_of(snapshot)
+        thread_id = thread_id_of(snapshot)
         recorded = self.parts.decisions.of(thread_id)
         waiting = [review for _, review in waiting_of(snapshot)]
         undecided = [review for review in waiting if review["id"] not in recorded]
@@ -89,10 +89,10 @@ class Runs:
         waiting = waiting_of(snapshot)
         in_the_way = [review["id"] for _, review in waiting if review["kind"] != "feedback"]
         if in_the_way:
-            ids, thread_id = ", ".join(in_the_way), thread_of(snapshot)
+            ids, thread_id = ", ".join(in_the_way), thread_id_of(snapshot)
             raise Conflict(f"thread {thread_id} waits for a decision on {ids}; decide it before sending a new message")
         if snapshot.next and not waiting:
-            thread_id = thread_of(snapshot)
+            thread_id = thread_id_of(snapshot)
             raise Conflict(f"a run on thread {thread_id} was cut off; `dojang resume {thread_id}` finishes it")
 
     # -- running --------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class Runs:
 
     def audit(self, snapshot: StateSnapshot) -> None:
         """Bring the audit chain up to what the thread's files say; raises before anything can go on without it."""
-        audit, thread_id = self.parts.audit, thread_of(snapshot)
+        audit, thread_id = self.parts.audit, thread_id_of(snapshot)
         reviews = [cast(Review, review) for review in (snapshot.values.get("reviews") or {}).values()]
         for version in sorted({v["policy_version"] for v in (snapshot.values.get("verdicts") or {}).values()}):
             audit.note(None, "policy.seen", "dojang", version, once=True)
@@ -189,7 +189,7 @@ class Runs:
 
     def _tell_passed(self, snapshot: StateSnapshot) -> None:
         """Calls that a rule lets pass but wants somebody told of: noted once, and told then."""
-        values, thread_id = snapshot.values, thread_of(snapshot)
+        values, thread_id = snapshot.values, thread_id_of(snapshot)
         for proposal_id, outcome in (values.get("outcomes") or {}).items():
             verdict = (values.get("verdicts") or {}).get(f"call:{proposal_id}")
             if verdict is None or verdict["outcome"] != "notify":
@@ -206,7 +206,7 @@ _NOBODY = Decision(
 )  # fmt: skip
 
 
-def thread_of(snapshot: StateSnapshot) -> str:
+def thread_id_of(snapshot: StateSnapshot) -> str:
     """The thread of a state."""
     return cast(str, snapshot.config["configurable"]["thread_id"])
 

@@ -13,7 +13,7 @@ from langgraph.runtime import Runtime
 from nodes.comply import draft_subject
 from nodes.gate import decided, open_review, text_action
 from nodes.ports import Deps, thread_of
-from nodes.wording import say
+from nodes.wording import clip, say
 from state import AgentState, BrokenInvariant, Draft
 
 
@@ -52,12 +52,11 @@ def _feedback(state: AgentState, runtime: Runtime[Deps], draft: Draft) -> dict[s
     wanted = runtime.context.feedback
     if wanted == "never" or (wanted == "abstained" and not draft["abstained"]):
         return {}
-    text = draft["text"] if len(draft["text"]) <= 160 else draft["text"][:159] + "…"
     review = open_review(
         thread_id=thread_of(runtime),
         kind="feedback",
         subject=f"answer:{state.get('rounds', 0)}",
-        summary=say("feedback", state["language"], text=text),
+        summary=say("feedback", state["language"], text=clip(draft["text"])),
         action=text_action(draft["text"]),
         evidence=state.get("passages") or [],
         policy_version=runtime.context.policy.version,

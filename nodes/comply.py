@@ -26,7 +26,7 @@ from nodes.gate import (
     text_action,
 )
 from nodes.ports import Deps, Subject, thread_of
-from nodes.wording import say
+from nodes.wording import clip, say
 from state import AgentState, Decision, Draft, Outcome, Proposal, Review, Verdict
 
 
@@ -169,7 +169,7 @@ def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findi
 
 
 def _headline(state: AgentState, verdict: Verdict, draft: Draft) -> str:
-    text, language = _clip(draft["text"]), state["language"]
+    text, language = clip(draft["text"]), state["language"]
     weighed = state.get("evidence")
     if verdict["kind"] == "correction" and weighed and weighed["about"]:
         return say("contradiction", language, first=weighed["about"][0], second=weighed["about"][1], text=text)
@@ -257,7 +257,3 @@ def refusal_message(proposal: Proposal, text: str) -> ToolMessage:
     return ToolMessage(
         content=text, tool_call_id=proposal["id"], name=proposal["tool"], status="error", id=f"out-{proposal['id']}"
     )
-
-
-def _clip(text: str, limit: int = 160) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -15,17 +15,7 @@ from nodes.gate import decided, open_review, open_reviews, text_action
 from nodes.ports import Deps, thread_of
 from nodes.readings import read
 from nodes.wording import say
-from state import AgentState, Conflict, Language, Reading, UserError, fresh
-
-HANGUL_SHARE = 0.2
-"""Share of Hangul among the letters above which a text counts as Korean: names in Latin letters are common in it."""
-
-
-def language_of(text: str) -> Language:
-    """``"ko"`` when at least a fifth of the letters are Hangul syllables, else ``"en"``."""
-    letters = [c for c in text if c.isalpha()]
-    hangul = sum("가" <= c <= "힣" for c in letters)
-    return "ko" if letters and hangul / len(letters) >= HANGUL_SHARE else "en"
+from state import AgentState, Conflict, Language, Reading, UserError, fresh, language_of
 
 
 def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:

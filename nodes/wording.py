@@ -122,3 +122,8 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
 def say(key: str, language: Language, **facts: str) -> str:
     """The sentence ``key`` in ``language``; raises KeyError for a key or a fact that is not there (our bug)."""
     return _TEXTS[key][language].format(**facts)
+
+
+def clip(text: str, limit: int = 160) -> str:
+    """At most ``limit`` characters of a text that a summary quotes."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

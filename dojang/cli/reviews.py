@@ -37,17 +37,12 @@ def inbox(
     _ = call.terminal.gettext
     call.terminal.document([{**review, "progress": progress[review["id"]]} for review in reviews])
     if reviews:
-        rows = [
-            [
-                r["id"],
-                word(_, KINDS, r["kind"]),
-                r["due_at"][:16],
-                r["summary"],
-                flags(_, r, progress[r["id"]], now),
-            ]
-            for r in reviews
-        ]
-        call.terminal.rows(rows, head=[_("review"), _("kind"), _("due"), _("what it is about"), _("state")])
+        rows = [[r["id"], word(_, KINDS, r["kind"]), r["due_at"][:16], r["summary"]] for r in reviews]
+        head = [_("review"), _("kind"), _("due"), _("what it is about")]
+        states = [flags(_, r, progress[r["id"]], now) for r in reviews]
+        if any(states):
+            rows, head = [[*row, state] for row, state in zip(rows, states, strict=True)], [*head, _("state")]
+        call.terminal.rows(rows, head=head)
     else:
         call.terminal.note(_("nobody is waiting for a decision"))
     return Exit.DONE

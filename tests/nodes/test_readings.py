@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nodes.intake import language_of
 from nodes.readings import read
+from state import language_of
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from dojang.server.keeping import Keeper
 from dojang.workspace import Workspace
+from state import PassingFault
 from tests.dojang.server.conftest import browser_of, decision, open_workspace
 from tests.dojang.test_undo import QUORUM
 
@@ -128,3 +129,27 @@ def test_a_server_with_rules_that_it_cannot_read_does_not_start(tmp_path: Path, 
         ):
             serve(settings, workspace=opened, on_ready=ready.append)
     assert ready == []
+
+
+def test_an_effect_in_doubt_is_looked_up_with_a_button(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    toolbox, real = workspace.parts.toolbox, workspace.parts.toolbox.run
+
+    def broken(*args: object, **keys: object) -> object:
+        real(*args, **keys)  # type: ignore[arg-type]
+        raise PassingFault("the line went dead after it was sent")
+
+    run = workspace.ask("send a message")
+    with monkeypatch.context() as line:
+        line.setattr(toolbox, "run", broken)
+        with pytest.raises(PassingFault):
+            workspace.decide(run.reviews[0]["id"], "approve")
+    [review] = workspace.resume(run.thread_id).reviews
+    assert review["kind"] == "in_doubt"
+    with browser_of(workspace) as client:
+        page = client.get(f"/reviews/{review['id']}?lang=ko").text
+        for words in ("실행되었음", "실행되지 않았음", ">조회<"):
+            assert words in page
+        form = decision(review, "answer", message="look it up")
+        assert client.post(f"/reviews/{review['id']}/decision", data=form).status_code == 303
+        [outcome] = workspace.thread(run.thread_id).outcomes
+        assert (outcome["status"], outcome["result"]["to"]) == ("done", "Emma Lee")
