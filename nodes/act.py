@@ -13,7 +13,7 @@ import rfc8785
 from langchain_core.messages import ToolMessage
 from langgraph.runtime import Runtime
 
-from nodes.comply import refusal_message
+from nodes.comply import outcome_id, refusal_message
 from nodes.gate import (
     action_of,
     allowed_args,
@@ -154,10 +154,10 @@ def _done(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome
             artifact=outcome["result"],
             tool_call_id=proposal["id"],
             name=proposal["tool"],
-            id=f"out-{proposal['id']}",
+            id=outcome_id(state, proposal),
         )
     else:
         refused = outcome["status"] == "refused"
         text = outcome["error"] if refused else say("failed", state["language"], reason=outcome["error"])
-        message = refusal_message(proposal, text)
+        message = refusal_message(state, proposal, text)
     return {"outcomes": {proposal["id"]: outcome}, "messages": [message]}

@@ -249,11 +249,20 @@ def _refuse(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, text:
         error=text,
         at=runtime.context.clock.now().isoformat(),
     )
-    findings.messages.append(refusal_message(proposal, text))
+    findings.messages.append(refusal_message(state, proposal, text))
 
 
-def refusal_message(proposal: Proposal, text: str) -> ToolMessage:
-    """The tool message of a call that did not run, with an id that a replay writes again, not twice."""
+def refusal_message(state: AgentState, proposal: Proposal, text: str) -> ToolMessage:
+    """The tool message of a call that did not run."""
     return ToolMessage(
-        content=text, tool_call_id=proposal["id"], name=proposal["tool"], status="error", id=f"out-{proposal['id']}"
+        content=text,
+        tool_call_id=proposal["id"],
+        name=proposal["tool"],
+        status="error",
+        id=outcome_id(state, proposal),
     )
+
+
+def outcome_id(state: AgentState, proposal: Proposal) -> str:
+    """The id of a call's tool message: a replay writes it again, not twice, and a later turn's is another one."""
+    return "-".join(part for part in ("out", state.get("turn", ""), proposal["id"]) if part)

@@ -60,7 +60,9 @@ def decide_review(request: Request, review_id: str, decision: DecisionIn) -> Any
     """Record a decision and go on with the run. The same decision by the same person again gets the first one back."""
     said = decision.model_dump(exclude_none=True)
     role = said.pop("role")
-    return _workspace(request).decide(review_id, said, role=role, channel="http").as_json()
+    result = _workspace(request).decide(review_id, said, role=role, channel="http")
+    request.app.state.keeper.remind(result.decision)
+    return result.as_json()
 
 
 @router.post("/api/reviews/{review_id}/undo", tags=["reviews"], response_model=DecisionModel, responses=_DECIDING)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from checkpoints.audit_check import verify_audit
-from checkpoints.errors import Claimed, TooLateToUndo
+from checkpoints.errors import Claimed, EffectRunning, TooLateToUndo
 from dojang.workspace import Workspace
 from nodes.door import NotEntitled
 from state import Conflict, UserError
@@ -241,6 +241,36 @@ def test_feedback_does_not_stand_in_the_way_of_the_next_message(opened: Open) ->
     ended = workspace.parts.decisions.of(run.thread_id)[review["id"]]
     assert (ended["type"], ended["by"], ended["channel"]) == ("expire", "", "superseded")
     assert workspace.decide(again.reviews[0]["id"], {"type": "answer", "message": "fine"}).run.status == "done"
+
+
+def test_a_second_run_without_the_run_lock_does_not_take_a_long_tool_for_a_dead_one(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, bookings: Rows
+) -> None:
+    """Another server on the same folder (LangGraph's own) takes no lock of ours; the ledger's lease stops it."""
+    import threading
+
+    workspace = opened()
+    parts = workspace.parts
+    run = workspace.ask("please book a room")
+    begun, go_on = threading.Event(), threading.Event()
+    real = parts.toolbox.run
+
+    def slow(*args: Any, **keys: Any) -> Any:
+        begun.set()
+        assert go_on.wait(60)
+        return real(*args, **keys)
+
+    monkeypatch.setattr(parts.toolbox, "run", slow)
+    first = threading.Thread(target=workspace.decide, args=(run.reviews[0]["id"], "approve"))
+    first.start()
+    assert begun.wait(60)
+    config: Any = {"configurable": {"thread_id": run.thread_id, "__pregel_strict_resume": True}}
+    with pytest.raises(EffectRunning, match="is being carried out by process"):
+        parts.graph.invoke(None, config, context=parts.deps)
+    go_on.set()
+    first.join()
+    assert workspace.thread(run.thread_id).outcomes[0]["status"] == "done"
+    assert len(bookings()) == 1
 
 
 # the same from the command line

@@ -624,3 +624,4 @@ def test_a_model_that_counts_its_calls_anew_gets_each_of_them_decided_and_run(gr
     assert len(waiting(graph)) == 1
     decide(graph, parts, "approve")
     assert len(ran(parts)) == 2
+    assert [m.type for m in values(graph)["messages"]] == ["human", "ai", "tool", "ai"] * 2
