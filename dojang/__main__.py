@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None, *, open_workspace: OpenWorkspace | N
 
     from dojang.cli.app import command_line, hoisted
 
+    # bitsandbytes compiles its CPU kernels when it is imported: a second of each start, for nothing that runs here.
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     words = hoisted(sys.argv[1:] if argv is None else argv)
     call = Invocation() if open_workspace is None else Invocation(open_workspace=open_workspace)
     call.as_json = "--json" in words[: words.index("--")] if "--" in words else "--json" in words

@@ -17,7 +17,8 @@ from langgraph.types import Command, StateSnapshot
 from dojang.parts import Parts
 from dojang.results import RunResult, RunStatus
 from nodes.door import expiry_of
-from state import Conflict, Decision, Review, UserError
+from nodes.gate import pending_proposals
+from state import AgentState, Conflict, Decision, Review, UserError
 
 OnNode = Callable[[str], None]
 """Called with the name of each graph node as it finishes: progress for whoever waits."""
@@ -91,7 +92,9 @@ class Runs:
         if in_the_way:
             ids, thread_id = ", ".join(in_the_way), thread_id_of(snapshot)
             raise Conflict(f"thread {thread_id} waits for a decision on {ids}; decide it before sending a new message")
-        if snapshot.next and not waiting:
+        # A turn that broke off may be left behind, or one that the model can never finish would hold the thread for
+        # ever. But a call that was proposed has to come to its end first: it may be approved, or half done.
+        if snapshot.next and pending_proposals(cast(AgentState, snapshot.values)):
             thread_id = thread_id_of(snapshot)
             raise Conflict(f"a run on thread {thread_id} was cut off; `dojang resume {thread_id}` finishes it")
 

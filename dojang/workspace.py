@@ -278,7 +278,9 @@ class Workspace:
         return self.parts.store.ingest(paths, on_progress=on_progress)
 
     def search(self, query: str, *, k: int = 5, filters: dict[str, str] | None = None) -> list[Passage]:
-        """The passages that match best."""
+        """The passages that match best. UserError where there is no word to look for."""
+        if not any(character.isalnum() for character in query):
+            raise UserError("the question is empty: write at least one word to search for")
         return self.parts.store.search(query, k=k, filters=filters)
 
     def passages(self, ids: Sequence[str]) -> list[Passage]:

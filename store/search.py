@@ -64,12 +64,10 @@ class Ranking:
 
 
 def question(text: str) -> str:
-    """The part of ``text`` that can be searched for; UserError when nothing is left."""
+    """The part of ``text`` that can be searched for; "" when there is no word or number in it."""
     kept = "".join(c for c in clean(text[:QUERY_CHARACTERS]) if unicodedata.category(c) != "Cf")
     kept = re.sub(r"\s+", " ", kept).strip()
-    if not any(character.isalnum() for character in kept):
-        raise UserError("the question is empty: write at least one word to search for")
-    return kept
+    return kept if any(character.isalnum() for character in kept) else ""
 
 
 def search(
@@ -85,6 +83,8 @@ def search(
     if k < 1:
         raise UserError(f"k is {k}: ask for at least one passage")
     text = question(text)
+    if not text:
+        return []
     asked = list(dict.fromkeys([*terms(text), *syllable_pairs(text)]))[:QUERY_TERMS]
     vector = None
     if embedder is not None and language_of(text) in embedder.languages:

@@ -119,10 +119,10 @@ class DocumentStore:
         return report
 
     def search(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
-        """At most ``k`` passages, best first; [] when nothing matches.
+        """At most ``k`` passages, best first; [] when nothing matches, as a query without any word.
 
         Filters are exact: ``document``, ``language``, ``format``, ``trust``, ``title``, ``page``, ``digest``; any other
-        key is one of the metadata given at ingest. UserError when the query is empty.
+        key is one of the metadata given at ingest.
         """
         with self._connections.use() as connection:
             return search(connection, query, k=k, filters=filters, embedder=self.embedder, ranking=self.ranking)

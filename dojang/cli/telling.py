@@ -41,11 +41,17 @@ def tell_run(terminal: Terminal, workspace: Workspace, run: RunResult) -> None:
 
 
 def tell_citation(terminal: Terminal, citation: Citation, source: str | None) -> None:
-    """One numbered line: document, character range, and the text that stands there."""
+    """One numbered line: document (or a tool's result), character range, and the text that stands there."""
     _ = terminal.gettext
     quote = citation["quote"] if source is None else source
+    of_tool = not citation["document"]
+    line = (
+        _("[{n}] the tool's result, characters {start}–{end}: “{quote}”")
+        if of_tool
+        else _("[{n}] {document}, characters {start}–{end}: “{quote}”")
+    )
     terminal.line(
-        _("[{n}] {document}, characters {start}–{end}: “{quote}”").format(
+        line.format(
             n=citation["n"],
             document=citation["document"],
             start=citation["start"],

@@ -366,8 +366,8 @@ def answer_segments(draft: Draft) -> list[Segment]:
 
 
 def citation_href(citation: Citation) -> str:
-    """The page of a passage with the cited span marked."""
-    return passage_href(citation["passage"], citation["start"], citation["end"])
+    """The page of a passage with the cited span marked; "" for the result of a tool, which is in the conversation."""
+    return "" if not citation["document"] else passage_href(citation["passage"], citation["start"], citation["end"])
 
 
 def passage_href(passage_id: str, start: int, end: int) -> str:

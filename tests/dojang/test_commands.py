@@ -94,6 +94,7 @@ def test_a_booking_waits_is_shown_approved_and_made_once(shell: Shell, bookings:
     assert approved.code == 0, approved
     assert f"Review {review}: approved by kim" in approved.out
     assert "Booking BK-2041 is confirmed" in approved.out
+    assert "[1] the tool's result, characters 0–" in approved.out
     assert bookings() == [("BK-2041", "Emma Lee", 2, "2026-12-03")]
     assert shell("inbox", "--json").json == []
     assert "approved, kim" in shell("show", review).out
@@ -259,6 +260,38 @@ def test_a_question_that_broke_off_can_be_resumed(shell: Shell) -> None:
     assert broken.code == 5
     thread = broken.one("th")
     assert f"dojang resume {thread}" in broken.err
-    assert f"dojang resume {thread}" in shell("ask", "more", "--thread", thread).err
     shell.open_workspace = rehearsed
     assert shell("resume", thread).code == 0
+
+
+def test_a_question_that_broke_off_can_be_left_behind(read_in: Shell) -> None:
+    read_in.open_workspace = failing(always=True)
+    thread = read_in("ask", "hello").one("th")
+    read_in.open_workspace = rehearsed
+    went_on = read_in("ask", "When is breakfast served?", "--thread", thread)
+    assert went_on.code == 0
+    assert "Breakfast is served from 7 to 10." in went_on.out
+
+
+def test_a_call_that_broke_off_has_to_be_finished_first(
+    shell: Shell, bookings: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread, review = shell.paused()
+    with monkeypatch.context() as away:
+        away.setattr("tools.toolbox.Toolbox.run", _away)
+        assert shell("approve", review).code == 5
+    refused = shell("ask", "more", "--thread", thread)
+    assert refused.code == 4
+    assert f"dojang resume {thread}" in refused.err
+    assert bookings() == []
+    assert shell("resume", thread).code == 0
+    assert len(bookings()) == 1
+
+
+def _away(*_given: Any, **_named: Any) -> Any:
+    raise PassingFault("the booking system does not answer; try again")
+
+
+@pytest.mark.parametrize("text", ["?!", "👍", "…"])
+def test_a_message_without_words_is_answered_like_any_other(shell: Shell, text: str) -> None:
+    assert shell("ask", text).code == 0

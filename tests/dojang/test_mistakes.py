@@ -52,6 +52,7 @@ def refused(result: Ran, code: int, *parts: str) -> None:
         (("inbox", "--home"), ("--home",)),
         (("ingest",), ("--sample",)),
         (("search", " "), ("empty",)),
+        (("search", "?!"), ("empty",)),
         (("serve", "--port", "70000"), ("port",)),
         (("demo", "--decide", "perhaps"), ("perhaps", "edit guests=3")),
         (("demo", "--decide", 'edit "guests=3'), ("edit name=value",)),

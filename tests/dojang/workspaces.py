@@ -51,7 +51,7 @@ def told(text: str, citations: Sequence[Citation] = (), *, abstained: bool = Fal
 class Rehearsed:
     """A generator by rules, the same in every process.
 
-    A tool result is repeated in words; “book” (예약) books STAY (STAY_KO), “cancel BK-1” and “refund BK-1” call their
+    A tool result is repeated, cited; “book” (예약) books STAY (STAY_KO), “cancel BK-1” and “refund BK-1” call their
     tools, “send” sends a message, “which” (어느) asks back; anything else is answered with the first sentence of the
     best passage, cited, or with an abstention when there is none.
     """
@@ -69,7 +69,10 @@ class Rehearsed:
         self.seen.append(list(messages))
         last = messages[-1]
         if isinstance(last, ToolMessage):
-            return told(last.text)
+            cited = Citation(
+                n=1, passage=f"tool:{last.tool_call_id}", document="", start=0, end=len(last.text), quote=str(last.text)
+            )
+            return told(f"{last.text} [1]", [cited])
         text = next(m.text for m in reversed(messages) if isinstance(m, HumanMessage))
         if str(last.id).startswith("answer-rv"):
             return told(f"OK: {text}", abstained=True)

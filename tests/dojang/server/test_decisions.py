@@ -19,6 +19,9 @@ def test_approve_runs_the_tool_once(client: TestClient, paused: Ask, workspace: 
     assert decide(client, review["id"], decision(review, "approve", shown="0")) == (303, url)
     assert 'aria-label="Approved by kim' in client.get(url).text
     assert [o["status"] for o in workspace.thread(review["thread_id"]).outcomes] == ["done"]
+    told = client.get(f"/threads/{review['thread_id']}").text
+    assert '<li value="1">Result of the tool <q>Booking' in told
+    assert "/passages/" not in told  # a tool's result is no passage that could be opened
     said = workspace.show(review["id"]).decision
     assert said is not None
     assert (said["channel"], said["by"], said["type"]) == ("console", "kim", "approve")
