@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from nodes.ports import Deps, Toolbox
 from nodes.wire import (
     InvalidDecision,
-    StaleDecision,
     check_answer,
     check_same,
     edited_args,
@@ -26,8 +25,6 @@ from nodes.wire import (
     type_of,
 )
 from state import Conflict, Decision, DojangError, Review, UserError
-
-__all__ = ["InvalidDecision", "StaleDecision"]
 
 
 class Expired(Conflict):
