@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -77,24 +78,67 @@ def _started(pid: int) -> str:
     return "dead" if fields[0] in "ZX" else fields[19]
 
 
+class _Heart:
+    """One thread for all leases of the process: an effect that is short starts none and waits for none."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._beats: dict[object, tuple[float, float, Callable[[], None]]] = {}  # (next at, every, beat), monotonic s
+        self._wakes_at = 0.0
+        self._thread: threading.Thread | None = None
+
+    def add(self, token: object, beat: Callable[[], None], every_s: float) -> None:
+        first = time.monotonic() + every_s
+        with self._changed:
+            self._beats[token] = (first, every_s, beat)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="dojang-leases", daemon=True)
+                self._thread.start()
+            elif first < self._wakes_at:
+                self._changed.notify()
+
+    def drop(self, token: object) -> None:
+        with self._changed:
+            self._beats.pop(token, None)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                self._wakes_at = min((at for at, _, _ in self._beats.values()), default=now + LEASE_S)
+                if self._wakes_at > now:
+                    self._changed.wait(self._wakes_at - now)
+                    continue
+                due = [(token, every, beat) for token, (at, every, beat) in self._beats.items() if at <= now]
+                for token, every, beat in due:
+                    self._beats[token] = (now + every, every, beat)
+            for _, _, beat in due:
+                with contextlib.suppress(Exception):
+                    beat()
+
+
+_heart = _Heart()
+
+
+def _new_heart() -> None:
+    global _heart
+    _heart = _Heart()
+
+
+if hasattr(os, "register_at_fork"):  # a child has no threads of its parent, and perhaps a lock that one of them held
+    os.register_at_fork(after_in_child=_new_heart)
+
+
 @contextmanager
 def beating(beat: Callable[[], None], every_s: float) -> Iterator[None]:
-    """Call ``beat`` again and again from a thread of its own until the block ends.
+    """Call ``beat`` every ``every_s`` seconds until the block ends; one that is under way may end after it.
 
     A beat that fails is left out: the lease of a process that cannot write any more runs out for other machines, and
     the outcome will fail in the same way, where it is told.
     """
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(every_s):
-            with contextlib.suppress(Exception):
-                beat()
-
-    heart = threading.Thread(target=run, name="dojang-lease", daemon=True)
-    heart.start()
+    heart, token = _heart, object()
+    heart.add(token, beat, every_s)
     try:
         yield
     finally:
-        stop.set()
-        heart.join()
+        heart.drop(token)

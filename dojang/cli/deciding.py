@@ -178,11 +178,10 @@ def wait_out(terminal: Terminal, workspace: Workspace, result: DecisionResult) -
 
     decision, _ = result.decision, terminal.gettext
     review_id, until = decision["review_id"], decision.get("held_until", "")
-    terminal.note(
-        _("goes on at {until}; until then Ctrl-C or `dojang undo {id}` takes it back").format(until=until, id=review_id)
-    )
     thread_id = result.run.thread_id
+    waits = _("goes on at {until}; until then Ctrl-C or `dojang undo {id}` takes it back")
     try:
+        terminal.note(waits.format(until=until, id=review_id))
         while (left := (datetime.fromisoformat(until) - workspace.parts.clock.now()).total_seconds()) > 0:
             if workspace.parts.decisions.of(thread_id).get(review_id) != decision:
                 raise Conflict(f"the decision on review {review_id} was taken back; it waits again")
