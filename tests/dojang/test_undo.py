@@ -162,6 +162,20 @@ def test_two_managers_vote_and_the_clerk_cannot(opened: Open, tmp_path: Path, cl
     assert verify_audit(kim.settings.home)["findings"] == []
 
 
+def test_an_edited_review_is_superseded_by_the_one_about_the_edit(opened: Open, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(QUORUM, encoding="utf-8")
+    emma, kim = opened(policy=policy, user="emma"), opened(policy=policy, user="kim")
+    first = emma.ask("refund BK-2031").reviews[0]
+    args = {**first["action"]["args"], "amount": 9_000}
+    [second] = kim.decide(first["id"], {"type": "edit", "edited_args": args}).run.reviews
+    assert kim.show(first["id"]).status == "superseded"
+    assert (second["action"]["args"], kim.show(second["id"]).status) == (args, "open")
+    kim.decide(second["id"], "approve")
+    done = kim.decide(second["id"], "approve", by="lee")
+    assert done.run.outcomes[0]["result"]["amount_krw"] == 9_000
+
+
 def test_a_claim_keeps_a_colleague_out_and_ends_by_itself(opened: Open, clock: Turned) -> None:
     kim, lee = opened(user="kim"), opened(user="lee")
     review = kim.ask("please book a room").reviews[0]["id"]
