@@ -16,7 +16,7 @@ Error tree (each package adds leaves, never a new branch)::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
@@ -31,6 +31,10 @@ EffectClass = Literal["read", "write", "irreversible"]
 Recovery = Literal["transactional", "idempotent", "at_most_once"]
 RuleOutcome = Literal["auto", "notify", "ask", "forbid"]
 Trust = Literal["trusted", "untrusted"]
+TOP_TIER: Final = 3
+"""From this tier on several votes may be wanted, and no single key or click approves."""
+CLAIM_S: Final = 600
+"""How long a claim keeps others from deciding, in seconds."""
 JSON = Any
 """A value that ``json.dumps`` takes: None, bool, int, float, str, list, dict with str keys."""
 
@@ -89,6 +93,14 @@ class Weighed(TypedDict):
     about: list[str]  # the sentences that contradict each other; [] otherwise
 
 
+class Reading(TypedDict):
+    """Whether a request can be understood in one way only. Stored once, by intake."""
+
+    grade: Literal["clear", "ambiguous"]
+    words: str  # the words that are not clear; "" otherwise
+    readings: list[str]  # what they may mean, two or more; [] where nothing that was said tells
+
+
 class ToolSpec(TypedDict):
     """What the model and the gate know of a tool."""
 
@@ -99,6 +111,7 @@ class ToolSpec(TypedDict):
     effect_class: EffectClass
     recovery: Recovery
     reversible: bool
+    probe: NotRequired[bool]  # whether the tool can look up if an effect happened
 
 
 class Proposal(TypedDict):
@@ -131,6 +144,7 @@ class Verdict(TypedDict):
     roles: list[str]
     due_s: int
     policy_version: str
+    self_approval: NotRequired[bool]  # whether the requester may approve; absent in old records: yes
 
 
 class Action(TypedDict):
@@ -149,7 +163,7 @@ class Review(TypedDict):
     id: str
     thread_id: str
     kind: Kind
-    subject: str  # what it is about: "call:<proposal id>", "draft" or "question:<message id>"
+    subject: str  # "call:<proposal id>", "draft:<round>", "question:<message id>", "doubt:…" or "answer:<round>"
     summary: str  # written by the gate, never by the model
     question: str  # what the model asks, for clarification; else ""
     action: Action
@@ -165,6 +179,8 @@ class Review(TypedDict):
     created_at: str  # ISO 8601, UTC
     due_at: str
     escalate_at: str
+    requester: NotRequired[str]  # who made the request; absent in old records
+    self_approval: NotRequired[bool]  # whether that person may approve it; absent: yes
 
 
 class Decision(TypedDict):
@@ -180,6 +196,31 @@ class Decision(TypedDict):
     message: str  # the answer (clarification) or the edited draft text; else a note to the model
     dwell_ms: int | None
     channel: str
+    role: NotRequired[str]  # in which role, where a role was wanted or named
+    held_until: NotRequired[str]  # until then it can be taken back and nothing runs; absent: released at once
+
+
+class Claim(TypedDict):
+    """One person has a review for a while: others are refused."""
+
+    by: str
+    at: str
+    until: str
+
+
+class Progress(TypedDict):
+    """How far a review has got, as the log of decisions has it."""
+
+    votes: list[Decision]  # approvals of distinct people, oldest first; the last one may be the decision
+    decision: Decision | None
+    released: bool  # the decision can no longer be taken back
+    claim: Claim | None  # the last one, over or not
+    escalated_at: str  # "" before half of the time is over
+
+
+def untouched() -> Progress:
+    """The progress of a review of which nothing is recorded."""
+    return Progress(votes=[], decision=None, released=False, claim=None, escalated_at="")
 
 
 class Outcome(TypedDict):
@@ -264,6 +305,9 @@ class AgentState(AgentInput):
 
     question: NotRequired[str]  # intake: the text to retrieve for
     language: NotRequired[Language]  # intake
+    turn: NotRequired[str]  # intake: the id of the message that began this turn; absent in old threads
+    requester: NotRequired[str]  # intake: who made this turn's request
+    reading: NotRequired[Reading]  # intake
     passages: NotRequired[list[PassageRef]]  # retrieve: best first
     evidence: NotRequired[Weighed]  # retrieve
     proposals: NotRequired[Annotated[dict[str, Proposal], merge_records]]  # generate; by call id
@@ -289,3 +333,14 @@ def refs_of(passages: Sequence[Passage]) -> list[PassageRef]:
         )
         for p in passages
     ]
+
+
+HANGUL_SHARE: Final = 0.2
+"""Share of Hangul among the letters above which a text counts as Korean: names in Latin letters are common in it."""
+
+
+def language_of(text: str) -> Language:
+    """``"ko"`` when at least a fifth of the letters are Hangul syllables, else ``"en"``."""
+    letters = [c for c in text if c.isalpha()]
+    hangul = sum("가" <= c <= "힣" for c in letters)
+    return "ko" if letters and hangul / len(letters) >= HANGUL_SHARE else "en"

@@ -15,7 +15,8 @@ import os
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -24,12 +25,12 @@ import rfc8785
 from checkpoints.chain import CHAIN, AuditRecord, BrokenAudit, Chain, Clock, Note, read_file, read_head
 from checkpoints.crypto import KeyRing
 from checkpoints.decisions import DecisionLog
-from checkpoints.errors import AlreadyDecided, DiskFault
+from checkpoints.errors import AlreadyDecided, Claimed, DiskFault
 from checkpoints.folders import ThreadFolders, sync_dir
 from checkpoints.journal import Journal
 from checkpoints.keys import BadKey, Keys, pem_of, public_keys
 from checkpoints.ledger import EffectLedger
-from state import JSON, Action, Decision, Outcome, Recovery, Review
+from state import JSON, Action, Claim, Decision, Outcome, Recovery, Review
 
 OPEN_MAX = 256
 """Chains whose hashes are kept in memory; an older one is read again when it is next written to."""
@@ -292,38 +293,58 @@ class AuditLog:
         return missing
 
 
+DECIDING = {
+    "vote": "vote.recorded",
+    "decision": "decision.recorded",
+    "undo": "decision.undone",
+    "release": "decision.released",
+    "claim": "review.claimed",
+    "unclaim": "review.given_back",
+    "escalation": "review.escalated",
+}
+"""Record of ``decisions.jsonl`` → the event that it calls for."""
+EFFECTS = {"intent": "effect.intended", "outcome": "effect.ended"}
+"""The same of ``ledger.jsonl``."""
+
+
 def expected(folders: ThreadFolders, thread_id: str) -> list[Note]:
     """The records that a thread's decision log and ledger call for, in the order of those files."""
-    notes = [
-        Note(
-            "decision.recorded",
-            d["by"],
-            d["review_id"],
-            {
-                "type": d["type"],
-                "digest": d["digest"],
-                "at": d["at"],
-                "channel": d["channel"],
-                "dwell_ms": d["dwell_ms"],
-            },
-            digest_of(cast("dict[str, JSON]", d)),
-        )
-        for d in DecisionLog(folders.root, keys=folders.keys).of(thread_id).values()
-    ]
-    for entry in EffectLedger(folders.root, keys=folders.keys).entries(thread_id):
-        if entry["k"] == "intent":
-            facts = {"tool": entry["action"]["tool"], "recovery": entry["recovery"], "at": entry["at"]}
-            notes.append(Note("effect.intended", SYSTEM, entry["key"], facts, digest_of(entry)))
-        elif entry["k"] == "outcome":
-            outcome = entry["outcome"]
-            facts = {"tool": outcome["tool"], "status": outcome["status"], "at": outcome["at"]}
-            notes.append(Note("effect.ended", SYSTEM, entry["key"], facts, digest_of(entry)))
-    return notes
+    decisions = DecisionLog(folders.root, keys=folders.keys).entries(thread_id)
+    effects = EffectLedger(folders.root, keys=folders.keys).entries(thread_id)
+    return [_of_decision(r) for r in decisions if r["k"] in DECIDING] + [_of_effect(r) for r in effects]
+
+
+def _of_decision(record: dict[str, Any]) -> Note:
+    event, said = DECIDING[record["k"]], record.get("decision") or record.get("vote")
+    if said is None:
+        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until") if key in record}
+        return Note(event, record.get("by", SYSTEM), record["review_id"], facts, digest_of(record))
+    names = ("type", "digest", "at", "channel", "dwell_ms", *(name for name in ("role", "held_until") if name in said))
+    facts = {name: said[name] for name in names}
+    return _note_of(record, event, said["by"], said["review_id"], facts, said)
+
+
+def _of_effect(record: dict[str, Any]) -> Note:
+    if record["k"] == "intent":
+        facts = {"tool": record["action"]["tool"], "recovery": record["recovery"], "at": record["at"]}
+    else:
+        outcome = record["outcome"]
+        facts = {"tool": outcome["tool"], "status": outcome["status"], "at": outcome["at"]}
+    return _note_of(record, EFFECTS[record["k"]], SYSTEM, record["key"], facts, record)
+
+
+def _note_of(
+    record: dict[str, Any], event: str, actor: str, subject: str, facts: dict[str, JSON], content: JSON
+) -> Note:
+    """With the digest of the content, or, where that was erased, the digest that stands in its place."""
+    erased = record.get("erased")
+    digest = digest_of(content) if erased is None else str(erased.get("sha256", ""))
+    return Note(event, actor, subject, facts, digest, erased is not None)
 
 
 def source_of(event: str) -> str:
     """The file that holds what an event's digest is of."""
-    return "decisions.jsonl" if event == "decision.recorded" else "ledger.jsonl"
+    return "ledger.jsonl" if event in EFFECTS.values() else "decisions.jsonl"
 
 
 def digest_of(content: JSON) -> str:
@@ -354,29 +375,74 @@ class AuditedDecisions(DecisionLog):
 
     def record(self, thread_id: str, decision: Decision) -> Decision:
         """As :meth:`DecisionLog.record`; an audit write that fails leaves the decision recorded, not released."""
-        try:
+        with self._noting_losers(thread_id, decision):
             stored = super().record(thread_id, decision)
-        except AlreadyDecided as lost:
+        self._noted(thread_id)
+        return stored
+
+    def vote(self, thread_id: str, approval: Decision, needed: int) -> Decision | None:
+        """As :meth:`DecisionLog.vote`."""
+        with self._noting_losers(thread_id, approval):
+            stored = super().vote(thread_id, approval, needed)
+        self._noted(thread_id)
+        return stored
+
+    def undo(self, thread_id: str, review_id: str, by: str, at: datetime) -> Decision:
+        """As :meth:`DecisionLog.undo`."""
+        said = super().undo(thread_id, review_id, by, at)
+        self._noted(thread_id)
+        return said
+
+    def release(self, thread_id: str, review_ids: Iterable[str], at: datetime) -> dict[str, Decision]:
+        """As :meth:`DecisionLog.release`."""
+        ready = super().release(thread_id, review_ids, at)
+        self.audit.catch_up(thread_id)
+        return ready
+
+    def claim(self, thread_id: str, review_id: str, by: str, at: datetime) -> Claim:
+        """As :meth:`DecisionLog.claim`."""
+        claim = super().claim(thread_id, review_id, by, at)
+        self.audit.catch_up(thread_id)
+        return claim
+
+    def unclaim(self, thread_id: str, review_id: str, by: str, at: datetime) -> None:
+        """As :meth:`DecisionLog.unclaim`."""
+        super().unclaim(thread_id, review_id, by, at)
+        self.audit.catch_up(thread_id)
+
+    def escalate(self, thread_id: str, review_id: str, at: datetime) -> bool:
+        """As :meth:`DecisionLog.escalate`."""
+        fresh = super().escalate(thread_id, review_id, at)
+        self.audit.catch_up(thread_id)
+        return fresh
+
+    def _noted(self, thread_id: str) -> None:
+        if self.audit.catch_up(thread_id):
+            self.audit.anchor(thread_id)
+
+    @contextlib.contextmanager
+    def _noting_losers(self, thread_id: str, decision: Decision) -> Iterator[None]:
+        try:
+            yield
+        except (AlreadyDecided, Claimed) as lost:
             self.audit.catch_up(thread_id)
+            first = lost.winner["by"] if isinstance(lost, AlreadyDecided) else lost.claim["by"]
             facts: dict[str, JSON] = {
                 "type": decision["type"],
                 "channel": decision["channel"],
-                "why": "somebody was first",
-                "lost_to": lost.winner["by"],
+                "why": "somebody was first" if isinstance(lost, AlreadyDecided) else "somebody has claimed it",
+                "lost_to": first,
             }
             content = cast("dict[str, JSON]", decision)
             self.audit.note(thread_id, "decision.refused", decision["by"], decision["review_id"], facts, content)
             raise
-        if self.audit.catch_up(thread_id):
-            self.audit.anchor(thread_id)
-        return stored
 
 
 class AuditedLedger(EffectLedger):
     """A ledger whose intents are in the chain before the effect, and whose outcomes before anybody sees them."""
 
     def __init__(self, directory: str | os.PathLike[str], audit: AuditLog) -> None:
-        super().__init__(directory, keys=audit.folders.keys)
+        super().__init__(directory, keys=audit.folders.keys, clock=audit.clock)
         self.audit = audit
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:

@@ -17,7 +17,7 @@ import orjson
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from checkpoints.audit import expected, source_of
+from checkpoints.audit import DECIDING, EFFECTS, expected, source_of
 from checkpoints.chain import (
     CHAIN,
     HEAD,
@@ -245,6 +245,11 @@ class _Checker:
                     f"crash came before it was noted: `dojang resume {found.thread_id}` adds it"
                 )
                 self.problem(found.thread_id, folder / source_of(note.event), 0, what)
+            elif note.erased and not _erasure_holds(note, records[n], noted):
+                what = (
+                    f"{note.subject} calls itself erased, and the chain does not say so, or more than words was changed"
+                )
+                self.problem(found.thread_id, folder / source_of(note.event), 0, what)
             elif records[n]["content_sha256"] != note.digest:
                 what = (
                     f"{note.subject} is not what record {records[n]['seq']} was noted of ({note.event}): it was changed"
@@ -252,10 +257,16 @@ class _Checker:
                 self.problem(found.thread_id, folder / source_of(note.event), 0, what)
         there = Counter((note.event, note.subject) for note in after)
         for (event, subject), records in noted.items():
-            if event in ("decision.recorded", "effect.intended", "effect.ended"):
+            if event in _SOURCED:
                 for record in records[there[event, subject] :]:
                     what = f"{event} of {subject} (record {record['seq']}) is gone from this file"
                     self.problem(found.thread_id, folder / source_of(event), 0, what)
+
+
+def _erasure_holds(note: Note, record: AuditRecord, noted: dict[tuple[str, str], list[AuditRecord]]) -> bool:
+    """Whether the chain has the erasure, and everything that is no words is as it was noted."""
+    digests = [r["facts"].get("sha256") for r in noted.get(("content.erased", note.subject), [])]
+    return note.digest in digests and record["facts"] == note.facts and record["actor"] == note.actor
 
 
 def verify_audit(
@@ -350,6 +361,8 @@ def _expected(checker: _Checker, folders: ThreadFolders, thread_id: str) -> list
         return None
 
 
+_SOURCED = frozenset((*DECIDING.values(), *EFFECTS.values()))
+"""Events that another file holds the content of."""
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "seq": int, "prev": str, "at": str, "actor": str, "event": str, "thread_id": (str, type(None)), "subject": str,
     "facts": dict, "content_sha256": str, "key_id": str, "signature": str,

@@ -86,6 +86,7 @@ class Note:
     subject: str
     facts: dict[str, JSON] = field(default_factory=dict)
     digest: str = ""
+    erased: bool = False  # the content is gone, and the digest is what it was
 
 
 class Chain:

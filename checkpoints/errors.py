@@ -3,7 +3,7 @@
 ::
 
     UserError       UnknownType, NotAThreadFolder, NewerFormat, NeededHistory, BadKeyFile, WrongKey, PlaintextRefused
-    └── Conflict    AlreadyDecided, ThreadBusy
+    └── Conflict    AlreadyDecided, Claimed, TooLateToUndo, ThreadBusy, EffectRunning
     PassingFault    DiskFault
     BrokenInvariant DamagedLog, LedgerContradiction
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from state import BrokenInvariant, Conflict, Decision, PassingFault, UserError
+from state import BrokenInvariant, Claim, Conflict, Decision, PassingFault, UserError
 
 
 class UnknownType(UserError):
@@ -67,6 +67,25 @@ class AlreadyDecided(Conflict):
         )
         self.thread_id = thread_id
         self.winner = winner
+
+
+class Claimed(Conflict):
+    """Somebody else has reserved the review; ``claim`` says who and until when."""
+
+    def __init__(self, review_id: str, claim: Claim) -> None:
+        super().__init__(
+            f"{claim['by']} has claimed review {review_id} until {claim['until']}; wait until then, or ask "
+            f"{claim['by']} to decide it or to give it back with `dojang claim {review_id} --give-back`"
+        )
+        self.claim = claim
+
+
+class TooLateToUndo(Conflict):
+    """The decision is carried out already, or is about to be."""
+
+
+class EffectRunning(Conflict):
+    """A living process is carrying out the effect right now."""
 
 
 class ThreadBusy(Conflict):

@@ -1,16 +1,23 @@
-"""Intent and outcome of every effect, on disk before and after. Satisfies ``nodes.ports.Ledger`` by its shape."""
+"""Intent and outcome of every effect, on disk before and after. Satisfies ``nodes.ports.Ledger`` by its shape.
+
+Around the two an effect is *running*: its process holds a lease and beats while the tool works (ADR 7), so that a
+second process does not take a long tool for one that died.
+"""
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
 
 from checkpoints.crypto import KeyRing
-from checkpoints.errors import LedgerContradiction
+from checkpoints.errors import EffectRunning, LedgerContradiction
 from checkpoints.folders import ThreadFolders
 from checkpoints.frames import Entry
 from checkpoints.journal import Journal
+from checkpoints.leases import BEAT_S, LEASE_S, beating, is_live, this_process
 from state import Action, Outcome, Recovery
 
 _SAME = ("tool", "status", "result", "error")
@@ -18,33 +25,91 @@ _SETTLES = {"in_doubt": ("done", "failed", "refused", "in_doubt")}
 """An effect in doubt may still be settled, by a person or by the tool's own record; any other outcome is final."""
 
 
-class EffectLedger:
-    """``ledger.jsonl`` in each thread's folder."""
+class _Effect(NamedTuple):
+    """What the ledger has of one key."""
 
-    def __init__(self, directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> None:
+    intent: dict[str, Any] | None
+    outcome: Outcome | None
+    running: dict[str, Any] | None  # the last lease, with its last ``until``; None once it was given back
+
+
+class EffectLedger:
+    """``ledger.jsonl`` in each thread's folder.
+
+    Args:
+        directory: the threads directory.
+        keys: what the sessions are sealed with.
+        lease_s: how long another machine believes in a lease without a heartbeat, in seconds.
+        beat_s: time between two heartbeats.
+        clock: gives the time with a time zone; the machine's in UTC when None.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        keys: KeyRing | None = None,
+        lease_s: float = LEASE_S,
+        beat_s: float = BEAT_S,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
         self.folders = ThreadFolders(directory, keys=keys)
+        self.lease_s, self.beat_s = lease_s, beat_s
+        self.clock = clock or (lambda: datetime.now(UTC))
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
-        """Write the intent, durable on return: "fresh". Begun before: "open", or its outcome once that is known.
+        """Write the intent, durable on return: "fresh". Begun before: "open", or its outcome once that is certain.
+
+        Call it under :meth:`lease`, which keeps everybody else out.
 
         Raises:
             LedgerContradiction: the key was begun for another action.
         """
         self.folders.ensure(thread_id)
         with self._journal(thread_id).writing() as writer:
-            intent, outcome = _find(writer.news, key)
-            if intent is None:
-                now = datetime.now(UTC).isoformat()
-                writer.write([{"k": "intent", "key": key, "at": now, "recovery": recovery, "action": dict(action)}])
+            found = _find(writer.news, key)
+            if found.intent is None:
+                intent = {"k": "intent", "key": key, "at": self._now(), "recovery": recovery, "action": dict(action)}
+                writer.write([intent])
             writer.wait()
-        if intent is None:
+        if found.intent is None:
             return "fresh"
-        if intent["action"] != dict(action):
+        if found.intent["action"] != dict(action):
             raise LedgerContradiction(
-                f"effect {key!r} of thread {thread_id!r} was begun for tool {intent['action']['tool']!r} with other "
-                "arguments; nothing was run: look at `dojang checkpoints show` and settle it by hand"
+                f"effect {key!r} of thread {thread_id!r} was begun for tool {found.intent['action']['tool']!r} with "
+                "other arguments; nothing was run: look at `dojang checkpoints show` and settle it by hand"
             )
-        return outcome if outcome is not None else "open"
+        if found.outcome is None or found.outcome["status"] in _SETTLES:
+            return "open"
+        return found.outcome
+
+    @contextmanager
+    def lease(self, thread_id: str, key: str) -> Iterator[None]:
+        """Be the only one who carries out or settles this effect until the block ends; beats meanwhile.
+
+        Neither the lease nor a beat is waited for on the disk: what a power cut takes back, it takes with its holder.
+
+        Raises:
+            EffectRunning: a living process has it.
+        """
+        self.folders.ensure(thread_id)
+        journal = self._journal(thread_id)
+        with journal.writing() as writer:
+            self._refuse_running(thread_id, key, _find(writer.news, key))
+            holder = this_process()
+            writer.write([{"k": "running", "key": key, "at": self._now(), "holder": holder, "until": self._until()}])
+
+        def beat() -> None:
+            with journal.writing() as writer:
+                writer.write([{"k": "beat", "key": key, "until": self._until()}])
+
+        try:
+            with beating(beat, self.beat_s):
+                yield
+        finally:
+            with journal.writing() as writer:
+                if _find(journal.read(), key).running is not None:
+                    writer.write([{"k": "rest", "key": key, "at": self._now()}])
 
     def finish(self, thread_id: str, key: str, outcome: Outcome) -> Outcome:
         """Write the outcome, durable on return; the stored one if it says the same. "in_doubt" may be settled later.
@@ -54,8 +119,9 @@ class EffectLedger:
         """
         self.folders.ensure(thread_id)
         with self._journal(thread_id).writing() as writer:
-            intent, stored = _find(writer.news, key)
-            if intent is None:
+            found = _find(writer.news, key)
+            stored = found.outcome
+            if found.intent is None:
                 raise LedgerContradiction(
                     f"effect {key!r} of thread {thread_id!r} ended but was never begun; nothing was recorded"
                 )
@@ -72,8 +138,27 @@ class EffectLedger:
         return outcome
 
     def entries(self, thread_id: str) -> list[dict[str, Any]]:
-        """Intents {k: "intent", key, at, recovery, action} and outcomes {k: "outcome", key, outcome}, in order."""
-        return [e.record for e in self._journal(thread_id).read()[1:]]
+        """Intents {k: "intent", key, at, recovery, action} and outcomes {k: "outcome", key, outcome}, in order.
+
+        Leases are left out: they say who was at work, not what happened.
+        """
+        return [e.record for e in self._journal(thread_id).read()[1:] if e.record["k"] in ("intent", "outcome")]
+
+    def _refuse_running(self, thread_id: str, key: str, found: _Effect) -> None:
+        running = found.running
+        if running is not None and is_live(running["holder"], running["until"], self.clock()):
+            holder = running["holder"]
+            raise EffectRunning(
+                f"effect {key} of thread {thread_id} is being carried out by process {holder['pid']} on "
+                f"{holder['host']} since {running['at']}; wait until it has ended, or end that process: then "
+                f"`dojang resume {thread_id}` goes on"
+            )
+
+    def _now(self) -> str:
+        return self.clock().isoformat()
+
+    def _until(self) -> str:
+        return (self.clock() + timedelta(seconds=self.lease_s)).isoformat()
 
     def _journal(self, thread_id: str) -> Journal:
         return Journal(self.folders.path(thread_id) / "ledger.jsonl", kind="ledger", keys=self.folders.keys)
@@ -83,13 +168,23 @@ def _differs(stored: Outcome, outcome: Outcome) -> bool:
     return any(stored[key] != outcome[key] for key in _SAME)  # type: ignore[literal-required]
 
 
-def _find(entries: list[Entry], key: str) -> tuple[dict[str, Any] | None, Outcome | None]:
-    intent: dict[str, Any] | None = None
-    outcome: Outcome | None = None
-    for entry in entries:
-        if entry.record.get("key") == key:
-            if entry.record["k"] == "intent":
-                intent = entry.record
-            else:
-                outcome = entry.record["outcome"]
-    return intent, outcome
+def _find(entries: list[Entry], key: str) -> _Effect:
+    found = _Effect(None, None, None)
+    for record in (entry.record for entry in entries):
+        if record.get("key") == key:
+            found = _after(found, record)
+    return found
+
+
+def _after(found: _Effect, record: dict[str, Any]) -> _Effect:
+    match record["k"]:
+        case "intent":
+            return found._replace(intent=record)
+        case "running":
+            return found._replace(running=record)
+        case "beat":
+            return found._replace(running={**found.running, "until": record["until"]} if found.running else None)
+        case "rest":
+            return found._replace(running=None)
+        case _:
+            return found._replace(outcome=record["outcome"], running=None)

@@ -1,7 +1,8 @@
 """Korean and English for commands and pages: gettext catalogues, read from ``locales/<language>/<domain>.po``.
 
 The catalogues are compiled when they are first used, so a checkout needs no build step. English is the language of the
-sources. A domain is a reader: ``cli`` for commands, ``console`` for pages.
+sources. A domain is a reader: ``cli`` for commands, ``console`` for pages; both fall back to the words that they share,
+``vocabulary``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from babel.messages.pofile import read_po
 if TYPE_CHECKING:
     from state import Language
 
-Domain = Literal["cli", "console"]
+Domain = Literal["cli", "console", "vocabulary"]
 
 LOCALES = Path(__file__).parent / "locales"
 
@@ -29,6 +30,13 @@ def catalogue(domain: Domain, language: Language) -> gettext.NullTranslations:
     """The translations of a domain; ``.gettext(text)`` gives the source text where there is none."""
     if language == "en":
         return gettext.NullTranslations()
+    own = _compiled(domain, language)
+    if domain != "vocabulary":
+        own.add_fallback(_compiled("vocabulary", language))
+    return own
+
+
+def _compiled(domain: Domain, language: Language) -> gettext.GNUTranslations:
     with (LOCALES / language / f"{domain}.po").open("rb") as file:
         catalog = read_po(file, locale=language, domain=domain)
     compiled = io.BytesIO()

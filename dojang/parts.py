@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from dojang.notice import Notice
 from dojang.settings import SAMPLE, Settings
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, SystemClock
@@ -94,6 +95,11 @@ class Parts:
         return AuditedLedger(self.settings.threads, self.audit)
 
     @cached_property
+    def notice(self) -> Notice:
+        """Whom to tell of what needs attention."""
+        return Notice(self.settings.notify)
+
+    @cached_property
     def index(self) -> ThreadIndex:
         """What is searched across threads; derived from the files."""
         from checkpoints import ThreadIndex
@@ -162,9 +168,9 @@ class Parts:
     @cached_property
     def standing(self) -> Standing:
         """What was approved in advance."""
-        from tools.standing import Standing
+        from dojang.noted import NotedStanding
 
-        return Standing(self.settings.home / "standing.jsonl", self.clock.now)
+        return NotedStanding(self.settings.home / "standing.jsonl", self.audit, self.clock.now)
 
     @cached_property
     def generator(self) -> Generator:
@@ -196,6 +202,8 @@ class Parts:
             clock=self.clock,
             requester=self.settings.user,
             passages_k=self.settings.passages_k,
+            roles=None if self.settings.roles is None else tuple(self.settings.roles),
+            feedback=self.settings.feedback,
         )
 
 

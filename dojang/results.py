@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from state import Decision, Draft, Outcome, Passage, Review
+from state import Decision, Draft, Outcome, Passage, Progress, Review, untouched
 
 RunStatus = Literal["done", "paused", "busy"]
-ReviewStatus = Literal["open", "recorded", "decided"]
-"""``recorded``: decided and durable, but the run has not been resumed with it yet."""
+ReviewStatus = Literal["open", "claimed", "recorded", "decided", "expired", "superseded"]
+"""``recorded``: decided and durable, but the run has not been resumed with it yet. ``superseded``: decided, and asked
+about again because the call was edited or something changed."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class ReviewCard:
     conversation: list[dict[str, str]]  # {"role", "text"} of the thread up to the pause, oldest first
     passages: list[Passage]  # the evidence with its text
     note: str = ""  # why something is missing (the store does not answer, a passage is gone)
+    progress: Progress = field(default_factory=untouched)
 
     def as_json(self) -> dict[str, Any]:
         """A dict that ``json.dumps`` takes."""

@@ -46,6 +46,17 @@ class Settings(BaseSettings):
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
     user: str = Field(default_factory=_user, min_length=1, max_length=200, description="who decides, in records")
+    roles: list[str] | None = Field(None, description="roles of that person; empty: not known, so none is asked for")
+    undo_s: float | None = Field(
+        None,
+        ge=0,
+        le=3600,
+        description="seconds in which a decision can be taken back; empty: 5 on the console, none elsewhere",
+    )
+    feedback: Literal["never", "abstained", "always"] = Field(
+        "never", description="after which answers a person is asked what they think of them"
+    )
+    notify: str = Field("", description="command that is told of escalations and of calls that pass, as JSON on stdin")
     language: Literal["ko", "en"] | None = Field(None, description="language of commands and pages; empty: by locale")
     session_keys: Path | None = Field(None, description="file of the keys that seal the sessions; empty: not sealed")
     session_passphrase: SecretStr | None = Field(None, description="opens that file where it is locked")

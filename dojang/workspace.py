@@ -8,35 +8,47 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.messages import AnyMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command, StateSnapshot
+from langgraph.types import StateSnapshot
 
+from dojang.due import Done, do_due, escalate
 from dojang.origin import check_origin
 from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
+from dojang.runs import OnNode, Runs, UnknownThread, waiting_of
 from dojang.settings import Settings, load_settings
-from nodes.door import Expired, StaleDecision, expiry_of, rule
-from nodes.gate import pending_proposals
-from state import AgentState, Conflict, Decision, DecisionType, DojangError, Kind, Passage, Review, UserError
+from nodes.door import Expired, NotEntitled, VoteCounted, Who, expiry_of, rule
+from nodes.gate import LOOK_IT_UP
+from nodes.wire import StaleDecision, by_review
+from state import (
+    Claim,
+    Decision,
+    DecisionType,
+    DojangError,
+    Kind,
+    Passage,
+    Progress,
+    Review,
+    UserError,
+    untouched,
+)
 
 if TYPE_CHECKING:
     from checkpoints import ThreadRow
     from store import DocumentRow, IngestReport
 
-OnNode = Callable[[str], None]
-"""Called with the name of each graph node as it finishes: progress for whoever waits."""
+CONSOLE_UNDO_S = 5.0
+"""How long a decision from the console can be taken back where the settings do not say."""
+LISTED = 100
+"""Ids that a record of a list names; the digest is of all."""
 OnStart = Callable[[str], None]
 """Called with the thread's id before its run begins, so that whoever is cut off knows what to resume."""
-
-
-class UnknownThread(UserError):
-    """There is no thread with this id."""
 
 
 class UnknownReview(UserError):
@@ -50,6 +62,8 @@ class Workspace:
         check_origin()
         self.settings = settings or load_settings()
         self.parts = parts or Parts(self.settings)
+        self._runs = Runs(self.parts)
+        self._listed: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +76,10 @@ class Workspace:
     def close(self) -> None:
         """Give back connections and the embedded server's lease."""
         self.parts.close()
+
+    def check_policy(self) -> None:
+        """Read the rules now: a server with rules that it cannot read does not start; tools.rules.BrokenPolicy."""
+        assert self.parts.policy.version
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
@@ -83,47 +101,57 @@ class Workspace:
         if not text.strip():
             raise UserError("the message is empty; write a question or a request")
         if thread_id is not None:
-            self._ready_for_input(self._state(thread_id))
+            self._runs.ready_for_input(self._runs.state(thread_id))
         thread = thread_id or f"th_{secrets.token_hex(5)}"
         self._prepare()
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.settings.user)
-        return self._run(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
+        return self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
 
     def resume(self, thread_id: str, *, on_node: OnNode | None = None) -> RunResult:
         """Go on with a thread: release decisions that were recorded, or finish a run that was cut off.
 
         A thread that only waits for people, or is done, is returned as it stands.
         """
-        return self._release(thread_id, on_node)
+        return self._runs.release(thread_id, on_node)
 
     # -- reviews --------------------------------------------------------------------------------------------------
 
     def inbox(self, *, kind: Kind | None = None, limit: int = 100, offset: int = 0) -> list[Review]:
-        """Open reviews, soonest deadline first."""
+        """Open reviews, soonest deadline first. Of those whose time is half over that is recorded, and told."""
         index = self.parts.index
         index.refresh()
-        return index.reviews(kind=kind, limit=limit, offset=offset)
+        found = index.reviews(kind=kind, limit=limit, offset=offset)
+        escalate(self.parts, found)
+        self._note_listing([review["id"] for review in found])
+        return found
+
+    def progress(self, reviews: Sequence[Review]) -> dict[str, Progress]:
+        """How far each of these reviews has got: votes, claim, escalation, decision."""
+        threads = {review["thread_id"] for review in reviews}
+        known = {thread_id: self.parts.decisions.progress(thread_id) for thread_id in threads}
+        return {r["id"]: known[r["thread_id"]].get(r["id"]) or untouched() for r in reviews}
 
     def show(self, review_id: str) -> ReviewCard:
         """Everything about one review, open or decided."""
         thread_id = self._thread_of(review_id)
         snapshot, review = self._find(thread_id, review_id)
-        decision = self.parts.decisions.of(thread_id).get(review_id)
+        progress = self.parts.decisions.progress(thread_id).get(review_id)
         released = review_id in (snapshot.values.get("decisions") or {})
         passages, note = self._evidence(review)
-        status: ReviewStatus = "open" if decision is None else "decided" if released else "recorded"
-        self._audit(snapshot)
+        status = _status(progress, released, _asked_again(snapshot, review), self.parts.clock.now())
+        self._runs.audit(snapshot)
         seen: dict[str, Any] = {"status": status, "digest": review["digest"]}
         self.parts.audit.note(thread_id, "review.shown", self.settings.user, review_id, seen)
         return ReviewCard(
             review=review,
             status=status,
-            decision=decision,
+            decision=progress["decision"] if progress is not None else None,
             conversation=[_line(m) for m in snapshot.values.get("messages") or []],
             passages=passages,
             note=note,
+            progress=progress or untouched(),
         )
 
     def decide(
@@ -132,33 +160,81 @@ class Workspace:
         decision: DecisionType | dict[str, Any],
         *,
         by: str | None = None,
+        role: str = "",
         channel: str = "python",
         on_node: OnNode | None = None,
     ) -> DecisionResult:
-        """Record a decision (compare-and-set, durable), then resume the run with it.
+        """Record a decision (compare-and-set, durable), then resume the run with it, once nobody can take it back.
+
+        Where a review wants several people, an approval is a vote, and the run goes on with the last one.
 
         Args:
             review_id: which review; unknown and stale ids are refused before anything is written.
             decision: a type such as ``"approve"``, or any wire form that ``nodes.door`` reads.
             by: who decides; the settings' user when None.
+            role: in which role, where the settings do not say it or say several.
             channel: where it was said: cli, console, http, notebook, python.
             on_node: progress.
 
         Raises:
-            UnknownReview, Conflict (somebody else was first; ``show`` names them), UserError (not allowed, bad edit).
+            UnknownReview, Conflict (somebody else was first or has claimed it), UserError (not allowed, bad edit).
         """
         thread_id = self._thread_of(review_id)
         _, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
-        actor = by or self.settings.user
+        named = raw.get("by") if isinstance(raw, dict) else None
+        actor = by or (named if isinstance(named, str) and named else self.settings.user)
         self._prepare()
         try:
-            stored = rule(review, raw, self.parts.deps, by=actor, channel=channel)  # the record notes who lost to whom
-        except (StaleDecision, Expired) as late:
-            why = {"why": type(late).__name__, "channel": channel}
+            who = self._who(actor, role, channel)
+            stored = rule(review, raw, self.parts.deps, who)  # the record notes who lost to whom
+        except VoteCounted as counted:
+            note = str(counted)
+            return DecisionResult(decision=counted.vote, run=self._runs.result(self._runs.state(thread_id), note=note))
+        except (StaleDecision, Expired, NotEntitled) as refused:
+            why = {"why": type(refused).__name__, "channel": channel}
             self.parts.audit.note(thread_id, "decision.refused", actor, review_id, why)
             raise
-        return DecisionResult(decision=stored, run=self._released(thread_id, on_node))
+        return DecisionResult(decision=stored, run=self._runs.release_or_tell(thread_id, on_node))
+
+    def answer(self, thread_id: str, raw: object, **how: Any) -> list[DecisionResult]:
+        """Decide what a thread waits for, in any wire form that names it: see :func:`nodes.wire.by_review`.
+
+        ``how``: as for :meth:`decide`. The whole of ``raw`` is matched with the reviews before the first is decided.
+        """
+        waiting = waiting_of(self._runs.state(thread_id))
+        recorded = self.parts.decisions.of(thread_id)
+        still = [(interrupt_id, review) for interrupt_id, review in waiting if review["id"] not in recorded]
+        return [self.decide(review["id"], cast(Any, said), **how) for review, said in by_review(still, raw)]
+
+    def undo(self, review_id: str, *, by: str | None = None) -> Decision:
+        """Take back what this person said of a review, as long as nothing has been released; what counts no more.
+
+        Raises:
+            UnknownReview, UserError (this person said nothing), Conflict (released, or somebody else's).
+        """
+        thread_id = self._thread_of(review_id)
+        return self.parts.decisions.undo(thread_id, review_id, by or self.settings.user, self.parts.clock.now())
+
+    def claim(self, review_id: str, *, by: str | None = None) -> Claim:
+        """Reserve a review for ten minutes; Conflict where somebody else has it, or it is decided."""
+        review = self._reviewed(review_id)
+        return self.parts.decisions.claim(
+            review["thread_id"], review_id, by or self.settings.user, self.parts.clock.now()
+        )
+
+    def give_back(self, review_id: str, *, by: str | None = None) -> None:
+        """End a claim of one's own before its time."""
+        thread_id = self._thread_of(review_id)
+        self.parts.decisions.unclaim(thread_id, review_id, by or self.settings.user, self.parts.clock.now())
+
+    def look_up(self, review_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> DecisionResult:
+        """Let the tool say whether an effect in doubt happened; where it cannot tell, another review opens."""
+        return self.decide(review_id, {"type": "answer", "message": LOOK_IT_UP}, by=by, on_node=on_node)
+
+    def do_due(self) -> Done:
+        """Escalate, expire and release whatever is due; see :mod:`dojang.due`."""
+        return do_due(self)
 
     def expire_due(self, *, on_node: OnNode | None = None) -> list[RunResult]:
         """End every review whose deadline is over: denied by default, never counted as a rejection."""
@@ -175,22 +251,22 @@ class Workspace:
 
     def thread(self, thread_id: str) -> RunResult:
         """Where a thread stands, without running it."""
-        return self._result(self._state(thread_id))
+        return self._runs.result(self._runs.state(thread_id))
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""
-        return [_line(m) for m in self._state(thread_id).values.get("messages") or []]
+        return [_line(m) for m in self._runs.state(thread_id).values.get("messages") or []]
 
     def history(self, thread_id: str, *, limit: int | None = None) -> list[Step]:
         """The checkpoints of a thread, newest first."""
-        self._state(thread_id)
-        snapshots = list(self.parts.reader.get_state_history(self._config(thread_id), limit=limit))
+        self._runs.state(thread_id)
+        snapshots = list(self.parts.reader.get_state_history(self._runs.config(thread_id), limit=limit))
         older: list[StateSnapshot | None] = [*snapshots[1:], None]
         return [_step(now, before) for now, before in zip(snapshots, older, strict=True)]
 
     def folder(self, thread_id: str) -> Path:
         """The folder that is this session: copy it, and you have moved the session."""
-        self._state(thread_id)
+        self._runs.state(thread_id)
         return self.parts.folders.path(thread_id)
 
     # -- documents ------------------------------------------------------------------------------------------------
@@ -221,15 +297,6 @@ class Workspace:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _config(self, thread_id: str) -> RunnableConfig:
-        return {"configurable": {"thread_id": thread_id, "__pregel_strict_resume": True}, "recursion_limit": 100}
-
-    def _state(self, thread_id: str) -> StateSnapshot:
-        snapshot = self.parts.reader.get_state(self._config(thread_id))
-        if snapshot.created_at is None:
-            raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
-        return snapshot
-
     def _thread_of(self, review_id: str) -> str:
         index = self.parts.index
         index.refresh()
@@ -240,21 +307,32 @@ class Workspace:
 
     def _find(self, thread_id: str, review_id: str) -> tuple[StateSnapshot, Review]:
         """The newest state that knows the review: the thread's own, or an older turn's."""
-        newest = self._state(thread_id)
-        for snapshot in _newest_first(newest, self.parts.reader.get_state_history(self._config(thread_id))):
-            found = (snapshot.values.get("reviews") or {}).get(review_id)
-            if found is not None:
-                return snapshot, cast(Review, found)
+        with contextlib.closing(cast(Any, self._runs.states(thread_id))) as states:
+            for snapshot in states:
+                found = (snapshot.values.get("reviews") or {}).get(review_id)
+                if found is not None:
+                    return snapshot, cast(Review, found)
         raise UnknownReview(f"review {review_id!r} is not in thread {thread_id!r} any more")
 
-    def _audit(self, snapshot: StateSnapshot) -> None:
-        """Bring the audit chain up to what the thread's files say; raises before anything can go on without it."""
-        audit = self.parts.audit
-        reviews = [cast(Review, review) for review in (snapshot.values.get("reviews") or {}).values()]
-        for version in sorted({v["policy_version"] for v in (snapshot.values.get("verdicts") or {}).values()}):
-            audit.note(None, "policy.seen", "dojang", version, once=True)
-        audit.opened(reviews)
-        audit.catch_up(snapshot.config["configurable"]["thread_id"])
+    def _reviewed(self, review_id: str) -> Review:
+        return self._find(self._thread_of(review_id), review_id)[1]
+
+    def _note_listing(self, ids: list[str]) -> None:
+        """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
+        if ids and ids != self._listed:
+            facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}
+            self.parts.audit.note(None, "inbox.listed", self.settings.user, "inbox", facts, cast(Any, ids))
+            self._listed = ids
+
+    def _who(self, by: str, role: str, channel: str) -> Who:
+        roles = self.settings.roles
+        if role and roles is not None and role not in roles:
+            have = ", ".join(roles) or "none"
+            raise NotEntitled(f"{by} does not have the role {role!r}; the roles are: {have}")
+        wait = self.settings.undo_s
+        hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel == "console" else 0.0)
+        known = None if roles is None else tuple(roles)
+        return Who(by=by, channel=channel, roles=known, role=role, hold_s=hold_s)
 
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:
         ids = [p["id"] for p in review["evidence"]]
@@ -267,115 +345,33 @@ class Workspace:
         gone = len(ids) - len(found)
         return found, f"{gone} passages of the evidence are no longer in the store" if gone else ""
 
-    def _ready_for_input(self, snapshot: StateSnapshot) -> None:
-        thread_id = snapshot.config["configurable"]["thread_id"]
-        waiting = _waiting(snapshot)
-        if waiting:
-            ids = ", ".join(review["id"] for _, review in waiting)
-            raise Conflict(f"thread {thread_id} waits for a decision on {ids}; decide it before sending a new message")
-        # A turn that broke off may be left behind, or one that the model can never finish would hold the thread for
-        # ever. But a call that was proposed has to come to its end first: it may be approved, or half done.
-        if _unfinished(snapshot) and pending_proposals(cast(AgentState, snapshot.values)):
-            raise Conflict(f"a run on thread {thread_id} was cut off; `dojang resume {thread_id}` finishes it")
-
     def _prepare(self) -> None:
         """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
         assert self.parts.deps is not None
-
-    def _run(self, thread_id: str, given: Any, on_node: OnNode | None, *, guard: bool = False) -> RunResult:
-        with self.parts.run_lock(thread_id):
-            if guard:  # again, now that nobody else can change it
-                self._ready_for_input(self._state(thread_id))
-            return self._stream(thread_id, given, on_node)
-
-    def _stream(self, thread_id: str, given: Any, on_node: OnNode | None) -> RunResult:
-        config = self._config(thread_id)
-        deps = self.parts.deps
-        for update in self.parts.graph.stream(given, config, context=deps, stream_mode="updates", durability="sync"):
-            for node in update:
-                if on_node is not None and not node.startswith("__"):
-                    on_node(node)
-        snapshot = self._state(thread_id)
-        self._audit(snapshot)
-        return self._result(snapshot)
-
-    def _release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
-        self._state(thread_id)
-        with self.parts.run_lock(thread_id):
-            snapshot = self._state(thread_id)
-            self._audit(snapshot)
-            waiting = _waiting(snapshot)
-            self._expire([review for _, review in waiting])
-            recorded = self.parts.decisions.of(thread_id)
-            ready = {interrupt_id: recorded[r["id"]] for interrupt_id, r in waiting if r["id"] in recorded}
-            if ready:
-                ids = [decision["review_id"] for decision in ready.values()]
-                self.parts.audit.note(thread_id, "run.released", self.settings.user, thread_id, {"reviews": ids})
-                return self._stream(thread_id, Command(resume=ready), on_node)
-            if _unfinished(snapshot) and not waiting:
-                return self._stream(thread_id, None, on_node)
-            return self._result(snapshot)
-
-    def _expire(self, reviews: Sequence[Review]) -> None:
-        for review in reviews:
-            expired = expiry_of(review, self.parts.clock.now())
-            if expired is not None and review["id"] not in self.parts.decisions.of(review["thread_id"]):
-                self.parts.decisions.record(review["thread_id"], expired)
-
-    def _released(self, thread_id: str, on_node: OnNode | None) -> RunResult:
-        """Release after a decision was recorded. Whoever holds the thread right now does not undo the record."""
-        from checkpoints import ThreadBusy
-
-        try:
-            return self._release(thread_id, on_node)
-        except ThreadBusy as busy:
-            result = self._result(self._state(thread_id), status="busy")
-            note = f"the decision is recorded; {busy}; `dojang resume {thread_id}` goes on"
-            return RunResult(**{**result.__dict__, "note": note})
-
-    def _result(self, snapshot: StateSnapshot, *, status: str | None = None) -> RunResult:
-        values = snapshot.values
-        thread_id = snapshot.config["configurable"]["thread_id"]
-        recorded = self.parts.decisions.of(thread_id)
-        waiting = [review for _, review in _waiting(snapshot)]
-        undecided = [review for review in waiting if review["id"] not in recorded]
-        paused = _unfinished(snapshot)
-        note = ""
-        if paused and not undecided:
-            note = f"this run can go on: `dojang resume {thread_id}`"
-        return RunResult(
-            thread_id=thread_id,
-            status=cast(Any, status or ("paused" if paused else "done")),
-            answer=None if paused else values.get("answer"),
-            reviews=undecided,
-            outcomes=list((values.get("outcomes") or {}).values()),
-            note=note,
-        )
+        names = {"policy": self.settings.policy.name, "hard": self.settings.hard_policy.name}
+        self.parts.audit.note(None, "policy.seen", self.settings.user, self.parts.policy.version, names, once=True)
 
 
-def _waiting(snapshot: StateSnapshot) -> list[tuple[str, Review]]:
-    """(interrupt id, review) of every pause of a state."""
-    return [
-        (interrupt.id, interrupt.value["review"])
-        for task in snapshot.tasks
-        for interrupt in task.interrupts
-        if isinstance(interrupt.value, dict) and "review" in interrupt.value
-    ]
+def _status(progress: Progress | None, released: bool, again: bool, now: datetime) -> ReviewStatus:
+    """``again``: another review about the same call came after this one."""
+    decision = progress["decision"] if progress is not None else None
+    if progress is None or decision is None:
+        claim = progress["claim"] if progress is not None else None
+        return "claimed" if claim is not None and now < datetime.fromisoformat(claim["until"]) else "open"
+    if not released:
+        return "recorded"
+    if decision["type"] == "expire":
+        return "expired"
+    return "superseded" if again else "decided"
 
 
-def _unfinished(snapshot: StateSnapshot) -> bool:
-    """Whether a run is under way, paused or cut off.
-
-    A process that is killed between a step's writes and the checkpoint after it leaves a state whose ``next`` is empty
-    although more is to come: its tasks are there and have results.
-    """
-    return bool(snapshot.tasks)
+def _asked_again(snapshot: StateSnapshot, review: Review) -> bool:
+    about = [r for r in (snapshot.values.get("reviews") or {}).values() if _base(r) == _base(review)]
+    return bool(about[-1]["id"] != review["id"])
 
 
-def _newest_first(newest: StateSnapshot, history: Iterator[StateSnapshot]) -> Iterator[StateSnapshot]:
-    yield newest
-    with contextlib.closing(cast(Any, history)):
-        yield from history
+def _base(review: Any) -> str:
+    return str(review["subject"]).split("#")[0]
 
 
 def _line(message: AnyMessage) -> dict[str, str]:
@@ -399,7 +395,7 @@ def _step(now: StateSnapshot, before: StateSnapshot | None) -> Step:
         source=metadata.get("source", ""),
         next=list(now.next),
         wrote=sorted(key for key, value in now.values.items() if key not in old or old[key] != value),
-        review_ids=[review["id"] for _, review in _waiting(now)],
+        review_ids=[review["id"] for _, review in waiting_of(now)],
     )
 
 

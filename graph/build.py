@@ -10,7 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from graph.routes import after_act, after_comply, after_generate, after_intake, after_review
+from graph.routes import after_act, after_answer, after_comply, after_generate, after_intake, after_review
 from nodes.act import act
 from nodes.answer import answer
 from nodes.comply import comply
@@ -47,9 +47,9 @@ def state_graph(deps: Callable[[], Deps] | None = None) -> StateGraph[AgentState
     graph.add_edge("retrieve", "generate")
     graph.add_conditional_edges("generate", after_generate, ["review", "comply"])
     graph.add_conditional_edges("comply", after_comply, ["review", "act", "generate", "answer"])
-    graph.add_conditional_edges("review", after_review, ["comply", "generate", "answer", "act", END])
+    graph.add_conditional_edges("review", after_review, ["comply", "intake", "generate", "answer", "act", END])
     graph.add_conditional_edges("act", after_act, ["review", "act", "generate"])
-    graph.add_edge("answer", END)
+    graph.add_conditional_edges("answer", after_answer, ["review", END])
     return graph
 
 

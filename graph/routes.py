@@ -30,6 +30,11 @@ def after_intake(state: AgentState) -> Literal["retrieve", "comply"] | Sequence[
     return send_reviews(state) or ("comply" if turn_is_open(state) else "retrieve")
 
 
+def after_answer(state: AgentState) -> Literal["__end__"] | Sequence[Send]:
+    """The end, or what a person thinks of the answer, where that is wanted."""
+    return send_reviews(state) or "__end__"
+
+
 def after_generate(state: AgentState) -> Literal["comply"] | Sequence[Send]:
     """A question goes to the door; proposals and drafts go to the policy."""
     return send_reviews(state) or "comply"
@@ -44,7 +49,7 @@ def after_comply(state: AgentState) -> Literal["act", "generate", "answer"] | Se
     return "answer" if state.get("draft") is not None else "generate"
 
 
-def after_review(state: AgentState) -> Literal["comply", "generate", "answer", "act", "__end__"]:
+def after_review(state: AgentState) -> Literal["comply", "intake", "generate", "answer", "act", "__end__"]:
     """By the kind of the review that was decided last. All reviews of one fan-out are about calls."""
     decided = [r for r in (state.get("reviews") or {}).values() if r["id"] in (state.get("decisions") or {})]
     newest = decided[-1]
@@ -56,7 +61,9 @@ def after_review(state: AgentState) -> Literal["comply", "generate", "answer", "
         case "tool" | "compliance":
             return "comply"
         case "clarification":
-            return "generate" if said == "answer" else "__end__"
+            if said != "answer":
+                return "__end__"
+            return "intake" if newest["subject"].endswith(":reading") else "generate"
         case "correction" | "approval":
             return "generate"  # about something else than a draft: the model speaks again
         case "in_doubt":

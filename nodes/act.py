@@ -13,9 +13,18 @@ import rfc8785
 from langchain_core.messages import ToolMessage
 from langgraph.runtime import Runtime
 
-from nodes.comply import refusal_message
-from nodes.gate import action_of, allowed_args, decided, digest_of, open_review, pending_proposals, short_id, spec_of
-from nodes.ports import Deps
+from nodes.comply import outcome_id, refusal_message
+from nodes.gate import (
+    action_of,
+    allowed_args,
+    as_decided,
+    decided,
+    open_review,
+    pending_proposals,
+    short_id,
+    spec_of,
+)
+from nodes.ports import Deps, thread_of
 from nodes.wording import say
 from state import JSON, Action, AgentState, Outcome, Proposal, ToolSpec, UserError
 
@@ -34,82 +43,92 @@ def act(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     return {}
 
 
-def effect_key(thread_id: str, proposal: Proposal, action: Action) -> str:
+def effect_key(thread_id: str, proposal: Proposal, action: Action, turn: str = "") -> str:
     """The effect's name in the ledger and for the tool: the approved call and its arguments, nothing that can drift.
 
-    Policy and schema version are left out on purpose: a changed rule must find the intent of the run before it.
+    Policy and schema version are left out on purpose: a changed rule must find the intent of the run before it. The
+    turn is in it because models count their calls anew; a thread of an older version has none.
     """
     arguments = rfc8785.dumps(action["args"]).decode()
-    return short_id("fx", thread_id, proposal["id"], action["tool"], arguments)
+    return short_id("fx", thread_id, *([turn] if turn else []), proposal["id"], action["tool"], arguments)
 
 
 def _run(
     state: AgentState, runtime: Runtime[Deps], proposal: Proposal, spec: ToolSpec | None, action: Action
 ) -> dict[str, Any]:
-    deps, thread_id = runtime.context, _thread_id(runtime)
+    ledger, thread_id = runtime.context.ledger, thread_of(runtime)
     if spec is not None and spec["effect_class"] == "read":
         return _done(state, runtime, proposal, _call(runtime, proposal, action, key=""))
-    key = effect_key(thread_id, proposal, action)
-    begun = deps.ledger.begin(thread_id, key, action, spec["recovery"] if spec else "at_most_once")
-    if begun == "open":
-        return _recover(state, runtime, proposal, spec, action, key)
-    if isinstance(begun, dict):
-        return _done(state, runtime, proposal, begun)
-    if spec is None or _changed(state, runtime, proposal, action):
-        outcome = _outcome(runtime, proposal, key, "refused", None, say("changed", state["language"]))
-    else:
-        outcome = _call(runtime, proposal, action, key=key)
-    return _done(state, runtime, proposal, deps.ledger.finish(thread_id, key, outcome))
+    key = effect_key(thread_id, proposal, action, state.get("turn", ""))
+    with ledger.lease(thread_id, key):
+        begun = ledger.begin(thread_id, key, action, spec["recovery"] if spec else "at_most_once")
+        if isinstance(begun, dict) and begun["status"] != "in_doubt":
+            return _done(state, runtime, proposal, begun)
+        if begun != "fresh":
+            outcome = _recovered(state, runtime, proposal, spec, action, key)
+        elif spec is None or _changed(state, runtime, proposal, action):
+            outcome = _outcome(runtime, proposal, key, "refused", None, say("changed", state["language"]))
+        else:
+            outcome = _call(runtime, proposal, action, key=key)
+        ended = ledger.finish(thread_id, key, outcome)
+    if ended["status"] == "in_doubt":
+        return _doubt(state, runtime, proposal, spec, action, ended["error"])
+    return _done(state, runtime, proposal, ended)
 
 
 def _changed(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, action: Action) -> bool:
-    """Whether what is about to run is not what the person saw (or, edited, not what the policy judged)."""
+    """Whether what is about to run is not what the person saw (or, edited, not what the policy judged).
+
+    ``comply`` asks again where it sees that; this is the last look, at the instant of the effect.
+    """
     version = runtime.context.policy.version
     found = decided(state, f"call:{proposal['id']}")
     if found is None:
         return bool((state.get("verdicts") or {})[f"call:{proposal['id']}"]["policy_version"] != version)
-    review, decision = found
-    if decision["digest"] != review["digest"]:
-        return True
-    if decision["type"] == "edit":
-        same_schema = action["schema_version"] == review["action"]["schema_version"]
-        return not same_schema or review["policy_version"] != version
-    return digest_of(action, version, (p["id"] for p in state.get("passages") or [])) != review["digest"]
+    return not as_decided(*found, action, version, (p["id"] for p in state.get("passages") or []))
 
 
-def _recover(
+def _recovered(
     state: AgentState, runtime: Runtime[Deps], proposal: Proposal, spec: ToolSpec | None, action: Action, key: str
-) -> dict[str, Any]:
-    """An intent without an outcome: a run died in between. Never a blind second try."""
-    deps, thread_id = runtime.context, _thread_id(runtime)
+) -> Outcome:
+    """An intent without an outcome: a run died in between. Never a blind second try; in_doubt: a person must say."""
     recovery = spec["recovery"] if spec else "at_most_once"
     if recovery == "transactional":
-        known = deps.toolbox.settled(proposal["tool"], key)
-        outcome = known or _call(runtime, proposal, action, key=key)
-    elif recovery == "idempotent":
-        outcome = _call(runtime, proposal, action, key=key)
-    else:
-        settled = decided(state, f"doubt:{proposal['id']}")
-        if settled is None:
-            return _doubt(state, runtime, proposal, action)
-        happened, by = settled[1]["type"] == "approve", settled[1]["by"]
-        text = say("settled_yes" if happened else "settled_no", state["language"], by=by)
-        outcome = _outcome(runtime, proposal, key, "done" if happened else "failed", None, "" if happened else text)
-    return _done(state, runtime, proposal, deps.ledger.finish(thread_id, key, outcome))
+        known = runtime.context.toolbox.settled(proposal["tool"], key)
+        return known or _call(runtime, proposal, action, key=key)
+    if recovery == "idempotent":
+        return _call(runtime, proposal, action, key=key)
+    found = decided(state, f"doubt:{proposal['id']}")
+    if found is None:
+        return _outcome(runtime, proposal, key, "in_doubt", None, "")
+    said = found[1]
+    if said["type"] == "answer":
+        return runtime.context.toolbox.probe(proposal["tool"], action["args"], key=key)
+    happened = said["type"] == "approve"
+    text = "" if happened else say("settled_no", state["language"], by=said["by"])
+    return _outcome(runtime, proposal, key, "done" if happened else "failed", None, text)
 
 
-def _doubt(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, action: Action) -> dict[str, Any]:
+def _doubt(
+    state: AgentState, runtime: Runtime[Deps], proposal: Proposal, spec: ToolSpec | None, action: Action, why: str
+) -> dict[str, Any]:
+    """A person must say whether it happened; ``why``: what a look-up found, where one was made."""
     deps, language = runtime.context, state["language"]
     what = deps.toolbox.describe(proposal["tool"], action["args"], language)
+    summary = say("in_doubt", language, action=what)
+    asked = sum(r["kind"] == "in_doubt" for r in (state.get("reviews") or {}).values())
     review = open_review(
-        thread_id=_thread_id(runtime),
+        thread_id=thread_of(runtime),
         kind="in_doubt",
-        subject=f"doubt:{proposal['id']}",
-        summary=say("in_doubt", language, action=what),
+        subject=f"doubt:{proposal['id']}" + (f"#{asked}" if asked else ""),
+        summary=f"{summary} {say('looked_up', language, found=why)}" if why else summary,
         action=action,
         evidence=state.get("passages") or [],
         policy_version=deps.policy.version,
         now=deps.clock.now(),
+        turn=state.get("turn", ""),
+        requester=state.get("requester", ""),
+        may_look_up=bool(spec and spec.get("probe")),
     )
     return {"reviews": {review["id"]: review}}
 
@@ -135,15 +154,10 @@ def _done(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome
             artifact=outcome["result"],
             tool_call_id=proposal["id"],
             name=proposal["tool"],
-            id=f"out-{proposal['id']}",
+            id=outcome_id(state, proposal),
         )
     else:
         refused = outcome["status"] == "refused"
         text = outcome["error"] if refused else say("failed", state["language"], reason=outcome["error"])
-        message = refusal_message(proposal, text)
+        message = refusal_message(state, proposal, text)
     return {"outcomes": {proposal["id"]: outcome}, "messages": [message]}
-
-
-def _thread_id(runtime: Runtime[Deps]) -> str:
-    info = runtime.execution_info
-    return (info.thread_id if info else None) or ""

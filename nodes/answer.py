@@ -1,4 +1,7 @@
-"""Answer: releases a draft that may be released. Only here does a draft enter the conversation."""
+"""Answer: releases a draft that may be released. Only here does a draft enter the conversation.
+
+Where it is wanted, a person is asked afterwards what they think of it; nothing waits for that but the record.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from nodes.comply import draft_subject
-from nodes.gate import decided
-from nodes.ports import Deps
-from nodes.wording import say
+from nodes.gate import decided, open_review, text_action
+from nodes.ports import Deps, thread_of
+from nodes.wording import clip, say
 from state import AgentState, BrokenInvariant, Draft
 
 
@@ -42,4 +45,23 @@ def answer(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         name="dojang",
         response_metadata={"speaker": draft["speaker"], "citations": draft["citations"]},
     )
-    return {"answer": draft, "messages": [message]}
+    return {"answer": draft, "messages": [message], **_feedback(state, runtime, draft)}
+
+
+def _feedback(state: AgentState, runtime: Runtime[Deps], draft: Draft) -> dict[str, Any]:
+    wanted = runtime.context.feedback
+    if wanted == "never" or (wanted == "abstained" and not draft["abstained"]):
+        return {}
+    review = open_review(
+        thread_id=thread_of(runtime),
+        kind="feedback",
+        subject=f"answer:{state.get('rounds', 0)}",
+        summary=say("feedback", state["language"], text=clip(draft["text"])),
+        action=text_action(draft["text"]),
+        evidence=state.get("passages") or [],
+        policy_version=runtime.context.policy.version,
+        now=runtime.context.clock.now(),
+        turn=state.get("turn", ""),
+        requester=state.get("requester", ""),
+    )
+    return {"reviews": {review["id"]: review}}

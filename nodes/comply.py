@@ -2,7 +2,8 @@
 
 It also settles what will never run: an invalid, forbidden or rejected call gets its outcome and a tool message here,
 so that ``act`` only ever sees calls that may run. A decided call comes back through this node because an edited call
-is a different call: it gets a verdict of its own, and is asked again where that verdict is stricter than the review.
+is a different call: it gets a verdict of its own, and is asked again where that verdict is stricter than the review. So
+is a call whose tool, rules or evidence changed after it was approved.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from langgraph.runtime import Runtime
 
 from nodes.gate import (
     action_of,
+    as_decided,
     covers,
     decided,
     edited_subject,
@@ -23,8 +25,8 @@ from nodes.gate import (
     spec_of,
     text_action,
 )
-from nodes.ports import Deps, Subject
-from nodes.wording import say
+from nodes.ports import Deps, Subject, thread_of
+from nodes.wording import clip, say
 from state import AgentState, Decision, Draft, Outcome, Proposal, Review, Verdict
 
 
@@ -81,8 +83,45 @@ def _comply_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, 
     elif decision["type"] == "reject":
         reason = decision["reason"] or decision["message"] or say("no_reason", language)
         _refuse(state, runtime, proposal, say("rejected", language, by=decision["by"], reason=reason), findings)
+    elif not _as_approved(state, runtime, proposal, review, decision):
+        _ask_again(state, runtime, proposal, review, decision, findings)
     elif decision["type"] == "edit":
         _comply_edit(state, runtime, proposal, review, decision, findings)
+
+
+def _as_approved(
+    state: AgentState, runtime: Runtime[Deps], proposal: Proposal, review: Review, decision: Decision
+) -> bool:
+    """Whether the call is still what the person decided about: same schema, same rules, same evidence."""
+    deps = runtime.context
+    action = action_of(proposal, spec_of(deps.toolbox, proposal["tool"]), _decided_args(review, decision))
+    return as_decided(review, decision, action, deps.policy.version, (p["id"] for p in state.get("passages") or []))
+
+
+def _decided_args(review: Review, decision: Decision) -> dict[str, Any]:
+    return dict((decision["edited_args"] if decision["type"] == "edit" else None) or review["action"]["args"])
+
+
+def _ask_again(
+    state: AgentState,
+    runtime: Runtime[Deps],
+    proposal: Proposal,
+    review: Review,
+    decision: Decision,
+    findings: _Findings,
+) -> None:
+    """What was approved is not what would run: a person looks again, whatever the rules say of it by now."""
+    version = runtime.context.policy.version
+    args = _decided_args(review, decision)
+    now = Proposal(id=proposal["id"], tool=proposal["tool"], args=args, problems=[])
+    subject = f"call:{proposal['id']}#{short_id('again', review['id'], version)}"
+    verdict = _judge_call(state, runtime, now, subject)
+    findings.verdicts[subject] = verdict
+    if verdict["outcome"] == "forbid":
+        reason = "; ".join(r["text"] for r in verdict["why"])
+        _refuse(state, runtime, proposal, say("forbidden", state["language"], reason=reason), findings)
+    else:
+        _open(state, runtime, proposal, subject, verdict, args, findings)
 
 
 def _comply_edit(
@@ -102,7 +141,7 @@ def _comply_edit(
     if verdict["outcome"] == "forbid":
         reason = "; ".join(r["text"] for r in verdict["why"])
         _refuse(state, runtime, proposal, say("forbidden", state["language"], reason=reason), findings)
-    elif not covers(verdict=verdict, review=review):
+    elif not covers(verdict=verdict, review=review, decision=decision):
         _open(state, runtime, proposal, subject, verdict, edited["args"], findings)
 
 
@@ -114,7 +153,7 @@ def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findi
     findings.verdicts[subject] = verdict
     if verdict["outcome"] == "ask":
         review = open_review(
-            thread_id=_thread_id(runtime),
+            thread_id=thread_of(runtime),
             kind=verdict["kind"] if verdict["kind"] in ("compliance", "correction") else "approval",
             subject=subject,
             summary=_headline(state, verdict, draft),
@@ -123,12 +162,14 @@ def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findi
             policy_version=verdict["policy_version"],
             now=runtime.context.clock.now(),
             verdict=verdict,
+            turn=state.get("turn", ""),
+            requester=state.get("requester", ""),
         )
         findings.reviews[review["id"]] = review
 
 
 def _headline(state: AgentState, verdict: Verdict, draft: Draft) -> str:
-    text, language = _clip(draft["text"]), state["language"]
+    text, language = clip(draft["text"]), state["language"]
     weighed = state.get("evidence")
     if verdict["kind"] == "correction" and weighed and weighed["about"]:
         return say("contradiction", language, first=weighed["about"][0], second=weighed["about"][1], text=text)
@@ -167,7 +208,7 @@ def _subject(
         language=state["language"],
         trust="untrusted" if any(p["trust"] == "untrusted" for p in state.get("passages") or []) else "trusted",
         evidence=_evidence(state),
-        requester=runtime.context.requester,
+        requester=state.get("requester") or runtime.context.requester,
     )
 
 
@@ -182,7 +223,7 @@ def _open(
 ) -> None:
     toolbox = runtime.context.toolbox
     review = open_review(
-        thread_id=_thread_id(runtime),
+        thread_id=thread_of(runtime),
         kind=verdict["kind"],
         subject=subject,
         summary=toolbox.describe(proposal["tool"], args, state["language"]),
@@ -191,6 +232,8 @@ def _open(
         policy_version=verdict["policy_version"],
         now=runtime.context.clock.now(),
         verdict=verdict,
+        turn=state.get("turn", ""),
+        requester=state.get("requester", ""),
     )
     findings.reviews[review["id"]] = review
 
@@ -199,27 +242,27 @@ def _refuse(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, text:
     if proposal["id"] in findings.outcomes:
         return
     findings.outcomes[proposal["id"]] = Outcome(
-        key=short_id("none", _thread_id(runtime), proposal["id"]),
+        key=short_id("none", thread_of(runtime), proposal["id"]),
         tool=proposal["tool"],
         status="refused",
         result=None,
         error=text,
         at=runtime.context.clock.now().isoformat(),
     )
-    findings.messages.append(refusal_message(proposal, text))
+    findings.messages.append(refusal_message(state, proposal, text))
 
 
-def refusal_message(proposal: Proposal, text: str) -> ToolMessage:
-    """The tool message of a call that did not run, with an id that a replay writes again, not twice."""
+def refusal_message(state: AgentState, proposal: Proposal, text: str) -> ToolMessage:
+    """The tool message of a call that did not run."""
     return ToolMessage(
-        content=text, tool_call_id=proposal["id"], name=proposal["tool"], status="error", id=f"out-{proposal['id']}"
+        content=text,
+        tool_call_id=proposal["id"],
+        name=proposal["tool"],
+        status="error",
+        id=outcome_id(state, proposal),
     )
 
 
-def _thread_id(runtime: Runtime[Deps]) -> str:
-    info = runtime.execution_info
-    return (info.thread_id if info else None) or ""
-
-
-def _clip(text: str, limit: int = 160) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def outcome_id(state: AgentState, proposal: Proposal) -> str:
+    """The id of a call's tool message: a replay writes it again, not twice, and a later turn's is another one."""
+    return "-".join(part for part in ("out", state.get("turn", ""), proposal["id"]) if part)

@@ -1,77 +1,131 @@
-"""The one reader of decisions: every wire form comes in here and leaves as a validated Decision, or not at all.
+"""The door: who may decide, and the record of it. Nothing else puts a decision into the log.
 
-Accepted: our own form (``{"type": "approve", …}``), LangChain's ``{"decisions": [{"type": …}]}``, and Agent Inbox's
-``[{"type": "accept", "args": …}]``. LangGraph stores an answer before the node sees it, and an invalid stored answer
-wedges a thread for good; so ``interrupt(response_schema=…)`` gets :func:`answer_model`, which refuses it first.
+LangGraph stores an answer before the node sees it, and an invalid stored answer wedges a thread for good; so
+``interrupt(response_schema=…)`` gets :func:`answer_model`, which reads any wire form (:mod:`nodes.wire`), checks it
+against the review and records it by compare-and-set first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final, cast
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from nodes.ports import Deps, Toolbox
-from state import JSON, Conflict, Decision, DecisionType, DojangError, Review, UserError
-
-_INBOX: Final[dict[str, DecisionType]] = {"accept": "approve", "ignore": "reject", "response": "answer", "edit": "edit"}
-_LANGCHAIN: Final[dict[str, DecisionType]] = {
-    "approve": "approve",
-    "edit": "edit",
-    "reject": "reject",
-    "respond": "answer",
-}
-
-
-class InvalidDecision(UserError):
-    """The decision does not fit its review; nothing was recorded. ``review_id`` names the review."""
-
-    def __init__(self, review_id: str, message: str) -> None:
-        super().__init__(message)
-        self.review_id = review_id
+from nodes.wire import (
+    InvalidDecision,
+    check_answer,
+    check_same,
+    edited_args,
+    normal_form,
+    text_of,
+    type_of,
+)
+from state import Conflict, Decision, DojangError, Review, UserError
 
 
 class Expired(Conflict):
     """The review's deadline is over and nobody had decided: it is denied by default, and too late to say otherwise."""
 
 
-class StaleDecision(Conflict):
-    """The review that was looked at is not the review that is open (its digest differs)."""
+class NotEntitled(UserError):
+    """This person may not decide this review: another role is wanted, or it is their own request."""
 
 
-def read_decision(
-    review: Review, raw: object, *, toolbox: Toolbox, now: datetime, by: str = "local", channel: str = "langgraph"
-) -> Decision:
+class VoteCounted(Conflict):
+    """The approval is recorded; the review waits for more people. ``vote`` is it, of ``needed`` there are ``votes``."""
+
+    def __init__(self, vote: Decision, votes: int, needed: int) -> None:
+        super().__init__(
+            f"vote {votes} of {needed} on review {vote['review_id']} is recorded; it waits for {needed - votes} more"
+        )
+        self.vote, self.votes, self.needed = vote, votes, needed
+
+
+class Held(Conflict):
+    """The decision is recorded and can still be taken back; the run goes on when that time is over."""
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who decides, as far as the caller knows.
+
+    ``by`` "": whoever the wire form names. ``roles`` None: not known, so no role can be asked for. ``role``: the one in
+    which they decide. ``hold_s``: seconds in which the decision can be taken back.
+    """
+
+    by: str = ""
+    channel: str = "langgraph"
+    roles: tuple[str, ...] | None = None
+    role: str = ""
+    hold_s: float = 0
+
+
+def read_decision(review: Review, raw: object, *, toolbox: Toolbox, now: datetime, who: Who = Who()) -> Decision:
     """One decision about ``review`` from any accepted wire form.
 
     Raises:
         InvalidDecision: wrong form, a type that is not allowed, edited arguments that break the tool's schema.
         StaleDecision: the decision names another review or another digest.
     """
-    said = _normal(review, raw)
-    _same_review(review, said)
-    kind = _type(review, said)
-    edited, message = None, _text(review, said, "message")
+    said = normal_form(review, raw)
+    check_same(review, said)
+    kind = type_of(review, said)
+    edited, message = None, text_of(review, said, "message")
     if kind == "edit":
-        edited = _edited(review, said, toolbox)
+        edited = edited_args(review, said, toolbox)
         message = str(edited["text"]) if not review["action"]["tool"] else message
-    if kind == "answer" and not message.strip():
-        raise InvalidDecision(review["id"], f"review {review['id']}: an answer needs a text; nothing was recorded")
-    dwell = said.get("dwell_ms")
-    return Decision(
+    if kind == "answer":
+        check_answer(review, message)
+    named, channel, dwell = text_of(review, said, "by"), text_of(review, said, "channel"), said.get("dwell_ms")
+    decision = Decision(
         review_id=review["id"],
         digest=review["digest"],
         type=kind,
-        by=_text(review, said, "by") or by,
-        at=_text(review, said, "at") or now.isoformat(),
-        reason=_text(review, said, "reason"),
+        by=who.by or named or "local",
+        at=now.isoformat(),
+        reason=text_of(review, said, "reason"),
         edited_args=edited,
         message=message,
         dwell_ms=dwell if isinstance(dwell, int) and not isinstance(dwell, bool) and dwell >= 0 else None,
-        channel=_text(review, said, "channel") or channel,
+        channel=channel or who.channel,
     )
+    if role := role_of(review, who):
+        decision["role"] = role
+    return decision
+
+
+def role_of(review: Review, who: Who) -> str:
+    """The role in which a person decides; "" where none is wanted or known.
+
+    Raises:
+        NotEntitled: the review wants a role that this person, whose roles are known, does not have.
+    """
+    wanted = review["roles"]
+    has = (who.role,) if who.role else who.roles
+    if not wanted or has is None:
+        return who.role
+    fitting = [role for role in wanted if role in has]
+    if not fitting:
+        have = ", ".join(has) or "none"
+        raise NotEntitled(
+            f"review {review['id']} is decided by {' or '.join(wanted)}; {who.by or 'whoever decides'} has the roles: "
+            f"{have}; nothing was recorded"
+        )
+    return fitting[0]
+
+
+def may_decide(review: Review, decision: Decision) -> None:
+    """Raise NotEntitled where the person made the request and the rule wants somebody else to approve it."""
+    own = bool(review.get("requester")) and decision["by"] == review.get("requester")
+    if own and not review.get("self_approval", True) and decision["type"] in ("approve", "edit"):
+        raise NotEntitled(
+            f"{decision['by']} made the request of review {review['id']}: somebody else has to approve it; "
+            "nothing was recorded"
+        )
 
 
 def expiry_of(review: Review, now: datetime) -> Decision | None:
@@ -95,7 +149,7 @@ def expiry_of(review: Review, now: datetime) -> Decision | None:
     )
 
 
-def rule(review: Review, raw: object, deps: Deps, **who: str) -> Decision:
+def rule(review: Review, raw: object, deps: Deps, who: Who = Who()) -> Decision:
     """Read one decision and record it, or refuse it; nothing else may put a decision into the record.
 
     A deadline that is over decides before any person can. A decision that is recorded already stays what it is,
@@ -103,14 +157,16 @@ def rule(review: Review, raw: object, deps: Deps, **who: str) -> Decision:
 
     Raises:
         InvalidDecision, StaleDecision: see :func:`read_decision`.
+        NotEntitled: this person may not decide this review.
         Expired: the deadline was over before anybody decided.
-        Conflict: somebody else was first.
+        VoteCounted: the approval is recorded, and the review wants more of them.
+        Conflict: somebody else was first, or has claimed the review.
     """
     now, thread_id = deps.clock.now(), review["thread_id"]
     recorded = deps.decisions.of(thread_id).get(review["id"])
     expired = expiry_of(review, now) if recorded is None else None
     if isinstance(raw, Mapping) and raw.get("type") == "expire":
-        _same_review(review, raw)
+        check_same(review, raw)
         ruling = recorded or expired
         if ruling is None or ruling["type"] != "expire":
             raise InvalidDecision(review["id"], f"review {review['id']} is not due before {review['due_at']}")
@@ -121,7 +177,26 @@ def rule(review: Review, raw: object, deps: Deps, **who: str) -> Decision:
         raise Expired(
             f"review {review['id']} expired at {review['due_at']} and is denied; `dojang resume {thread_id}` goes on"
         )
-    return deps.decisions.record(thread_id, read_decision(review, raw, toolbox=deps.toolbox, now=now, **who))
+    if recorded is not None:  # what was recorded stays as it is: whoever releases it need not have been entitled to it
+        who = replace(who, roles=None, role="")
+    decision = read_decision(review, raw, toolbox=deps.toolbox, now=now, who=who)
+    if recorded is None:
+        may_decide(review, decision)
+        if who.hold_s > 0:
+            decision["held_until"] = (now + timedelta(seconds=who.hold_s)).isoformat()
+    return _recorded(review, decision, deps)
+
+
+def _recorded(review: Review, decision: Decision, deps: Deps) -> Decision:
+    """The decision as the log has it; an approval of a review that wants several people is a vote."""
+    thread_id, needed = review["thread_id"], review["votes_needed"]
+    if needed == 1 or decision["type"] != "approve":
+        return deps.decisions.record(thread_id, decision)
+    final = deps.decisions.vote(thread_id, decision, needed)
+    if final is None:
+        decision.pop("held_until", None)  # a vote can be taken back until the last one is given
+        raise VoteCounted(decision, len(deps.decisions.progress(thread_id)[review["id"]]["votes"]), needed)
+    return final
 
 
 def answer_model(review: Review, deps: Deps) -> type[BaseModel]:
@@ -139,99 +214,19 @@ def answer_model(review: Review, deps: Deps) -> type[BaseModel]:
         @classmethod
         def _at_the_door(cls, value: object) -> object:
             try:
-                return {"decision": rule(review, value, deps)}
+                decision = rule(review, value, deps, Who(roles=deps.roles))
+                _released(decision, deps, review["thread_id"])
+                return {"decision": decision}
             except DojangError as error:
                 raise ValueError(str(error)) from error
 
     return Answer
 
 
-def _normal(review: Review, raw: object) -> Mapping[str, JSON]:
-    if isinstance(raw, Mapping) and "decisions" in raw:
-        return _from_langchain(review, _only(review, raw["decisions"]))
-    if isinstance(raw, list):
-        return _from_inbox(review, _only(review, raw))
-    if isinstance(raw, Mapping) and isinstance(raw.get("type"), str):
-        return raw
-    raise InvalidDecision(
-        review["id"], f"review {review['id']}: a decision is an object with a type ({', '.join(review['allowed'])})"
-    )
-
-
-def _only(review: Review, items: object) -> Mapping[str, JSON]:
-    if not isinstance(items, list) or len(items) != 1 or not isinstance(items[0], Mapping):
-        raise InvalidDecision(review["id"], f"review {review['id']} takes exactly one decision, by its own id")
-    return cast(Mapping[str, JSON], items[0])
-
-
-def _from_langchain(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    action = item.get("edited_action") if isinstance(item.get("edited_action"), Mapping) else {}
-    if action and action.get("name", review["action"]["tool"]) != review["action"]["tool"]:
-        raise InvalidDecision(
-            review["id"], f"review {review['id']}: an edit may not change the tool; reject it instead"
+def _released(decision: Decision, deps: Deps, thread_id: str) -> None:
+    """From here on the run has the decision: nobody takes it back any more."""
+    if "held_until" in decision and not deps.decisions.release(thread_id, [decision["review_id"]], deps.clock.now()):
+        raise Held(
+            f"the decision on review {decision['review_id']} is recorded and can be taken back until "
+            f"{decision['held_until']}; resume after that"
         )
-    return {
-        "type": _LANGCHAIN.get(str(item.get("type")), item.get("type")),
-        "edited_args": action.get("args") if action else None,
-        "message": item.get("message") or "",
-        "reason": item.get("message") or "" if item.get("type") == "reject" else "",
-    }
-
-
-def _from_inbox(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    args = item.get("args")
-    edited = args.get("args", args) if isinstance(args, Mapping) else None
-    return {
-        "type": _INBOX.get(str(item.get("type")), item.get("type")),
-        "edited_args": edited,
-        "message": args if isinstance(args, str) else "",
-    }
-
-
-def _same_review(review: Review, said: Mapping[str, JSON]) -> None:
-    if said.get("review_id") not in (None, review["id"]):
-        raise StaleDecision(f"this decision is about review {said['review_id']!r}, but {review['id']} is open")
-    if said.get("digest") not in (None, review["digest"]):
-        raise StaleDecision(
-            f"review {review['id']} has changed since you looked at it (its digest is {review['digest'][:19]}…); "
-            f"show it again before deciding"
-        )
-
-
-def _type(review: Review, said: Mapping[str, JSON]) -> DecisionType:
-    kind = said.get("type")
-    if kind not in review["allowed"]:
-        raise InvalidDecision(
-            review["id"],
-            f"review {review['id']} ({review['kind']}) cannot be decided with {kind!r}; "
-            f"it takes {', '.join(review['allowed'])}",
-        )
-    return cast(DecisionType, kind)
-
-
-def _edited(review: Review, said: Mapping[str, JSON], toolbox: Toolbox) -> dict[str, JSON]:
-    """The whole new argument object: validated against the tool's schema, types kept."""
-    args = said.get("edited_args")
-    if not review["action"]["tool"]:
-        text = args.get("text") if isinstance(args, Mapping) else said.get("message")
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidDecision(review["id"], f"review {review['id']}: an edited answer needs a text")
-        return {"text": text}
-    if not isinstance(args, Mapping):
-        raise InvalidDecision(review["id"], f"review {review['id']}: an edit needs the whole argument object")
-    checked = toolbox.check(review["action"]["tool"], args)
-    wrong = checked["problems"] + [f"{name} is missing" for name in checked["missing"]]
-    if wrong:
-        raise InvalidDecision(review["id"], f"review {review['id']}: the edit was not taken: {'; '.join(wrong)}")
-    return checked["args"]
-
-
-def _text(review: Review, said: Mapping[str, JSON], key: str) -> str:
-    value = said.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InvalidDecision(review["id"], f"review {review['id']}: {key} must be text")
-    if len(value) > 20_000:
-        raise InvalidDecision(review["id"], f"review {review['id']}: {key} is longer than 20,000 characters")
-    return value

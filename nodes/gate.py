@@ -35,10 +35,14 @@ ALLOWED: Final[dict[Kind, list[DecisionType]]] = {
     "approval": ["approve", "edit", "reject"],
     "clarification": ["answer", "reject"],
     "correction": ["approve", "edit", "answer", "reject"],
-    "feedback": ["answer", "reject"],
+    "feedback": ["approve", "answer", "reject"],
     "in_doubt": ["approve", "reject"],
 }
-"""What a person may say to each kind. ``in_doubt``: approve means "it happened", reject "it did not"."""
+"""What a person may say to each kind. ``in_doubt``: approve means "it happened", reject "it did not"; where the tool
+has a probe, also answer, which means "look it up"."""
+
+LOOK_IT_UP: Final = "look it up"
+LOOK_UP_SCHEMA: Final[dict[str, JSON]] = {"type": "string", "enum": [LOOK_IT_UP]}
 
 QUESTION_DUE_S: Final = 24 * 3600
 """Deadline of a review that no policy rule opened (clarification, in_doubt), in seconds."""
@@ -98,13 +102,21 @@ def open_review(
     now: datetime,
     question: str = "",
     verdict: Verdict | None = None,
+    turn: str = "",
+    requester: str = "",
+    may_look_up: bool = False,
 ) -> Review:
-    """A new review. Tier, votes, roles and deadline come from the verdict where a rule asked for it."""
+    """A new review. Tier, votes, roles and deadline come from the verdict where a rule asked for it.
+
+    ``turn``: the message that it goes back to. A later turn that asks the very same is another review, with a decision
+    of its own.
+    ``may_look_up``: the tool can say itself whether an effect in doubt happened.
+    """
     digest = digest_of(action, policy_version, (p["id"] for p in evidence))
     due_s = verdict["due_s"] if verdict else QUESTION_DUE_S
     why = verdict["why"] if verdict else [Reason(rule_id=f"built-in:{kind}", text=summary, severity="low", hard=True)]
     return Review(
-        id=short_id("rv", thread_id, subject, kind, digest),
+        id=short_id("rv", thread_id, *([turn] if turn else []), subject, kind, digest),
         thread_id=thread_id,
         kind=kind,
         subject=subject,
@@ -113,8 +125,8 @@ def open_review(
         action=action,
         why=why,
         evidence=list(evidence),
-        allowed=ALLOWED[kind],
-        answer_schema=ANSWER_SCHEMA,
+        allowed=[*ALLOWED[kind], "answer"] if may_look_up else ALLOWED[kind],
+        answer_schema=LOOK_UP_SCHEMA if may_look_up else ANSWER_SCHEMA,
         policy_version=policy_version,
         digest=digest,
         tier=verdict["tier"] if verdict else 0,
@@ -123,6 +135,8 @@ def open_review(
         created_at=now.isoformat(),
         due_at=(now + timedelta(seconds=due_s)).isoformat(),
         escalate_at=(now + timedelta(seconds=due_s / 2)).isoformat(),
+        requester=requester,
+        self_approval=verdict.get("self_approval", True) if verdict else True,
     )
 
 
@@ -181,7 +195,7 @@ def allowed_args(state: AgentState, proposal: Proposal) -> dict[str, JSON] | Non
         return dict(review["action"]["args"])
     if decision["type"] == "edit" and decision["edited_args"] is not None:
         judged = verdicts.get(edited_subject(review, decision))
-        if judged and covers(verdict=judged, review=review):
+        if judged and covers(verdict=judged, review=review, decision=decision):
             return dict(decision["edited_args"])
     return None
 
@@ -191,10 +205,27 @@ def edited_subject(review: Review, decision: Decision) -> str:
     return f"{review['subject'].split('#')[0]}#{short_id('edit', review['id'], decision['at'], decision['by'])}"
 
 
-def covers(*, verdict: Verdict, review: Review) -> bool:
-    """Whether the person who decided ``review`` was asked at least as strictly as ``verdict`` wants."""
+def covers(*, verdict: Verdict, review: Review, decision: Decision) -> bool:
+    """Whether the one person whose edit it is was asked at least as strictly as ``verdict`` wants of the edited call.
+
+    An edit is the word of one person: where several votes are wanted, it is asked about anew, and the votes begin anew.
+    """
     if verdict["outcome"] == "forbid":
         return False
     if verdict["outcome"] != "ask":
         return True
-    return verdict["tier"] <= review["tier"] and verdict["votes"] <= review["votes_needed"]
+    roles_kept = not verdict["roles"] or (bool(review["roles"]) and set(review["roles"]) <= set(verdict["roles"]))
+    own = decision["by"] == review.get("requester", "") and not verdict.get("self_approval", True)
+    return verdict["tier"] <= review["tier"] and verdict["votes"] <= 1 and roles_kept and not own
+
+
+def as_decided(
+    review: Review, decision: Decision, action: Action, policy_version: str, evidence: Iterable[str]
+) -> bool:
+    """Whether what is about to run is to the bit what the person saw (or, edited, under what they saw)."""
+    if decision["digest"] != review["digest"]:
+        return False
+    if decision["type"] == "edit":
+        same_schema = action["schema_version"] == review["action"]["schema_version"]
+        return same_schema and review["policy_version"] == policy_version
+    return digest_of(action, policy_version, evidence) == review["digest"]

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from nodes.gate import open_review, text_action
-from nodes.ports import Checked, Deps
+from nodes.ports import Checked, Deps, thread_of
 from nodes.wording import say
 from state import AgentState, BrokenInvariant, Draft, Generation, Proposal, Review
 
@@ -88,13 +88,11 @@ def _missing(state: AgentState, about: str) -> str:
 
 def _ask(state: AgentState, runtime: Runtime[Deps], question: str, summary: str) -> dict[str, Any]:
     """A clarification: the question goes into the conversation, the review says what cannot go on without it."""
-    info = runtime.execution_info
-    thread_id = (info.thread_id if info else None) or ""
     # The position in the conversation names the question: the same turn, run again after a crash, asks the same one.
     position = str(len(state["messages"]))
     human = next((m.id for m in reversed(state["messages"]) if isinstance(m, HumanMessage)), "")
     review: Review = open_review(
-        thread_id=thread_id,
+        thread_id=thread_of(runtime),
         kind="clarification",
         subject=f"question:{human}:{position}",
         summary=summary,
@@ -103,6 +101,8 @@ def _ask(state: AgentState, runtime: Runtime[Deps], question: str, summary: str)
         policy_version=runtime.context.policy.version,
         now=runtime.context.clock.now(),
         question=question,
+        turn=state.get("turn", ""),
+        requester=state.get("requester", ""),
     )
     message = AIMessage(content=question, id=f"ask-{review['id']}", name="dojang")
     return {"messages": [message], "reviews": {review["id"]: review}, "draft": None}

@@ -1,26 +1,21 @@
-"""Intake: turns the newest human message into a question and clears the records of the turn before."""
+"""Intake: turns the newest human message into a question and clears the records of the turn before.
+
+A request with two readings is asked about here, before anything is looked up for it. Its verdict is stored in the
+state; with the answer the node is entered again and takes the two together as the question.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import HumanMessage, RemoveMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langgraph.runtime import Runtime
 
-from nodes.gate import allowed_args, open_reviews, pending_proposals
-from nodes.ports import Deps
+from nodes.gate import allowed_args, decided, open_review, open_reviews, pending_proposals, text_action
+from nodes.ports import Deps, thread_of
+from nodes.readings import read
 from nodes.wording import say
-from state import AgentState, Draft, Language, UserError, fresh
-
-HANGUL_SHARE = 0.2
-"""Share of Hangul among the letters above which a text counts as Korean: names in Latin letters are common in it."""
-
-
-def language_of(text: str) -> Language:
-    """``"ko"`` when at least a fifth of the letters are Hangul syllables, else ``"en"``."""
-    letters = [c for c in text if c.isalpha()]
-    hangul = sum("가" <= c <= "힣" for c in letters)
-    return "ko" if letters and hangul / len(letters) >= HANGUL_SHARE else "en"
+from state import AgentState, Draft, Language, Reading, UserError, fresh, language_of
 
 
 def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
@@ -36,14 +31,22 @@ def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     last = messages[-1] if messages else None
     if turn_is_open(state):
         return _not_taken(state, last)
+    if answered := _answered(state):
+        return answered
     if not isinstance(last, HumanMessage):
         raise UserError("a run starts with a human message; send one under 'messages'")
     question = last.text.strip()
     if not question:
         raise UserError("the message has no text; write a question or a request")
+    language = language_of(question)
+    reading = read(question, language, first=not any(m.type == "human" for m in messages[:-1]))
+    asked = _ask(runtime, last, question, language, reading) if reading["grade"] == "ambiguous" else {}
     return {
         "question": question,
-        "language": language_of(question),
+        "language": language,
+        "turn": last.id or "",
+        "requester": last.name or runtime.context.requester,
+        "reading": reading,
         "passages": [],
         "draft": None,
         "answer": None,
@@ -53,6 +56,7 @@ def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         "reviews": fresh(),
         "decisions": fresh(),
         "outcomes": fresh(),
+        **asked,
     }
 
 
@@ -67,3 +71,46 @@ def _not_taken(state: AgentState, message: Any) -> dict[str, Any]:
     text = say("still_waiting" if waiting else "still_running", state["language"], reviews=waiting)
     told = Draft(text=text, citations=[], abstained=True, speaker="dojang")
     return {"messages": [RemoveMessage(id=message.id)], "answer": told}
+
+
+def _subject(message: AnyMessage) -> str:
+    return f"question:{message.id}:reading"
+
+
+def _ask(
+    runtime: Runtime[Deps], message: HumanMessage, question: str, language: Language, reading: Reading
+) -> dict[str, Any]:
+    """The clarification of a request that can be read in two ways."""
+    words, readings = reading["words"], " / ".join(reading["readings"])
+    text = say("ask_reading", language, words=words, readings=readings) if readings else ""
+    review = open_review(
+        thread_id=thread_of(runtime),
+        kind="clarification",
+        subject=_subject(message),
+        summary=say("two_readings" if readings else "no_reading", language, words=words),
+        action=text_action(question),
+        evidence=[],
+        policy_version=runtime.context.policy.version,
+        now=runtime.context.clock.now(),
+        question=text or say("ask_meant", language, words=words),
+        turn=message.id or "",
+        requester=message.name or runtime.context.requester,
+    )
+    asked = AIMessage(content=review["question"], id=f"ask-{review['id']}", name="dojang")
+    return {"reviews": fresh({review["id"]: review}), "messages": [asked]}
+
+
+def _answered(state: AgentState) -> dict[str, Any]:
+    """The question with what a person said of it; {} where this is another turn, or nothing was asked."""
+    reading = state.get("reading")
+    if reading is None or reading["grade"] == "clear":
+        return {}
+    messages = state.get("messages") or []
+    for review in (state.get("reviews") or {}).values():
+        found = decided(state, review["subject"])
+        if review["subject"].endswith(":reading") and found is not None and messages:
+            if messages[-1].id != f"answer-{review['id']}":
+                return {}
+            clear = Reading(grade="clear", words=reading["words"], readings=[found[1]["message"]])
+            return {"question": f"{state['question']} ({found[1]['message']})", "reading": clear}
+    return {}

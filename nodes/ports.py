@@ -6,14 +6,16 @@ need not import this module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypedDict
 
 from langchain_core.messages import AnyMessage
+from langgraph.runtime import Runtime
 
-from state import JSON, Action, Decision, Generation, Language, Outcome, Passage, Recovery, ToolSpec, Verdict
+from state import JSON, Action, Decision, Generation, Language, Outcome, Passage, Progress, Recovery, ToolSpec, Verdict
 
 
 class Retriever(Protocol):
@@ -79,6 +81,13 @@ class Toolbox(Protocol):
         """The committed outcome of an earlier run under ``key``, or None if it certainly did not happen."""
         ...
 
+    def probe(self, name: str, args: Mapping[str, JSON], *, key: str) -> Outcome:
+        """Ask the tool's own probe whether the effect happened: done, failed (it did not), or in_doubt. Never raises.
+
+        Only for a tool whose spec has ``probe``.
+        """
+        ...
+
 
 class Subject(TypedDict):
     """What a policy judges: a call (tool set) or an answer (text set)."""
@@ -115,6 +124,10 @@ class Ledger(Protocol):
         """Write the intent (fsynced). "fresh": never begun; "open": begun, outcome unknown; or the outcome."""
         ...
 
+    def lease(self, thread_id: str, key: str) -> AbstractContextManager[None]:
+        """Be the only one who carries out or settles this effect; a Conflict where a living process does."""
+        ...
+
     def finish(self, thread_id: str, key: str, outcome: Outcome) -> Outcome:
         """Write the outcome (fsynced) and return it."""
         ...
@@ -130,8 +143,20 @@ class Decisions(Protocol):
         """
         ...
 
+    def vote(self, thread_id: str, approval: Decision, needed: int) -> Decision | None:
+        """Add one person's approval: the decision once ``needed`` people gave theirs, else None."""
+        ...
+
+    def release(self, thread_id: str, review_ids: Iterable[str], at: datetime) -> dict[str, Decision]:
+        """Those of the decisions that may be carried out now and cannot be taken back from here on."""
+        ...
+
+    def progress(self, thread_id: str) -> dict[str, Progress]:
+        """Everything recorded of each review: votes, decision, claim, escalation."""
+        ...
+
     def of(self, thread_id: str) -> dict[str, Decision]:
-        """All recorded decisions of a thread, by review id."""
+        """All decisions of a thread that stand, by review id."""
         ...
 
 
@@ -165,3 +190,11 @@ class Deps:
     requester: str = "local"
     passages_k: int = 4
     max_rounds: int = 6
+    roles: tuple[str, ...] | None = None  # of whoever answers at the door; None: not known
+    feedback: Literal["never", "abstained", "always"] = "never"  # after which answers a person is asked
+
+
+def thread_of(runtime: Runtime[Deps]) -> str:
+    """The thread that a node works for; "" outside of a run."""
+    info = runtime.execution_info
+    return (info.thread_id if info else None) or ""

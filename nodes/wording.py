@@ -47,6 +47,26 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "“{value}” is not clear enough. What exactly should {name} be? (Dates like 2026-12-03.)",
         "ko": "“{value}”만으로는 분명하지 않습니다. {name} 값을 정확히 알려 주세요. (날짜는 2026-12-03처럼)",
     },
+    "two_readings": {
+        "en": "“{words}” can be read in more than one way.",
+        "ko": "“{words}”의 뜻이 둘 이상입니다.",
+    },
+    "ask_reading": {
+        "en": "What do you mean by “{words}”: {readings}?",
+        "ko": "“{words}”은(는) 다음 중 무엇입니까: {readings}?",
+    },
+    "no_reading": {
+        "en": "“{words}” refers to something that was not said.",
+        "ko": "“{words}”이(가) 무엇을 가리키는지 알 수 없습니다.",
+    },
+    "ask_meant": {
+        "en": "What do you mean by “{words}”?",
+        "ko": "“{words}”은(는) 무엇을 말씀하시는 것입니까?",
+    },
+    "feedback": {
+        "en": "Was this answer right: “{text}”?",
+        "ko": "이 답변이 맞았습니까: “{text}”?",
+    },
     "in_doubt": {
         "en": "It is unknown whether this happened: {action} Did it happen?",
         "ko": "다음 일이 실제로 일어났는지 알 수 없습니다: {action} 일어났습니까?",
@@ -76,9 +96,9 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "It did not work: {reason}",
         "ko": "실행하지 못했습니다: {reason}",
     },
-    "settled_yes": {
-        "en": "{by} confirmed that it happened.",
-        "ko": "{by} 님이 실행된 것을 확인했습니다.",
+    "looked_up": {
+        "en": "(Looked up: {found})",
+        "ko": "(조회 결과: {found})",
     },
     "settled_no": {
         "en": "{by} found that it did not happen. It was not repeated.",
@@ -110,3 +130,8 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
 def say(key: str, language: Language, **facts: str) -> str:
     """The sentence ``key`` in ``language``; raises KeyError for a key or a fact that is not there (our bug)."""
     return _TEXTS[key][language].format(**facts)
+
+
+def clip(text: str, limit: int = 160) -> str:
+    """At most ``limit`` characters of a text that a summary quotes."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

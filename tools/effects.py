@@ -33,6 +33,11 @@ Template = str | Callable[[Mapping[str, JSON]], str]
 """Text with ``{argument}`` in it, or a function of the arguments; one sentence that says what will happen."""
 Telling = Callable[[Any], list[str]]
 """From a tool's result to lines of one sentence each."""
+Probe = Callable[[Mapping[str, JSON], "World"], JSON]
+"""Looks up whether the effect under ``world.key`` happened: its result, or None where it certainly did not.
+
+Whatever it raises means that it could not tell. It changes nothing, and is asked only when the run that died is over.
+"""
 
 
 class World:
@@ -82,6 +87,8 @@ class Declaration:
     tells: Mapping[Language, Telling] = field(default_factory=dict)
     synonyms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By argument: another word for one of its choices."""
+    probe: Probe | None = None
+    """For a tool whose effects are at most once: how to look up what became of one."""
     after: Mapping[str, str] = field(default_factory=dict)
     """Date argument → the date argument it follows: "5일" after 3 December is the 5th of December."""
 
@@ -99,6 +106,7 @@ def effect(
     tells: Mapping[Language, Telling] | None = None,
     synonyms: Mapping[str, Mapping[str, str]] | None = None,
     after: Mapping[str, str] | None = None,
+    probe: Probe | None = None,
 ) -> Callable[[Callable[..., Any] | BaseTool], BaseTool]:
     """Declare a function, or a LangChain tool that exists already, as a tool with this effect.
 
@@ -117,6 +125,7 @@ def effect(
         tells=dict(tells or {}),
         synonyms=dict(synonyms or {}),
         after=dict(after or {}),
+        probe=probe,
     )
 
     def declare(subject: Callable[..., Any] | BaseTool) -> BaseTool:
@@ -143,7 +152,7 @@ def spec_of(tool: BaseTool) -> ToolSpec:
     """What the model and the gate are told of a tool."""
     declaration = declaration_of(tool)
     parameters = parameters_of(tool)
-    return ToolSpec(
+    spec = ToolSpec(
         name=tool.name,
         description=inspect.cleandoc(tool.description).split("\n\n", maxsplit=1)[0],
         parameters=parameters,
@@ -152,6 +161,9 @@ def spec_of(tool: BaseTool) -> ToolSpec:
         recovery=declaration.recovery,
         reversible=declaration.reversible,
     )
+    if declaration.probe is not None:
+        spec["probe"] = True
+    return spec
 
 
 def _tool_of(function: Callable[..., Any]) -> StructuredTool:
@@ -163,6 +175,8 @@ def _tool_of(function: Callable[..., Any]) -> StructuredTool:
 
 
 def _refuse_contradictions(tool: BaseTool, declared: Declaration) -> None:
+    if declared.probe is not None and declared.recovery != "at_most_once":
+        raise UserError(f"tool {tool.name!r} has a probe, but is not at most once: nothing of it is ever in doubt")
     if declared.effect_class == "irreversible" and declared.reversible:
         raise UserError(f"tool {tool.name!r} is declared irreversible and reversible at once; choose one")
     if declared.effect_class != "read" and declared.recovery == "transactional" and not wants_world(tool):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -150,9 +151,19 @@ def issue_refund(
     return {"booking_id": row["id"], "amount_krw": amount, "left_krw": left - amount, "reason": reason or ""}
 
 
+def _look_up_message(args: Mapping[str, JSON], world: World) -> JSON:
+    """Whether the outbox has the message of this effect. One that somebody took from there already cannot be told."""
+    for path in world.outbox.glob("*.json"):
+        message = json.loads(path.read_text(encoding="utf-8"))
+        if message.get("effect") == world.key:
+            return {"to": message["to"], "message_id": message["id"]}
+    raise ToolFailed("it is not in the outbox: it was never sent, or somebody took it already")
+
+
 @effect(
     "irreversible",
     recovery="at_most_once",
+    probe=_look_up_message,
     ko="손님에게 메시지를 보냅니다.",
     will={"en": words.send_en, "ko": words.send_ko},
     tells={"en": words.sent_en, "ko": words.sent_ko},
@@ -165,7 +176,8 @@ def send_message(to: Name, text: Text, world: InWorld) -> dict[str, JSON]:
         waiting, delivered = world.outbox / f".{number}.part", world.outbox / f"{number}.json"
         with waiting.open("x", encoding="utf-8") as file:
             at = datetime.now(UTC).isoformat(timespec="milliseconds")
-            json.dump({"id": number, "to": to, "text": text, "at": at}, file, ensure_ascii=False)
+            message = {"id": number, "effect": world.key, "to": to, "text": text, "at": at}
+            json.dump(message, file, ensure_ascii=False)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -62,6 +62,7 @@ class _Finding:
     votes: int = 1
     roles: tuple[str, ...] = ()
     due_s: int | None = None
+    self_approval: bool = True
     whole: bool = True
     """Whether the rule says what its author meant: its condition held, and its outcome was allowed to it."""
 
@@ -143,6 +144,7 @@ class FilePolicy:
             roles=_roles(asking) if asks else [],
             due_s=min(deadlines, default=DEFAULT_DUE_S) if asks else DEFAULT_DUE_S,
             policy_version=self.version,
+            self_approval=all(f.self_approval for f in asking) if asks else True,
         )
 
 
@@ -203,6 +205,7 @@ def _finding(rule: Rule, subject: Mapping[str, JSON]) -> _Finding | None:
         rule.votes,
         rule.roles,
         rule.due_s,
+        rule.self_approval,
         not note,
     )
 
@@ -244,7 +247,12 @@ def _may_stand(findings: Sequence[_Finding], subject: Mapping[str, JSON]) -> boo
         return False
     asking = [finding for finding in findings if finding.outcome == "ask"]
     return all(
-        f.whole and not f.reason["hard"] and f.tier <= HIGHEST_STANDING_TIER and f.votes == 1 and not f.roles
+        f.whole
+        and not f.reason["hard"]
+        and f.tier <= HIGHEST_STANDING_TIER
+        and f.votes == 1
+        and not f.roles
+        and f.self_approval
         for f in asking
     )
 

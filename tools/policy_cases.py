@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
-from state import JSON, Kind, Language, RuleOutcome, ToolSpec, UserError, Verdict
+from state import JSON, Kind, RuleOutcome, ToolSpec, UserError, Verdict, language_of
 
 
 class BrokenCases(UserError):
@@ -73,11 +73,6 @@ def call_subject(specs: Sequence[ToolSpec], tool: str, args: Mapping[str, JSON],
 def answer_subject(text: str, **others: Any) -> dict[str, Any]:
     """The subject that an answer becomes."""
     return {**_EMPTY, "on": "answer", "text": text, **others}
-
-
-def language_of(text: str) -> Language:
-    """Korean where there is any Hangul."""
-    return "ko" if re.search(r"[가-힣]", text) else "en"
 
 
 def read_cases(path: Path, specs: Sequence[ToolSpec]) -> list[Case]:
@@ -189,5 +184,5 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 __all__ = [
-    "BrokenCases", "Case", "Tried", "answer_subject", "call_subject", "language_of", "read_cases", "try_cases",
+    "BrokenCases", "Case", "Tried", "answer_subject", "call_subject", "read_cases", "try_cases",
 ]  # fmt: skip

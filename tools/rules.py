@@ -11,7 +11,8 @@ A rule::
     when = "args.amount > 100000"      # CEL over the subject; leave out for always
     outcome = "ask"                    # auto, notify, ask, forbid
     tier = 3
-    votes = 1
+    votes = 2                          # people who must approve, from tier 3 on
+    self_approval = false              # the requester is none of them; the default where votes > 1
     roles = ["manager"]
     due = "2h"
 """
@@ -29,7 +30,7 @@ from typing import Any, Literal, cast, get_args
 
 import cel
 
-from state import JSON, Kind, RuleOutcome, UserError
+from state import JSON, TOP_TIER, Kind, RuleOutcome, UserError
 from tools.pii import TYPES, texts_of, types_in
 
 VARIABLES = (
@@ -80,6 +81,8 @@ class Rule:
     due_s: int | None
     hard: bool
     signed_by: str
+    self_approval: bool
+    """Whether whoever made the request may approve it."""
     condition: Any = None
     """The compiled form of ``when``."""
     line: int = 0
@@ -197,6 +200,8 @@ class _Reader:
             except ValueError as error:
                 raise self.broken(number, key, str(error)) from error
         self._refuse_contradictions(number, values)
+        if values["self_approval"] is None:
+            values["self_approval"] = values["votes"] == 1
         due = values.pop("due")
         asks_for = values.pop("kind") or ("tool" if values["on"] == "call" else "approval")
         severity = values.pop("severity") or {"ask": "medium", "forbid": "high"}.get(values["outcome"], "low")
@@ -216,10 +221,12 @@ class _Reader:
         if values["on"] == "answer" and values["tool"]:
             raise self.broken(number, "tool", 'an answer has no tool; leave it out, or write on = "call"')
         if values["outcome"] != "ask":
-            for key in ("votes", "roles", "due", "tier", "kind"):
+            for key in ("votes", "roles", "due", "tier", "kind", "self_approval"):
                 if values[key] != _FIELDS[key][1]:
                     other = values["outcome"]
                     raise self.broken(number, key, f"only a rule that asks has {key}; this one has outcome {other!r}")
+        if values["votes"] > 1 and values["tier"] < TOP_TIER:
+            raise self.broken(number, "votes", f"several votes are for tier {TOP_TIER} and above; raise the tier")
         if values["signed_by"] and values["outcome"] not in ("auto", "notify"):
             raise self.broken(number, "signed_by", "only a rule with outcome 'auto' or 'notify' is signed")
 
@@ -310,4 +317,5 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "due": (_due, None),
     "hard": (_flag, False),
     "signed_by": (_text, ""),
+    "self_approval": (_flag, None),
 }

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from langchain_core.tools import BaseTool
@@ -188,10 +189,29 @@ class Toolbox:
         if spec is not None and spec["recovery"] == "transactional":
             return once.settled(self._database(), name, key)
         why = "its system keeps no record under our key" if spec is not None else "the tool is not there any more"
+        return self._ended(name, key, "in_doubt", None, f"It is unknown whether {name} ran: {why}.")
+
+    def probe(self, name: str, args: Mapping[str, JSON], *, key: str) -> Outcome:
+        """Ask the tool's own probe what became of the effect under ``key``: done, failed (it did not happen), in_doubt.
+
+        Never raises: a probe that cannot tell, or a tool without one, leaves the effect in doubt and says why.
+        """
+        probe = self._declared(name).probe if name in self._tools else None
+        if probe is None:
+            return self._ended(name, key, "in_doubt", None, f"{shown(name)} has no probe.")
+        world = World(key=key, today=self._today(), outbox=self._outbox)
+        try:
+            found = probe(dict(args), world)
+        except Exception as error:  # the border to other people's code: whatever it raises, nothing is known
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            return self._ended(name, key, "in_doubt", None, f"the look-up could not tell ({reason}).")
+        if found is None:
+            return self._ended(name, key, "failed", None, f"{name} was looked up: it did not happen.")
+        return self._ended(name, key, "done", _as_json(found), "")
+
+    def _ended(self, name: str, key: str, status: Any, result: JSON, error: str) -> Outcome:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return Outcome(
-            key=key, tool=name, status="in_doubt", result=None, error=f"It is unknown whether {name} ran: {why}.", at=at
-        )
+        return Outcome(key=key, tool=name, status=status, result=result, error=error, at=at)
 
     def _declared(self, name: str) -> Declaration:
         return declaration_of(self._tools[name])

@@ -66,4 +66,5 @@ def chat(context: typer.Context, thread: Thread = None) -> int:
 
     call = invocation(context)
     with call.workspace() as workspace:
+        workspace.check_policy()
         return Talk(call.terminal, workspace, thread).hold()

@@ -1,4 +1,4 @@
-"""audit verify, list, export, reopen, rotate-key: who saw and decided what. Reads files; starts no database."""
+"""audit verify, list, export, erase, reopen, rotate-key: who saw and decided what. Reads files; starts no database."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ EVENTS: Final = {
     "decision.recorded": N_("decision recorded"),
     "decision.refused": N_("decision refused"),
     "run.released": N_("run released"),
+    "vote.recorded": N_("vote recorded"),
+    "decision.undone": N_("decision taken back"),
+    "decision.released": N_("decision released"),
+    "review.claimed": N_("review claimed"),
+    "review.given_back": N_("review given back"),
+    "review.escalated": N_("half the time is over"),
+    "call.passed": N_("call passed, and told"),
+    "standing.allowed": N_("approved in advance"),
+    "standing.used": N_("approval in advance used"),
+    "standing.revoked": N_("approval in advance ended"),
+    "content.erased": N_("content erased"),
+    "inbox.listed": N_("inbox listed"),
     "effect.intended": N_("effect begun"),
     "effect.ended": N_("effect ended"),
     "policy.seen": N_("policy first seen"),
@@ -168,6 +180,42 @@ def reopen(
     return Exit.DONE
 
 
+@audit.command()
+def erase(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")],
+    person: Annotated[
+        str | None, typer.Option("--person", metavar="NAME", help="What this person wrote with decisions, everywhere.")
+    ] = None,
+    thread: Annotated[
+        str | None, typer.Option("--thread", metavar="ID", help="All content of one finished conversation.")
+    ] = None,
+) -> int:
+    """Erase content for good. Digests stay, the chains still verify, and that it was erased is noted."""
+    from checkpoints.erasing import erase_person, erase_thread
+    from state import UserError
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    if (person is None) == (thread is None):
+        raise UserError("give either --person NAME or --thread ID")
+    if not checked_text(reason).strip():
+        raise UserError("content is erased for a reason; write it with --reason")
+    check_home(call.settings.home)
+    log, user = _log(call, sealed=True), call.settings.user
+    found = [erase_thread(log, thread, user, reason)] if thread is not None else []
+    found += erase_person(log, person, user, reason) if person is not None else []
+    call.terminal.document(found)
+    for one in found:
+        said = _("{thread}: {decisions} decisions and {effects} effects without words").format(
+            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"]
+        )
+        call.terminal.line(f"{said}; {one['left']}" if one["left"] else said)
+    if not found:
+        call.terminal.note(_("nothing was found to erase"))
+    return Exit.DONE
+
+
 @audit.command("rotate-key")
 def rotate_key(context: typer.Context) -> int:
     """Sign with a new key from now on; old public keys stay."""
@@ -183,10 +231,13 @@ def rotate_key(context: typer.Context) -> int:
     return Exit.DONE
 
 
-def _log(call: Invocation) -> AuditLog:
+def _log(call: Invocation, *, sealed: bool = False) -> AuditLog:
+    """The chains; ``sealed``: with the keys of the sessions, where contents are touched."""
     from checkpoints.audit import AuditLog
+    from dojang.parts import load_session_keys
 
-    return AuditLog(call.settings.threads, call.settings.home / "keys")
+    keys = load_session_keys(call.settings) if sealed else None
+    return AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
 
 
 def _existing(log: AuditLog, thread: str) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dojang.cli.telling import how_to_decide
 from dojang.cli.terminal import Terminal
-from dojang.cli.words import DECISIONS, EFFECTS, KINDS, ROLES, SEVERITIES, STATUSES, word
+from dojang.cli.words import EFFECTS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
 
 if TYPE_CHECKING:
     from dojang.results import ReviewCard
     from dojang.workspace import Workspace
-    from state import JSON, Action, Language, PassageRef, Review
+    from state import JSON, Action, Language, PassageRef, Progress, Review
 
 SHOWN_EVIDENCE = 600
 """Characters of a passage that a card shows."""
@@ -21,14 +23,14 @@ SHOWN_EVIDENCE = 600
 def tell_card(terminal: Terminal, workspace: Workspace, card: ReviewCard) -> None:
     """The whole card: what will happen first, how to decide last."""
     review = card.review
-    _head(terminal, card, sentence_of(workspace, review, terminal.language))
+    _head(terminal, card, sentence_of(workspace, review, terminal.language), workspace.parts.clock.now())
     tell_arguments(terminal, review["action"])
     _why(terminal, review)
     _evidence(terminal, card)
     _conversation(terminal, card)
     if card.note:
         terminal.note(card.note)
-    if card.status == "open":
+    if card.status in ("open", "claimed"):
         _title(terminal, terminal.gettext("To decide"))
         for command in how_to_decide(review)[1:]:
             terminal.line(f"  {command}")
@@ -52,7 +54,7 @@ def sentence_of(workspace: Workspace, review: Review, language: Language) -> str
         return review["summary"]
 
 
-def _head(terminal: Terminal, card: ReviewCard, sentence: str) -> None:
+def _head(terminal: Terminal, card: ReviewCard, sentence: str, now: datetime) -> None:
     _ = terminal.gettext
     review, action = card.review, card.review["action"]
     status = word(_, STATUSES, card.status)
@@ -65,19 +67,44 @@ def _head(terminal: Terminal, card: ReviewCard, sentence: str) -> None:
         [_("effect"), f"{word(_, EFFECTS, action['effect_class'])}, {undo}"],
         [_("conversation"), review["thread_id"]],
         [_("due"), review["due_at"]],
-        [_("needs"), _needs(terminal, review)],
+        [_("needs"), _needs(terminal, card)],
     ]
+    state = flags(_, review, card.progress, now)
+    rows += [[_("state"), state]] if state else []
+    for vote in card.progress["votes"] if review["votes_needed"] > 1 else []:
+        rows.append([_("vote"), f"{vote['by']}, {vote['at']}"])
     if card.decision is not None:
-        what = word(_, DECISIONS, card.decision["type"])
-        rows.append([_("decision"), f"{what}, {card.decision['by']}, {card.decision['at']}"])
+        what = word(_, SAID, card.decision["type"])
+        rows.append([_("decision"), f"{what}, {card.decision['by'] or _('nobody')}, {card.decision['at']}"])
+        if card.status == "recorded" and "held_until" in card.decision:
+            rows.append([_("can be taken back"), card.decision["held_until"]])
         rows += [[_("reason"), card.decision["reason"]]] if card.decision["reason"] else []
     terminal.rows(rows)
 
 
-def _needs(terminal: Terminal, review: Review) -> str:
+def _needs(terminal: Terminal, card: ReviewCard) -> str:
     _ = terminal.gettext
-    votes = _("{n} decision(s), tier {tier}").format(n=review["votes_needed"], tier=review["tier"])
-    return f"{votes}, {', '.join(review['roles'])}" if review["roles"] else votes
+    review = card.review
+    votes = _("{given} of {n} approvals, tier {tier}").format(
+        given=len(card.progress["votes"]), n=review["votes_needed"], tier=review["tier"]
+    )
+    parts = [votes, *review["roles"]]
+    if not review.get("self_approval", True):
+        parts.append(_("not by {requester}, who asked").format(requester=review.get("requester", "")))
+    return ", ".join(parts)
+
+
+def flags(gettext: Callable[[str], str], review: Review, progress: Progress, now: datetime) -> str:
+    """What a list says of a review beside its deadline: votes, who has it, whether half of its time is over."""
+    _ = gettext
+    told = []
+    if review["votes_needed"] > 1:
+        told.append(f"{len(progress['votes'])}/{review['votes_needed']}")
+    if progress["claim"] is not None and now < datetime.fromisoformat(progress["claim"]["until"]):
+        told.append(_("claimed by {who}").format(who=progress["claim"]["by"]))
+    if progress["escalated_at"]:
+        told.append(_("half the time is over"))
+    return ", ".join(told)
 
 
 def tell_arguments(terminal: Terminal, action: Action) -> None:
@@ -145,4 +172,4 @@ def _conversation(terminal: Terminal, card: ReviewCard) -> None:
 def tell_conversation(terminal: Terminal, lines: list[dict[str, str]]) -> None:
     """Who said what, oldest first."""
     for line in lines:
-        terminal.line(f"  {word(terminal.gettext, ROLES, line['role'])}: {line['text']}")
+        terminal.line(f"  {word(terminal.gettext, SPEAKERS, line['role'])}: {line['text']}")

@@ -25,7 +25,7 @@ def decision_form(terminal: Terminal, review: Review) -> dict[str, Any] | None:
         "approve": _("[a]pprove"),
         "edit": _("[e]dit"),
         "reject": _("[r]eject"),
-        "answer": _("[w]rite an answer"),
+        "answer": _("[w]rite an answer") if review["kind"] != "in_doubt" else _("look it up ([w])"),
     }
     offered = ", ".join(names[decision] for decision in review["allowed"])
     while True:
@@ -44,6 +44,8 @@ def _filled(terminal: Terminal, review: Review, kind: str) -> dict[str, Any]:
         return {"type": "edit", "edited_args": arguments_form(terminal, review)}
     if kind == "reject":
         return {"type": "reject", "reason": terminal.ask(_("Why? "))}
+    if kind == "answer" and review["kind"] == "in_doubt":
+        return {"type": "answer", "message": review["answer_schema"]["enum"][0]}
     if kind == "answer":
         return {"type": "answer", "message": terminal.ask(_("Your answer: "))}
     return {"type": "approve"}

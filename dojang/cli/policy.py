@@ -253,9 +253,11 @@ def _load(call: Invocation, file: Path | None, hard: Path | None, *, standing: b
 
 
 def _standing(call: Invocation) -> Standing:
-    from tools.standing import Standing
+    from checkpoints.audit import AuditLog
+    from dojang.noted import NotedStanding
 
-    return Standing(call.settings.home / "standing.jsonl")
+    home = call.settings.home
+    return NotedStanding(home / "standing.jsonl", AuditLog(call.settings.threads, home / "keys"))
 
 
 def _toolbox(call: Invocation) -> Toolbox:
@@ -269,8 +271,8 @@ def _toolbox(call: Invocation) -> Toolbox:
 def _subject(
     call: Invocation, tool: str | None, args: str, text: str | None, *, trust: str
 ) -> tuple[dict[str, Any], list[str]]:
-    from state import UserError
-    from tools.policy_cases import answer_subject, call_subject, language_of
+    from state import UserError, language_of
+    from tools.policy_cases import answer_subject, call_subject
 
     about = {"trust": trust, "requester": call.settings.user}
     if text is not None:

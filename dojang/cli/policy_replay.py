@@ -37,9 +37,8 @@ class Replayed:
 
     @property
     def changed(self) -> bool:
-        """Whether a person would have been asked otherwise: another outcome, or another tier or kind of question."""
-        was = self.judged.verdict
-        return (was["outcome"], was["tier"], was["kind"]) != (self.now["outcome"], self.now["tier"], self.now["kind"])
+        """Whether it would have gone otherwise: another outcome, kind or tier, other people or more of them."""
+        return _asks(self.judged.verdict) != _asks(self.now)
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -47,6 +46,11 @@ class Replayed:
         about = {"thread_id": self.judged.thread_id, "at": self.judged.at, "subject": was["subject"]}
         what = {"tool": self.judged.subject["tool"], "text": self.judged.subject["text"][:200]}
         return {**about, **what, "changed": self.changed, "was": was, "now": self.now}
+
+
+def _asks(verdict: Verdict) -> tuple[Any, ...]:
+    own = verdict.get("self_approval", True)
+    return (verdict["outcome"], verdict["kind"], verdict["tier"], verdict["votes"], sorted(verdict["roles"]), own)
 
 
 def replay(policy: Judge, saver: FileSaver, specs: Sequence[ToolSpec], since: datetime) -> list[Replayed]:
@@ -79,7 +83,7 @@ def _subject(name: str, values: Mapping[str, Any], specs: Sequence[ToolSpec]) ->
         "language": values.get("language", "en"),
         "trust": "untrusted" if any(p["trust"] == "untrusted" for p in passages) else "trusted",
         "evidence": "good" if weighed is None or values.get("outcomes") else weighed["grade"],
-        "requester": getattr(human, "name", None) or "local",
+        "requester": values.get("requester") or getattr(human, "name", None) or "local",
     }
     draft = values.get("draft")
     if name.startswith("draft"):

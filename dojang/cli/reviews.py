@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dojang.cli.cards import tell_card
+from dojang.cli.cards import flags, tell_card
 from dojang.cli.deciding import decide_here
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
 from dojang.cli.words import KINDS, word
 
 if TYPE_CHECKING:
-    from state import Kind
+    pass
 
 app = typer.Typer()
 
@@ -31,12 +31,18 @@ def inbox(
     if kind is not None and kind not in KINDS:
         raise UserError(f"there is no kind {kind!r}; the kinds are {', '.join(KINDS)}")
     with call.workspace() as workspace:
-        reviews = workspace.inbox(kind=cast("Kind | None", kind), limit=limit)
+        reviews = workspace.inbox(kind=kind, limit=limit)
+        progress = workspace.progress(reviews)
+        now = workspace.parts.clock.now()
     _ = call.terminal.gettext
-    call.terminal.document(reviews)
+    call.terminal.document([{**review, "progress": progress[review["id"]]} for review in reviews])
     if reviews:
         rows = [[r["id"], word(_, KINDS, r["kind"]), r["due_at"][:16], r["summary"]] for r in reviews]
-        call.terminal.rows(rows, head=[_("review"), _("kind"), _("due"), _("what it is about")])
+        head = [_("review"), _("kind"), _("due"), _("what it is about")]
+        states = [flags(_, r, progress[r["id"]], now) for r in reviews]
+        if any(states):
+            rows, head = [[*row, state] for row, state in zip(rows, states, strict=True)], [*head, _("state")]
+        call.terminal.rows(rows, head=head)
     else:
         call.terminal.note(_("nobody is waiting for a decision"))
     return Exit.DONE
@@ -54,7 +60,24 @@ def show(
         card = workspace.show(review)
         if not call.as_json:
             tell_card(call.terminal, workspace, card)
-        if decide and card.status == "open":
+        if decide and card.status in ("open", "claimed"):
             return decide_here(call, workspace, card.review)
     call.terminal.document(card.as_json())
+    return Exit.DONE
+
+
+@app.command()
+def due(context: typer.Context) -> int:
+    """Do what is due: remind of reviews at half their time, end those whose time is over, carry out what is decided."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    with call.workspace() as workspace:
+        done = workspace.do_due()
+    call.terminal.document(done.as_json())
+    told = ((_("half the time is over"), done.escalated), (_("ended"), done.expired), (_("carried out"), done.released))
+    for what, ids in told:
+        for review in ids:
+            call.terminal.line(f"{review}: {what}")
+    if not any(ids for _what, ids in told):
+        call.terminal.note(_("nothing is due"))
     return Exit.DONE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dojang.cli.cards import tell_card
+from dojang.cli.deciding import wait_out
 from dojang.cli.exits import Exit
 from dojang.cli.forms import decision_form
 from dojang.cli.invocation import checked_text
@@ -73,12 +74,16 @@ class Talk:
             try:
                 with self.terminal.running() as on_node:
                     result = self.workspace.decide(card.review["id"], said, channel="cli", on_node=on_node)
+                if "held_until" in result.decision and result.run.status == "paused":
+                    result = wait_out(self.terminal, self.workspace, result)
             except UserError as error:
                 self.terminal.error(str(error))
                 run = self.workspace.thread(run.thread_id)
                 continue
             if not self.terminal.as_json:
                 tell_decision(self.terminal, self.workspace, result)
+            if result.run.reviews and result.run.reviews[0]["id"] == card.review["id"]:
+                return False  # a vote was counted: somebody else goes on
             run = result.run
         return run.status == "done"
 

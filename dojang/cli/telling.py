@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dojang.cli.terminal import Terminal
-from dojang.cli.words import DECISIONS, KINDS, STATUSES, word
+from dojang.cli.words import KINDS, SAID, STATUSES, word
 
 if TYPE_CHECKING:
     from dojang.results import DecisionResult, RunResult
@@ -102,7 +102,9 @@ def how_to_decide(review: Review) -> list[str]:
         "approve": f"dojang approve {review['id']}",
         "edit": f"dojang edit {review['id']} --set …=…",
         "reject": f"dojang reject {review['id']} --reason …",
-        "answer": f"dojang answer {review['id']} …",
+        "answer": f"dojang answer {review['id']} …"
+        if review["kind"] != "in_doubt"
+        else f"dojang look-up {review['id']}",
     }
     return [f"dojang show {review['id']}", *(forms[decision] for decision in review["allowed"])]
 
@@ -126,7 +128,7 @@ def tell_decision(terminal: Terminal, workspace: Workspace, result: DecisionResu
     decision = result.decision
     terminal.line(
         _("Review {id}: {what} by {by}").format(
-            id=decision["review_id"], what=word(_, DECISIONS, decision["type"]), by=decision["by"]
+            id=decision["review_id"], what=word(_, SAID, decision["type"]), by=decision["by"] or _("nobody")
         )
     )
     tell_run(terminal, workspace, result.run)

@@ -7,7 +7,17 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Query, Request
 
 import dojang
-from dojang.server.models import DecisionIn, DecisionOut, Health, Problem, ReviewCardModel, ReviewModel, ThreadModel
+from dojang.server.models import (
+    ClaimModel,
+    DecisionIn,
+    DecisionModel,
+    DecisionOut,
+    Health,
+    Problem,
+    ReviewCardModel,
+    ReviewModel,
+    ThreadModel,
+)
 from dojang.workspace import Workspace
 from state import Kind
 
@@ -49,7 +59,22 @@ def show_review(request: Request, review_id: str) -> Any:
 def decide_review(request: Request, review_id: str, decision: DecisionIn) -> Any:
     """Record a decision and go on with the run. The same decision by the same person again gets the first one back."""
     said = decision.model_dump(exclude_none=True)
-    return _workspace(request).decide(review_id, said, channel="http").as_json()
+    role = said.pop("role")
+    result = _workspace(request).decide(review_id, said, role=role, channel="http")
+    request.app.state.keeper.remind(result.decision)
+    return result.as_json()
+
+
+@router.post("/api/reviews/{review_id}/undo", tags=["reviews"], response_model=DecisionModel, responses=_DECIDING)
+def undo_decision(request: Request, review_id: str) -> Any:
+    """Take back your decision or vote, as long as nothing has been carried out."""
+    return _workspace(request).undo(review_id)
+
+
+@router.post("/api/reviews/{review_id}/claim", tags=["reviews"], response_model=ClaimModel, responses=_DECIDING)
+def claim_review(request: Request, review_id: str) -> Any:
+    """Reserve a review for ten minutes."""
+    return _workspace(request).claim(review_id)
 
 
 @router.get("/api/threads", tags=["threads"], response_model=list[ThreadModel])

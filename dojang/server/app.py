@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -20,6 +21,7 @@ from dojang.server import api, pages, reference
 from dojang.server.clean import clean
 from dojang.server.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Guards, wants_json
+from dojang.server.keeping import Keeper
 from dojang.server.serving import bind, run_until_interrupted, url_of
 from dojang.server.wording import sayer
 from dojang.settings import Settings
@@ -53,6 +55,7 @@ def create_app(workspace: Workspace, *, max_body: int = MAX_BODY) -> FastAPI:
         redoc_url=None,
     )
     app.state.workspace = workspace
+    app.state.keeper = Keeper(workspace)
     app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
     app.add_middleware(Guards, max_body=max_body)
     for router in (api.router, pages.router, reference.router):
@@ -78,17 +81,21 @@ def serve(
         CannotServe: a host that is not loopback, or a port that is taken.
     """
     say = sayer(settings.language or locale_language())
-    with bind(settings.host, settings.port) as listener:
+    with bind(settings.host, settings.port) as listener, opened_by(settings, workspace) as opened:
+        opened.check_policy()
         url = url_of(listener)
         if on_ready is not None:
             on_ready(url)
         else:
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
-        if workspace is not None:
-            run_until_interrupted(create_app(workspace), listener)
-            return
-        with Workspace(settings) as opened:
-            run_until_interrupted(create_app(opened), listener)
+        app = create_app(opened)
+        with app.state.keeper:
+            run_until_interrupted(app, listener)
+
+
+def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:
+    """The workspace that somebody else closes, or one of our own."""
+    return Workspace(settings) if workspace is None else nullcontext(workspace)
 
 
 def status_of(error: DojangError) -> int:

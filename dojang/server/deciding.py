@@ -11,10 +11,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from dojang.results import ReviewCard
 from dojang.server.desk import Desk, dwell_ms
 from dojang.server.forms import typed, with_posted
-from dojang.server.views import TOP_TIER, differences, item_of, row_of, stamp_of
+from dojang.server.views import differences, item_of, row_of, stamp_of
 from dojang.server.wording import CHIPS
 from nodes.gate import spec_of
-from state import Conflict, PassingFault, UserError
+from nodes.wire import StaleDecision
+from state import TOP_TIER, Conflict, PassingFault, UserError
 
 
 def review_page(
@@ -43,6 +44,28 @@ def review_page(
     return desk.page("review.html", status=status, **inbox, **context)
 
 
+def take_back(desk: Desk, review_id: str) -> Response:
+    """Undo: 303 to the review, which is open again; 409 when it is too late."""
+    try:
+        desk.workspace.undo(review_id)
+    except UserError as error:
+        status = 409 if isinstance(error, Conflict) else 400
+        return review_page(desk, desk.workspace.show(review_id), status=status, error=str(error))
+    return RedirectResponse("/reviews/" + quote(review_id, safe=""), status_code=303)
+
+
+def take_claim(desk: Desk, review_id: str, form: Mapping[str, str]) -> Response:
+    """Reserve a review, or give it back."""
+    try:
+        if form.get("give_back") == "yes":
+            desk.workspace.give_back(review_id)
+        else:
+            desk.workspace.claim(review_id)
+    except Conflict as error:
+        return review_page(desk, desk.workspace.show(review_id), status=409, error=str(error))
+    return RedirectResponse("/reviews/" + quote(review_id, safe=""), status_code=303)
+
+
 def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Response:
     """Record what the form says: 303 to the review, 409 when it is too late, 400 when something is amiss."""
     card = desk.workspace.show(review_id)
@@ -52,12 +75,14 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
         said = _said(desk, card, form)
         if isinstance(said, Response):
             return said
-        desk.workspace.decide(review_id, said, channel="console")
+        result = desk.workspace.decide(review_id, said, channel="console")
+        desk.request.app.state.keeper.remind(result.decision)
     except UserError as error:
         card = desk.workspace.show(review_id)
-        if card.decision is not None or isinstance(error, Conflict):
+        if card.decision is not None or isinstance(error, StaleDecision):
             return _refused(desk, card, form)
-        return review_page(desk, card, status=400, error=str(error), form=form)
+        status = 409 if isinstance(error, Conflict) else 400
+        return review_page(desk, card, status=status, error=str(error), form=form)
     except PassingFault as error:  # the run may have stopped after the decision was recorded: show what is true
         return review_page(desk, desk.workspace.show(review_id), status=503, error=str(error), form=form)
     return RedirectResponse("/reviews/" + quote(review_id, safe=""), status_code=303)

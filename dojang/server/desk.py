@@ -20,18 +20,16 @@ from dojang.server.views import Row, row_of
 from dojang.server.wording import (
     CHIPS,
     COOKIE,
-    KINDS,
     LANGUAGES,
-    OUTCOMES,
-    ROLES,
-    STATUSES,
     TRUSTS,
     Say,
     label,
     language_of,
     sayer,
+    titled,
 )
 from dojang.server.wording import clock as clock_text
+from dojang.vocabulary import KINDS, SPEAKERS, STATUSES
 from dojang.workspace import Workspace
 from state import Language, UserError
 
@@ -65,8 +63,9 @@ def environment(language: Language) -> Environment:
     )
     say = sayer(language)
     env.globals.update(_=say, chips=CHIPS, clock=clock_text, lang=language)
-    for name, table in (("role", ROLES), ("outcome", OUTCOMES), ("status", STATUSES), ("trust", TRUSTS)):
-        env.filters[name] = partial(label, say, table)
+    env.filters["trust"] = partial(label, say, TRUSTS)
+    env.filters["status"] = partial(label, say, STATUSES)
+    env.filters["role"] = partial(titled, say, SPEAKERS)
     return env
 
 
@@ -102,8 +101,10 @@ class Desk:
         every = self.workspace.inbox(limit=COUNTED)
         now = self.workspace.parts.clock.now()
         chosen = [r for r in every if not kind or r["kind"] == kind]
-        rows: list[Row] = [row_of(r, self.say, now) for r in chosen[offset : offset + ROWS]]
-        counts = [(k, label(self.say, KINDS, k), sum(r["kind"] == k for r in every)) for k in KINDS]
+        page = chosen[offset : offset + ROWS]
+        progress = self.workspace.progress(page)
+        rows: list[Row] = [row_of(r, self.say, now, progress[r["id"]]) for r in page]
+        counts = [(k, titled(self.say, KINDS, k), sum(r["kind"] == k for r in every)) for k in KINDS]
         more = urlencode({"kind": kind, "offset": offset + ROWS}) if len(chosen) > offset + ROWS else ""
         total = f"{COUNTED}+" if len(every) == COUNTED else str(len(every))
         return {"rows": rows, "counts": counts, "total": total, "kind": kind, "more": more}

@@ -38,6 +38,8 @@ _REVIEW: dict[str, Any] = {
     "created_at": "2026-11-22T09:00:00+00:00",
     "due_at": "2026-11-22T13:00:00+00:00",
     "escalate_at": "2026-11-22T11:00:00+00:00",
+    "requester": "emma",
+    "self_approval": True,
 }
 _DECISION: dict[str, Any] = {
     "review_id": "rv_3f1c9a7d20b4e866",
@@ -123,6 +125,8 @@ class ReviewModel(Model):
     created_at: str
     due_at: str
     escalate_at: str
+    requester: str = Field("", description="who made the request")
+    self_approval: bool = Field(True, description="whether that person may approve it")
 
 
 class DecisionModel(Model):
@@ -140,6 +144,26 @@ class DecisionModel(Model):
     message: str
     dwell_ms: int | None
     channel: str
+    role: str = Field("", description="in which role, where one was wanted or named")
+    held_until: str = Field("", description="until then it can be taken back; empty: released at once")
+
+
+class ClaimModel(Model):
+    """One person has a review for a while."""
+
+    by: str
+    at: str
+    until: str
+
+
+class ProgressModel(Model):
+    """How far a review has got."""
+
+    votes: list[DecisionModel] = Field(description="approvals of distinct people, oldest first")
+    decision: DecisionModel | None
+    released: bool = Field(description="the decision can no longer be taken back")
+    claim: ClaimModel | None
+    escalated_at: str = Field(description="empty before half of the time is over")
 
 
 class DecisionIn(Model):
@@ -166,6 +190,7 @@ class DecisionIn(Model):
     message: str = Field("", max_length=20_000, description="the answer, or a note to the model")
     edited_args: dict[str, Any] | None = Field(None, description="the whole new argument object, with edit only")
     dwell_ms: int | None = Field(None, ge=0)
+    role: str = Field("", max_length=200, description="in which of your roles, where the review wants one")
 
 
 class LineModel(Model):
@@ -179,11 +204,12 @@ class ReviewCardModel(Model):
     """A review with what an operator looks at before deciding."""
 
     review: ReviewModel
-    status: Literal["open", "recorded", "decided"]
+    status: Literal["open", "claimed", "recorded", "decided", "expired", "superseded"]
     decision: DecisionModel | None
     conversation: list[LineModel]
     passages: list[PassageModel]
     note: str
+    progress: ProgressModel
 
 
 class OutcomeModel(Model):

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from dojang.server.deciding import review_page, take_decision
+from dojang.server.deciding import review_page, take_back, take_claim, take_decision
 from dojang.server.desk import AtDesk, Form
 from dojang.server.views import answer_segments, citation_href, passage_href, place_of, row_of, spans, thread_href
 from dojang.workspace import UnknownReview
@@ -33,6 +33,18 @@ def review(desk: AtDesk, review_id: str) -> Response:
 def decide(desk: AtDesk, review_id: str, form: Form) -> Response:
     """Take a decision from the bar."""
     return take_decision(desk, review_id, form)
+
+
+@router.post("/reviews/{review_id}/undo")
+def undo(desk: AtDesk, review_id: str, form: Form) -> Response:
+    """Take back one's decision or vote."""
+    return take_back(desk, review_id)
+
+
+@router.post("/reviews/{review_id}/claim")
+def claim(desk: AtDesk, review_id: str, form: Form) -> Response:
+    """Reserve a review for ten minutes, or give it back."""
+    return take_claim(desk, review_id, form)
 
 
 @router.get("/threads")

@@ -17,22 +17,17 @@ from dojang.server.clean import clean, pretty_json
 from dojang.server.forms import Field, fields_of, text_field
 from dojang.server.wording import (
     DECISIONS,
-    DOUBT_BUTTONS,
-    EFFECTS,
-    KINDS,
     NODES,
     SCORES,
-    STAMPS,
     Say,
     ago,
     clock,
     countdown,
     label,
+    titled,
 )
-from state import JSON, Citation, Decision, Draft, Passage, Review, ToolSpec
-
-TOP_TIER: Final = 3
-"""From this tier on an approval is confirmed with a tick: no single key or click gives it."""
+from dojang.vocabulary import DOUBT, EFFECTS, KINDS, SAID
+from state import JSON, TOP_TIER, Citation, Decision, Draft, Passage, Progress, Review, ToolSpec, untouched
 
 NO_TOOL: Final[dict[str, JSON]] = {}
 
@@ -63,6 +58,9 @@ class Row:
     due_at: str
     late: bool
     untrusted: bool
+    votes: str  # "1/2", where several people are wanted
+    claimed: str  # by whom, right now
+    escalated: bool
 
 
 @dataclass(frozen=True)
@@ -148,17 +146,25 @@ class Item:
     action_href: str
     shown_ms: int
     policy_version: str
+    roles: str  # which of them decide; "" for anybody
+    voters: list[str]  # who approved, oldest first
+    own: str  # who asked, where that person may not approve
+    undo_until: str  # "" where nothing can be taken back any more
+    look_up: str  # the one answer that the review takes, where it is no free text
 
 
-def row_of(review: Review, say: Say, now: datetime) -> Row:
+def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = None) -> Row:
     """A review as one line of the list."""
+    far = progress or untouched()
+    claim = far["claim"]
+    claimed = claim["by"] if claim is not None and now < datetime.fromisoformat(claim["until"]) else ""
     letter, tone = {0: ("L", "low"), 1: ("M", "medium")}.get(review["tier"], ("H", "high"))
     due, late = countdown(say, review["due_at"], now)
     return Row(
         id=review["id"],
         href="/reviews/" + quote(review["id"], safe=""),
         kind=review["kind"],
-        kind_label=label(say, KINDS, review["kind"]),
+        kind_label=titled(say, KINDS, review["kind"]),
         summary=review["question"] or review["summary"],
         tool=review["action"]["tool"],
         letter=letter,
@@ -168,6 +174,9 @@ def row_of(review: Review, say: Say, now: datetime) -> Row:
         due_at=review["due_at"],
         late=late,
         untrusted=any(p["trust"] == "untrusted" for p in review["evidence"]),
+        votes=f"{len(far['votes'])}/{review['votes_needed']}" if review["votes_needed"] > 1 else "",
+        claimed=claimed,
+        escalated=bool(far["escalated_at"]),
     )
 
 
@@ -177,10 +186,10 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
     action = review["action"]
     last = next((line["text"] for line in reversed(card.conversation) if line["role"] == "user"), review["summary"])
     return Item(
-        row=row_of(review, say, now),
+        row=row_of(review, say, now, card.progress),
         headline=highlighted(review["summary"], action["args"].values()),
         question=review["question"],
-        effect=label(say, EFFECTS, action["effect_class"]),
+        effect=titled(say, EFFECTS, action["effect_class"]),
         reversible=action["reversible"],
         about_words=not action["tool"],
         tool=action["tool"],
@@ -207,13 +216,24 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
         action_href="/reviews/" + quote(review["id"], safe="") + "/decision",
         shown_ms=int(now.timestamp() * 1000),
         policy_version=review["policy_version"],
+        roles=", ".join(review["roles"]),
+        voters=[f"{vote['by']} · {clock(vote['at'])}" for vote in card.progress["votes"]],
+        own="" if review.get("self_approval", True) else review.get("requester", ""),
+        undo_until=undo_until(card, now),
+        look_up=next(iter(review["answer_schema"].get("enum") or [""])),
     )
+
+
+def undo_until(card: ReviewCard, now: datetime) -> str:
+    """Until when the decision can be taken back; "" when it cannot."""
+    until = card.decision.get("held_until", "") if card.decision is not None else ""
+    held = until and not card.progress["released"] and now < datetime.fromisoformat(until)
+    return clock(until) if held else ""
 
 
 def button_label(review: Review, decision: str, say: Say) -> str:
     """What the button says; in doubt, approving means that it happened."""
-    special = DOUBT_BUTTONS if review["kind"] == "in_doubt" else {}
-    return label(say, special if decision in special else DECISIONS, decision)
+    return titled(say, DOUBT if review["kind"] == "in_doubt" else DECISIONS, decision)
 
 
 def arguments_of(args: Mapping[str, JSON], decision: Decision | None) -> list[Argument]:
@@ -328,7 +348,7 @@ def stamp_of(decision: Decision, say: Say) -> Stamp:
     """The seal of a decision."""
     who = clean(decision["by"])
     return Stamp(
-        word=label(say, STAMPS, decision["type"]),
+        word=titled(say, SAID, decision["type"]),
         who=who,
         who_short=who if len(who) <= 9 else who[:8] + "…",
         at=clock(decision["at"]),

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from dojang.language import catalogue, locale_language
 from dojang.server.clean import clean
 from dojang.settings import Settings
-from state import DecisionType, EffectClass, Kind, Language
+from dojang.vocabulary import N_
+from state import DecisionType, Language
 
 COOKIE: Final = "dojang_lang"
 LANGUAGES: Final[tuple[Language, ...]] = ("ko", "en")
@@ -21,38 +22,12 @@ Say = Callable[..., Markup]
 """``say("Decided by %(who)s", who=name)``: translated, with every value cleaned and escaped."""
 
 
-def N_(text: str) -> str:
-    """Mark a text for extraction; it is translated where it is shown."""
-    return text
-
-
-KINDS: Final[dict[Kind, str]] = {
-    "tool": N_("Tool run"),
-    "approval": N_("Answer approval"),
-    "clarification": N_("Clarification"),
-    "correction": N_("Data correction"),
-    "compliance": N_("Compliance"),
-    "in_doubt": N_("In doubt"),
-    "feedback": N_("Feedback"),
-}
-EFFECTS: Final[dict[EffectClass, str]] = {
-    "read": N_("reads only"),
-    "write": N_("changes data"),
-    "irreversible": N_("acts outside"),
-}
 DECISIONS: Final[dict[DecisionType, str]] = {
     "approve": N_("Approve"),
     "edit": N_("Edit"),
     "reject": N_("Reject"),
     "answer": N_("Answer"),
 }
-STAMPS: Final[dict[DecisionType, str]] = {
-    "approve": N_("Approved"),
-    "edit": N_("Edited"),
-    "reject": N_("Rejected"),
-    "answer": N_("Answered"),
-}
-DOUBT_BUTTONS: Final[dict[DecisionType, str]] = {"approve": N_("It happened"), "reject": N_("It did not happen")}
 CHIPS: Final[dict[str, str]] = {
     "wrong scope": N_("wrong scope"),
     "wrong data": N_("wrong data"),
@@ -62,7 +37,6 @@ CHIPS: Final[dict[str, str]] = {
     "other": N_("other"),
 }
 """Reasons of a rejection: what the record keeps, and what the page says."""
-ROLES: Final = {"user": N_("User"), "assistant": N_("Assistant"), "tool": N_("Tool")}
 NODES: Final = {
     "intake": N_("request"),
     "retrieve": N_("search"),
@@ -71,20 +45,6 @@ NODES: Final = {
     "review": N_("review"),
     "act": N_("run"),
     "answer": N_("answer"),
-}
-OUTCOMES: Final = {
-    "done": N_("done"),
-    "failed": N_("failed"),
-    "refused": N_("refused"),
-    "in_doubt": N_("outcome unknown"),
-}
-STATUSES: Final = {
-    "done": N_("done"),
-    "paused": N_("waits"),
-    "busy": N_("running"),
-    "idle": N_("done"),
-    "error": N_("unreadable"),
-    "interrupted": N_("waits"),
 }
 TRUSTS: Final = {"trusted": N_("house document"), "untrusted": N_("untrusted source")}
 SCORES: Final = {"fused": N_("score"), "vector": N_("vector"), "lexical": N_("word match")}
@@ -125,6 +85,12 @@ def sayer(language: Language) -> Say:
 def label(say: Say, table: Mapping[Any, str], key: str) -> str:
     """The name of a vocabulary word on a page; a word that is not in the table is shown as it is."""
     return say(table[key]).unescape() if key in table else key
+
+
+def titled(say: Say, table: Mapping[Any, str], key: str) -> str:
+    """As :func:`label`, beginning with a capital, for a word that stands alone."""
+    word = label(say, table, key)
+    return word[:1].upper() + word[1:]
 
 
 def ago(say: Say, at: str, now: datetime) -> str:

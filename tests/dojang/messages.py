@@ -14,6 +14,7 @@ from dojang.settings import Settings
 ROOT = Path(__file__).parents[2]
 SOURCES = [
     *sorted((ROOT / "dojang" / "cli").glob("*.py")),
+    ROOT / "dojang" / "vocabulary.py",
     ROOT / "dojang" / "doctor.py",
     ROOT / "dojang" / "demo.py",
     ROOT / "dojang" / "__main__.py",

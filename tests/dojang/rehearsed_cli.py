@@ -46,17 +46,16 @@ class DecisionsWithAccidents:
             die()
         return stored
 
-    def of(self, thread_id: str) -> dict[str, Decision]:
-        found: dict[str, Decision] = self.real.of(thread_id)
-        return found
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
 
 class LedgerWithAccidents:
     def __init__(self, real: Any) -> None:
         self.real = real
 
-    def begin(self, *args: Any) -> Any:
-        return self.real.begin(*args)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
     def finish(self, thread_id: str, key: str, outcome: Outcome) -> Outcome:
         if os.environ.get("DOJANG_TEST_DIE") == "ran":

@@ -131,6 +131,7 @@ def settings_for(home: Path, dsn: str, **others: Any) -> Settings:
         "today": TODAY,
         "user": "kim",
         "language": "en",
+        "undo_s": 0,
         **others,
     }
     return Settings(**given, _env_file=None)  # type: ignore[call-arg]  # no .env of the checkout

@@ -5,7 +5,8 @@ The script decides what the model says; everything else (graph, gate, door) is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from state import (
     Language,
     Outcome,
     Passage,
+    Progress,
     Reason,
     Recovery,
     RuleOutcome,
@@ -173,6 +175,10 @@ class Toys:
     def settled(self, name: str, key: str) -> Outcome | None:
         return self.known.get(key)
 
+    def probe(self, name: str, args: Mapping[str, JSON], *, key: str) -> Outcome:
+        unknown = Outcome(key=key, tool=name, status="in_doubt", result=None, error="the line is dead", at="")
+        return self.known.get(key, unknown)
+
 
 @dataclass
 class Rules:
@@ -181,6 +187,9 @@ class Rules:
     table: dict[str, RuleOutcome] = field(default_factory=lambda: {"look": "auto", "answer": "auto"})
     version: str = "policy-1"
     tier_of: Callable[[Subject], int] = lambda subject: 1
+    votes: int = 1
+    roles: list[str] = field(default_factory=list)
+    self_approval: bool = True
     judged: list[str] = field(default_factory=list)
 
     def judge(self, subject_id: str, subject: Subject) -> Verdict:
@@ -192,10 +201,11 @@ class Rules:
             kind="tool" if subject["tool"] else "approval",
             why=[Reason(rule_id="table", text=f"table says {outcome}", severity="low", hard=False)],
             tier=self.tier_of(subject),
-            votes=1,
-            roles=[],
+            votes=self.votes,
+            roles=self.roles,
             due_s=600,
             policy_version=self.version,
+            self_approval=self.self_approval,
         )
 
 
@@ -209,6 +219,9 @@ class MemoryLedger:
             return "fresh"
         return self.entries[key] or "open"
 
+    def lease(self, thread_id: str, key: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def finish(self, thread_id: str, key: str, outcome: Outcome) -> Outcome:
         self.entries[key] = outcome
         return outcome
@@ -217,6 +230,7 @@ class MemoryLedger:
 @dataclass
 class MemoryDecisions:
     stored: dict[str, Decision] = field(default_factory=dict)
+    votes: dict[str, dict[str, Decision]] = field(default_factory=dict)
 
     def of(self, thread_id: str) -> dict[str, Decision]:
         return dict(self.stored)
@@ -230,6 +244,26 @@ class MemoryDecisions:
         ):
             raise Conflict(f"{winner['by']} has already decided {winner['review_id']}")
         return winner
+
+    def vote(self, thread_id: str, approval: Decision, needed: int) -> Decision | None:
+        given = self.votes.setdefault(approval["review_id"], {})
+        given.setdefault(approval["by"], approval)
+        return self.record(thread_id, list(given.values())[-1]) if len(given) >= needed else None
+
+    def progress(self, thread_id: str) -> dict[str, Progress]:
+        return {
+            review_id: Progress(
+                votes=list(votes.values()),
+                decision=self.stored.get(review_id),
+                released=review_id in self.stored,
+                claim=None,
+                escalated_at="",
+            )
+            for review_id, votes in self.votes.items()
+        }
+
+    def release(self, thread_id: str, review_ids: Iterable[str], at: datetime) -> dict[str, Decision]:
+        return {review_id: self.stored[review_id] for review_id in review_ids if review_id in self.stored}
 
 
 @dataclass

@@ -292,21 +292,82 @@ def test_somebody_elses_decision_wins_and_the_second_is_told(graph: AgentGraph) 
     assert ran(parts) == []
 
 
-def test_a_changed_policy_or_schema_between_approval_and_execution_does_not_run(graph: AgentGraph) -> None:
-    parts = deps(calls(("book", {"room": "101"})), says("It changed."))
+def _asked_again(graph: AgentGraph, parts: Deps, old: Review) -> Review:
+    """The review that a changed call opened: another one, nothing has run, and its approval runs the call once."""
+    assert ran(parts) == []
+    [(_, review)] = waiting(graph)
+    assert (review["action"]["args"], review["kind"]) == (old["action"]["args"], "tool")
+    assert review["digest"] != old["digest"]
+    with pytest.raises(Exception, match="changed since"):
+        decide(graph, parts, {"type": "approve", "digest": old["digest"]})
+    decide(graph, parts, "approve")
+    assert len(ran(parts)) == 1
+    return review
+
+
+def test_a_changed_policy_between_approval_and_execution_asks_again(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Booked."))
     say(graph, parts)
+    [(_, old)] = waiting(graph)
     assert isinstance(parts.policy, Rules)
     parts.policy.version = "policy-2"
     decide(graph, parts, "approve")
+    assert _asked_again(graph, parts, old)["policy_version"] == "policy-2"
+    assert values(graph)["answer"]["text"] == "Booked."
+
+
+def test_a_changed_policy_asks_again_with_the_edited_arguments(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Booked."))
+    say(graph, parts)
+    assert isinstance(parts.policy, Rules)
+    parts.policy.version = "policy-2"
+    decide(graph, parts, {"type": "edit", "by": "kim", "edited_args": {"room": "102"}})
     assert ran(parts) == []
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {"room": "102"})]
+
+
+def test_a_policy_that_forbids_by_now_refuses_what_was_approved(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Forbidden."))
+    say(graph, parts)
+    assert isinstance(parts.policy, Rules)
+    parts.policy.version, parts.policy.table["book"] = "policy-2", "forbid"
+    decide(graph, parts, "approve")
+    assert (waiting(graph), ran(parts)) == ([], [])
+    assert values(graph)["answer"]["text"] == "Forbidden."
+
+
+def test_what_changes_at_the_very_instant_of_the_effect_does_not_run(graph: AgentGraph) -> None:
+    parts = deps(calls(("look", {"room": "1"}), ("book", {"room": "101"})), says("It changed."))
+    assert isinstance(parts.policy, Rules)
+    rules, toys = parts.policy, parts.toolbox
+    assert isinstance(toys, Toys)
+    say(graph, parts)
+
+    def change(name: str) -> None:  # comply has looked, act has not
+        rules.version = "policy-2"
+
+    toys.crash = change
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("look", {"room": "1"})]
     assert values(graph)["answer"]["text"] == "It changed."
 
 
-def test_a_changed_schema_does_not_run(graph: AgentGraph) -> None:
-    parts = deps(calls(("book", {"room": "101"})), says("It changed."))
+def test_a_changed_schema_asks_again(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Booked."))
     say(graph, parts)
+    [(_, old)] = waiting(graph)
     assert isinstance(parts.toolbox, Toys)
     parts.toolbox.specs = [spec("book", "write", version="v2")]
+    decide(graph, parts, "approve")
+    assert _asked_again(graph, parts, old)["action"]["schema_version"] == "v2"
+
+
+def test_a_tool_that_is_gone_by_now_is_refused(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {"room": "101"})), says("Gone."))
+    say(graph, parts)
+    assert isinstance(parts.toolbox, Toys)
+    parts.toolbox.specs = []
     decide(graph, parts, "approve")
     assert ran(parts) == []
 
@@ -555,3 +616,32 @@ def test_an_effect_in_doubt_never_expires(graph: AgentGraph) -> None:
         decide(graph, parts, {"type": "expire"})
     decide(graph, parts, "approve")
     assert len(ran(parts)) == 1
+
+
+def test_the_same_answer_in_a_later_turn_is_another_review(graph: AgentGraph) -> None:
+    parts = deps(says("A"), says("A"), rules=Rules(table={"answer": "ask"}))
+    say(graph, parts, "one?")
+    [(_, first)] = waiting(graph)
+    decide(graph, parts, "approve")
+    say(graph, parts, "one?")
+    [(_, second)] = waiting(graph)
+    assert (first["digest"], second["id"] != first["id"]) == (second["digest"], True)
+    assert second["id"] not in parts.decisions.of("t1")
+
+
+def test_a_model_that_counts_its_calls_anew_gets_each_of_them_decided_and_run(graph: AgentGraph) -> None:
+    def call() -> Any:
+        wanted = calls(("book", {"room": "1"}))
+        assert isinstance(wanted["message"], AIMessage)
+        wanted["message"].tool_calls[0]["id"] = "call_0"
+        return wanted
+
+    parts = deps(call(), says("Booked."), call(), says("Booked."))
+    say(graph, parts)
+    decide(graph, parts, "approve")
+    assert len(ran(parts)) == 1
+    say(graph, parts)
+    assert len(waiting(graph)) == 1
+    decide(graph, parts, "approve")
+    assert len(ran(parts)) == 2
+    assert [m.type for m in values(graph)["messages"]] == ["human", "ai", "tool", "ai"] * 2

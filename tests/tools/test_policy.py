@@ -265,7 +265,7 @@ def test_the_version_is_that_of_the_contents(policy: Any) -> None:
         (
             rule() + "color = 'red'\n",
             "policy.toml:6: rule 'r', field 'color': is unknown; a rule has id, text, text_ko, on, tool, when, "
-            "outcome, kind, severity, tier, votes, roles, due, hard, signed_by",
+            "outcome, kind, severity, tier, votes, roles, due, hard, signed_by, self_approval",
         ),
         (
             rule(outcome="maybe"),
@@ -303,6 +303,14 @@ def test_the_version_is_that_of_the_contents(policy: Any) -> None:
         (
             rule(outcome="auto", votes=2),
             "policy.toml:6: rule 'r', field 'votes': only a rule that asks has votes; this one has outcome 'auto'",
+        ),
+        (
+            rule(votes=2, tier=2),
+            "policy.toml:6: rule 'r', field 'votes': several votes are for tier 3 and above; raise the tier",
+        ),
+        (
+            rule(self_approval="no"),
+            "policy.toml:6: rule 'r', field 'self_approval': must be true or false, not 'no'",
         ),
         (
             rule(signed_by="x"),

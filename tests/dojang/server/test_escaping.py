@@ -16,7 +16,7 @@ from tests.dojang.workspaces import Rehearsed, told
 from tests.graph.parts import asks, calls
 
 EVIL = (
-    "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
+    "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7777}}"
     "</textarea></title>\u202eevil\u2066\x00\x1b[31m\u200b끝"
 )
 STORABLE = EVIL.replace("\x00", "").replace(
@@ -45,7 +45,7 @@ def assert_harmless(page: str) -> None:
     assert "img" not in parser.tags
     assert not [name for name in parser.attributes if name.startswith("on")]
     assert "<script>alert" not in page
-    assert "49</" not in page
+    assert "54439" not in page  # 7 times 7777: nothing was evaluated
     for hidden in "\u202e\u2066\x00\x1b\u200b":
         assert hidden not in page
 
@@ -67,7 +67,7 @@ class Evil(Rehearsed):
 def evil(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Workspace]:
     home = tmp_path_factory.mktemp("evil")
     with open_workspace(home, postgres_server, generator=Evil(), user=EVIL.replace("\x00", "")) as workspace:
-        text = EVIL.replace("\x00", "").replace("{{7*7}}", "hostile words of a document")
+        text = EVIL.replace("\x00", "").replace("{{7*7777}}", "hostile words of a document")
         (home / "evil.txt").write_text(f"{text} send ask hello.\n", encoding="utf-8")
         workspace.ingest([home / "evil.txt"])
         yield workspace

@@ -34,7 +34,7 @@ def test_a_review_shows_all_that_an_operator_needs(client: TestClient, paused: A
     review = paused("please book a room for two guests")
     page = client.get(f"/reviews/{review['id']}").text
     order = [
-        "changes data",
+        "Writes",
         "can be undone",
         "<dt>guests</dt><dd>2</dd>",
         review["digest"],
@@ -92,12 +92,11 @@ def test_empty_messages_and_unknown_threads(client: TestClient) -> None:
 
 
 def test_resume_releases_a_recorded_decision(client: TestClient, paused: Ask, workspace: Workspace) -> None:
-    from nodes.door import read_decision
+    from nodes.door import Who, read_decision
 
     review = paused("please book a room")
-    said = read_decision(
-        review, {"type": "approve"}, toolbox=workspace.parts.toolbox, now=workspace.parts.clock.now(), by="박서준"
-    )
+    parts, who = workspace.parts, Who(by="박서준")
+    said = read_decision(review, {"type": "approve"}, toolbox=parts.toolbox, now=parts.clock.now(), who=who)
     workspace.parts.decisions.record(review["thread_id"], said)
     page = client.get(f"/reviews/{review['id']}").text
     assert f'action="/threads/{review["thread_id"]}/resume"' in page

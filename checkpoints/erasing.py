@@ -1,0 +1,144 @@
+"""Takes words out of a home. Digests stay, so that the chains still verify; who erased what is a record, too.
+
+Two ways: what one person wrote with decisions, in all conversations (:func:`erase_person`), and all content of one
+finished conversation, whoever it is about (:func:`erase_thread`). docs/audit.md says what stays in either case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from checkpoints.audit import DECIDING, EFFECTS, AuditLog, digest_of
+from checkpoints.decisions import DecisionLog
+from checkpoints.journal import Journal, rewrite
+from checkpoints.ledger import EffectLedger
+from checkpoints.saver import FileSaver
+from state import UserError
+
+Record = dict[str, Any]
+
+
+class Erased(TypedDict):
+    """What was erased in one conversation, and what of it stays."""
+
+    thread_id: str
+    decisions: int  # records of which the words are gone
+    effects: int
+    checkpoints: bool  # whether the conversation itself is gone
+    left: str  # why nothing, or not all, was erased; "" else
+
+
+def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[Erased]:
+    """Erase what ``person`` wrote with decisions (reasons, messages, edited arguments) in finished conversations.
+
+    A conversation that waits, or was cut off, is left alone: what it will do hangs on those words.
+    """
+    found = []
+    saver = FileSaver(audit.folders.root, keys=audit.folders.keys)
+    for thread_id, _folder in audit.folders.threads():
+        if not any(_by(record, person) and _wordy(record) for record in _log(audit).entries(thread_id)):
+            continue
+        done = Erased(
+            thread_id=thread_id, decisions=0, effects=0, checkpoints=False, left=_unfinished(saver, thread_id)
+        )
+        if not done["left"]:
+            journal = Journal(_path(audit, thread_id, "decisions"), kind="decisions", keys=audit.folders.keys)
+            done["decisions"] = _erase(
+                audit, thread_id, journal, lambda record: _blank(record) if _by(record, person) else None, actor, reason
+            )
+            done["left"] = "the conversation itself holds the same words: erase it with --thread"
+        found.append(done)
+    return found
+
+
+def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str) -> Erased:
+    """Erase all content of a finished conversation: its checkpoints, the words of its decisions, arguments and results.
+
+    Raises:
+        UserError: there is no such conversation, or it is not finished.
+    """
+    if not audit.folders.path(thread_id).is_dir():
+        raise UserError(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
+    saver = FileSaver(audit.folders.root, keys=audit.folders.keys)
+    if left := _unfinished(saver, thread_id):
+        raise UserError(f"thread {thread_id} is not erased: {left}")
+    counts = []
+    for name in ("decisions", "ledger"):
+        journal = Journal(_path(audit, thread_id, name), kind=name, keys=audit.folders.keys)
+        counts.append(_erase(audit, thread_id, journal, _blank, actor, reason) if journal.path.exists() else 0)
+    audit.note(thread_id, "content.erased", actor, thread_id, {"what": "checkpoints", "reason": reason})
+    saver.prune([thread_id], strategy="delete")
+    return Erased(thread_id=thread_id, decisions=counts[0], effects=counts[1], checkpoints=True, left="")
+
+
+def _log(audit: AuditLog) -> DecisionLog:
+    return DecisionLog(audit.folders.root, keys=audit.folders.keys)
+
+
+def _path(audit: AuditLog, thread_id: str, name: str) -> Any:
+    return audit.folders.path(thread_id) / f"{name}.jsonl"
+
+
+def _unfinished(saver: FileSaver, thread_id: str) -> str:
+    """Why a conversation may not lose its words yet; "" where it may."""
+    found = saver.get_tuple({"configurable": {"thread_id": thread_id}})
+    if found is not None and any(channel == "__interrupt__" for _, channel, _ in found.pending_writes or []):
+        return "it waits for a decision; decide it first"
+    if found is not None and any(c.startswith("branch:to:") for c in found.checkpoint["channel_values"]):
+        return f"a run was cut off; `dojang resume {thread_id}` finishes it first"
+    ends: dict[str, str] = {}
+    for entry in EffectLedger(saver.directory, keys=saver.sessions.folders.keys).entries(thread_id):
+        ends[entry["key"]] = entry["outcome"]["status"] if entry["k"] == "outcome" else ""
+    return "an effect has no certain outcome; settle it first" if {"", "in_doubt"} & set(ends.values()) else ""
+
+
+def _erase(
+    audit: AuditLog, thread_id: str, journal: Journal, blank: Callable[[Record], Record | None], actor: str, reason: str
+) -> int:
+    """Note each erasure, then rewrite the file: a crash in between leaves words that the next call erases."""
+    audit.catch_up(thread_id)
+    with journal.locked():
+        records = [entry.record for entry in journal.read()[1:]]
+        blanked = [blank(record) for record in records]
+        for before, after in zip(records, blanked, strict=True):
+            if after is not None:
+                said = _said(before)
+                subject = str(before["key"] if said is None else said["review_id"])
+                facts = {"sha256": after["erased"]["sha256"], "file": journal.path.name, "reason": reason}
+                audit.note(thread_id, "content.erased", actor, subject, facts)
+        if any(after is not None for after in blanked):
+            rewrite(journal, [after or before for before, after in zip(records, blanked, strict=True)])
+    return sum(after is not None for after in blanked)
+
+
+def _said(record: Record) -> Record | None:
+    found: Record | None = record.get("decision") or record.get("vote")
+    return found
+
+
+def _by(record: Record, person: str) -> bool:
+    said = _said(record)
+    return said is not None and said["by"] == person
+
+
+def _wordy(record: Record) -> bool:
+    said = _said(record) or {}
+    return "erased" not in record and any(said.get(key) for key in ("reason", "message", "edited_args"))
+
+
+def _blank(record: Record) -> Record | None:
+    """The record without words, with the digest of what it was; None where there is nothing to erase."""
+    said = _said(record)
+    if "erased" in record:
+        return None
+    if said is not None:
+        name = "decision" if "decision" in record else "vote"
+        empty = {**said, "reason": "", "message": "", "edited_args": None}
+        return {**record, name: empty, "erased": {"sha256": digest_of(said)}} if _wordy(record) else None
+    if record["k"] in DECIDING or record["k"] not in EFFECTS:
+        return None
+    mark = {"sha256": digest_of(record)}
+    if record["k"] == "intent":
+        return {**record, "action": {**record["action"], "args": {}}, "erased": mark}
+    return {**record, "outcome": {**record["outcome"], "result": None, "error": ""}, "erased": mark}

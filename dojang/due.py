@@ -1,0 +1,87 @@
+"""What is due: reviews of which half the time is over, reviews whose time is over, decisions nobody can take back now.
+
+Nothing here is needed for a promise to hold: a deadline decides when somebody comes too late, and a decision is
+released by the next `resume`. This makes it happen while nobody looks: `dojang due`, and the server now and then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nodes.door import expiry_of
+from state import Conflict, Review
+
+if TYPE_CHECKING:
+    from dojang.parts import Parts
+    from dojang.results import RunResult
+    from dojang.workspace import Workspace
+
+MOST = 10_000
+"""Reviews and threads that one look goes through."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one look did: ids of reviews, and the runs that went on."""
+
+    escalated: list[str] = field(default_factory=list)
+    expired: list[str] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+    runs: list[RunResult] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """A dict that ``json.dumps`` takes."""
+        return asdict(self)
+
+
+def do_due(workspace: Workspace) -> Done:
+    """Escalate, expire and release whatever is due. Safe from several processes: each thing happens once."""
+    parts = workspace.parts
+    now = parts.clock.now()
+    parts.index.refresh()
+    waiting = parts.index.reviews(limit=MOST)
+    escalated = escalate(parts, waiting)
+    over = [review for review in waiting if expiry_of(review, now) is not None]
+    held = held_over(workspace, now)
+    threads = sorted({review["thread_id"] for review in over} | {thread for thread, _ in held})
+    runs = []
+    for thread_id in threads:
+        with contextlib.suppress(Conflict):  # another run holds it: the next look finds it again
+            runs.append(workspace.resume(thread_id))
+    return Done(escalated, [review["id"] for review in over], [review_id for _, review_id in held], runs)
+
+
+def escalate(parts: Parts, reviews: Sequence[Review]) -> list[str]:
+    """Record, once, that half of the time of these reviews is over, and tell the hook; which of them are new."""
+    now = parts.clock.now()
+    fresh = []
+    for review in reviews:
+        if now < datetime.fromisoformat(review["escalate_at"]) or expiry_of(review, now) is not None:
+            continue
+        progress = parts.decisions.progress(review["thread_id"]).get(review["id"])
+        if progress is not None and progress["escalated_at"]:
+            continue
+        if parts.decisions.escalate(review["thread_id"], review["id"], now):
+            fresh.append(review["id"])
+            keys = ("thread_id", "kind", "summary", "tier", "due_at")
+            parts.notice.tell("review.escalated", review_id=review["id"], **{key: review[key] for key in keys})  # type: ignore[literal-required]
+    return fresh
+
+
+def held_over(workspace: Workspace, now: datetime) -> list[tuple[str, str]]:
+    """(thread, review) of the decisions whose time for taking back is over and that nobody has released."""
+    found = []
+    for row in workspace.threads(limit=MOST):
+        if row["status"] != "interrupted":
+            continue
+        for review_id, progress in workspace.parts.decisions.progress(row["thread_id"]).items():
+            decision = progress["decision"]
+            if decision is None or progress["released"]:
+                continue
+            if now >= datetime.fromisoformat(decision.get("held_until") or decision["at"]):
+                found.append((row["thread_id"], review_id))
+    return found

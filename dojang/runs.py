@@ -1,0 +1,233 @@
+"""Runs of the graph on a thread: started, cut off, released, and where they stand. Prints nothing, asks nobody.
+
+A decision is released by compare-and-set in the log of decisions before the run has it (ADR 7); whoever holds the
+thread's run lock is the only one who runs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command, StateSnapshot
+
+from dojang.parts import Parts
+from dojang.results import RunResult, RunStatus
+from nodes.door import expiry_of
+from nodes.gate import pending_proposals
+from state import AgentState, Conflict, Decision, Review, UserError
+
+OnNode = Callable[[str], None]
+"""Called with the name of each graph node as it finishes: progress for whoever waits."""
+
+
+class UnknownThread(UserError):
+    """There is no thread with this id."""
+
+
+class Runs:
+    """The runs of one home."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def config(self, thread_id: str) -> RunnableConfig:
+        """What LangGraph is called with: resumes are strict, always."""
+        return {"configurable": {"thread_id": thread_id, "__pregel_strict_resume": True}, "recursion_limit": 100}
+
+    def state(self, thread_id: str) -> StateSnapshot:
+        """The newest state of a thread; raises UnknownThread."""
+        snapshot = self.parts.reader.get_state(self.config(thread_id))
+        if snapshot.created_at is None:
+            raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
+        return snapshot
+
+    def states(self, thread_id: str) -> Iterator[StateSnapshot]:
+        """The states of a thread, newest first, the current one as it is now."""
+        yield self.state(thread_id)
+        history = self.parts.reader.get_state_history(self.config(thread_id))
+        with contextlib.closing(cast(Any, history)):
+            yield from history
+
+    def result(self, snapshot: StateSnapshot, *, status: RunStatus | None = None, note: str = "") -> RunResult:
+        """Where the thread of a state stands."""
+        values = snapshot.values
+        thread_id = thread_id_of(snapshot)
+        recorded = self.parts.decisions.of(thread_id)
+        waiting = [review for _, review in waiting_of(snapshot)]
+        undecided = [review for review in waiting if review["id"] not in recorded]
+        paused = unfinished(snapshot)
+        if paused and not undecided and not note:
+            note = self._can_go_on(thread_id, [recorded[review["id"]] for review in waiting])
+        return RunResult(
+            thread_id=thread_id,
+            status=status or ("paused" if paused else "done"),
+            answer=values.get("answer"),  # None until it is released; a person may still be asked what they think of it
+            reviews=undecided,
+            outcomes=list((values.get("outcomes") or {}).values()),
+            note=note,
+        )
+
+    def _can_go_on(self, thread_id: str, decisions: Sequence[Decision]) -> str:
+        progress = self.parts.decisions.progress(thread_id)
+        now = self.parts.clock.now()
+        for decision in decisions:
+            until = decision.get("held_until", "")
+            if until and not progress[decision["review_id"]]["released"] and now < datetime.fromisoformat(until):
+                return (
+                    f"decided; `dojang undo {decision['review_id']}` takes it back until {until}, "
+                    f"after that `dojang resume {thread_id}` goes on"
+                )
+        return f"this run can go on: `dojang resume {thread_id}`"
+
+    def ready_for_input(self, snapshot: StateSnapshot) -> None:
+        """Raise Conflict where a new message would come in between."""
+        waiting = waiting_of(snapshot)
+        in_the_way = [review["id"] for _, review in waiting if review["kind"] != "feedback"]
+        if in_the_way:
+            ids, thread_id = ", ".join(in_the_way), thread_id_of(snapshot)
+            raise Conflict(f"thread {thread_id} waits for a decision on {ids}; decide it before sending a new message")
+        # A turn that broke off may be left behind, or one that the model can never finish would hold the thread for
+        # ever. But a call that was proposed has to come to its end first: it may be approved, or half done.
+        if unfinished(snapshot) and pending_proposals(cast(AgentState, snapshot.values)):
+            thread_id = thread_id_of(snapshot)
+            raise Conflict(f"a run on thread {thread_id} was cut off; `dojang resume {thread_id}` finishes it")
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def start(self, thread_id: str, given: Any, on_node: OnNode | None, *, guard: bool = False) -> RunResult:
+        """Run a new message. ``guard``: the thread exists; look again that nothing waits, now that nobody else runs."""
+        with self.parts.run_lock(thread_id):
+            if guard:
+                self._end_feedback(thread_id, on_node)
+                self.ready_for_input(self.state(thread_id))
+            return self._stream(thread_id, given, on_node)
+
+    def release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
+        """Go on with whatever is decided and can no longer be taken back, or with a run that was cut off."""
+        self.state(thread_id)
+        with self.parts.run_lock(thread_id):
+            snapshot = self.state(thread_id)
+            self.audit(snapshot)
+            waiting = waiting_of(snapshot)
+            self._expire([review for _, review in waiting])
+            ready = self._released(thread_id, waiting)
+            if ready:
+                return self._stream(thread_id, Command(resume=ready), on_node)
+            if unfinished(snapshot) and not waiting:
+                return self._stream(thread_id, None, on_node)
+            return self.result(snapshot)
+
+    def release_or_tell(self, thread_id: str, on_node: OnNode | None) -> RunResult:
+        """Release after a decision was recorded. Whoever holds the thread right now does not undo the record."""
+        from checkpoints import ThreadBusy
+
+        try:
+            return self.release(thread_id, on_node)
+        except ThreadBusy as busy:
+            note = f"the decision is recorded; {busy}; `dojang resume {thread_id}` goes on"
+            return self.result(self.state(thread_id), status="busy", note=note)
+
+    def audit(self, snapshot: StateSnapshot) -> None:
+        """Bring the audit chain up to what the thread's files say; raises before anything can go on without it."""
+        audit, thread_id = self.parts.audit, thread_id_of(snapshot)
+        reviews = [cast(Review, review) for review in (snapshot.values.get("reviews") or {}).values()]
+        for version in sorted({v["policy_version"] for v in (snapshot.values.get("verdicts") or {}).values()}):
+            audit.note(None, "policy.seen", "dojang", version, once=True)
+        audit.opened(reviews)
+        audit.catch_up(thread_id)
+        self._tell_passed(snapshot)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _released(self, thread_id: str, waiting: Sequence[tuple[str, Review]]) -> dict[str, Decision]:
+        """Decisions by interrupt id, from here on nobody's to take back."""
+        ids = [review["id"] for _, review in waiting]
+        recorded = self.parts.decisions.of(thread_id)
+        if not any(review_id in recorded for review_id in ids):
+            return {}
+        free = self.parts.decisions.release(thread_id, ids, self.parts.clock.now())
+        ready = {interrupt_id: free[review["id"]] for interrupt_id, review in waiting if review["id"] in free}
+        if ready:
+            facts: dict[str, Any] = {"reviews": list(free)}
+            self.parts.audit.note(thread_id, "run.released", self.parts.settings.user, thread_id, facts)
+        return ready
+
+    def _stream(self, thread_id: str, given: Any, on_node: OnNode | None) -> RunResult:
+        config, deps = self.config(thread_id), self.parts.deps
+        for update in self.parts.graph.stream(given, config, context=deps, stream_mode="updates", durability="sync"):
+            for node in update:
+                if on_node is not None and not node.startswith("__"):
+                    on_node(node)
+        snapshot = self.state(thread_id)
+        self.audit(snapshot)
+        return self.result(snapshot)
+
+    def _expire(self, reviews: Sequence[Review]) -> None:
+        for review in reviews:
+            expired = expiry_of(review, self.parts.clock.now())
+            if expired is not None and review["id"] not in self.parts.decisions.of(review["thread_id"]):
+                self.parts.decisions.record(review["thread_id"], expired)
+
+    def _end_feedback(self, thread_id: str, on_node: OnNode | None) -> None:
+        """A new message ends the question what somebody thinks of the last answer: nobody's decision."""
+        waiting = waiting_of(self.state(thread_id))
+        if not waiting or any(review["kind"] != "feedback" for _, review in waiting):
+            return
+        recorded = self.parts.decisions.of(thread_id)
+        for _, review in waiting:
+            if review["id"] not in recorded:
+                now = self.parts.clock.now().isoformat()
+                self.parts.decisions.record(
+                    thread_id, {**_NOBODY, "review_id": review["id"], "digest": review["digest"], "at": now}
+                )
+        ready = self._released(thread_id, waiting)
+        if ready:
+            self._stream(thread_id, Command(resume=ready), on_node)
+
+    def _tell_passed(self, snapshot: StateSnapshot) -> None:
+        """Calls that a rule lets pass but wants somebody told of: noted once, and told then."""
+        values, thread_id = snapshot.values, thread_id_of(snapshot)
+        for proposal_id, outcome in (values.get("outcomes") or {}).items():
+            verdict = (values.get("verdicts") or {}).get(f"call:{proposal_id}")
+            if verdict is None or verdict["outcome"] != "notify":
+                continue
+            facts: dict[str, Any] = {"tool": outcome["tool"], "status": outcome["status"]}
+            if self.parts.audit.note(thread_id, "call.passed", "dojang", f"call:{proposal_id}", facts, once=True):
+                why = [reason["text"] for reason in verdict["why"]]
+                self.parts.notice.tell("call.passed", thread_id=thread_id, call=proposal_id, why=why, **facts)
+
+
+_NOBODY = Decision(
+    review_id="", digest="", type="expire", by="", at="", reason="", edited_args=None, message="", dwell_ms=None,
+    channel="superseded",
+)  # fmt: skip
+
+
+def thread_id_of(snapshot: StateSnapshot) -> str:
+    """The thread of a state."""
+    return cast(str, snapshot.config["configurable"]["thread_id"])
+
+
+def unfinished(snapshot: StateSnapshot) -> bool:
+    """Whether a run is under way, paused or cut off.
+
+    A process that is killed between a step's writes and the checkpoint after it leaves a state whose ``next`` is empty
+    although more is to come: its tasks are there and have results.
+    """
+    return bool(snapshot.tasks)
+
+
+def waiting_of(snapshot: StateSnapshot) -> list[tuple[str, Review]]:
+    """(interrupt id, review) of every pause of a state."""
+    return [
+        (interrupt.id, interrupt.value["review"])
+        for task in snapshot.tasks
+        for interrupt in task.interrupts
+        if isinstance(interrupt.value, dict) and "review" in interrupt.value
+    ]

@@ -1,0 +1,106 @@
+"""A long tool is not taken for a dead one, and a dead one not for a living one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from checkpoints import EffectLedger
+from checkpoints.errors import EffectRunning
+from checkpoints.leases import Holder, is_live, this_process
+from tests.checkpoints.test_audit import ACTION, outcome
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that carries out effect k of thread t."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.checkpoints.lease_child", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_running_effect_is_refused_and_a_killed_one_is_settled(tmp_path: Path, child: subprocess.Popen[str]) -> None:
+    ledger = EffectLedger(tmp_path)
+    with (
+        pytest.raises(EffectRunning, match=rf"by process {child.pid} on .*`dojang resume t` goes on"),
+        ledger.lease("t", "k"),
+    ):
+        pytest.fail("two at once")
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    with ledger.lease("t", "k"):
+        assert ledger.begin("t", "k", ACTION, "at_most_once") == "open"
+        ledger.finish("t", "k", outcome())
+    assert ledger.begin("t", "k", ACTION, "at_most_once") == outcome()
+
+
+def test_a_stopped_process_may_still_do_it(tmp_path: Path, child: subprocess.Popen[str]) -> None:
+    child.send_signal(signal.SIGSTOP)
+    ledger = EffectLedger(tmp_path, clock=lambda: datetime.now(UTC) + timedelta(days=1))  # it has not beaten for a day
+    with pytest.raises(EffectRunning), ledger.lease("t", "k"):
+        pytest.fail("two at once")
+
+
+def test_it_beats_while_the_tool_works(tmp_path: Path, child: subprocess.Popen[str]) -> None:
+    path = EffectLedger(tmp_path).folders.path("t") / "ledger.jsonl"
+    while path.read_bytes().count(b'"k":"beat"') < 3:
+        os.sched_yield()
+    assert [entry["k"] for entry in EffectLedger(tmp_path).entries("t")] == ["intent"]
+
+
+def test_a_tool_that_broke_off_in_a_living_process_gives_the_lease_back(tmp_path: Path) -> None:
+    ledger = EffectLedger(tmp_path)
+
+    def broken() -> None:
+        with ledger.lease("t", "k"):
+            ledger.begin("t", "k", ACTION, "at_most_once")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
+    with ledger.lease("t", "k"):
+        assert ledger.begin("t", "k", ACTION, "at_most_once") == "open"
+
+
+def test_other_effects_of_the_thread_are_not_held_up(tmp_path: Path, child: subprocess.Popen[str]) -> None:
+    ledger = EffectLedger(tmp_path)
+    with ledger.lease("t", "other"):
+        assert ledger.begin("t", "other", ACTION, "idempotent") == "fresh"
+
+
+def holder(**other: object) -> Holder:
+    return Holder(**{**this_process(), **other})  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("who", "seconds_left", "live"),
+    [
+        (holder(), -1000, True),
+        (holder(pid=2**22 + 1), 1000, False),
+        (holder(started="1"), 1000, False),  # the number was given to another process
+        (holder(boot="another"), 1000, False),  # the machine was started anew
+        (holder(host="elsewhere"), 1, True),
+        (holder(host="elsewhere"), -1, False),
+        (holder(pid=1, started=""), 1000, False),
+    ],
+)
+def test_who_is_alive(who: Holder, seconds_left: float, live: bool) -> None:
+    assert is_live(who, (NOW + timedelta(seconds=seconds_left)).isoformat(), NOW) == live
