@@ -4,8 +4,10 @@ One folder is one session: copy it, and you have moved the session. Imports ``st
 
 The modules, each knowing those below it and none above::
 
-    care, pruning, importing, exporting, rotation    what the commands do to whole threads
+    care, pruning, importing, exporting, rotation,   what the commands do to whole threads
+      erasing
     saver                                            LangGraph's interface; decisions, ledger, chain: the other logs
+    progress, leases                                 what decision records add up to; who runs an effect now
     listing, rebuilding                              many checkpoints at once
     session                                          one thread: read, put, put_writes
     packing, moving                                  the background rewriting that keeps reading fast

@@ -11,8 +11,9 @@ from typing import Any, TypedDict
 
 from checkpoints.audit import DECIDING, EFFECTS, AuditLog, digest_of
 from checkpoints.decisions import DecisionLog
-from checkpoints.journal import Journal, rewrite
+from checkpoints.journal import Journal
 from checkpoints.ledger import EffectLedger
+from checkpoints.mending import rewrite
 from checkpoints.saver import FileSaver
 from state import UserError
 

@@ -8,7 +8,8 @@ import pytest
 
 from checkpoints.audit_check import verify_audit
 from checkpoints.erasing import erase_person, erase_thread
-from checkpoints.journal import Journal, rewrite
+from checkpoints.journal import Journal
+from checkpoints.mending import rewrite
 from state import UserError
 from tests.checkpoints.test_audit import ACTION, folder, lived, log, outcome, problems
 
