@@ -1,0 +1,132 @@
+"""One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
+
+Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing; the one that
+makes it likelier than the others (and than nothing, by ``abstain_margin``) is meant. The arguments of the tool are
+filled in one after another, each with the likeliest of the values that can stand there at all (``adapters.values``),
+or with nothing where the model finds that nothing was said. A required one that stays open is asked for in the model's
+words. A tool's result is told by its likeliest line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.messages import AnyMessage
+from langchain_core.messages.tool import tool_call
+
+from adapters.chat import ChatLlama, call_id
+from adapters.engine import Engine, Prefix
+from adapters.evidence import Evidence, gather, overlap
+from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
+from adapters.turns import abstention, answer, generation
+from adapters.values import Spans, choices, property_of
+from state import JSON, Generation, Language, Passage, ToolSpec
+
+if TYPE_CHECKING:
+    from adapters.generator import Decoding
+
+QUESTION_TOKENS: Final = 48
+STARTS: Final = 12  # of a value, the likeliest by their first token
+TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
+
+
+class ReadingSpeaker:
+    """Speaks for a ChatLlama whose base was made by ``adapters.training``."""
+
+    def __init__(self, chat: ChatLlama, decoding: Decoding) -> None:
+        self._chat = chat
+        self._engine: Engine = chat.engine
+        self._decoding = decoding
+
+    def turn(
+        self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
+    ) -> Generation:
+        """The next turn."""
+        evidence, pending = gather(messages, passages)
+        turns = turns_of(messages)
+        prompt = self._engine.encode(render(turns))
+        if pending:
+            return self._tell(prompt, evidence)
+        tool, n = self._wanted(request_of(turns), tools, [row.text for row in evidence])
+        if tool is not None:
+            return self._call(prompt, tool, [t.content for t in turns if t.role != "assistant"])
+        if n == 0:
+            return abstention(self._chat, language, len(prompt))
+        return answer(self._chat, evidence[n - 1], len(prompt), len(self._engine.encode(evidence[n - 1].text)))
+
+    def _wanted(self, request: str, tools: Sequence[ToolSpec], sentences: Sequence[str]) -> tuple[ToolSpec | None, int]:
+        """The tool that is wanted, or else the number of the sentence that answers, 0 for none."""
+        candidates = [(purpose(tool), True) for tool in tools] + [(text, False) for text in sentences]
+        margins = self.margins(request, candidates)
+        shared = [0.0] * len(tools) + overlap(request, sentences)
+        margins = [m + self._decoding.overlap_weight * s for m, s in zip(margins, shared, strict=True)]
+        best = max(range(len(margins)), key=margins.__getitem__, default=-1)
+        if best < 0 or margins[best] < (0.0 if best < len(tools) else self._decoding.abstain_margin):
+            return None, 0
+        return (tools[best], 0) if best < len(tools) else (None, best - len(tools) + 1)
+
+    def margins(self, request: str, candidates: Sequence[tuple[str, bool]]) -> list[float]:
+        """By how many nats each candidate (a text, and whether it is a tool's) makes ``request`` likelier."""
+        engine, words = self._engine, self._engine.encode(asked(request))
+        leads = [engine.encode(lead(text, tool=tool)) for text, tool in [("", False), *candidates]]
+        prefix = engine.read(leads[0][:1], adapter=self._chat.adapter)
+        scores = engine.score(prefix, [ids[1:] + words for ids in leads], skip=[len(ids) - 1 for ids in leads])
+        return [score.total - scores[0].total for score in scores[1:]]
+
+    def _call(self, prompt: list[int], tool: ToolSpec, texts: Sequence[str]) -> Generation:
+        """The call with everything that was said, or a question about the first required argument that was not."""
+        engine, schema = self._engine, tool["parameters"]
+        prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
+        spans = Spans(engine.encode, texts)
+        values: dict[str, Any] = {}
+        for name, spec in property_of(schema):
+            engine.extend(prefix, engine.encode(f"{name}:"))
+            value = self._value(prefix, spec, texts, spans)
+            if value is not None:
+                values[name] = value
+            engine.extend(prefix, engine.encode(value_text(value)))
+        spoken = len(prefix.ids) - len(prompt)
+        missing = next((name for name in schema.get("required", []) if name not in values), None)
+        if missing is not None:
+            return self._ask(prompt, f"{tool['name']}.{missing}", spoken)
+        call = tool_call(name=tool["name"], args=values, id=call_id())
+        return generation(self._chat, "", [], len(prompt), spoken, calls=[call])
+
+    def _value(self, prefix: Prefix, spec: dict[str, Any], texts: Sequence[str], spans: Spans) -> JSON:
+        """What stands in the line of an argument; None where nothing was said for it."""
+        engine = self._engine
+        nothing, newline = engine.encode(f" {NOTHING}")[0], engine.encode("\n")[0]
+        if math.exp(engine.likelihoods(prefix, [nothing])[0]) > 0.5:
+            return None
+        found = choices(spec, texts)
+        if found is not None:
+            rows = [engine.encode(value_text(value)) for value in found]
+            scores = [score.total for score in engine.score(prefix, rows)]
+            return found[max(range(len(found)), key=scores.__getitem__)] if found else None
+        starts = spans.starts(int(spec.get("maxLength", 0)))
+        likely = engine.likelihoods(prefix, [start.ids[0] for start in starts])
+        kept = sorted(range(len(starts)), key=lambda i: -likely[i])[:STARTS]
+        best: tuple[float, str | None] = (-math.inf, None)
+        scored = engine.ends(prefix, [starts[i].ids for i in kept], newline) if kept else []
+        for i, ends in zip(kept, scored, strict=True):
+            for count, text in starts[i].ends:
+                best = max(best, (float(ends[count - 1]), text), key=lambda b: b[0])
+        return best[1]
+
+    def _ask(self, prompt: list[int], about: str, spoken: int) -> Generation:
+        engine = self._engine
+        prefix = engine.read([*prompt, *engine.encode(asking(about))], adapter=self._chat.adapter, reserve=32)
+        ids = [t for step in engine.generate(prefix, max_tokens=QUESTION_TOKENS) for t in step]
+        question = " ".join(engine.decode(ids).split()) or f"{about.partition('.')[2]}?"
+        return generation(self._chat, question, [], len(prompt), spoken + len(ids), clarification=question, about=about)
+
+    def _tell(self, prompt: list[int], lines: Sequence[Evidence]) -> Generation:
+        """The line of a tool's result that says what came of it."""
+        engine = self._engine
+        prefix = engine.read(prompt, adapter=self._chat.adapter)
+        rows = [engine.encode(spaced(line.text))[:TOLD_TOKENS] for line in lines]
+        scores = [score.total for score in engine.score(prefix, rows)]
+        chosen = lines[max(range(len(lines)), key=scores.__getitem__)]
+        return answer(self._chat, chosen, len(prompt), len(engine.encode(chosen.text)))
