@@ -2,15 +2,17 @@
 
 Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing; the one that
 makes it likelier than the others (and than nothing, by ``abstain_margin``) is meant. The arguments of the tool are
-filled in one after another, each with the likeliest of the values that can stand there at all (``adapters.values``),
-or with nothing where the model finds that nothing was said. A required one that stays open is asked for in the model's
-words. A tool's result is told by its likeliest line.
+filled in one after another with values that can stand there at all (``adapters.values``), or with nothing where the
+model finds that nothing was said; the likeliest whole call is taken. A required argument that stays open is asked for
+in the model's words. A tool's result is told by its likeliest line.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AnyMessage
@@ -21,7 +23,7 @@ from adapters.engine import Engine, Prefix
 from adapters.evidence import Evidence, gather, overlap
 from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
 from adapters.turns import abstention, answer, generation
-from adapters.values import Spans, choices, property_of
+from adapters.values import Spans, choices, property_of, used_up
 from state import JSON, Generation, Language, Passage, ToolSpec
 
 if TYPE_CHECKING:
@@ -29,7 +31,18 @@ if TYPE_CHECKING:
 
 QUESTION_TOKENS: Final = 48
 STARTS: Final = 12  # of a value, the likeliest by their first token
+DRAFTS: Final = 3
+DOUBT: Final = 0.02  # a value less likely than this is not followed
 TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
+
+
+@dataclass
+class _Draft:
+    """A call as far as it is filled in, and its log likelihood."""
+
+    likelihood: float
+    prefix: Prefix
+    values: dict[str, JSON]
 
 
 class ReadingSpeaker:
@@ -76,44 +89,75 @@ class ReadingSpeaker:
         return [score.total - scores[0].total for score in scores[1:]]
 
     def _call(self, prompt: list[int], tool: ToolSpec, texts: Sequence[str]) -> Generation:
-        """The call with everything that was said, or a question about the first required argument that was not."""
+        """The call with everything that was said, or a question about the first required argument that was not.
+
+        A few calls are followed side by side where the model hesitates, and the likeliest whole one is taken.
+        """
         engine, schema = self._engine, tool["parameters"]
         prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
         spans = Spans(engine.encode, texts)
-        values: dict[str, Any] = {}
+        drafts = [_Draft(0.0, prefix, {})]
         for name, spec in property_of(schema):
-            engine.extend(prefix, engine.encode(f"{name}:"))
-            value = self._value(prefix, spec, texts, spans)
-            if value is not None:
-                values[name] = value
-            engine.extend(prefix, engine.encode(value_text(value)))
-        spoken = len(prefix.ids) - len(prompt)
-        missing = next((name for name in schema.get("required", []) if name not in values), None)
+            grown: list[tuple[float, _Draft, JSON]] = []
+            for draft in drafts:
+                engine.extend(draft.prefix, engine.encode(f"{name}:"))
+                found = self._values(draft.prefix, spec, texts, spans)
+                free = [(p, value) for p, value in found if not used_up(value, draft.values, texts)]
+                grown += [(draft.likelihood + math.log(p), draft, value) for p, value in free if p >= DOUBT]
+            grown.sort(key=lambda option: -option[0])
+            drafts = [self._grown(draft, name, value, total) for total, draft, value in grown[:DRAFTS]]
+        best = drafts[0]
+        spoken = len(best.prefix.ids) - len(prompt)
+        missing = next((name for name in schema.get("required", []) if name not in best.values), None)
         if missing is not None:
             return self._ask(prompt, f"{tool['name']}.{missing}", spoken)
-        call = tool_call(name=tool["name"], args=values, id=call_id())
+        call = tool_call(name=tool["name"], args=best.values, id=call_id())
         return generation(self._chat, "", [], len(prompt), spoken, calls=[call])
 
-    def _value(self, prefix: Prefix, spec: dict[str, Any], texts: Sequence[str], spans: Spans) -> JSON:
-        """What stands in the line of an argument; None where nothing was said for it."""
+    def _grown(self, draft: _Draft, name: str, value: JSON, likelihood: float) -> _Draft:
+        """A draft with one more line; the draft itself stays as it is."""
+        prefix = Prefix(list(draft.prefix.ids), copy.deepcopy(draft.prefix.cache), None, draft.prefix.adapter)
+        self._engine.extend(prefix, self._engine.encode(value_text(value)))
+        return _Draft(likelihood, prefix, draft.values if value is None else {**draft.values, name: value})
+
+    def _values(
+        self, prefix: Prefix, spec: dict[str, Any], texts: Sequence[str], spans: Spans
+    ) -> list[tuple[float, JSON]]:
+        """What may stand in the line of an argument, with its probability, likeliest first; None is "nothing said".
+
+        The first token says whether anything was said; the values then share what is left by their whole likelihood,
+        so that a long value is not at a disadvantage against none.
+        """
         engine = self._engine
-        nothing, newline = engine.encode(f" {NOTHING}")[0], engine.encode("\n")[0]
-        if math.exp(engine.likelihoods(prefix, [nothing])[0]) > 0.5:
-            return None
+        nothing = math.exp(engine.likelihoods(prefix, [engine.encode(f" {NOTHING}")[0]])[0])
         found = choices(spec, texts)
-        if found is not None:
-            rows = [engine.encode(value_text(value)) for value in found]
-            scores = [score.total for score in engine.score(prefix, rows)]
-            return found[max(range(len(found)), key=scores.__getitem__)] if found else None
+        scored = self._copied(prefix, spans, spec) if found is None else self._listed(prefix, found)
+        if not scored:
+            return [(1.0, None)]
+        highest = max(score for score, _ in scored)
+        whole = math.fsum(math.exp(score - highest) for score, _ in scored)
+        shares = [((1 - nothing) * math.exp(score - highest) / whole, value) for score, value in scored]
+        options: list[tuple[float, JSON]] = [*shares, (nothing, None)]
+        options.sort(key=lambda option: -option[0])
+        # However unlikely all values are: something is written down, so the last resort is that nothing was said.
+        return options if any(value is None and p >= DOUBT for p, value in options) else [*options, (DOUBT, None)]
+
+    def _listed(self, prefix: Prefix, values: Sequence[JSON]) -> list[tuple[float, JSON]]:
+        rows = [self._engine.encode(value_text(value)) for value in values]
+        return [(score.total, value) for score, value in zip(self._engine.score(prefix, rows), values, strict=True)]
+
+    def _copied(self, prefix: Prefix, spans: Spans, spec: dict[str, Any]) -> list[tuple[float, JSON]]:
+        """Spans of the words, from the places where the model would begin."""
+        engine = self._engine
         starts = spans.starts(int(spec.get("maxLength", 0)))
         likely = engine.likelihoods(prefix, [start.ids[0] for start in starts])
-        kept = sorted(range(len(starts)), key=lambda i: -likely[i])[:STARTS]
-        best: tuple[float, str | None] = (-math.inf, None)
-        scored = engine.ends(prefix, [starts[i].ids for i in kept], newline) if kept else []
-        for i, ends in zip(kept, scored, strict=True):
-            for count, text in starts[i].ends:
-                best = max(best, (float(ends[count - 1]), text), key=lambda b: b[0])
-        return best[1]
+        kept = [starts[i] for i in sorted(range(len(starts)), key=lambda i: -likely[i])[:STARTS]]
+        ends = engine.ends(prefix, [start.ids for start in kept], engine.encode("\n")[0]) if kept else []
+        best: dict[str, float] = {}
+        for start, scores in zip(kept, ends, strict=True):
+            for count, text in start.ends:
+                best[text] = max(best.get(text, -math.inf), float(scores[count - 1]))
+        return [(score, text) for text, score in best.items()]
 
     def _ask(self, prompt: list[int], about: str, spoken: int) -> Generation:
         engine = self._engine

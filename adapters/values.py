@@ -66,6 +66,14 @@ def choices(spec: Mapping[str, Any], texts: Sequence[str]) -> list[JSON] | None:
     return None if kind == "string" else []
 
 
+def used_up(value: JSON, values: Mapping[str, JSON], texts: Sequence[str]) -> bool:
+    """Whether all mentions of these words are taken by other arguments: what is said once, is said for one."""
+    if not isinstance(value, str):
+        return False
+    taken = sum(value == other for other in values.values())
+    return taken > 0 and taken >= sum(text.count(value) for text in texts)
+
+
 class Spans:
     """The spans of some texts as token rows; made once a turn."""
 

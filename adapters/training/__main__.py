@@ -11,8 +11,8 @@ from adapters.training import corpus
 from state import UserError
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-TOKENS = 6_000_000
-EXAMPLES = 4_000
+TOKENS = 3_000_000
+EXAMPLES = 1_000
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from adapters.prompt import asked, lead
+from adapters.prompt import EOT, asked, lead
 from adapters.training import frontdesk, generic, grid, qa
 from adapters.training.examples import Choice, Example, Said
 from adapters.training.words import Side, Values
@@ -19,6 +19,7 @@ from state import Language
 _SIDE: Final[Side] = "train"
 Item = Said | Choice
 Draw = Callable[[random.Random, Language], Item]
+Shares = list[tuple[float, Draw]]
 QUESTIONS: Final = 0.2  # share of the words of a question among what is missing: they are few and soon known
 SENTENCES_SHOWN: Final = 3
 TOOLS_SHOWN: Final = 2
@@ -90,16 +91,28 @@ def shortened(rng: random.Random, whole: Choice, more: list[tuple[str, bool]]) -
     return Choice(whole.request, candidates, candidates.index(right[0]) + 1 if right else 0)
 
 
-SHARES: Final[list[tuple[float, Draw]]] = [
-    (0.50, desk), (0.06, told), (0.10, disguised), (0.06, invented),
-    (0.07, request), (0.11, question), (0.08, aspect), (0.02, fact),
+def read(draw: Callable[[random.Random, Language], Choice]) -> Draw:
+    """The same, but as plain language: the request after what is right. It teaches most of what a choice needs."""
+    return lambda rng, language: reading(draw(rng, language))
+
+
+def reading(choice: Choice) -> Said:
+    """The request after the right candidate, or after nothing."""
+    text, tool = choice.candidates[choice.right - 1] if choice.right else ("", False)
+    return Said(lead(text, tool=tool), [(asked(choice.request).removesuffix(EOT), True)])
+
+
+SHARES: Final[Shares] = [
+    (0.41, desk), (0.04, told), (0.07, disguised), (0.04, invented),
+    (0.04, request), (0.05, question), (0.04, aspect), (0.01, fact),
+    (0.05, read(request)), (0.12, read(question)), (0.10, read(aspect)), (0.03, read(fact)),
 ]  # fmt: skip
-SHORT_FIRST: Final = 6_000
+SHORT_FIRST: Final = 3_000
 SHORT_CHARS: Final = 250  # of which some 100 are the marks of two turns
-FRONT_DESK: Final[list[tuple[float, Draw]]] = [(0.9, desk), (0.1, told)]
+FRONT_DESK: Final[Shares] = [(0.9, desk), (0.1, told)]
 
 
-def item_at(seed: int, index: int, shares: list[tuple[float, Draw]] | None = None) -> Item:
+def item_at(seed: int, index: int, shares: Shares | None = None) -> Item:
     """The item number ``index`` of a stream; the same for ever for the same arguments.
 
     The first ``SHORT_FIRST`` items are short: the same is learned from fewer tokens.

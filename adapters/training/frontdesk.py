@@ -103,7 +103,7 @@ def _draw(v: Values, name: str, stay: tuple[str, str]) -> tuple[str, JSON]:
 def _message(v: Values) -> str:
     """What a message says: a phrase of the desk, or any sentence of a house's rules."""
     r = v.rng
-    if r.random() < 0.35:
+    if r.random() < 0.2:
         return qa.sentence(v, r.choice(qa.blocks(v.language))).rstrip(".")
     slots = {"hotel": v.hotel(), "guest": v.guest(), "date": v.stay()[0], "n": r.randint(1, 12)}
     return fill(r, r.choice(TEXTS[v.language]), **slots)

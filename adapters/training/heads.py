@@ -82,9 +82,12 @@ def initial(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
     u /= u.norm()
     embedding -= (embedding @ u)[:, None] * u
     embedding += 0.4 * e0 * u
-    for layer in model.model.layers:
+    for number, layer in enumerate(model.model.layers):
         layer.self_attn.o_proj.weight *= 0.2
         layer.mlp.down_proj.weight *= 0.2
+        if number < COPY_LAYER:  # until it is read, only the looking heads write to what the token before was
+            layer.self_attn.o_proj.weight[words:] = 0
+            layer.mlp.down_proj.weight[words:] = 0
     # RMSNorm leaves a typical embedding row (length e0·√1.16) with length √width.
     scale = math.sqrt(width) / (e0 * math.sqrt(1.16))
     project = torch.zeros(LOOKERS * dim, width)  # P
@@ -111,9 +114,10 @@ def _empty(width: int, dim: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def written(model: LlamaForCausalLM) -> list[Tensor]:
-    """Views of the weights of every written head: query, key and value rows and output columns of each."""
+    """Views of all that was written: query, key, value rows and output columns of each head, and what is left empty."""
     heads = model.config.num_attention_heads
     dim = model.config.hidden_size // heads
+    words = model.config.hidden_size - LOOKERS * dim
     places = [(LOOKING_LAYER, heads - 1 - i) for i in range(LOOKERS)]
     places += [(COPY_LAYER, heads - 1 - i) for i in range(COPIERS)]
     views: list[Tensor] = []
@@ -121,6 +125,9 @@ def written(model: LlamaForCausalLM) -> list[Tensor]:
         attention, rows = model.model.layers[layer].self_attn, slice(head * dim, (head + 1) * dim)
         views += [getattr(attention, name).weight.data[rows] for name in ("q_proj", "k_proj", "v_proj")]
         views.append(attention.o_proj.weight.data[:, rows])
+    views.append(model.model.embed_tokens.weight.data[:, words:])
+    for early in model.model.layers[:COPY_LAYER]:
+        views += [early.self_attn.o_proj.weight.data[words:], early.mlp.down_proj.weight.data[words:]]
     return views
 
 

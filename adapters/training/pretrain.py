@@ -4,8 +4,9 @@
 
 Why a loop of our own and not ``transformers.Trainer``: see docs/adr/0003-embedded-model.md. Master weights are
 float32, arithmetic is bfloat16 autocast, logits are computed at scored positions only. What the model says itself is
-scored token by token. A choice is scored as it is served: the request is read after each candidate and after nothing,
-and the loss is the cross-entropy of the right reading among all, by the summed log likelihoods of the request.
+scored token by token, and the pointing heads of the last layer by whether they look at what is copied. A choice is
+scored as it is served: the request is read after each candidate and after nothing, and the loss is the cross-entropy
+of the right reading among all, by the summed log likelihoods of the request.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +32,9 @@ from adapters.training.corpus import Item, item_at
 from adapters.training.examples import Choice
 
 FIRST: Final = 3.0  # the first token of a value decides between all others
-READ: Final = 0.1  # the request after the right candidate, as plain language
+TABLE_EPS: Final = 1e-3
+LINK: Final = 0.5  # looking at the source of a copied token, against saying it
+READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
 Progress = Callable[[dict[str, float]], None]
 
@@ -41,7 +45,7 @@ class Plan:
 
     tokens: int
     seed: int = 0
-    rate: float = 7e-4
+    rate: float = 1e-3
     embedding_rate: float = 0.5  # times ``rate``; embeddings are small numbers that a full step erases
     frozen: float = 0.6  # share of the tokens during which the written heads stay as they were written
     step_tokens: int = 2_048
@@ -63,6 +67,8 @@ class Rows:
     ids: list[list[int]]
     weights: list[list[float]]
     right: int | None = None
+    links: list[tuple[int, int, float]] = field(default_factory=list)
+    """Where copied tokens stand: (the place that predicts one, the place of its source, weight), of the only row."""
 
     @property
     def size(self) -> int:
@@ -81,13 +87,22 @@ def encode(tok: PreTrainedTokenizerFast, item: Item) -> Rows:
         words = ids_of(asked(item.request))
         leads = [ids_of(lead(text, tool=tool)) for text, tool in [("", False), *item.candidates]]
         return Rows([x + words for x in leads], [[0.0] * len(x) + [1.0] * len(words) for x in leads], item.right)
-    ids = ids_of(item.prompt)
-    weights = [0.0] * len(ids)
+    prompt = ids_of(item.prompt)
+    ids, weights, links = list(prompt), [0.0] * len(prompt), []
     for text, own in [*item.pieces, (EOT, not item.pieces[-1][0].endswith("\n"))]:
         piece = ids_of(text)
+        if own:
+            links += [(len(ids) - 1 + i, at + i, LINK * (FIRST if i == 0 else 1.0)) for i, at in _source(prompt, piece)]
         ids += piece
         weights += [FIRST] + [1.0] * (len(piece) - 1) if own else [0.0] * len(piece)
-    return Rows([ids], [weights])
+    return Rows([ids], [weights], links=links)
+
+
+def _source(prompt: list[int], piece: list[int]) -> list[tuple[int, int]]:
+    """(i, begin) of every token of a piece that stands in the prompt once, its line's end left out."""
+    value = piece[:-1] if len(piece) > 1 else piece
+    found = [at for at in range(len(prompt) - len(value)) if prompt[at : at + len(value)] == value]
+    return [(i, found[0]) for i in range(len(value))] if len(found) == 1 else []
 
 
 def batches(tok: PreTrainedTokenizerFast, plan: Plan, start: int) -> Iterator[tuple[list[list[Rows]], int]]:
@@ -137,10 +152,12 @@ def losses_of(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> tuple[Te
 def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tensor, float]:
     """The weighted sum of the losses of a step, and the sum of the weights."""
     ids, weights = pad(rows, fill)
-    losses, place = losses_of(model, ids, weights)
     if rows[0].right is None:
+        with _looks(model) as looks:
+            losses, _ = losses_of(model, ids, weights)
         kept = weights[:, 1:][weights[:, 1:] > 0]
-        return (losses * kept).sum(), float(kept.sum())
+        return (losses * kept).sum() + pointing_loss(looks[0], rows), float(kept.sum())
+    losses, place = losses_of(model, ids, weights)
     read = torch.zeros(len(ids)).index_add(0, place, losses)  # the request's surprise after each candidate
     total, norm, at = torch.zeros(()), 0.0, 0
     for r in rows:
@@ -150,6 +167,31 @@ def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tenso
         total = total - CHOSEN * torch.log_softmax(-some, dim=0)[r.right] + READ * some[r.right]
         norm, at = norm + CHOSEN + READ * words, at + len(r.ids)
     return total, norm
+
+
+@contextmanager
+def _looks(model: LlamaForCausalLM) -> Iterator[list[Tensor]]:
+    """Gathers the attention ``(batch, heads, to, from)`` of the pointing layer."""
+    gathered: list[Tensor] = []
+    attention = model.model.layers[heads.POINT_LAYER].self_attn
+    hook = attention.register_forward_hook(lambda module, given, out: gathered.append(out[1]))
+    try:
+        yield gathered
+    finally:
+        hook.remove()
+
+
+def pointing_loss(looks: Tensor, rows: list[Rows]) -> Tensor:
+    """How little the pointing heads look at the source of each copied token.
+
+    A head that looks everywhere gets next to no gradient from the token's loss alone; this tells it where to look.
+    """
+    links = [(row, *link) for row, r in enumerate(rows) for link in r.links]
+    if not links:
+        return looks.new_zeros(())
+    row, to, source, weight = (torch.tensor(column) for column in zip(*links, strict=True))
+    share = looks[row, -heads.POINTERS :, to, source].float().mean(-1)
+    return -(weight * torch.log(share + 1e-4)).sum()
 
 
 def rate_at(plan: Plan, seen: int) -> float:
@@ -225,7 +267,8 @@ def _configuration(tok: PreTrainedTokenizerFast, plan: Plan) -> Any:
 def _optimizer(model: LlamaForCausalLM, plan: Plan) -> torch.optim.AdamW:
     table = model.model.embed_tokens.weight
     others = [p for p in model.parameters() if p is not table]
-    groups = [{"params": others, "share": 1.0}, {"params": [table], "share": plan.embedding_rate}]
+    # Without a large epsilon Adam would move every token that does not occur as far as those that do, all one way.
+    groups = [{"params": others, "share": 1.0}, {"params": [table], "share": plan.embedding_rate, "eps": TABLE_EPS}]
     return torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.97), eps=1e-8, weight_decay=0.0, foreach=True)
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.loading import NOTE_FILE, fingerprint, load_local
-from adapters.prompt import EOT, asked, lead
-from adapters.training.corpus import FRONT_DESK, item_at
-from adapters.training.examples import Choice, Said
+from adapters.prompt import EOT
+from adapters.training.corpus import FRONT_DESK, SHARES, SHORT_FIRST, Shares, item_at, reading
+from adapters.training.examples import Said
 from state import UserError
 
 REPLAY_SEED: Final = 7_919
@@ -44,20 +44,18 @@ class AdapterReport:
 
 def generated(n: int, seed: int) -> list[Said]:
     """``n`` rows of the front desk."""
-    return [_row(item_at(seed + ROWS_SEED, index, FRONT_DESK)) for index in range(n)]
+    return _rows(seed + ROWS_SEED, n, FRONT_DESK)
 
 
 def replayed(n: int, seed: int) -> list[Said]:
     """``n`` rows of what the base was trained on, so that an adapter does not forget it."""
-    return [_row(item_at(seed + REPLAY_SEED, index)) for index in range(n)]
+    return _rows(seed + REPLAY_SEED, n, SHARES)
 
 
-def _row(item: Said | Choice) -> Said:
-    """An item as plain language: of a choice, the request after what is right."""
-    if isinstance(item, Said):
-        return item
-    text, tool = item.candidates[item.right - 1] if item.right else ("", False)
-    return Said(lead(text, tool=tool), [(asked(item.request).removesuffix(EOT), True)])
+def _rows(seed: int, n: int, shares: Shares) -> list[Said]:
+    """Items from where they are no longer short on; a choice is read as plain language."""
+    items = (item_at(seed, SHORT_FIRST + index, shares) for index in range(n))
+    return [item if isinstance(item, Said) else reading(item) for item in items]
 
 
 def train_adapter(
