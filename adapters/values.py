@@ -70,8 +70,8 @@ def used_up(value: JSON, values: Mapping[str, JSON], texts: Sequence[str]) -> bo
     """Whether all mentions of these words are taken by other arguments: what is said once, is said for one."""
     if not isinstance(value, str):
         return False
-    taken = sum(value == other for other in values.values())
-    return taken > 0 and taken >= sum(text.count(value) for text in texts)
+    taken = [other for other in values.values() if other == value]
+    return bool(taken) and len(taken) >= sum(text.count(value) for text in texts)
 
 
 class Spans:

@@ -13,7 +13,7 @@ from adapters.engine import Engine
 from adapters.generator import ChatGenerator, Decoding
 from adapters.prompt import asking, render, turns_of
 from adapters.reading import ReadingSpeaker
-from adapters.values import Spans, choices, property_of
+from adapters.values import Spans, choices, property_of, used_up
 from state import Generation
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 
@@ -159,3 +159,11 @@ def test_a_tool_without_arguments_is_called(engine: Engine) -> None:
     speaker.wanted = "ping"
     said = speaker.turn([HumanMessage("ping")], [], [ping], "en")
     assert calls(said)[0]["args"] == {}
+
+
+def test_what_is_said_once_is_said_for_one_argument() -> None:
+    said = ["from May 3 to May 5"]
+    assert used_up("May 3", {"check_in": "May 3"}, said)
+    assert not used_up("May 5", {"check_in": "May 3"}, said)
+    assert not used_up("May 3", {"check_in": "May 3"}, [*said, "and May 3 again"])
+    assert not used_up(2, {"guests": 2}, said)
