@@ -35,13 +35,15 @@ class Decoding:
     "number" is for any checkpoint: it abstains where the share of "[0]" among all numbers is at least
     ``abstain_share``. "reading" is for the bases that ``adapters.training`` makes: it abstains where the best sentence
     makes the question less than ``abstain_margin`` nats likelier than no sentence does. ``overlap_weight`` adds so
-    many nats for a sentence that holds all terms of the question (``adapters.evidence.overlap``).
+    many nats for a sentence that holds all terms of the question (``adapters.evidence.overlap``). ``name_weight`` adds
+    so much of the log likelihood of a tool's name after the conversation: an adapter knows the names of its tools.
     """
 
     strategy: Strategy = "number"
     abstain_share: float = 0.5
     abstain_margin: float = 0.0
     overlap_weight: float = 0.0
+    name_weight: float = 0.0
 
     @classmethod
     def read(cls, directory: Path) -> Decoding:
@@ -55,11 +57,12 @@ class Decoding:
             strategy = told.get("strategy", cls.strategy)
             margin = float(told.get("abstain_margin", cls.abstain_margin))
             weight = float(told.get("overlap_weight", cls.overlap_weight))
+            names = float(told.get("name_weight", cls.name_weight))
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= share <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share, margin, weight)
+        return cls(strategy, share, margin, weight, names)
 
 
 class Speaker(Protocol):

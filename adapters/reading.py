@@ -1,10 +1,11 @@
 """One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
 
 Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing; the one that
-makes it likelier than the others (and than nothing, by ``abstain_margin``) is meant. The arguments of the tool are
-filled in one after another with values that can stand there at all (``adapters.values``), or with nothing where the
-model finds that nothing was said; the likeliest whole call is taken. A required argument that stays open is asked for
-in the model's words. A tool's result is told by its likeliest line.
+makes it likelier than the others (and than nothing, by ``abstain_margin``) is meant. Among tools it also counts how
+likely their names are to come next. The arguments of the tool are filled in one after another with values that can
+stand there at all (``adapters.values``), or with nothing where the model finds that nothing was said; the likeliest
+whole call is taken. A required argument that stays open is asked for in the model's words. A tool's result is told by
+its likeliest line.
 """
 
 from __future__ import annotations
@@ -62,23 +63,33 @@ class ReadingSpeaker:
         prompt = self._engine.encode(render(turns))
         if pending:
             return self._tell(prompt, evidence)
-        tool, n = self._wanted(request_of(turns), tools, [row.text for row in evidence])
+        tool, n = self._wanted(prompt, request_of(turns), tools, [row.text for row in evidence])
         if tool is not None:
             return self._call(prompt, tool, [t.content for t in turns if t.role != "assistant"])
         if n == 0:
             return abstention(self._chat, language, len(prompt))
         return answer(self._chat, evidence[n - 1], len(prompt), len(self._engine.encode(evidence[n - 1].text)))
 
-    def _wanted(self, request: str, tools: Sequence[ToolSpec], sentences: Sequence[str]) -> tuple[ToolSpec | None, int]:
+    def _wanted(
+        self, prompt: list[int], request: str, tools: Sequence[ToolSpec], sentences: Sequence[str]
+    ) -> tuple[ToolSpec | None, int]:
         """The tool that is wanted, or else the number of the sentence that answers, 0 for none."""
         candidates = [(purpose(tool), True) for tool in tools] + [(text, False) for text in sentences]
         margins = self.margins(request, candidates)
-        shared = [0.0] * len(tools) + overlap(request, sentences)
-        margins = [m + self._decoding.overlap_weight * s for m, s in zip(margins, shared, strict=True)]
-        best = max(range(len(margins)), key=margins.__getitem__, default=-1)
-        if best < 0 or margins[best] < (0.0 if best < len(tools) else self._decoding.abstain_margin):
-            return None, 0
-        return (tools[best], 0) if best < len(tools) else (None, best - len(tools) + 1)
+        calls, told = margins[: len(tools)], margins[len(tools) :]
+        shared = overlap(request, sentences)
+        told = [m + self._decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
+        call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
+        if tools and call >= max(0.0, answer):
+            worth = [m + self._decoding.name_weight * n for m, n in zip(calls, self._named(prompt, tools), strict=True)]
+            return tools[max(range(len(tools)), key=worth.__getitem__)], 0
+        return None, told.index(answer) + 1 if told and answer >= self._decoding.abstain_margin else 0
+
+    def _named(self, prompt: list[int], tools: Sequence[ToolSpec]) -> list[float]:
+        """Log likelihoods of the tools' names after the conversation."""
+        prefix = self._engine.read(prompt, adapter=self._chat.adapter)
+        rows = [self._engine.encode(f"{tool['name']}\n") for tool in tools]
+        return [score.total for score in self._engine.score(prefix, rows)]
 
     def margins(self, request: str, candidates: Sequence[tuple[str, bool]]) -> list[float]:
         """By how many nats each candidate (a text, and whether it is a tool's) makes ``request`` likelier."""

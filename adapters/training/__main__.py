@@ -12,7 +12,7 @@ from state import UserError
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 TOKENS = 3_000_000
-EXAMPLES = 1_000
+EXAMPLES = 1_500
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,17 +87,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
-    """Choose when to abstain, on generated questions that no evaluation uses; writes ``decoding.json`` beside both."""
+    """Choose how sentences are picked, on generated questions that no evaluation uses; writes ``decoding.json``."""
     from adapters.generator import DECODING_FILE
     from adapters.serving import load_generator
-    from adapters.training.evaluate import margins, tuned
+    from adapters.training.evaluate import tuned, weighed
 
     generator = load_generator(str(base), adapter=adapter, today="2026-11-22")
-    answerable, unanswerable = margins(generator, n=n, seed=seed + 1_000)
-    settings: dict[str, object] = {"strategy": "reading", "abstain_margin": round(tuned(answerable, unanswerable), 2)}
+    weight, margin = tuned(weighed(generator, n=n, seed=seed + 1_000))
+    settings = {"strategy": "reading", "abstain_margin": margin, "overlap_weight": weight, "name_weight": 1.0}
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return settings
+    return dict(settings)
 
 
 if __name__ == "__main__":

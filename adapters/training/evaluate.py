@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
+from adapters.evidence import PER_TURN, overlap
 from adapters.prompt import Turn
 from adapters.training import frontdesk, qa
 from adapters.training.examples import Example, Kind
@@ -27,6 +28,8 @@ LANGUAGES: Final[tuple[Language, ...]] = ("en", "ko")
 DECIDED: Final = "call or answer decided right"
 FALSE: Final = "false abstention (lower is better)"
 FALSE_SAMPLE: Final = "sample documents, false abstention (lower is better)"
+WEIGHTS_TRIED: Final = (0.0, 3.0, 6.0, 10.0, 15.0, 20.0, 25.0, 30.0)
+MARGINS_TRIED: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 Make = Callable[[random.Random, Language], Example]
 
 
@@ -215,27 +218,45 @@ def evaluate(generator: Any, *, n: int = 40, seed: int = 0, names: list[str] | N
     return report
 
 
-def margins(generator: Any, *, n: int, seed: int) -> tuple[list[float], list[float]]:
-    """The best sentence's margin (nats): of questions with an answer among the sentences, and of those without one."""
-    found: tuple[list[float], list[float]] = ([], [])
-    for which, name in enumerate(("question, sentence chosen", "abstains without evidence")):
+class Weighed(NamedTuple):
+    """One question: what each candidate is worth to the model, the overlap of each, and which is right (0: none)."""
+
+    margins: list[float]
+    shared: list[float]
+    tools: int
+    right: int
+
+
+def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
+    """Questions with and without an answer among all tools; the held-out wordings are left alone."""
+    found = []
+    for name in ("question, sentence chosen", "abstains without evidence"):
         for language in LANGUAGES:
             for e in examples(name, language, n, seed):
-                if e.evidence:
-                    lines = [(line, False) for line in e.evidence]
-                    found[which].append(max(generator.speaker.margins(e.turns[-1].content, lines)))
+                e = replace(e, evidence=e.evidence[:PER_TURN])
+                if e.n > PER_TURN or not e.evidence:
+                    continue
+                choice, tools = e.choice(), len(e.tools)
+                shared = [0.0] * tools + overlap(choice.request, e.evidence)
+                margins = generator.speaker.margins(choice.request, choice.candidates)
+                found.append(Weighed(margins, shared, tools, choice.right))
     return found
 
 
-def tuned(answerable: list[float], unanswerable: list[float], *, weight: float = 1.0) -> float:
-    """The margin with the least cost: a false abstention counts once, an invented answer ``weight`` times."""
-    candidates = sorted({0.0, *(round(s, 2) for s in answerable + unanswerable)})
+def tuned(questions: list[Weighed]) -> tuple[float, float]:
+    """The weight of the overlap and the margin with the least cost.
 
-    def cost(t: float) -> float:
-        false = sum(s < t for s in answerable) / len(answerable)
-        invented = sum(s >= t for s in unanswerable) / len(unanswerable)
-        return false + weight * invented
+    A wrong sentence costs 1, as does a call for a question; an abstention that is false 1, one that is missed 0.5.
+    """
 
-    best = min(cost(t) for t in candidates)
-    flat = [t for t in candidates if cost(t) <= best + 1e-9]
-    return flat[len(flat) // 2]
+    def cost(weight: float, margin: float) -> float:
+        total = 0.0
+        for q in questions:
+            worth = [m + weight * s for m, s in zip(q.margins, q.shared, strict=True)]
+            best = max(range(len(worth)), key=worth.__getitem__)
+            chosen = best + 1 if worth[best] >= (0.0 if best < q.tools else margin) else 0
+            total += 0.0 if chosen == q.right else 1.0 if q.right or chosen <= q.tools else 0.5
+        return total
+
+    grid = [(weight, margin) for weight in WEIGHTS_TRIED for margin in MARGINS_TRIED]
+    return min(grid, key=lambda pair: (cost(*pair), pair))

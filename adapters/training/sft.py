@@ -147,14 +147,15 @@ def train_adapter(
 
 
 def _encode(tok: Any, row: Said) -> dict[str, list[int]]:
-    """Ids and labels: only what is the model's own to say is learned."""
+    """Ids and labels: what is the model's own to say is learned, and which tool it is that is called."""
     ids: list[int] = list(tok(row.prompt, add_special_tokens=False).input_ids)
     labels = [-100] * len(ids)
     ends_itself = row.pieces[-1][0].endswith("\n")
-    for text, own in [*row.pieces, (EOT, not ends_itself)]:
+    names = ends_itself and len(row.pieces) > 1
+    for number, (text, own) in enumerate([*row.pieces, (EOT, not ends_itself)]):
         piece: list[int] = tok(text, add_special_tokens=False).input_ids
         ids += piece
-        labels += piece if own else [-100] * len(piece)
+        labels += piece if own or (names and number == 0) else [-100] * len(piece)
     return {"input_ids": ids, "labels": labels}
 
 
