@@ -149,12 +149,9 @@ class Engine:
             for row, left in zip(self.surprises(prefix, candidates), skip or [0] * len(candidates), strict=True)
         ]
 
-    def ends(self, prefix: Prefix, candidates: Sequence[Sequence[int]], stop: int) -> list[Any]:
-        """For each candidate: log likelihood of its first n tokens and then ``stop``, n from 1 on ``(tokens,)``."""
-        out = []
-        for row, after in zip(*self._scored(prefix, candidates, stop), strict=True):
-            out.append(row.cumsum(0) + after)
-        return out
+    def steps(self, prefix: Prefix, candidates: Sequence[Sequence[int]], stop: int) -> list[tuple[Any, Any]]:
+        """For each candidate the log likelihoods of its tokens, and of ``stop`` after each of them, ``(tokens,)``."""
+        return list(zip(*self._scored(prefix, candidates, stop), strict=True))
 
     def surprises(self, prefix: Prefix, candidates: Sequence[Sequence[int]]) -> list[Any]:
         """Log likelihood of every token of each candidate after ``prefix``, ``(tokens,)`` each."""

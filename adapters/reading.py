@@ -158,16 +158,27 @@ class ReadingSpeaker:
         return [(score.total, value) for score, value in zip(self._engine.score(prefix, rows), values, strict=True)]
 
     def _copied(self, prefix: Prefix, spans: Spans, spec: dict[str, Any]) -> list[tuple[float, JSON]]:
-        """Spans of the words, from the places where the model would begin."""
+        """Spans of the words, from the places where the model would begin.
+
+        After the first token only two things may come, the next one of the words or the end of the line, so the
+        model's likelihoods are shared between these two.
+        """
         engine = self._engine
         starts = spans.starts(int(spec.get("maxLength", 0)))
         likely = engine.likelihoods(prefix, [start.ids[0] for start in starts])
         kept = [starts[i] for i in sorted(range(len(starts)), key=lambda i: -likely[i])[:STARTS]]
-        ends = engine.ends(prefix, [start.ids for start in kept], engine.encode("\n")[0]) if kept else []
+        steps = engine.steps(prefix, [start.ids for start in kept], engine.encode("\n")[0]) if kept else []
         best: dict[str, float] = {}
-        for start, scores in zip(kept, ends, strict=True):
-            for count, text in start.ends:
-                best[text] = max(best.get(text, -math.inf), float(scores[count - 1]))
+        for start, (tokens, stops) in zip(kept, steps, strict=True):
+            score, ends = float(tokens[0]), dict(start.ends)
+            for count in range(1, len(start.ids) + 1):
+                last = count == len(start.ids)
+                on, end = (-math.inf if last else float(tokens[count])), float(stops[count - 1])
+                both = max(on, end) + math.log1p(math.exp(-abs(on - end)))
+                if count in ends:
+                    text = ends[count]
+                    best[text] = max(best.get(text, -math.inf), score + end - both)
+                    score += on - both
         return [(score, text) for text, score in best.items()]
 
     def _ask(self, prompt: list[int], about: str, spoken: int) -> Generation:

@@ -6,6 +6,7 @@ choice is one of the schema, a text is copied. Which of them is meant, the model
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,10 @@ from state import JSON
 SHORT_CHARS: Final = 120  # a text that may be longer is no name
 SHORT_TOKENS: Final = 24
 LONG_TOKENS: Final = 96
+
+
+_CODE: Final = re.compile(r"[A-Za-z0-9]+(?:[@._+-]+[A-Za-z0-9]+)+|[A-Za-z]+\d\w*", re.ASCII)
+"""An address, a number with its prefix, a name with a hyphen: copied whole or not at all."""
 
 
 class Start(NamedTuple):
@@ -60,18 +65,32 @@ def choices(spec: Mapping[str, Any], texts: Sequence[str]) -> list[JSON] | None:
         return [True, False]
     if kind in ("integer", "number"):
         low, high = spec.get("minimum", float("-inf")), spec.get("maximum", float("inf"))
-        return list(dict.fromkeys(n for text in texts for n in integers_in(text) if low <= n <= high))
+        found = [n for text in texts for n in integers_in(_undated(text))]
+        return list(dict.fromkeys(n for n in found if low <= n <= high))
     if spec.get("format") in ("date", "date-time"):
         return list(dict.fromkeys(word for text in texts for word in date_words(text)))
     return None if kind == "string" else []
+
+
+def _undated(text: str) -> str:
+    """The text without its dates: their digits count nothing."""
+    for word in sorted(date_words(text), key=len, reverse=True):
+        text = text.replace(word, " | ")
+    return text
 
 
 def used_up(value: JSON, values: Mapping[str, JSON], texts: Sequence[str]) -> bool:
     """Whether all mentions of these words are taken by other arguments: what is said once, is said for one."""
     if not isinstance(value, str):
         return False
-    taken = [other for other in values.values() if other == value]
-    return bool(taken) and len(taken) >= sum(text.count(value) for text in texts)
+    others = [other for other in values.values() if isinstance(other, str)]
+
+    def mentions(words: str) -> int:
+        return sum(text.count(words) for text in texts)
+
+    inside = sum(other.count(value) for other in others)
+    around = any(other in value and mentions(other) < 2 for other in others)
+    return around or 0 < mentions(value) <= inside
 
 
 class Spans:
@@ -95,15 +114,18 @@ class Spans:
 
     def _of(self, text: str, tokens: int) -> Iterator[Start]:
         parts = pieces(text)
+        inside = {at for code in _CODE.finditer(text) for at in range(code.start() + 1, code.end())}
+        begin = 0
         for i, first in enumerate(parts):
-            if not first.starts:
+            begin, at = begin + len(first.gap) + len(first.text), begin + len(first.gap)
+            if not first.starts or at in inside:
                 continue
             value = ""
             ids: list[int] = []
             ends: list[tuple[int, str]] = []
             for part in parts[i:]:
                 value += part.text if not value else part.gap + part.text
-                if not part.ends:
+                if not part.ends or at + len(value) in inside:
                     continue
                 longer = self._encode(spaced(value))
                 if len(longer) > tokens:
