@@ -30,10 +30,10 @@ from state import JSON, Generation, Language, Passage, ToolSpec
 if TYPE_CHECKING:
     from adapters.generator import Decoding
 
-QUESTION_TOKENS: Final = 48
+QUESTION_TOKENS: Final = 32
 STARTS: Final = 12  # of a value, the likeliest by their first token
-DRAFTS: Final = 3
-DOUBT: Final = 0.02  # a value less likely than this is not followed
+DRAFTS: Final = 4
+DOUBT: Final = 0.003  # a value less likely than this is not followed
 TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
 
 
@@ -113,8 +113,8 @@ class ReadingSpeaker:
             for draft in drafts:
                 engine.extend(draft.prefix, engine.encode(f"{name}:"))
                 found = self._values(draft.prefix, spec, texts, spans)
-                free = [(p, value) for p, value in found if not used_up(value, draft.values, texts)]
-                grown += [(draft.likelihood + math.log(p), draft, value) for p, value in free if p >= DOUBT]
+                free = [(p, value) for p, value in found if p >= DOUBT and not used_up(value, draft.values, texts)]
+                grown += [(draft.likelihood + math.log(p), draft, value) for p, value in free or [(DOUBT, None)]]
             grown.sort(key=lambda option: -option[0])
             drafts = [self._grown(draft, name, value, total) for total, draft, value in grown[:DRAFTS]]
         best = drafts[0]
@@ -150,8 +150,7 @@ class ReadingSpeaker:
         shares = [((1 - nothing) * math.exp(score - highest) / whole, value) for score, value in scored]
         options: list[tuple[float, JSON]] = [*shares, (nothing, None)]
         options.sort(key=lambda option: -option[0])
-        # However unlikely all values are: something is written down, so the last resort is that nothing was said.
-        return options if any(value is None and p >= DOUBT for p, value in options) else [*options, (DOUBT, None)]
+        return options
 
     def _listed(self, prefix: Prefix, values: Sequence[JSON]) -> list[tuple[float, JSON]]:
         rows = [self._engine.encode(value_text(value)) for value in values]
@@ -185,7 +184,9 @@ class ReadingSpeaker:
         engine = self._engine
         prefix = engine.read([*prompt, *engine.encode(asking(about))], adapter=self._chat.adapter, reserve=32)
         ids = [t for step in engine.generate(prefix, max_tokens=QUESTION_TOKENS) for t in step]
-        question = " ".join(engine.decode(ids).split()) or f"{about.partition('.')[2]}?"
+        question = " ".join(engine.decode(ids).split())
+        if len(ids) >= QUESTION_TOKENS or not question.endswith(("?", "요", "요.", "까")):
+            question = f"{about.partition('.')[2].replace('_', ' ')}?"  # the model's words made no question
         return generation(self._chat, question, [], len(prompt), spoken + len(ids), clarification=question, about=about)
 
     def _tell(self, prompt: list[int], lines: Sequence[Evidence]) -> Generation:
