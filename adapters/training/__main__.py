@@ -12,7 +12,7 @@ from state import UserError
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 TOKENS = 3_000_000
-EXAMPLES = 6_000
+EXAMPLES = 1_500
 
 
 def _parser() -> argparse.ArgumentParser:
