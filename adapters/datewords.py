@@ -44,38 +44,3 @@ _DATES: Final = re.compile(
 def date_words(text: str) -> list[str]:
     """The spans of ``text`` that can be a date, in order, without repeats; none of them overlaps another."""
     return list(dict.fromkeys(match.group().strip() for match in _DATES.finditer(text)))
-
-
-_CODE: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\+?\d[\d-]{6,}\d|\b[A-Z]{1,4}-?\d{2,}\b")
-_CAPITALS: Final = re.compile(r"\b[A-Z][\w'’]*(?:[ -](?:(?:de|van|von|of|the|bin|al) )?[A-Z][\w'’]*\.?(?=\W|$))*")
-_EOJEOL: Final = re.compile(r"[가-힣]+")
-_PARTICLE: Final = re.compile(
-    r"(?:이라는|라는|이름으로|으로|에서|에게|한테|까지|부터|이고|이며|이에요|예요|입니다|님으로|님|씨|[은는이가을를에의로도요용과와])$"
-)
-_DATED: Final = re.compile(rf"(?:{_DATES.pattern})[가-힣]*", re.IGNORECASE)  # with the particle that is joined to it
-NAME_WORDS: Final = 3
-
-
-def name_words(text: str) -> list[str]:
-    """The spans of ``text`` that can name somebody or something: codes, capitalised runs, up to three Korean words.
-
-    Date words are no names. A Korean word counts as it stands and without the particle at its end.
-    """
-    plain = _DATED.sub(" | ", text)
-    found = [match.group() for match in _CODE.finditer(plain)]
-    for match in _CAPITALS.finditer(plain):
-        run = match.group().rstrip(".")
-        before = plain[: match.start()].rstrip()
-        if before and before[-1] not in ".!?:|":
-            found.append(run)
-        elif " " in run:  # the word that begins a sentence is written large anyway
-            found += [run, run.split(" ", 1)[1]]
-        elif plain.strip().rstrip(".!") == run:  # nothing else was said: an answer to "which?"
-            found.append(run)
-    for part in re.split(r"[^가-힣\s]+", plain):
-        words = _EOJEOL.findall(part)
-        for i in range(len(words)):
-            for j in range(i + 1, min(i + NAME_WORDS, len(words)) + 1):
-                run = " ".join(words[i:j])
-                found += [run, _PARTICLE.sub("", run)]
-    return [name for name in dict.fromkeys(found) if len(name) > 1 or not "가" <= name[:1] <= "힣"]

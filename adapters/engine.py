@@ -17,7 +17,7 @@ from adapters.errors import AdapterNotUsable, PromptTooLong
 from adapters.loading import LocalModel
 from state import BrokenInvariant
 
-_SCORE_BATCH: Final = 8
+_SCORE_BATCH: Final = 16
 _UNSET: Final = object()
 
 
@@ -130,26 +130,59 @@ class Engine:
                 prefix.logits = self._forward(prefix, step)
                 prefix.ids.extend(step)
 
-    def score(self, prefix: Prefix, candidates: Sequence[Sequence[int]]) -> list[Score]:
-        """How likely each (non-empty) candidate is after ``prefix``, in order; ``prefix`` stays usable."""
+    def extend(self, prefix: Prefix, ids: Sequence[int]) -> None:
+        """Read on: ``prefix`` then ends with ``ids``. Raises PromptTooLong."""
+        if len(prefix.ids) + len(ids) >= self.local.context:
+            raise PromptTooLong(f"the reply does not fit into the {self.local.context} tokens of {self.local.name}")
+        prefix.logits = self._forward(prefix, ids)
+        prefix.ids.extend(ids)
+
+    def score(
+        self, prefix: Prefix, candidates: Sequence[Sequence[int]], *, skip: Sequence[int] | None = None
+    ) -> list[Score]:
+        """How likely each (non-empty) candidate is after ``prefix``, in order; ``prefix`` stays usable.
+
+        Of each candidate the first ``skip`` tokens are read without being counted.
+        """
+        return [
+            Score(float(row[left:].sum()), len(row) - left, float(row[0]))
+            for row, left in zip(self.surprises(prefix, candidates), skip or [0] * len(candidates), strict=True)
+        ]
+
+    def steps(self, prefix: Prefix, candidates: Sequence[Sequence[int]], stop: int) -> list[tuple[Any, Any]]:
+        """For each candidate the log likelihoods of its tokens, and of ``stop`` after each of them, ``(tokens,)``."""
+        return list(zip(*self._scored(prefix, candidates, stop), strict=True))
+
+    def surprises(self, prefix: Prefix, candidates: Sequence[Sequence[int]]) -> list[Any]:
+        """Log likelihood of every token of each candidate after ``prefix``, ``(tokens,)`` each."""
+        return self._scored(prefix, candidates, None)[0]
+
+    def _scored(
+        self, prefix: Prefix, candidates: Sequence[Sequence[int]], stop: int | None
+    ) -> tuple[list[Any], list[Any]]:
         import torch
 
         first = torch.log_softmax(prefix.logits, dim=-1)
-        scores: list[Score] = []
-        for start in range(0, len(candidates), _SCORE_BATCH):
-            batch = [list(c) for c in candidates[start : start + _SCORE_BATCH]]
+        scores: list[Any] = [None] * len(candidates)
+        stops: list[Any] = [None] * len(candidates)
+        order = sorted(range(len(candidates)), key=lambda i: len(candidates[i]))  # little padding
+        for start in range(0, len(order), _SCORE_BATCH):
+            places = order[start : start + _SCORE_BATCH]
+            batch = [list(candidates[i]) for i in places]
             width = max(len(c) for c in batch)
             rows = torch.zeros((len(batch), width), dtype=torch.long, device=self.local.device)
             for row, candidate in enumerate(batch):
                 rows[row, : len(candidate)] = torch.tensor(candidate)
             cache = copy.deepcopy(prefix.cache)
             cache.batch_repeat_interleave(len(batch))
-            logits = self._run(rows, cache, prefix.adapter, keep=0)
-            picked = torch.log_softmax(logits[:, :-1], dim=-1).gather(-1, rows[:, 1:, None]).squeeze(-1)
-            for row, candidate in enumerate(batch):
-                head = float(first[candidate[0]])
-                scores.append(Score(head + float(picked[row, : len(candidate) - 1].sum()), len(candidate), head))
-        return scores
+            logits = torch.log_softmax(self._run(rows, cache, prefix.adapter, keep=0), dim=-1)
+            picked = logits[:, :-1].gather(-1, rows[:, 1:, None]).squeeze(-1)
+            for row, place in enumerate(places):
+                length = len(batch[row])
+                scores[place] = torch.cat([first[batch[row][:1]], picked[row, : length - 1]]).cpu()
+                if stop is not None:
+                    stops[place] = logits[row, :length, stop].cpu()
+        return scores, stops
 
     def likelihoods(self, prefix: Prefix, ids: Sequence[int]) -> list[float]:
         """Log likelihood of each of ``ids`` as the very next token."""

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from adapters.datewords import date_words, name_words
+from adapters.datewords import date_words
 from adapters.prompt import ASK_USER, choice_text, harmless, integers_in
 from adapters.spans import Piece, pieces
 from state import JSON, UserError
@@ -29,7 +29,6 @@ from state import JSON, UserError
 Form: TypeAlias = Literal["call", "ask", "answer", "abstain", "text"]
 SPAN_CHARS: Final = 120
 FREE_CHARS: Final = 400
-NAME_CHARS: Final = 120  # a text that may be longer is no name
 QUESTION_CHARS: Final = 160
 _PIECES: Final = 2_000  # of the newest text; beyond this no context of ours reaches
 _STRING_CHAR: Final = r'([^"\\\x00-\x1f\x7f]|\\["\\n])'
@@ -51,8 +50,6 @@ def turn_grammar(
     numbers: Sequence[str] | None = None,
     evidence: Sequence[str] = (),
     copy: bool = True,
-    about: Sequence[str] | None = None,
-    names: bool = False,
 ) -> str:
     """A Lark grammar (llguidance dialect) of the allowed turns.
 
@@ -63,20 +60,16 @@ def turn_grammar(
         numbers: What numbers may be copied from; ``texts`` unless given.
         evidence: The numbered sentences of the prompt; ``[n]`` is ``evidence[n - 1]``.
         copy: False lifts the copying rule for all arguments.
-        about: The argument names that a question may be about; any of them unless given.
-
-        names: True limits short texts to what can be a name or a code (``adapters.datewords``), and numbers to what
-            stands outside of dates.
 
     Raises:
         UserError: Nothing may be said: no form is left that has a sentence.
     """
     allowed, tools = set(forms), list(tools)
-    builder = _Builder(texts, texts if numbers is None else numbers, copy=copy, names=names)
+    builder = _Builder(texts, texts if numbers is None else numbers, copy=copy)
     starts: list[str] = []
     if "call" in allowed:
         starts += [rule for tool in tools if (rule := builder.call(tool)) is not None]
-    if "ask" in allowed and (ask := builder.ask(tools, about)) is not None:
+    if "ask" in allowed and (ask := builder.ask(tools)) is not None:
         starts.append(ask)
     if "answer" in allowed:
         starts += [_literal(choice_text(n, evidence)) for n in range(1, len(evidence) + 1)]
@@ -98,38 +91,12 @@ def about_choices(tools: Iterable[Mapping[str, Any]]) -> list[str]:
     return [f"{t['name']}.{name}" for t in tools for name in t["parameters"].get("properties", {})]
 
 
-def unfilled(parameters: Mapping[str, Any], texts: Sequence[str]) -> list[str]:
-    """Required dates and numbers for which the texts hold too few words, first missing first.
-
-    Two dates are needed for two date arguments, and one number for each number that is no part of a date.
-    """
-    dates = [word for text in texts for word in date_words(text)]
-    rest = [_undated(text) for text in texts]
-    left = {"date": len(set(dates)), "number": len({n for text in rest for n in integers_in(text)})}
-    missing = []
-    for name in parameters.get("required", []):
-        spec = parameters.get("properties", {}).get(name, {})
-        kind = "date" if spec.get("format") == "date" else "number" if spec.get("type") in ("integer", "number") else ""
-        if kind and not left[kind]:
-            missing.append(name)
-        elif kind:
-            left[kind] -= 1
-    return missing
-
-
-def _undated(text: str) -> str:
-    for word in date_words(text):
-        text = text.replace(word, " ")
-    return text
-
-
 class _Builder:
     """Collects the rules of one grammar; each method returns the name or text of what it has described."""
 
-    def __init__(self, texts: Sequence[str], numbers: Sequence[str], *, copy: bool, names: bool = False) -> None:
+    def __init__(self, texts: Sequence[str], numbers: Sequence[str], *, copy: bool) -> None:
         self.lines: list[str] = []
         self.copy = copy
-        self.names = names
         self._texts = [_clean(text) for text in texts]
         self._numbered = [_clean(text) for text in numbers]
         self._names = 0
@@ -146,8 +113,8 @@ class _Builder:
         head = _literal('{"name": ' + _json(tool["name"]) + ', "parameters": ')
         return self._rule(f"{head} {body} {_literal('}')}")
 
-    def ask(self, tools: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> str | None:
-        choices = [c for c in about_choices(tools) if names is None or c.partition(".")[2] in names]
+    def ask(self, tools: Sequence[Mapping[str, Any]]) -> str | None:
+        choices = about_choices(tools)
         if not choices:
             return None
         about = " | ".join(_literal(_json(choice)) for choice in choices)
@@ -230,8 +197,7 @@ class _Builder:
     def _numbers(self, kind: str, spec: Mapping[str, Any], free: bool) -> str:
         if free:
             return self._rule(_INTEGER if kind == "integer" else _NUMBER)
-        counted = [_undated(text) for text in self._numbered] if self.names else self._numbered
-        values: list[float] = [n for text in counted for n in integers_in(text)]
+        values: list[float] = [n for text in self._numbered for n in integers_in(text)]
         if kind == "number":
             values += [float(m) for text in self._numbered for m in _DECIMAL.findall(text)]
         low, high = spec.get("minimum", float("-inf")), spec.get("maximum", float("inf"))
@@ -248,19 +214,12 @@ class _Builder:
             self.lines.append(f"{name}: /{_STRING_CHAR}{{{shortest},{longest}}}/")
         elif spec.get("format") == "date":
             return self._date()
-        elif self.names and int(spec.get("maxLength", FREE_CHARS)) <= NAME_CHARS and (names := self._named()):
-            return names
         else:
             span = self._span(int(spec.get("maxLength", SPAN_CHARS)))
             if span is None:
                 raise Unfillable
             name = span
         return self._rule(f"{_literal(chr(34))} {name} {_literal(chr(34))}")
-
-    def _named(self) -> str:
-        """A short text is a name or a code where the conversation has any that could be one; "" where it has none."""
-        names = dict.fromkeys(name for text in self._numbered for name in name_words(text))
-        return self._rule(" | ".join(_literal(_json(name)) for name in names)) if names else ""
 
     def _date(self) -> str:
         """Only what people and tools said can be a date, and only words that can mean one."""

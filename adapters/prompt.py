@@ -1,24 +1,23 @@
 """What the embedded model reads and writes, as text. Training and serving share this file and nothing else decides it.
 
-A prompt is a Llama-3 style chat::
+A turn takes up to three readings. Which tool is wanted, or which sentence answers, is read off the likelihood of the
+user's words after each candidate (``lead`` and ``asked``)::
 
-    <|begin_of_text|>
-    system     today's date, the language, one signature line per offered tool
-    user / assistant / ipython      earlier turns; an older tool result is an ipython turn
-    evidence   "[1] sentence" lines: sentences of retrieved passages, or the lines of the newest tool result
-    user       the newest turn of the user (before the evidence where a tool result waits for an answer)
-    assistant  ← the model continues here
+    <|begin_of_text|> tool or evidence: one candidate / user: the request, in small letters
 
-The evidence stands before the question, so that each word of the question can look up the sentence that has it:
-the model reads forwards only. A number in brackets is one token. The model answers with one of::
+The arguments of a call, and the question about a missing one, are written after the conversation (``render``)::
 
-    {"name": "book_room", "parameters": {"hotel": "…", "check_in": "12월 3일", "guests": 2}}<|eot_id|>
-    {"name": "ask_user", "parameters": {"about": "book_room.check_in", "question": "…"}}<|eot_id|>
-    [3] the text of evidence sentence 3<|eot_id|>
-    [0]<|eot_id|>                                      (no sentence answers the question)
+    <|begin_of_text|> user / assistant / ipython turns / assistant ←
+    book_room
+    hotel: Namsan Stay
+    guest: Emma Lee
+    room_type: -                    ("-": nothing was said)
+    or
+    book_room
+    guest? Under which name should I book?
 
-Arguments stand in the order of the signature; optional ones only when the user gave them. Strings and dates are
-spans of the user's words, integers are digits (``integers_in`` lists those that a text contains), enums by name.
+A tool's result is told by repeating one of its lines. Every word is shown with a space before it (``spaced``), so that
+a name is the same tokens in the request and in the call.
 
 This module knows no tokenizer, model or LangGraph; it renders and reads strings.
 """
@@ -32,7 +31,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from state import JSON, Language, ToolSpec
+from state import JSON, ToolSpec
 
 BOS: Final = "<|begin_of_text|>"
 HEADER_START: Final = "<|start_header_id|>"
@@ -48,6 +47,7 @@ ASK_USER: Final = "ask_user"
 MAX_EVIDENCE: Final = 16
 MARKERS: Final = tuple(f"[{n}]" for n in range(MAX_EVIDENCE + 1))
 MAX_TURNS: Final = 8
+NOTHING: Final = "-"
 DESCRIPTION_CHARS: Final = 64
 
 CHAT_TEMPLATE: Final = (
@@ -65,13 +65,6 @@ class Turn(NamedTuple):
     """One turn of the conversation as the model sees it."""
 
     role: Role
-    content: str
-
-
-class ChatTurn(NamedTuple):
-    """One rendered turn, special tokens of the content made harmless."""
-
-    role: str
     content: str
 
 
@@ -121,20 +114,6 @@ def _scalar(value: JSON) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def evidence_for(turns: Sequence[Turn], sentences: Sequence[str]) -> list[str]:
-    """What is numbered next: the newest tool result's lines if one waits for an answer, else ``sentences``.
-
-    At most ``MAX_EVIDENCE`` entries; the number of an entry in the prompt is its index plus one.
-    """
-    lines: list[str] = []
-    for turn in reversed(turns):
-        if turn.role == "user":
-            break
-        if turn.role == "ipython":
-            lines = result_lines(turn.content) + lines
-    return list(lines or sentences)[:MAX_EVIDENCE]
-
-
 _WORDS: Final = {
     1: ("one", "a", "single", "한", "하나", "혼자"),
     2: ("two", "a couple of", "both", "두", "둘"),
@@ -173,6 +152,106 @@ def harmless(text: str) -> str:
     return re.sub(r"\[(\d{1,2})\]", r"(\1)", text.replace("<|", "< |"))
 
 
+_GLUED: Final = re.compile(r"""(?<=[가-힣A-Za-z])(?=\d)|(?<=[(\[{<"“‘『「~/:])(?=\w)|(?<![A-Za-z])(?<=['’])(?=\w)""")
+
+
+def spaced(text: str) -> str:
+    """``text`` in one line as the model sees it: a space before every word, also after an opening mark."""
+    return " " + " ".join(_GLUED.sub(" ", harmless(text)).split())
+
+
+def turn_text(role: str, content: str) -> str:
+    """One turn with its special tokens."""
+    return f"{HEADER_START}{role}{HEADER_END}\n\n{content}{EOT}"
+
+
+def shown(turn: Turn) -> str:
+    """What stands in a turn: an earlier call as its lines, everything else as one line of words."""
+    if turn.role == "assistant" and turn.content.startswith('{"name"'):
+        value = json.loads(turn.content)
+        return (
+            harmless(value["name"])
+            + "\n"
+            + "".join(f"{k}:{spaced(_scalar(v))}\n" for k, v in value["parameters"].items())
+        )
+    return spaced(turn.content)
+
+
+def render(turns: Sequence[Turn]) -> str:
+    """The prompt of a call, a question or a told result, special tokens included, up to where the assistant speaks.
+
+    Args:
+        turns: The conversation, oldest first; only the last ``MAX_TURNS`` are shown, from a user turn on.
+    """
+    parts = [turn_text(turn.role, shown(turn)) for turn in _window(turns)]
+    return BOS + "".join(parts) + f"{HEADER_START}assistant{HEADER_END}\n\n"
+
+
+def _window(turns: Sequence[Turn]) -> list[Turn]:
+    kept = list(turns[-MAX_TURNS:])
+    while kept and kept[0].role != "user" and any(t.role == "user" for t in kept):
+        kept.pop(0)
+    return kept
+
+
+def value_text(value: JSON) -> str:
+    """The rest of an argument's line, after its colon; None is "nothing was said"."""
+    return (spaced(_scalar(value)) if value is not None else f" {NOTHING}") + "\n"
+
+
+def filled(name: str, arguments: Sequence[str], values: Mapping[str, JSON]) -> list[tuple[str, bool]]:
+    """A call as the model writes it, in pieces; True marks what is the model's own to say.
+
+    Args:
+        name: The tool.
+        arguments: The names of all its arguments, in the order of its schema.
+        values: What is given.
+    """
+    pieces: list[tuple[str, bool]] = [(f"{name}\n", False)]
+    for argument in arguments:
+        pieces += [(f"{argument}:", False), (value_text(values.get(argument)), True)]
+    return pieces
+
+
+def asking(about: str) -> str:
+    """What stands before a question about a missing argument; ``about`` is ``tool.argument``."""
+    name, _, argument = about.partition(".")
+    return f"{name}\n{argument}?"
+
+
+def request_of(turns: Sequence[Turn]) -> str:
+    """What the user wants now: the last user turn, with those before it that were only asked back about."""
+    words: list[str] = []
+    for turn in reversed(turns):
+        if turn.role == "user":
+            words.append(turn.content.strip())
+        elif turn.role == "ipython" or not _asks(turn.content):
+            break
+    return " ".join(reversed(words))
+
+
+def _asks(text: str) -> bool:
+    """Whether an assistant's turn was a question: it has a question mark, or asks politely in Korean."""
+    return not text.startswith('{"name"') and ("?" in text or "알려 주세요" in text)
+
+
+def purpose(tool: ToolSpec) -> str:
+    """What a tool is for, in one line: its name as words, and the first sentence of its description."""
+    first = re.split(r"(?<=[.!?])\s|\n", tool["description"].strip(), maxsplit=1)[0].rstrip(".")
+    return f"{re.sub('[_-]+', ' ', tool['name'])}: {first[:DESCRIPTION_CHARS]}".strip()
+
+
+def lead(candidate: str = "", *, tool: bool = False) -> str:
+    """What stands before a request that is read after a candidate: a sentence, a tool's purpose, or nothing."""
+    told = turn_text("tool" if tool else "evidence", spaced(candidate.lower())) if candidate else ""
+    return f"{BOS}{told}{HEADER_START}user{HEADER_END}\n\n"
+
+
+def asked(request: str) -> str:
+    """A request as it stands after ``lead``: in small letters, as the candidate there, so that words meet."""
+    return spaced(request.lower()) + EOT
+
+
 def argument_type(schema: Mapping[str, Any]) -> str:
     """``""`` for text, else ``int``, ``number``, ``bool``, ``date`` or the choices as ``a|b|c``."""
     options = [o for o in schema.get("anyOf", []) if o.get("type") != "null"]
@@ -199,104 +278,16 @@ def signature(tool: ToolSpec) -> str:
     return f"{tool['name']}({', '.join(parts)}) {first[:DESCRIPTION_CHARS].strip()}".rstrip()
 
 
-def chat(
-    turns: Sequence[Turn],
-    tools: Sequence[ToolSpec] | Sequence[str],
-    evidence: Sequence[str],
-    language: Language,
-    today: str,
-) -> list[ChatTurn]:
-    """The turns of a prompt, ready for the tokenizer's chat template (role and content).
-
-    Args:
-        turns: The conversation, oldest first; only the last ``MAX_TURNS`` are shown, from a user turn on.
-        tools: Offered tools, as specs or as signature lines.
-        evidence: At most ``MAX_EVIDENCE`` sentences, see ``evidence_for``.
-        language: The language of the conversation.
-        today: ISO date, given by the caller: never the wall clock.
-
-    Raises:
-        ValueError: More than ``MAX_EVIDENCE`` evidence sentences.
-    """
-    if len(evidence) > MAX_EVIDENCE:
-        raise ValueError(f"{len(evidence)} evidence sentences: at most {MAX_EVIDENCE} can be numbered")
-    lines = [f"{today} {language}", *(t if isinstance(t, str) else signature(t) for t in tools)]
-    shown = _window(turns)
-    pending = _pending(shown)
-    out = [ChatTurn("system", harmless("\n".join(lines)))]
-    for i, turn in enumerate(shown):
-        # The newest result is shown once, as numbered evidence; here only that there is one.
-        content = "result" if turn.role == "ipython" and i >= pending else harmless(turn.content.strip())
-        out.append(ChatTurn(turn.role, content))
-    if evidence:
-        numbered = (f"[{n}] {' '.join(harmless(text).split())}" for n, text in enumerate(evidence, 1))
-        asked = bool(shown) and shown[-1].role == "user"
-        out.insert(len(out) - asked, ChatTurn("evidence", "\n".join(numbered)))
-    return out
-
-
-def _window(turns: Sequence[Turn]) -> list[Turn]:
-    shown = list(turns[-MAX_TURNS:])
-    while shown and shown[0].role != "user" and any(t.role == "user" for t in shown):
-        shown.pop(0)
-    return shown
-
-
-def _pending(turns: Sequence[Turn]) -> int:
-    """Index after the last user turn: tool results from there on wait for an answer."""
-    return max((i + 1 for i, turn in enumerate(turns) if turn.role == "user"), default=0)
-
-
-def render(
-    turns: Sequence[Turn],
-    tools: Sequence[ToolSpec] | Sequence[str],
-    evidence: Sequence[str],
-    language: Language,
-    today: str,
-) -> str:
-    """The prompt as one string, special tokens included, up to where the assistant speaks; see ``chat``."""
-    parts = [
-        f"{HEADER_START}{t.role}{HEADER_END}\n\n{t.content}{EOT}" for t in chat(turns, tools, evidence, language, today)
-    ]
-    return BOS + "".join(parts) + f"{HEADER_START}assistant{HEADER_END}\n\n"
-
-
-def request_of(turns: Sequence[Turn]) -> str:
-    """What the user wants now: the last user turn, with those before it that were only asked back about."""
-    words: list[str] = []
-    for turn in reversed(turns):
-        if turn.role == "user":
-            words.append(turn.content.strip())
-        elif turn.role == "ipython" or not turn.content.rstrip().endswith("?") or turn.content.startswith("{"):
-            break
-    return " ".join(reversed(words))
-
-
-def lead(sentence: str) -> str:
-    """What stands before a question about one sentence; the model tells how likely the question is after it.
-
-    Of many sentences the one answers that makes the question likeliest; ``lead("")`` is for the question alone.
-    """
-    text = " ".join(harmless(sentence).lower().split())
-    shown = f"{HEADER_START}evidence{HEADER_END}\n\n[1] {text}{EOT}" if sentence else ""
-    return f"{BOS}{shown}{HEADER_START}user{HEADER_END}\n\n"
-
-
-def asked(question: str) -> str:
-    """A question as it stands after ``lead``: in small letters, as the sentence there, so that words meet."""
-    return " ".join(harmless(question).lower().split()) + EOT
-
-
 def call_text(name: str, arguments: Mapping[str, JSON]) -> str:
-    """A tool call as the model writes it (without the stop token)."""
+    """A tool call as JSON, as other checkpoints write it (without the stop token)."""
     return json.dumps({"name": name, "parameters": dict(arguments)}, ensure_ascii=False)
 
 
 def question_text(about: str, question: str) -> str:
-    """A clarification as the model writes it; ``about`` is ``tool.argument``."""
+    """A clarification as JSON; ``about`` is ``tool.argument``."""
     return call_text(ASK_USER, {"about": about, "question": question})
 
 
 def choice_text(n: int, evidence: Sequence[str]) -> str:
-    """The choice of evidence sentence ``n`` (counted from 1) as the model writes it; 0 abstains."""
+    """The choice of evidence sentence ``n`` (counted from 1) as other checkpoints write it; 0 abstains."""
     return MARKERS[0] if n == 0 else f"{MARKERS[n]} {' '.join(harmless(evidence[n - 1]).split())}"

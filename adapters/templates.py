@@ -1,8 +1,8 @@
 """The prompt of a conversation, in the form that the loaded checkpoint was trained on.
 
-Our own base reads what ``adapters.prompt`` renders. Any other LLaMA checkpoint brings its own chat template, which is
-used with its known traps avoided: one call a message, no empty ``tool_calls``, JSON results decoded so that they are
-not encoded twice, and the date given instead of the wall clock's.
+What our own bases read in an agent's turn, ``adapters.prompt`` renders. Any other LLaMA checkpoint brings its own chat
+template, which is used with its known traps avoided: one call a message, no empty ``tool_calls``, JSON results decoded
+so that they are not encoded twice, and the date given instead of the wall clock's.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from adapters.errors import ModelNotUsable
 from adapters.prompt import (
     BOS,
     CHAT_TEMPLATE,
-    EOT,
     HEADER_END,
     HEADER_START,
     harmless,
-    render,
     signature,
+    turn_text,
     turns_of,
 )
 from state import Language, ToolSpec
@@ -53,10 +52,11 @@ def conversation(tokenizer: Any, messages: Sequence[BaseMessage], tools: Sequenc
         return _stock(tokenizer, messages, tools, today)
     system = [m.text for m in messages if isinstance(m, SystemMessage)]
     lines = [*system, *(signature(tool) for tool in tools)]
-    parts = [("system", "\n".join(lines))] if lines else []
-    parts += [(turn.role, turn.content.strip()) for turn in turns_of(cast(Sequence[AnyMessage], messages))]
-    shown = (f"{HEADER_START}{role}{HEADER_END}\n\n{harmless(text)}{EOT}" for role, text in parts)
-    return BOS + "".join(shown) + f"{HEADER_START}assistant{HEADER_END}\n\n"
+    parts = [("system", harmless("\n".join(lines)))] if lines else []
+    closing = [("evidence", m.text) for m in messages if isinstance(m, _Verbatim)]
+    told = [m for m in messages if not isinstance(m, _Verbatim)]
+    parts += [(turn.role, harmless(turn.content.strip())) for turn in turns_of(cast(Sequence[AnyMessage], told))]
+    return BOS + "".join(turn_text(*part) for part in parts + closing) + f"{HEADER_START}assistant{HEADER_END}\n\n"
 
 
 def agent_turn(
@@ -68,12 +68,10 @@ def agent_turn(
     today: str,
 ) -> str:
     """The prompt of an agent's turn: the conversation with numbered evidence after it."""
-    if is_ours(tokenizer):
-        return render(turns_of(messages), tools, evidence, language, today)
     numbered = "\n".join(f"[{n}] {' '.join(harmless(text).split())}" for n, text in enumerate(evidence, 1))
     told = [m for m in messages if not isinstance(m, SystemMessage)]
     closing = [_Verbatim(content=numbered)] if numbered else []
-    return _stock(tokenizer, [SystemMessage(_TASK[language]), *told, *closing], tools, today)
+    return conversation(tokenizer, [SystemMessage(_TASK[language]), *told, *closing], tools, today=today)
 
 
 class _Verbatim(HumanMessage):

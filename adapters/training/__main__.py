@@ -11,6 +11,8 @@ from adapters.training import corpus
 from state import UserError
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
+TOKENS = 3_000_000
+EXAMPLES = 1_500
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -18,14 +20,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("corpus", help="print generated examples")
     show.add_argument("--n", type=int, default=3)
-    show.add_argument("--stage", choices=["base", "adapter"], default="base")
     base = commands.add_parser("pretrain", help="train a base from its written initial weights")
     base.add_argument("--out", type=Path, required=True)
-    base.add_argument("--tokens", type=int, default=4_000_000)
+    base.add_argument("--tokens", type=int, default=TOKENS)
     adapter = commands.add_parser("adapter", help="train the front desk's adapter on a base")
     adapter.add_argument("--base", type=Path, default=WEIGHTS / "base")
     adapter.add_argument("--out", type=Path, required=True)
-    adapter.add_argument("--examples", type=int, default=2_500)
+    adapter.add_argument("--examples", type=int, default=EXAMPLES)
     adapter.add_argument("--rank", type=int, default=16)
     adapter.add_argument("--alpha", type=int, default=32)
     for name in ("tune", "evaluate"):
@@ -51,8 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     if asked.command == "corpus":
         for index in range(asked.n):
-            example = corpus.example_at(asked.seed, index, asked.stage)
-            print(f"{example.prompt()}{example.target()}\n{'-' * 20}")
+            print(*corpus.texts_of(corpus.item_at(asked.seed, index)), "-" * 20, sep="\n")
         return 0
     import torch
 
@@ -87,16 +87,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
-    """Choose the abstention threshold on questions that no evaluation uses; writes the adapter's ``decoding.json``."""
+    """Choose how sentences are picked, on generated questions that no evaluation uses; writes ``decoding.json``."""
+    from adapters.generator import DECODING_FILE
     from adapters.serving import load_generator
-    from adapters.training.evaluate import margins, tuned
+    from adapters.training.evaluate import tuned, weighed
 
     generator = load_generator(str(base), adapter=adapter, today="2026-11-22")
-    answerable, unanswerable = margins(generator, n=n, seed=seed + 1_000)
-    margin = round(tuned(answerable, unanswerable), 2)
-    settings: dict[str, object] = {"strategy": "question", "abstain_margin": margin}
-    (adapter / "decoding.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return settings
+    weight, margin = tuned(weighed(generator, n=n, seed=seed + 1_000))
+    settings = {"strategy": "reading", "abstain_margin": margin, "overlap_weight": weight, "name_weight": 1.0}
+    for folder in (base, adapter):
+        (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    return dict(settings)
 
 
 if __name__ == "__main__":

@@ -1,82 +1,134 @@
-"""Single training examples: which kinds, in which shares, with which surroundings. Deterministic by seed.
+"""The stream of training items: which kinds, in which shares. Deterministic by seed and index.
 
-The adapter and the tokenizer learn from these; the base reads ``episodes``.
-
-``python -m adapters.training corpus --n 5`` prints examples. Nothing is written to disk: a stream is made while
-it is read, and starts again at any index at the same cost per example.
+``python -m adapters.training corpus --n 5`` prints items. Nothing is written to disk: a stream is made while it is
+read, and starts again at any index at the same cost per item.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Final
 
-from adapters.training import frontdesk, generic, qa
-from adapters.training.examples import Example
+from adapters.prompt import EOT, asked, lead
+from adapters.training import frontdesk, generic, grid, qa
+from adapters.training.examples import Choice, Example, Said
 from adapters.training.words import Side, Values
 from state import Language
 
-Stage = Literal["base", "adapter"]
-Draw = Callable[[random.Random, Language], Example]
-
-_TRAIN: Final[Side] = "train"
-SHARES: Final[dict[Stage, list[tuple[float, str, Draw]]]] = {
-    "base": [
-        (0.14, "call", lambda r, x: dressed(r, frontdesk.example(r, _TRAIN, x, "call"))),
-        (0.06, "ask", lambda r, x: dressed(r, frontdesk.example(r, _TRAIN, x, "ask"))),
-        (0.10, "disguised call", lambda r, x: dressed(r, generic.front_desk(r, _TRAIN, x, "call"))),
-        (0.04, "disguised ask", lambda r, x: dressed(r, generic.front_desk(r, _TRAIN, x, "ask"))),
-        (0.03, "disguised result", lambda r, x: generic.front_desk(r, _TRAIN, x, "result")),
-        (0.08, "invented call", lambda r, x: dressed(r, generic.calls(r, _TRAIN, x))),
-        (0.03, "invented ask", lambda r, x: dressed(r, generic.calls(r, _TRAIN, x, missing=True))),
-        (0.16, "hotel question", lambda r, x: tooled(r, qa.example(r, _TRAIN, x))),
-        (0.16, "disguised hotel question", lambda r, x: tooled(r, qa.example(r, _TRAIN, x), disguise=True)),
-        (0.07, "hotel abstention", lambda r, x: tooled(r, qa.example(r, _TRAIN, x, abstain=True))),
-        (0.07, "fact", lambda r, x: generic.facts(r, _TRAIN, x)),
-        (0.02, "fact abstention", lambda r, x: generic.facts(r, _TRAIN, x, abstain=True)),
-        (0.04, "overlap", lambda r, x: generic.overlap(r, _TRAIN, x)),
-    ],
-    "adapter": [
-        (0.38, "call", lambda r, x: frontdesk.example(r, _TRAIN, x, "call")),
-        (0.14, "ask", lambda r, x: frontdesk.example(r, _TRAIN, x, "ask")),
-        (0.06, "result", lambda r, x: frontdesk.example(r, _TRAIN, x, "result")),
-        (0.20, "question", lambda r, x: replace(tooled(r, qa.example(r, _TRAIN, x, abstain=True)), evidence=[])),
-    ],
-}
+_SIDE: Final[Side] = "train"
+Item = Said | Choice
+Draw = Callable[[random.Random, Language], Item]
+Shares = list[tuple[float, Draw]]
+QUESTIONS: Final = 0.2  # share of the words of a question among what is missing: they are few and soon known
+SENTENCES_SHOWN: Final = 3
+TOOLS_SHOWN: Final = 2
 
 
-def dressed(rng: random.Random, example: Example) -> Example:
-    """The example with sentences that were retrieved for its words but answer nothing."""
+def _said(rng: random.Random, example: Example) -> Said:
+    call_or_line, *question = example.said()
+    return question[0] if question and rng.random() < QUESTIONS else call_or_line
+
+
+def desk(rng: random.Random, language: Language) -> Said:
+    """A call of the front desk, or a question about what is missing."""
+    return _said(rng, frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "call", "ask"))))
+
+
+def told(rng: random.Random, language: Language) -> Said:
+    """A result that is told."""
+    return _said(rng, frontdesk.example(rng, _SIDE, language, "tell"))
+
+
+def disguised(rng: random.Random, language: Language) -> Said:
+    """A call of the front desk under other names."""
+    kind = rng.choice(("call", "call", "ask"))
+    return _said(rng, generic.disguised(rng, frontdesk.example(rng, _SIDE, language, kind)))
+
+
+def invented(rng: random.Random, language: Language) -> Said:
+    """A call of an invented tool."""
+    return _said(rng, generic.calls(rng, _SIDE, language, missing=rng.random() < 0.3))
+
+
+def request(rng: random.Random, language: Language) -> Choice:
+    """Which tool a request is for, among some others and some sentences."""
+    made = frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")))
+    if rng.random() < 0.25:
+        made = generic.disguised(rng, made)
+    lines = qa.evidence_only(Values(rng, _SIDE, language), rng.choice((0, 1, 2)))
+    return shortened(rng, made.choice(), [(line, False) for line in lines])
+
+
+def question(rng: random.Random, language: Language) -> Choice:
+    """Which sentence answers a question of a guest, if any."""
+    made = qa.example(rng, _SIDE, language, abstain=rng.random() < 0.22, size=rng.choice((2, 3, 4, 5)))
+    tools = [(line, True) for line, _ in frontdesk.purposes(rng, rng.choice((0, 0, 1, 2)))]
+    return shortened(rng, made.choice(), tools)
+
+
+def aspect(rng: random.Random, language: Language) -> Choice:
+    """Which sentence tells the wanted aspect of the wanted thing, if any."""
+    made = grid.example(rng, _SIDE, language, abstain=rng.random() < 0.25)
+    tools = [(line, True) for line, _ in frontdesk.purposes(rng, rng.choice((0, 0, 1)))]
+    return shortened(rng, made.choice(), tools)
+
+
+def fact(rng: random.Random, language: Language) -> Choice:
+    """Which invented sentence answers a question that shares rare words with it."""
     if rng.random() < 0.5:
-        return example
-    return replace(
-        example, evidence=qa.evidence_only(Values(rng, _TRAIN, example.language), rng.choice((1, 2, 3, 4, 6, 8, 12)))
-    )
+        return shortened(rng, generic.overlap(rng, _SIDE, language).choice(), [])
+    return shortened(rng, generic.facts(rng, _SIDE, language, abstain=rng.random() < 0.25).choice(), [])
 
 
-def tooled(rng: random.Random, example: Example, *, disguise: bool = False) -> Example:
-    """A question among offered tools, after unrelated turns."""
-    today = f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
-    if rng.random() < 0.35:
-        return replace(example, today=today)
-    v = Values(rng, _TRAIN, example.language)
-    full = replace(example, today=today, tools=frontdesk.offered(rng), turns=[*frontdesk.past(v), *example.turns])
-    return generic.disguised(rng, full) if disguise else full
+def shortened(rng: random.Random, whole: Choice, more: list[tuple[str, bool]]) -> Choice:
+    """The right candidate among a few wrong ones: each costs a reading."""
+    right = whole.candidates[whole.right - 1 : whole.right] if whole.right else []
+    wrong = [c for i, c in enumerate(whole.candidates) if i + 1 != whole.right]
+    tools = rng.sample(wrong, k=min(len(wrong), TOOLS_SHOWN if wrong and wrong[0][1] else SENTENCES_SHOWN))
+    candidates = [*right, *tools, *more]
+    rng.shuffle(candidates)
+    return Choice(whole.request, candidates, candidates.index(right[0]) + 1 if right else 0)
 
 
-def example_at(seed: int, index: int, stage: Stage) -> Example:
-    """The example number ``index`` of a stream; the same for ever for the same arguments."""
-    rng = random.Random(f"{stage}:{seed}:{index}")
+def read(draw: Callable[[random.Random, Language], Choice]) -> Draw:
+    """The same, but as plain language: the request after what is right. It teaches most of what a choice needs."""
+    return lambda rng, language: reading(draw(rng, language))
+
+
+def reading(choice: Choice) -> Said:
+    """The request after the right candidate, or after nothing."""
+    text, tool = choice.candidates[choice.right - 1] if choice.right else ("", False)
+    return Said(lead(text, tool=tool), [(asked(choice.request).removesuffix(EOT), True)])
+
+
+SHARES: Final[Shares] = [
+    (0.41, desk), (0.04, told), (0.07, disguised), (0.04, invented),
+    (0.04, request), (0.05, question), (0.04, aspect), (0.01, fact),
+    (0.05, read(request)), (0.12, read(question)), (0.10, read(aspect)), (0.03, read(fact)),
+]  # fmt: skip
+SHORT_FIRST: Final = 3_000
+SHORT_CHARS: Final = 250  # of which some 100 are the marks of two turns
+FRONT_DESK: Final[Shares] = [(0.9, desk), (0.1, told)]
+
+
+def item_at(seed: int, index: int, shares: Shares | None = None) -> Item:
+    """The item number ``index`` of a stream; the same for ever for the same arguments.
+
+    The first ``SHORT_FIRST`` items are short: the same is learned from fewer tokens.
+    """
+    rng = random.Random(f"item:{seed}:{index}")
     language: Language = "ko" if rng.random() < 0.5 else "en"
-    shares = SHARES[stage]
-    draw = rng.choices([s[2] for s in shares], weights=[s[0] for s in shares])[0]
-    return draw(rng, language)
+    draws, weights = zip(*((draw, share) for share, draw in shares or SHARES), strict=True)
+    item: Item = rng.choices(draws, weights)[0](rng, language)
+    if index < SHORT_FIRST and isinstance(item, Said):
+        while isinstance(item, Choice) or len(texts_of(item)[0]) > SHORT_CHARS:
+            item = rng.choices(draws, weights)[0](rng, language)
+    return item
 
 
-def stream(seed: int, stage: Stage, start: int = 0) -> Iterator[Example]:
-    """Examples from ``start`` on, without end."""
-    while True:
-        yield example_at(seed, start, stage)
-        start += 1
+def texts_of(item: Item) -> list[str]:
+    """Everything that the model reads of an item."""
+    if isinstance(item, Said):
+        return [item.prompt + "".join(text for text, _ in item.pieces)]
+    return [lead(text, tool=tool) + asked(item.request) for text, tool in [("", False), *item.candidates]]

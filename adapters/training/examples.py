@@ -1,27 +1,42 @@
-"""One training or test example: a prompt's parts and what the assistant should write. Knows no tokenizer."""
+"""One training or test example: a prompt's parts and what the assistant should do. Knows no tokenizer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from adapters.prompt import Turn, call_text, choice_text, question_text, render
+from adapters.prompt import Turn, asking, filled, purpose, render, request_of, spaced
 from state import JSON, Language, ToolSpec
 
-Kind = Literal["call", "ask", "choose", "abstain"]
+Kind = Literal["call", "ask", "tell", "choose", "abstain"]
+
+
+class Said(NamedTuple):
+    """What the model says after a prompt, in pieces; True marks its own words, False what the decoder puts there."""
+
+    prompt: str
+    pieces: list[tuple[str, bool]]
+
+
+class Choice(NamedTuple):
+    """A request, what it may be for (the text, and whether it is a tool's purpose), and which it is; 0 for none."""
+
+    request: str
+    candidates: list[tuple[str, bool]]
+    right: int
 
 
 @dataclass(frozen=True)
 class Example:
-    """A decision of the model: everything it sees, and the answer.
+    """A decision of the model: everything it sees, and what is right.
 
-    ``slice`` names what an evaluation counts it under. ``evidence`` is what is numbered in the prompt.
+    ``slice`` names what an evaluation counts it under. ``evidence`` are the sentences that were found, or the lines
+    of a tool's result (kind "tell"); ``n`` counts them from 1.
     """
 
     kind: Kind
     slice: str
     language: Language
-    today: str
     turns: list[Turn]
     tools: list[ToolSpec]
     evidence: list[str]
@@ -31,17 +46,30 @@ class Example:
     question: str = ""
     n: int = 0
 
-    def prompt(self) -> str:
-        """The rendered prompt."""
-        return render(self.turns, self.tools, self.evidence, self.language, self.today)
+    def wanted(self) -> ToolSpec | None:
+        """The tool that is wanted, None for a question."""
+        name = self.name or self.about.partition(".")[0]
+        return next((tool for tool in self.tools if tool["name"] == name), None)
 
-    def target(self) -> str:
-        """What the assistant should write, without the stop token."""
+    def choice(self) -> Choice:
+        """What the request is for: one of the tools, one of the sentences, or nothing."""
+        tool = self.wanted()
+        candidates = [(purpose(t), True) for t in self.tools] + [(line, False) for line in self.evidence]
+        right = self.tools.index(tool) + 1 if tool else len(self.tools) + self.n if self.n else 0
+        return Choice(request_of(self.turns), candidates, right)
+
+    def said(self) -> list[Said]:
+        """What the assistant writes: the call (with what is not given left open), the question, or the told line."""
+        prompt = render(self.turns)
+        if self.kind == "tell":
+            return [Said(prompt, [(spaced(self.evidence[self.n - 1]), True)])]
+        tool = self.wanted()
+        if tool is None:
+            return []
+        written = Said(prompt, filled(tool["name"], list(tool["parameters"]["properties"]), self.arguments))
         if self.kind == "call":
-            return call_text(self.name, self.arguments)
-        if self.kind == "ask":
-            return question_text(self.about, self.question)
-        return choice_text(self.n, self.evidence)
+            return [written]
+        return [written, Said(prompt, [(asking(self.about), False), (spaced(self.question), True)])]
 
 
 def tool(name: str, description: str, arguments: str) -> ToolSpec:

@@ -14,22 +14,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.prompt import Turn, call_text
+from adapters.prompt import Turn, call_text, purpose
+from adapters.training import qa
 from adapters.training.examples import Example, tool
 from adapters.training.wordings import ASK, FRAGMENTS, REASONS, REPLIES, TEXTS, openings
 from adapters.training.words import Side, Values, fill
 from state import JSON, Language, ToolSpec
 
-SEARCH = tool("search_hotels", "Search hotels in a city", "city, check_in?: date, check_out?: date, guests?: int")
+SEARCH = tool(
+    "search_hotels", "Find hotels with a free room in a city.", "city, check_in?: date, check_out?: date, guests?: int"
+)
 BOOK = tool(
     "book_room",
-    "Book a room for a guest",
+    "Book a room in a hotel.",
     "hotel, guest, check_in: date, check_out: date, guests: int, room_type?: standard|deluxe|suite",
 )
-CANCEL = tool("cancel_booking", "Cancel a booking", "booking_id, reason?")
-REFUND = tool("issue_refund", "Pay money back for a booking", "booking_id, amount: int, reason?")
-MESSAGE = tool("send_message", "Send a message to a guest", "to, text")
-FIND = tool("find_booking", "Look up a booking by its id", "booking_id")
+CANCEL = tool("cancel_booking", "Cancel a booking.", "booking_id, reason?")
+REFUND = tool("issue_refund", "Pay money back for a booking.", "booking_id, amount: int, reason?")
+MESSAGE = tool("send_message", "Send a message to a guest.", "to, text")
+FIND = tool("find_booking", "Look up a booking.", "booking_id")
 TOOLS: Final = [SEARCH, BOOK, CANCEL, REFUND, MESSAGE, FIND]
 ROOMS: Final = {
     "ko": {
@@ -67,7 +70,7 @@ def request(v: Values, spec: ToolSpec) -> Request:
     required = set(spec["parameters"]["required"])
     together = r.random() < 0.4
     for name in spec["parameters"]["properties"]:
-        if name not in required and not (r.random() < 0.35 or (together and name in ("check_in", "check_out"))):
+        if name not in required and not (r.random() < 0.5 or (together and name in ("check_in", "check_out"))):
             continue
         spoken[name], values[name] = _draw(v, name, stay)
     if "check_in" not in values and "check_out" in values and "check_in" not in required:
@@ -91,12 +94,19 @@ def _draw(v: Values, name: str, stay: tuple[str, str]) -> tuple[str, JSON]:
         "check_in": lambda: stay[0],
         "check_out": lambda: stay[1],
         "reason": lambda: r.choice(REASONS[v.language]),
-        "text": lambda: fill(
-            r, r.choice(TEXTS[v.language]), hotel=v.hotel(), guest=v.guest(), date=v.stay()[0], n=r.randint(1, 12)
-        ),
+        "text": lambda: _message(v),
     }
     text = simple[name]()
     return text, text
+
+
+def _message(v: Values) -> str:
+    """What a message says: a phrase of the desk, or any sentence of a house's rules."""
+    r = v.rng
+    if r.random() < 0.2:
+        return qa.sentence(v, r.choice(qa.blocks(v.language))).rstrip(".")
+    slots = {"hotel": v.hotel(), "guest": v.guest(), "date": v.stay()[0], "n": r.randint(1, 12)}
+    return fill(r, r.choice(TEXTS[v.language]), **slots)
 
 
 def utterance(v: Values, q: Request, given: list[str], *, heldout: bool = False) -> str:
@@ -104,6 +114,8 @@ def utterance(v: Values, q: Request, given: list[str], *, heldout: bool = False)
     r = v.rng
     opening = r.choice(openings(v.language, q.tool["name"], heldout=heldout))
     order = [g for g in given if g != "check_out" or "check_in" not in given]
+    if "room_type" in order and r.random() < 0.5 and (roomy := _with_room(opening, q.spoken["room_type"])):
+        opening, order = roomy, [g for g in order if g != "room_type"]
     if "check_out" in given and "check_out" not in order and r.random() < 0.15:
         order.append("check_out")
     if r.random() < 0.8:
@@ -115,41 +127,97 @@ def utterance(v: Values, q: Request, given: list[str], *, heldout: bool = False)
         whole = argument == "check_in" and "check_out" in given and "check_out" not in order
         pieces = FRAGMENTS[v.language]["stay" if whole else argument]
         parts.append(r.choice(pieces[-1:] if heldout and r.random() < 0.3 else pieces[:-1]))
-    text = fill(r, opening.replace("{parts}", " ".join(parts)), **q.spoken)
-    text = re.sub(r"\s+([,.?:])", r"\1", " ".join(text.split())).replace(",.", ".").replace(",?", "?")
+    mark = r.choice((" ", " ", " ", ", ", " and ")) if v.language == "en" else r.choice((" ", " ", " ", ", "))
+    text = fill(r, opening.replace("{parts}", mark.join(parts)), **q.spoken)
+    text = (
+        re.sub(r"\s+([,.?:])", r"\1", " ".join(text.split())).replace(",.", ".").replace(",?", "?").replace(",,", ",")
+    )
     return text[0].upper() + text[1:] if v.language == "en" and r.random() < 0.7 else text
 
 
+def _with_room(opening: str, room: str) -> str:
+    """The opening with the kind of room before "room", "" where it speaks of none."""
+    bare = re.sub(r"^(a|the) | room$|룸$", "", room)
+    for word in ("a room", "방", "객실"):
+        if word in opening:
+            kind = f"a {bare} room" if word == "a room" else f"{bare} {word}"
+            return opening.replace(word, kind, 1)
+    return ""
+
+
+def _asked(v: Values, name: str) -> str:
+    """How the assistant asks for an argument: the model in its words, or the gate in its own."""
+    gate = f"What should {name} be?" if v.language == "en" else f"{name} 값을 알려 주세요."
+    return v.rng.choice((*ASK[v.language][name] * 3, gate))
+
+
+def _reply(v: Values, name: str, spoken: str) -> str:
+    return fill(v.rng, v.rng.choice(REPLIES[v.language].get(name, REPLIES[v.language]["any"])), value=spoken)
+
+
 def call(v: Values, spec: ToolSpec, *, heldout: bool = False) -> tuple[list[Turn], Request]:
-    """A dialogue at whose end everything required has been said: in one sentence, or after a question and its answer."""
+    """A dialogue at whose end everything required has been said: at once, or after questions and their answers."""
     r = v.rng
     q = request(v, spec)
-    given = list(q.values)
     required = q.required()
-    if len(required) == 1 or r.random() < 0.68:
-        return [Turn("user", utterance(v, q, given, heldout=heldout))], q
-    asked = r.choice(required)
-    turns = [Turn("user", utterance(v, q, [g for g in given if g != asked], heldout=heldout))]
-    turns.append(Turn("assistant", r.choice(ASK[v.language][asked])))
-    turns.append(
-        Turn(
-            "user", fill(r, r.choice(REPLIES[v.language].get(asked, REPLIES[v.language]["any"])), value=q.spoken[asked])
-        )
+    if len(required) > 1 and r.random() < 0.3:
+        asked = [name for name in required if name in r.sample(required, k=r.choice((1, 1, 2)))]
+        turns = [Turn("user", utterance(v, q, [g for g in q.values if g not in asked], heldout=heldout))]
+        for name in asked:
+            turns += [Turn("assistant", _asked(v, name)), Turn("user", _reply(v, name, q.spoken[name]))]
+        return turns, q
+    dates = [name for name in q.values if name in ("check_in", "check_out")]
+    if dates and r.random() < 0.06:
+        return _cleared(v, q, r.choice(dates), heldout=heldout), q
+    return [Turn("user", utterance(v, q, list(q.values), heldout=heldout))], q
+
+
+VAGUE: Final[dict[Language, list[str]]] = {
+    "en": [
+        "next Friday",
+        "this Sunday",
+        "next Tuesday",
+        "the 3rd",
+        "the 21st",
+        "next Monday",
+        "this Thursday",
+        "the 12th",
+    ],
+    "ko": ["다음 주 금요일", "이번 주 일요일", "3일", "21일", "다음 주 월요일", "12일", "금요일", "이번 주 목요일"],
+}
+
+
+def _cleared(v: Values, q: Request, name: str, *, heldout: bool) -> list[Turn]:
+    """A dialogue in which a date was not clear at first, and the gate asked what it means."""
+    vague = v.rng.choice(VAGUE[v.language])
+    first = Request(q.tool, {**q.spoken, name: vague}, q.values)
+    question = (
+        f"“{vague}” is not clear enough. What exactly should {name} be? (Dates like 2026-12-03.)"
+        if v.language == "en"
+        else f"“{vague}”만으로는 분명하지 않습니다. {name} 값을 정확히 알려 주세요. (날짜는 2026-12-03처럼)"
     )
-    return turns, q
+    turns = [Turn("user", utterance(v, first, list(q.values), heldout=heldout)), Turn("assistant", question)]
+    return [*turns, Turn("user", _reply(v, name, q.spoken[name]))]
 
 
-def ask(v: Values, spec: ToolSpec, *, heldout: bool = False) -> tuple[list[Turn], str]:
-    """A request that lacks one to three required arguments; the first missing one is asked for."""
+def ask(v: Values, spec: ToolSpec, *, heldout: bool = False) -> tuple[list[Turn], str, dict[str, JSON]]:
+    """A request that lacks one to three required arguments; the first missing one is asked for.
+
+    Sometimes one of them has been asked for already, and answered.
+    """
     r = v.rng
     q = request(v, spec)
     required = q.required()
     missing = set(r.sample(required, k=min(len(required), r.choice((1, 1, 1, 2, 3)))))
     if "check_in" in missing and "check_out" in q.values and r.random() < 0.7:
         missing.add("check_out")
-    given = [g for g in q.values if g not in missing]
+    turns = [Turn("user", utterance(v, q, [g for g in q.values if g not in missing], heldout=heldout))]
+    if len(missing) > 1 and r.random() < 0.3:
+        name = next(name for name in required if name in missing)
+        turns += [Turn("assistant", _asked(v, name)), Turn("user", _reply(v, name, q.spoken[name]))]
+        missing.remove(name)
     first = next(name for name in required if name in missing)
-    return [Turn("user", utterance(v, q, given, heldout=heldout))], first
+    return turns, first, {name: value for name, value in q.values.items() if name not in missing}
 
 
 def offered(r: random.Random) -> list[ToolSpec]:
@@ -159,10 +227,15 @@ def offered(r: random.Random) -> list[ToolSpec]:
     return r.sample(TOOLS, k=r.randint(2, 6))
 
 
+def purposes(r: random.Random, k: int) -> list[tuple[str, str]]:
+    """The purposes of some tools, and their names."""
+    return [(purpose(tool), tool["name"]) for tool in r.sample(TOOLS, k=k)]
+
+
 def past(v: Values) -> list[Turn]:
     """Earlier turns that have nothing to do with the present question."""
     r = v.rng
-    if r.random() < 0.75:
+    if r.random() < 0.9:
         return []
     spec = r.choice(TOOLS)
     turns, q = call(v, spec)
@@ -310,20 +383,22 @@ def example(
     slice_: str = "",
     spec: ToolSpec | None = None,
 ) -> Example:
-    """One front-desk example without passages (``corpus`` mixes them in). ``kind``: call, ask or result."""
+    """One front-desk example without passages (``corpus`` mixes them in). ``kind``: call, ask or tell."""
     v = Values(rng, side, language)
     spec = spec or rng.choice([BOOK, BOOK, *TOOLS])
-    today, tools = f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}", offered(rng)
+    tools = offered(rng)
     if spec["name"] not in {t["name"] for t in tools}:
         tools[rng.randrange(len(tools))] = spec
     before = past(v)
     if kind == "call":
         turns, q = call(v, spec, heldout=heldout)
-        return Example("call", slice_, language, today, before + turns, tools, [], spec["name"], q.values)
+        return Example("call", slice_, language, before + turns, tools, [], spec["name"], q.values)
     if kind == "ask":
-        turns, missing = ask(v, spec, heldout=heldout)
+        turns, missing, values = ask(v, spec, heldout=heldout)
         question = rng.choice(ASK[language][missing])
         about = f"{spec['name']}.{missing}"
-        return Example("ask", slice_, language, today, before + turns, tools, [], about=about, question=question)
+        return Example(
+            "ask", slice_, language, before + turns, tools, [], arguments=values, about=about, question=question
+        )
     turns, lines, n = after_result(v)
-    return Example("choose", slice_, language, today, turns, tools, lines, n=n)
+    return Example("tell", slice_, language, turns, tools, lines, n=n)

@@ -146,13 +146,21 @@ def calls(
     rng.shuffle(spoken)
     do = f"{NOUNS[noun]} {VERBS[verb][1]}" if language == "ko" else f"{verb} {rng.choice(('a', 'the'))} {noun}"
     text = rng.choice(REQUESTS[language]).replace("{do}", do).replace("{p}", ", ".join(spoken)).strip(" ,.")
-    turns, today = [Turn("user", text)], f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+    turns = [Turn("user", text)]
     if not missing:
-        return Example("call", "generic", language, today, turns, tools, [], wanted["name"], values)
+        return Example("call", "generic", language, turns, tools, [], wanted["name"], values)
     first = next(word for word in required if word in lacks)
     question = fill(rng, rng.choice(ASK[language]), arg=ARGUMENTS[first] if language == "ko" else first)
     return Example(
-        "ask", "generic", language, today, turns, tools, [], about=f"{wanted['name']}.{first}", question=question
+        "ask",
+        "generic",
+        language,
+        turns,
+        tools,
+        [],
+        arguments=values,
+        about=f"{wanted['name']}.{first}",
+        question=question,
     )
 
 
@@ -190,7 +198,7 @@ def fact_episode(rng: random.Random, side: Side, language: Language) -> list[Exa
     for (thing, kind), n in asked:
         a = ATTRIBUTES[kind] if language == "ko" else kind
         turns = [Turn("user", fill(rng, rng.choice(forms), t=thing, a=a))]
-        out.append(Example("choose" if n else "abstain", "generic", language, "2026-01-01", turns, [], lines, n=n))
+        out.append(Example("choose" if n else "abstain", "generic", language, turns, [], lines, n=n))
     return out
 
 
@@ -231,7 +239,7 @@ def overlap(rng: random.Random, side: Side, language: Language) -> Example:
     picked = rng.sample(rows[at], k=rng.choice((2, 3, 3)))
     question = f"{lead} {' '.join(picked)}?"
     lines = [" ".join(row).capitalize() + "." for row in rows]
-    return Example("choose", "generic", language, "2026-01-01", [Turn("user", question)], [], lines, n=at + 1)
+    return Example("choose", "generic", language, [Turn("user", question)], [], lines, n=at + 1)
 
 
 TOOL_NAMES: Final = {

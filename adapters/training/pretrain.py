@@ -1,19 +1,23 @@
 """Pretraining of the base from its written initial weights, on one CPU core.
 
-``python -m adapters.training pretrain --out DIR --tokens 9000000`` (resumes by itself from ``DIR/checkpoint.pt``).
+``python -m adapters.training pretrain --out DIR`` (resumes by itself from ``DIR/checkpoint.pt``).
 
 Why a loop of our own and not ``transformers.Trainer``: see docs/adr/0003-embedded-model.md. Master weights are
-float32, arithmetic is bfloat16 autocast, logits are computed at scored positions only: the whole answer with weight
-1 (its first token ``CHOSEN``, the text after a number ``COPIED``), a few random positions of the prompt ``PLAIN``.
+float32, arithmetic is bfloat16 autocast, logits are computed at scored positions only. What the model says itself is
+scored token by token, and the pointing heads of the last layer by whether they look at what is copied. A choice is
+scored as it is served: the request is read after each candidate and after nothing, and the loss is the cross-entropy
+of the right reading among all, by the summed log likelihoods of the request.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,16 +25,17 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from adapters.prompt import EOT, MARKERS, asked, lead
+from adapters.generator import DECODING_FILE
+from adapters.prompt import EOT, asked, lead
 from adapters.training import heads, tokenizer
-from adapters.training.episodes import Reading, continuation, episode_at
-from adapters.training.examples import Example
+from adapters.training.corpus import Item, item_at
+from adapters.training.examples import Choice
 
-COPIED: Final = 0.1
-PLAIN: Final = 0.1
-ASKED: Final = 1.0
-PLAIN_POSITIONS: Final = 16
-CHOSEN: Final = 8.0  # one number, or the first token of a call, against some forty tokens
+FIRST: Final = 3.0  # the first token of a value decides between all others
+TABLE_EPS: Final = 1e-3
+LINK: Final = 0.5  # looking at the source of a copied token, against saying it
+READ: Final = 0.3  # the request after the right candidate, as plain language
+CHOSEN: Final = 3.0  # one choice, against one token
 Progress = Callable[[dict[str, float]], None]
 
 
@@ -40,87 +45,153 @@ class Plan:
 
     tokens: int
     seed: int = 0
-    rate: float = 6e-4
+    rate: float = 1e-3
     embedding_rate: float = 0.5  # times ``rate``; embeddings are small numbers that a full step erases
-    frozen: float = 0.7  # share of the tokens during which the written heads stay as they were written
-    step_tokens: int = 4_096
-    micro_tokens: int = 4_096
-    window: int = 96
-    warmup: float = 0.05
+    frozen: float = 0.6  # share of the tokens during which the written heads stay as they were written
+    step_tokens: int = 2_048
+    window: int = 256
+    warmup: float = 0.02
     decay: float = 0.0
     width: int = heads.WIDTH
     layers: int = heads.LAYERS
 
 
-class Row:
-    """An encoded example: ids, and a loss weight for each predicted position."""
+@dataclass
+class Rows:
+    """Encoded sequences that belong together: one, or all readings of a choice.
 
-    def __init__(self, ids: list[int], weights: list[float]) -> None:
-        """``weights[i]`` is the weight of predicting ``ids[i]``; 0 is not scored."""
-        self.ids, self.weights = ids, weights
+    ``weights[row][i]`` is the weight of predicting ``ids[row][i]``; in readings 1 marks the request. ``right`` is the
+    row that is right, None where nothing is chosen.
+    """
 
+    ids: list[list[int]]
+    weights: list[list[float]]
+    right: int | None = None
+    links: list[tuple[int, int, float]] = field(default_factory=list)
+    """Where copied tokens stand: (the place that predicts one, the place of its source, weight), of the only row."""
 
-def encode(tok: PreTrainedTokenizerFast, episode: list[Example] | Reading, rng: random.Random) -> Row:
-    """The decisions of an episode one after another as token ids, with loss weights."""
-    if isinstance(episode, Reading):
-        before = tok(lead(episode.sentence), add_special_tokens=False).input_ids
-        words = tok(asked(episode.question), add_special_tokens=False).input_ids
-        return Row(before + words, [0.0] + [PLAIN] * (len(before) - 1) + [ASKED] * len(words))
-    prompt = tok(episode[0].prompt(), add_special_tokens=False).input_ids
-    weights = [0.0] * len(prompt)
-    for at in rng.sample(range(1, len(prompt)), k=min(PLAIN_POSITIONS, len(prompt) - 1)):
-        weights[at] = PLAIN
-    ids = list(prompt)
-    for number, example in enumerate(episode):
-        if number:
-            more = tok(continuation(example), add_special_tokens=False).input_ids
-            ids, weights = ids + more, weights + [0.0] * len(more)
-        chosen = example.kind in ("choose", "abstain")
-        # Later choices are written as their number alone: the sentence has been copied once, that is enough.
-        said = example.target() if not (number and chosen) else MARKERS[example.n]
-        target = tok(said + EOT, add_special_tokens=False).input_ids
-        ids += target  # the first token decides what kind of turn it is
-        weights += [CHOSEN] + [(0.0 if number else COPIED) if chosen else 1.0] * (len(target) - 1)
-    return Row(ids, weights)
+    @property
+    def size(self) -> int:
+        """Tokens, as if all rows were as long as the longest."""
+        return max(len(ids) for ids in self.ids) * len(self.ids)
 
 
-def batches(tok: PreTrainedTokenizerFast, plan: Plan, start: int) -> Iterator[tuple[list[list[Row]], int]]:
-    """Windows from example ``start`` on: micro-batches of rows of like length, and the index after the window.
+def encode(tok: PreTrainedTokenizerFast, item: Item) -> Rows:
+    """An item as token ids with loss weights."""
 
-    A window of examples is drawn, sorted by length and cut into micro-batches of about ``micro_tokens``; the
-    micro-batches are shuffled and yielded whole windows at a time, so that an index is enough to resume.
+    def ids_of(text: str) -> list[int]:
+        ids: list[int] = tok(text, add_special_tokens=False).input_ids
+        return ids
+
+    if isinstance(item, Choice):
+        words = ids_of(asked(item.request))
+        leads = [ids_of(lead(text, tool=tool)) for text, tool in [("", False), *item.candidates]]
+        return Rows([x + words for x in leads], [[0.0] * len(x) + [1.0] * len(words) for x in leads], item.right)
+    prompt = ids_of(item.prompt)
+    ids, weights, links = list(prompt), [0.0] * len(prompt), []
+    for text, own in [*item.pieces, (EOT, not item.pieces[-1][0].endswith("\n"))]:
+        piece = ids_of(text)
+        if own:
+            links += [(len(ids) - 1 + i, at + i, LINK * (FIRST if i == 0 else 1.0)) for i, at in _source(prompt, piece)]
+        ids += piece
+        weights += [FIRST] + [1.0] * (len(piece) - 1) if own else [0.0] * len(piece)
+    return Rows([ids], [weights], links=links)
+
+
+def _source(prompt: list[int], piece: list[int]) -> list[tuple[int, int]]:
+    """(i, begin) of every token of a piece that stands in the prompt once, its line's end left out."""
+    value = piece[:-1] if len(piece) > 1 else piece
+    found = [at for at in range(len(prompt) - len(value)) if prompt[at : at + len(value)] == value]
+    return [(i, found[0]) for i in range(len(value))] if len(found) == 1 else []
+
+
+def batches(tok: PreTrainedTokenizerFast, plan: Plan, start: int) -> Iterator[tuple[list[list[Rows]], int]]:
+    """Windows from item ``start`` on: steps of items of like length, and the index after the window.
+
+    A window of items is drawn, sorted by length and cut into steps of about ``step_tokens``, choices apart from the
+    others; the steps are shuffled and yielded whole windows at a time, so that an index is enough to resume.
     """
     while True:
         rng = random.Random(f"batches:{plan.seed}:{start}")
-        rows = [encode(tok, episode_at(plan.seed, start + i), rng) for i in range(plan.window)]
-        rows.sort(key=lambda row: len(row.ids))
-        micro: list[list[Row]] = [[]]
-        for row in rows:
-            if micro[-1] and len(row.ids) * (len(micro[-1]) + 1) > plan.micro_tokens:
-                micro.append([])
-            micro[-1].append(row)
+        drawn = [encode(tok, item_at(plan.seed, start + i)) for i in range(plan.window)]
+        micro: list[list[Rows]] = []
+        for choices in (True, False):
+            some = sorted((r for r in drawn if (r.right is not None) == choices), key=lambda r: max(map(len, r.ids)))
+            pending: list[Rows] = []
+            for rows in some:
+                count = sum(len(p.ids) for p in pending) + len(rows.ids)
+                if pending and count * max(map(len, rows.ids)) > plan.step_tokens:
+                    micro.append(pending)
+                    pending = []
+                pending.append(rows)
+            micro += [pending] if pending else []
         rng.shuffle(micro)
         start += plan.window
         yield micro, start
 
 
-def pad(rows: list[Row], fill: int) -> tuple[Tensor, Tensor]:
-    """Ids (batch, length) int64 padded on the right to a multiple of 32, and loss weights of the same shape."""
-    length = -(-max(len(row.ids) for row in rows) // 32) * 32
-    ids = torch.tensor([row.ids + [fill] * (length - len(row.ids)) for row in rows])
-    weights = torch.tensor([row.weights + [0.0] * (length - len(row.weights)) for row in rows])
+def pad(rows: list[Rows], fill: int) -> tuple[Tensor, Tensor]:
+    """Ids (batch, length) int64 padded on the right to a multiple of 16, and loss weights of the same shape."""
+    flat = [(ids, weights) for r in rows for ids, weights in zip(r.ids, r.weights, strict=True)]
+    length = -(-max(len(ids) for ids, _ in flat) // 16) * 16
+    ids = torch.tensor([x + [fill] * (length - len(x)) for x, _ in flat])
+    weights = torch.tensor([w + [0.0] * (length - len(w)) for _, w in flat])
     return ids, weights
 
 
-def loss_of(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted sum of the losses at scored positions, and the sum of the weights. No padding mask: pads stand right."""
+def losses_of(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses at the scored positions, and which row each belongs to. No padding mask: pads stand right."""
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         scored = weights[:, 1:] > 0
         logits = model.lm_head(hidden[scored])
     losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][scored], reduction="none")
-    kept = weights[:, 1:][scored]
-    return (losses * kept).sum(), kept.sum()
+    return losses, scored.nonzero()[:, 0]
+
+
+def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tensor, float]:
+    """The weighted sum of the losses of a step, and the sum of the weights."""
+    ids, weights = pad(rows, fill)
+    if rows[0].right is None:
+        with _looks(model) as looks:
+            losses, _ = losses_of(model, ids, weights)
+        kept = weights[:, 1:][weights[:, 1:] > 0]
+        return (losses * kept).sum() + pointing_loss(looks[0], rows), float(kept.sum())
+    losses, place = losses_of(model, ids, weights)
+    read = torch.zeros(len(ids)).index_add(0, place, losses)  # the request's surprise after each candidate
+    total, norm, at = torch.zeros(()), 0.0, 0
+    for r in rows:
+        assert r.right is not None
+        some = read[at : at + len(r.ids)]
+        words = sum(w > 0 for w in r.weights[r.right])
+        total = total - CHOSEN * torch.log_softmax(-some, dim=0)[r.right] + READ * some[r.right]
+        norm, at = norm + CHOSEN + READ * words, at + len(r.ids)
+    return total, norm
+
+
+@contextmanager
+def _looks(model: LlamaForCausalLM) -> Iterator[list[Tensor]]:
+    """Gathers the attention ``(batch, heads, to, from)`` of the pointing layer."""
+    gathered: list[Tensor] = []
+    attention = model.model.layers[heads.POINT_LAYER].self_attn
+    hook = attention.register_forward_hook(lambda module, given, out: gathered.append(out[1]))
+    try:
+        yield gathered
+    finally:
+        hook.remove()
+
+
+def pointing_loss(looks: Tensor, rows: list[Rows]) -> Tensor:
+    """How little the pointing heads look at the source of each copied token.
+
+    A head that looks everywhere gets next to no gradient from the token's loss alone; this tells it where to look.
+    """
+    links = [(row, *link) for row, r in enumerate(rows) for link in r.links]
+    if not links:
+        return looks.new_zeros(())
+    row, to, source, weight = (torch.tensor(column) for column in zip(*links, strict=True))
+    share = looks[row, -heads.POINTERS :, to, source].float().mean(-1)
+    return -(weight * torch.log(share + 1e-4)).sum()
 
 
 def rate_at(plan: Plan, seen: int) -> float:
@@ -141,8 +212,8 @@ def pretrain(
     Args:
         out: The folder; ``checkpoint.pt`` in it is the state to resume from and is removed at the end.
         tokens: Tokens to read.
-        seed: Weights, examples and order follow from it.
-        on_progress: Called after every window with ``tokens, total, loss, tokens_per_s``.
+        seed: Weights, items and order follow from it.
+        on_progress: Called after every window with ``tokens, total, loss, chosen, tokens_per_s``.
         resume: Continue from the checkpoint of the same plan, if there is one.
         plan: All settings; ``tokens`` and ``seed`` are ignored when it is given.
         save_s: Seconds between checkpoints.
@@ -152,34 +223,25 @@ def pretrain(
     out.mkdir(parents=True, exist_ok=True)
     tok = tokenizer.load(out) if (out / "tokenizer.json").exists() else tokenizer.build(seed=plan.seed)
     tok.save_pretrained(out)
-    config = heads.configuration(
-        len(tok),
-        bos=tok.bos_token_id,
-        eos=tok.encode("".join(tokenizer.STOPS), add_special_tokens=False),
-        pad=tok.pad_token_id,
-        context=tokenizer.CONTEXT,
-        width=plan.width,
-        layers=plan.layers,
-    )
-    markers, quiet = [tok(m, add_special_tokens=False).input_ids[0] for m in MARKERS], tokenizer.quiet_ids(tok)
-    model = heads.initial(config, plan.seed, markers, quiet)
+    model = heads.initial(_configuration(tok, plan), plan.seed)
     optimizer, kept = _optimizer(model, plan), _Kept(model)
-    state: dict[str, Any] = {"index": 0, "seen": 0, "windows": 0}
+    state: dict[str, Any] = {"index": 0, "seen": 0}
     saved = out / "checkpoint.pt"
     if resume and saved.exists():
         state = _restore(saved, plan, model, optimizer)
+    model.set_attn_implementation("eager")  # on a CPU a third faster than the fused backward pass at these lengths
     model.train()
-    written = time.monotonic()
-    windows = 0
-    for micro, index in batches(tok, plan, state["index"]):
+    written, windows = time.monotonic(), 0
+    for steps, index in batches(tok, plan, state["index"]):
         if state["seen"] >= plan.tokens:
             break
         begun, before = time.monotonic(), state["seen"]
-        loss = _window(model, optimizer, kept, micro, plan, state, tok.pad_token_id)
+        loss, chosen = _window(model, optimizer, kept, steps, plan, state, tok.pad_token_id)
         state["index"], windows = index, windows + 1
         if on_progress:
             speed = (state["seen"] - before) / (time.monotonic() - begun)
-            on_progress({"tokens": state["seen"], "total": plan.tokens, "loss": loss, "tokens_per_s": speed})
+            told = {"tokens": state["seen"], "total": plan.tokens, "loss": loss, "chosen": chosen}
+            on_progress({**told, "tokens_per_s": speed})
         if time.monotonic() - written > save_s or windows == stop_after:
             _store(saved, plan, model, optimizer, state)
             written = time.monotonic()
@@ -190,10 +252,23 @@ def pretrain(
     return out
 
 
+def _configuration(tok: PreTrainedTokenizerFast, plan: Plan) -> Any:
+    return heads.configuration(
+        len(tok),
+        bos=tok.bos_token_id,
+        eos=tok.encode("".join(tokenizer.STOPS), add_special_tokens=False),
+        pad=tok.pad_token_id,
+        context=tokenizer.CONTEXT,
+        width=plan.width,
+        layers=plan.layers,
+    )
+
+
 def _optimizer(model: LlamaForCausalLM, plan: Plan) -> torch.optim.AdamW:
     table = model.model.embed_tokens.weight
     others = [p for p in model.parameters() if p is not table]
-    groups = [{"params": others, "share": 1.0}, {"params": [table], "share": plan.embedding_rate}]
+    # Without a large epsilon Adam would move every token that does not occur as far as those that do, all one way.
+    groups = [{"params": others, "share": 1.0}, {"params": [table], "share": plan.embedding_rate, "eps": TABLE_EPS}]
     return torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.97), eps=1e-8, weight_decay=0.0, foreach=True)
 
 
@@ -213,35 +288,27 @@ def _window(
     model: LlamaForCausalLM,
     optimizer: torch.optim.AdamW,
     kept: _Kept,
-    micro: list[list[Row]],
+    steps: list[list[Rows]],
     plan: Plan,
     state: dict[str, Any],
     fill: int,
-) -> float:
-    """Take the steps of one window; returns the mean loss."""
-    total, norm, pending = 0.0, 0.0, 0
-    share = torch.zeros(())
-    for number, rows in enumerate(micro):
-        ids, weights = pad(rows, fill)
-        loss, weight = loss_of(model, ids, weights)
-        loss.backward()  # type: ignore[no-untyped-call]
-        share = share + weight
-        total, norm, pending = total + loss.item(), norm + weight.item(), pending + ids.numel()
-        if pending < plan.step_tokens and number + 1 < len(micro):
-            continue
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                parameter.grad /= share
+) -> tuple[float, float]:
+    """Take the steps of one window; returns the mean losses of what is said and of what is chosen."""
+    sums = {True: [0.0, 1e-9], False: [0.0, 1e-9]}
+    for rows in steps:
+        loss, norm = loss_of(model, rows, fill)
+        (loss / norm).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        state["seen"] += pending
+        state["seen"] += sum(len(ids) for r in rows for ids in r.ids)
         for group in optimizer.param_groups:
             group["lr"] = rate_at(plan, state["seen"]) * group["share"]
         optimizer.step()
         if state["seen"] < plan.frozen * plan.tokens:
             kept.restore()
         optimizer.zero_grad(set_to_none=True)
-        share, pending = torch.zeros(()), 0
-    return total / norm
+        entry = sums[rows[0].right is not None]
+        entry[0], entry[1] = entry[0] + loss.item(), entry[1] + norm
+    return sums[False][0] / sums[False][1], sums[True][0] / sums[True][1]
 
 
 def _store(
@@ -264,8 +331,9 @@ def _restore(path: Path, plan: Plan, model: LlamaForCausalLM, optimizer: torch.o
 
 
 def save(model: LlamaForCausalLM, out: Path) -> None:
-    """Write config.json and the weights in bfloat16; the model itself stays as it is."""
+    """Write config.json, the weights in bfloat16 and how they are decoded; the model itself stays as it is."""
     import copy
 
     half: Any = copy.deepcopy(model)
     half.to(torch.bfloat16).save_pretrained(out)
+    (out / DECODING_FILE).write_text(json.dumps({"strategy": "reading"}) + "\n", encoding="utf-8")

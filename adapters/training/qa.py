@@ -68,6 +68,18 @@ def sample_sentences() -> frozenset[str]:
 
 
 @cache
+def sample_questions() -> frozenset[str]:
+    """Questions about the sample documents, in small letters and without their mark: drawn again likewise."""
+    lines = (GRAMMAR.parent / "heldout" / "sample_qa.jsonl").read_text(encoding="utf-8").splitlines()
+    return frozenset(bare(json.loads(line)["question"]) for line in lines)
+
+
+def bare(question: str) -> str:
+    """A question in small letters and without its mark."""
+    return question.lower().rstrip("?. ")
+
+
+@cache
 def blocks(language: Language) -> tuple[Block, ...]:
     """All blocks of a language's grammar, in file order."""
     found: list[Block] = []
@@ -129,7 +141,9 @@ def sentence(v: Values, block: Block, *, heldout: bool = False) -> str:
 
 def question(v: Values, block: Block, *, heldout: bool = False) -> str:
     """One question of a block."""
-    text = fill(v.rng, v.rng.choice(block.questions[-1:] if heldout else block.questions[:-1]), **slots(v))
+    forms = block.questions[-1:] if heldout else block.questions[:-1]
+    while bare(text := fill(v.rng, v.rng.choice(forms), **slots(v))) in sample_questions():
+        pass
     if v.language == "en" and v.rng.random() < 0.3:
         text = text[0].lower() + text[1:]
     if v.rng.random() < 0.2:
@@ -181,7 +195,6 @@ def example(
         "abstain" if abstain else "choose",
         slice_,
         language,
-        "2026-01-01",
         [Turn("user", asked)],
         [],
         lines,

@@ -1,7 +1,8 @@
 """QLoRA training of an adapter: trl's SFTTrainer, peft's LoRA, bitsandbytes' NF4 with double quantization.
 
-``python -m adapters.training adapter --base DIR --out DIR --examples 2500`` trains the front desk's adapter on
-generated dialogues. ``train_adapter`` takes any prompt and completion rows: decisions train adapters the same way.
+``python -m adapters.training adapter --base DIR --out DIR`` trains the front desk's adapter on generated dialogues.
+``train_adapter`` takes any rows of a prompt and what is said after it (``examples.Said``): decisions train adapters
+the same way.
 
 The base is loaded by the code that serves it, in NF4 with bfloat16 compute, and the adapter is never merged: what is
 trained against is what is served. Rows that are too long are dropped and counted, never truncated.
@@ -15,22 +16,17 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from adapters.loading import NOTE_FILE, fingerprint, load_local
-from adapters.prompt import EOT, MARKERS, asked, lead
-from adapters.training import episodes
+from adapters.prompt import EOT
+from adapters.training.corpus import FRONT_DESK, SHARES, SHORT_FIRST, Shares, item_at, reading
+from adapters.training.examples import Said
 from state import UserError
 
 REPLAY_SEED: Final = 7_919
+ROWS_SEED: Final = 104_729
 Progress = Callable[[dict[str, float]], None]
-
-
-class Row(NamedTuple):
-    """A prompt, up to where the assistant speaks, and what it should say (without the stop token)."""
-
-    prompt: str
-    completion: str
 
 
 @dataclass(frozen=True)
@@ -46,34 +42,26 @@ class AdapterReport:
     base_fingerprint: str
 
 
-def generated(n: int, seed: int) -> list[Row]:
-    """``n`` rows of the front desk: three in five are decisions, the others questions after their sentence."""
-    rows = []
-    for index in range(n):
-        rng = random.Random(f"rows:{seed}:{index}")
-        if rng.random() < 0.4:
-            rows.append(_read(episodes.reading(rng, rng.choice(("ko", "en")))))
-        else:
-            draw = episodes.results if rng.random() < 0.1 else episodes.desk
-            example = draw(rng, rng.choice(("ko", "en")))[0]
-            rows.append(Row(example.prompt(), example.target()))
-    return rows
+def generated(n: int, seed: int) -> list[Said]:
+    """``n`` rows of the front desk."""
+    return _rows(seed + ROWS_SEED, n, FRONT_DESK)
 
 
-def replayed(n: int, seed: int) -> list[Row]:
+def replayed(n: int, seed: int) -> list[Said]:
     """``n`` rows of what the base was trained on, so that an adapter does not forget it."""
-    drawn = (episodes.episode_at(REPLAY_SEED + seed, index) for index in range(n))
-    return [_read(e) if isinstance(e, episodes.Reading) else Row(e[0].prompt(), e[0].target()) for e in drawn]
+    return _rows(seed + REPLAY_SEED, n, SHARES)
 
 
-def _read(reading: episodes.Reading) -> Row:
-    return Row(lead(reading.sentence), asked(reading.question).removesuffix(EOT))
+def _rows(seed: int, n: int, shares: Shares) -> list[Said]:
+    """Items from where they are no longer short on; a choice is read as plain language."""
+    items = (item_at(seed, SHORT_FIRST + index, shares) for index in range(n))
+    return [item if isinstance(item, Said) else reading(item) for item in items]
 
 
 def train_adapter(
     base: Path,
     out: Path,
-    rows: Iterable[Row],
+    rows: Iterable[Said],
     *,
     rank: int = 16,
     alpha: int = 32,
@@ -158,14 +146,17 @@ def train_adapter(
     return report
 
 
-def _encode(tok: Any, row: Row) -> dict[str, list[int]]:
-    """Ids and labels. Of a chosen sentence only the number is learned: the decoder copies its text anyway."""
-    prompt: list[int] = tok(row.prompt, add_special_tokens=False).input_ids
-    target: list[int] = tok(row.completion + EOT, add_special_tokens=False).input_ids
-    labels = list(target)
-    if row.completion.startswith(MARKERS):
-        labels[1:] = [-100] * (len(labels) - 1)
-    return {"input_ids": prompt + target, "labels": [-100] * len(prompt) + labels}
+def _encode(tok: Any, row: Said) -> dict[str, list[int]]:
+    """Ids and labels: what is the model's own to say is learned, and which tool it is that is called."""
+    ids: list[int] = list(tok(row.prompt, add_special_tokens=False).input_ids)
+    labels = [-100] * len(ids)
+    ends_itself = row.pieces[-1][0].endswith("\n")
+    names = ends_itself and len(row.pieces) > 1
+    for number, (text, own) in enumerate([*row.pieces, (EOT, not ends_itself)]):
+        piece: list[int] = tok(text, add_special_tokens=False).input_ids
+        ids += piece
+        labels += piece if own or (names and number == 0) else [-100] * len(piece)
+    return {"input_ids": ids, "labels": labels}
 
 
 def _callback(on_progress: Progress | None) -> Any:
@@ -193,4 +184,4 @@ def _finish(out: Path, report: AdapterReport, settings: dict[str, float]) -> Non
     (out / NOTE_FILE).write_text(json.dumps(note, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-__all__: Sequence[str] = ["AdapterReport", "Row", "generated", "replayed", "train_adapter"]
+__all__: Sequence[str] = ["AdapterReport", "generated", "replayed", "train_adapter"]

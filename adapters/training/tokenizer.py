@@ -1,14 +1,19 @@
-"""The tokenizer: byte-level BPE with isolated spaces, digits, Hangul syllables and signs.
+"""The tokenizer: byte-level BPE over words, single Hangul syllables, single digits and single signs.
 
-So a name is the same tokens wherever it stands, and a copied span never begins inside a token of its surroundings.
+A word, syllable, digit or sign takes the space before it along; ``adapters.prompt.spaced`` puts one before every word.
+So a name is the same tokens in the request and in the call, and the token before a word is the word before it.
 
-Vocabulary (6,144): 256 bytes, the 2,350 common syllables of KS X 1001 with their two-byte stems, English pieces
-learned from the generated corpus, Llama-3's special tokens, and one token for each evidence number ``[0]`` … ``[16]``.
+Vocabulary (6,144): 256 bytes, the 2,350 common syllables of KS X 1001 with their two-byte stems, digits, signs and
+frequent syllables with their space, English pieces learned from the generated text, Llama-3's special tokens, and one
+token for each evidence number ``[0]`` … ``[16]``.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +26,17 @@ from adapters.training import corpus
 VOCABULARY: Final = 6_144
 CONTEXT: Final = 2_048
 STOPS: Final = STOP_TOKENS
-_PIECES = r"\s+|\p{N}|[가-힣]|[A-Za-z]+|[^\s\p{N}A-Za-z가-힣]"
+SPACED_SYLLABLES: Final = 700
+_PIECES = r"\n+| ?[A-Za-z]+| ?[가-힣]| ?\p{N}| ?[^\s\p{N}A-Za-z가-힣]|\s"
+_SIGNS: Final = "()[]{}<>\"'.,:;?!-_/~=+|*&@#%"
+
+
+def _bytes() -> pre_tokenizers.ByteLevel:
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 
 
 def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:
-    split = pre_tokenizers.Split(Regex(_PIECES), behavior="isolated")
-    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"), _bytes()])
 
 
 def syllables() -> list[str]:
@@ -37,34 +47,27 @@ def syllables() -> list[str]:
 
 def _symbols(text: str) -> str:
     """Byte-level BPE's visible character of every byte of ``text``."""
-    return "".join(
-        piece for piece, _ in pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(text)
-    )
+    return "".join(piece for piece, _ in _bytes().pre_tokenize_str(text))
 
 
-def _english_merges(examples: int, seed: int, wanted: int) -> list[tuple[str, str]]:
-    """Merges learned from the ASCII words of the corpus; Hangul takes no part."""
-    import json
-    import re
-
-    words: Counter[str] = Counter()
-    stages: tuple[corpus.Stage, ...] = ("base", "adapter")
-    for stage in stages:
-        for index in range(examples):
-            example = corpus.example_at(seed, index, stage)
-            words.update(re.findall(r"[A-Za-z]+", example.prompt() + example.target()))
+def _english_merges(words: Counter[str], wanted: int) -> list[tuple[str, str]]:
+    """Merges learned from ASCII words, each with or without its space; Hangul takes no part."""
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     # Square roots: frequent scaffolding must not outvote the words of the documents.
-    lines = (" ".join([word] * max(1, round(count**0.5))) for word, count in sorted(words.items()))
+    lines = (" ".join([_symbols(word)] * max(1, round(count**0.5))) for word, count in sorted(words.items()))
     trainer = trainers.BpeTrainer(vocab_size=wanted + 80, show_progress=False, min_frequency=2)
     learner.train_from_iterator(lines, trainer)
-    merges = json.loads(learner.to_str())["model"]["merges"]
-    return [(a, b) for a, b in merges][:wanted]
+    return [(a, b) for a, b in json.loads(learner.to_str())["model"]["merges"]][:wanted]
 
 
-def build(*, examples: int = 6_000, seed: int = 0) -> PreTrainedTokenizerFast:
-    """Train the tokenizer on generated text. Deterministic."""
+def build(texts: Iterable[str] | None = None, *, examples: int = 6_000, seed: int = 0) -> PreTrainedTokenizerFast:
+    """Train the tokenizer on generated text, or on ``texts``. Deterministic."""
+    words: Counter[str] = Counter()
+    spaced: Counter[str] = Counter()
+    for text in texts or (text for i in range(examples) for text in corpus.texts_of(corpus.item_at(seed, i))):
+        words.update(re.findall(r" ?[A-Za-z]+", text))
+        spaced.update(re.findall(r" ([가-힣])", text))
     vocabulary = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     merges: list[tuple[str, str]] = []
 
@@ -73,17 +76,22 @@ def build(*, examples: int = 6_000, seed: int = 0) -> PreTrainedTokenizerFast:
             vocabulary[a + b] = len(vocabulary)
             merges.append((a, b))
 
-    newline = _symbols("\n")
+    space, newline = _symbols(" "), _symbols("\n")
     learn(newline, newline)
     for syllable in syllables():
         first, second, third = list(_symbols(syllable))
         learn(first, second)
         learn(first + second, third)
-    room = VOCABULARY - len(SPECIAL_TOKENS) - len(MARKERS) - len(vocabulary)
-    for a, b in _english_merges(examples, seed, room + 400):
-        if len(vocabulary) < VOCABULARY - len(SPECIAL_TOKENS) - len(MARKERS):
+    for syllable, _ in sorted(spaced.items(), key=lambda found: (-found[1], found[0]))[:SPACED_SYLLABLES]:
+        if _symbols(syllable) in vocabulary:
+            learn(space, _symbols(syllable))
+    for sign in "0123456789" + _SIGNS:
+        learn(space, sign)
+    limit = VOCABULARY - len(SPECIAL_TOKENS) - len(MARKERS)
+    for a, b in _english_merges(words, limit - len(vocabulary) + 400):
+        if len(vocabulary) < limit:
             learn(a, b)
-    while len(vocabulary) < VOCABULARY - len(SPECIAL_TOKENS) - len(MARKERS):
+    while len(vocabulary) < limit:
         vocabulary[f"<|unused_{len(vocabulary)}|>"] = len(vocabulary)
     inner = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     inner.pre_tokenizer = _pre_tokenizer()
@@ -100,10 +108,3 @@ def load(folder: Path) -> PreTrainedTokenizerFast:
     """The tokenizer of a base folder."""
     loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
     return loaded
-
-
-def quiet_ids(tok: PreTrainedTokenizerFast) -> list[int]:
-    """Ids of tokens that stand everywhere and tell nothing: white space, signs, special tokens."""
-    signs = [*" \n\t.,:;?!()[]{}\"'|=~-_/<>", "\n\n", *SPECIAL_TOKENS]
-    found = (tok(sign, add_special_tokens=False).input_ids for sign in signs)
-    return sorted({ids[0] for ids in found if len(ids) == 1})

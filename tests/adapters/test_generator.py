@@ -52,12 +52,11 @@ def turn(made: ChatGenerator, messages: list[Any] | None = None, **options: Any)
     return made.reply(messages or [HumanMessage(ASK)], **given)
 
 
-@pytest.mark.parametrize("strategy", ["marker", "total", "mean"])
 @pytest.mark.parametrize(
     ("n", "of", "quote"), [(2, RULES, "Breakfast is served from 7 to 10."), (5, KOREAN, "그 뒤에는 절반입니다.")]
 )
-def test_an_answer_is_a_sentence_with_its_place(engine: Engine, strategy: Any, n: int, of: Any, quote: str) -> None:
-    said = turn(generator(engine, MARKERS[n], decoding=Decoding(strategy)), tools=[])
+def test_an_answer_is_a_sentence_with_its_place(engine: Engine, n: int, of: Any, quote: str) -> None:
+    said = turn(generator(engine, MARKERS[n]), tools=[])
     assert said["message"].content == f"{quote} [1]"
     (citation,) = said["citations"]
     assert citation["quote"] == quote
@@ -137,8 +136,8 @@ def test_json_results_are_read_line_by_line() -> None:
 
 def test_decoding_file(tmp_path: Path) -> None:
     assert Decoding.read(tmp_path) == Decoding()
-    (tmp_path / "decoding.json").write_text('{"strategy": "mean", "abstain_share": 0.3, "note": 1}')
-    assert Decoding.read(tmp_path) == Decoding("mean", 0.3)
+    (tmp_path / "decoding.json").write_text('{"strategy": "reading", "abstain_margin": 1.5, "note": 1}')
+    assert Decoding.read(tmp_path) == Decoding("reading", abstain_margin=1.5)
     for bad in ("{", '{"strategy": "loudest"}', '{"abstain_share": 7}', "[]"):
         (tmp_path / "decoding.json").write_text(bad)
         with pytest.raises(ModelNotUsable, match=r"decoding\.json"):

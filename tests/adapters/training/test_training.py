@@ -10,16 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.loading import load_local, read_note
-from adapters.prompt import CHAT_TEMPLATE, EOT, MARKERS, SPECIAL_TOKENS, Turn, asked, chat, lead, render
+from adapters.prompt import CHAT_TEMPLATE, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
-from adapters.training import frontdesk, heads, pretrain, sft, tokenizer
-from adapters.training.corpus import example_at
-from adapters.training.episodes import Reading
-from adapters.training.evaluate import evaluate, tuned
+from adapters.training import heads, pretrain, sft, tokenizer
+from adapters.training.evaluate import DECIDED, Weighed, evaluate, tuned
+from adapters.training.examples import Choice, Said
 from state import UserError
 
 BASE = WEIGHTS / "base"
-TINY = pretrain.Plan(30_000, width=128, layers=5, window=24, rate=3e-3, step_tokens=1_024, micro_tokens=1_024)
+TINY = pretrain.Plan(30_000, width=128, window=24, rate=3e-3, step_tokens=1_024)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,10 +44,10 @@ def _tok() -> Any:
 
 
 def test_a_name_is_the_same_tokens_wherever_it_stands(tok: Any) -> None:
-    for name in ("Olivia Zarwick", "한빛 게스트하우스", "BK-20417", "12월 3일"):
-        inner = tok(name, add_special_tokens=False).input_ids
-        for around in ('"{}"', " {} ", "({}),", "{}에서"):
-            whole = tok(around.format(name), add_special_tokens=False).input_ids
+    for name in ("Olivia Zarwick", "한빛 게스트하우스", "BK-20417", "12월3일", "2026-12-03"):
+        inner = tok(spaced(name), add_special_tokens=False).input_ids
+        for around in ("{}", 'called "{}"', "at {} ", "({}),", "{}에서"):
+            whole = tok(spaced(around.format(name)), add_special_tokens=False).input_ids
             assert any(whole[i : i + len(inner)] == inner for i in range(len(whole))), around
 
 
@@ -59,11 +58,17 @@ def test_special_tokens_and_evidence_numbers_are_one_token_each(tok: Any) -> Non
 
 
 def test_the_chat_template_writes_what_render_writes(tok: Any) -> None:
-    turns = [Turn("user", "강남에 <|eot_id|> 호텔 [3]"), Turn("assistant", "네"), Turn("user", "언제?")]
-    evidence = ["아침은 7시부터.", "Parking is free."]
-    rows = [t._asdict() for t in chat(turns, frontdesk.TOOLS, evidence, "ko", "2026-11-22")]
+    call = '{"name": "book_room", "parameters": {"hotel": "남산 [3]"}}'
+    turns = [
+        Turn("user", "강남에 <|eot_id|> 호텔 [3]"),
+        Turn("assistant", call),
+        Turn("ipython", "네"),
+        Turn("user", "언제?"),
+    ]
+    rows = [{"role": turn.role, "content": shown(turn)} for turn in turns]
     made = tok.apply_chat_template(rows, tokenize=False, add_generation_prompt=True)
-    assert made == render(turns, frontdesk.TOOLS, evidence, "ko", "2026-11-22")
+    assert made == render(turns)
+    assert "book_room\nhotel: 남산 ( 3)\n" in made
     assert made.count("<|eot_id|>") == len(rows)
     assert tok.chat_template == CHAT_TEMPLATE
 
@@ -88,7 +93,7 @@ def test_pretraining_lowers_the_loss_and_resumes_to_the_same_weights(tmp_path: P
     whole, parts = _seeded(tmp_path / "whole"), _seeded(tmp_path / "parts")
     losses: list[float] = []
     pretrain.pretrain(whole, tokens=0, plan=TINY, on_progress=lambda told: losses.append(told["loss"]))
-    assert losses[-1] < losses[0] * 0.95
+    assert losses[-1] < losses[0] * 0.8
     pretrain.pretrain(parts, tokens=0, plan=TINY, stop_after=3)
     assert not (parts / "model.safetensors").exists()
     with pytest.raises(ValueError, match="another plan"):
@@ -100,9 +105,9 @@ def test_pretraining_lowers_the_loss_and_resumes_to_the_same_weights(tmp_path: P
 
 def test_an_adapter_trains_saves_and_speaks_the_same_after_reloading(tmp_path: Path) -> None:
     base = _seeded(tmp_path / "base")
-    pretrain.pretrain(base, tokens=0, plan=pretrain.Plan(2_000, width=128, layers=5, window=8))
+    pretrain.pretrain(base, tokens=0, plan=pretrain.Plan(2_000, width=128, window=8))
     out = tmp_path / "adapter"
-    rows = [*sft.generated(14, 0), sft.Row("x " * 3_000, "y")]
+    rows = [*sft.generated(14, 0), Said("x " * 3_000, [("y", True)])]
     report = sft.train_adapter(base, out, rows, rank=4, alpha=8, batch=8, replay=0.2)
     assert report.dropped_too_long == 1
     assert (report.rows, report.replayed) == (18, 4)
@@ -120,51 +125,66 @@ def test_an_adapter_trains_saves_and_speaks_the_same_after_reloading(tmp_path: P
 
 def test_training_on_nothing_that_fits_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no row fits"):
-        sft.train_adapter(BASE, tmp_path, [sft.Row("a " * 3_000, "b")], replay=0.0)
+        sft.train_adapter(BASE, tmp_path, [Said("a " * 3_000, [("b", True)])], replay=0.0)
 
 
-def test_the_number_is_all_that_is_learned_of_a_chosen_sentence(tok: Any) -> None:
-    row = sft._encode(tok, sft.Row("question", "[2] the pool opens"))
-    assert [label for label in row["labels"] if label != -100] == [tok.convert_tokens_to_ids("[2]")]
-    call = sft._encode(tok, sft.Row("question", '{"name": "x", "parameters": {}}'))
-    assert call["labels"][-1] == tok.eos_token_id
+def test_only_the_models_own_words_are_learned(tok: Any) -> None:
+    row = Said("question", [("cancel_booking\n", False), ("booking_id:", False), (" BK-7\n", True)])
+    encoded = sft._encode(tok, row)
+    assert tok.decode([label for label in encoded["labels"] if label != -100]) == ("cancel_booking\n BK-7\n")
+    told = sft._encode(tok, Said("question", [(" Booked.", True)]))
+    assert told["labels"][-1] == tok.eos_token_id
+    rows = pretrain.encode(tok, row)
+    assert rows.ids == [encoded["input_ids"]]
+    scored = [i for i, w in zip(rows.ids[0], rows.weights[0], strict=True) if w]
+    assert tok.decode(scored) == " BK-7\n", "the base learns no names of tools by heart"
+    assert max(rows.weights[0]) == pretrain.FIRST
 
 
-def test_a_question_is_scored_whole_after_its_sentence(tok: Any) -> None:
-    import random
-
-    row = pretrain.encode(tok, Reading("The Pool opens at 7.", "When does the Pool open?"), random.Random(0))
-    told = tok.decode(row.ids)
-    assert told == lead("The Pool opens at 7.") + asked("When does the Pool open?")
-    assert "[1] the pool opens at 7." in told
-    assert [w for w in row.weights if w == pretrain.ASKED] == [1.0] * len(
-        tok(asked("when does the pool open?")).input_ids
-    )
-
-
-def test_the_margin_weighs_false_abstentions_and_invented_answers() -> None:
-    assert 0.2 < tuned([0.6, 0.9, 0.95], [0.0, 0.1, 0.2]) <= 0.6
-    assert tuned([0.6, 0.9], [0.1, 0.7], weight=5.0) > 0.7
+def test_a_request_is_scored_whole_after_each_candidate_and_after_nothing(tok: Any) -> None:
+    choice = Choice("When does the Pool open?", [("The Pool opens at 7.", False), ("book room: Book.", True)], 1)
+    rows = pretrain.encode(tok, choice)
+    assert rows.right == 1
+    leads = [lead(), lead("The Pool opens at 7."), lead("book room: Book.", tool=True)]
+    assert [tok.decode(ids) for ids in rows.ids] == [before + asked("When does the Pool open?") for before in leads]
+    assert "\n the pool opens at 7." in leads[1]
+    words = len(tok(asked(choice.request), add_special_tokens=False).input_ids)
+    assert [sum(weights) for weights in rows.weights] == [words] * 3
 
 
-def test_scores_weigh_the_number_most_and_the_prompt_least(tok: Any) -> None:
-    import random
+def test_a_step_of_choices_is_lost_where_the_right_reading_is_the_least_likely(tok: Any) -> None:
+    config = heads.configuration(len(tok), bos=0, eos=[1], pad=2, context=512, width=128)
+    model = heads.initial(config, 0)
+    choice = Choice("Zarwick Dunmore?", [("Zarwick Dunmore Zarwick Dunmore.", False), ("Breakfast is at 7.", False)], 1)
+    right, norm = pretrain.loss_of(model, [pretrain.encode(tok, choice)], 0)
+    wrong, _ = pretrain.loss_of(model, [pretrain.encode(tok, choice._replace(right=2))], 0)
+    assert right.item() < wrong.item()
+    assert norm > pretrain.CHOSEN
 
-    example = next(e for i in range(99) if (e := example_at(0, i, "adapter")).kind == "choose")
-    row = pretrain.encode(tok, [example, example], random.Random(0))
-    start = len(tok(example.prompt(), add_special_tokens=False).input_ids)
-    assert row.weights[start] == pretrain.CHOSEN
-    assert max(row.weights[:start]) == pretrain.PLAIN
-    once = len(tok(example.target() + EOT, add_special_tokens=False).input_ids)
-    assert set(row.weights[start + 1 : start + once]) == {pretrain.COPIED}
-    assert row.weights[-2:] == [pretrain.CHOSEN, 0.0]
+
+def test_the_overlap_and_the_margin_are_chosen_by_what_they_cost() -> None:
+    lexical = Weighed([0.0, 1.0, 3.0], [0.0, 1.0, 0.0], 1, 2)
+    weight, _ = tuned([lexical])
+    assert weight > 0, "the model alone would take the wrong sentence"
+    answered, unanswered = Weighed([-9.0, 4.5], [0.0, 0.0], 1, 2), Weighed([-9.0, 2.5], [0.0, 0.0], 1, 0)
+    assert tuned([answered, unanswered]) == (0.0, 3.0)
+    assert tuned([answered]) == (0.0, 0.0)
+
+
+FLOORS = {  # of 12 each: somewhat under what was measured (MODEL_CARD.md), well over a model that guesses
+    "call, unseen names and dates": 4,
+    "call after a question was answered": 1,
+    "missing argument asked": 8,
+    "tool result told": 11,
+    "question, sentence chosen": 7,
+}
 
 
 def test_the_shipped_weights_stay_above_a_floor_and_under_their_size() -> None:
     size = sum(f.stat().st_size for f in WEIGHTS.rglob("*") if f.is_file())
     assert size <= 20 * 2**20
     generator = load_generator(adapter=EMBEDDED_ADAPTER, today="2026-11-22", device="cpu")
-    names = ["call, unseen names and dates", "question, sentence chosen", "missing argument asked"]
-    report = evaluate(generator, n=4, seed=77, names=names)
-    right = sum(t.right for name in names for t in report.tallies[name].values())
-    assert right >= 2, report.table()  # of 24: a weak model; what was measured stands in MODEL_CARD.md
+    report = evaluate(generator, n=6, seed=77, names=list(FLOORS))
+    right = {name: sum(t.right for t in tallies.values()) for name, tallies in report.tallies.items()}
+    assert all(right[name] >= floor for name, floor in FLOORS.items()), report.table()
+    assert right[DECIDED] >= 44, report.table()  # of 48

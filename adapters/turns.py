@@ -1,0 +1,60 @@
+"""What every local way of speaking hands back: the Generation of a call, a question, an answer or an abstention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
+
+from adapters.chat import ChatLlama
+from adapters.engine import Engine
+from adapters.evidence import Evidence
+from state import Generation, Language
+
+ABSTENTIONS: Final[Mapping[Language, str]] = {
+    "ko": "가지고 있는 문서에서는 이에 대한 답을 찾지 못했습니다.",
+    "en": "I did not find an answer to this in the documents at hand.",
+}
+
+
+def generation(
+    chat: ChatLlama,
+    text: str,
+    citations: list[Any],
+    prompt: int,
+    spoken: int,
+    *,
+    calls: Sequence[Any] = (),
+    clarification: str = "",
+    about: str = "",
+    abstained: bool = False,
+) -> Generation:
+    """A turn of ``chat``; ``prompt`` and ``spoken`` count tokens."""
+    engine: Engine = chat.engine
+    speaker = engine.speaker(chat.adapter)
+    message = AIMessage(
+        content=text,
+        tool_calls=list(calls),
+        usage_metadata=UsageMetadata(input_tokens=prompt, output_tokens=spoken, total_tokens=prompt + spoken),
+        response_metadata={"speaker": speaker, "model_name": engine.local.name, "finish_reason": "stop"},
+    )
+    return Generation(
+        message=message,
+        citations=citations,
+        clarification=clarification,
+        about=about,
+        abstained=abstained,
+        speaker=speaker,
+    )
+
+
+def answer(chat: ChatLlama, chosen: Evidence, prompt: int, spoken: int) -> Generation:
+    """A sentence of the evidence as the answer, with its citation."""
+    return generation(chat, f"{chosen.text} [1]", [chosen.cite(1)], prompt, spoken)
+
+
+def abstention(chat: ChatLlama, language: Language, prompt: int) -> Generation:
+    """No sentence answers."""
+    return generation(chat, ABSTENTIONS[language], [], prompt, 1, abstained=True)

@@ -1,0 +1,179 @@
+"""A turn of a base of ours. What a random model finds likely is chance; that it is valid and traceable is not."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import jsonschema
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+from adapters.chat import ChatLlama
+from adapters.engine import Engine
+from adapters.generator import ChatGenerator, Decoding
+from adapters.prompt import asking, render, turns_of
+from adapters.reading import ReadingSpeaker
+from adapters.values import Spans, choices, property_of, used_up
+from state import Generation
+from tests.adapters.tiny import BOOK, CANCEL, passage, tool
+
+RULES = passage("Check-in starts at 15:00. Breakfast is served from 7 to 10. Pets are not allowed.", start=100)
+REQUEST = "남산스테이에 2명, 12월 3일부터 예약해 주세요"
+
+
+class Wanting(ReadingSpeaker):
+    """Finds one candidate likely, so that each branch of a turn can be reached."""
+
+    wanted: str = ""
+
+    def margins(self, request: str, candidates: Any) -> list[float]:
+        assert len(super().margins(request, candidates)) == len(candidates)
+        return [9.0 if text.startswith(self.wanted) else -9.0 for text, _ in candidates]
+
+
+class Giving(Engine):
+    """An engine that finds "nothing was said" likely, or not, by the argument that was read last."""
+
+    open_arguments: tuple[str, ...] = ()
+
+    def likelihoods(self, prefix: Any, ids: Any) -> list[float]:
+        found = super().likelihoods(prefix, ids)
+        if len(ids) == 1:
+            read = self.decode(prefix.ids)
+            return [0.0 if any(read.endswith(f"{name}:") for name in self.open_arguments) else -9.0]
+        return found
+
+
+def turn(engine: Engine, wanted: str, messages: list[Any] | None = None, nothing: tuple[str, ...] = ()) -> Generation:
+    giving = Giving(engine.local)
+    giving.open_arguments = nothing
+    speaker = Wanting(ChatLlama(engine=giving, adapter="red"), Decoding("reading"))
+    speaker.wanted = wanted
+    made = ChatGenerator(ChatLlama(engine=giving, adapter="red"), decoding=Decoding("reading"))
+    assert isinstance(made.speaker, ReadingSpeaker)
+    made.speaker = speaker
+    return made.reply(messages or [HumanMessage(REQUEST)], passages=[RULES], tools=[BOOK, CANCEL], language="ko")
+
+
+def calls(said: Generation) -> list[Any]:
+    return list(cast(AIMessage, said["message"]).tool_calls)
+
+
+def test_a_call_is_valid_and_its_values_stand_in_the_request(engine: Engine) -> None:
+    said = turn(engine, "book room")
+    message = said["message"]
+    assert isinstance(message, AIMessage)
+    (call,) = message.tool_calls
+    assert call["name"] == "book_room"
+    jsonschema.validate(call["args"], BOOK["parameters"])
+    assert call["args"]["guests"] == 2
+    assert call["args"]["check_in"] == "12월 3일"
+    assert call["args"]["hotel"] in REQUEST
+    assert said["speaker"] == "tiny-base@red"
+    assert message.usage_metadata is not None
+    assert message.usage_metadata["output_tokens"] > 10
+
+
+def test_what_was_not_said_is_left_out_or_asked_for(engine: Engine) -> None:
+    said = turn(engine, "book room", nothing=("room_type", "check_in"))
+    (call,) = calls(said)
+    assert set(call["args"]) == {"hotel", "guests"}
+    asked = turn(engine, "book room", nothing=("guests", "check_in"))
+    assert asked["about"] == "book_room.guests"
+    assert asked["clarification"] == asked["message"].text != ""
+    assert not calls(asked)
+
+
+def test_a_required_value_that_cannot_be_there_is_asked_for(engine: Engine) -> None:
+    said = turn(engine, "book room", [HumanMessage("방 하나 예약해 주세요")])
+    assert said["about"] == "book_room.guests" or calls(said)
+    only = turn(engine, "book room", [HumanMessage("예약해 주세요")])
+    assert only["about"] == "book_room.guests"
+
+
+def test_an_answer_is_a_sentence_with_its_place_and_nothing_is_an_abstention(engine: Engine) -> None:
+    said = turn(engine, "Breakfast")
+    (citation,) = said["citations"]
+    assert said["message"].content == "Breakfast is served from 7 to 10. [1]"
+    assert RULES["text"][citation["start"] - 100 : citation["end"] - 100] == citation["quote"]
+    assert turn(engine, "no such")["abstained"]
+
+
+def test_a_tool_result_is_told_by_one_of_its_lines(engine: Engine) -> None:
+    call = {"name": "book_room", "args": {"hotel": "남산"}, "id": "c1"}
+    result = "duration: 3\n예약번호 B-7로 확정되었습니다."
+    messages = [HumanMessage(REQUEST), AIMessage("", tool_calls=[call]), ToolMessage(result, tool_call_id="c1")]
+    said = turn(engine, "book room", messages)
+    assert said["citations"][0]["quote"] in result.splitlines()
+    assert said["citations"][0]["passage"] == "tool:c1"
+
+
+def test_a_conversation_shows_earlier_calls_as_lines() -> None:
+    call = {"name": "book_room", "args": {"hotel": "남산", "guests": 2}, "id": "c1"}
+    messages: list[Any] = [HumanMessage("a"), AIMessage("", tool_calls=[call]), ToolMessage("done", tool_call_id="c1")]
+    shown = render(turns_of(messages))
+    assert "book_room\nhotel: 남산\nguests: 2\n" in shown
+    assert asking("book_room.guest") == "book_room\nguest?"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"type": "integer", "minimum": 2}, [2]),
+        ({"type": "string", "format": "date"}, ["12월 3일"]),
+        ({"enum": ["a", None]}, ["a"]),
+        ({"type": "boolean"}, [True, False]),
+        ({"type": "array"}, []),
+        ({"type": "string"}, None),
+    ],
+)
+def test_what_can_stand_in_an_argument(spec: dict[str, Any], expected: list[Any] | None) -> None:
+    found = choices(spec, [REQUEST])
+    assert found == expected or sorted(found or []) == sorted(expected or [])
+
+
+def test_optional_types_and_references_are_resolved() -> None:
+    schema: Any = {
+        "properties": {
+            "a": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "b": {"$ref": "#/$defs/B"},
+            "c": {"type": ["string", "null"]},
+        },
+        "$defs": {"B": {"enum": ["x"]}},
+    }
+    assert [spec.get("type", spec.get("enum")) for _, spec in property_of(schema)] == ["integer", ["x"], "string"]
+
+
+def test_spans_begin_at_words_and_continue_the_shorter_ones(engine: Engine) -> None:
+    found = Spans(engine.encode, ["for Emma Lee, at (Namsan Stay)"]).starts(120)
+    spans = {text for start in found for _, text in start.ends}
+    assert {"Emma", "Emma Lee", "Namsan Stay"} <= spans
+    assert not any(span.startswith(("mma", ",")) for span in spans)
+    for start in found:
+        assert [count for count, _ in start.ends] == sorted({count for count, _ in start.ends})
+
+
+def test_a_tool_without_arguments_is_called(engine: Engine) -> None:
+    ping = tool("ping", {}, [])
+    speaker = Wanting(ChatLlama(engine=engine, adapter=None), Decoding("reading"))
+    speaker.wanted = "ping"
+    said = speaker.turn([HumanMessage("ping")], [], [ping], "en")
+    assert calls(said)[0]["args"] == {}
+
+
+def test_what_is_said_once_is_said_for_one_argument() -> None:
+    said = ["from May 3 to May 5"]
+    assert used_up("May 3", {"check_in": "May 3"}, said)
+    assert not used_up("May 5", {"check_in": "May 3"}, said)
+    assert not used_up("May 3", {"check_in": "May 3"}, [*said, "and May 3 again"])
+    assert not used_up(2, {"guests": 2}, said)
+    assert used_up("Seoul", {"hotel": "Seoul Inn"}, ["at Seoul Inn"])
+    assert used_up("Seoul Inn", {"city": "Seoul"}, ["at Seoul Inn"])
+    assert not used_up("Seoul", {"hotel": "Seoul Inn"}, ["at Seoul Inn in Seoul"])
+
+
+def test_an_address_is_copied_whole(engine: Engine) -> None:
+    found = Spans(engine.encode, ["write kim15@mail.co.kr, then BK-2041에 Yuna-Lee"]).starts(120)
+    spans = {text for start in found for _, text in start.ends}
+    assert {"kim15@mail.co.kr", "BK-2041", "Yuna-Lee"} <= spans
+    assert not spans & {"kim", "kim15", "15@mail.co.kr", "mail", "BK", "2041", "Yuna", "Lee"}
