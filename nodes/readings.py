@@ -15,7 +15,12 @@ from typing import Final
 
 from state import Language, Reading
 
-_FIGURES = re.compile(r"(?<![\d/.,-])(\d{1,2})/(\d{1,2})(?:/(?:\d{4}|\d{2}))?(?![\d/]|\s*(?:of\b|%))")
+# "3/4" alone may be a share or a measure: a year, or a word before it, has to say that it is a date.
+_FIGURES = re.compile(
+    r"(?P<before>\b(?:on|by|from|until|till|to|before|after|since|between|and|arriving|leaving|starting)\s+)?"
+    r"(?<![\d/.,-])(?P<words>(\d{1,2})/(\d{1,2})(?P<year>/(?:\d{4}|\d{2}))?)(?![\d/]|\s*(?:of\b|%))",
+    re.IGNORECASE,
+)
 _OR = re.compile(
     r"(?<![\w-])([A-Z]{2,}-?\d[A-Za-z0-9-]*)(?:번|을|를)?(?:\s*(?:,|/)?\s*(?:or|또는|혹은|아니면)\s+|(?:이나|나)\s+)([A-Z]{2,}-?\d[A-Za-z0-9-]*)"
 )
@@ -44,11 +49,13 @@ def read(request: str, language: Language, *, first: bool) -> Reading:
 
 def _two_dates(request: str) -> Reading | None:
     for found in _FIGURES.finditer(request):
-        one, other = int(found[1]), int(found[2])
+        one, other = int(found[3]), int(found[4])
+        if not (found["before"] or found["year"]):
+            continue
         if 1 <= one <= 12 and 1 <= other <= 12 and one != other:
             names = calendar.month_name
             readings = [f"{one} {names[other]}", f"{other} {names[one]}"]
-            return Reading(grade="ambiguous", words=found[0], readings=readings)
+            return Reading(grade="ambiguous", words=found["words"], readings=readings)
     return None
 
 

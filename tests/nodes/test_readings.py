@@ -13,6 +13,7 @@ from state import language_of
     [
         ("Book a room on 03/04 for two", "03/04", ["3 April", "4 March"]),
         ("from 3/4/2026 to 5/6/2026", "3/4/2026", ["3 April", "4 March"]),
+        ("a room that is free, 12/03/2026, please", "12/03/2026", ["12 March", "3 December"]),
         ("Cancel BK-2041 or BK-2042", "BK-2041 or BK-2042", ["BK-2041", "BK-2042"]),
         ("BK-2041 또는 BK-2042 취소해 주세요", "BK-2041 또는 BK-2042", ["BK-2041", "BK-2042"]),
         ("BK-2041이나 BK-2042 취소해 줘", "BK-2041이나 BK-2042", ["BK-2041", "BK-2042"]),
@@ -36,6 +37,8 @@ def test_two_readings_or_none(request_: str, words: str, readings: list[str]) ->
         "3/4 객실이 있습니까?",
         "Is 2/3 of the price refunded?",
         "open 24/7",
+        "a waltz with a time signature of 3/4",
+        "全部 4/12",
         "see https://x.example/03/04",
         "Is BK-2041 or BK-2042 paid?",
         "BK-2041 또는 BK-2042가 결제되었나요",
