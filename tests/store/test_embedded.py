@@ -16,7 +16,7 @@ import pytest
 from state import PassingFault, UserError
 from store.database import connect, describe
 from store.embedded import EmbeddedPostgres
-from store.server import Server
+from store.server import Server, command_line
 from store.store import DocumentStore
 
 ROOT = Path(__file__).parents[2]
@@ -143,8 +143,9 @@ def test_everything_killed_at_once_then_started_again(home: Path) -> None:
     watchers = [
         int(entry.name)
         for entry in Path("/proc").glob("[0-9]*")
-        if b"store.watcher" in (words := (entry / "cmdline").read_bytes()) and os.fsencode(home) in words
+        if "store.watcher" in (words := command_line(int(entry.name)) or "") and str(home) in words
     ]
+    assert watchers
     for pid in [*watchers, process_id(home)]:
         os.kill(pid, signal.SIGKILL)
     end(one)
