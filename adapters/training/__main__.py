@@ -11,7 +11,7 @@ from adapters.training import corpus
 from state import UserError
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-TOKENS = 3_000_000
+TOKENS = 5_000_000
 EXAMPLES = 1_500
 
 

@@ -1,7 +1,8 @@
 """Questions about facilities by aspect: every thing that a house has can be asked for its time, price, place and rules.
 
 A grid of things and aspects, so that the wrong sentences are close: the same thing in another aspect, the same aspect
-of another thing. Written without looking at the sample documents; held-out wordings are those of ``qa`` alone.
+of another thing. The sample questions were known when it was written (none is in it); held-out wordings are those of
+``qa`` alone.
 """
 
 # ruff: noqa: E501 - one wording a line reads better than a wrapped one
