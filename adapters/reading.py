@@ -1,11 +1,11 @@
 """One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
 
-Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing; the one that
-makes it likelier than the others (and than nothing, by ``abstain_margin``) is meant. Among tools it also counts how
-likely their names are to come next. The arguments of the tool are filled in one after another with values that can
-stand there at all (``adapters.values``), or with nothing where the model finds that nothing was said; the likeliest
-whole call is taken. A required argument that stays open is asked for in the model's words. A tool's result is told by
-its likeliest line.
+Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing. A tool is
+wanted where it makes the request likelier by ``call_margin``, else the sentence that makes it the likeliest is meant,
+if by ``abstain_margin`` at least. Among tools it also counts how likely their names are to come next. The arguments of
+the tool are filled in one after another with values that can stand there at all (``adapters.values``), or with nothing
+where the model finds that nothing was said; the likeliest whole call is taken. A required argument that stays open is
+asked for in the model's words. A tool's result is told by its likeliest line.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ReadingSpeaker:
         shared = overlap(request, sentences)
         told = [m + self._decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
         call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
-        if tools and call >= max(0.0, answer):
+        if call >= self._decoding.call_margin:
             worth = [m + self._decoding.name_weight * n for m, n in zip(calls, self._named(prompt, tools), strict=True)]
             return tools[max(range(len(tools)), key=worth.__getitem__)], 0
         return None, told.index(answer) + 1 if told and answer >= self._decoding.abstain_margin else 0

@@ -87,14 +87,22 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
-    """Choose how sentences are picked, on generated questions that no evaluation uses; writes ``decoding.json``."""
+    """Choose how calls and sentences are picked, on generated text that nothing else uses; writes ``decoding.json``."""
     from adapters.generator import DECODING_FILE
     from adapters.serving import load_generator
-    from adapters.training.evaluate import tuned, weighed
+    from adapters.training.evaluate import parted, requests, tuned, weighed
 
     generator = load_generator(str(base), adapter=adapter, today="2026-11-22")
-    weight, margin = tuned(weighed(generator, n=n, seed=seed + 1_000))
-    settings = {"strategy": "reading", "abstain_margin": margin, "overlap_weight": weight, "name_weight": 1.0}
+    questions = weighed(generator, n=n, seed=seed + 1_000)
+    weight, margin = tuned(questions)
+    call = parted(requests(generator, n=n, seed=seed + 1_000), [max(q.margins[: q.tools]) for q in questions])
+    settings = {
+        "strategy": "reading",
+        "abstain_margin": margin,
+        "overlap_weight": weight,
+        "name_weight": 1.0,
+        "call_margin": call,
+    }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return dict(settings)

@@ -246,17 +246,37 @@ def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
 def tuned(questions: list[Weighed]) -> tuple[float, float]:
     """The weight of the overlap and the margin with the least cost.
 
-    A wrong sentence costs 1, as does a call for a question; an abstention that is false 1, one that is missed 0.5.
+    A wrong sentence costs 1, an abstention that is false 1, one that is missed 0.5.
     """
 
     def cost(weight: float, margin: float) -> float:
         total = 0.0
         for q in questions:
-            worth = [m + weight * s for m, s in zip(q.margins, q.shared, strict=True)]
+            worth = [m + weight * s for m, s in zip(q.margins[q.tools :], q.shared[q.tools :], strict=True)]
             best = max(range(len(worth)), key=worth.__getitem__)
-            chosen = best + 1 if worth[best] >= (0.0 if best < q.tools else margin) else 0
-            total += 0.0 if chosen == q.right else 1.0 if q.right or chosen <= q.tools else 0.5
+            chosen = q.tools + best + 1 if worth[best] >= margin else 0
+            total += 0.0 if chosen == q.right else 1.0 if q.right else 0.5
         return total
 
     grid = [(weight, margin) for weight in WEIGHTS_TRIED for margin in MARGINS_TRIED]
     return min(grid, key=lambda pair: (cost(*pair), pair))
+
+
+def requests(generator: Any, *, n: int, seed: int) -> list[float]:
+    """By how many nats the best tool makes requests likelier that want one, complete or not; no held-out wordings."""
+    found = []
+    for name in ("call, unseen names and dates", "missing argument asked"):
+        for language in LANGUAGES:
+            for e in examples(name, language, n, seed):
+                choice = e.choice()
+                tools = [candidate for candidate in choice.candidates if candidate[1]]
+                found.append(max(generator.speaker.margins(choice.request, tools)))
+    return found
+
+
+def parted(calls: list[float], questions: list[float]) -> float:
+    """The margin that parts requests for a tool from questions with the fewest errors; the middle of the best ones."""
+    candidates = [x / 2 for x in range(61)]
+    errors = [sum(c < t for c in calls) + sum(q >= t for q in questions) for t in candidates]
+    best = [t for t, e in zip(candidates, errors, strict=True) if e == min(errors)]
+    return best[len(best) // 2]

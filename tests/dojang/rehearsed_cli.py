@@ -79,4 +79,6 @@ def opened(settings: Settings) -> Workspace:
 
 
 if __name__ == "__main__":
+    # A suite that a script started in the background has SIGINT ignored, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(open_workspace=opened))

@@ -13,7 +13,7 @@ from adapters.loading import load_local, read_note
 from adapters.prompt import CHAT_TEMPLATE, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
 from adapters.training import heads, pretrain, sft, tokenizer
-from adapters.training.evaluate import DECIDED, Weighed, evaluate, tuned
+from adapters.training.evaluate import DECIDED, Weighed, evaluate, parted, tuned
 from adapters.training.examples import Choice, Said
 from state import UserError
 
@@ -169,6 +169,11 @@ def test_the_overlap_and_the_margin_are_chosen_by_what_they_cost() -> None:
     answered, unanswered = Weighed([-9.0, 4.5], [0.0, 0.0], 1, 2), Weighed([-9.0, 2.5], [0.0, 0.0], 1, 0)
     assert tuned([answered, unanswered]) == (0.0, 3.0)
     assert tuned([answered]) == (0.0, 0.0)
+
+
+def test_calls_are_parted_from_questions_in_the_middle_of_the_gap() -> None:
+    assert parted([12.0, 15.0, 30.0], [-3.0, 8.0]) == 10.5
+    assert parted([12.0, 5.0, 30.0], [-3.0]) == 2.5
 
 
 FLOORS = {  # of 12 each: somewhat under what was measured (MODEL_CARD.md), well over a model that guesses
