@@ -104,6 +104,7 @@ class Runs:
         """Run a new message. ``guard``: the thread exists; look again that nothing waits, now that nobody else runs."""
         with self.parts.run_lock(thread_id):
             if guard:
+                self.audit(self.state(thread_id))  # what the last turn left unnoted: a new one clears its records
                 self._end_feedback(thread_id, on_node)
                 self.ready_for_input(self.state(thread_id))
             return self._stream(thread_id, given, on_node)
@@ -141,7 +142,7 @@ class Runs:
             audit.note(None, "policy.seen", "dojang", version, once=True)
         audit.opened(reviews)
         audit.catch_up(thread_id)
-        self._tell_passed(snapshot)
+        self._note_passed(snapshot)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -166,6 +167,7 @@ class Runs:
                     on_node(node)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
+        self.parts.notice.send()
         return self.result(snapshot)
 
     def _expire(self, reviews: Sequence[Review]) -> None:
@@ -190,17 +192,15 @@ class Runs:
         if ready:
             self._stream(thread_id, Command(resume=ready), on_node)
 
-    def _tell_passed(self, snapshot: StateSnapshot) -> None:
-        """Calls that a rule lets pass but wants somebody told of: noted once, and told then."""
+    def _note_passed(self, snapshot: StateSnapshot) -> None:
+        """Calls that a rule lets pass but wants somebody told of: noted once. ``act`` has put them into the outbox."""
         values, thread_id = snapshot.values, thread_id_of(snapshot)
         for proposal_id, outcome in (values.get("outcomes") or {}).items():
             verdict = (values.get("verdicts") or {}).get(f"call:{proposal_id}")
             if verdict is None or verdict["outcome"] != "notify":
                 continue
             facts: dict[str, Any] = {"tool": outcome["tool"], "status": outcome["status"]}
-            if self.parts.audit.note(thread_id, "call.passed", "dojang", f"call:{proposal_id}", facts, once=True):
-                why = [reason["text"] for reason in verdict["why"]]
-                self.parts.notice.tell("call.passed", thread_id=thread_id, call=proposal_id, why=why, **facts)
+            self.parts.audit.note(thread_id, "call.passed", "dojang", f"call:{proposal_id}", facts, once=True)
 
 
 _NOBODY = Decision(

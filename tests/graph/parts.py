@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 
+from dojang.settings import SAMPLE
+from graph import AgentGraph, build_graph
 from nodes.ports import Checked, Deps, Subject
 from state import (
     JSON,
@@ -32,8 +37,25 @@ from state import (
     UserError,
     Verdict,
 )
+from tools.policy import FilePolicy, load_policy
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+
+
+@cache
+def _compiled() -> AgentGraph:
+    return build_graph(InMemorySaver())
+
+
+def graph_over(saver: BaseCheckpointSaver[Any]) -> AgentGraph:
+    """The compiled agent over this saver, compiled once a process: harnesses open thousands."""
+    return _compiled().copy({"checkpointer": saver})
+
+
+@cache
+def sample_policy() -> FilePolicy:
+    """The rules that ship, read once a process."""
+    return load_policy(SAMPLE / "policy.toml")
 
 
 def says(text: str, *, citations: int = 1, abstained: bool = False) -> Generation:
