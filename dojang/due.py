@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from dojang.runs import releasable
 from nodes.door import expiry_of
 from state import Conflict, Review
 
@@ -91,9 +92,6 @@ def held_over(workspace: Workspace, now: datetime) -> list[tuple[str, str]]:
         if row["status"] != "interrupted":
             continue
         for review_id, progress in workspace.parts.decisions.progress(row["thread_id"]).items():
-            decision = progress["decision"]
-            if decision is None or progress["released"]:
-                continue
-            if now >= datetime.fromisoformat(decision.get("held_until") or decision["at"]):
+            if not progress["released"] and releasable(progress, now):
                 found.append((row["thread_id"], review_id))
     return found

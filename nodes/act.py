@@ -7,6 +7,7 @@ found without an outcome, the tool's own record is asked, a keyed effect is retr
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import rfc8785
@@ -144,6 +145,15 @@ def _call(runtime: Runtime[Deps], proposal: Proposal, action: Action, *, key: st
     return _outcome(runtime, proposal, key, "done", result, "")
 
 
+def _edited(state: AgentState, proposal: Proposal) -> list[str]:
+    """What tells the model that another call than its own has run: it would take its own for unfulfilled."""
+    found = decided(state, f"call:{proposal['id']}")
+    if found is None or (args := allowed_args(state, proposal)) in (None, proposal["args"]):
+        return []
+    by = found[1]["by"]
+    return [say("edited_call", state["language"], by=by, args=json.dumps(args, ensure_ascii=False))]
+
+
 def _tell(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome: Outcome) -> None:
     """Where a rule lets the call pass but wants somebody told: into the outbox, before the outcome is in the state."""
     verdict = (state.get("verdicts") or {}).get(f"call:{proposal['id']}")
@@ -163,6 +173,7 @@ def _done(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome
     _tell(state, runtime, proposal, outcome)
     if outcome["status"] == "done":
         lines = runtime.context.toolbox.tell(proposal["tool"], outcome["result"], state["language"])
+        lines += _edited(state, proposal)
         message = ToolMessage(
             content="\n".join(lines),
             artifact=outcome["result"],
