@@ -42,6 +42,8 @@ CONTRADICTORY = {
     "live_multiple_964-207-0": "an argument that its own schema does not have",
 }
 """Tasks whose ground truth breaks the schema that stands beside it. Refused, and rightly."""
+UNCLEAR = {"live_simple_186-111-0": "12/03/2024 is 12 March or 3 December"}
+"""Requests with two readings: a person is asked what is meant before any call is made."""
 
 
 @pytest.mark.parametrize("name", WITH_CALLS)
@@ -93,6 +95,9 @@ def test_a_right_call_waits_and_a_wrong_one_opens_no_review_of_it(test_data: Pat
         box = row.toolbox()
         ran, waiting, _ = _played(row, calls(*row.calls))
         assert ran == []
+        if row.id in UNCLEAR:
+            assert [r["kind"] for r in waiting] == ["clarification"]
+            continue
         assert [(r["action"]["tool"], r["kind"]) for r in waiting] == [(tool, "tool") for tool, _ in row.calls]
         for tool, args in row.calls:
             for kind, wrong, given in mutations(box, tool, args):

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def main() -> int:
             for row, tally in run(home, dsn, left, seed=seed * 1000 + stored["parts"], until=until):
                 sums[row] += tally
     if file is not None:
-        rows = {row: asdict(tally) for row, tally in sums.items()}
+        rows = {row: vars(tally) for row, tally in sums.items()}
         file.write_text(json.dumps({"parts": stored["parts"] + 1, "rows": rows}, ensure_ascii=False), encoding="utf-8")
     _tell(sums, f"kill -9 at {kills} instants, seed {seed}, {stored['parts'] + 1} part(s)")
     if any(tally.notes for row, tally in sums.items() if not row.startswith("bare")):
@@ -52,7 +51,7 @@ def _stored(file: Path | None) -> dict[str, Any]:
     if file is not None and file.exists():
         stored: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return stored
-    return {"parts": 0, "rows": {row: asdict(Tally()) for row in ROWS}}
+    return {"parts": 0, "rows": {row: vars(Tally()) for row in ROWS}}
 
 
 def _tell(sums: Mapping[str, Tally], title: str) -> None:

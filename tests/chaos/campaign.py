@@ -67,7 +67,7 @@ class Tally:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Tally:
-        """From what ``dataclasses.asdict`` made of it."""
+        """From what JSON has made of its ``vars``."""
         return cls(**{**stored, "phases": Counter(stored["phases"]), "places": Counter(stored["places"])})
 
 
