@@ -90,6 +90,9 @@ def test_a_persons_words_are_gone_from_every_file_and_all_else_is_there(tmp_path
     after = home.states()
     assert [(c, p, n) for c, p, n, _ in after] == [(c, p, n) for c, p, n, _ in before]
     assert [set(values) for *_, values in after] == [set(values) for *_, values in before]
+    decisions = [d for *_, values in after for d in values.get("decisions", {}).values()]
+    assert {(d["reason"], d["message"], d["edited_args"]) for d in decisions if d["by"] == "lee"} == {("", "", None)}
+    assert {d["reason"] for d in decisions if d["by"] == "choi"} == {"too dear"}
     messages = after[0][3]["messages"]
     assert [m.id for m in messages] == [m.id for m in before[0][3]["messages"]]
     assert {d["digest"] for d in after[0][3]["decisions"].values()} == {

@@ -36,6 +36,7 @@ from state import (
     ToolSpec,
     UserError,
     Verdict,
+    person_of,
 )
 from tools.policy import FilePolicy, load_policy
 
@@ -269,7 +270,7 @@ class MemoryDecisions:
 
     def vote(self, thread_id: str, approval: Decision, needed: int) -> Decision | None:
         given = self.votes.setdefault(approval["review_id"], {})
-        given.setdefault(approval["by"], approval)
+        given.setdefault(person_of(approval["by"]), approval)
         return self.record(thread_id, list(given.values())[-1]) if len(given) >= needed else None
 
     def progress(self, thread_id: str) -> dict[str, Progress]:

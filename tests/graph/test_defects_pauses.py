@@ -94,15 +94,15 @@ def test_whoever_opens_the_thread_later_sees_its_pauses(tmp_path: Path, how: str
     """langgraph #6362: the stream told of the pause, and the thread's state had none."""
     parts = deps(calls(("book", {"room": "1"}), ("pay", {"room": "2"})), says("Done."))
     first = build_graph(FileSaver(tmp_path))
-    streamed = [
+    streamed = {
         pause.id
         for update in first.stream({"messages": [HumanMessage("book")]}, CONFIG, context=parts, durability="sync")
         for pause in update.get("__interrupt__", ())
-    ]
+    }
     later = build_graph(FileSaver(tmp_path))
     state = later.get_state(CONFIG) if how == "sync" else asyncio.run(later.aget_state(CONFIG))
-    assert [pause.id for pause in state.interrupts] == streamed
-    assert [pause.id for task in state.tasks for pause in task.interrupts] == streamed
+    assert {pause.id for pause in state.interrupts} == streamed
+    assert {pause.id for task in state.tasks for pause in task.interrupts} == streamed
     assert [pause.value["review"]["action"]["tool"] for pause in state.interrupts] == ["book", "pay"]
     [newest, *_] = later.get_state_history(CONFIG)
-    assert [pause.id for pause in newest.interrupts] == streamed
+    assert {pause.id for pause in newest.interrupts} == streamed
