@@ -69,7 +69,8 @@ def test_another_decision_in_korean_as_one_json_document(stage: Shell, bookings:
     assert told["booking"]["guest"] == "김하나"
     assert [act["exit_code"] for act in told["acts"]] == [0, 0, 3, 0, 0, 0, 0]
     cited = [turn["answer"]["citations"] for turn in told["acts"][1]["result"]["turns"]]
-    assert len(cited) == 2 and all(cited)
+    assert len(cited) == 2
+    assert all(cited)
     assert all(c["source"] == c["quote"] for citations in cited for c in citations)
     assert [entry["k"] for entry in told["ledger"]] == ["intent", "outcome"]
     assert told["folder"].startswith(str(stage.home / "threads"))
