@@ -140,7 +140,7 @@ class Play:
     def _act(
         self, words: list[str], *, lines: Sequence[str] = (), expect: int | None = Exit.DONE, capture: bool = False
     ) -> Act:
-        """Run one process, ``lines`` on its stdin; with ``capture`` or ``--json`` it shows its output when it has ended."""
+        """Run one process, ``lines`` on its stdin. With ``capture`` or ``--json`` its output is shown when it ended."""
         _ = self.terminal.gettext
         kept = capture or self.terminal.as_json
         self.terminal.line(f"$ dojang {' '.join(_quoted(word) for word in words)}", style="bold")
