@@ -97,7 +97,7 @@ class Parts:
     @cached_property
     def notice(self) -> Notice:
         """Whom to tell of what needs attention."""
-        return Notice(self.settings.notify)
+        return Notice(self.settings.notify, self)
 
     @cached_property
     def index(self) -> ThreadIndex:
@@ -204,6 +204,7 @@ class Parts:
             passages_k=self.settings.passages_k,
             roles=None if self.settings.roles is None else tuple(self.settings.roles),
             feedback=self.settings.feedback,
+            outbox=self.notice,
         )
 
 

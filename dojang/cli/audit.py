@@ -70,6 +70,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")]
 ThreadOption = Annotated[
     str | None, typer.Option("--thread", metavar="ID", help="One conversation; all and the home when not given.")
 ]
@@ -158,7 +159,7 @@ def export(
 @audit.command()
 def reopen(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")],
+    reason: ReasonOption,
     thread: Annotated[
         str | None, typer.Option("--thread", metavar="ID", help="The conversation; the home's own when not given.")
     ] = None,
@@ -183,9 +184,9 @@ def reopen(
 @audit.command()
 def erase(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")],
+    reason: ReasonOption,
     person: Annotated[
-        str | None, typer.Option("--person", metavar="NAME", help="What this person wrote with decisions, everywhere.")
+        str | None, typer.Option("--person", metavar="NAME", help="What this person wrote, everywhere.")
     ] = None,
     thread: Annotated[
         str | None, typer.Option("--thread", metavar="ID", help="All content of one finished conversation.")
@@ -207,8 +208,8 @@ def erase(
     found += erase_person(log, person, user, reason) if person is not None else []
     call.terminal.document(found)
     for one in found:
-        said = _("{thread}: {decisions} decisions and {effects} effects without words").format(
-            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"]
+        said = _("{thread}: {decisions} decisions, {effects} effects and {texts} states without words").format(
+            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"], texts=one["texts"]
         )
         call.terminal.line(f"{said}; {one['left']}" if one["left"] else said)
     if not found:

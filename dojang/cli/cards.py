@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dojang.cli.telling import how_to_decide
 from dojang.cli.terminal import Terminal
 from dojang.cli.words import EFFECTS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
+from dojang.flags import flags_of
 
 if TYPE_CHECKING:
     from dojang.results import ReviewCard
@@ -95,14 +96,15 @@ def _needs(terminal: Terminal, card: ReviewCard) -> str:
 
 
 def flags(gettext: Callable[[str], str], review: Review, progress: Progress, now: datetime) -> str:
-    """What a list says of a review beside its deadline: votes, who has it, whether half of its time is over."""
+    """What a list says of a review beside its deadline: doubtful evidence, votes, who has it, half of its time over."""
     _ = gettext
-    told = []
+    holds = flags_of(review, progress, now)
+    told = [_("untrusted source")] if "untrusted" in holds else []
     if review["votes_needed"] > 1:
         told.append(f"{len(progress['votes'])}/{review['votes_needed']}")
-    if progress["claim"] is not None and now < datetime.fromisoformat(progress["claim"]["until"]):
+    if progress["claim"] is not None and "claimed" in holds:
         told.append(_("claimed by {who}").format(who=progress["claim"]["by"]))
-    if progress["escalated_at"]:
+    if "escalated" in holds:
         told.append(_("half the time is over"))
     return ", ".join(told)
 

@@ -33,9 +33,10 @@ def inbox(
     with call.workspace() as workspace:
         reviews = workspace.inbox(kind=kind, limit=limit)
         progress = workspace.progress(reviews)
+        flagged = workspace.flags(reviews)
         now = workspace.parts.clock.now()
     _ = call.terminal.gettext
-    call.terminal.document([{**review, "progress": progress[review["id"]]} for review in reviews])
+    call.terminal.document([{**r, "progress": progress[r["id"]], "flags": flagged[r["id"]]} for r in reviews])
     if reviews:
         rows = [[r["id"], word(_, KINDS, r["kind"]), r["due_at"][:16], r["summary"]] for r in reviews]
         head = [_("review"), _("kind"), _("due"), _("what it is about")]

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from dojang.flags import flags_of
 from dojang.results import ReviewCard, Step
 from dojang.server.clean import clean, pretty_json
 from dojang.server.forms import Field, fields_of, text_field
@@ -156,8 +157,7 @@ class Item:
 def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = None) -> Row:
     """A review as one line of the list."""
     far = progress or untouched()
-    claim = far["claim"]
-    claimed = claim["by"] if claim is not None and now < datetime.fromisoformat(claim["until"]) else ""
+    flags, claim = flags_of(review, far, now), far["claim"]
     letter, tone = {0: ("L", "low"), 1: ("M", "medium")}.get(review["tier"], ("H", "high"))
     due, late = countdown(say, review["due_at"], now)
     return Row(
@@ -173,10 +173,10 @@ def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = 
         due=due,
         due_at=review["due_at"],
         late=late,
-        untrusted=any(p["trust"] == "untrusted" for p in review["evidence"]),
+        untrusted="untrusted" in flags,
         votes=f"{len(far['votes'])}/{review['votes_needed']}" if review["votes_needed"] > 1 else "",
-        claimed=claimed,
-        escalated=bool(far["escalated_at"]),
+        claimed=claim["by"] if claim is not None and "claimed" in flags else "",
+        escalated="escalated" in flags,
     )
 
 
