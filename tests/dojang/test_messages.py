@@ -1,0 +1,129 @@
+"""Every message of the parts below the shell has Korean, and a finished message finds it.
+
+Where this fails after a merge, it prints the entries for ``dojang/locales/ko/messages.po``, ready to be filled in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pytest
+
+from dojang.foreign import FOREIGN
+from dojang.language import texts_of
+from dojang.messages import BLANK, Pattern, messages, skeleton, told
+from tests.dojang.sentences import sentences
+
+KOREAN = texts_of("messages", "ko")
+SAME = {"{said} `dojang checkpoints make-key`", "PostgreSQL {server} ({where}), pgvector {found}"}
+PARTICLE = re.compile(
+    r"\}['”’]?(?:은|는|이|가|을|를|과|와|로|으로|라는|이라는|이나|나)(?=[\s.,)])|\((?:으|이|은|가|를)\)"
+)
+"""A particle after a blank would have to know the blank's last sound; so would "을(를)", which no Korean says."""
+
+
+def wanted() -> dict[str, str]:
+    """{template: where it stands}."""
+    return {**sentences(), **dict.fromkeys(FOREIGN, "dojang/foreign.py")}
+
+
+def blanks(text: str) -> list[str]:
+    return list(dict.fromkeys(BLANK.findall(text)))
+
+
+def sample(template: str) -> dict[str, str]:
+    """A value for each blank that no other message is made of."""
+    return {name: f"⟦{number}⟧" for number, name in enumerate(blanks(template))}
+
+
+def finished(template: str, values: dict[str, str]) -> str:
+    """The message as a program would have made it."""
+    return Pattern(template, template).filled(values)
+
+
+def entries(templates: Iterable[str], where: dict[str, str]) -> str:
+    """Lines of a catalogue for templates that it lacks."""
+    made = []
+    for text in templates:
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        flag = "#, python-brace-format\n" if blanks(text) else ""
+        made.append(f'\n#: {where[text]}\n{flag}msgid "{quoted}"\nmsgstr ""\n')
+    return "".join(made)
+
+
+def test_every_message_has_korean() -> None:
+    assert len(sentences()) > 400
+    known = {skeleton(text) for text in KOREAN}
+    missing = [text for text in wanted() if skeleton(text) not in known]
+    assert not missing, f"{len(missing)} entries for messages.po:\n{entries(missing, wanted())}"
+
+
+def test_nothing_is_translated_that_nobody_says() -> None:
+    said = {skeleton(text) for text in wanted()}
+    assert [text for text in KOREAN if skeleton(text) not in said] == []
+
+
+@pytest.mark.parametrize("text", KOREAN)
+def test_korean_keeps_blanks_and_commands(text: str) -> None:
+    korean = KOREAN[text]
+    assert set(blanks(korean)) == set(blanks(text))
+    assert set(re.findall(r"`[^`]+`", korean)) == set(re.findall(r"`[^`]+`", text))
+    assert set(re.findall(r"--[a-z-]+|DOJANG_[A-Z_]+", korean)) == set(re.findall(r"--[a-z-]+|DOJANG_[A-Z_]+", text))
+    assert text in SAME or re.search("[가-힣]", korean)
+    assert not PARTICLE.search(korean), korean
+
+
+@pytest.mark.parametrize("template", wanted())
+def test_a_finished_message_finds_its_korean(template: str) -> None:
+    values = sample(template)
+    message = finished(template, values)
+    if not values:
+        assert messages("ko").whole.get(message), message
+        return
+    first, found = next(messages("ko").matching(message))
+    assert skeleton(first.template) == skeleton(template), f"{template!r} is taken for {first.template!r}"
+    assert list(found.values()) == list(values.values())
+    others = [p for p, _ in messages("ko").matching(message) if p.weight == first.weight and p is not first]
+    assert others == [], "as many letters of another message fit"
+    for value in values.values():
+        assert value in messages("ko").told(message)
+
+
+def test_what_is_inside_a_message_is_translated_too() -> None:
+    busy = (
+        "the decision is recorded; thread 'th_1' is busy: a run by an unknown owner (pid 7) has held it since a moment "
+        "ago; wait for it or cancel it; `dojang resume th_1` goes on"
+    )
+    korean = told(busy, "ko")
+    assert "결재를 기록했습니다" in korean
+    assert "알 수 없는 사용자(pid 7), 시작: 조금 전" in korean
+    assert "`dojang resume th_1` 명령으로 이어 갑니다" in korean
+    assert not re.search(r"[a-z]{4,} [a-z]{3,}", korean.replace("dojang resume", ""))
+
+
+def test_several_problems_are_translated_one_by_one() -> None:
+    text = "review rv_1: the edit was not taken: guests: 9 is greater than the maximum of 6; hotel is missing"
+    assert told(text, "ko") == (
+        "검토 rv_1: 수정을 받아들이지 못했습니다. guests: 9: 최대 6까지 받습니다; hotel 값이 없습니다"
+    )
+
+
+def test_an_unknown_message_is_shown_as_it_is() -> None:
+    assert told("somebody wrote this {today}: a; b", "ko") == "somebody wrote this {today}: a; b"
+    assert told("", "ko") == ""
+
+
+def test_english_stays_and_times_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "review rv_1 is not due before 2026-11-26T16:25:28.829808+00:00"
+    assert "2026-11-26T" not in told(text, "en")
+    assert told(text, "en").startswith("review rv_1 is not due before 2")
+    assert "년 11월" in told(text, "ko")
+    hint = "not_before has no time zone; write it like 2026-11-22T09:00+09:00"
+    assert told(hint, "en") == hint
+
+
+def test_a_blank_that_comes_twice_holds_the_same_twice() -> None:
+    text = "{path} can be read by others; allow it to its owner alone: chmod 600 {path}"
+    assert Pattern(text, "").values(text.replace("{path}", "/k")) == {"path": "/k"}
+    assert Pattern(text, "").values(text.replace("{path}", "/k", 1).replace("{path}", "/l")) is None
