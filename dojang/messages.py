@@ -4,6 +4,9 @@ The parts below the shell raise errors and write notes in plain English and know
 against the message ids of the catalogue ``messages``, whose blanks are named (``there is no review {review_id}; …``);
 what stood in the blanks is translated where it is a message itself, and put into the Korean text. A text that no
 message id matches is shown as it is. Times in a message are told on the reader's clock, in either language.
+
+The gate's own sentences (:mod:`nodes.wording`) are in a record in the conversation's language: they are put into the
+reader's in the same way, in both directions.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from dojang.language import texts_of
 from dojang.times import moments
+from nodes.wording import translations
 
 if TYPE_CHECKING:
     from state import Language
@@ -38,6 +42,12 @@ class Pattern:
     def literals(self) -> list[str]:
         """The texts around the blanks, as they appear in a finished message."""
         return [_unescaped(piece) for piece in BLANK.split(self.template)[0::2]]
+
+    @cached_property
+    def quoted(self) -> set[str]:
+        """Blanks inside “ ”: what somebody else wrote, and what may be sent just so, is never translated."""
+        names = BLANK.findall(self.template)
+        return {name for name, before in zip(names, self.literals, strict=False) if before.endswith("“")}
 
     @cached_property
     def weight(self) -> int:
@@ -102,7 +112,8 @@ class Messages:
         if listed and all(part != translated for part, translated in listed):
             return LIST.join(translated for _, translated in listed)
         for pattern, values in self.matching(text):
-            return pattern.filled({name: self.told(value, depth - 1) for name, value in values.items()})
+            told = {n: v if n in pattern.quoted else self.told(v, depth - 1) for n, v in values.items()}
+            return pattern.filled(told)
         first, joined, rest = text.partition(": ")
         if joined and rest and (parts := (self.told(first, depth - 1), self.told(rest, depth - 1))) != (first, rest):
             return ": ".join(parts)
@@ -111,14 +122,15 @@ class Messages:
 
 @lru_cache
 def messages(language: Language) -> Messages:
-    """The messages of a language; English needs none."""
-    return Messages({} if language == "en" else texts_of("messages", language))
+    """What is put into a language: English messages into Korean, and either language's sentences of the gate."""
+    if language == "en":
+        return Messages(translations("ko", "en"))
+    return Messages({**translations("en", "ko"), **texts_of("messages", language)})
 
 
 def told(text: str, language: Language) -> str:
-    """A finished English message for a person who reads ``language``, with times on this machine's clock."""
-    known = text if language == "en" else messages(language).told(text)
-    return moments(known, language)
+    """A finished message for a person who reads ``language``, with times on this machine's clock."""
+    return moments(messages(language).told(text), language)
 
 
 def skeleton(template: str) -> str:

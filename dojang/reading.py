@@ -1,6 +1,7 @@
-"""A review as somebody reads it: summary, question and reasons in the reader's language.
+"""A review as somebody reads it: summary and reasons in the reader's language.
 
 The record stays what it is: it was written in the conversation's language, and its digest covers none of these texts.
+The question stays, too: it is put to the guest just so.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ def as_read(review: Review, toolbox: Toolbox, language: Language) -> Review:
     """A copy of the review for a reader of ``language``; never for a record, a digest or JSON."""
     read = review.copy()
     read["summary"] = sentence_of(review, toolbox, language)
-    read["question"] = told(review["question"], language)
     read["why"] = [reason_as_read(reason, language) for reason in review["why"]]
     return read
 

@@ -128,9 +128,7 @@ def tell_decision(terminal: Terminal, workspace: Workspace, result: DecisionResu
     """Who decided what, and where the run got to with it."""
     _ = terminal.gettext
     decision = result.decision
-    terminal.line(
-        _("Review {id}: {what} by {by}").format(
-            id=decision["review_id"], what=word(_, SAID, decision["type"]), by=decision["by"] or _("nobody")
-        )
-    )
+    text = _("Review {id}: {what} by {by}") if decision["by"] else _("Review {id}: {what}")
+    what = word(_, SAID, decision["type"])
+    terminal.line(text.format(id=decision["review_id"], what=what, by=decision["by"]))
     tell_run(terminal, workspace, result.run)

@@ -95,7 +95,7 @@ class Terminal:
         self.err.print(Text.assemble((self.gettext("error") + ": ", "bold red"), one), soft_wrap=True)
 
     def told(self, text: str) -> str:
-        """A finished English message of the parts below, for whoever reads this."""
+        """A finished message of the parts below, for whoever reads this."""
         return told(text, self.language)
 
     def moment(self, at: str, *, seconds: bool = False) -> str:

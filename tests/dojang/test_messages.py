@@ -11,14 +11,15 @@ from collections.abc import Iterable
 import pytest
 
 from dojang.foreign import FOREIGN
-from dojang.language import texts_of
+from dojang.language import Domain, texts_of
 from dojang.messages import BLANK, Pattern, messages, skeleton, told
+from nodes.wording import say, translations
 from tests.dojang.sentences import sentences
 
 KOREAN = texts_of("messages", "ko")
 SAME = {"{said} `dojang checkpoints make-key`", "PostgreSQL {server} ({where}), pgvector {found}"}
 PARTICLE = re.compile(
-    r"\}['”’]?(?:은|는|이|가|을|를|과|와|로|으로|라는|이라는|이나|나)(?=[\s.,)])|\((?:으|이|은|가|를)\)"
+    r"(?:\}|\)s)['”’]?(?:은|는|이|가|을|를|과|와|로|으로|라는|이라는|이나|나)(?=[\s.,)])|\((?:으|이|은|가|를)\)"
 )
 """A particle after a blank would have to know the blank's last sound; so would "을(를)", which no Korean says."""
 
@@ -26,6 +27,17 @@ PARTICLE = re.compile(
 def wanted() -> dict[str, str]:
     """{template: where it stands}."""
     return {**sentences(), **dict.fromkeys(FOREIGN, "dojang/foreign.py")}
+
+
+@pytest.mark.parametrize("domain", ["cli", "console", "vocabulary"])
+def test_no_catalogue_guesses_particles(domain: Domain) -> None:
+    assert [text for text in texts_of(domain, "ko").values() if PARTICLE.search(text)] == []
+
+
+def test_sentences_of_the_gate_without_particles() -> None:
+    korean = translations("en", "ko")
+    assert len(korean) == len(translations("ko", "en"))
+    assert [text for text in korean.values() if PARTICLE.search(text)] == []
 
 
 def blanks(text: str) -> list[str]:
@@ -107,6 +119,15 @@ def test_several_problems_are_translated_one_by_one() -> None:
     assert told(text, "ko") == (
         "검토 rv_1: 수정을 받아들이지 못했습니다. guests: 9: 최대 6까지 받습니다; hotel 값이 없습니다"
     )
+
+
+def test_the_gate_is_read_in_either_language() -> None:
+    english = say("approve_answer", "en", text="The documents do not say.")
+    korean = say("approve_answer", "ko", text="The documents do not say.")
+    assert told(english, "ko") == korean, "the draft is what will be sent: it stays as it is"
+    assert told(korean, "en") == english
+    assert told(say("rejected", "ko", by="hana", reason="사유 없음"), "en") == "Rejected by hana: no reason given"
+    assert told(korean, "ko") == korean
 
 
 def test_an_unknown_message_is_shown_as_it_is() -> None:
