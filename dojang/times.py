@@ -6,18 +6,21 @@ Records, JSON and the HTTP API keep ISO 8601 in UTC; only what a person reads go
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal
 
-from babel.dates import format_datetime
-from babel.units import format_unit
+from babel.dates import format_datetime, format_timedelta
 
 if TYPE_CHECKING:
     from state import Language
 
 PATTERNS: Final[dict[Language, str]] = {"en": "d MMM y, HH:mm", "ko": "y년 M월 d일 HH:mm"}
 TO_THE_SECOND: Final[dict[Language, str]] = {"en": "d MMM y, HH:mm:ss", "ko": "y년 M월 d일 HH:mm:ss"}
-UNITS: Final = ((172_800, 86_400, "duration-day"), (3600, 3600, "duration-hour"), (60, 60, "duration-minute"))
+UNITS: Final[tuple[tuple[int, int, Literal["day", "hour", "minute"]], ...]] = (
+    (172_800, 86_400, "day"),
+    (3600, 3600, "hour"),
+    (60, 60, "minute"),
+)
 """(seconds from which on the unit is used, its length in seconds, its name): 47 hours, then 2 days."""
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 """A time of a record, with seconds and a zone. An example in a hint (``2026-11-22T09:00``) is none."""
@@ -48,8 +51,12 @@ def left(until: str, now: datetime, language: Language) -> str:
     except ValueError:
         return ""
     whole = int(abs(seconds))
-    length, unit = next(((length, unit) for least, length, unit in UNITS if whole >= least), (1, "duration-second"))
-    span = format_unit(whole // length, unit, locale=language)
+    for least, length, unit in UNITS:
+        if whole >= least:
+            span = format_timedelta(timedelta(seconds=whole // length * length), unit, threshold=10**9, locale=language)
+            break
+    else:
+        span = format_timedelta(timedelta(seconds=whole), "second", threshold=10**9, locale=language)
     if language == "ko":
         return f"{span} 남음" if seconds >= 0 else f"{span} 지남"
     return f"in {span}" if seconds >= 0 else f"{span} late"

@@ -122,8 +122,9 @@ class _Module:
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func).split(".")[-1]
             first = self._first(node, name)
-            given = [*node.args[first:], *(k.value for k in node.keywords if k.arg in ("note", "what"))]
-            for argument in given if first < 99 else [k.value for k in node.keywords if k.arg == "note"]:
+            given = [*node.args[first:], *(k.value for k in node.keywords if k.arg == "what")]
+            noted = [k.value for k in node.keywords if k.arg in ("note", "problems")]
+            for argument in [*(given if first < 99 else []), *noted]:
                 yield from self._resolved(argument, function)
         elif isinstance(node, ast.Return) and node.value is not None:
             where = (self.name, getattr(function, "name", ""))
