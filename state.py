@@ -138,9 +138,10 @@ class Reason(TypedDict):
     """One rule that had a say in a verdict."""
 
     rule_id: str
-    text: str
+    text: str  # in the language of the conversation
     severity: Literal["low", "medium", "high"]
     hard: bool
+    texts: NotRequired[dict[Language, str]]  # in each language, for whoever reads it; absent in old records
 
 
 class Verdict(TypedDict):

@@ -11,7 +11,7 @@ import threading
 from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
@@ -157,6 +157,17 @@ class Parts:
                 today=self.today,
                 sample=SAMPLE / "hotels.toml",
             )
+
+    @property
+    def describer(self) -> Toolbox:
+        """The tools as far as they say what a call does: lists and cards need no database for that."""
+        return cast("Toolbox", self.__dict__.get("toolbox") or self._described)
+
+    @cached_property
+    def _described(self) -> Toolbox:
+        from tools.toolbox import Toolbox
+
+        return Toolbox.open(self.settings.tools, today=self.today)
 
     @cached_property
     def policy(self) -> FilePolicy:

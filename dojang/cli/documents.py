@@ -98,7 +98,8 @@ def listed(context: typer.Context) -> int:
         call.terminal.note(_("no document has been read in yet; `dojang ingest` does that"))
         return Exit.DONE
     table = [
-        [row["name"], row["format"], str(row["passages"]), f"{row['size']:,}", row["ingested_at"][:16]] for row in rows
+        [row["name"], row["format"], str(row["passages"]), f"{row['size']:,}", call.terminal.moment(row["ingested_at"])]
+        for row in rows
     ]
     call.terminal.rows(table, head=[_("document"), _("format"), _("passages"), _("bytes"), _("read in")])
     return Exit.DONE

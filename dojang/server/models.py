@@ -79,6 +79,7 @@ class ReasonModel(Model):
     text: str
     severity: Literal["low", "medium", "high"]
     hard: bool
+    texts: dict[str, str] = Field({}, description="the text in each language; empty in old records")
 
 
 class PassageRefModel(Model):
