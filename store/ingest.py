@@ -23,7 +23,7 @@ from store.chunking import Chunk, chunk
 from store.database import Connection
 from store.embedding import Embedder
 from store.language import BIGRAM, syllable_pairs, terms
-from store.reading import Extract
+from store.readers.extract import Extract
 
 Fate = Literal["added", "replaced", "unchanged"]
 

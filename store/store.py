@@ -23,7 +23,8 @@ from store.database import Connection, Connections, connect
 from store.embedding import Embedder
 from store.ingest import IngestReport, index_terms, length_of, passage_id
 from store.language import clean, language_of, sentences
-from store.reading import LIMIT_BYTES, READERS, Extract, Unreadable, read, read_bytes
+from store.readers.extract import Extract, Unreadable
+from store.readers.files import LIMIT_BYTES, READERS, read, read_bytes
 from store.schema import bind_model, migrate
 from store.search import COLUMNS, EF_SEARCH, Ranking, passage_of, search
 

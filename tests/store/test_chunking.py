@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from store.chunking import MAX_CHARACTERS, MAX_SENTENCES, chunk
 from store.language import language_of, sentences, stem, terms
-from store.reading import Unreadable, read_bytes
+from store.readers.extract import Unreadable
+from store.readers.files import read_bytes
 
 MIXED = "체크인은 오후 3시부터입니다. 주차\n\n # ## - 1. ``` --- | The pool, e.g. Mr. opens 7 a.m.! 😀 Wi-Fi 無料 \t"
 LONG = ["가" * 600, "x" * 1200, "\n", "\n\n", "조식은 22,000원입니다.", "It costs 5,000 won."]
@@ -56,7 +57,7 @@ def test_no_word_of_a_document_is_lost() -> None:
     table = "| six | seven |\n|---|---|\n| eight | nine |\n"
     text = "# 안내\n\n하나입니다. 둘입니다.\n\n## Two\n- three\n- four\n\n1. five\n" + table
     extract = read_bytes("a.md", text.encode())
-    kept = " ".join(extract.text[piece.start : piece.end] for piece in chunk(extract))
+    kept = " ".join(f"{piece.title} {extract.text[piece.start : piece.end]}" for piece in chunk(extract))
     for word in ("하나입니다", "둘입니다", "three", "four", "five", "six", "seven", "eight", "nine"):
         assert word in kept
 
