@@ -71,6 +71,43 @@ MIGRATIONS: tuple[LiteralString, ...] = (
     );
     INSERT INTO corpus VALUES (true, 0, 0);
     """,
+    # -- ingest and corrections -----------------------------------------------------------------------------------
+    """
+    ALTER TABLE documents
+        ADD COLUMN told_trust text,
+        ADD COLUMN structure jsonb NOT NULL DEFAULT '{}',
+        ADD COLUMN made_by int NOT NULL DEFAULT 1;
+    UPDATE documents SET told_trust = trust;
+    ALTER TABLE documents ALTER COLUMN told_trust SET NOT NULL;
+    ALTER TABLE passages ADD COLUMN flags text[] NOT NULL DEFAULT '{}';
+    CREATE TABLE corrections (
+        n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        chain text NOT NULL,
+        document text NOT NULL,
+        kind text NOT NULL CHECK (kind IN ('correct', 'undo', 'carried', 'aside', 'settled')),
+        replaced text NOT NULL,
+        passage text NOT NULL,
+        origin_text text NOT NULL,
+        old_text text NOT NULL,
+        text text NOT NULL,
+        author text NOT NULL,
+        reason text NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    CREATE INDEX corrections_chain ON corrections (chain, n);
+    CREATE INDEX corrections_passage ON corrections (passage);
+    CREATE INDEX corrections_replaced ON corrections (replaced);
+    CREATE INDEX corrections_document ON corrections (document);
+    CREATE TABLE trust_decisions (
+        n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        document text NOT NULL,
+        digest text NOT NULL,
+        trust text NOT NULL CHECK (trust IN ('trusted', 'untrusted')),
+        author text NOT NULL,
+        reason text NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    """,
 )
 
 
