@@ -115,7 +115,7 @@ def migrate(connection: Connection) -> None:
     """Bring the database to the newest schema; safe when several processes do it at once. Ends a transaction."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        _vector_extension(connection)
+        ensure_vector(connection)
         connection.execute(
             "CREATE TABLE IF NOT EXISTS store_migrations (n int PRIMARY KEY, at timestamptz DEFAULT now())"
         )
@@ -163,7 +163,8 @@ def bind_model(connection: Connection, name: str, dimension: int, *, replace: bo
         )
 
 
-def _vector_extension(connection: Connection) -> None:
+def ensure_vector(connection: Connection) -> None:
+    """Make the extension pgvector. UserError where this server has none, or too old a one."""
     try:
         with connection.transaction():
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
