@@ -11,6 +11,7 @@ import threading
 from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from checkpoints.audit import AuditLog
     from checkpoints.crypto import KeyRing
     from checkpoints.folders import ThreadFolders
+    from dojang.cited import CitedIndex
     from store import DocumentStore
     from store.embedding import Embedder
     from tools.policy import FilePolicy
@@ -107,6 +109,17 @@ class Parts:
         keys = self.session_keys
         path = self.settings.home / ("index.sqlite" if keys is None else "index-sealed.sqlite")
         return ThreadIndex(path, self.settings.threads, summarise, keys=keys)
+
+    @cached_property
+    def cited(self) -> CitedIndex:
+        """Which answers cited which passage; derived from the files."""
+        from dojang.cited import CitedIndex
+
+        def newest(folder: Path) -> tuple[str, CheckpointTuple | None]:
+            thread_id = self.folders.thread_id(folder)
+            return thread_id, self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+
+        return CitedIndex(self.settings.home / "cited.sqlite", self.settings.threads, newest)
 
     def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""

@@ -35,13 +35,17 @@ from state import (
     Passage,
     Progress,
     Review,
+    Trust,
     UserError,
     untouched,
 )
 
 if TYPE_CHECKING:
     from checkpoints import ThreadRow
+    from dojang.cited import CitedBy
     from store import DocumentRow, IngestReport
+    from store.corrections import Version
+    from store.reindexing import ReindexReport
 
 CONSOLE_UNDO_S = 5.0
 """How long a decision from the console can be taken back where the settings do not say."""
@@ -272,10 +276,47 @@ class Workspace:
     # -- documents ------------------------------------------------------------------------------------------------
 
     def ingest(
-        self, paths: Sequence[Path], *, on_progress: Callable[[str, int, int], None] | None = None
+        self,
+        paths: Sequence[Path],
+        *,
+        trust: Trust = "trusted",
+        on_progress: Callable[[str, int, int], None] | None = None,
+        on_work: Callable[[Any, int], None] | None = None,
     ) -> IngestReport:
         """Read files (folders are walked) into passages; files that cannot be read are reported, the rest goes in."""
-        return self.parts.store.ingest(paths, on_progress=on_progress)
+        return self.parts.store.ingest(paths, on_progress, trust, on_work=on_work)
+
+    def delete(self, document: str) -> None:
+        """Take a document out. UserError when there is no such one."""
+        self.parts.store.delete(document)
+
+    def reindex(
+        self, documents: Sequence[str] = (), *, on_progress: Callable[[str, int, int], None] | None = None
+    ) -> ReindexReport:
+        """Cut and index documents again with today's code, all where none is named."""
+        return self.parts.store.reindex(documents, on_progress)
+
+    def set_trust(self, document: str, trust: Trust, *, reason: str, by: str | None = None) -> None:
+        """What a person says of a document's trust, until its content changes."""
+        self.parts.store.set_trust(document, trust, author=by or self.settings.user, reason=reason)
+
+    def correct(self, passage: str, text: str, *, reason: str, by: str | None = None) -> Passage:
+        """A new version of a passage. UserError, or Conflict where somebody was first."""
+        return self.parts.store.correct(passage, text, author=by or self.settings.user, reason=reason)
+
+    def undo_correction(self, passage: str, *, reason: str = "", by: str | None = None) -> Passage:
+        """Back to the text before, as a new version."""
+        return self.parts.store.undo_correction(passage, author=by or self.settings.user, reason=reason)
+
+    def passage_history(self, passage: str) -> list[Version]:
+        """The versions of a passage, oldest first; [] where it was never corrected."""
+        return self.parts.store.history(passage)
+
+    def cited(self, passage: str) -> list[CitedBy]:
+        """The answers that cited this passage, in any of its versions, by thread."""
+        chain = self.parts.store.history(passage)
+        ids = [one["replaced"] for one in chain] + [one["passage"] for one in chain if one["passage"]]
+        return self.parts.cited.of([passage, *ids])
 
     def search(self, query: str, *, k: int = 5, filters: dict[str, str] | None = None) -> list[Passage]:
         """The passages that match best. UserError where there is no word to look for."""

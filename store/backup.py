@@ -274,7 +274,7 @@ def _piped(
             head = head and not line.startswith(b"COPY ")
             sent.stdin.write(line)
         if made.wait() == 0:
-            sent.stdin.write(b"COMMIT;\n")
+            _commit(sent.stdin)
         sent.stdin.flush()
     with contextlib.suppress(BrokenPipeError):
         sent.stdin.close()
@@ -287,6 +287,10 @@ def _piped(
         if stream is not None:
             stream.close()
     return code or made.returncode, [*words, *heard]
+
+
+def _commit(stream: Any) -> None:
+    stream.write(b"COMMIT;\n")
 
 
 def without_password(dsn: str) -> str:
