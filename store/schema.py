@@ -74,11 +74,10 @@ MIGRATIONS: tuple[LiteralString, ...] = (
     # -- ingest and corrections -----------------------------------------------------------------------------------
     """
     ALTER TABLE documents
-        ADD COLUMN told_trust text,
+        ADD COLUMN told_trust text NOT NULL DEFAULT 'trusted',
         ADD COLUMN structure jsonb NOT NULL DEFAULT '{}',
         ADD COLUMN made_by int NOT NULL DEFAULT 1;
     UPDATE documents SET told_trust = trust;
-    ALTER TABLE documents ALTER COLUMN told_trust SET NOT NULL;
     ALTER TABLE passages ADD COLUMN flags text[] NOT NULL DEFAULT '{}';
     CREATE TABLE corrections (
         n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
