@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pgvector import HalfVector
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -24,6 +23,7 @@ from store.database import Connection
 from store.embedding import Embedder
 from store.language import BIGRAM, syllable_pairs, terms
 from store.reading import Extract
+from store.vectors import VectorTable, write_vectors
 
 Fate = Literal["added", "replaced", "unchanged"]
 
@@ -101,7 +101,7 @@ def stored_digest(connection: Connection, name: str) -> tuple[str, str, str] | N
     return (str(row[0]), str(row[1]), str(row[2])) if row else None
 
 
-def write(connection: Connection, prepared: Prepared) -> Fate:
+def write(connection: Connection, prepared: Prepared, table: VectorTable) -> Fate:
     """Put the document in, in place of the one of the same name. All or nothing."""
     extract = prepared.extract
     with connection.transaction():
@@ -112,6 +112,7 @@ def write(connection: Connection, prepared: Prepared) -> Fate:
         removed = remove(connection, extract.name) if known is not None else (0, 0)
         document = _write_document(connection, prepared)
         numbers = _copy_passages(connection, prepared, document)
+        write_vectors(connection, table, numbers, prepared.vectors)
         _copy_postings(connection, prepared, numbers)
         lengths = sum(length_of(counts) for counts in prepared.terms)
         _adjust_corpus(connection, len(numbers) - removed[0], lengths - removed[1])
@@ -178,14 +179,11 @@ def _copy_passages(connection: Connection, prepared: Prepared, document: int) ->
     ]
     columns = "seq id document start_at end_at page language title text sentences length".split()
     types = ["int8", "text", "int8", "int4", "int4", "int4", "text", "text", "text", "int4[]", "int4"]
-    embedded = any(vector is not None for vector in prepared.vectors)
-    target = [sql.Identifier(column) for column in (*columns, *(["embedding"] if embedded else []))]
+    target = [sql.Identifier(column) for column in columns]
     statement = sql.SQL("COPY passages ({}) FROM STDIN (FORMAT BINARY)").format(sql.SQL(", ").join(target))
     with connection.cursor().copy(statement) as copy:
-        copy.set_types([*types, "halfvec"] if embedded else types)
-        for number, piece, counts, vector in zip(
-            numbers, prepared.chunks, prepared.terms, prepared.vectors, strict=True
-        ):
+        copy.set_types(types)
+        for number, piece, counts in zip(numbers, prepared.chunks, prepared.terms, strict=True):
             row: list[Any] = [
                 number,
                 passage_id(extract.digest, extract.name, piece.start, piece.end),
@@ -199,7 +197,7 @@ def _copy_passages(connection: Connection, prepared: Prepared, document: int) ->
                 [offset for span in piece.sentences for offset in span],
                 length_of(counts),
             ]
-            copy.write_row([*row, None if vector is None else HalfVector(vector)] if embedded else row)
+            copy.write_row(row)
     return numbers
 
 

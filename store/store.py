@@ -6,6 +6,7 @@ call takes a connection of its own, and one that died with its server is replace
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict
 
-from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
@@ -24,8 +24,10 @@ from store.embedding import Embedder
 from store.ingest import IngestReport, index_terms, length_of, passage_id
 from store.language import clean, language_of, sentences
 from store.reading import LIMIT_BYTES, READERS, Extract, Unreadable, read, read_bytes
-from store.schema import bind_model, migrate
-from store.search import COLUMNS, EF_SEARCH, Ranking, passage_of, search
+from store.reranking import Reranker, reranked, reranked_depth
+from store.schema import migrate
+from store.search import COLUMNS, SETTINGS, Ranking, analysed, checked_k, passage_of, search
+from store.vectors import bind, fenced, remove_vector, write_vectors
 
 Progress = Callable[[str, int, int], None]
 """Called after each document with its name, how many are done, and how many there are."""
@@ -52,6 +54,7 @@ class DocumentStore:
         dsn: where; see :class:`store.embedded.EmbeddedPostgres` for one that needs no setup.
         embedder: makes the vectors; None searches by words alone.
         ranking: the numbers of the ranking.
+        reranker: puts the first passages of a search in another order; None leaves them.
         limit_bytes: larger files are refused.
 
     Raises:
@@ -60,17 +63,23 @@ class DocumentStore:
     """
 
     def __init__(
-        self, dsn: str, embedder: Embedder | None, *, ranking: Ranking | None = None, limit_bytes: int = LIMIT_BYTES
+        self,
+        dsn: str,
+        embedder: Embedder | None,
+        *,
+        ranking: Ranking | None = None,
+        reranker: Reranker | None = None,
+        limit_bytes: int = LIMIT_BYTES,
     ) -> None:
         self.embedder = embedder
+        self.reranker = reranker
         self.ranking = ranking or Ranking()
         self._dsn = dsn
         self._limit_bytes = limit_bytes
         with contextlib.closing(connect(dsn)) as connection:
             migrate(connection)
-            if embedder is not None:
-                bind_model(connection, embedder.name, embedder.dimension)
-        self._connections = Connections(dsn, _configure)
+            self._table = bind(connection, embedder)
+        self._connections = Connections(dsn, configure)
         weakref.finalize(self, self._connections.close)  # for a store that nobody closed
 
     def close(self) -> None:
@@ -124,8 +133,17 @@ class DocumentStore:
         Filters are exact: ``document``, ``language``, ``format``, ``trust``, ``title``, ``page``, ``digest``; any other
         key is one of the metadata given at ingest.
         """
-        with self._connections.use() as connection:
-            return search(connection, query, k=k, filters=filters, embedder=self.embedder, ranking=self.ranking)
+        wanted = reranked_depth(checked_k(k), self.reranker)
+        asked = analysed(query, self.embedder, self.ranking)
+        if not asked:
+            return []
+        with fenced(), self._connections.use() as connection:
+            found = search(connection, asked, k=wanted, filters=filters, table=self._table, ranking=self.ranking)
+        return reranked(query, found, self.reranker, k)
+
+    async def asearch(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
+        """:meth:`search` in a thread, so that the event loop goes on: Kiwi and torch would block it as well."""
+        return await asyncio.to_thread(self.search, query, k=k, filters=filters)
 
     def fetch(self, ids: Sequence[str]) -> list[Passage]:
         """The passages with these ids, in that order, old versions too; ids that are gone are left out."""
@@ -171,7 +189,7 @@ class DocumentStore:
         text = clean(text).strip()
         if not text or not author.strip():
             raise UserError("a correction needs a text and an author")
-        with self._connections.use() as connection, connection.transaction():
+        with fenced(), self._connections.use() as connection, connection.transaction():
             row = connection.execute(
                 "SELECT p.seq, p.document, p.version, p.current, p.start_at, p.end_at, p.page, p.title, p.length, "
                 "d.digest, d.name FROM passages p JOIN documents d ON d.id = p.document "
@@ -186,13 +204,6 @@ class DocumentStore:
                 )
             new_id = self._write_correction(connection, row, text, author.strip(), clean(reason))
         return self.fetch([new_id])[0]
-
-    def reembed(self, on_progress: Progress | None = None, *, batch: int = 256) -> int:
-        """Make all vectors anew with this store's embedder; returns how many. Needed after a change of the model."""
-        if self.embedder is None:
-            return 0
-        with self._connections.use() as connection:
-            return reembed(connection, self.embedder, on_progress, batch=batch)
 
     def _put(
         self, extract: Extract, source: str, trust: Trust, metadata: Mapping[str, str], report: IngestReport
@@ -209,8 +220,8 @@ class DocumentStore:
             )
         facts = {clean(key): clean(str(value)) for key, value in metadata.items()}
         prepared = writing.prepare(extract, self.embedder, source=source, trust=trust, metadata=facts)
-        with self._connections.use() as connection:
-            fate = writing.write(connection, prepared)
+        with fenced(), self._connections.use() as connection:
+            fate = writing.write(connection, prepared, self._table)
         getattr(report, fate).append(extract.name)
         report.passages += 0 if fate == "unchanged" else len(prepared.chunks)
 
@@ -250,47 +261,17 @@ class DocumentStore:
             [(term, row[0], count, length) for term, count in counts.items()],
         )
         vector = writing.embed_known(self.embedder, [(language, title, text)])[0]
-        if self.embedder is not None:
-            connection.execute("UPDATE passages SET embedding = NULL WHERE seq = %s", (seq,))
-        if vector is not None:
-            connection.execute("UPDATE passages SET embedding = %s WHERE seq = %s", (HalfVector(vector), row[0]))
+        remove_vector(connection, self._table, seq)
+        write_vectors(connection, self._table, [row[0]], [vector])
         connection.execute("UPDATE corpus SET terms = terms + %s", (length - old_length,))
         return new_id
 
 
-def open_for_reembedding(dsn: str, embedder: Embedder, on_progress: Progress | None = None) -> int:
-    """Change a store to another embedding model: drop its vectors and make them anew. Returns how many were made."""
-    with contextlib.closing(connect(dsn)) as connection:
-        migrate(connection)
-        bind_model(connection, embedder.name, embedder.dimension, replace=True)
-        _configure(connection)
-        connection.autocommit = True
-        return reembed(connection, embedder, on_progress)
-
-
-def reembed(connection: Connection, embedder: Embedder, on_progress: Progress | None, *, batch: int = 256) -> int:
-    """New vectors for all current passages in the model's languages, some at a time."""
-    rows = connection.execute(
-        "SELECT seq, language, title, text FROM passages WHERE current AND language = ANY(%s) ORDER BY seq",
-        (sorted(embedder.languages),),
-    ).fetchall()
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        vectors = embedder.embed([f"{title}\n{text}" for _, _, title, text in part])
-        with connection.transaction():
-            connection.cursor().executemany(
-                "UPDATE passages SET embedding = %s WHERE seq = %s",
-                [(HalfVector(vector), row[0]) for vector, row in zip(vectors, part, strict=True)],
-            )
-        if on_progress is not None:
-            on_progress("", start + len(part), len(rows))
-    return len(rows)
-
-
-def _configure(connection: Connection) -> None:
+def configure(connection: Connection) -> None:
+    """Types and settings of a connection that searches."""
     register_vector(connection)
-    connection.execute(f"SET hnsw.ef_search = {EF_SEARCH:d}")
-    connection.execute("SET hnsw.iterative_scan = strict_order")
+    for setting in SETTINGS:
+        connection.execute(setting)
     connection.commit()
 
 

@@ -106,18 +106,18 @@ def listed(context: typer.Context) -> int:
 
 @documents.command()
 def reembed(context: typer.Context) -> int:
-    """Make all vectors anew, after the embedding model of the settings was changed."""
+    """Make all vectors with the embedding model of the settings, beside those in use; then switch. Can be cut off."""
     from dojang.parts import load_embedder_of
     from state import UserError
-    from store.store import open_for_reembedding
+    from store.reembedding import reembed as embed_anew
 
     call = invocation(context)
     _ = call.terminal.gettext
     embedder = load_embedder_of(call.settings)
     if embedder is None:
         raise UserError("the settings name no embedding model (DOJANG_EMBEDDING=none); there is nothing to embed with")
-    with call.workspace() as workspace, call.terminal.working(_("reading")) as tell:
-        made = open_for_reembedding(workspace.parts.dsn, embedder, lambda done, total, _name: tell(f"{done}/{total}"))
-    call.terminal.document({"passages": made})
-    call.terminal.line(_("{passages} passages embedded anew").format(passages=made))
+    with call.workspace() as workspace, call.terminal.working(_("embedding")) as tell:
+        made = embed_anew(workspace.parts.dsn, embedder, lambda done, total: tell(f"{done:,}/{total:,}"))
+    call.terminal.document({"passages": made, "model": embedder.name})
+    call.terminal.line(_("{passages} passages embedded anew by {model}").format(passages=made, model=embedder.name))
     return Exit.DONE
