@@ -30,6 +30,12 @@ class Filter:
         """FROM … WHERE …, to be selected from."""
         return sql.SQL("FROM passages p JOIN documents d ON d.id = p.document WHERE {}").format(self.conditions)
 
+    def passes(self, seq: sql.Composable) -> sql.Composable:
+        """A condition on one passage. "OFFSET 0" keeps it a look-up: the planner would join all passages."""
+        return sql.SQL(
+            "EXISTS (SELECT 1 FROM passages p JOIN documents d ON d.id = p.document WHERE p.seq = {} AND {} OFFSET 0)"
+        ).format(seq, self.conditions)
+
     def count(self, connection: Connection) -> int:
         """How many passages match, counted to one more than are sorted exactly."""
         statement = sql.SQL("SELECT count(*) FROM (SELECT 1 {} LIMIT {}) few").format(

@@ -7,8 +7,8 @@ any passage could reach for this question (words that occur nowhere count agains
 BM25 is made in two steps within the statement. The rarest words of the question, as many as have ``BUDGET`` postings
 together and one at least, find candidates; the frequent rest is only looked up for the candidates of both halves.
 Where all postings fit the budget that is BM25 exactly; above it a passage may be missed that has nothing but the
-question's most frequent words (compare MaxScore: Turtle and Flood, 1995, "Query evaluation: strategies and
-optimizations").
+question's most frequent words. Where a filter leaves few, all postings are read. (Compare MaxScore: Turtle and Flood,
+1995, "Query evaluation: strategies and optimizations".)
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgvector import HalfVector
-from psycopg import sql
 
 from state import Passage, UserError
 from store.database import Connection
 from store.embedding import Embedder
-from store.filters import EXACT_BELOW, Filter, passage_filter
+from store.filters import EXACT_BELOW, passage_filter
 from store.language import BIGRAM, clean, language_of, syllable_pairs, terms
+from store.statement import hybrid
 from store.vectors import VectorTable
 
 QUERY_CHARACTERS = 4_000  # what lies beyond cannot be a question
 QUERY_TERMS = 256
-BUDGET = (
-    4_000  # postings that may be read to find candidates; docs/log.md has 3,000 to all of 18,000 at 100,000 passages
-)
+BUDGET = 4_000  # postings read to find candidates: docs/log.md, 2026-11-25
+UNLIMITED = 2**60
 EF_SEARCH = 100
 SETTINGS = (
     f"SET hnsw.ef_search = {EF_SEARCH:d}",
@@ -44,40 +43,6 @@ SETTINGS = (
     "SET jit = off",
     "SET max_parallel_workers_per_gather = 0",
 )
-
-COLUMNS = sql.SQL("p.id, d.name, p.title, p.text, p.start_at, p.end_at, p.page, p.language, p.sentences, d.trust")
-
-# "OFFSET 0" keeps the planner from turning the look-ups of few terms into a scan of all postings.
-TERMS = """
-size AS MATERIALIZED (
-    SELECT greatest(passages, 1)::float8 AS n, greatest(terms::float8 / greatest(passages, 1), 1) AS average
-    FROM corpus LIMIT 1
-),
-asked AS MATERIALIZED (
-    SELECT term, df, weight * ln(1 + (greatest((SELECT n FROM size) - df, 0) + 0.5) / (df + 0.5)) AS idf,
-           df > 0 AND (row_number() OVER by_df = 1 OR sum(df) OVER by_df <= %(budget)s) AS rare
-    FROM (
-        SELECT given.term, given.weight, coalesce(counts.df, 0) AS df
-        FROM unnest(%(terms)s::text[], %(weights)s::float8[]) AS given(term, weight)
-        LEFT JOIN term_counts counts USING (term)
-    ) known
-    WINDOW by_df AS (PARTITION BY df > 0 ORDER BY df, term ROWS UNBOUNDED PRECEDING)
-),
-found AS MATERIALIZED (
-    SELECT passage AS seq, sum(idf * {saturated}) AS score
-    FROM asked CROSS JOIN LATERAL (
-        SELECT passage, tf, length FROM postings WHERE postings.term = asked.term OFFSET 0
-    ) listed
-    WHERE rare GROUP BY passage
-)"""
-SATURATED = "tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s) + %(k1)s * %(b)s * length / (SELECT average FROM size))"
-LEXICAL = """(
-    coalesce(found.score, 0) + coalesce((
-        SELECT sum(idf * {saturated}) FROM asked CROSS JOIN LATERAL (
-            SELECT tf, length FROM postings WHERE postings.term = asked.term AND passage = candidates.seq OFFSET 0
-        ) listed WHERE df > 0 AND NOT rare
-    ), 0)
-) / (SELECT greatest(sum(idf), 1e-9) * (%(k1)s + 1) FROM asked)"""
 
 
 @dataclass(frozen=True)
@@ -146,20 +111,20 @@ def search(
         return []
     with_vector = asked.vector is not None and table.number > 0
     wanted = passage_filter(filters or {})
-    exact = wanted.narrows and with_vector and wanted.count(connection) <= EXACT_BELOW
+    exact = wanted.narrows and wanted.count(connection) <= EXACT_BELOW
+    words = bool(asked.terms)
     parameters: dict[str, Any] = {
         "terms": asked.terms,
         "weights": asked.weights,
-        "budget": ranking.budget,
+        "budget": UNLIMITED if exact else ranking.budget,
         "k1": ranking.k1,
         "b": ranking.b,
-        "w": ranking.lexical_weight if asked.terms else 0.0,
+        "w": ranking.lexical_weight if words else 0.0,
         "vector": asked.vector,
         **wanted.values,
     }
-    statement = _statement(
-        wanted, table if with_vector else None, exact=exact, words=bool(asked.terms), k=k, pool=max(ranking.pool, k)
-    )
+    pool = max(ranking.pool, k) if words and with_vector else k
+    statement = hybrid(wanted, table if with_vector else None, exact=exact, words=words, k=k, pool=pool)
     rows = connection.execute(statement, parameters, prepare=True, binary=True).fetchall()
     return [_passage(row, with_vector=with_vector) for row in rows]
 
@@ -186,69 +151,3 @@ def _passage(row: tuple[Any, ...], *, with_vector: bool) -> Passage:
     fused, lexical, vector = (float(value) for value in row[10:13])
     scores = {"fused": round(fused, 6), "lexical": round(lexical, 6)}
     return passage_of(row, scores | ({"vector": round(vector, 6)} if with_vector else {}))
-
-
-def _statement(
-    wanted: Filter, table: VectorTable | None, *, exact: bool, words: bool, k: int, pool: int
-) -> sql.Composed:
-    """Postings and vectors are those of current passages, so that without a filter neither half looks a passage up."""
-    saturated = sql.SQL(SATURATED)
-    parts: list[sql.Composable] = [sql.SQL(TERMS).format(saturated=saturated)] if words else []
-    halves: list[sql.Composable] = []
-    if words:
-        among = sql.SQL("WHERE seq IN (SELECT p.seq {})").format(wanted.matches) if wanted.narrows else sql.SQL("")
-        parts.append(
-            sql.SQL("lexical AS MATERIALIZED (SELECT seq FROM found {} ORDER BY score DESC, seq LIMIT {})").format(
-                among, sql.Literal(2 * pool)
-            )
-        )
-        halves.append(sql.SQL("SELECT seq FROM lexical"))
-    if table is not None:
-        parts += _nearest(wanted, table, exact=exact, pool=pool)
-        halves.append(sql.SQL("SELECT seq FROM nearest"))
-    cosine = sql.SQL("greatest(coalesce(1 - (v.embedding <=> %(vector)s), 0), 0)") if table else sql.SQL("0.0::float8")
-    lexical = sql.SQL(LEXICAL).format(saturated=saturated) if words else sql.SQL("0.0::float8")
-    fused = sql.SQL("%(w)s * lexical + (1 - %(w)s) * cosine") if table else sql.SQL("lexical")
-    return sql.SQL(
-        "WITH {parts}, candidates AS MATERIALIZED ({halves}), "
-        "scored AS MATERIALIZED (SELECT candidates.seq, {lexical} AS lexical, {cosine} AS cosine "
-        "FROM candidates {found} {vectors}), "
-        "best AS (SELECT seq, lexical, cosine, {fused} AS fused FROM scored ORDER BY fused DESC, seq LIMIT {k}) "
-        "SELECT {columns}, fused, lexical, cosine FROM best JOIN passages p ON p.seq = best.seq "
-        "JOIN documents d ON d.id = p.document ORDER BY fused DESC, p.seq"
-    ).format(
-        parts=sql.SQL(", ").join(parts),
-        halves=sql.SQL(" UNION ").join(halves),
-        lexical=lexical,
-        cosine=cosine,
-        found=sql.SQL("LEFT JOIN found ON found.seq = candidates.seq") if words else sql.SQL(""),
-        vectors=sql.SQL("LEFT JOIN {} v ON v.passage = candidates.seq").format(table.identifier)
-        if table
-        else sql.SQL(""),
-        fused=fused,
-        k=sql.Literal(k),
-        columns=COLUMNS,
-    )
-
-
-def _nearest(wanted: Filter, table: VectorTable, *, exact: bool, pool: int) -> list[sql.Composable]:
-    """The vector half: by the index, or by looking at all matches of a filter that leaves few."""
-    limit = sql.Literal(pool)
-    if exact:
-        return [
-            sql.SQL(
-                "matching AS MATERIALIZED (SELECT v.passage AS seq, v.embedding <=> %(vector)s AS distance "
-                "FROM (SELECT p.seq {} OFFSET 0) few JOIN {} v ON v.passage = few.seq)"
-            ).format(wanted.matches, table.identifier),
-            sql.SQL("nearest AS MATERIALIZED (SELECT seq FROM matching ORDER BY distance, seq LIMIT {})").format(limit),
-        ]
-    source = sql.SQL("FROM {} v").format(table.identifier)
-    if wanted.narrows:
-        source = sql.SQL(
-            "FROM {} v JOIN passages p ON p.seq = v.passage JOIN documents d ON d.id = p.document WHERE {}"
-        ).format(table.identifier, wanted.conditions)
-    return [
-        sql.SQL(
-            "nearest AS MATERIALIZED (SELECT v.passage AS seq {} ORDER BY v.embedding <=> %(vector)s LIMIT {})"
-        ).format(source, limit)
-    ]

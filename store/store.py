@@ -26,7 +26,8 @@ from store.language import clean, language_of, sentences
 from store.reading import LIMIT_BYTES, READERS, Extract, Unreadable, read, read_bytes
 from store.reranking import Reranker, reranked, reranked_depth
 from store.schema import migrate
-from store.search import COLUMNS, SETTINGS, Ranking, analysed, checked_k, passage_of, search
+from store.search import SETTINGS, Ranking, analysed, checked_k, passage_of, search
+from store.statement import COLUMNS
 from store.vectors import bind, fenced, remove_vector, write_vectors
 
 Progress = Callable[[str, int, int], None]

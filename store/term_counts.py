@@ -35,4 +35,5 @@ MIGRATION: Final[LiteralString] = (
         REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_terms();
     """
     + RECOUNT
+    + "CREATE INDEX documents_metadata ON documents USING gin (metadata jsonb_path_ops);"
 )

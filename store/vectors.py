@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import psycopg
-from pgvector import HalfVector
 from psycopg import sql
 
 from state import Conflict, UserError
@@ -23,6 +22,7 @@ from store.embedding import Embedder
 
 LOCK = 4_701_310_023  # any fixed number: the advisory lock of whoever makes or changes the tables of vectors
 HNSW = "WITH (m = 16, ef_construction = 64)"
+BLOCK_BYTES = 2**20
 KEYS = ("model", "revision", "dimension", "vectors")
 
 Vector = npt.NDArray[np.float32]
@@ -143,14 +143,28 @@ def write_vectors(
     row = connection.execute("SELECT value FROM store_meta WHERE key = 'vectors'").fetchone()
     if (int(row[0]) if row else 0) != table.number:
         raise Conflict(REPLACED)
-    rows = [(number, vector) for number, vector in zip(numbers, vectors, strict=True) if vector is not None]
-    if not rows:
-        return
+    kept = [(number, vector) for number, vector in zip(numbers, vectors, strict=True) if vector is not None]
+    if kept:
+        copy_vectors(connection, table, [number for number, _ in kept], np.stack([vector for _, vector in kept]))
+
+
+def copy_vectors(connection: Connection, table: VectorTable, numbers: Sequence[int], vectors: Vector) -> None:
+    """COPY ``(n, dimension)`` vectors. All rows are of one size, so that NumPy packs them at once.
+
+    Formats: PostgreSQL's manual, "COPY", Binary Format; ``halfvec_recv`` of pgvector: count, 0, then half precision.
+    """
+    dimension = vectors.shape[1]
+    layout = [("fields", ">i2"), ("n", ">i4"), ("passage", ">i8"), ("size", ">i4"), ("dim", ">i2"), ("zero", ">i2")]
+    rows = np.zeros(len(numbers), dtype=np.dtype([*layout, ("values", ">f2", (dimension,))]))
+    rows["fields"], rows["n"], rows["passage"] = 2, 8, numbers
+    rows["size"], rows["dim"], rows["values"] = 4 + 2 * dimension, dimension, vectors
     statement = sql.SQL("COPY {} (passage, embedding) FROM STDIN (FORMAT BINARY)").format(table.identifier)
     with connection.cursor().copy(statement) as copy:
-        copy.set_types(["int8", "halfvec"])
-        for number, vector in rows:
-            copy.write_row((number, HalfVector(vector)))
+        copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+        step = max(1, BLOCK_BYTES // rows.dtype.itemsize)
+        for start in range(0, len(rows), step):
+            copy.write(rows[start : start + step].tobytes())
+        copy.write(b"\xff\xff")
 
 
 def remove_vector(connection: Connection, table: VectorTable, passage: int) -> None:
