@@ -109,7 +109,7 @@ class DocumentStore:
         read is reported and the rest goes in.
         """
         report = IngestReport()
-        files = list(_files(paths))
+        files = list(files_of(paths))
         for done, (name, path) in enumerate(files, start=1):
             try:
                 extract = read(path, name=name, limit_bytes=self._limit_bytes)
@@ -276,7 +276,8 @@ def configure(connection: Connection) -> None:
     connection.commit()
 
 
-def _files(paths: Sequence[Path | str]) -> Iterator[tuple[str, Path]]:
+def files_of(paths: Sequence[Path | str]) -> Iterator[tuple[str, Path]]:
+    """Name and path of each file; folders are walked."""
     for given in paths:
         path = Path(given)
         if not path.is_dir():
