@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from store.ingest import IngestReport
     from store.readers.extract import Extract, Unreadable
     from store.search import Ranking
-    from store.store import DocumentRow, DocumentStore, open_for_reembedding
+    from store.store import DocumentRow, DocumentStore
 
 __all__ = [
     "DocumentRow",
@@ -29,7 +29,6 @@ __all__ = [
     "Ranking",
     "Unreadable",
     "load_embedder",
-    "open_for_reembedding",
 ]
 
 _HOMES = {
@@ -38,7 +37,7 @@ _HOMES = {
     "ingest": ("IngestReport",),
     "readers.extract": ("Extract", "Unreadable"),
     "search": ("Ranking",),
-    "store": ("DocumentRow", "DocumentStore", "open_for_reembedding"),
+    "store": ("DocumentRow", "DocumentStore"),
 }
 
 

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from pgvector import HalfVector
-
 from state import Conflict, UserError
 from store import writing
 from store.database import Connection
-from store.embedding import Embedder
 from store.language import clean, language_of, sentences
 from store.preparing import embed_known, index_terms, length_of, passage_id
 from store.suspicion import flags_of
+from store.vectors import remove_vector, write_vectors
+from store.writing import Vectors
 
 LIMIT_CHARACTERS = 20_000
 
@@ -79,9 +78,7 @@ class _Row:
     length: int
 
 
-def correct(
-    connection: Connection, embedder: Embedder | None, passage: str, text: str, *, author: str, reason: str
-) -> str:
+def correct(connection: Connection, vectors: Vectors, passage: str, text: str, *, author: str, reason: str) -> str:
     """A new version of a passage; returns its id. The old one stays readable by its id but is no longer found.
 
     Raises:
@@ -97,14 +94,14 @@ def correct(
     if text == row.text:
         raise UserError(f"passage {row.id} says exactly this already: nothing to correct")
     chain = _chain_of(connection, row.id)
-    new, terms = _replace(connection, embedder, row, text, author, reason)
+    new, terms = _replace(connection, vectors, row, text, author, reason)
     origin = chain[0]["origin_text"] if chain else row.text
     _record(connection, chain[0]["chain"] if chain else row.id, row, "correct", new, origin, text, author, reason)
     writing.adjust_corpus(connection, 0, terms)
     return new
 
 
-def undo(connection: Connection, embedder: Embedder | None, passage: str, *, author: str, reason: str = "") -> str:
+def undo(connection: Connection, vectors: Vectors, passage: str, *, author: str, reason: str = "") -> str:
     """Back to the text before the last correction that stands, as a new version; returns its id.
 
     Raises:
@@ -120,7 +117,7 @@ def undo(connection: Connection, embedder: Embedder | None, passage: str, *, aut
     if len(standing) < 2:
         raise UserError(f"passage {row.id} stands as its document has it: there is no correction to undo")
     text = standing[-2]
-    new, terms = _replace(connection, embedder, row, text, author, clean(reason).strip())
+    new, terms = _replace(connection, vectors, row, text, author, clean(reason).strip())
     _record(
         connection, chain[0]["chain"], row, "undo", new, chain[0]["origin_text"], text, author, clean(reason).strip()
     )
@@ -169,9 +166,7 @@ def held(connection: Connection, document: str) -> list[Held]:
     return [one for one in (Held(*row) for row in rows) if one.text != one.origin_text]
 
 
-def carry_over(
-    connection: Connection, embedder: Embedder | None, waiting: Sequence[Held], document: int
-) -> CarriedOver:
+def carry_over(connection: Connection, vectors: Vectors, waiting: Sequence[Held], document: int) -> CarriedOver:
     """Put standing corrections on the passages of the document's new content that say what was corrected.
 
     Where no passage says it any more the correction is set aside; where the new content says what the correction says
@@ -186,7 +181,7 @@ def carry_over(
         ).fetchone()
         if fitting is not None:
             row = _current(connection, str(fitting[0]), locked=True)
-            new, terms = _replace(connection, embedder, row, one.text, one.author, one.reason, at=one.at)
+            new, terms = _replace(connection, vectors, row, one.text, one.author, one.reason, at=one.at)
             _record(connection, one.chain, row, "carried", new, one.origin_text, one.text, one.author, one.reason)
             outcome.carried += 1
             outcome.terms += terms
@@ -247,7 +242,7 @@ def _current(connection: Connection, passage: str, *, locked: bool = False) -> _
 
 
 def _replace(
-    connection: Connection, embedder: Embedder | None, old: _Row, text: str, author: str, reason: str, *, at: Any = None
+    connection: Connection, vectors: Vectors, old: _Row, text: str, author: str, reason: str, *, at: Any = None
 ) -> tuple[str, int]:
     """Write the new version in place of the old one: id, and by how many terms the corpus grew."""
     new_id = passage_id(f"{old.digest}\n{text}", old.name, old.start, old.end, old.version + 1)
@@ -284,11 +279,8 @@ def _replace(
         "INSERT INTO postings VALUES (%s, %s, %s, %s)",
         [(term, row[0], count, length) for term, count in counts.items()],
     )
-    vector = embed_known(embedder, [(language, old.title, text)])[0]
-    if embedder is not None:
-        connection.execute("UPDATE passages SET embedding = NULL WHERE seq = %s", (old.seq,))
-    if vector is not None:
-        connection.execute("UPDATE passages SET embedding = %s WHERE seq = %s", (HalfVector(vector), row[0]))
+    remove_vector(connection, vectors.table, old.seq)
+    write_vectors(connection, vectors.table, [row[0]], embed_known(vectors.embedder, [(language, old.title, text)]))
     return new_id, length - old.length
 
 

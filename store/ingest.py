@@ -16,7 +16,6 @@ from typing import Literal
 from state import Trust, UserError
 from store import corrections, writing
 from store.database import Connections
-from store.embedding import Embedder
 from store.folders import Found, files_of
 from store.language import clean
 from store.preparing import (
@@ -33,7 +32,8 @@ from store.preparing import (
 )
 from store.readers.extract import Extract, Unreadable, digest_of
 from store.readers.files import LIMIT_BYTES, bytes_of, read_bytes
-from store.writing import Fate, Known
+from store.vectors import fenced
+from store.writing import Fate, Known, Vectors
 
 __all__ = [
     "Fate",
@@ -85,7 +85,7 @@ class Ingest:
     def __init__(
         self,
         connections: Connections,
-        embedder: Embedder | None,
+        vectors: Vectors,
         *,
         trust: Trust,
         metadata: Mapping[str, str] | None = None,
@@ -95,7 +95,7 @@ class Ingest:
     ) -> None:
         self.report = IngestReport()
         self._connections = connections
-        self._embedder = embedder
+        self._vectors = vectors
         self._trust: Trust = trust
         self._metadata = {clean(key): clean(str(value)) for key, value in (metadata or {}).items()}
         self._limit_bytes = limit_bytes
@@ -164,7 +164,7 @@ class Ingest:
             for part in parts_of(job.extract):
                 self._on_work("read", len(part.chunks))
                 for embedded in embed_parts(
-                    self._embedder, [(job.extract, part)], lambda n: self._on_work("embedded", n)
+                    self._vectors.embedder, [(job.extract, part)], lambda n: self._on_work("embedded", n)
                 ):
                     spool.put(embedded)
             self._write([job], [iter(spool)])
@@ -180,7 +180,7 @@ class Ingest:
                 analysed.append((job.extract, part))
                 owners.append(index)
                 self._on_work("read", len(part.chunks))
-        embedded = embed_parts(self._embedder, analysed, lambda n: self._on_work("embedded", n))
+        embedded = embed_parts(self._vectors.embedder, analysed, lambda n: self._on_work("embedded", n))
         parts: list[list[Part]] = [[] for _ in batch]
         for index, part in zip(owners, embedded, strict=True):
             parts[index].append(part)
@@ -190,7 +190,7 @@ class Ingest:
         """One transaction; the report changes only when it is committed."""
         news = IngestReport()
         fates: list[tuple[str, Fate]] = []
-        with self._connections.use() as connection, connection.transaction():
+        with fenced(), self._connections.use() as connection, connection.transaction():
             names = [job.extract.name for job in batch]
             writing.lock(connection, names)
             known = writing.known_documents(connection, names)
@@ -204,9 +204,15 @@ class Ingest:
                 held = corrections.held(connection, name)
                 removed = writing.remove(connection, name) if before is not None else (0, 0)
                 written = writing.put(
-                    connection, job.extract, own, source=job.source, told=self._trust, metadata=self._metadata
+                    connection,
+                    job.extract,
+                    own,
+                    self._vectors.table,
+                    source=job.source,
+                    told=self._trust,
+                    metadata=self._metadata,
                 )
-                outcome = corrections.carry_over(connection, self._embedder, held, written.number)
+                outcome = corrections.carry_over(connection, self._vectors, held, written.number)
                 passages += written.passages - removed[0]
                 lengths += written.terms - removed[1] + outcome.terms
                 fates.append((name, "added" if before is None else "replaced"))

@@ -49,8 +49,13 @@ class Prepared(Part):
 
     extract: Extract
     source: str
-    trust: Trust
+    trust: Trust  # what the ingest said
     metadata: Mapping[str, str]
+
+    @property
+    def believed(self) -> Trust:
+        """The trust that the document gets: what speaks to the model is not trusted."""
+        return "untrusted" if any(self.flags) else self.trust
 
 
 def prepare(

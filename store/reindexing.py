@@ -15,10 +15,11 @@ from typing import Any
 from state import UserError
 from store import corrections, writing
 from store.database import Connections
-from store.embedding import Embedder
 from store.preparing import Part, embed_parts, parts_of
 from store.readers.extract import Extract, Unreadable, digest_of, with_structure
 from store.readers.files import bytes_of, read_bytes
+from store.vectors import fenced
+from store.writing import Vectors
 
 
 @dataclass
@@ -35,9 +36,9 @@ class ReindexReport:
 class Reindex:
     """Indexes again what a store holds."""
 
-    def __init__(self, connections: Connections, embedder: Embedder | None, *, limit_bytes: int) -> None:
+    def __init__(self, connections: Connections, vectors: Vectors, *, limit_bytes: int) -> None:
         self._connections = connections
-        self._embedder = embedder
+        self._vectors = vectors
         self._limit_bytes = limit_bytes
 
     def run(self, names: Sequence[str], on_progress: Callable[[str, int, int], None] | None = None) -> ReindexReport:
@@ -62,7 +63,7 @@ class Reindex:
             if found is None:
                 return  # deleted meanwhile
             extract, from_file = found
-            parts = embed_parts(self._embedder, [(extract, part) for part in parts_of(extract)])
+            parts = embed_parts(self._vectors.embedder, [(extract, part) for part in parts_of(extract)])
             if self._write(extract, parts, report):
                 (report.from_file if from_file else report.from_store).append(name)
                 return
@@ -87,7 +88,7 @@ class Reindex:
 
     def _write(self, extract: Extract, parts: list[Part], report: ReindexReport) -> bool:
         """Put the new passages in place of the old ones; False when the document is another one now."""
-        with self._connections.use() as connection, connection.transaction():
+        with fenced(), self._connections.use() as connection, connection.transaction():
             writing.lock(connection, [extract.name])
             row = connection.execute(
                 "SELECT digest, source, told_trust, metadata, ingested_at FROM documents WHERE name = %s",
@@ -97,9 +98,11 @@ class Reindex:
                 return False
             held = corrections.held(connection, extract.name)
             removed = writing.remove(connection, extract.name)
-            written = writing.put(connection, extract, parts, source=row[1], told=row[2], metadata=row[3])
+            written = writing.put(
+                connection, extract, parts, self._vectors.table, source=row[1], told=row[2], metadata=row[3]
+            )
             connection.execute("UPDATE documents SET ingested_at = %s WHERE id = %s", (row[4], written.number))
-            outcome = corrections.carry_over(connection, self._embedder, held, written.number)
+            outcome = corrections.carry_over(connection, self._vectors, held, written.number)
             writing.adjust_corpus(connection, written.passages - removed[0], written.terms - removed[1] + outcome.terms)
         report.passages += written.passages
         report.carried += outcome.carried

@@ -6,6 +6,7 @@ call takes a connection of its own, and one that died with its server is replace
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import weakref
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypedDict
 
-from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
@@ -27,8 +27,12 @@ from store.language import clean
 from store.preparing import INDEX_VERSION
 from store.readers.files import LIMIT_BYTES
 from store.reindexing import Reindex, ReindexReport
-from store.schema import bind_model, migrate
-from store.search import COLUMNS, EF_SEARCH, Ranking, passage_of, search
+from store.reranking import Reranker, reranked, reranked_depth
+from store.schema import migrate
+from store.search import SETTINGS, Ranking, analysed, checked_k, passage_of, search
+from store.statement import COLUMNS
+from store.vectors import bind, fenced
+from store.writing import Vectors
 
 
 class DocumentRow(TypedDict):
@@ -54,6 +58,7 @@ class DocumentStore:
         dsn: where; see :class:`store.embedded.EmbeddedPostgres` for one that needs no setup.
         embedder: makes the vectors; None searches by words alone.
         ranking: the numbers of the ranking.
+        reranker: puts the first passages of a search in another order; None leaves them.
         limit_bytes: larger files are refused.
 
     Raises:
@@ -62,17 +67,23 @@ class DocumentStore:
     """
 
     def __init__(
-        self, dsn: str, embedder: Embedder | None, *, ranking: Ranking | None = None, limit_bytes: int = LIMIT_BYTES
+        self,
+        dsn: str,
+        embedder: Embedder | None,
+        *,
+        ranking: Ranking | None = None,
+        reranker: Reranker | None = None,
+        limit_bytes: int = LIMIT_BYTES,
     ) -> None:
         self.embedder = embedder
+        self.reranker = reranker
         self.ranking = ranking or Ranking()
         self._dsn = dsn
         self._limit_bytes = limit_bytes
         with contextlib.closing(connect(dsn)) as connection:
             migrate(connection)
-            if embedder is not None:
-                bind_model(connection, embedder.name, embedder.dimension)
-        self._connections = Connections(dsn, _configure)
+            self._table = bind(connection, embedder)
+        self._connections = Connections(dsn, configure)
         weakref.finalize(self, self._connections.close)  # for a store that nobody closed
 
     def close(self) -> None:
@@ -116,8 +127,17 @@ class DocumentStore:
         Filters are exact: ``document``, ``language``, ``format``, ``trust``, ``title``, ``page``, ``digest``; any other
         key is one of the metadata given at ingest.
         """
-        with self._connections.use() as connection:
-            return search(connection, query, k=k, filters=filters, embedder=self.embedder, ranking=self.ranking)
+        wanted = reranked_depth(checked_k(k), self.reranker)
+        asked = analysed(query, self.embedder, self.ranking)
+        if not asked:
+            return []
+        with fenced(), self._connections.use() as connection:
+            found = search(connection, asked, k=wanted, filters=filters, table=self._table, ranking=self.ranking)
+        return reranked(query, found, self.reranker, k)
+
+    async def asearch(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
+        """:meth:`search` in a thread, so that the event loop goes on: Kiwi and torch would block it as well."""
+        return await asyncio.to_thread(self.search, query, k=k, filters=filters)
 
     def fetch(self, ids: Sequence[str]) -> list[Passage]:
         """The passages with these ids, in that order, old versions too; ids that are gone are left out."""
@@ -166,14 +186,14 @@ class DocumentStore:
             UserError: empty text, no author, or no such passage.
             Conflict: somebody corrected it before.
         """
-        with self._connections.use() as connection, connection.transaction():
-            new = corrections.correct(connection, self.embedder, passage, text, author=author, reason=reason)
+        with fenced(), self._connections.use() as connection, connection.transaction():
+            new = corrections.correct(connection, self._vectors, passage, text, author=author, reason=reason)
         return self.fetch([new])[0]
 
     def undo_correction(self, passage: str, *, author: str, reason: str = "") -> Passage:
         """Back to the text before the last correction that stands, as a new version. Raises as :meth:`correct`."""
-        with self._connections.use() as connection, connection.transaction():
-            new = corrections.undo(connection, self.embedder, passage, author=author, reason=reason)
+        with fenced(), self._connections.use() as connection, connection.transaction():
+            new = corrections.undo(connection, self._vectors, passage, author=author, reason=reason)
         return self.fetch([new])[0]
 
     def history(self, passage: str) -> list[Version]:
@@ -199,16 +219,13 @@ class DocumentStore:
 
     def reindex(self, names: Sequence[str] = (), on_progress: Progress | None = None) -> ReindexReport:
         """Cut and index documents again with today's code, each atomically; all where none is named."""
-        return Reindex(self._connections, self.embedder, limit_bytes=self._limit_bytes).run(
+        return Reindex(self._connections, self._vectors, limit_bytes=self._limit_bytes).run(
             [clean(name) for name in names], on_progress
         )
 
-    def reembed(self, on_progress: Progress | None = None, *, batch: int = 256) -> int:
-        """Make all vectors anew with this store's embedder; returns how many. Needed after a change of the model."""
-        if self.embedder is None:
-            return 0
-        with self._connections.use() as connection:
-            return reembed(connection, self.embedder, on_progress, batch=batch)
+    @property
+    def _vectors(self) -> Vectors:
+        return Vectors(self.embedder, self._table)
 
     def _ingest(
         self,
@@ -219,7 +236,7 @@ class DocumentStore:
     ) -> Ingest:
         return Ingest(
             self._connections,
-            self.embedder,
+            self._vectors,
             trust=trust,
             metadata=metadata,
             limit_bytes=self._limit_bytes,
@@ -228,39 +245,11 @@ class DocumentStore:
         )
 
 
-def open_for_reembedding(dsn: str, embedder: Embedder, on_progress: Progress | None = None) -> int:
-    """Change a store to another embedding model: drop its vectors and make them anew. Returns how many were made."""
-    with contextlib.closing(connect(dsn)) as connection:
-        migrate(connection)
-        bind_model(connection, embedder.name, embedder.dimension, replace=True)
-        _configure(connection)
-        connection.autocommit = True
-        return reembed(connection, embedder, on_progress)
-
-
-def reembed(connection: Connection, embedder: Embedder, on_progress: Progress | None, *, batch: int = 256) -> int:
-    """New vectors for all current passages in the model's languages, some at a time."""
-    rows = connection.execute(
-        "SELECT seq, language, title, text FROM passages WHERE current AND language = ANY(%s) ORDER BY seq",
-        (sorted(embedder.languages),),
-    ).fetchall()
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        vectors = embedder.embed([f"{title}\n{text}" for _, _, title, text in part])
-        with connection.transaction():
-            connection.cursor().executemany(
-                "UPDATE passages SET embedding = %s WHERE seq = %s",
-                [(HalfVector(vector), row[0]) for vector, row in zip(vectors, part, strict=True)],
-            )
-        if on_progress is not None:
-            on_progress("", start + len(part), len(rows))
-    return len(rows)
-
-
-def _configure(connection: Connection) -> None:
+def configure(connection: Connection) -> None:
+    """Types and settings of a connection that searches."""
     register_vector(connection)
-    connection.execute(f"SET hnsw.ef_search = {EF_SEARCH:d}")
-    connection.execute("SET hnsw.iterative_scan = strict_order")
+    for setting in SETTINGS:
+        connection.execute(setting)
     connection.commit()
 
 

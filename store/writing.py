@@ -10,16 +10,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pgvector import HalfVector
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from state import Trust
 from store.database import Connection
+from store.embedding import Embedder
 from store.preparing import INDEX_VERSION, Part, length_of, passage_id
 from store.readers.extract import Extract, structure_of
+from store.vectors import VectorTable, write_vectors
 
 Fate = Literal["added", "replaced", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What makes vectors and where they go."""
+
+    embedder: Embedder | None
+    table: VectorTable
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ def put(
     connection: Connection,
     extract: Extract,
     parts: Iterable[Part],
+    table: VectorTable,
     *,
     source: str,
     told: Trust,
@@ -92,6 +102,7 @@ def put(
     passages = lengths = flagged = 0
     for part in parts:
         numbers = _copy_passages(connection, extract, part, number)
+        write_vectors(connection, table, numbers, part.vectors)
         _copy_postings(connection, part, numbers)
         passages += len(numbers)
         lengths += sum(length_of(counts) for counts in part.terms)
@@ -169,14 +180,11 @@ def _copy_passages(connection: Connection, extract: Extract, part: Part, documen
     ]
     columns = "seq id document start_at end_at page language title text sentences length flags".split()
     types = ["int8", "text", "int8", "int4", "int4", "int4", "text", "text", "text", "int4[]", "int4", "text[]"]
-    embedded = any(vector is not None for vector in part.vectors)
-    target = [sql.Identifier(column) for column in (*columns, *(["embedding"] if embedded else []))]
+    target = [sql.Identifier(column) for column in columns]
     statement = sql.SQL("COPY passages ({}) FROM STDIN (FORMAT BINARY)").format(sql.SQL(", ").join(target))
     with connection.cursor().copy(statement) as copy:
-        copy.set_types([*types, "halfvec"] if embedded else types)
-        for number, piece, counts, vector, flags in zip(
-            numbers, part.chunks, part.terms, part.vectors, part.flags, strict=True
-        ):
+        copy.set_types(types)
+        for number, piece, counts, flags in zip(numbers, part.chunks, part.terms, part.flags, strict=True):
             text = extract.text[piece.start : piece.end]
             row: list[Any] = [
                 number,
@@ -192,7 +200,7 @@ def _copy_passages(connection: Connection, extract: Extract, part: Part, documen
                 length_of(counts),
                 flags,
             ]
-            copy.write_row([*row, None if vector is None else HalfVector(vector)] if embedded else row)
+            copy.write_row(row)
     return numbers
 
 

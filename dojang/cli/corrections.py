@@ -92,10 +92,9 @@ def aside(
     call = invocation(context)
     _ = call.terminal.gettext
     with call.workspace() as workspace:
-        store = workspace.parts.store
         if settle is not None:
-            store.settle(settle, author=call.settings.user, reason=checked_text(reason))
-        waiting = store.set_aside()
+            workspace.settle(settle, reason=checked_text(reason))
+        waiting = workspace.set_aside()
     call.terminal.document(waiting)
     if not waiting:
         call.terminal.note(_("no correction is set aside"))

@@ -242,18 +242,28 @@ def trust(
 
 @documents.command()
 def reembed(context: typer.Context) -> int:
-    """Make all vectors anew, after the embedding model of the settings was changed."""
-    from dojang.parts import load_embedder_of
+    """Make all vectors with the embedding model of the settings, beside those in use; then switch. Can be cut off."""
+    from dojang.parts import load_embedder_of, qdrant_place, store_key
     from state import UserError
-    from store.store import open_for_reembedding
 
     call = invocation(context)
     _ = call.terminal.gettext
     embedder = load_embedder_of(call.settings)
     if embedder is None:
         raise UserError("the settings name no embedding model (DOJANG_EMBEDDING=none); there is nothing to embed with")
-    with call.workspace() as workspace, call.terminal.working(_("reading")) as tell:
-        made = open_for_reembedding(workspace.parts.dsn, embedder, lambda done, total, _name: tell(f"{done}/{total}"))
-    call.terminal.document({"passages": made})
-    call.terminal.line(_("{passages} passages embedded anew").format(passages=made))
+    with call.workspace() as workspace, call.terminal.working(_("embedding")) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar(f"{done:,}/{total:,}")
+
+        if (place := qdrant_place(call.settings)) is not None:
+            from store.qdrant import reembed as embed_in_qdrant
+
+            made = embed_in_qdrant(place, embedder, tell, key=store_key(call.settings))
+        else:
+            from store.reembedding import reembed as embed_in_postgres
+
+            made = embed_in_postgres(workspace.parts.dsn, embedder, tell)
+    call.terminal.document({"passages": made, "model": embedder.name})
+    call.terminal.line(_("{passages} passages embedded anew by {model}").format(passages=made, model=embedder.name))
     return Exit.DONE
