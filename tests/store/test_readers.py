@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import sys
 import zipfile
@@ -11,7 +12,7 @@ from pathlib import Path
 import docx
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state import UserError
@@ -206,3 +207,63 @@ def test_any_bytes_are_read_or_refused(data: bytes, name: str) -> None:
         return
     assert text.strip()
     text.encode("utf-8")
+
+
+WHOLE = {
+    "a.pdf": (Path(__file__).parent / "files" / "table-ko.pdf").read_bytes(),
+    "b.pdf": (SAMPLE / "en" / "spa-and-pool.pdf").read_bytes(),
+    "a.docx": (SAMPLE / "ko" / "group-bookings.docx").read_bytes(),
+    "a.xlsx": _empty_workbook(),
+    "a.html": (SAMPLE / "en" / "parking.html").read_bytes(),
+}
+
+
+@given(
+    st.sampled_from(sorted(WHOLE)),
+    st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=12)), min_size=1, max_size=8),
+    st.floats(0.2, 1),
+)
+@settings(deadline=None, max_examples=200)
+def test_a_damaged_file_is_read_or_refused(name: str, damage: list[tuple[float, bytes]], kept: float) -> None:
+    data = bytearray(WHOLE[name])
+    for place, new in damage:
+        at = int(place * len(data))
+        data[at : at + len(new)] = new
+    try:
+        extract = read_bytes(name, bytes(data[: int(kept * len(data)) + 1]))
+    except Unreadable:
+        return
+    extract.text.encode("utf-8")
+    for record in extract.records:
+        assert extract.text[record.start : record.end].strip()
+    for heading in extract.headings:
+        assert extract.text[heading.start : heading.end].strip()
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None, max_examples=100)
+def test_damage_inside_of_an_office_file_is_read_or_refused(noise: bytes) -> None:
+    for name in ("a.docx", "a.xlsx"):
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(WHOLE[name])) as whole, zipfile.ZipFile(out, "w") as spoiled:
+            for entry in whole.infolist():
+                body = whole.read(entry)
+                at = len(noise) * 7 % max(len(body), 1)
+                spoiled.writestr(entry, body[:at] + noise + body[at:])
+        try:
+            read_bytes(name, out.getvalue())
+        except Unreadable:
+            pass
+
+
+@pytest.mark.parametrize("head", [b"", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE], ids=["no-bom", "bom-le", "bom-be"])
+def test_korean_utf16_without_a_single_space(head: bytes) -> None:
+    text = "체크인시간안내주차무료조식제공"
+    encoding = "utf-16-be" if head == codecs.BOM_UTF16_BE else "utf-16-le"
+    assert read_bytes("a.txt", head + text.encode(encoding)).text == text
+
+
+def test_pdf_text_keeps_hangul_together_and_knows_headings() -> None:
+    pdf = read(Path(__file__).parent / "files" / "table-ko.pdf")
+    assert "조식은 7시부터 10시까지 제공됩니다." in pdf.text
+    assert "  " not in pdf.text
