@@ -84,6 +84,7 @@ class Passage(TypedDict):
     sentences: list[list[int]]  # [start, end) offsets inside ``text``, in order
     scores: dict[str, float]  # "fused" always; "lexical" and "vector" where that half took part
     trust: Trust
+    flags: NotRequired[list[str]]  # what in it looks as if it spoke to the model (a weak heuristic); absent: nothing
 
 
 class PassageRef(TypedDict):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dojang.cli.telling import how_to_decide
 from dojang.cli.terminal import Terminal
-from dojang.cli.words import EFFECTS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
+from dojang.cli.words import EFFECTS, FLAGS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
 from dojang.flags import flags_of
 from dojang.reading import as_read
 
@@ -139,12 +139,18 @@ def _evidence(terminal: Terminal, card: ReviewCard) -> None:
         return
     _title(terminal, _("Evidence"))
     texts = {passage["id"]: passage["text"] for passage in card.passages}
+    signs = {passage["id"]: passage.get("flags", []) for passage in card.passages}
     for ref in card.review["evidence"]:
         terminal.line("  " + _place(terminal, ref))
         text = " ".join(texts.get(ref["id"], "").split())
         if text:
             clipped = text if len(text) <= SHOWN_EVIDENCE else text[: SHOWN_EVIDENCE - 1] + "…"
             terminal.line(f"    “{clipped}”", style="dim")
+        if found := signs.get(ref["id"]):
+            words = ", ".join(word(_, FLAGS, name) for name in found)
+            terminal.line(
+                "    " + _("speaks to the model (a weak sign): {signs}").format(signs=words), style="bold red"
+            )
 
 
 def _place(terminal: Terminal, ref: PassageRef) -> str:

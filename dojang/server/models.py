@@ -101,6 +101,7 @@ class PassageModel(PassageRefModel):
     page: int | None
     language: Literal["ko", "en"]
     sentences: list[list[int]]
+    flags: list[str] = Field(default=[], description="what in it looks as if it spoke to the model: a weak sign")
 
 
 class ReviewModel(Model):

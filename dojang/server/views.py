@@ -28,7 +28,7 @@ from dojang.server.wording import (
     titled,
 )
 from dojang.times import left
-from dojang.vocabulary import DOUBT, EFFECTS, KINDS, SAID
+from dojang.vocabulary import DOUBT, EFFECTS, FLAGS, KINDS, SAID
 from state import JSON, TOP_TIER, Citation, Decision, Draft, Passage, Progress, Review, ToolSpec, untouched
 
 NO_TOOL: Final[dict[str, JSON]] = {}
@@ -85,6 +85,7 @@ class Evidence:
     scores: str
     trust: str
     place: str
+    signs: str  # what in it looks as if it spoke to the model; "" for nearly every passage
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,13 @@ def evidence_of(passage: Passage, scores: Mapping[str, float], near: str, say: S
         scores=" · ".join(f"{label(say, SCORES, name)} {value:.2f}" for name, value in scores.items()),
         trust=passage["trust"],
         place=place_of(passage, say),
+        signs=signs_of(passage, say),
     )
+
+
+def signs_of(passage: Passage, say: Say) -> str:
+    """What in a passage looks as if it spoke to the model, in words; "" where nothing does."""
+    return ", ".join(label(say, FLAGS, name) for name in passage.get("flags", []))
 
 
 def place_of(passage: Passage, say: Say) -> str:
