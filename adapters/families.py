@@ -1,8 +1,8 @@
 """Which architectures are served, and how one is asked whose tokenizer brings no chat template.
 
-A GPT-NeoX checkpoint is asked as KoAlpaca-Polyglot was trained (its model card): ``### 질문: …`` and ``### 답변:``, what
-else it is told under ``### 맥락:``. A LLaMA base without turn tokens is asked with ``### User:`` and ``### Assistant:``.
-Both end their own turn with the end-of-text token, and the mark of a next turn stops them, too.
+A GPT-NeoX checkpoint is asked as KoAlpaca-Polyglot was trained (its model card): ``### 질문: …`` and ``### 답변:``,
+and what else it is told stands under ``### 맥락:``. A LLaMA base without turn tokens is asked with ``### User:`` and
+``### Assistant:``. Both end their own turn with the end-of-text token, and the mark of a next turn stops them, too.
 """
 
 from __future__ import annotations

@@ -52,9 +52,9 @@ def locate(model: str | Path, *, download: bool = False, cache: Path | None = No
     folder = _cached(hub_id, revision, cache) or (_download(hub_id, revision, cache) if download else None)
     if folder is None:
         raise ModelNotUsable(
-            f"{hub_id!r} is no folder, and the hub cache has no revision {revision or 'main'!r} of that id; download it "
-            f"where there is a network (hf download {hub_id} --revision COMMIT), copy its folder here and give the path, "
-            f"or set DOJANG_MODEL_DOWNLOAD=true with {hub_id}@COMMIT"
+            f"{hub_id!r} is no folder, and the hub cache has no {revision or 'main'!r} of it; download it where "
+            f"there is a network (hf download {hub_id} --revision COMMIT) and give the path of the folder, or set "
+            f"DOJANG_MODEL_DOWNLOAD=true and name the model {hub_id}@COMMIT"
         )
     return Located(folder, hub_id, folder.name)
 
@@ -73,7 +73,9 @@ def _cached(hub_id: str, revision: str | None, cache: Path | None) -> Path | Non
 
 def _download(hub_id: str, revision: str | None, cache: Path | None) -> Path:
     if revision is None:
-        raise ModelNotUsable(f"a download of {hub_id} needs a revision: write {hub_id}@COMMIT, so that it stays the same")
+        raise ModelNotUsable(
+            f"a download of {hub_id} needs a revision: name it {hub_id}@COMMIT, so that it stays the same"
+        )
     from huggingface_hub import snapshot_download
 
     try:

@@ -65,7 +65,7 @@ def check_memory(folder: Path, quantization: str, device: str) -> None:
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, list[int], int]]:
-    """(name, shape, bytes an element) of every tensor, from the headers alone (format: 8 bytes of length, then JSON)."""
+    """(name, shape, bytes an element) of every tensor, from the headers alone: 8 bytes of length, then JSON."""
     for file in sorted(folder.glob("*.safetensors")):
         with file.open("rb") as handle:
             length = int.from_bytes(handle.read(8), "little")
