@@ -26,7 +26,6 @@ from adapters.engine import Engine, Prefix
 from adapters.errors import UnreadableReply
 from adapters.fitting import PROBE, LeftOut, fit, shared
 from adapters.grammar import PARALLEL, Form, turn_grammar
-from adapters.offers import call_id as call_id
 from adapters.offers import choice_of, sources_of, tool_spec
 from adapters.prompt import turns_of
 from adapters.telling import Telling

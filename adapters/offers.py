@@ -34,7 +34,7 @@ def tool_spec(tool: Any) -> ToolSpec:
 
 
 def choice_of(choice: str | bool | dict[str, Any] | None, names: Sequence[str]) -> str:
-    """ "auto", "none", "any" or the name of one tool.
+    """What is chosen: "auto", "none", "any" or the name of one tool.
 
     Args:
         choice: "auto", "none", "any", "required", a bool, None, a tool's name, OpenAI's ``{"type": "function",

@@ -2,8 +2,8 @@
 
 Tolerant of form, closed to meaning. Read are: the first JSON object that looks like a call, with ``parameters`` or
 ``arguments`` (an object, or a string that holds one, encoded once or twice), inside code fences or after Llama's python
-tag, and after that tag also ``tool.call(a="b")``. But a name that was not offered is refused, and so is what looks like a
-call and cannot be read, or has other arguments than the tool's schema: none of it is passed on as an answer.
+tag, and after that tag also ``tool.call(a="b")``. But a name that was not offered is refused, and so is what looks like
+a call and cannot be read, or has other arguments than the tool's schema: none of it is passed on as an answer.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 What our own bases read in an agent's turn, ``adapters.prompt`` renders. Any other LLaMA checkpoint brings its own chat
 template, which is used with its known traps avoided: one call a message, no empty ``tool_calls``, JSON results decoded
-so that they are not encoded twice, and the date given instead of the wall clock's. A template that does not show tools has
-them in its system text. Special tokens and marks of turns in anybody's words are broken up.
+so that they are not encoded twice, and the date given instead of the wall clock's. A template that does not show tools
+has them in its system text. Special tokens and marks of turns in anybody's words are broken up.
 """
 
 from __future__ import annotations
