@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final, Literal, cast, get_args
 
 from adapters.errors import AdapterNotUsable, ModelNotUsable
@@ -260,16 +261,22 @@ def _base(
         options["quantization_config"] = _quantized(quantization, threshold)
     try:
         with _quiet():
-            model = getattr(transformers, family.class_name).from_pretrained(
+            model, info = getattr(transformers, family.class_name).from_pretrained(
                 str(path),
+                output_loading_info=True,
                 dtype=torch.float32 if quantization == "fp32" else torch.bfloat16,
                 device_map={"": device},
                 local_files_only=True,
                 use_safetensors=any(path.glob("*.safetensors")),
                 **options,
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as e:
+    except (OSError, ValueError, RuntimeError, KeyError, UnpicklingError) as e:
         raise ModelNotUsable(f"{path} could not be loaded as {quantization} on {device}: {_first_line(e)}") from e
+    if missing := sorted(info["missing_keys"]):
+        # The library would go on with random numbers in their place.
+        raise ModelNotUsable(
+            f"{path} lacks {len(missing)} of its weights ({missing[0]}, …); restore the checkpoint from its source"
+        )
     model.eval()
     return model
 
