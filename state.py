@@ -84,6 +84,7 @@ class Passage(TypedDict):
     sentences: list[list[int]]  # [start, end) offsets inside ``text``, in order
     scores: dict[str, float]  # "fused" always; "lexical" and "vector" where that half took part
     trust: Trust
+    flags: NotRequired[list[str]]  # what in it looks as if it spoke to the model (a weak heuristic); absent: nothing
 
 
 class PassageRef(TypedDict):
@@ -138,9 +139,10 @@ class Reason(TypedDict):
     """One rule that had a say in a verdict."""
 
     rule_id: str
-    text: str
+    text: str  # in the language of the conversation
     severity: Literal["low", "medium", "high"]
     hard: bool
+    texts: NotRequired[dict[Language, str]]  # in each language, for whoever reads it; absent in old records
 
 
 class Verdict(TypedDict):

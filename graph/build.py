@@ -26,7 +26,7 @@ Node = Callable[[Any, Runtime[Deps]], dict[str, Any]]
 
 
 class AgentGraph(CompiledStateGraph[AgentState, Deps, AgentInput, AgentOutput]):
-    """The compiled agent. Whoever resumes it says which review is meant (ADR 8); everything else is LangGraph's."""
+    """The compiled agent. Whoever resumes it says which review is meant (ADR 5); everything else is LangGraph's."""
 
     def stream(self, input: Any, *args: Any, **kwargs: Any) -> Any:
         """As LangGraph's, and what ``invoke`` runs on; UserError where a resume names no review."""

@@ -104,7 +104,7 @@ def verify(
     )
     for finding in report["findings"]:
         place = finding["file"] + (f", {_('record')} {finding['record']}" if finding["record"] else "")
-        call.terminal.line(f"  {word(_, LEVELS, finding['level'])} {place}: {finding['what']}")
+        call.terminal.line(f"  {word(_, LEVELS, finding['level'])} {place}: {call.terminal.told(finding['what'])}")
     if report["ends"] and report["ends"][0]["thread_id"] is None:
         end = report["ends"][0]
         call.terminal.line(_("the home's chain ends at record {n}, {hash}").format(n=end["records"], hash=end["hash"]))
@@ -123,7 +123,14 @@ def list_(
     records = _records(_log(call), thread)[: -limit - 1 : -1]
     call.terminal.document(records)
     rows = [
-        [r["at"][:19], r["actor"], word(_, EVENTS, r["event"]), r["subject"], r["thread_id"] or "", _told(r["facts"])]
+        [
+            call.terminal.moment(r["at"], seconds=True),
+            r["actor"],
+            word(_, EVENTS, r["event"]),
+            r["subject"],
+            r["thread_id"] or "",
+            _told(r["facts"]),
+        ]
         for r in records
     ]
     head = [_("at"), _("who"), _("event"), _("subject"), _("conversation"), _("facts")]
@@ -211,7 +218,7 @@ def erase(
         said = _("{thread}: {decisions} decisions, {effects} effects and {texts} states without words").format(
             thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"], texts=one["texts"]
         )
-        call.terminal.line(f"{said}; {one['left']}" if one["left"] else said)
+        call.terminal.line(f"{said}; {call.terminal.told(one['left'])}" if one["left"] else said)
     if not found:
         call.terminal.note(_("nothing was found to erase"))
     return Exit.DONE

@@ -79,6 +79,7 @@ class ReasonModel(Model):
     text: str
     severity: Literal["low", "medium", "high"]
     hard: bool
+    texts: dict[str, str] = Field({}, description="the text in each language; empty in old records")
 
 
 class PassageRefModel(Model):
@@ -100,6 +101,7 @@ class PassageModel(PassageRefModel):
     page: int | None
     language: Literal["ko", "en"]
     sentences: list[list[int]]
+    flags: list[str] = Field(default=[], description="what in it looks as if it spoke to the model: a weak sign")
 
 
 class ReviewModel(Model):
