@@ -70,6 +70,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")]
 ThreadOption = Annotated[
     str | None, typer.Option("--thread", metavar="ID", help="One conversation; all and the home when not given.")
 ]
@@ -165,7 +166,7 @@ def export(
 @audit.command()
 def reopen(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")],
+    reason: ReasonOption,
     thread: Annotated[
         str | None, typer.Option("--thread", metavar="ID", help="The conversation; the home's own when not given.")
     ] = None,
@@ -190,9 +191,9 @@ def reopen(
 @audit.command()
 def erase(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")],
+    reason: ReasonOption,
     person: Annotated[
-        str | None, typer.Option("--person", metavar="NAME", help="What this person wrote with decisions, everywhere.")
+        str | None, typer.Option("--person", metavar="NAME", help="What this person wrote, everywhere.")
     ] = None,
     thread: Annotated[
         str | None, typer.Option("--thread", metavar="ID", help="All content of one finished conversation.")
@@ -214,8 +215,8 @@ def erase(
     found += erase_person(log, person, user, reason) if person is not None else []
     call.terminal.document(found)
     for one in found:
-        said = _("{thread}: {decisions} decisions and {effects} effects without words").format(
-            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"]
+        said = _("{thread}: {decisions} decisions, {effects} effects and {texts} states without words").format(
+            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"], texts=one["texts"]
         )
         call.terminal.line(f"{said}; {call.terminal.told(one['left'])}" if one["left"] else said)
     if not found:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from dojang.cli.telling import how_to_decide
 from dojang.cli.terminal import Terminal
-from dojang.cli.words import EFFECTS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
+from dojang.cli.words import EFFECTS, FLAGS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
+from dojang.flags import flags_of
 from dojang.reading import as_read
 
 if TYPE_CHECKING:
@@ -85,14 +86,15 @@ def _needs(terminal: Terminal, card: ReviewCard) -> str:
 
 
 def flags(gettext: Callable[[str], str], review: Review, progress: Progress, now: datetime) -> str:
-    """What a list says of a review beside its deadline: votes, who has it, whether half of its time is over."""
+    """What a list says of a review beside its deadline: doubtful evidence, votes, who has it, half of its time over."""
     _ = gettext
-    told = []
+    holds = flags_of(review, progress, now)
+    told = [_("untrusted source")] if "untrusted" in holds else []
     if review["votes_needed"] > 1:
         told.append(f"{len(progress['votes'])}/{review['votes_needed']}")
-    if progress["claim"] is not None and now < datetime.fromisoformat(progress["claim"]["until"]):
+    if progress["claim"] is not None and "claimed" in holds:
         told.append(_("claimed by {who}").format(who=progress["claim"]["by"]))
-    if progress["escalated_at"]:
+    if "escalated" in holds:
         told.append(_("half the time is over"))
     return ", ".join(told)
 
@@ -137,12 +139,18 @@ def _evidence(terminal: Terminal, card: ReviewCard) -> None:
         return
     _title(terminal, _("Evidence"))
     texts = {passage["id"]: passage["text"] for passage in card.passages}
+    signs = {passage["id"]: passage.get("flags", []) for passage in card.passages}
     for ref in card.review["evidence"]:
         terminal.line("  " + _place(terminal, ref))
         text = " ".join(texts.get(ref["id"], "").split())
         if text:
             clipped = text if len(text) <= SHOWN_EVIDENCE else text[: SHOWN_EVIDENCE - 1] + "…"
             terminal.line(f"    “{clipped}”", style="dim")
+        if found := signs.get(ref["id"]):
+            words = ", ".join(word(_, FLAGS, name) for name in found)
+            terminal.line(
+                "    " + _("speaks to the model (a weak sign): {signs}").format(signs=words), style="bold red"
+            )
 
 
 def _place(terminal: Terminal, ref: PassageRef) -> str:

@@ -34,10 +34,11 @@ def inbox(
     with call.workspace() as workspace:
         reviews = workspace.inbox(kind=kind, limit=limit)
         progress = workspace.progress(reviews)
+        flagged = workspace.flags(reviews)
         now = workspace.parts.clock.now()
         read = [as_read(r, workspace.parts.describer, call.terminal.language) for r in reviews]
     _ = call.terminal.gettext
-    call.terminal.document([{**review, "progress": progress[review["id"]]} for review in reviews])
+    call.terminal.document([{**r, "progress": progress[r["id"]], "flags": flagged[r["id"]]} for r in reviews])
     if reviews:
         due = [call.terminal.due(r["due_at"], now) for r in reviews]
         rows = [[r["id"], word(_, KINDS, r["kind"]), at, r["summary"]] for r, at in zip(read, due, strict=True)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from dojang.times import due, moment
 if TYPE_CHECKING:
     from state import Language
 
+NOTE_EVERY_S = 3.0
 PLAIN_WIDTH = 400
 """Columns of a page that no terminal shows: wide, so that lines are cut by nobody."""
 
@@ -118,6 +120,33 @@ class Terminal:
             yield lambda news: status.update(Text(visible(f"{what} ({news})")))
 
     @contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
+        """A bar for work that is counted; call what it gives with how much is done, of how much, and news beside it.
+
+        Where nobody watches, a line every few seconds: the log of ten thousand files is not ten thousand lines.
+        """
+        if not self.err.is_terminal:
+            yield self._now_and_then(what)
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[news]}"), console=self.err, transient=True) as progress:
+            task = progress.add_task(_plain(what), total=None, news="")
+            yield lambda done, total, news: progress.update(task, completed=done, total=total, news=_plain(news))
+
+    def _now_and_then(self, what: str) -> Callable[[int, int, str], None]:
+        told = time.monotonic()
+
+        def tell(done: int, total: int, news: str) -> None:
+            nonlocal told
+            if time.monotonic() - told >= NOTE_EVERY_S:
+                told = time.monotonic()
+                self.note(f"… {what} {done:,}/{total:,} {news}".rstrip())
+
+        return tell
+
+    @contextmanager
     def running(self) -> Iterator[Callable[[str], None]]:
         """Progress of a run: takes the names of nodes and says them in words."""
         with self.working(self.gettext("working")) as tell:
@@ -143,6 +172,15 @@ class Terminal:
             self.err.print()
             raise EOFError
         return line.rstrip("\r\n")
+
+    def rest(self) -> str:
+        """All that stdin still has."""
+        return self._stdin.read()
+
+
+def _plain(text: str) -> str:
+    """For columns of a bar, which read markup: none is meant, and a name of a file may look like it."""
+    return visible(text).replace("[", "\\[")
 
 
 def _console(file: TextIO) -> Console:

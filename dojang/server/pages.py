@@ -9,7 +9,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.server.deciding import review_page, take_back, take_claim, take_decision
 from dojang.server.desk import AtDesk, Form
-from dojang.server.views import answer_segments, citation_href, passage_href, place_of, row_of, spans, thread_href
+from dojang.server.views import (
+    answer_segments,
+    citation_href,
+    passage_href,
+    place_of,
+    row_of,
+    signs_of,
+    spans,
+    thread_href,
+)
 from dojang.workspace import UnknownReview
 from state import Conflict, UserError
 
@@ -143,7 +152,8 @@ def passage(desk: AtDesk, passage_id: str, start: int = 0, end: int = 0) -> Resp
         raise UnknownPassage(gone)
     p = found[0]
     segments = spans(p["text"], start - p["start"], end - p["start"])
-    return desk.page("passage.html", passage=p, segments=segments, place=place_of(p, desk.say), section="documents")
+    place, signs = place_of(p, desk.say), signs_of(p, desk.say)
+    return desk.page("passage.html", passage=p, segments=segments, place=place, signs=signs, section="documents")
 
 
 class UnknownPassage(UnknownReview):

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from dojang.flags import flags_of
 from dojang.results import ReviewCard, Step
 from dojang.server.clean import clean, pretty_json
 from dojang.server.forms import Field, fields_of, text_field
@@ -27,7 +28,7 @@ from dojang.server.wording import (
     titled,
 )
 from dojang.times import left
-from dojang.vocabulary import DOUBT, EFFECTS, KINDS, SAID
+from dojang.vocabulary import DOUBT, EFFECTS, FLAGS, KINDS, SAID
 from state import JSON, TOP_TIER, Citation, Decision, Draft, Passage, Progress, Review, ToolSpec, untouched
 
 NO_TOOL: Final[dict[str, JSON]] = {}
@@ -84,6 +85,7 @@ class Evidence:
     scores: str
     trust: str
     place: str
+    signs: str  # what in it looks as if it spoke to the model; "" for nearly every passage
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,7 @@ class Item:
 def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = None) -> Row:
     """A review as one line of the list."""
     far = progress or untouched()
-    claim = far["claim"]
-    claimed = claim["by"] if claim is not None and now < datetime.fromisoformat(claim["until"]) else ""
+    flags, claim = flags_of(review, far, now), far["claim"]
     letter, tone = {0: ("L", "low"), 1: ("M", "medium")}.get(review["tier"], ("H", "high"))
     due, late = countdown(say, review["due_at"], now)
     return Row(
@@ -176,10 +177,10 @@ def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = 
         due_at=review["due_at"],
         left=left(review["due_at"], now, say.language),
         late=late,
-        untrusted=any(p["trust"] == "untrusted" for p in review["evidence"]),
+        untrusted="untrusted" in flags,
         votes=f"{len(far['votes'])}/{review['votes_needed']}" if review["votes_needed"] > 1 else "",
-        claimed=claimed,
-        escalated=bool(far["escalated_at"]),
+        claimed=claim["by"] if claim is not None and "claimed" in flags else "",
+        escalated="escalated" in flags,
     )
 
 
@@ -289,7 +290,13 @@ def evidence_of(passage: Passage, scores: Mapping[str, float], near: str, say: S
         scores=" · ".join(f"{label(say, SCORES, name)} {value:.2f}" for name, value in scores.items()),
         trust=passage["trust"],
         place=place_of(passage, say),
+        signs=signs_of(passage, say),
     )
+
+
+def signs_of(passage: Passage, say: Say) -> str:
+    """What in a passage looks as if it spoke to the model, in words; "" where nothing does."""
+    return ", ".join(label(say, FLAGS, name) for name in passage.get("flags", []))
 
 
 def place_of(passage: Passage, say: Say) -> str:
