@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("graph", "nodes", "checkpoints", "store", "adapters", "tools", "dojang")
 ROOT_CLASSES = frozenset({"DojangError", "Damage", "Unfit", "Unclear", "ConditionFailed", "Refused"})
 """The family, and the exceptions whose texts end up inside its messages."""
-TELLING = {"error": 0, "broken": 2, "problem": 3, "remark": 3, "Finding": 0, "Check": 2}
+TELLING = {"error": 0, "Found": 2, "broken": 2, "problem": 3, "remark": 3, "Finding": 0, "Check": 2}
 """Functions that take a sentence, and the position from which on."""
 VALUE_ERRORS = ("tools/rules.py", "tools/standing.py", "checkpoints/")
 """Where the text of a ValueError is put into a message."""
