@@ -11,7 +11,8 @@ import threading
 from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from checkpoints.audit import AuditLog
     from checkpoints.crypto import KeyRing
     from checkpoints.folders import ThreadFolders
+    from dojang.cited import CitedIndex
     from store.embedding import Embedder
     from store.port import Documents
     from tools.policy import FilePolicy
@@ -97,7 +99,7 @@ class Parts:
     @cached_property
     def notice(self) -> Notice:
         """Whom to tell of what needs attention."""
-        return Notice(self.settings.notify)
+        return Notice(self.settings.notify, self)
 
     @cached_property
     def index(self) -> ThreadIndex:
@@ -107,6 +109,17 @@ class Parts:
         keys = self.session_keys
         path = self.settings.home / ("index.sqlite" if keys is None else "index-sealed.sqlite")
         return ThreadIndex(path, self.settings.threads, summarise, keys=keys)
+
+    @cached_property
+    def cited(self) -> CitedIndex:
+        """Which answers cited which passage; derived from the files."""
+        from dojang.cited import CitedIndex
+
+        def newest(folder: Path) -> tuple[str, CheckpointTuple | None]:
+            thread_id = self.folders.thread_id(folder)
+            return thread_id, self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+
+        return CitedIndex(self.settings.home / "cited.sqlite", self.settings.threads, newest)
 
     def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""
@@ -168,6 +181,17 @@ class Parts:
                 sample=SAMPLE / "hotels.toml",
             )
 
+    @property
+    def describer(self) -> Toolbox:
+        """The tools as far as they say what a call does: lists and cards need no database for that."""
+        return cast("Toolbox", self.__dict__.get("toolbox") or self._described)
+
+    @cached_property
+    def _described(self) -> Toolbox:
+        from tools.toolbox import Toolbox
+
+        return Toolbox.open(self.settings.tools, today=self.today)
+
     @cached_property
     def policy(self) -> FilePolicy:
         """The rules."""
@@ -214,6 +238,7 @@ class Parts:
             passages_k=self.settings.passages_k,
             roles=None if self.settings.roles is None else tuple(self.settings.roles),
             feedback=self.settings.feedback,
+            outbox=self.notice,
         )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from store.embedded import EmbeddedPostgres
     from store.embedding import Embedder, HuggingFaceEmbedder, MiniLM, OpenAIEmbedder, load_embedder
     from store.ingest import IngestReport
-    from store.reading import Extract, Unreadable
+    from store.readers.extract import Extract, Unreadable
     from store.search import Ranking
     from store.store import DocumentRow, DocumentStore
 
@@ -35,7 +35,7 @@ _HOMES = {
     "embedded": ("EmbeddedPostgres",),
     "embedding": ("Embedder", "HuggingFaceEmbedder", "MiniLM", "OpenAIEmbedder", "load_embedder"),
     "ingest": ("IngestReport",),
-    "reading": ("Extract", "Unreadable"),
+    "readers.extract": ("Extract", "Unreadable"),
     "search": ("Ranking",),
     "store": ("DocumentRow", "DocumentStore"),
 }

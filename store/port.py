@@ -13,7 +13,7 @@ from state import Passage, Trust
 
 if TYPE_CHECKING:
     from store.embedding import Embedder
-    from store.ingest import IngestReport
+    from store.ingest import IngestReport, Work
     from store.reranking import Reranker
     from store.search import Ranking
     from store.store import DocumentRow
@@ -32,6 +32,8 @@ class Documents(Protocol):
         on_progress: Callable[[str, int, int], None] | None = None,
         trust: Trust = "trusted",
         metadata: Mapping[str, str] | None = None,
+        *,
+        on_work: Work | None = None,
     ) -> IngestReport:
         """Put files and folders in; what is there with the same content stays, what cannot be read is reported."""
         ...

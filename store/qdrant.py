@@ -26,13 +26,16 @@ import numpy as np
 
 from state import Conflict, Passage, PassingFault, Trust, UserError
 from store.embedding import Embedder, unit_length
-from store.ingest import IngestReport, Prepared, embed_known, index_terms, length_of, passage_id, prepare
+from store.folders import files_of
+from store.ingest import IngestReport, Progress, Work
 from store.language import clean, language_of, sentences
 from store.locks import FileLock
-from store.reading import LIMIT_BYTES, Extract, Unreadable, read, read_bytes
+from store.preparing import Prepared, embed_known, index_terms, length_of, passage_id, prepare
+from store.readers.extract import Extract, Unreadable
+from store.readers.files import LIMIT_BYTES, read, read_bytes
 from store.reranking import Reranker, reranked, reranked_depth
 from store.search import Question, Ranking, analysed, checked_k
-from store.store import DocumentRow, Progress, files_of
+from store.store import DocumentRow
 from store.vectors import Model, model_of
 
 NAMESPACE: Final = uuid.UUID("6f1a7f6e-52a0-4d0b-9a2e-0d3c7c9d8e51")
@@ -113,18 +116,25 @@ class QdrantStore:
         on_progress: Progress | None = None,
         trust: Trust = "trusted",
         metadata: Mapping[str, str] | None = None,
+        *,
+        on_work: Work | None = None,
     ) -> IngestReport:
         """Put files and folders in; a broken file is reported and the rest goes in. Can be cut off and repeated."""
         report = IngestReport()
         files = list(files_of(paths))
-        for done, (name, path) in enumerate(files, start=1):
+        for done, one in enumerate(files, start=1):
+            before = report.passages
             try:
-                extract = read(path, name=name, limit_bytes=self._limit_bytes)
-                self._put(extract, str(path.absolute()), trust, metadata or {}, report)
+                if one.refused:
+                    raise Unreadable(f"{one.name}: {one.refused}")
+                extract = read(one.path, name=one.name, limit_bytes=self._limit_bytes)
+                self._put(extract, str(one.path.absolute()), trust, metadata or {}, report)
             except UserError as error:
-                report.failed.append((name, str(error)))
+                report.failed.append((one.name, str(error)))
+            if on_work is not None:
+                on_work("written", report.passages - before)
             if on_progress is not None:
-                on_progress(name, done, len(files))
+                on_progress(one.name, done, len(files))
         return report
 
     def ingest_bytes(
@@ -207,7 +217,7 @@ class QdrantStore:
     ) -> None:
         with self._talking():
             known = self._retrieve(DOCUMENTS, [_uuid("document", extract.name)])
-        if known and (known[0]["digest"], known[0]["trust"]) == (extract.digest, trust):
+        if known and (known[0]["digest"], known[0].get("told", known[0]["trust"])) == (extract.digest, trust):
             report.unchanged.append(extract.name)
             return
         if known and source and known[0]["source"] not in ("", source):
@@ -220,6 +230,7 @@ class QdrantStore:
         with self._talking():
             self._write(prepared)
         (report.replaced if known else report.added).append(extract.name)
+        report.flagged += [extract.name] if any(prepared.flags) else []
         report.passages += len(prepared.chunks)
 
     def _write(self, prepared: Prepared) -> None:
@@ -471,16 +482,20 @@ def _uuid(kind: str, name: str) -> str:
 
 def _rows(prepared: Prepared) -> Iterator[tuple[dict[str, Any], Counter[str], Any]]:
     extract = prepared.extract
-    for piece, counts, vector in zip(prepared.chunks, prepared.terms, prepared.vectors, strict=True):
+    for piece, counts, vector, flags in zip(
+        prepared.chunks, prepared.terms, prepared.vectors, prepared.flags, strict=True
+    ):
+        text = extract.text[piece.start : piece.end]
         payload = {
-            "id": passage_id(extract.digest, extract.name, piece.start, piece.end),
+            "id": passage_id(extract.digest, extract.name, piece.start, piece.end, text=text),
             "document": extract.name,
             "format": extract.format,
-            "trust": prepared.trust,
+            "trust": prepared.believed,
+            "flags": flags,
             "digest": extract.digest,
             "facts": [f"{key}{SEPARATOR}{value}" for key, value in prepared.metadata.items()],
             "title": piece.title,
-            "text": extract.text[piece.start : piece.end],
+            "text": text,
             "start": piece.start,
             "end": piece.end,
             "page": None if piece.page is None else str(piece.page),
@@ -503,7 +518,10 @@ def _document_row(prepared: Prepared) -> dict[str, Any]:
         "source": prepared.source,
         "size": extract.size,
         "passages": len(prepared.chunks),
-        "trust": prepared.trust,
+        "trust": prepared.believed,
+        "told": prepared.trust,
+        "flagged": sum(map(bool, prepared.flags)),
+        "stale": False,
         "digest": extract.digest,
         "ingested_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "metadata": dict(prepared.metadata),
@@ -512,7 +530,7 @@ def _document_row(prepared: Prepared) -> dict[str, Any]:
 
 
 def _passage(payload: Mapping[str, Any], scores: dict[str, float]) -> Passage:
-    return Passage(
+    passage = Passage(
         id=payload["id"],
         document=payload["document"],
         title=payload["title"],
@@ -525,6 +543,9 @@ def _passage(payload: Mapping[str, Any], scores: dict[str, float]) -> Passage:
         scores=scores,
         trust=payload["trust"],
     )
+    if payload.get("flags"):
+        passage["flags"] = payload["flags"]
+    return passage
 
 
 def _sparse(point: Any) -> dict[int, float]:

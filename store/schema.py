@@ -69,6 +69,42 @@ MIGRATIONS: tuple[LiteralString, ...] = (
     INSERT INTO corpus VALUES (true, 0, 0);
     """,
     term_counts.MIGRATION,
+    # -- ingest and corrections -----------------------------------------------------------------------------------
+    """
+    ALTER TABLE documents
+        ADD COLUMN told_trust text NOT NULL DEFAULT 'trusted',
+        ADD COLUMN structure jsonb NOT NULL DEFAULT '{}',
+        ADD COLUMN made_by int NOT NULL DEFAULT 1;
+    UPDATE documents SET told_trust = trust;
+    ALTER TABLE passages ADD COLUMN flags text[] NOT NULL DEFAULT '{}';
+    CREATE TABLE corrections (
+        n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        chain text NOT NULL,
+        document text NOT NULL,
+        kind text NOT NULL CHECK (kind IN ('correct', 'undo', 'carried', 'aside', 'settled')),
+        replaced text NOT NULL,
+        passage text NOT NULL,
+        origin_text text NOT NULL,
+        old_text text NOT NULL,
+        text text NOT NULL,
+        author text NOT NULL,
+        reason text NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    CREATE INDEX corrections_chain ON corrections (chain, n);
+    CREATE INDEX corrections_passage ON corrections (passage);
+    CREATE INDEX corrections_replaced ON corrections (replaced);
+    CREATE INDEX corrections_document ON corrections (document);
+    CREATE TABLE trust_decisions (
+        n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        document text NOT NULL,
+        digest text NOT NULL,
+        trust text NOT NULL CHECK (trust IN ('trusted', 'untrusted')),
+        author text NOT NULL,
+        reason text NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    """,
 )
 
 
@@ -76,7 +112,7 @@ def migrate(connection: Connection) -> None:
     """Bring the database to the newest schema; safe when several processes do it at once. Ends a transaction."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        _vector_extension(connection)
+        ensure_vector(connection)
         connection.execute(
             "CREATE TABLE IF NOT EXISTS store_migrations (n int PRIMARY KEY, at timestamptz DEFAULT now())"
         )
@@ -91,7 +127,8 @@ def migrate(connection: Connection) -> None:
             connection.execute("INSERT INTO store_migrations (n) VALUES (%s)", (n,))
 
 
-def _vector_extension(connection: Connection) -> None:
+def ensure_vector(connection: Connection) -> None:
+    """Make the extension pgvector. UserError where this server has none, or too old a one."""
     try:
         with connection.transaction():
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")

@@ -133,7 +133,11 @@ def test_a_broken_file_is_reported_and_the_rest_goes_in(store: DocumentStore, fo
     assert all(name in message for name, message in report.failed)
 
 
-def test_a_cut_off_batch_is_taken_up_again(store: DocumentStore, folder: Path, postgres_dsn: str) -> None:
+def test_a_cut_off_batch_is_taken_up_again(
+    store: DocumentStore, folder: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.ingest.BATCH_DOCUMENTS", 1)
+
     class Cut(Exception):
         pass
 
