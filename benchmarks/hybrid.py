@@ -1,12 +1,12 @@
-"""How long a hybrid search over 100,000 passages takes: the question's embedding apart, the statement, and each half.
+"""How long a hybrid search over 100,000 passages takes: the question's embedding apart, the statement, each half.
 
-Run: ``python benchmarks/hybrid.py [--rows 100000] [--data ../shared/data/qa]``. The passages are XQuAD's paragraphs over
-and over, in copies whose rare words are renamed: a word of one or two paragraphs is shared by a random number of copies,
-evenly on a log scale, so that document frequencies fall as in text; all other words keep their share of the passages, so
-that common words have the long lists of postings that they would have. A passage's vector is its paragraph's, moved by a
-random combination of the differences between paragraphs. Questions are XQuAD's own, each about one copy.
-``agreement`` compares the first five with those of a search that reads every posting and takes ten times the
-candidates.
+Run: ``python benchmarks/hybrid.py [--rows 100000] [--data ../shared/data/qa]``. The passages are XQuAD's paragraphs
+over and over, in copies whose rare words are renamed: a word of one or two paragraphs is shared by a random number of
+copies, evenly on a log scale, so that document frequencies fall as in text; all other words keep their share of the
+passages, so that common words have the long lists of postings that they would have. A passage's vector is its
+paragraph's, moved by a random combination of the differences between paragraphs. Questions are XQuAD's own, each about
+one copy. ``agreement`` compares the first five with those of a search that reads every posting and takes ten times
+the candidates.
 """
 
 from __future__ import annotations
@@ -111,7 +111,6 @@ def main() -> None:
             record(connection, Model("bench", "", embedder.dimension), VectorTable(1))
             fill(connection, copies, [row["text"] for row in paragraphs], vectors, given.rows)
             filled = time.perf_counter() - began
-            connection.execute("SET maintenance_work_mem = '512MB'")
             index(connection, VectorTable(1))
             connection.commit()
             indexed = time.perf_counter() - began - filled

@@ -77,7 +77,7 @@ def cpu_s(backends: Sequence[int] = ()) -> float:
 def timed(
     call: Callable[[Any], list[int]], queries: Any, truth: Any, backends: Callable[[], Sequence[int]] = tuple
 ) -> dict[str, float]:
-    """Recall at 10, times and CPU time of ``call`` in ms, after five to warm up; ``backends``: the server's processes."""
+    """Recall at 10, times and CPU time of ``call`` in ms, after five to warm up; ``backends``: server processes."""
     for query in queries[:5]:
         call(query)
     times, hits = [], 0

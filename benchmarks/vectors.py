@@ -97,7 +97,6 @@ def ours(dsn: str, base: Floats, queries: Floats, truth: Any, truth_few: Any) ->
         copy_vectors(connection, table, numbers, base)
         connection.commit()
         copied_s = time.perf_counter() - began
-        connection.execute("SET maintenance_work_mem = '512MB'")
         began = time.perf_counter()
         index(connection, table)
         connection.commit()
