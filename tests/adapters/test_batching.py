@@ -44,7 +44,7 @@ def test_a_batch_says_what_each_says_alone(chat: ChatLlama, adapter: str | None)
 def test_calls_forced_tokens_and_text_side_by_side(chat: ChatLlama) -> None:
     for choice in ("any", "auto", "book_room"):
         bound = chat.bind_tools([BOOK, CANCEL], tool_choice=choice, adapter="red")  # type: ignore[list-item]
-        asks = [f"{ask} 3명" if isinstance(ask, str) else "Harbor Inn 1명" for ask in ASKS]
+        asks: list[Any] = [f"{ask} 3명" if isinstance(ask, str) else "Harbor Inn 1명" for ask in ASKS]
         assert [told(m) for m in bound.batch(asks)] == [told(bound.invoke(ask)) for ask in asks]
 
 

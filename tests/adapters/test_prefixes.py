@@ -41,7 +41,12 @@ def test_the_head_is_read_once_for_each_adapter(fresh: Engine) -> None:
 def test_a_kept_head_saves_the_reading(fresh: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     whole = fresh._run
-    monkeypatch.setattr(fresh, "_run", lambda rows, *a, **k: (read.append(rows.shape[1]), whole(rows, *a, **k))[1])
+
+    def counted(rows: Any, *args: Any, **options: Any) -> Any:
+        read.append(rows.shape[1])
+        return whole(rows, *args, **options)
+
+    monkeypatch.setattr(fresh, "_run", counted)
     ask(fresh, "남산스테이 2명")
     first = sum(read)
     read.clear()

@@ -63,7 +63,7 @@ def test_json_schema_typed_dict_and_include_raw(chat: ChatLlama) -> None:
     found = chat.with_structured_output(schema).invoke(ASK, temperature=3.0, seed=2)
     assert 3 <= found["n"] <= 9
     assert set(chat.with_structured_output(Place).invoke(ASK)) == {"city", "nights"}
-    raw = chat.with_structured_output(Quote, include_raw=True, evidence=RULES, adapter="red").invoke(ASK)
+    raw: Any = chat.with_structured_output(Quote, include_raw=True, evidence=RULES, adapter="red").invoke(ASK)
     assert isinstance(raw["raw"], AIMessage)
     assert raw["raw"].usage_metadata["output_tokens"] > 0
     assert raw["raw"].response_metadata["speaker"] == "tiny-base@red"
@@ -80,7 +80,7 @@ def test_free_by_default_and_copied_where_asked(chat: ChatLlama) -> None:
 
 
 def test_it_is_a_link_of_a_chain(chat: ChatLlama) -> None:
-    chain = RunnableLambda(lambda city: f"{city} 2박") | chat.with_structured_output(Place)
+    chain: Any = RunnableLambda(lambda city: f"{city} 2박") | chat.with_structured_output(Place)
     assert [set(place) for place in chain.batch(["서울", "부산"])] == [{"city", "nights"}] * 2
 
 
