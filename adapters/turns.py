@@ -45,14 +45,10 @@ def generation(
         usage_metadata=UsageMetadata(input_tokens=prompt, output_tokens=spoken, total_tokens=prompt + spoken),
         response_metadata=told,
     )
-    return Generation(
-        message=message,
-        citations=citations,
-        clarification=clarification,
-        about=about,
-        abstained=abstained,
-        speaker=speaker,
+    made = Generation(
+        message=message, citations=citations, clarification="", about="", abstained=abstained, speaker=speaker
     )
+    return {**made, "clarification": clarification, "about": about}
 
 
 def answer(chat: ChatLlama, chosen: Evidence, prompt: int, spoken: int, left_out: LeftOut | None = None) -> Generation:
