@@ -65,6 +65,7 @@ def test_json_schema_typed_dict_and_include_raw(chat: ChatLlama) -> None:
     assert set(chat.with_structured_output(Place).invoke(ASK)) == {"city", "nights"}
     raw: Any = chat.with_structured_output(Quote, include_raw=True, evidence=RULES, adapter="red").invoke(ASK)
     assert isinstance(raw["raw"], AIMessage)
+    assert raw["raw"].usage_metadata is not None
     assert raw["raw"].usage_metadata["output_tokens"] > 0
     assert raw["raw"].response_metadata["speaker"] == "tiny-base@red"
     assert isinstance(raw["parsed"], Quote)
