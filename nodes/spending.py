@@ -1,7 +1,7 @@
 """What a thread has cost so far: calls and tokens of each speaker, and money where the model says what it took.
 
-A running total in the state: every checkpoint has it, and it does not grow with the thread. Only ``generate`` writes it,
-from the total before: the same step, run again after a crash, counts once.
+A running total in the state: every checkpoint has it, and it does not grow with the thread. Only ``generate`` writes
+it, from the total before: the same step, run again after a crash, counts once.
 """
 
 from __future__ import annotations
