@@ -81,6 +81,15 @@ def read_at(fd: int, size: int, offset: int) -> bytes:
     return os.read(fd, size)
 
 
+def read_into(fd: int, buffer: memoryview, offset: int) -> int:
+    """``read_at`` into memory that is there already; how many bytes came."""
+    if hasattr(os, "preadv"):
+        return os.preadv(fd, [buffer], offset)
+    data = read_at(fd, len(buffer), offset)
+    buffer[: len(data)] = data
+    return len(data)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write every byte or raise OSError."""
     view = memoryview(data)
