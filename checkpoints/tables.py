@@ -16,6 +16,7 @@ from checkpoints.refs import Node, absolute
 FULL_EVERY = 64
 """A record in this many is written in full, so that reading one checkpoint follows a bounded chain."""
 
+_DECODER, _ENCODER = Decoder(), Encoder()
 _FIELDS = frozenset({"id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
 _UTC = "+00:00"
 """Left out of a time in a record; any other text ends with "~" there."""
@@ -41,7 +42,7 @@ class Tables:
 
     def checkpoint(self, values: dict[str, Any]) -> Checkpoint:
         """The checkpoint with these decoded values."""
-        decode = Decoder().decode
+        decode = _DECODER.decode
         found: dict[str, Any] = {k: decode(v) for k, v in self.more.items()}
         found |= {
             "id": self.id,
@@ -59,7 +60,7 @@ def from_checkpoint(
     ns: str, up: str | None, checkpoint: Checkpoint, metadata: dict[str, Any], entries: dict[str, list[Node]]
 ) -> Tables:
     """The tables of a checkpoint whose channel values were encoded into ``entries``."""
-    encode = Encoder().encode
+    encode = _ENCODER.encode
     raw = cast("dict[str, Any]", checkpoint)
     upd = raw.get("updated_channels", _ABSENT)
     return Tables(

@@ -5,6 +5,8 @@ Every record that is handed out was checked. Knows what a reference and a list d
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from checkpoints.errors import DamagedLog
 from checkpoints.folders import read_at, read_into
 from checkpoints.frames import Damage, Entry, Record, parse
@@ -26,20 +28,27 @@ TABLES_MAX = 256
 class View:
     """One open file, as it is under the hands of its other users: what it holds up to its end never changes."""
 
-    def __init__(self, log: Journal, fd: int, tables: dict[int, Tables] | None = None) -> None:
-        """``tables`` are those already known of this file; what is found is added."""
-        self.path = log.path
+    def __init__(
+        self, log: Journal, fd: int, tables: dict[int, Tables] | None = None, *, path: str | Path | None = None
+    ) -> None:
+        """``tables`` are those already known of this file; what is found is added. ``path``: if not the log's own."""
+        self._path = path or log.path
         self.fd = fd
         self.bounded = False  # for views that are used for long: forget records that were read long ago
         self.complete = False  # all records are in memory
         self.size = 0  # bytes of the records in memory that were read in one go
         self.depths: dict[Ref, int] = {}
-        self._open = log.opener(fd)
+        self._open = log.opener(fd) if fd >= 0 else lambda record, offset: record
         self._blocks: dict[int, bytes] = {}
         self._buffer = bytearray()
         self._records: dict[int, Record] = {}
         self._lists: dict[Ref, list[Node] | Listed] = {}
         self._tables = {} if tables is None else tables
+
+    @property
+    def path(self) -> Path:
+        """The file's, for those who are told of its damage."""
+        return Path(self._path)
 
     def seed(self, entries: list[Entry]) -> None:
         """Records that were read and checked already."""
@@ -50,6 +59,8 @@ class View:
     def record(self, offset: int) -> Record:
         """The record at an offset that another record named; DamagedLog if it is not whole."""
         if (record := self._records.get(offset)) is None:
+            if self.complete and self.fd < 0:
+                raise DamagedLog(self.path, offset, "a record refers to one that is not there")
             try:
                 record = self._open(parse(self._line(offset), offset), offset)
             except Damage as e:
