@@ -51,6 +51,9 @@ from state import UserError
 _PLAIN = Decoder()
 """For values that refer to nothing."""
 
+ALIST_MAX = 64
+"""How many checkpoints ``alist`` reads ahead at most."""
+
 OPEN_MAX = 256
 """Threads whose newest state one process keeps in memory."""
 
@@ -323,10 +326,13 @@ class FileSaver(BaseCheckpointSaver[Any]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """``list`` off the event loop."""
+        """``list`` off the event loop, first one by one and then more at a time."""
         found = self.list(config, filter=filter, before=before, limit=limit)
-        while (result := await asyncio.to_thread(next, found, None)) is not None:
-            yield result
+        many = 1
+        while results := await asyncio.to_thread(lambda n=many: [*islice(found, n)]):  # type: ignore[misc]
+            for result in results:
+                yield result
+            many = min(2 * many, ALIST_MAX)
 
     async def aput(
         self,

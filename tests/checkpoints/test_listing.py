@@ -149,3 +149,15 @@ def test_a_directory_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.M
     for _ in range(2):
         assert listed(FileSaver(tmp_path)) == made
     assert not (tmp_path / NAME).exists()
+
+
+async def test_the_same_without_blocking(tmp_path: Path) -> None:
+    """Over more than are read ahead, and broken off."""
+    made = fill(FileSaver(tmp_path, durability="os"), 60)
+    saver = FileSaver(tmp_path)
+    found = [t async for t in saver.alist(None)]
+    assert [(t.checkpoint["id"], t.config["configurable"]["thread_id"]) for t in found] == made
+    assert [t.checkpoint["id"] async for t in saver.alist(None, limit=7)] == [cp for cp, _ in made[:7]]
+    async for t in saver.alist(None):
+        assert t.checkpoint["id"] == made[0][0]
+        break

@@ -19,7 +19,7 @@ import checkpoints.moving as moving_module
 import checkpoints.packing as packing_module
 import checkpoints.session as session_module
 import checkpoints.view as view_module
-from checkpoints import FileSaver, KeyRing, verify
+from checkpoints import DiskFault, FileSaver, KeyRing, verify
 from checkpoints.packing import pack_log
 from checkpoints.view import View
 from tests.checkpoints.cases import checkpoint, config, dump, metadata
@@ -347,6 +347,21 @@ def test_a_put_after_packing_does_not_store_the_thread_again(tmp_path: Path) -> 
     found = FileSaver(tmp_path).get_tuple(config())
     assert found is not None
     assert found.checkpoint["channel_values"]["m"] == longer
+
+
+def test_a_pack_that_cannot_be_read_is_a_disk_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver = FileSaver(tmp_path, durability="os")
+    saver.sessions.of("t").packer.off = True
+    said = [HumanMessage(f"{i} " * 500, id=str(i)) for i in range(200)]
+    saver.put(config(), checkpoint({"m": said}, {"m": 1}, "1"), metadata(), {"m": 1})
+    assert pack_log(saver.sessions.of("t").log, 0)
+
+    def broken(*args: Any) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(view_module, "read_into", broken)
+    with pytest.raises(DiskFault, match=r"cannot read .*checkpoints.jsonl: Input/output error"):
+        FileSaver(tmp_path).get_tuple(config())
 
 
 def test_large_messages_are_packed_too(tmp_path: Path) -> None:
