@@ -2,8 +2,8 @@
 
 Most items are messages of texts alone. Their fields are kept as a dict of their own and compared by ``==``, which
 runs in C and stops at identical texts, so that a thousand unchanged messages cost a fraction of a millisecond. It is
-by content all the same: a message that was changed in place is noticed. Everything else is compared frozen
-(``codec.freeze``), because ``==`` takes 1, 1.0 and True for one value.
+by content all the same: a message that was changed in place is noticed. Because ``==`` takes 1, 1.0 and True for one
+value, messages of more than texts are compared as JSON too, and everything else frozen (``codec.freeze``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from itertools import compress
 from operator import attrgetter
 from typing import Any, cast
 
+from langchain_core.messages import BaseMessage
+
 from checkpoints.codec import freeze, thaw
 from checkpoints.lending import LEND_MIN, LENDS, LOANS_MAX, Loan, parts_of
-from checkpoints.messages import MESSAGE_TAGS, Fields, Made, build, shot_of
+from checkpoints.messages import MESSAGE_TAGS, Fields, Made, build, rest_of, shot_of
 
 _fields = attrgetter("__dict__")
 _extra = attrgetter("__pydantic_extra__")
@@ -23,13 +25,14 @@ _extra = attrgetter("__pydantic_extra__")
 class Items:
     """Frozen copies of a list's items. Never changed once made: ``after`` makes a longer one."""
 
-    __slots__ = ("_kinds", "_loans", "_messages", "_shots", "_texts")
+    __slots__ = ("_kinds", "_loans", "_messages", "_rests", "_shots", "_texts")
 
     def __init__(self, value: list[Any]) -> None:
         self._kinds: list[type] = list(map(type, value))
         self._messages = all(map(MESSAGE_TAGS.__contains__, self._kinds))
         self._shots: list[Fields | None] = []  # fields of each message
         self._texts: list[bytes | None] = []  # frozen form, None for a message of texts alone
+        self._rests: list[bytes | None] = []  # of a message of more than texts, its fields but ``content`` as JSON
         self._loans: list[Loan] = []  # of the first so many items; the one that was handed out last comes last
         for item, kind in zip(value, self._kinds, strict=True):
             shot = shot_of(item) if kind in MESSAGE_TAGS else None
@@ -39,6 +42,7 @@ class Items:
                 shot = cast(Fields, thaw(frozen).__dict__) if kind in MESSAGE_TAGS else None
             self._shots.append(shot)
             self._texts.append(frozen)
+            self._rests.append(_rest(item) if frozen is not None and kind in MESSAGE_TAGS else None)
 
     def __len__(self) -> int:
         return len(self._kinds)
@@ -49,6 +53,7 @@ class Items:
         made._kinds = old._kinds[:keep] + self._kinds
         made._shots = old._shots[:keep] + self._shots
         made._texts = old._texts[:keep] + self._texts
+        made._rests = old._rests[:keep] + self._rests
         made._messages = old._messages and self._messages
         made._loans = [loan for loan in old._loans if len(loan) <= keep]
         return made
@@ -73,10 +78,17 @@ class Items:
         texts = self._texts[:n]
         if not any(texts):
             return not any(map(_extra, head))
-        for i in compress(range(n), texts):
-            if freeze(head[i]) != texts[i]:
+        rests = self._rests[:n]
+        if any(rests):
+            try:
+                if rest_of(compress(head, rests)) != b"[" + b",".join(filter(None, rests)) + b"]":
+                    return False
+            except (KeyError, TypeError):
                 return False
-        return all(texts[i] is not None for i in compress(range(n), map(_extra, head)))
+        for i in compress(range(n), texts):
+            if rests[i] is None and freeze(head[i]) != texts[i]:
+                return False
+        return all(texts[i] is not None and rests[i] is None for i in compress(range(n), map(_extra, head)))
 
     def _equal(self, i: int, item: Any) -> bool:
         """Whether an item of the right type is equal to the ``i``-th."""
@@ -123,3 +135,13 @@ class Items:
             made.parts.extend(parts_of(message.__pydantic_extra__))
             made.extras.append(_extra(message))
         return given, Made(given, fields, made.parts, made.extras)
+
+
+def _rest(message: BaseMessage) -> bytes | None:
+    """What tells a message from equal ones, beside ``==`` of its fields; None where only the frozen form does."""
+    if message.__pydantic_extra__ or type(message.content) is not str:
+        return None
+    try:
+        return rest_of([message])[1:-1]
+    except (KeyError, TypeError):
+        return None

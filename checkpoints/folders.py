@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of everything that this package writes into a thread's folder (docs/checkpoint-format.md)."""
 
+HEADS = ".heads"
+"""What is derived of all threads (``heads``), beside their folders."""
+
 SAFE_OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -217,5 +220,7 @@ class ThreadFolders:
             return
         except OSError as e:
             raise DiskFault(f"cannot delete {folder}: {e.strerror}; close what uses it and try again") from e
+        with contextlib.suppress(OSError):
+            (self.root / HEADS).unlink()  # it repeats the thread's id
         sync_dir(self.root)
         shutil.rmtree(trash, ignore_errors=True)

@@ -14,11 +14,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from checkpoints.folders import ThreadFolders, open_file, replace_file
+from checkpoints.folders import HEADS, ThreadFolders, open_file, replace_file
 from checkpoints.frames import ROOT, Damage, frame, parse
 from state import DojangError
 
-NAME, KIND, VERSION = ".heads", "heads", 1
+KIND, VERSION = "heads", 1
 LOG = "checkpoints.jsonl"
 
 WRITE_PART = 64
@@ -73,7 +73,7 @@ class Heads:
         if not self.kept:
             return {}
         try:
-            fd = open_file(self.folders.root / NAME, os.O_RDONLY)
+            fd = open_file(self.folders.root / HEADS, os.O_RDONLY)
         except (FileNotFoundError, DojangError):
             return {}
         with os.fdopen(fd, "rb") as file, contextlib.suppress(Damage, KeyError, TypeError, ValueError, OSError):
@@ -87,4 +87,4 @@ class Heads:
             rows = [[name, signature, head.newest, head.thread_id] for name, (signature, head) in now.items()]
             with contextlib.suppress(DojangError, OSError, TypeError):  # full, read-only: it is only there to save time
                 line, _ = frame({"k": KIND, "version": VERSION, "threads": rows}, ROOT)
-                replace_file(self.folders.root / NAME, line, sync=False)
+                replace_file(self.folders.root / HEADS, line, sync=False)

@@ -11,7 +11,7 @@ import pytest
 import checkpoints.heads as heads_module
 import checkpoints.listing as listing_module
 from checkpoints import DamagedLog, DiskFault, FileSaver, KeyRing
-from checkpoints.heads import NAME
+from checkpoints.folders import HEADS
 from checkpoints.listing import Logs
 from tests.checkpoints.cases import checkpoint, config, metadata
 
@@ -91,9 +91,10 @@ def test_what_is_remembered_is_not_believed(tmp_path: Path) -> None:
     shutil.copytree(old, folder)
     assert listed(reader) == made
     FileSaver(root).delete_thread("대화 2")
+    assert not (root / HEADS).exists()
     left = [x for x in made if x[1] != "대화 2"]
     assert listed(reader) == left
-    heads = root / NAME
+    heads = root / HEADS
     whole = heads.read_bytes()
     assert heads.stat().st_mode & 0o777 == 0o600
     for spoilt in (b"", whole[:-9], whole.replace("대화 3".encode(), "대화 4".encode()), b"[]\n", b"\0" * 99):
@@ -136,7 +137,7 @@ def test_sealed_threads_leave_no_heads(tmp_path: Path) -> None:
     root = tmp_path / "threads"
     made = fill(FileSaver(root, durability="os", keys=keys), 4)
     assert listed(FileSaver(root, keys=keys)) == made
-    assert not (root / NAME).exists()
+    assert not (root / HEADS).exists()
 
 
 def test_a_directory_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,7 @@ def test_a_directory_that_may_only_be_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(heads_module, "replace_file", refuse)
     for _ in range(2):
         assert listed(FileSaver(tmp_path)) == made
-    assert not (tmp_path / NAME).exists()
+    assert not (tmp_path / HEADS).exists()
 
 
 async def test_the_same_without_blocking(tmp_path: Path) -> None:
