@@ -83,8 +83,20 @@ class Heads:
         return {}
 
     def _write(self, now: dict[str, tuple[Signature, Head]]) -> None:
-        if self.kept:
-            rows = [[name, signature, head.newest, head.thread_id] for name, (signature, head) in now.items()]
-            with contextlib.suppress(DojangError, OSError, TypeError):  # full, read-only: it is only there to save time
-                line, _ = frame({"k": KIND, "version": VERSION, "threads": rows}, ROOT)
-                replace_file(self.folders.root / HEADS, line, sync=False)
+        if not self.kept:
+            return
+        rows = [
+            [name, signature, head.newest, head.thread_id] for name, (signature, head) in now.items() if _text(head)
+        ]
+        line, _ = frame({"k": KIND, "version": VERSION, "threads": rows}, ROOT)
+        with contextlib.suppress(DojangError, OSError):  # full, read-only: it is only there to save time
+            replace_file(self.folders.root / HEADS, line, sync=False)
+
+
+def _text(head: Head) -> bool:
+    """Whether JSON can hold it; ids with lone surrogates are derived again."""
+    try:
+        "".join(head).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -120,6 +120,16 @@ def test_what_is_added_meanwhile_is_left_out(tmp_path: Path) -> None:
     assert rest == [x for x in made[1:] if x not in gone]
 
 
+def test_an_id_that_json_cannot_hold_is_not_remembered(tmp_path: Path) -> None:
+    saver = FileSaver(tmp_path, durability="os")
+    made = [("9", "\ud800"), *fill(saver, 3)]
+    saver.put(config("\ud800"), checkpoint({"v": "9"}, {"v": 1}, "9"), metadata(), {"v": 1})
+    saver.put_writes(config("\ud800", "9"), [("v", "9" * 9)], "task")
+    for _ in range(2):
+        assert listed(FileSaver(tmp_path)) == made
+    assert (tmp_path / HEADS).exists()
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     fill(FileSaver(tmp_path, durability="os"), 3)
     saver = FileSaver(tmp_path)
