@@ -85,8 +85,9 @@ class Logs:
         finally:
             os.close(fd)
         log = self._plain if self.keys is None else self._log(name)
+        gen = gen_of(data)
         try:
-            entries = list(log.opened(data, 0, ROOT, gen_of(data)))
+            entries = list(log.opened(data, 0, ROOT, gen))
         except (Damage, DojangError):
             return None
         if not entries or len(data) > SMALL:
@@ -95,7 +96,7 @@ class Logs:
         for entry in entries:
             where.add(entry.record, entry.offset)
         view.seed(entries)
-        return _Read(gen_of(data), where, view)
+        return _Read(gen, where, view)
 
     def large(self, name: str) -> _Read | None:
         """A log through its session, with a file of its own to read from; None where it is gone."""

@@ -51,6 +51,9 @@ from state import UserError
 _PLAIN = Decoder()
 """For values that refer to nothing."""
 
+BULK_MIN = 16 * 1024
+"""Bytes of a log of which little can be made."""
+
 ALIST_MAX = 64
 """How many checkpoints ``alist`` reads ahead at most."""
 
@@ -217,7 +220,7 @@ class FileSaver(BaseCheckpointSaver[Any]):
                     thread_id = str(asked["thread_id"])
                     listing.begin([Head(NEWEST, thread_id, self.sessions.folders.path(thread_id).name)])
             for found in islice(listing, None if limit is None else max(0, limit)):
-                with bulk():
+                with bulk() if found.view.size > BULK_MIN or not found.view.complete else contextlib.nullcontext():
                     values, writes = decoded(found.view, found.tables), pending(found.view, found.writes)
                 yield self._tuple(found.thread_id, found.tables, values, writes)
 

@@ -124,9 +124,9 @@ def from_records(chain: Sequence[tuple[int, Record]], base: Tables | None) -> Ta
     for at, step in chain:
         changed = {c: [absolute(n, at) for n in e] for c, e in step["ch"].items()}
         _apply(entries, changed, step.get("gone"))
-        _apply(seen, step.get("seen"), step.get("unseen"))
-        _apply(meta, step.get("meta"), step.get("unmeta"))
-        _apply(more, step.get("more"), step.get("unmore"))
+        for table, name in ((seen, "seen"), (meta, "meta"), (more, "more")):
+            if (new := step.get(name)) is not None or "un" + name in step:
+                _apply(table, new, step.get("un" + name))
     before = chain[-2][1]["id"] if len(chain) > 1 else base.id if base is not None else None
     offset, record = chain[-1]
     return Tables(
