@@ -84,8 +84,7 @@ class Play:
         self._act(["ingest", "--sample"])
         self._make_room()
         self._scene(_("2. Ask in English and in Korean; each answer names the characters it comes from"))
-        for question in QUESTIONS:
-            self._act(["ask", question])
+        self._act(["chat"], lines=QUESTIONS)
         self._scene(_("3. Ask for something that changes the world: the run pauses and its process ends"))
         asked = self._act(["ask", self.request()], expect=Exit.PAUSED, capture=True)
         review = self._review_of(asked)
@@ -138,8 +137,10 @@ class Play:
         self.terminal.line()
         self.terminal.line(title, style="bold magenta")
 
-    def _act(self, words: list[str], *, expect: int | None = Exit.DONE, capture: bool = False) -> Act:
-        """Run one process; with ``capture`` or ``--json`` its output is kept, and shown when it has ended."""
+    def _act(
+        self, words: list[str], *, lines: Sequence[str] = (), expect: int | None = Exit.DONE, capture: bool = False
+    ) -> Act:
+        """Run one process, ``lines`` on its stdin. With ``capture`` or ``--json`` its output is shown when it ended."""
         _ = self.terminal.gettext
         kept = capture or self.terminal.as_json
         self.terminal.line(f"$ dojang {' '.join(_quoted(word) for word in words)}", style="bold")
@@ -147,7 +148,7 @@ class Play:
         began = time.monotonic()
         options = ["--home", str(self.home), "--lang", self.terminal.language, "--user", self.settings.user]
         options += ["--json"] if self.terminal.as_json else []
-        pid, code, out = self._spawned([*options, *words], kept)
+        pid, code, out = self._spawned([*options, *words], kept, lines)
         act = Act(words, code, out, round(time.monotonic() - began, 2))
         self.acts.append(act)
         if out is not None and not self.terminal.as_json:
@@ -158,11 +159,16 @@ class Play:
             raise DemoStopped(act, expect)
         return act
 
-    def _spawned(self, words: list[str], kept: bool) -> tuple[int, int, str | None]:
+    def _spawned(self, words: list[str], kept: bool, lines: Sequence[str]) -> tuple[int, int, str | None]:
         """(process id, exit code, output or None) of one process of the command line."""
-        process = subprocess.Popen([*self.command, *words], stdout=subprocess.PIPE if kept else None, encoding="utf-8")
+        process = subprocess.Popen(
+            [*self.command, *words],
+            stdin=subprocess.PIPE if lines else None,
+            stdout=subprocess.PIPE if kept else None,
+            encoding="utf-8",
+        )
         try:
-            out, _err = process.communicate()
+            out, _err = process.communicate("".join(f"{line}\n" for line in lines) if lines else None)
         except BaseException:
             process.terminate()
             process.wait()
@@ -240,7 +246,11 @@ class Play:
             self.terminal.line(_("No booking was made; the table has no row for it."), style="bold")
             return
         self.terminal.line(_("The row in the bookings table, read with SQL:"), style="bold")
-        self.terminal.rows([[f"  {name}", str(value)] for name, value in row.items()])
+        rows = [(name, str(value)) for name, value in row.items()]
+        told = [
+            (name, self.terminal.moment(text, seconds=True) if name == "created_at" else text) for name, text in rows
+        ]
+        self.terminal.rows([[f"  {name}", text] for name, text in told])
 
     def _tell_document(
         self, thread: str, row: dict[str, Any] | None, folder: Path, files: list[Path], ledger: list[dict[str, Any]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dojang.cli.cards import tell_card
 from dojang.cli.deciding import wait_out
@@ -24,6 +24,7 @@ class Talk:
         self.terminal = terminal
         self.workspace = workspace
         self.thread_id = thread_id
+        self.turns: list[dict[str, Any]] = []  # what each message came to, for --json
 
     def hold(self) -> int:
         """Talk until the person ends it. PAUSED when a review waits at the end, else DONE."""
@@ -35,6 +36,8 @@ class Talk:
                 text = self.terminal.ask("> ")
                 if not text.strip():
                     break
+                if not self.terminal.interactive and not self.terminal.as_json:
+                    self.terminal.line(f"> {text}")  # nobody typed it: a kept transcript needs the questions, too
                 waiting = not self._turn(text)
         except EOFError:
             pass
@@ -88,7 +91,9 @@ class Talk:
         return run.status == "done"
 
     def _say(self, run: RunResult) -> None:
-        if not self.terminal.as_json and run.status != "paused":
+        if self.terminal.as_json:
+            self.turns.append(run_document(self.workspace, run))
+        elif run.status != "paused":
             tell_run(self.terminal, self.workspace, run)
 
     def _started(self, thread_id: str) -> None:
@@ -97,12 +102,13 @@ class Talk:
     def _end(self) -> int:
         _ = self.terminal.gettext
         if self.thread_id is None:
-            self.terminal.document({"thread_id": None, "status": "done", "conversation": []})
+            self.terminal.document({"thread_id": None, "status": "done", "conversation": [], "turns": []})
             return Exit.DONE
         run = self.workspace.thread(self.thread_id)
         if self.terminal.as_json:
             conversation = self.workspace.conversation(self.thread_id)
-            self.terminal.document({**run_document(self.workspace, run), "conversation": conversation})
+            document = {**run_document(self.workspace, run), "conversation": conversation, "turns": self.turns}
+            self.terminal.document(document)
         text = _("conversation {thread} is kept; `dojang chat --thread {thread}` goes on")
         self.terminal.note(text.format(thread=self.thread_id))
         return Exit.PAUSED if run.status == "paused" else Exit.DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
@@ -35,6 +35,7 @@ def test_the_play_to_its_end(stage: Shell, bookings: Rows) -> None:
     assert bookings() == [("BK-2041", "Emma Lee", 2, "2026-12-03")]
     for part in (
         '$ dojang ask "Please book a deluxe room at Namsan Stay for Emma Lee from December 3 to December 5',
+        "> 와이파이 이름이 무엇인가요?",
         "[1] en/",
         "[1] ko/",
         "approved by kim",
@@ -47,16 +48,16 @@ def test_the_play_to_its_end(stage: Shell, bookings: Rows) -> None:
     ):
         assert part in out
     pids = [line for line in err.splitlines() if "ended with code" in line]
-    assert len(pids) == 8
-    assert "ended with code 3" in pids[3]
+    assert len(pids) == 7
+    assert "ended with code 3" in pids[2]
 
 
 def test_another_decision_in_korean_as_one_json_document(stage: Shell, bookings: Rows) -> None:
     class Quick(Play):
         """Its acts are calls in this process."""
 
-        def _spawned(self, words: list[str], kept: bool) -> tuple[int, int, str | None]:
-            ran = stage(*words)
+        def _spawned(self, words: list[str], kept: bool, lines: Sequence[str]) -> tuple[int, int, str | None]:
+            ran = stage(*words, stdin="".join(f"{line}\n" for line in lines))
             return 0, ran.code, ran.out if kept else None
 
     call = Invocation(home=stage.home, language="ko", as_json=True)
@@ -66,8 +67,11 @@ def test_another_decision_in_korean_as_one_json_document(stage: Shell, bookings:
     told = json.loads(out)
     assert told["booking"]["guests"] == 3
     assert told["booking"]["guest"] == "김하나"
-    assert [act["exit_code"] for act in told["acts"]] == [0, 0, 0, 3, 0, 0, 0, 0]
-    assert all(c["source"] == c["quote"] for act in told["acts"][1:3] for c in act["result"]["answer"]["citations"])
+    assert [act["exit_code"] for act in told["acts"]] == [0, 0, 3, 0, 0, 0, 0]
+    cited = [turn["answer"]["citations"] for turn in told["acts"][1]["result"]["turns"]]
+    assert len(cited) == 2
+    assert all(cited)
+    assert all(c["source"] == c["quote"] for citations in cited for c in citations)
     assert [entry["k"] for entry in told["ledger"]] == ["intent", "outcome"]
     assert told["folder"].startswith(str(stage.home / "threads"))
     assert bookings() == [("BK-2041", "김하나", 3, "2026-12-03")]
