@@ -14,15 +14,15 @@ from typing import Any, Final
 
 LINES: Final = "curves.jsonl"
 PICTURE: Final = "curves.png"
-_TIMED: Final = ("runtime", "per_second", "flos")
+_LEFT_OUT: Final = ("runtime", "per_second", "flos", "num_tokens")  # times, and a count that begins anew after a resume
 _SHOWN: Final = (("loss", "training"), ("eval_loss", "held out"))
 _REWARDS: Final = (("rewards/margins", "training"), ("eval_rewards/margins", "held out"))
 
 
 def points(history: Iterable[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """The trainer's ``log_history`` without times, and without the summary at its end."""
+    """The trainer's ``log_history`` without what differs between equal runs, and without the summary at its end."""
     return [
-        {key: value for key, value in entry.items() if not any(timed in key for timed in _TIMED)}
+        {key: value for key, value in entry.items() if not any(part in key for part in _LEFT_OUT)}
         for entry in history
         if "train_runtime" not in entry
     ]

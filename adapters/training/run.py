@@ -227,12 +227,19 @@ def _loaded(base: Base, recipe: Recipe, device: str, start: Path | None) -> Loca
 
     local = load_local(base.path, quantization=recipe.quantization, device=device)
     local.tokenizer = base.tokenizer
+    for module in local.model.modules():
+        # On CPUs with AVX512-BF16, bitsandbytes 0.50 packs a weight anew when it evaluates, its scales rounded: the run
+        # would go on with another base after the first evaluation, and a resumed one with yet another.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     if start is not None:
         from peft import PeftModel
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft 0.21 asks transformers 5 for a deprecated property
             local.model = PeftModel.from_pretrained(local.model, str(start), is_trainable=True)
+        # Every save looks for the base's config, at a hub where this is no folder.
+        local.model.peft_config["default"].base_model_name_or_path = str(base.path)
     return local
 
 
@@ -244,14 +251,28 @@ def _trained(
 
     checkpoints = folder / "checkpoints"
     there = newest_checkpoint(checkpoints)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         trainer = build(
             recipe, local, rows, checkpoints, wrapped=wrapped or recipe.backend == "unsloth",
             callbacks=[report_to(folder / curves.LINES, told)],
         )  # fmt: skip
         trainer.train(resume_from_checkpoint=str(there) if there else None)
     return trainer, int(there.name.rsplit("-", 1)[1]) if there else 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' hints and warnings: what matters is said by us."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _manifest(

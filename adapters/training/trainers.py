@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,13 +58,13 @@ def build(
         callbacks: Further callbacks.
     """
     from datasets import Dataset
-    from transformers import EarlyStoppingCallback
+    from transformers import EarlyStoppingCallback, PrinterCallback
 
     config_class, trainer_class, extra = _method(recipe, rows)
     pairs = extra.get("loss_type") == "kto"
     settings = config_class(**_arguments(recipe, local, rows, folder), **extra)
     stops = [EarlyStoppingCallback(recipe.patience)] if rows.heldout else []
-    return trainer_class(
+    trainer = trainer_class(
         model=local.model,
         args=settings,
         train_dataset=Dataset.from_list(columns(recipe, rows.train, pairs=pairs)),
@@ -72,6 +73,11 @@ def build(
         processing_class=local.tokenizer,
         callbacks=[*stops, *callbacks],
     )
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
+    # peft makes float32 of an adapter that is loaded, but trl trains bfloat16 on a quantized base: after a resume, and
+    # with the best checkpoint, the run would be another one.
+    trainer.model.load_adapter = partial(trainer.model.load_adapter, autocast_adapter_dtype=False)
+    return trainer
 
 
 def _arguments(recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path) -> dict[str, Any]:
