@@ -1,8 +1,8 @@
 """Predicts the peak memory of QLoRA training from shapes alone, says whether it fits, and what would make it fit.
 
-    from adapters.plan import GIB, Run, plan
+    from adapters.plan import GIB, Run, planned
     from adapters.shapes import shape_named
-    print(plan(shape_named("llama-3.1-8b"), Run(seq=512), gpu=8 * GIB).verdict)
+    print(planned(shape_named("llama-3.1-8b"), Run(seq=512), gpu=8 * GIB).verdict)
 
 The peak is what is alive at the worse of two moments: while one layer is recomputed in the backward pass, and while the
 loss is computed. Bytes are counted as this project trains (adapters.training): adapter in bfloat16 on a quantized base,
@@ -210,8 +210,18 @@ class Plan:
     """Known bases that fit as they are, where this one does not."""
 
 
-def plan(shape: Shape, run: Run, gpu: int) -> Plan:
-    """Whether a run fits on a card with ``gpu`` bytes, and what would make it fit."""
+def planned(shape: Shape, run: Run, gpu: int) -> Plan:
+    """Whether a run fits on a card with ``gpu`` bytes, and what would make it fit.
+
+    Raises:
+        UserError: A method or a quantization that does not exist.
+    """
+    for name, value, allowed in (
+        ("method", run.method, ("sft", "dpo", "kto")),
+        ("quantization", run.quantization, ("nf4", "int8", "bf16", "fp32")),
+    ):
+        if value not in allowed:
+            raise UserError(f"{name} is {value!r}; use one of {', '.join(allowed)}")
     peak = predict(shape, run)
     verdict = judged(peak.total, gpu)
     levers = tuple(_levers(shape, run, gpu, peak.total))
@@ -282,4 +292,4 @@ def bytes_of(text: str) -> int:
     return int(float(match[1]) * unit)
 
 
-__all__ = ["GIB", "LEVERS", "Lever", "Peak", "Plan", "Run", "bytes_of", "judged", "plan", "predict"]
+__all__ = ["GIB", "LEVERS", "Lever", "Peak", "Plan", "Run", "bytes_of", "judged", "planned", "predict"]
