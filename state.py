@@ -15,6 +15,7 @@ Error tree (each package adds leaves, never a new branch)::
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict
 
@@ -37,6 +38,16 @@ CLAIM_S: Final = 600
 """How long a claim keeps others from deciding, in seconds."""
 JSON = Any
 """A value that ``json.dumps`` takes: None, bool, int, float, str, list, dict with str keys."""
+
+
+def person_of(name: str) -> str:
+    """Whom a name means: case, Unicode form, spaces and invisible signs make no other person."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join("".join(c for c in folded if unicodedata.category(c) not in _INVISIBLE).split())
+
+
+_INVISIBLE: Final = ("Cc", "Cf", "Cs", "Cn")
+"""Unicode categories of what no eye sees."""
 
 
 class DojangError(Exception):
@@ -73,6 +84,7 @@ class Passage(TypedDict):
     sentences: list[list[int]]  # [start, end) offsets inside ``text``, in order
     scores: dict[str, float]  # "fused" always; "lexical" and "vector" where that half took part
     trust: Trust
+    flags: NotRequired[list[str]]  # what in it looks as if it spoke to the model (a weak heuristic); absent: nothing
 
 
 class PassageRef(TypedDict):
@@ -127,9 +139,10 @@ class Reason(TypedDict):
     """One rule that had a say in a verdict."""
 
     rule_id: str
-    text: str
+    text: str  # in the language of the conversation
     severity: Literal["low", "medium", "high"]
     hard: bool
+    texts: NotRequired[dict[Language, str]]  # in each language, for whoever reads it; absent in old records
 
 
 class Verdict(TypedDict):

@@ -11,7 +11,8 @@ import threading
 from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from checkpoints.audit import AuditLog
     from checkpoints.crypto import KeyRing
     from checkpoints.folders import ThreadFolders
-    from store import DocumentStore
+    from dojang.cited import CitedIndex
     from store.embedding import Embedder
+    from store.port import Documents
     from tools.policy import FilePolicy
     from tools.standing import Standing
     from tools.toolbox import Toolbox
@@ -97,7 +99,7 @@ class Parts:
     @cached_property
     def notice(self) -> Notice:
         """Whom to tell of what needs attention."""
-        return Notice(self.settings.notify)
+        return Notice(self.settings.notify, self)
 
     @cached_property
     def index(self) -> ThreadIndex:
@@ -107,6 +109,17 @@ class Parts:
         keys = self.session_keys
         path = self.settings.home / ("index.sqlite" if keys is None else "index-sealed.sqlite")
         return ThreadIndex(path, self.settings.threads, summarise, keys=keys)
+
+    @cached_property
+    def cited(self) -> CitedIndex:
+        """Which answers cited which passage; derived from the files."""
+        from dojang.cited import CitedIndex
+
+        def newest(folder: Path) -> tuple[str, CheckpointTuple | None]:
+            thread_id = self.folders.thread_id(folder)
+            return thread_id, self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+
+        return CitedIndex(self.settings.home / "cited.sqlite", self.settings.threads, newest)
 
     def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""
@@ -137,12 +150,22 @@ class Parts:
             return self._exit.enter_context(EmbeddedPostgres(self.settings.home / "postgres"))
 
     @cached_property
-    def store(self) -> DocumentStore:
+    def store(self) -> Documents:
         """The documents."""
-        from store import DocumentStore
+        from store.reranking import load_reranker
 
+        s = self.settings
+        key = s.reranker_api_key.get_secret_value() if s.reranker_api_key else None
         with self._lock:
-            return self._exit.enter_context(DocumentStore(self.dsn, load_embedder_of(self.settings)))
+            embedder = load_embedder_of(s)
+            reranker = load_reranker(s.reranker, base_url=s.reranker_base_url, api_key=key)
+            if (place := qdrant_place(s)) is not None:
+                from store.qdrant import QdrantStore
+
+                return self._exit.enter_context(QdrantStore(place, embedder, key=store_key(s), reranker=reranker))
+            from store import DocumentStore
+
+            return self._exit.enter_context(DocumentStore(self.dsn, embedder, reranker=reranker))
 
     @cached_property
     def toolbox(self) -> Toolbox:
@@ -157,6 +180,17 @@ class Parts:
                 today=self.today,
                 sample=SAMPLE / "hotels.toml",
             )
+
+    @property
+    def describer(self) -> Toolbox:
+        """The tools as far as they say what a call does: lists and cards need no database for that."""
+        return cast("Toolbox", self.__dict__.get("toolbox") or self._described)
+
+    @cached_property
+    def _described(self) -> Toolbox:
+        from tools.toolbox import Toolbox
+
+        return Toolbox.open(self.settings.tools, today=self.today)
 
     @cached_property
     def policy(self) -> FilePolicy:
@@ -204,6 +238,7 @@ class Parts:
             passages_k=self.settings.passages_k,
             roles=None if self.settings.roles is None else tuple(self.settings.roles),
             feedback=self.settings.feedback,
+            outbox=self.notice,
         )
 
 
@@ -215,6 +250,17 @@ def load_session_keys(settings: Settings) -> KeyRing | None:
 
     passphrase = settings.session_passphrase
     return KeyRing.load(settings.session_keys, passphrase=passphrase.get_secret_value() if passphrase else None)
+
+
+def qdrant_place(settings: Settings) -> str | None:
+    """Folder or URL where the settings choose Qdrant; None for PostgreSQL."""
+    kind, _, place = settings.store.partition(":")
+    return place if kind == "qdrant" else None
+
+
+def store_key(settings: Settings) -> str | None:
+    """The key of the Qdrant server."""
+    return settings.store_api_key.get_secret_value() if settings.store_api_key else None
 
 
 def load_embedder_of(settings: Settings) -> Embedder | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from dojang.flags import Flag
 from state import Decision, Draft, Outcome, Passage, Progress, Review, untouched
 
 RunStatus = Literal["done", "paused", "busy"]
@@ -52,6 +53,7 @@ class ReviewCard:
     passages: list[Passage]  # the evidence with its text
     note: str = ""  # why something is missing (the store does not answer, a passage is gone)
     progress: Progress = field(default_factory=untouched)
+    flags: list[Flag] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """A dict that ``json.dumps`` takes."""

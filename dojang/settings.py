@@ -31,6 +31,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("var"), description="where all run-time data lives")
     database_url: SecretStr | None = Field(None, description="a PostgreSQL with pgvector; empty: the embedded one")
+    store: str = Field(
+        "postgres", description="where documents lie: postgres, qdrant:FOLDER, or qdrant:URL of a Qdrant server"
+    )
+    store_api_key: SecretStr | None = Field(None, description="key of that Qdrant server")
     model: str = Field("embedded", description="embedded, openai:NAME, or the path of a LLaMA checkpoint")
     model_base_url: str | None = Field(None, description="base URL of an OpenAI-compatible endpoint")
     model_api_key: SecretStr | None = Field(None, description="its key")
@@ -40,8 +44,15 @@ class Settings(BaseSettings):
     embedding: str = Field("minilm", description="minilm, openai:NAME, or the path of an embedding model")
     embedding_base_url: str | None = Field(None, description="base URL of an OpenAI-compatible endpoint")
     embedding_api_key: SecretStr | None = Field(None, description="its key")
-    embedding_dimension: int = Field(384, ge=1, le=4000, description="length of one vector")
+    embedding_dimension: int | None = Field(
+        None, ge=1, le=4000, description="length of the endpoint's vectors; empty: the endpoint is asked"
+    )
     embedding_languages: list[Literal["ko", "en"]] = Field(["en"], description="languages that it knows")
+    reranker: str = Field(
+        "none", description="none, endpoint:NAME, or the path of a cross-encoder that orders what was found"
+    )
+    reranker_base_url: str | None = Field(None, description="base URL of an endpoint that speaks /rerank")
+    reranker_api_key: SecretStr | None = Field(None, description="its key")
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
@@ -69,6 +80,15 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, store: str) -> str:
+        if store != "postgres" and not store.removeprefix("qdrant:").strip():
+            raise ValueError("must name a folder or a URL after qdrant:")
+        if store != "postgres" and not store.startswith("qdrant:"):
+            raise ValueError("must be postgres, qdrant:FOLDER or qdrant:URL")
+        return store
 
     @property
     def threads(self) -> Path:

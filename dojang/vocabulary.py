@@ -64,3 +64,12 @@ DOUBT: Final[dict[DecisionType, str]] = {
     "answer": N_("look it up"),
 }
 """What the decisions mean where an effect is in doubt."""
+FLAGS: Final = {
+    "ignore-instructions": N_("asks to ignore instructions"),
+    "new-role": N_("gives the model another role"),
+    "prompt-markup": N_("imitates the marks of a prompt"),
+    "hidden-from-people": N_("asks to keep something from people"),
+    "act-without-asking": N_("asks to act without approval"),
+    "invisible-text": N_("holds invisible characters"),
+}
+"""What in a passage looks as if it spoke to the model; a weak sign."""

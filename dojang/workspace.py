@@ -18,6 +18,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.types import StateSnapshot
 
 from dojang.due import Done, do_due, escalate
+from dojang.flags import Flag, flags_of
 from dojang.origin import check_origin
 from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
@@ -35,13 +36,17 @@ from state import (
     Passage,
     Progress,
     Review,
+    Trust,
     UserError,
     untouched,
 )
 
 if TYPE_CHECKING:
     from checkpoints import ThreadRow
-    from store import DocumentRow, IngestReport
+    from dojang.cited import CitedBy
+    from store import DocumentRow, DocumentStore, IngestReport
+    from store.corrections import Version
+    from store.reindexing import ReindexReport
 
 CONSOLE_UNDO_S = 5.0
 """How long a decision from the console can be taken back where the settings do not say."""
@@ -133,6 +138,11 @@ class Workspace:
         known = {thread_id: self.parts.decisions.progress(thread_id) for thread_id in threads}
         return {r["id"]: known[r["thread_id"]].get(r["id"]) or untouched() for r in reviews}
 
+    def flags(self, reviews: Sequence[Review]) -> dict[str, list[Flag]]:
+        """What makes each of these reviews one to look at twice."""
+        progress, now = self.progress(reviews), self.parts.clock.now()
+        return {r["id"]: flags_of(r, progress[r["id"]], now) for r in reviews}
+
     def show(self, review_id: str) -> ReviewCard:
         """Everything about one review, open or decided."""
         thread_id = self._thread_of(review_id)
@@ -152,6 +162,7 @@ class Workspace:
             passages=passages,
             note=note,
             progress=progress or untouched(),
+            flags=flags_of(review, progress or untouched(), self.parts.clock.now()),
         )
 
     def decide(
@@ -272,10 +283,55 @@ class Workspace:
     # -- documents ------------------------------------------------------------------------------------------------
 
     def ingest(
-        self, paths: Sequence[Path], *, on_progress: Callable[[str, int, int], None] | None = None
+        self,
+        paths: Sequence[Path],
+        *,
+        trust: Trust = "trusted",
+        on_progress: Callable[[str, int, int], None] | None = None,
+        on_work: Callable[[Any, int], None] | None = None,
     ) -> IngestReport:
         """Read files (folders are walked) into passages; files that cannot be read are reported, the rest goes in."""
-        return self.parts.store.ingest(paths, on_progress=on_progress)
+        return self.parts.store.ingest(paths, on_progress, trust, on_work=on_work)
+
+    def delete(self, document: str) -> None:
+        """Take a document out. UserError when there is no such one."""
+        self.parts.store.delete(document)
+
+    def reindex(
+        self, documents: Sequence[str] = (), *, on_progress: Callable[[str, int, int], None] | None = None
+    ) -> ReindexReport:
+        """Cut and index documents again with today's code, all where none is named."""
+        return self._kept().reindex(documents, on_progress)
+
+    def set_trust(self, document: str, trust: Trust, *, reason: str, by: str | None = None) -> None:
+        """What a person says of a document's trust, until its content changes."""
+        self._kept().set_trust(document, trust, author=by or self.settings.user, reason=reason)
+
+    def correct(self, passage: str, text: str, *, reason: str, by: str | None = None) -> Passage:
+        """A new version of a passage. UserError, or Conflict where somebody was first."""
+        return self.parts.store.correct(passage, text, author=by or self.settings.user, reason=reason)
+
+    def undo_correction(self, passage: str, *, reason: str = "", by: str | None = None) -> Passage:
+        """Back to the text before, as a new version."""
+        return self._kept().undo_correction(passage, author=by or self.settings.user, reason=reason)
+
+    def passage_history(self, passage: str) -> list[Version]:
+        """The versions of a passage, oldest first; [] where it was never corrected."""
+        return self._kept().history(passage)
+
+    def set_aside(self) -> list[Version]:
+        """Corrections that no longer fit their document and that nobody has settled."""
+        return self._kept().set_aside()
+
+    def settle(self, number: int, *, reason: str = "", by: str | None = None) -> None:
+        """Note that a person looked at a correction that was set aside."""
+        self._kept().settle(number, author=by or self.settings.user, reason=reason)
+
+    def cited(self, passage: str) -> list[CitedBy]:
+        """The answers that cited this passage, in any of its versions, by thread."""
+        chain = self._kept().history(passage) if self.settings.store == "postgres" else []
+        ids = [one["replaced"] for one in chain] + [one["passage"] for one in chain if one["passage"]]
+        return self.parts.cited.of([passage, *ids])
 
     def search(self, query: str, *, k: int = 5, filters: dict[str, str] | None = None) -> list[Passage]:
         """The passages that match best. UserError where there is no word to look for."""
@@ -296,6 +352,15 @@ class Workspace:
         return self.parts.store.document_text(document)[start:end]
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _kept(self) -> DocumentStore:
+        """The documents where they have a history. UserError where they lie in Qdrant."""
+        from store import DocumentStore
+
+        store = self.parts.store
+        if not isinstance(store, DocumentStore):
+            raise UserError("documents in Qdrant have no history: this needs DOJANG_STORE=postgres")
+        return store
 
     def _thread_of(self, review_id: str) -> str:
         index = self.parts.index

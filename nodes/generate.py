@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolCall
 from langgraph.runtime import Runtime
 
-from nodes.gate import open_review, text_action
+from nodes.gate import open_review, text_action, unfit
 from nodes.ports import Checked, Deps, thread_of
 from nodes.wording import say
 from state import AgentState, BrokenInvariant, Draft, Generation, Proposal, Review
@@ -42,7 +42,7 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
 
 
 def _draft(state: AgentState, reply: Generation, message: AIMessage) -> Draft:
-    text = message.text.strip()
+    text = message.text.strip().encode(errors="replace").decode()  # half a character is none
     if reply["abstained"] or not text:
         text = say("no_answer", state["language"])
         return Draft(text=text, citations=[], abstained=True, speaker=reply["speaker"])
@@ -52,8 +52,10 @@ def _draft(state: AgentState, reply: Generation, message: AIMessage) -> Draft:
 def _propose(state: AgentState, runtime: Runtime[Deps], message: AIMessage) -> dict[str, Any]:
     toolbox = runtime.context.toolbox
     proposals: dict[str, Proposal] = {}
+    kept: list[ToolCall] = []
     for call in message.tool_calls:
-        checked = toolbox.check(call["name"], call["args"])
+        why = unfit(call["args"])  # nothing that could be shown to a person, digested, or kept as it is
+        checked = toolbox.check(call["name"], call["args"]) if not why else _unfit(why)
         if asked := _needed_of_the_person(state, call["name"], checked):
             return _ask(state, runtime, *asked)
         call_id = call["id"] or ""
@@ -62,7 +64,14 @@ def _propose(state: AgentState, runtime: Runtime[Deps], message: AIMessage) -> d
                 f"the generator gave call id {call_id!r} to two tool calls of one turn, or none at all"
             )
         proposals[call_id] = Proposal(id=call_id, tool=call["name"], args=checked["args"], problems=checked["problems"])
+        kept.append(call if not why else {**call, "args": {}})
+    if kept != message.tool_calls:
+        message = message.model_copy(update={"tool_calls": kept})
     return {"messages": [message], "proposals": proposals, "draft": None}
+
+
+def _unfit(why: str) -> Checked:
+    return Checked(args={}, missing=[], problems=[why], unclear=[])
 
 
 def _needed_of_the_person(state: AgentState, tool: str, checked: Checked) -> tuple[str, str] | None:

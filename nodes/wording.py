@@ -29,7 +29,7 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     },
     "missing_argument": {
         "en": "{tool} cannot run yet: {missing} is missing.",
-        "ko": "{tool}을(를) 아직 실행할 수 없습니다: {missing} 값이 없습니다.",
+        "ko": "{tool}: 아직 실행할 수 없습니다. {missing} 값이 없습니다.",
     },
     "unclear_request": {
         "en": "The request cannot be carried out as it stands; a person must answer a question.",
@@ -41,7 +41,7 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     },
     "unclear_argument": {
         "en": "{tool} cannot run yet: “{value}” ({name}) can be read in two ways, or not at all.",
-        "ko": "{tool}을(를) 아직 실행할 수 없습니다: “{value}”({name})의 뜻이 둘 이상이거나 분명하지 않습니다.",
+        "ko": "{tool}: 아직 실행할 수 없습니다. “{value}”({name})의 뜻이 둘 이상이거나 분명하지 않습니다.",
     },
     "ask_unclear": {
         "en": "“{value}” is not clear enough. What exactly should {name} be? (Dates like 2026-12-03.)",
@@ -53,15 +53,15 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     },
     "ask_reading": {
         "en": "What do you mean by “{words}”: {readings}?",
-        "ko": "“{words}”은(는) 다음 중 무엇입니까: {readings}?",
+        "ko": "“{words}”, 다음 중 어느 쪽입니까: {readings}?",
     },
     "no_reading": {
         "en": "“{words}” refers to something that was not said.",
-        "ko": "“{words}”이(가) 무엇을 가리키는지 알 수 없습니다.",
+        "ko": "“{words}”: 무엇을 가리키는지 알 수 없는 말입니다.",
     },
     "ask_meant": {
         "en": "What do you mean by “{words}”?",
-        "ko": "“{words}”은(는) 무엇을 말씀하시는 것입니까?",
+        "ko": "“{words}”, 무엇을 말씀하시는 것입니까?",
     },
     "feedback": {
         "en": "Was this answer right: “{text}”?",
@@ -91,6 +91,10 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     "changed": {
         "en": "Not run: the tool or the rules changed after this was approved. It has to be approved again.",
         "ko": "실행하지 않았습니다: 승인한 뒤에 도구나 정책이 바뀌었습니다. 다시 승인받아야 합니다.",
+    },
+    "edited_call": {
+        "en": "{by} changed this call before it ran: it was carried out with {args}, in place of what was asked for.",
+        "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값 대신 {args}(으)로 실행했습니다.",
     },
     "failed": {
         "en": "It did not work: {reason}",
@@ -130,6 +134,11 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
 def say(key: str, language: Language, **facts: str) -> str:
     """The sentence ``key`` in ``language``; raises KeyError for a key or a fact that is not there (our bug)."""
     return _TEXTS[key][language].format(**facts)
+
+
+def translations(source: Language, target: Language) -> dict[str, str]:
+    """{sentence in one language: the same in the other}, with their blanks: for readers of another language."""
+    return {texts[source]: texts[target] for texts in _TEXTS.values()}
 
 
 def clip(text: str, limit: int = 160) -> str:

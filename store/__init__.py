@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from store.embedded import EmbeddedPostgres
     from store.embedding import Embedder, HuggingFaceEmbedder, MiniLM, OpenAIEmbedder, load_embedder
     from store.ingest import IngestReport
-    from store.reading import Extract, Unreadable
+    from store.readers.extract import Extract, Unreadable
     from store.search import Ranking
-    from store.store import DocumentRow, DocumentStore, open_for_reembedding
+    from store.store import DocumentRow, DocumentStore
 
 __all__ = [
     "DocumentRow",
@@ -29,16 +29,15 @@ __all__ = [
     "Ranking",
     "Unreadable",
     "load_embedder",
-    "open_for_reembedding",
 ]
 
 _HOMES = {
     "embedded": ("EmbeddedPostgres",),
     "embedding": ("Embedder", "HuggingFaceEmbedder", "MiniLM", "OpenAIEmbedder", "load_embedder"),
     "ingest": ("IngestReport",),
-    "reading": ("Extract", "Unreadable"),
+    "readers.extract": ("Extract", "Unreadable"),
     "search": ("Ranking",),
-    "store": ("DocumentRow", "DocumentStore", "open_for_reembedding"),
+    "store": ("DocumentRow", "DocumentStore"),
 }
 
 

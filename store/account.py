@@ -68,17 +68,21 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
 
-def account_for(program: Path, directory: Path) -> Account:
-    """The account that can run ``program`` on files in ``directory``; UserError naming what blocks if none can."""
+def account_for(program: Path, directory: Path, owner: tuple[int, int] | None = None) -> Account:
+    """The account that can run ``program`` on files in ``directory``; UserError naming what blocks if none can.
+
+    ``owner``: user and group id that root is to take, where the data are somebody's already.
+    """
     if os.geteuid() != 0:
         return Account()
-    plain = Account(NOBODY, NOBODY)
+    uid, gid = owner if owner is not None and owner[0] != 0 else (NOBODY, NOBODY)
+    plain = Account(uid, gid)
     if plain.run(["test", "-x", str(program)], timeout_s=10).returncode != 0:
         raise _blocked(program)  # PostgreSQL looks for itself with access(2), which ignores capabilities
     setpriv = shutil.which("setpriv")
-    ids = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    ids = (f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
     lifted = [
-        Account(NOBODY, NOBODY, (str(setpriv), *ids, f"--inh-caps=+{cap}", f"--ambient-caps=+{cap}"))
+        Account(uid, gid, (str(setpriv), *ids, f"--inh-caps=+{cap}", f"--ambient-caps=+{cap}"))
         for cap in (CAPABILITIES if setpriv else ())
     ]
     for account in (plain, *lifted):

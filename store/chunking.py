@@ -1,7 +1,8 @@
 """Text into passages: two to five whole sentences under one heading, with exact offsets into the extracted text.
 
 ``text[passage.start:passage.end]`` is the passage, always; the sentence spans count inside the passage. A heading is
-not a passage of its own: it becomes the title that its passages carry.
+not a passage of its own: it becomes the title that its passages carry. A table row is a passage and a sentence of its
+own, whatever stops and dots stand in it; where its text does not name the columns, its title does.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from state import Language
 from store.language import Span, language_of, sentences, trimmed
-from store.reading import Extract
+from store.readers.extract import Extract
 
 MAX_CHARACTERS = 500
 MAX_SENTENCES = 5
@@ -37,29 +38,58 @@ class Chunk:
 
 def chunk(extract: Extract, *, max_characters: int = MAX_CHARACTERS, max_sentences: int = MAX_SENTENCES) -> list[Chunk]:
     """All passages of a document, in order and without overlap. A longer sentence is cut at white space."""
-    text = extract.text
-    if extract.format == "csv":
-        max_sentences = 1  # a row is a record of its own
-    chunks = []
+    return list(chunks(extract, max_characters=max_characters, max_sentences=max_sentences))
+
+
+def chunks(
+    extract: Extract, *, max_characters: int = MAX_CHARACTERS, max_sentences: int = MAX_SENTENCES
+) -> Iterator[Chunk]:
+    """The passages of :func:`chunk`, each as soon as it is cut: a long document never lies in memory whole."""
+    starts = [record.start for record in extract.records]
     for title, start, end in _sections(extract):
-        spans = [
-            piece
-            for block in _blocks(text, start, end, soft_wrap=extract.soft_wrap)
-            for begin, stop in sentences(text[block[0] : block[1]])
-            for piece in _pieces(text, block[0] + begin, block[0] + stop, max_characters)
-        ]
-        for group in _groups(spans, extract.pages, max_characters, max_sentences):
-            first, last = group[0][0], group[-1][1]
-            page = bisect.bisect_right(extract.pages, first) if extract.pages else None
-            inside = tuple((begin - first, stop - first) for begin, stop in group)
-            chunks.append(Chunk(first, last, title, page, language_of(text[first:last]), inside))
-    return chunks
+        first, last = bisect.bisect_left(starts, start), bisect.bisect_left(starts, end)
+        position = start
+        for record in extract.records[first:last]:
+            yield from _prose(
+                extract, title, position, max(record.start - record.lead, position), max_characters, max_sentences
+            )
+            words = [*_pieces(extract.text, record.start, record.end, max_characters)]
+            named = " › ".join(word for word in (title, record.columns) if word)
+            yield from _passages(extract, named, words, max_characters, 1)
+            position = max(record.end, position)
+        yield from _prose(extract, title, position, end, max_characters, max_sentences)
+
+
+def _prose(
+    extract: Extract, title: str, start: int, end: int, max_characters: int, max_sentences: int
+) -> Iterator[Chunk]:
+    """The passages of running text; a paragraph is looked at only when the one before it is done."""
+    text = extract.text
+    spans = (
+        piece
+        for block in _blocks(text, start, end, soft_wrap=extract.soft_wrap)
+        for begin, stop in sentences(text[block[0] : block[1]])
+        for piece in _pieces(text, block[0] + begin, block[0] + stop, max_characters)
+    )
+    yield from _passages(extract, title, spans, max_characters, max_sentences)
+
+
+def _passages(
+    extract: Extract, title: str, spans: Iterable[Span], max_characters: int, max_sentences: int
+) -> Iterator[Chunk]:
+    for group in _groups(spans, extract.pages, max_characters, max_sentences):
+        first, last = group[0][0], group[-1][1]
+        page = bisect.bisect_right(extract.pages, first) if extract.pages else None
+        inside = tuple((begin - first, stop - first) for begin, stop in group)
+        yield Chunk(first, last, title, page, language_of(extract.text[first:last]), inside)
 
 
 def _sections(extract: Extract) -> Iterator[tuple[str, int, int]]:
-    """Title and ``[start, end)`` of the text under each heading; a document of headings only is one section."""
+    """Title and ``[start, end)`` of the text under each heading.
+
+    A heading with neither text nor smaller headings below it is a text itself: else its words would be lost.
+    """
     text, headings = extract.text, extract.headings
-    found = False
     trail: list[tuple[int, str]] = [(0, extract.title)]
     ends = [*(_line_start(text, heading.start) for heading in headings), len(text)]
     for index, end in enumerate(ends):
@@ -69,10 +99,12 @@ def _sections(extract: Extract) -> Iterator[tuple[str, int, int]]:
             trail = [entry for entry in trail if entry[0] < heading.level]
             trail.append((heading.level, text[heading.start : heading.end].strip()))
         words = [entry[1] for entry in trail if entry[1]]
+        title = " › ".join(word for word, _ in itertools.groupby(words))
         if text[start:end].strip(" \t\n#*-="):
-            found = True
-            yield " › ".join(word for word, _ in itertools.groupby(words)), start, end
-    if not found:
+            yield title, start, end
+        elif index and (index == len(headings) or headings[index].level <= headings[index - 1].level):
+            yield title, headings[index - 1].start, headings[index - 1].end
+    if not headings and not text.strip(" \t\n#*-="):
         yield extract.title, 0, len(text)
 
 
@@ -121,7 +153,9 @@ def _pieces(text: str, start: int, end: int, limit: int) -> Iterator[Span]:
         yield part
 
 
-def _groups(spans: list[Span], pages: tuple[int, ...], max_characters: int, max_sentences: int) -> Iterator[list[Span]]:
+def _groups(
+    spans: Iterable[Span], pages: tuple[int, ...], max_characters: int, max_sentences: int
+) -> Iterator[list[Span]]:
     group: list[Span] = []
     for span in spans:
         full = group and (

@@ -1,5 +1,7 @@
 """Texts into vectors. The packaged MiniLM knows English only; an embedder says which languages it knows.
 
+The store records name, revision and dimension, and refuses another model until the documents are embedded anew.
+
 Vectors are float32 of length 1, so that cosine and inner product agree. torch and transformers are imported at the
 first text, not before. Nothing here downloads: weights come from a package or a local folder.
 """
@@ -7,6 +9,7 @@ first text, not before. Nothing here downloads: weights come from a package or a
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -16,10 +19,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from state import Language, PassingFault, UserError
+from state import Language, UserError
 
 Vectors = npt.NDArray[np.float32]
 BATCH = 32
+DEFAULT_TOKENS = 256
+SAMPLE_BYTES = 2**20
 
 
 class Embedder(Protocol):
@@ -27,7 +32,12 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Model and revision: what the store records."""
+        """What the model is called."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """Which weights of that name; "" where that cannot be known."""
         ...
 
     @property
@@ -46,22 +56,27 @@ class Embedder(Protocol):
 
 
 class HuggingFaceEmbedder:
-    """A sentence encoder in a local folder, by mean pooling over its last layer."""
+    """A sentence encoder in a local folder; pooled as the folder's ``1_Pooling`` says, else by mean."""
 
     def __init__(
-        self, path: Path, languages: frozenset[Language], *, name: str | None = None, tokens: int = 256
+        self, path: Path, languages: frozenset[Language], *, name: str | None = None, tokens: int | None = None
     ) -> None:
         if not (path / "config.json").is_file():
             raise UserError(f"no embedding model in {path}: name a folder with config.json, tokenizer and safetensors")
         self.path = path
         self.name = name or path.name
         self.languages = languages
-        self._tokens = tokens
+        self._tokens = tokens or _tokens(path)
 
     @property
     def dimension(self) -> int:
         """Width of the vectors, from the model's configuration."""
-        return int(_config(self.path)["hidden_size"])
+        return int(_json(self.path / "config.json")["hidden_size"])
+
+    @property
+    def revision(self) -> str:
+        """A fingerprint of the files: two models in folders of one name differ in it."""
+        return _fingerprint(self.path)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors in the order of ``texts``; sorted by length inside, so that little is padded."""
@@ -79,8 +94,11 @@ class HuggingFaceEmbedder:
         batch = tokenizer(texts, padding=True, truncation=True, max_length=self._tokens, return_tensors="pt")
         with torch.inference_mode():
             hidden = model(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+            if _pools_first(self.path):
+                pooled = hidden[:, 0]
+            else:
+                mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+                pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
             unit = torch.nn.functional.normalize(pooled.float(), dim=1)
         return np.asarray(unit.cpu().numpy(), dtype=np.float32)
 
@@ -97,64 +115,56 @@ class MiniLM(HuggingFaceEmbedder):
 
 
 class OpenAIEmbedder:
-    """Vectors from an endpoint that speaks OpenAI's ``/embeddings``."""
+    """Vectors from an endpoint that speaks OpenAI's ``/embeddings``. ``dimension`` None: the endpoint is asked."""
+
+    revision = ""  # the protocol has no word for it
 
     def __init__(
         self,
         base_url: str,
         key: str,
         model: str,
-        dimension: int,
+        dimension: int | None,
         languages: frozenset[Language],
         *,
         timeout_s: float = 30.0,
     ) -> None:
+        from store.endpoints import Endpoint
+
         self.name = model
-        self.dimension = dimension
         self.languages = languages
-        self._url = base_url.rstrip("/") + "/embeddings"
-        self._key = key
-        self._timeout_s = timeout_s
+        self._dimension = dimension
+        self._endpoint = Endpoint(base_url, "/embeddings", key, kind="embedding", timeout_s=timeout_s)
+
+    @property
+    def dimension(self) -> int:
+        """Width of the vectors; one request the first time where it was not given."""
+        if self._dimension is None:
+            self._dimension = len(self._request(["dimension"])[0])
+        return self._dimension
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One request a batch. UserError for a refused key, PassingFault when the endpoint does not answer."""
         rows = [
             row for start in range(0, len(texts), BATCH) for row in self._request(list(texts[start : start + BATCH]))
         ]
-        vectors = np.asarray(rows, dtype=np.float32).reshape(len(texts), -1) if rows else np.zeros((0, self.dimension))
-        if vectors.shape[1] != self.dimension:
+        widths = {len(row) for row in rows} - {self.dimension}
+        if widths:
             raise UserError(
-                f"{self.name} gives vectors of {vectors.shape[1]}, {self.dimension} are set: correct the setting"
+                f"{self.name} gives vectors of {min(widths)}, {self.dimension} are set: "
+                f"correct DOJANG_EMBEDDING_DIMENSION or leave it empty"
             )
-        return unit_length(vectors)
+        return unit_length(np.asarray(rows, dtype=np.float32).reshape(len(texts), self.dimension))
 
     def _request(self, texts: list[str]) -> list[list[float]]:
-        import httpx
-
-        headers = {"Authorization": f"Bearer {self._key}"}
-        try:
-            answer = httpx.post(
-                self._url, json={"model": self.name, "input": texts}, headers=headers, timeout=self._timeout_s
-            )
-        except httpx.HTTPError as error:
-            raise PassingFault(
-                f"the embedding endpoint {self._url} does not answer ({type(error).__name__}): try again"
-            ) from None
-        if answer.status_code in (400, 401, 403, 404):
-            raise UserError(
-                f"the embedding endpoint {self._url} refused ({answer.status_code}): check its address, key and model"
-            )
-        try:
-            answer.raise_for_status()
-            data = sorted(answer.json()["data"], key=lambda entry: int(entry["index"]))
+        def read(answer: Any) -> list[list[float]]:
+            data = sorted(answer["data"], key=lambda entry: int(entry["index"]))
             rows = [list(map(float, entry["embedding"])) for entry in data]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            raise PassingFault(
-                f"the embedding endpoint {self._url} failed ({answer.status_code}): try again later"
-            ) from None
-        if len(rows) != len(texts):
-            raise PassingFault(f"the embedding endpoint {self._url} gave {len(rows)} vectors for {len(texts)} texts")
-        return rows
+            if len(rows) != len(texts) or not all(np.isfinite(row).all() and len(row) for row in rows):
+                raise ValueError
+            return rows
+
+        return self._endpoint.post({"model": self.name, "input": texts, "encoding_format": "float"}, read)
 
 
 def load_embedder(
@@ -162,12 +172,14 @@ def load_embedder(
     *,
     base_url: str | None = None,
     api_key: str | None = None,
-    dimension: int = 384,
+    dimension: int | None = None,
     languages: Sequence[Language] = ("en",),
 ) -> Embedder | None:
     """The embedder that a setting names: ``minilm``, ``none``, ``openai:MODEL``, or a folder.
 
-    ``dimension`` counts for an endpoint, ``languages`` for an endpoint and a folder. Raises UserError.
+    ``dimension`` counts for an endpoint (None: it is asked), ``languages`` for an endpoint and a folder.
+
+    Raises UserError.
     """
     if spec == "none":
         return None
@@ -187,10 +199,40 @@ def unit_length(vectors: npt.ArrayLike) -> Vectors:
 
 
 @functools.cache
-def _config(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, Any]:
     import json
 
-    return dict(json.loads((path / "config.json").read_text(encoding="utf-8")))
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _tokens(path: Path) -> int:
+    """Tokens of one text; sentence-transformers keep it beside the model."""
+    file = path / "sentence_bert_config.json"
+    return int(_json(file).get("max_seq_length") or DEFAULT_TOKENS) if file.is_file() else DEFAULT_TOKENS
+
+
+def _pools_first(path: Path) -> bool:
+    """Whether the first token stands for the text (BGE and its like) and not the mean."""
+    file = path / "1_Pooling" / "config.json"
+    wanted = _json(file) if file.is_file() else {"pooling_mode_mean_tokens": True}
+    first, mean = (bool(wanted.get(f"pooling_mode_{way}")) for way in ("cls_token", "mean_tokens"))
+    if first == mean:
+        raise UserError(f"the model in {path} pools neither by its first token nor by mean: choose another one")
+    return first
+
+
+@functools.cache
+def _fingerprint(path: Path) -> str:
+    """Of the configuration, and of size, head and tail of each file of weights: reading 100 MB would cost more."""
+    digest = hashlib.sha256((path / "config.json").read_bytes())
+    for file in sorted([*path.glob("*.safetensors"), *path.glob("*.bin"), *path.glob("1_Pooling/config.json")]):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with file.open("rb") as opened:
+            digest.update(opened.read(SAMPLE_BYTES))
+            opened.seek(max(0, size - SAMPLE_BYTES))
+            digest.update(opened.read(SAMPLE_BYTES))
+    return digest.hexdigest()[:12]
 
 
 @functools.cache
@@ -200,5 +242,9 @@ def _loaded(path: Path) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of 0.01 s on everybody's stderr
-    tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
-    return tokenizer, AutoModel.from_pretrained(str(path), local_files_only=True).eval()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+        return tokenizer, AutoModel.from_pretrained(str(path), local_files_only=True).eval()
+    except (OSError, ValueError) as error:
+        why = str(error).strip().splitlines()[0][:200]
+        raise UserError(f"the embedding model in {path} cannot be loaded ({why}): copy the whole folder anew") from None

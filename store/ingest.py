@@ -1,212 +1,238 @@
-"""One document into the tables, in one transaction, by binary COPY.
+"""Files into the store, some documents a transaction. Killed anywhere, it is taken up by doing it again.
 
-Cutting, analysing and embedding happen before the transaction; in it, an advisory lock on the document's name lets
-exactly one of several simultaneous ingests of the same file write, and the others find it done.
+A batch commits whole or not at all; what was committed is known by its digest the next time and is not even parsed. So
+there is no journal. Reading, cutting, analysing and embedding happen before the transaction. A batch is what lies in
+memory; what a document larger than that needs waits on disk.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-from pgvector import HalfVector
-from psycopg import sql
-from psycopg.types.json import Jsonb
+from state import Trust, UserError
+from store import corrections, writing
+from store.database import Connections
+from store.folders import Found, files_of
+from store.language import clean
+from store.preparing import (
+    Part,
+    Prepared,
+    Spool,
+    embed_known,
+    embed_parts,
+    index_terms,
+    length_of,
+    parts_of,
+    passage_id,
+    prepare,
+)
+from store.readers.extract import Extract, Unreadable, digest_of
+from store.readers.files import LIMIT_BYTES, bytes_of, read_bytes
+from store.vectors import fenced
+from store.writing import Fate, Known, Vectors
 
-from state import Trust
-from store.chunking import Chunk, chunk
-from store.database import Connection
-from store.embedding import Embedder
-from store.language import BIGRAM, syllable_pairs, terms
-from store.reading import Extract
+__all__ = [
+    "Fate",
+    "Ingest",
+    "IngestReport",
+    "Prepared",
+    "Work",
+    "embed_known",
+    "index_terms",
+    "length_of",
+    "passage_id",
+    "prepare",
+]
 
-Fate = Literal["added", "replaced", "unchanged"]
+BATCH_DOCUMENTS = 64
+BATCH_CHARACTERS = 2**20  # about 4,000 passages
+STREAMED_CHARACTERS = 2**21  # a longer document goes alone, part by part
+
+Stage = Literal["read", "embedded", "written"]
+Work = Callable[[Stage, int], None]
+"""Called with how many more passages were read (cut and analysed), embedded or written."""
+Progress = Callable[[str, int, int], None]
+"""Called after each document with its name, how many are done, and how many there are."""
 
 
 @dataclass
 class IngestReport:
-    """What became of a batch; names in the order of ingest."""
+    """What became of an ingest; names in the order of ingest."""
 
     added: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)  # name and the message for a person
     passages: int = 0  # written by this batch
+    flagged: list[str] = field(default_factory=list)  # documents with passages that speak to the model
+    carried: int = 0  # corrections that hold for the changed file too
+    aside: list[tuple[str, str]] = field(default_factory=list)  # document and text of corrections that no longer fit
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A document with everything computed that its rows need."""
-
+class _Job:
     extract: Extract
     source: str
-    trust: Trust
-    metadata: Mapping[str, str]
-    chunks: list[Chunk]
-    terms: list[Counter[str]]
-    vectors: list[npt.NDArray[np.float32] | None]
 
 
-def passage_id(digest: str, name: str, start: int, end: int, version: int = 1) -> str:
-    """Stable across re-ingests of the same content under the same name; changes when the text does."""
-    key = f"{digest}\n{name}\n{start}\n{end}\n{version}"
-    return "p" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+class Ingest:
+    """One ingest: files are given to it, it writes them batch by batch. For one thread."""
 
+    def __init__(
+        self,
+        connections: Connections,
+        vectors: Vectors,
+        *,
+        trust: Trust,
+        metadata: Mapping[str, str] | None = None,
+        limit_bytes: int = LIMIT_BYTES,
+        on_progress: Progress | None = None,
+        on_work: Work | None = None,
+    ) -> None:
+        self.report = IngestReport()
+        self._connections = connections
+        self._vectors = vectors
+        self._trust: Trust = trust
+        self._metadata = {clean(key): clean(str(value)) for key, value in (metadata or {}).items()}
+        self._limit_bytes = limit_bytes
+        self._on_progress = on_progress or (lambda name, done, total: None)
+        self._on_work: Work = on_work or (lambda stage, passages: None)
+        self._batch: list[_Job] = []
+        self._done = self._total = 0
 
-def prepare(
-    extract: Extract, embedder: Embedder | None, *, source: str, trust: Trust, metadata: Mapping[str, str]
-) -> Prepared:
-    """Cut, analyse and embed. Only passages in a language that the model knows get a vector."""
-    chunks = chunk(extract)
-    texts = [extract.text[piece.start : piece.end] for piece in chunks]
-    indexed = [index_terms(piece.title, text) for piece, text in zip(chunks, texts, strict=True)]
-    vectors = embed_known(embedder, [(p.language, p.title, t) for p, t in zip(chunks, texts, strict=True)])
-    return Prepared(extract, source, trust, metadata, chunks, indexed, vectors)
+    def files(self, paths: Sequence[Path | str]) -> IngestReport:
+        """Files and folders. What cannot be read is reported, the rest goes in."""
+        found = list(files_of(paths))
+        self._total = len(found)
+        for start in range(0, len(found), 1_000):
+            some = found[start : start + 1_000]
+            with self._connections.use() as connection:
+                known = writing.known_documents(connection, [one.name for one in some])
+            for one in some:
+                self._file(one, known.get(one.name))
+        self._flush()
+        return self.report
 
+    def upload(self, name: str, data: bytes) -> IngestReport:
+        """One document from memory. Raises UserError when it is unreadable."""
+        self._total = 1
+        with self._connections.use() as connection:
+            known = writing.known_documents(connection, [name]).get(name)
+        self._offer(name, data, "", known)
+        self._flush()
+        return self.report
 
-def index_terms(title: str, text: str) -> Counter[str]:
-    """Terms of a passage with their counts; its title counts like a sentence of it."""
-    whole = f"{title}\n{text}"
-    return Counter(terms(whole)) + Counter(syllable_pairs(whole))
+    def _file(self, one: Found, known: Known | None) -> None:
+        try:
+            if one.refused:
+                raise Unreadable(f"{one.name}: {one.refused}")
+            data = bytes_of(one.path, limit_bytes=self._limit_bytes)
+            self._offer(one.name, data, str(one.path.absolute()), known)
+        except UserError as error:
+            self.report.failed.append((one.name, str(error)))
+            self._tell(one.name)
 
+    def _offer(self, name: str, data: bytes, source: str, known: Known | None) -> None:
+        """Take a document into the batch, unless it is there already."""
+        if known is not None and known.same(digest_of(data), self._trust):
+            self.report.unchanged.append(name)
+            self._tell(name)
+            return
+        if known is not None and source and known.source not in ("", source):
+            raise Unreadable(
+                f"{name} is the name of another document, from {known.source}: "
+                f"ingest their common folder, or delete the old one first"
+            )
+        job = _Job(read_bytes(name, data, limit_bytes=self._limit_bytes), source)
+        size = len(job.extract.text)
+        if size > STREAMED_CHARACTERS:
+            self._flush()
+            self._streamed(job)
+            return
+        waiting = sum(len(one.extract.text) for one in self._batch)
+        again = any(one.extract.name == name for one in self._batch)  # named twice: the second is seen as a change
+        if again or len(self._batch) >= BATCH_DOCUMENTS or waiting + size > BATCH_CHARACTERS:
+            self._flush()
+        self._batch.append(job)
 
-def length_of(counts: Counter[str]) -> int:
-    """A passage's length in words; the pairs of syllables are the same words again."""
-    return sum(count for term, count in counts.items() if not term.startswith(BIGRAM))
+    def _streamed(self, job: _Job) -> None:
+        with contextlib.closing(Spool()) as spool:
+            for part in parts_of(job.extract):
+                self._on_work("read", len(part.chunks))
+                for embedded in embed_parts(
+                    self._vectors.embedder, [(job.extract, part)], lambda n: self._on_work("embedded", n)
+                ):
+                    spool.put(embedded)
+            self._write([job], [iter(spool)])
 
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        analysed: list[tuple[Extract, Part]] = []
+        owners: list[int] = []
+        for index, job in enumerate(batch):
+            for part in parts_of(job.extract):
+                analysed.append((job.extract, part))
+                owners.append(index)
+                self._on_work("read", len(part.chunks))
+        embedded = embed_parts(self._vectors.embedder, analysed, lambda n: self._on_work("embedded", n))
+        parts: list[list[Part]] = [[] for _ in batch]
+        for index, part in zip(owners, embedded, strict=True):
+            parts[index].append(part)
+        self._write(batch, [iter(one) for one in parts])
 
-def embed_known(
-    embedder: Embedder | None, passages: Sequence[tuple[str, str, str]]
-) -> list[npt.NDArray[np.float32] | None]:
-    """Vectors for ``(language, title, text)`` triples; None where the model does not know the language."""
-    vectors: list[npt.NDArray[np.float32] | None] = [None] * len(passages)
-    if embedder is None:
-        return vectors
-    known = [index for index, (language, _, _) in enumerate(passages) if language in embedder.languages]
-    if known:
-        made = embedder.embed([f"{passages[index][1]}\n{passages[index][2]}" for index in known])
-        for index, vector in zip(known, made, strict=True):
-            vectors[index] = vector
-    return vectors
+    def _write(self, batch: list[_Job], parts: list[Iterator[Part]]) -> None:
+        """One transaction; the report changes only when it is committed."""
+        news = IngestReport()
+        fates: list[tuple[str, Fate]] = []
+        with fenced(), self._connections.use() as connection, connection.transaction():
+            names = [job.extract.name for job in batch]
+            writing.lock(connection, names)
+            known = writing.known_documents(connection, names)
+            passages = lengths = 0
+            for job, own in zip(batch, parts, strict=True):
+                name = job.extract.name
+                before = known.get(name)
+                if before is not None and before.same(job.extract.digest, self._trust):
+                    fates.append((name, "unchanged"))
+                    continue
+                held = corrections.held(connection, name)
+                removed = writing.remove(connection, name) if before is not None else (0, 0)
+                written = writing.put(
+                    connection,
+                    job.extract,
+                    own,
+                    self._vectors.table,
+                    source=job.source,
+                    told=self._trust,
+                    metadata=self._metadata,
+                )
+                outcome = corrections.carry_over(connection, self._vectors, held, written.number)
+                passages += written.passages - removed[0]
+                lengths += written.terms - removed[1] + outcome.terms
+                fates.append((name, "added" if before is None else "replaced"))
+                news.passages += written.passages
+                news.carried += outcome.carried
+                news.aside += [(name, text) for text in outcome.aside]
+                news.flagged += [name] if written.flagged else []
+                self._on_work("written", written.passages)
+            writing.adjust_corpus(connection, passages, lengths)
+        self._settle(news, fates)
 
+    def _settle(self, news: IngestReport, fates: list[tuple[str, Fate]]) -> None:
+        self.report.passages += news.passages
+        self.report.carried += news.carried
+        self.report.aside += news.aside
+        self.report.flagged += news.flagged
+        for name, fate in fates:
+            getattr(self.report, fate).append(name)
+            self._tell(name)
 
-def stored_digest(connection: Connection, name: str) -> tuple[str, str, str] | None:
-    """Digest, trust and source of the document under this name."""
-    row = connection.execute("SELECT digest, trust, source FROM documents WHERE name = %s", (name,)).fetchone()
-    return (str(row[0]), str(row[1]), str(row[2])) if row else None
-
-
-def write(connection: Connection, prepared: Prepared) -> Fate:
-    """Put the document in, in place of the one of the same name. All or nothing."""
-    extract = prepared.extract
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (extract.name,))
-        known = stored_digest(connection, extract.name)
-        if known is not None and known[:2] == (extract.digest, prepared.trust):
-            return "unchanged"
-        removed = remove(connection, extract.name) if known is not None else (0, 0)
-        document = _write_document(connection, prepared)
-        numbers = _copy_passages(connection, prepared, document)
-        _copy_postings(connection, prepared, numbers)
-        lengths = sum(length_of(counts) for counts in prepared.terms)
-        _adjust_corpus(connection, len(numbers) - removed[0], lengths - removed[1])
-    return "replaced" if known is not None else "added"
-
-
-def delete(connection: Connection, name: str) -> bool:
-    """Take the document and everything of it out; False when there is none."""
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
-        if stored_digest(connection, name) is None:
-            return False
-        passages, lengths = remove(connection, name)
-        _adjust_corpus(connection, -passages, -lengths)
-    return True
-
-
-def remove(connection: Connection, name: str) -> tuple[int, int]:
-    """Delete the rows; returns how many current passages and terms went. The caller adjusts the corpus size."""
-    row = connection.execute(
-        "SELECT count(*), coalesce(sum(p.length), 0) FROM passages p JOIN documents d ON d.id = p.document "
-        "WHERE d.name = %s AND p.current",
-        (name,),
-    ).fetchone()
-    connection.execute("DELETE FROM documents WHERE name = %s", (name,))
-    return (int(row[0]), int(row[1])) if row else (0, 0)
-
-
-def _adjust_corpus(connection: Connection, passages: int, lengths: int) -> None:
-    """The last statement of a transaction: every ingest meets at this one row, for the length of a commit."""
-    connection.execute("UPDATE corpus SET passages = passages + %s, terms = terms + %s", (passages, lengths))
-
-
-def _write_document(connection: Connection, prepared: Prepared) -> int:
-    extract = prepared.extract
-    row = connection.execute(
-        "INSERT INTO documents (name, title, format, source, digest, size, text, trust, metadata, passages) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-        (
-            extract.name,
-            extract.title,
-            extract.format,
-            prepared.source,
-            extract.digest,
-            extract.size,
-            extract.text,
-            prepared.trust,
-            Jsonb(dict(prepared.metadata)),
-            len(prepared.chunks),
-        ),
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _copy_passages(connection: Connection, prepared: Prepared, document: int) -> list[int]:
-    extract = prepared.extract
-    numbers = [
-        int(row[0])
-        for row in connection.execute(
-            "SELECT nextval(pg_get_serial_sequence('passages', 'seq')) FROM generate_series(1, %s)",
-            (len(prepared.chunks),),
-        )
-    ]
-    columns = "seq id document start_at end_at page language title text sentences length".split()
-    types = ["int8", "text", "int8", "int4", "int4", "int4", "text", "text", "text", "int4[]", "int4"]
-    embedded = any(vector is not None for vector in prepared.vectors)
-    target = [sql.Identifier(column) for column in (*columns, *(["embedding"] if embedded else []))]
-    statement = sql.SQL("COPY passages ({}) FROM STDIN (FORMAT BINARY)").format(sql.SQL(", ").join(target))
-    with connection.cursor().copy(statement) as copy:
-        copy.set_types([*types, "halfvec"] if embedded else types)
-        for number, piece, counts, vector in zip(
-            numbers, prepared.chunks, prepared.terms, prepared.vectors, strict=True
-        ):
-            row: list[Any] = [
-                number,
-                passage_id(extract.digest, extract.name, piece.start, piece.end),
-                document,
-                piece.start,
-                piece.end,
-                piece.page,
-                piece.language,
-                piece.title,
-                extract.text[piece.start : piece.end],
-                [offset for span in piece.sentences for offset in span],
-                length_of(counts),
-            ]
-            copy.write_row([*row, None if vector is None else HalfVector(vector)] if embedded else row)
-    return numbers
-
-
-def _copy_postings(connection: Connection, prepared: Prepared, numbers: Sequence[int]) -> None:
-    with connection.cursor().copy("COPY postings (term, passage, tf, length) FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types(["text", "int8", "int4", "int4"])
-        for number, counts in zip(numbers, prepared.terms, strict=True):
-            length = length_of(counts)
-            for term, count in counts.items():
-                copy.write_row((term, number, count, length))
+    def _tell(self, name: str) -> None:
+        self._done += 1
+        self._on_progress(name, self._done, self._total)

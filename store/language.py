@@ -37,6 +37,7 @@ ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 HALF_DAY = re.compile(r"\b[ap]\.m\.$", re.IGNORECASE)
+ITEM_MARK = re.compile(r"\s+([\u2460-\u2473\u3260-\u327b])\s*$")  # the end of what is searched, not of the text
 SENTENCE_END = re.compile(r"[.!?。…]+[\"'”’)\]]*(?=\s)")
 
 
@@ -77,7 +78,8 @@ def trimmed(text: str, start: int, end: int) -> Span:
 
 
 def terms(text: str) -> list[str]:
-    """The index terms of a passage or a question, in order, repetitions kept."""
+    """Index terms of a passage or a question, in order, repetitions kept; full-width forms are as the usual ones."""
+    text = unicodedata.normalize("NFKC", text)
     if HANGUL.search(text):
         return [term for token in _kiwi().tokenize(text) if (term := _korean_term(token))]
     words = (word.lower().replace("’", "'").removesuffix("'s") for word in WORD.findall(text))
@@ -125,7 +127,16 @@ def _korean_term(token: Any) -> str:
 
 
 def _korean_sentences(text: str) -> list[Span]:
-    return [(sentence.start, sentence.end) for sentence in _kiwi().split_into_sents(text, return_sub_sents=False)]
+    """By Kiwi; a number in a circle that it leaves at the end of a sentence (①) begins the next one."""
+    found = [(one.start, one.end) for one in _kiwi().split_into_sents(text, return_sub_sents=False)]
+    spans: list[Span] = []
+    carried: int | None = None
+    for index, (start, end) in enumerate(found):
+        start = carried if carried is not None else start
+        marker = ITEM_MARK.search(text, start, end) if index + 1 < len(found) else None
+        carried = marker.start(1) if marker is not None and marker.start() > start else None
+        spans.append((start, marker.start() if carried is not None and marker is not None else end))
+    return spans
 
 
 def _english_sentences(text: str) -> list[Span]:

@@ -1,10 +1,7 @@
 """The tables, as an append-only list of migrations applied under an advisory lock.
 
-Never change a migration that was released: append one. What depends on the embedding model (the width of the vector
-column) is not a migration: :func:`bind_model` makes it for the first model and refuses another one.
-
-df of a term is not stored: a search reads all postings of its terms anyway and counts them there, so that it is always
-exact and concurrent ingests never wait for each other at a hot term. Passage lengths stand beside each posting.
+Never change a migration that was released: append one. What depends on the embedding model is not a migration: see
+:mod:`store.vectors`. Passage lengths stand beside each posting.
 """
 
 from __future__ import annotations
@@ -12,9 +9,9 @@ from __future__ import annotations
 from typing import LiteralString
 
 import psycopg
-from psycopg import sql
 
 from state import UserError
+from store import term_counts
 from store.database import Connection
 
 LOCK = 4_701_310_021  # any fixed number: the advisory lock of this application's migrations
@@ -71,6 +68,43 @@ MIGRATIONS: tuple[LiteralString, ...] = (
     );
     INSERT INTO corpus VALUES (true, 0, 0);
     """,
+    term_counts.MIGRATION,
+    # -- ingest and corrections -----------------------------------------------------------------------------------
+    """
+    ALTER TABLE documents
+        ADD COLUMN told_trust text NOT NULL DEFAULT 'trusted',
+        ADD COLUMN structure jsonb NOT NULL DEFAULT '{}',
+        ADD COLUMN made_by int NOT NULL DEFAULT 1;
+    UPDATE documents SET told_trust = trust;
+    ALTER TABLE passages ADD COLUMN flags text[] NOT NULL DEFAULT '{}';
+    CREATE TABLE corrections (
+        n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        chain text NOT NULL,
+        document text NOT NULL,
+        kind text NOT NULL CHECK (kind IN ('correct', 'undo', 'carried', 'aside', 'settled')),
+        replaced text NOT NULL,
+        passage text NOT NULL,
+        origin_text text NOT NULL,
+        old_text text NOT NULL,
+        text text NOT NULL,
+        author text NOT NULL,
+        reason text NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    CREATE INDEX corrections_chain ON corrections (chain, n);
+    CREATE INDEX corrections_passage ON corrections (passage);
+    CREATE INDEX corrections_replaced ON corrections (replaced);
+    CREATE INDEX corrections_document ON corrections (document);
+    CREATE TABLE trust_decisions (
+        n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        document text NOT NULL,
+        digest text NOT NULL,
+        trust text NOT NULL CHECK (trust IN ('trusted', 'untrusted')),
+        author text NOT NULL,
+        reason text NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    """,
 )
 
 
@@ -78,7 +112,7 @@ def migrate(connection: Connection) -> None:
     """Bring the database to the newest schema; safe when several processes do it at once. Ends a transaction."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        _vector_extension(connection)
+        ensure_vector(connection)
         connection.execute(
             "CREATE TABLE IF NOT EXISTS store_migrations (n int PRIMARY KEY, at timestamptz DEFAULT now())"
         )
@@ -93,40 +127,8 @@ def migrate(connection: Connection) -> None:
             connection.execute("INSERT INTO store_migrations (n) VALUES (%s)", (n,))
 
 
-def bind_model(connection: Connection, name: str, dimension: int, *, replace: bool = False) -> None:
-    """Record the embedding model and make the vector column for it.
-
-    Raises:
-        UserError: the store was embedded by another model (unless ``replace``, which drops all vectors).
-    """
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        known: dict[str, str] = dict(
-            connection.execute("SELECT key, value FROM store_meta WHERE key IN ('model', 'dimension')").fetchall()
-        )
-        wanted = {"model": name, "dimension": str(dimension)}
-        if known == wanted and not replace:
-            return
-        if known and not replace:
-            raise UserError(
-                f"the documents were embedded by {known['model']} ({known['dimension']} wide), the setting is {name} "
-                f"({dimension} wide): run `dojang documents reembed`, or set the old model again"
-            )
-        connection.execute("ALTER TABLE passages DROP COLUMN IF EXISTS embedding")
-        connection.execute(
-            sql.SQL("ALTER TABLE passages ADD COLUMN embedding halfvec({})").format(sql.Literal(int(dimension)))
-        )
-        connection.execute(
-            "CREATE INDEX passages_embedding ON passages USING hnsw (embedding halfvec_cosine_ops) "
-            "WITH (m = 16, ef_construction = 64)"
-        )
-        connection.cursor().executemany(
-            "INSERT INTO store_meta VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            list(wanted.items()),
-        )
-
-
-def _vector_extension(connection: Connection) -> None:
+def ensure_vector(connection: Connection) -> None:
+    """Make the extension pgvector. UserError where this server has none, or too old a one."""
     try:
         with connection.transaction():
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")

@@ -3,6 +3,12 @@
 Scores lie in 0…1 and can be compared between questions: ``lexical`` is the passage's BM25 divided by the most that
 any passage could reach for this question (words that occur nowhere count against it), ``vector`` is the cosine,
 ``fused`` their weighted mean. A question in a language that the embedding model does not know is lexical alone.
+
+BM25 is made in two steps within the statement. The rarest words of the question, as many as have ``BUDGET`` postings
+together and one at least, find candidates; the frequent rest is only looked up for the candidates of both halves.
+Where all postings fit the budget that is BM25 exactly; above it a passage may be missed that has nothing but the
+question's most frequent words. Where a filter leaves few, all postings are read. (Compare MaxScore: Turtle and Flood,
+1995, "Query evaluation: strategies and optimizations".)
 """
 
 from __future__ import annotations
@@ -14,42 +20,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgvector import HalfVector
-from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from state import Passage, UserError
 from store.database import Connection
 from store.embedding import Embedder
+from store.filters import EXACT_BELOW, passage_filter
 from store.language import BIGRAM, clean, language_of, syllable_pairs, terms
+from store.statement import hybrid
+from store.vectors import VectorTable
 
 QUERY_CHARACTERS = 4_000  # what lies beyond cannot be a question
 QUERY_TERMS = 256
-EXACT_BELOW = 10_000  # matches of a filter that are sorted exactly: pgvector's iterative scan loses rows (recall .63)
-EF_SEARCH = 120
-DOCUMENT_FILTERS = {"document": "d.name", "format": "d.format", "trust": "d.trust", "digest": "d.digest"}
-PASSAGE_FILTERS = {"language": "p.language", "title": "p.title", "page": "p.page::text"}
-
-COLUMNS = sql.SQL("p.id, d.name, p.title, p.text, p.start_at, p.end_at, p.page, p.language, p.sentences, d.trust")
-
-LEXICAL = """
-size AS (
-    SELECT greatest(passages, 1)::float8 AS n, greatest(terms::float8 / greatest(passages, 1), 1) AS average FROM corpus
-),
-hits AS MATERIALIZED (
-    SELECT passage, term, tf, length, count(*) OVER (PARTITION BY term) AS df FROM postings WHERE term = ANY(%(terms)s)
-),
-weights AS MATERIALIZED (
-    SELECT asked.term, weight *
-           ln(1 + (greatest(n - coalesce(df, 0), 0) + 0.5) / (coalesce(df, 0) + 0.5)) AS idf
-    FROM unnest(%(terms)s::text[], %(weights)s::float8[]) AS asked(term, weight)
-    LEFT JOIN (SELECT DISTINCT term, df FROM hits) AS found USING (term), size
-),
-bm25 AS MATERIALIZED (
-    SELECT passage AS seq,
-           sum(idf * tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s + %(b)s * length / average)))
-           / (SELECT greatest(sum(idf), 1e-9) * (%(k1)s + 1) FROM weights) AS score
-    FROM hits JOIN weights USING (term), size GROUP BY passage
-)"""
+BUDGET = 4_000  # postings read to find candidates: docs/log.md, 2026-11-25
+UNLIMITED = 2**60
+EF_SEARCH = 100
+SETTINGS = (
+    f"SET hnsw.ef_search = {EF_SEARCH:d}",
+    # A filter that leaves many: the scan goes on until enough match. Relaxed: the order is made afterwards anyway.
+    "SET hnsw.iterative_scan = relaxed_order",
+    # The statements hold no constant that a plan could gain from, and planning them takes as long as the search.
+    "SET plan_cache_mode = force_generic_plan",
+    "SET jit = off",
+    "SET max_parallel_workers_per_gather = 0",
+)
 
 
 @dataclass(frozen=True)
@@ -59,8 +52,21 @@ class Ranking:
     k1: float = 0.9
     b: float = 0.4
     pair_weight: float = 0.2  # of a pair of Hangul syllables beside a morpheme
-    lexical_weight: float = 0.5  # of the fused score, where both halves take part
+    lexical_weight: float = 0.5  # of the fused score, where both halves take part; 0: vectors alone, 1: words alone
     pool: int = 60  # candidates of each half
+    budget: int = BUDGET
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is searched for, analysed: terms with their weights, a vector where one takes part."""
+
+    terms: list[str]
+    weights: list[float]
+    vector: HalfVector | None
+
+    def __bool__(self) -> bool:
+        return bool(self.terms) or self.vector is not None
 
 
 def question(text: str) -> str:
@@ -70,43 +76,57 @@ def question(text: str) -> str:
     return kept if any(character.isalnum() for character in kept) else ""
 
 
+def analysed(text: str, embedder: Embedder | None, ranking: Ranking) -> Question:
+    """Terms and vector of a question. Takes most of a search's time on a CPU, and needs no connection."""
+    text = question(text)
+    if not text:
+        return Question([], [], None)
+    asked: list[str] = []
+    knows = embedder is not None and ranking.lexical_weight < 1 and language_of(text) in embedder.languages
+    if ranking.lexical_weight > 0 or not knows:
+        asked = list(dict.fromkeys([*terms(text), *syllable_pairs(text)]))[:QUERY_TERMS]
+    weights = [ranking.pair_weight if term.startswith(BIGRAM) else 1.0 for term in asked]
+    vector = HalfVector(embedder.embed([text])[0]) if knows and embedder is not None else None
+    return Question(asked, weights, vector)
+
+
+def checked_k(k: int) -> int:
+    """``k``, or UserError."""
+    if k < 1:
+        raise UserError(f"k is {k}: ask for at least one passage")
+    return k
+
+
 def search(
     connection: Connection,
-    text: str,
+    asked: Question,
     *,
     k: int,
     filters: Mapping[str, str] | None,
-    embedder: Embedder | None,
+    table: VectorTable,
     ranking: Ranking,
 ) -> list[Passage]:
     """At most ``k`` passages, best first; ties by age, so that the order is stable."""
-    if k < 1:
-        raise UserError(f"k is {k}: ask for at least one passage")
-    text = question(text)
-    if not text:
+    if not asked:
         return []
-    asked = list(dict.fromkeys([*terms(text), *syllable_pairs(text)]))[:QUERY_TERMS]
-    vector = None
-    if embedder is not None and language_of(text) in embedder.languages:
-        vector = HalfVector(embedder.embed([text])[0])
-    if not asked and vector is None:
-        return []
-    conditions, values = _conditions(filters or {})
+    with_vector = asked.vector is not None and table.number > 0
+    wanted = passage_filter(filters or {})
+    exact = wanted.narrows and wanted.count(connection) <= EXACT_BELOW
+    words = bool(asked.terms)
     parameters: dict[str, Any] = {
-        "terms": asked,
-        "weights": [ranking.pair_weight if term.startswith(BIGRAM) else 1.0 for term in asked],
+        "terms": asked.terms,
+        "weights": asked.weights,
+        "budget": UNLIMITED if exact else ranking.budget,
         "k1": ranking.k1,
         "b": ranking.b,
-        "w": ranking.lexical_weight,
-        "pool": max(ranking.pool, k),
-        "k": k,
-        "vector": vector,
-        **values,
+        "w": ranking.lexical_weight if words else 0.0,
+        "vector": asked.vector,
+        **wanted.values,
     }
-    exact = bool(filters) and vector is not None and _few(connection, conditions, values)
-    statement = _statement(conditions, with_vector=vector is not None, exact=exact)
-    rows = connection.execute(statement, parameters).fetchall()
-    return [_passage(row, with_vector=vector is not None) for row in rows]
+    pool = max(ranking.pool, k) if words and with_vector else k
+    statement = hybrid(wanted, table if with_vector else None, exact=exact, words=words, k=k, pool=pool)
+    rows = connection.execute(statement, parameters, prepare=True, binary=True).fetchall()
+    return [_passage(row, with_vector=with_vector) for row in rows]
 
 
 def passage_of(row: tuple[Any, ...], scores: dict[str, float]) -> Passage:
@@ -131,65 +151,3 @@ def _passage(row: tuple[Any, ...], *, with_vector: bool) -> Passage:
     fused, lexical, vector = (float(value) for value in row[10:13])
     scores = {"fused": round(fused, 6), "lexical": round(lexical, 6)}
     return passage_of(row, scores | ({"vector": round(vector, 6)} if with_vector else {}))
-
-
-def _conditions(filters: Mapping[str, str]) -> tuple[sql.Composable, dict[str, Any]]:
-    """SQL over ``p`` and ``d``, and its parameters. A key that is no column is a key of the document's metadata."""
-    parts: list[sql.Composable] = [sql.SQL("p.current")]
-    values: dict[str, Any] = {}
-    metadata: dict[str, str] = {}
-    for key, value in filters.items():
-        column = (DOCUMENT_FILTERS | PASSAGE_FILTERS).get(key)
-        if column is None:
-            metadata[clean(key)] = clean(str(value))
-        else:
-            values[f"filter_{key}"] = clean(str(value))
-            parts.append(sql.SQL("{} = {}").format(sql.SQL(column), sql.Placeholder(f"filter_{key}")))
-    if metadata:
-        values["filter_metadata"] = Jsonb(metadata)
-        parts.append(sql.SQL("d.metadata @> {}").format(sql.Placeholder("filter_metadata")))
-    return sql.SQL(" AND ").join(parts), values
-
-
-def _few(connection: Connection, conditions: sql.Composable, values: dict[str, Any]) -> bool:
-    counted = connection.execute(
-        sql.SQL(
-            "SELECT count(*) FROM "
-            "(SELECT 1 FROM passages p JOIN documents d ON d.id = p.document WHERE {} LIMIT {}) few"
-        ).format(conditions, sql.Literal(EXACT_BELOW + 1)),
-        values,
-    ).fetchone()
-    return counted is not None and int(counted[0]) <= EXACT_BELOW
-
-
-def _statement(conditions: sql.Composable, *, with_vector: bool, exact: bool) -> sql.Composed:
-    matches = sql.SQL("FROM passages p JOIN documents d ON d.id = p.document WHERE {}").format(conditions)
-    parts = [
-        sql.SQL(LEXICAL),
-        sql.SQL(
-            "lexical AS (SELECT seq FROM bm25 WHERE seq IN (SELECT p.seq {}) ORDER BY score DESC, seq LIMIT %(pool)s)"
-        ).format(matches),
-    ]
-    candidates: sql.Composable = sql.SQL("SELECT seq FROM lexical")
-    cosine: sql.Composable = sql.SQL("0.0")
-    fused: sql.Composable = sql.SQL("coalesce(bm25.score, 0)")
-    source: sql.Composable
-    if with_vector:
-        if exact:
-            inner = sql.SQL("SELECT p.seq, p.embedding {} AND p.embedding IS NOT NULL").format(matches)
-            parts.append(sql.SQL("matching AS MATERIALIZED ({})").format(inner))
-            source = sql.SQL("SELECT seq FROM matching m ORDER BY m.embedding <=> %(vector)s LIMIT %(pool)s")
-        else:
-            source = sql.SQL("SELECT p.seq {} ORDER BY p.embedding <=> %(vector)s LIMIT %(pool)s").format(
-                sql.SQL("{} AND p.embedding IS NOT NULL").format(matches)
-            )
-        parts.append(sql.SQL("nearest AS ({})").format(source))
-        candidates = sql.SQL("SELECT seq FROM lexical UNION SELECT seq FROM nearest")
-        cosine = sql.SQL("greatest(coalesce(1 - (p.embedding <=> %(vector)s), 0), 0)")
-        fused = sql.SQL("%(w)s * coalesce(bm25.score, 0) + (1 - %(w)s) * {}").format(cosine)
-    return sql.SQL(
-        "WITH {parts}, candidates AS ({candidates}) "
-        "SELECT {columns}, {fused} AS fused, coalesce(bm25.score, 0), {cosine} "
-        "FROM candidates c JOIN passages p ON p.seq = c.seq JOIN documents d ON d.id = p.document "
-        "LEFT JOIN bm25 ON bm25.seq = c.seq ORDER BY fused DESC, p.seq LIMIT %(k)s"
-    ).format(parts=sql.SQL(", ").join(parts), candidates=candidates, columns=COLUMNS, fused=fused, cosine=cosine)

@@ -33,6 +33,7 @@ from pathlib import Path
 
 from state import PassingFault, UserError
 from store.account import Account, account_for
+from store.diagnosis import check_before_start, check_space, explained
 
 MAJOR = "18"
 USER = "dojang"
@@ -97,16 +98,11 @@ class Server:
         return not host.startswith("/") or (Path(host) / f".s.PGSQL.{port}").exists()
 
     def create(self) -> None:
-        """Make the data directory the first time; all or nothing. UserError when it is of another major version."""
-        version_file = self.data / "PG_VERSION"
+        """Make the data directory the first time; all or nothing. UserError when what is there cannot be used."""
         if self.data.exists():
-            version = version_file.read_text().strip() if version_file.exists() else "unknown"
-            if version != MAJOR:
-                raise UserError(
-                    f"{self.data} was made by PostgreSQL {version}, this is {MAJOR}: "
-                    f"dump it with that version and restore, or move the folder away and ingest again"
-                )
+            check_before_start(self.data, MAJOR)
             return
+        check_space(self.directory)
         for left_over in self.directory.glob("data.new-*"):
             if left_over.is_dir():
                 shutil.rmtree(left_over)
@@ -126,7 +122,10 @@ class Server:
         Path(file.name).unlink()
         if made.returncode != 0:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise PassingFault(f"initdb failed in {self.directory}: {_last_line(made.stderr or made.stdout)}")
+            words = made.stderr or made.stdout
+            raise explained(words, self.data, self.log) or PassingFault(
+                f"initdb failed in {self.directory}: {_last_line(words)}"
+            )
         self.passfile.touch(mode=0o600)
         self.passfile.write_text(f"*:*:*:{USER}:{password}\n")
         fresh.rename(self.data)
@@ -161,7 +160,8 @@ class Server:
             words_of_log = self.log.read_bytes()[size:].decode(errors="replace")
             # after kill -9 of the postmaster its children hold the shared memory until they notice
             if "still in use" not in words_of_log or time.monotonic() > deadline:
-                raise PassingFault(
+                words = f"{started.stdout}\n{started.stderr}\n{words_of_log}"
+                raise explained(words, self.data, self.log) or PassingFault(
                     f"PostgreSQL did not start in {self.data}: {_last_line(words_of_log)} (see {self.log})"
                 )
             time.sleep(0.1)
@@ -186,7 +186,9 @@ class Server:
                 time.sleep(0.02)
 
     def _account(self) -> Account:
-        return account_for(programs() / "postgres", self.directory)
+        """Who runs the programs. Root takes the owner of the data, so that a home works for root and its owner."""
+        owner = self.data.stat() if self.data.exists() else None
+        return account_for(programs() / "postgres", self.directory, owner=owner and (owner.st_uid, owner.st_gid))
 
     def _drop_foreign_pid_file(self) -> None:
         """PostgreSQL itself believes any process under the recorded id, so a recycled id or a zombie is taken out.

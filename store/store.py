@@ -6,29 +6,33 @@ call takes a connection of its own, and one that died with its server is replace
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
-from state import Conflict, Passage, Trust, UserError
-from store import ingest as writing
+from state import Passage, Trust, UserError
+from store import corrections, writing
+from store.corrections import Version
 from store.database import Connection, Connections, connect
 from store.embedding import Embedder
-from store.ingest import IngestReport, index_terms, length_of, passage_id
-from store.language import clean, language_of, sentences
-from store.reading import LIMIT_BYTES, READERS, Extract, Unreadable, read, read_bytes
-from store.schema import bind_model, migrate
-from store.search import COLUMNS, EF_SEARCH, Ranking, passage_of, search
-
-Progress = Callable[[str, int, int], None]
-"""Called after each document with its name, how many are done, and how many there are."""
+from store.ingest import Ingest, IngestReport, Progress, Work
+from store.language import clean
+from store.preparing import INDEX_VERSION
+from store.readers.files import LIMIT_BYTES
+from store.reindexing import Reindex, ReindexReport
+from store.reranking import Reranker, reranked, reranked_depth
+from store.schema import migrate
+from store.search import SETTINGS, Ranking, analysed, checked_k, passage_of, search
+from store.statement import COLUMNS
+from store.vectors import bind, fenced
+from store.writing import Vectors
 
 
 class DocumentRow(TypedDict):
@@ -43,6 +47,8 @@ class DocumentRow(TypedDict):
     digest: str
     ingested_at: str  # ISO 8601, UTC
     metadata: dict[str, str]
+    flagged: int  # passages that look as if they spoke to the model: a weak heuristic
+    stale: bool  # indexed by older code: `dojang documents reindex`
 
 
 class DocumentStore:
@@ -52,6 +58,7 @@ class DocumentStore:
         dsn: where; see :class:`store.embedded.EmbeddedPostgres` for one that needs no setup.
         embedder: makes the vectors; None searches by words alone.
         ranking: the numbers of the ranking.
+        reranker: puts the first passages of a search in another order; None leaves them.
         limit_bytes: larger files are refused.
 
     Raises:
@@ -60,17 +67,23 @@ class DocumentStore:
     """
 
     def __init__(
-        self, dsn: str, embedder: Embedder | None, *, ranking: Ranking | None = None, limit_bytes: int = LIMIT_BYTES
+        self,
+        dsn: str,
+        embedder: Embedder | None,
+        *,
+        ranking: Ranking | None = None,
+        reranker: Reranker | None = None,
+        limit_bytes: int = LIMIT_BYTES,
     ) -> None:
         self.embedder = embedder
+        self.reranker = reranker
         self.ranking = ranking or Ranking()
         self._dsn = dsn
         self._limit_bytes = limit_bytes
         with contextlib.closing(connect(dsn)) as connection:
             migrate(connection)
-            if embedder is not None:
-                bind_model(connection, embedder.name, embedder.dimension)
-        self._connections = Connections(dsn, _configure)
+            self._table = bind(connection, embedder)
+        self._connections = Connections(dsn, configure)
         weakref.finalize(self, self._connections.close)  # for a store that nobody closed
 
     def close(self) -> None:
@@ -91,32 +104,22 @@ class DocumentStore:
         on_progress: Progress | None = None,
         trust: Trust = "trusted",
         metadata: Mapping[str, str] | None = None,
+        *,
+        on_work: Work | None = None,
     ) -> IngestReport:
-        """Put files and folders in; one transaction a document, so that a broken or cut-short batch can be repeated.
+        """Put files and folders in, some documents a transaction, so that one that was cut short can be repeated.
 
         A file in a folder is named by its path below that folder, a single file by its file name. What is there
-        already with the same content stays untouched; a changed file replaces its passages. A file that cannot be
-        read is reported and the rest goes in.
+        already with the same content stays untouched; a changed file replaces its passages, and corrections are
+        carried over or set aside (:mod:`store.corrections`). A file that cannot be read is reported, the rest goes in.
         """
-        report = IngestReport()
-        files = list(_files(paths))
-        for done, (name, path) in enumerate(files, start=1):
-            try:
-                extract = read(path, name=name, limit_bytes=self._limit_bytes)
-                self._put(extract, str(path.absolute()), trust, metadata or {}, report)
-            except UserError as error:
-                report.failed.append((name, str(error)))
-            if on_progress is not None:
-                on_progress(name, done, len(files))
-        return report
+        return self._ingest(trust, metadata, on_progress, on_work).files(paths)
 
     def ingest_bytes(
         self, name: str, data: bytes, *, trust: Trust = "untrusted", metadata: Mapping[str, str] | None = None
     ) -> IngestReport:
         """Put one uploaded document in, in place of an upload of the same name. Raises UserError when unreadable."""
-        report = IngestReport()
-        self._put(read_bytes(clean(name), data, limit_bytes=self._limit_bytes), "", trust, metadata or {}, report)
-        return report
+        return self._ingest(trust, metadata).upload(clean(name), data)
 
     def search(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
         """At most ``k`` passages, best first; [] when nothing matches, as a query without any word.
@@ -124,8 +127,17 @@ class DocumentStore:
         Filters are exact: ``document``, ``language``, ``format``, ``trust``, ``title``, ``page``, ``digest``; any other
         key is one of the metadata given at ingest.
         """
-        with self._connections.use() as connection:
-            return search(connection, query, k=k, filters=filters, embedder=self.embedder, ranking=self.ranking)
+        wanted = reranked_depth(checked_k(k), self.reranker)
+        asked = analysed(query, self.embedder, self.ranking)
+        if not asked:
+            return []
+        with fenced(), self._connections.use() as connection:
+            found = search(connection, asked, k=wanted, filters=filters, table=self._table, ranking=self.ranking)
+        return reranked(query, found, self.reranker, k)
+
+    async def asearch(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
+        """:meth:`search` in a thread, so that the event loop goes on: Kiwi and torch would block it as well."""
+        return await asyncio.to_thread(self.search, query, k=k, filters=filters)
 
     def fetch(self, ids: Sequence[str]) -> list[Passage]:
         """The passages with these ids, in that order, old versions too; ids that are gone are left out."""
@@ -134,7 +146,10 @@ class DocumentStore:
         ).format(COLUMNS)
         with self._connections.use() as connection:
             rows = connection.execute(statement, ([clean(one) for one in ids],)).fetchall()
+            flags = writing.flags_of(connection, [row[0] for row in rows])
         found = {row[0]: passage_of(row, {}) for row in rows}
+        for one, said in flags.items():
+            found[one]["flags"] = said
         return [found[one] for one in ids if one in found]
 
     def documents(self) -> list[DocumentRow]:
@@ -142,8 +157,11 @@ class DocumentStore:
         with self._connections.use() as connection:
             rows = connection.execute(
                 "SELECT name, title, format, size, passages, trust, digest, "
-                "to_char(ingested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), metadata "
-                "FROM documents ORDER BY name"
+                "to_char(ingested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), metadata, "
+                "(SELECT count(*) FROM passages p WHERE p.document = d.id AND p.current AND p.flags <> '{}'), "
+                "made_by < %s "
+                "FROM documents d ORDER BY name",
+                (INDEX_VERSION,),
             ).fetchall()
         return [DocumentRow(**dict(zip(DocumentRow.__annotations__, row, strict=True))) for row in rows]  # type: ignore[typeddict-item]
 
@@ -168,143 +186,71 @@ class DocumentStore:
             UserError: empty text, no author, or no such passage.
             Conflict: somebody corrected it before.
         """
-        text = clean(text).strip()
-        if not text or not author.strip():
-            raise UserError("a correction needs a text and an author")
+        with fenced(), self._connections.use() as connection, connection.transaction():
+            new = corrections.correct(connection, self._vectors, passage, text, author=author, reason=reason)
+        return self.fetch([new])[0]
+
+    def undo_correction(self, passage: str, *, author: str, reason: str = "") -> Passage:
+        """Back to the text before the last correction that stands, as a new version. Raises as :meth:`correct`."""
+        with fenced(), self._connections.use() as connection, connection.transaction():
+            new = corrections.undo(connection, self._vectors, passage, author=author, reason=reason)
+        return self.fetch([new])[0]
+
+    def history(self, passage: str) -> list[Version]:
+        """The versions of a passage, by any of their ids, oldest first; [] where it was never corrected."""
+        with self._connections.use() as connection:
+            return corrections.history(connection, passage)
+
+    def set_aside(self) -> list[Version]:
+        """Corrections that no longer fit their document, until :meth:`settle`."""
+        with self._connections.use() as connection:
+            return corrections.set_aside(connection)
+
+    def settle(self, number: int, *, author: str, reason: str = "") -> None:
+        """Note that a person looked at a correction that was set aside. UserError where there is no such one."""
         with self._connections.use() as connection, connection.transaction():
-            row = connection.execute(
-                "SELECT p.seq, p.document, p.version, p.current, p.start_at, p.end_at, p.page, p.title, p.length, "
-                "d.digest, d.name FROM passages p JOIN documents d ON d.id = p.document "
-                "WHERE p.id = %s FOR UPDATE OF p",
-                (clean(passage),),
-            ).fetchone()
-            if row is None:
-                raise UserError(f"passage {passage} is gone: search again")
-            if not row[3]:
-                raise Conflict(
-                    f"passage {passage} was corrected by somebody else: search again and correct the newer one"
-                )
-            new_id = self._write_correction(connection, row, text, author.strip(), clean(reason))
-        return self.fetch([new_id])[0]
+            corrections.settle(connection, number, author=author, reason=reason)
 
-    def reembed(self, on_progress: Progress | None = None, *, batch: int = 256) -> int:
-        """Make all vectors anew with this store's embedder; returns how many. Needed after a change of the model."""
-        if self.embedder is None:
-            return 0
-        with self._connections.use() as connection:
-            return reembed(connection, self.embedder, on_progress, batch=batch)
+    def set_trust(self, name: str, trust: Trust, *, author: str, reason: str) -> None:
+        """What a person says of a document's trust; it holds until its content changes. UserError where it is gone."""
+        with self._connections.use() as connection, connection.transaction():
+            if not writing.set_trust(connection, clean(name), trust, author=clean(author), reason=clean(reason)):
+                raise _no_document(name)
 
-    def _put(
-        self, extract: Extract, source: str, trust: Trust, metadata: Mapping[str, str], report: IngestReport
-    ) -> None:
-        with self._connections.use() as connection:
-            known = writing.stored_digest(connection, extract.name)
-        if known is not None and known[:2] == (extract.digest, trust):
-            report.unchanged.append(extract.name)
-            return
-        if known is not None and source and known[2] not in ("", source):
-            raise Unreadable(
-                f"{extract.name} is the name of another document, from {known[2]}: "
-                f"ingest their common folder, or delete the old one first"
-            )
-        facts = {clean(key): clean(str(value)) for key, value in metadata.items()}
-        prepared = writing.prepare(extract, self.embedder, source=source, trust=trust, metadata=facts)
-        with self._connections.use() as connection:
-            fate = writing.write(connection, prepared)
-        getattr(report, fate).append(extract.name)
-        report.passages += 0 if fate == "unchanged" else len(prepared.chunks)
-
-    def _write_correction(
-        self, connection: Connection, old: tuple[Any, ...], text: str, author: str, reason: str
-    ) -> str:
-        seq, document, version, _, start, end, page, title, old_length, digest, name = old
-        new_id = passage_id(f"{digest}\n{text}", name, start, end, version + 1)
-        language = language_of(text)
-        counts = index_terms(title, text)
-        length = length_of(counts)
-        connection.execute("UPDATE passages SET current = false WHERE seq = %s", (seq,))
-        connection.execute("DELETE FROM postings WHERE passage = %s", (seq,))
-        flat = [offset for span in sentences(text) for offset in span]
-        row = connection.execute(
-            "INSERT INTO passages (id, document, version, start_at, end_at, page, language, title, text, sentences, "
-            "length, author, reason) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING seq",
-            (
-                new_id,
-                document,
-                version + 1,
-                start,
-                end,
-                page,
-                language,
-                title,
-                text,
-                flat,
-                length,
-                author,
-                reason,
-            ),
-        ).fetchone()
-        assert row is not None
-        connection.cursor().executemany(
-            "INSERT INTO postings VALUES (%s, %s, %s, %s)",
-            [(term, row[0], count, length) for term, count in counts.items()],
+    def reindex(self, names: Sequence[str] = (), on_progress: Progress | None = None) -> ReindexReport:
+        """Cut and index documents again with today's code, each atomically; all where none is named."""
+        return Reindex(self._connections, self._vectors, limit_bytes=self._limit_bytes).run(
+            [clean(name) for name in names], on_progress
         )
-        vector = writing.embed_known(self.embedder, [(language, title, text)])[0]
-        if self.embedder is not None:
-            connection.execute("UPDATE passages SET embedding = NULL WHERE seq = %s", (seq,))
-        if vector is not None:
-            connection.execute("UPDATE passages SET embedding = %s WHERE seq = %s", (HalfVector(vector), row[0]))
-        connection.execute("UPDATE corpus SET terms = terms + %s", (length - old_length,))
-        return new_id
+
+    @property
+    def _vectors(self) -> Vectors:
+        return Vectors(self.embedder, self._table)
+
+    def _ingest(
+        self,
+        trust: Trust,
+        metadata: Mapping[str, str] | None,
+        on_progress: Progress | None = None,
+        on_work: Work | None = None,
+    ) -> Ingest:
+        return Ingest(
+            self._connections,
+            self._vectors,
+            trust=trust,
+            metadata=metadata,
+            limit_bytes=self._limit_bytes,
+            on_progress=on_progress,
+            on_work=on_work,
+        )
 
 
-def open_for_reembedding(dsn: str, embedder: Embedder, on_progress: Progress | None = None) -> int:
-    """Change a store to another embedding model: drop its vectors and make them anew. Returns how many were made."""
-    with contextlib.closing(connect(dsn)) as connection:
-        migrate(connection)
-        bind_model(connection, embedder.name, embedder.dimension, replace=True)
-        _configure(connection)
-        connection.autocommit = True
-        return reembed(connection, embedder, on_progress)
-
-
-def reembed(connection: Connection, embedder: Embedder, on_progress: Progress | None, *, batch: int = 256) -> int:
-    """New vectors for all current passages in the model's languages, some at a time."""
-    rows = connection.execute(
-        "SELECT seq, language, title, text FROM passages WHERE current AND language = ANY(%s) ORDER BY seq",
-        (sorted(embedder.languages),),
-    ).fetchall()
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        vectors = embedder.embed([f"{title}\n{text}" for _, _, title, text in part])
-        with connection.transaction():
-            connection.cursor().executemany(
-                "UPDATE passages SET embedding = %s WHERE seq = %s",
-                [(HalfVector(vector), row[0]) for vector, row in zip(vectors, part, strict=True)],
-            )
-        if on_progress is not None:
-            on_progress("", start + len(part), len(rows))
-    return len(rows)
-
-
-def _configure(connection: Connection) -> None:
+def configure(connection: Connection) -> None:
+    """Types and settings of a connection that searches."""
     register_vector(connection)
-    connection.execute(f"SET hnsw.ef_search = {EF_SEARCH:d}")
-    connection.execute("SET hnsw.iterative_scan = strict_order")
+    for setting in SETTINGS:
+        connection.execute(setting)
     connection.commit()
-
-
-def _files(paths: Sequence[Path | str]) -> Iterator[tuple[str, Path]]:
-    for given in paths:
-        path = Path(given)
-        if not path.is_dir():
-            yield clean(path.name), path
-            continue
-        for file in sorted(path.rglob("*")):
-            below = file.relative_to(path)
-            hidden = any(part.startswith((".", "~$")) for part in below.parts)
-            if file.is_file() and not hidden and file.suffix.lower() in READERS:
-                yield clean(below.as_posix()), file
 
 
 def _no_document(name: str) -> UserError:

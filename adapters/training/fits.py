@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.memory import free_bytes
 from adapters.plan import GIB, Run, predict
 from adapters.shapes import shape_of
 from adapters.training.encoding import Prepared
@@ -36,23 +37,12 @@ def check_memory(config: Mapping[str, Any], recipe: Recipe, device: str, rows: P
     """Raises UserError where the predicted peak exceeds what is free."""
     longest = max(row.length for row in [*rows.train, *rows.heldout])
     needed = predict(shape_of(config), planned(recipe, device, longest)).total
-    free = free_memory(device)
+    free = free_bytes(device)
     if needed > free:
         raise UserError(
             f"this run needs about {needed / GIB:.1f} GiB of memory, and {free / GIB:.1f} GiB are free; "
             "lower batch or seq (`dojang adapters plan` says what helps most), or take a smaller base"
         )
-
-
-def free_memory(device: str) -> int:
-    """Bytes that can be taken: of the card, or of this machine's memory."""
-    if device.startswith("cuda"):
-        import torch
-
-        return int(torch.cuda.mem_get_info(torch.device(device))[0])
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def check_disk(config: Mapping[str, Any], recipe: Recipe, folder: Path) -> None:
@@ -69,4 +59,4 @@ def check_disk(config: Mapping[str, Any], recipe: Recipe, folder: Path) -> None:
         )
 
 
-__all__ = ["check_disk", "check_memory", "free_memory", "planned"]
+__all__ = ["check_disk", "check_memory", "planned"]

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.families import FAMILIES, give_template
+from adapters.hub import locate
 from adapters.loading import NOTE_FILE, LocalModel, check_adapter, check_model, check_quantization, fingerprint
 from adapters.training import curves, manifest
 from adapters.training.encoding import Prepared, prepare
@@ -43,6 +45,7 @@ class Base:
     fingerprint: str
     tokenizer: Any
     reading: bool
+    revision: str = ""
 
     def dialect(self, today: str = "") -> Dialect:
         """How rows are rendered for it."""
@@ -60,19 +63,22 @@ class Source:
 
 
 def open_base(path: Path, quantization: str) -> Base:
-    """Check a base folder and read its tokenizer; raises ModelNotUsable."""
+    """Check a model folder, or a hub id that was downloaded, and read its tokenizer; raises ModelNotUsable."""
     from transformers import AutoTokenizer
 
     from adapters.generator import Decoding
 
+    path, hub_id, revision = locate(path)
     config = check_model(path, check_quantization(quantization))
     tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+    give_template(tokenizer, FAMILIES[config["model_type"]])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     note = path / NOTE_FILE
     told = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    name = str(told.get("name") or path.resolve().name)
-    return Base(path, name, config, fingerprint(path), tokenizer, Decoding.read(path).strategy == "reading")
+    name = str(told.get("name") or hub_id.rpartition("/")[2] or path.resolve().name)
+    reading = Decoding.read(path).strategy == "reading"
+    return Base(path, name, config, fingerprint(path), tokenizer, reading, revision)
 
 
 def train(
@@ -287,7 +293,7 @@ def _manifest(
     return {
         "format": manifest.FORMAT,
         "method": recipe.method,
-        "base": {"name": base.name, "fingerprint": base.fingerprint},
+        "base": {"name": base.name, "fingerprint": base.fingerprint, "revision": base.revision or None},
         "start": identity["start"],
         "data": {"sha256": identity["rows"], "sources": [asdict(source) for source in sources]},
         "settings": recipe.settings(),

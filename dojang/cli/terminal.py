@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.cells import cell_len
@@ -19,10 +21,13 @@ from rich.text import Text
 
 from dojang.cli.words import NODES, word
 from dojang.language import catalogue
+from dojang.messages import told
+from dojang.times import due, moment
 
 if TYPE_CHECKING:
     from state import Language
 
+NOTE_EVERY_S = 3.0
 PLAIN_WIDTH = 400
 """Columns of a page that no terminal shows: wide, so that lines are cut by nobody."""
 
@@ -87,9 +92,21 @@ class Terminal:
         self.err.print(Text(visible(text), style=style), soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """What went wrong, in one line on stderr."""
-        one = " ".join(visible(text).split())
+        """What went wrong, in one line on stderr; English of the parts below in the reader's language."""
+        one = " ".join(visible(self.told(text)).split())
         self.err.print(Text.assemble((self.gettext("error") + ": ", "bold red"), one), soft_wrap=True)
+
+    def told(self, text: str) -> str:
+        """A finished message of the parts below, for whoever reads this."""
+        return told(text, self.language)
+
+    def moment(self, at: str, *, seconds: bool = False) -> str:
+        """An ISO 8601 time on this machine's clock, in the reader's manner."""
+        return moment(at, self.language, seconds=seconds)
+
+    def due(self, at: str, now: datetime) -> str:
+        """A deadline, and how long is left."""
+        return due(at, now, self.language)
 
     # -- waiting --------------------------------------------------------------------------------------------------
 
@@ -101,6 +118,33 @@ class Terminal:
             return
         with self.err.status(Text(visible(what))) as status:
             yield lambda news: status.update(Text(visible(f"{what} ({news})")))
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
+        """A bar for work that is counted; call what it gives with how much is done, of how much, and news beside it.
+
+        Where nobody watches, a line every few seconds: the log of ten thousand files is not ten thousand lines.
+        """
+        if not self.err.is_terminal:
+            yield self._now_and_then(what)
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[news]}"), console=self.err, transient=True) as progress:
+            task = progress.add_task(_plain(what), total=None, news="")
+            yield lambda done, total, news: progress.update(task, completed=done, total=total, news=_plain(news))
+
+    def _now_and_then(self, what: str) -> Callable[[int, int, str], None]:
+        told = time.monotonic()
+
+        def tell(done: int, total: int, news: str) -> None:
+            nonlocal told
+            if time.monotonic() - told >= NOTE_EVERY_S:
+                told = time.monotonic()
+                self.note(f"… {what} {done:,}/{total:,} {news}".rstrip())
+
+        return tell
 
     @contextmanager
     def running(self) -> Iterator[Callable[[str], None]]:
@@ -128,6 +172,15 @@ class Terminal:
             self.err.print()
             raise EOFError
         return line.rstrip("\r\n")
+
+    def rest(self) -> str:
+        """All that stdin still has."""
+        return self._stdin.read()
+
+
+def _plain(text: str) -> str:
+    """For columns of a bar, which read markup: none is meant, and a name of a file may look like it."""
+    return visible(text).replace("[", "\\[")
 
 
 def _console(file: TextIO) -> Console:

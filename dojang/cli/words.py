@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from dojang.vocabulary import DOUBT, EFFECTS, KINDS, N_, SAID, SPEAKERS, STATUSES
+from dojang.vocabulary import DOUBT, EFFECTS, FLAGS, KINDS, N_, SAID, SPEAKERS, STATUSES
 
-__all__ = ["DOUBT", "EFFECTS", "KINDS", "NODES", "N_", "SAID", "SEVERITIES", "SPEAKERS", "STATUSES", "word"]
+__all__ = [
+    "DOUBT", "EFFECTS", "FLAGS", "KINDS", "NODES", "N_", "SAID", "SEVERITIES", "SPEAKERS", "STATUSES", "TRUSTS",
+    "VERSIONS", "word",
+]  # fmt: skip
 
 
 NODES: Final = {
@@ -24,6 +27,16 @@ NODES: Final = {
 }
 """What each finished node of the graph means to somebody who waits."""
 SEVERITIES: Final = {"low": N_("low"), "medium": N_("medium"), "high": N_("high")}
+
+TRUSTS: Final = {"trusted": N_("trusted"), "untrusted": N_("untrusted")}
+VERSIONS: Final = {
+    "correct": N_("corrected"),
+    "undo": N_("undone"),
+    "carried": N_("carried over to the changed file"),
+    "aside": N_("set aside: the file says something else"),
+    "settled": N_("settled"),
+}
+"""What a record in the history of a passage is."""
 
 
 def word(gettext: Callable[[str], str], table: Mapping[Any, str], key: str) -> str:

@@ -9,7 +9,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.server.deciding import review_page, take_back, take_claim, take_decision
 from dojang.server.desk import AtDesk, Form
-from dojang.server.views import answer_segments, citation_href, passage_href, place_of, row_of, spans, thread_href
+from dojang.server.views import (
+    answer_segments,
+    citation_href,
+    passage_href,
+    place_of,
+    row_of,
+    signs_of,
+    spans,
+    thread_href,
+)
 from dojang.workspace import UnknownReview
 from state import Conflict, UserError
 
@@ -57,7 +66,7 @@ def _threads(desk: AtDesk, *, offset: int = 0, status: int = 200, error: str = "
     found = desk.workspace.threads(limit=51, offset=offset)
     rows = [{"row": row, "href": thread_href(row["thread_id"])} for row in found[:50]]
     more = f"offset={offset + 50}" if len(found) > 50 else ""
-    context = {"rows": rows, "more": more, "error": error, "held": held, "section": "threads"}
+    context = {"rows": rows, "more": more, "error": desk.say.told(error), "held": held, "section": "threads"}
     return desk.page("threads.html", status=status, **context)
 
 
@@ -92,8 +101,8 @@ def _thread(desk: AtDesk, thread_id: str, *, status: int = 200, error: str = "",
         "lines": lines,
         "answer": answer_segments(run.answer) if run.answer else [],
         "citations": [(c, citation_href(c)) for c in run.answer["citations"]] if run.answer else [],
-        "rows": [row_of(r, desk.say, now) for r in run.reviews],
-        "error": error,
+        "rows": [row_of(desk.read(r), desk.say, now) for r in run.reviews],
+        "error": desk.say.told(error),
         "held": held,
         "section": "threads",
     }
@@ -143,7 +152,8 @@ def passage(desk: AtDesk, passage_id: str, start: int = 0, end: int = 0) -> Resp
         raise UnknownPassage(gone)
     p = found[0]
     segments = spans(p["text"], start - p["start"], end - p["start"])
-    return desk.page("passage.html", passage=p, segments=segments, place=place_of(p, desk.say), section="documents")
+    place, signs = place_of(p, desk.say), signs_of(p, desk.say)
+    return desk.page("passage.html", passage=p, segments=segments, place=place, signs=signs, section="documents")
 
 
 class UnknownPassage(UnknownReview):

@@ -12,6 +12,7 @@ from state import Language
 from store.embedding import Vectors, unit_length
 from store.language import terms
 from store.store import DocumentStore
+from tests.store.endpoint import Endpoint, serving
 
 
 class HashEmbedder:
@@ -19,6 +20,7 @@ class HashEmbedder:
 
     def __init__(self, name: str = "hash-words", dimension: int = 64) -> None:
         self.name = name
+        self.revision = "1"
         self.dimension = dimension
         self.languages: frozenset[Language] = frozenset({"en"})
         self.seen: list[str] = []
@@ -41,3 +43,10 @@ def embedder() -> HashEmbedder:
 def store(postgres_dsn: str, embedder: HashEmbedder) -> Iterator[DocumentStore]:
     with DocumentStore(postgres_dsn, embedder) as opened:
         yield opened
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    monkeypatch.setattr("store.endpoints.FIRST_PAUSE_S", 0.0)
+    with serving() as made:
+        yield made

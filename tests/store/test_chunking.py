@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from store.chunking import MAX_CHARACTERS, MAX_SENTENCES, chunk
 from store.language import language_of, sentences, stem, terms
-from store.reading import Unreadable, read_bytes
+from store.readers.extract import Unreadable
+from store.readers.files import read_bytes
 
 MIXED = "체크인은 오후 3시부터입니다. 주차\n\n # ## - 1. ``` --- | The pool, e.g. Mr. opens 7 a.m.! 😀 Wi-Fi 無料 \t"
 LONG = ["가" * 600, "x" * 1200, "\n", "\n\n", "조식은 22,000원입니다.", "It costs 5,000 won."]
@@ -56,7 +57,7 @@ def test_no_word_of_a_document_is_lost() -> None:
     table = "| six | seven |\n|---|---|\n| eight | nine |\n"
     text = "# 안내\n\n하나입니다. 둘입니다.\n\n## Two\n- three\n- four\n\n1. five\n" + table
     extract = read_bytes("a.md", text.encode())
-    kept = " ".join(extract.text[piece.start : piece.end] for piece in chunk(extract))
+    kept = " ".join(f"{piece.title} {extract.text[piece.start : piece.end]}" for piece in chunk(extract))
     for word in ("하나입니다", "둘입니다", "three", "four", "five", "six", "seven", "eight", "nine"):
         assert word in kept
 
@@ -126,3 +127,74 @@ def test_an_endless_line_is_cut_in_time() -> None:
     text = "가나다라마바사 " * 6_000
     pieces = chunk(read_bytes("a.txt", text.encode()))
     assert sum(piece.end - piece.start for piece in pieces) > 0.9 * len(text)
+
+
+WORD = st.sampled_from(
+    "주차 요금은 parking costs 무료입니다. won. 이용합니다! Is it? “네.” ㅋㅋ (예: 3.5) 2026.11.25 ①".split(" ")
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> tuple[str, list[str]]:
+    """A Markdown document, and the words of it that stand only once."""
+    marks: list[str] = []
+
+    def words(most: int) -> str:
+        marks.append(f"w{len(marks)}x")
+        return " ".join([marks[-1], *draw(st.lists(WORD, max_size=most))])
+
+    parts = []
+    for kind in draw(st.lists(st.sampled_from(["text", "heading", "list", "table", "code", "long"]), max_size=12)):
+        if kind == "heading":
+            parts.append("#" * draw(st.integers(1, 4)) + " " + words(3))
+        elif kind == "list":
+            parts.append("\n".join(f"- {words(6)}" for _ in range(draw(st.integers(1, 4)))))
+        elif kind == "table":
+            rows = [f"| {words(2)} | {words(2)} |" for _ in range(draw(st.integers(1, 4)))]
+            parts.append("\n".join([rows[0], "|---|---|", *rows[1:]]))
+        elif kind == "code":
+            parts.append(f"```\n{words(4)}\n```")
+        else:
+            parts.append(words(12) + (" 가나다" * 300 if kind == "long" else ""))
+    return draw(st.sampled_from(["\n\n", "\n"])).join(parts), marks
+
+
+@given(documents())
+@settings(deadline=None, max_examples=120)
+def test_nothing_is_lost_and_nothing_is_twice(made: tuple[str, list[str]]) -> None:
+    text, marks = made
+    try:
+        extract = read_bytes("a.md", text.encode())
+    except Unreadable:
+        assert not marks
+        return
+    check("a.md", text.encode())
+    pieces = chunk(extract)
+    found = [extract.text[piece.start : piece.end].split() for piece in pieces]
+    titles = " ".join(piece.title for piece in pieces).split()
+    for mark in marks:
+        assert sum(words.count(mark) for words in found) <= 1
+        assert mark in titles or any(mark in words for words in found), mark
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("정말 좋아요ㅋㅋ 다음에 또 올게요!! 감사합니다.", 3),
+        ("그는 “체크인은 3시다.”라고 말했다. 그리고 갔다.", 2),
+        ("(사실은 아니다.) 그래서 갔다. [공지] 수영장은 쉽니다.", 3),
+        ("이 약관은 이용을 정한다. ① 회원은 예약할 수 있다. ② 비회원은 할 수 없다.", 3),
+        ("가능합니다！정말요？네。", 3),
+        ("2026.11.25.에 시작합니다. 가격은 1.5만원입니다.", 2),
+    ],
+)
+def test_korean_sentence_ends(text: str, parts: int) -> None:
+    spans = sentences(text)
+    assert len(spans) == parts, [text[start:end] for start, end in spans]
+    assert "".join(text[s:e] for s, e in spans).replace(" ", "") == text.replace(" ", "")
+
+
+def test_full_width_forms_are_found_by_the_usual_ones() -> None:
+    assert terms("요금은 １５，０００원, Ｗｉ－Ｆｉ") == terms("요금은 15,000원, Wi-Fi")
+    extract = read_bytes("a.txt", "요금은 １５，０００원입니다.".encode())
+    assert extract.text == "요금은 １５，０００원입니다."  # the text stays what the file says

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,9 @@ import numpy as np
 import pytest
 
 from state import PassingFault, UserError
-from store import MiniLM, OpenAIEmbedder, load_embedder
+from store import HuggingFaceEmbedder, MiniLM, OpenAIEmbedder, load_embedder
+from tests.store.endpoint import Endpoint
 
-Answer = Callable[[dict[str, Any]], tuple[int, object]]
 ROOT = Path(__file__).parents[2]
 
 
@@ -63,41 +60,6 @@ def test_settings_name_an_embedder(tmp_path: Path) -> None:
         load_embedder(str(tmp_path))
 
 
-class Endpoint:
-    """A local server whose answer a test chooses."""
-
-    def __init__(self) -> None:
-        self.answer: Answer = lambda body: (200, {})
-        self.keys: list[str] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.keys.append(self.headers["Authorization"])
-                status, data = outer.answer(body)
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps(data).encode())
-
-            def log_message(self, *words: object) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    made = Endpoint()
-    thread = threading.Thread(target=made.server.serve_forever)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
-
-
 def embedder(endpoint: Endpoint) -> OpenAIEmbedder:
     return OpenAIEmbedder(endpoint.url, "sk-hush", "m", 2, frozenset({"ko", "en"}))
 
@@ -121,8 +83,10 @@ def test_an_endpoint_answers_in_any_order(endpoint: Endpoint) -> None:
     [
         (401, {}, UserError, r"refused \(401\): check its address, key"),
         (500, {}, PassingFault, r"failed \(500\)"),
-        (200, {"data": "?"}, PassingFault, r"failed \(200\)"),
-        (200, {"data": []}, PassingFault, "gave 0 vectors for 1 texts"),
+        (429, {}, PassingFault, r"failed \(429\)"),
+        (200, {"data": "?"}, PassingFault, "cannot be read"),
+        (200, {"data": []}, PassingFault, "cannot be read"),
+        (200, {"data": [{"index": 0, "embedding": [float("nan"), 1.0]}]}, PassingFault, "cannot be read"),
         (200, {"data": [{"index": 0, "embedding": [1.0, 2.0, 3.0]}]}, UserError, "gives vectors of 3, 2 are set"),
     ],
 )
@@ -138,3 +102,66 @@ def test_an_endpoint_that_misbehaves(
 def test_an_endpoint_that_is_not_there() -> None:
     with pytest.raises(PassingFault, match="does not answer"):
         OpenAIEmbedder("http://127.0.0.1:9/v1", "k", "m", 2, frozenset({"ko"})).embed(["하나"])
+
+
+def test_a_busy_endpoint_is_asked_again(endpoint: Endpoint) -> None:
+    answers = iter([(429, {}), (503, {}), (200, {"data": [{"index": 0, "embedding": [0.0, 2.0]}]})])
+    endpoint.answer = lambda body: next(answers)
+    assert embedder(endpoint).embed(["하나"]).tolist() == [[0.0, 1.0]]
+    assert len(endpoint.keys) == 3
+
+
+def test_a_refused_key_is_not_tried_again(endpoint: Endpoint) -> None:
+    endpoint.answer = lambda body: (401, {})
+    with pytest.raises(UserError):
+        embedder(endpoint).embed(["하나"])
+    assert len(endpoint.keys) == 1
+
+
+def test_the_width_is_asked_of_the_endpoint(endpoint: Endpoint) -> None:
+    endpoint.answer = lambda body: (200, {"data": [{"index": 0, "embedding": [1.0, 0.0, 0.0]} for _ in body["input"]]})
+    made = OpenAIEmbedder(endpoint.url, "", "m", None, frozenset({"ko"}))
+    assert (made.dimension, made.embed(["하나"]).shape, made.dimension) == (3, (1, 3), 3)
+    assert len(endpoint.keys) == 2
+
+
+def test_an_address_that_is_none(endpoint: Endpoint) -> None:
+    with pytest.raises(UserError, match="no http address"):
+        OpenAIEmbedder("ftp://example", "k", "m", 2, frozenset({"ko"})).embed(["하나"])
+
+
+def test_the_revision_is_of_the_weights(minilm: MiniLM, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(minilm.path, copy)
+    same = HuggingFaceEmbedder(copy, frozenset({"en"}))
+    assert (same.name, same.revision, same.dimension) == ("model", minilm.revision, 384)
+    weights = copy / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    other = tmp_path / "other"
+    copy.rename(other)
+    assert HuggingFaceEmbedder(other, frozenset({"en"})).revision != minilm.revision
+
+
+def test_pooling_is_read_from_the_folder(minilm: MiniLM, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(minilm.path, copy)
+    (copy / "1_Pooling" / "config.json").write_text(
+        '{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}'
+    )
+    first = HuggingFaceEmbedder(copy, frozenset({"en"})).embed(["Where can I leave my car?"])
+    assert first.shape == (1, 384)
+    assert not np.allclose(first, minilm.embed(["Where can I leave my car?"]), atol=1e-2)
+    strange = tmp_path / "strange"
+    copy.rename(strange)
+    (strange / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    with pytest.raises(UserError, match="pools neither"):
+        HuggingFaceEmbedder(strange, frozenset({"en"})).embed(["a"])
+
+
+def test_a_broken_folder_says_so(minilm: MiniLM, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(minilm.path, copy, ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(UserError, match="cannot be loaded"):
+        HuggingFaceEmbedder(copy, frozenset({"en"})).embed(["a"])

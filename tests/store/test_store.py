@@ -13,7 +13,8 @@ import pytest
 
 from state import Conflict, PassingFault, UserError
 from store import schema
-from store.store import DocumentStore, open_for_reembedding
+from store.reembedding import reembed
+from store.store import DocumentStore
 from tests.store.conftest import HashEmbedder
 
 POOL = "## Pool\n\nThe pool opens at 7 a.m.\n"
@@ -132,7 +133,11 @@ def test_a_broken_file_is_reported_and_the_rest_goes_in(store: DocumentStore, fo
     assert all(name in message for name, message in report.failed)
 
 
-def test_a_cut_off_batch_is_taken_up_again(store: DocumentStore, folder: Path, postgres_dsn: str) -> None:
+def test_a_cut_off_batch_is_taken_up_again(
+    store: DocumentStore, folder: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.ingest.BATCH_DOCUMENTS", 1)
+
     class Cut(Exception):
         pass
 
@@ -269,9 +274,9 @@ def test_another_model_is_refused_until_reembedded(
 ) -> None:
     store.ingest([folder])
     other = HashEmbedder("other-words", dimension=32)
-    with pytest.raises(UserError, match=r"embedded by hash-words \(64 wide\).*dojang documents reembed"):
+    with pytest.raises(UserError, match=r"embedded by hash-words \(64 wide, revision 1\).*dojang documents reembed"):
         DocumentStore(postgres_dsn, other)
-    assert open_for_reembedding(postgres_dsn, other) == 2
+    assert reembed(postgres_dsn, other) == 2
     with DocumentStore(postgres_dsn, other) as again:
         assert again.search("How much does parking cost?")[0]["scores"]["vector"] > 0.1
     with pytest.raises(UserError, match="embedded by other-words"):

@@ -203,9 +203,9 @@ def test_too_little_memory_or_disk_is_said_before_anything_is_loaded(
 ) -> None:
     loads: list[object] = []
     monkeypatch.setattr(runs_module, "_loaded", lambda *given: loads.append(given))
-    monkeypatch.setattr(fits, "free_memory", lambda device: 2**20)
+    monkeypatch.setattr(fits, "free_bytes", lambda device: 2**20)
     refused(base, tmp_path / "here" / "adapter", r"needs about 0\.\d GiB of memory, and 0\.0 GiB are free")
-    monkeypatch.setattr(fits, "free_memory", lambda device: 2**40)
+    monkeypatch.setattr(fits, "free_bytes", lambda device: 2**40)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
     refused(base, tmp_path / "here" / "adapter", "checkpoints and adapter need")
     assert loads == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import sys
 import zipfile
@@ -9,15 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docx
+import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state import UserError
 from store.language import clean
-from store.reading import Unreadable, read, read_bytes
+from store.readers import kinds
+from store.readers.extract import Unreadable
+from store.readers.files import read, read_bytes
 
 SAMPLE = Path(__file__).parents[2] / "dojang" / "sample" / "documents"
+ENDINGS = [f"a{ending}" for ending in kinds.ENDINGS]
 KOREAN = "남산스테이 이용 안내\n\n체크인은 오후 3시부터입니다. 똠양꿍과 펲시도 팝니다.\n"
 
 
@@ -45,6 +50,7 @@ def test_html_keeps_structure_and_drops_scripts() -> None:
     page = "<h2>A</h2><script>evil()</script><div>One<p>Two.</p></div><table><tr><td>x</td><td>y</td></tr></table>"
     extract = read_bytes("a.html", page.encode())
     assert extract.text == "A\n\nOne\n\nTwo.\n\nx | y"
+    assert [extract.text[r.start : r.end] for r in extract.records] == ["x | y"]
     assert [(h.start, h.end, h.level) for h in extract.headings] == [(0, 1, 2)]
 
 
@@ -104,6 +110,29 @@ def _zip_bomb() -> bytes:
     return out.getvalue()
 
 
+def _zip() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    return out.getvalue()
+
+
+def _empty_workbook() -> bytes:
+    out = io.BytesIO()
+    openpyxl.Workbook().save(out)
+    return out.getvalue()
+
+
+def _half_a_workbook() -> bytes:
+    """Whole as an archive, but one part of it is cut off."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(_empty_workbook())) as whole, zipfile.ZipFile(out, "w") as half:
+        for entry in whole.infolist():
+            body = whole.read(entry)
+            half.writestr(entry, body[: len(body) // 2] if "workbook.xml" in entry.filename else body)
+    return out.getvalue()
+
+
 def _half_a_word_file() -> bytes:
     out = io.BytesIO()
     docx.Document().save(out)
@@ -116,15 +145,19 @@ def _half_a_word_file() -> bytes:
         ("빈파일.txt", lambda: b"", "is empty"),
         ("white.md", lambda: b" \n\t\n", "is empty"),
         ("nothing.html", lambda: b"<html><script>x</script></html>", "holds no text"),
-        ("program.txt", lambda: b"\x7fELF\x02\x01\x01" + bytes(400), "is a program"),
+        ("program.txt", lambda: b"\x7fELF\x02\x01\x01" + bytes(400), r"is a binary file \(ELF executable\)"),
         ("noise.txt", lambda: bytes(range(256)) * 40, "binary|unknown encoding"),
         ("nul.txt", lambda: bytes(4000), "binary|empty"),
-        ("scan.txt", lambda: b"%PDF-1.4 and more", "is a PDF, not text"),
+        ("picture.txt", lambda: b"\x89PNG\r\n\x1a\n" + bytes(100), "Portable Network Graphics"),
+        ("scan.txt", lambda: b"%PDF-1.4 and more", "not a whole PDF"),
+        ("old.xlsx", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old Office file"),
+        ("archive.txt", _zip, "is a zip archive"),
+        ("half.xlsx", _half_a_workbook, "not a whole Excel file|not a whole Office file"),
+        ("empty.xlsx", _empty_workbook, "holds no text"),
         ("broken.pdf", lambda: b"%PDF-1.4\n1 0 obj\nhalf a f", "not a whole PDF"),
-        ("notes.pdf", lambda: b"these are only words", "not a whole PDF"),
         ("locked.pdf", _locked_pdf, "locked by a password"),
         ("blank.pdf", _blank_pdf, "holds no text; a scanned PDF"),
-        ("half.docx", _half_a_word_file, "not a whole Word file"),
+        ("half.docx", _half_a_word_file, "not a whole Office file"),
         ("bomb.docx", _zip_bomb, "unpacks to more than"),
         ("movie.mp4", lambda: b"abc", r"\.mp4 are not read"),
         ("README", lambda: b"abc", r"\(no ending\) are not read"),
@@ -166,7 +199,7 @@ def test_clean_text_can_always_be_stored(text: str) -> None:
     assert clean(cleaned) == cleaned
 
 
-@given(st.binary(max_size=300), st.sampled_from(["a.txt", "a.md", "a.html", "a.csv", "a.pdf", "a.docx"]))
+@given(st.binary(max_size=300), st.sampled_from(ENDINGS))
 def test_any_bytes_are_read_or_refused(data: bytes, name: str) -> None:
     try:
         text = read_bytes(name, data).text
@@ -174,3 +207,63 @@ def test_any_bytes_are_read_or_refused(data: bytes, name: str) -> None:
         return
     assert text.strip()
     text.encode("utf-8")
+
+
+WHOLE = {
+    "a.pdf": (Path(__file__).parent / "files" / "table-ko.pdf").read_bytes(),
+    "b.pdf": (SAMPLE / "en" / "spa-and-pool.pdf").read_bytes(),
+    "a.docx": (SAMPLE / "ko" / "group-bookings.docx").read_bytes(),
+    "a.xlsx": _empty_workbook(),
+    "a.html": (SAMPLE / "en" / "parking.html").read_bytes(),
+}
+
+
+@given(
+    st.sampled_from(sorted(WHOLE)),
+    st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=12)), min_size=1, max_size=8),
+    st.floats(0.2, 1),
+)
+@settings(deadline=None, max_examples=200)
+def test_a_damaged_file_is_read_or_refused(name: str, damage: list[tuple[float, bytes]], kept: float) -> None:
+    data = bytearray(WHOLE[name])
+    for place, new in damage:
+        at = int(place * len(data))
+        data[at : at + len(new)] = new
+    try:
+        extract = read_bytes(name, bytes(data[: int(kept * len(data)) + 1]))
+    except Unreadable:
+        return
+    extract.text.encode("utf-8")
+    for record in extract.records:
+        assert extract.text[record.start : record.end].strip()
+    for heading in extract.headings:
+        assert extract.text[heading.start : heading.end].strip()
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None, max_examples=100)
+def test_damage_inside_of_an_office_file_is_read_or_refused(noise: bytes) -> None:
+    for name in ("a.docx", "a.xlsx"):
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(WHOLE[name])) as whole, zipfile.ZipFile(out, "w") as spoiled:
+            for entry in whole.infolist():
+                body = whole.read(entry)
+                at = len(noise) * 7 % max(len(body), 1)
+                spoiled.writestr(entry, body[:at] + noise + body[at:])
+        try:
+            read_bytes(name, out.getvalue())
+        except Unreadable:
+            pass
+
+
+@pytest.mark.parametrize("head", [b"", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE], ids=["no-bom", "bom-le", "bom-be"])
+def test_korean_utf16_without_a_single_space(head: bytes) -> None:
+    text = "체크인시간안내주차무료조식제공"
+    encoding = "utf-16-be" if head == codecs.BOM_UTF16_BE else "utf-16-le"
+    assert read_bytes("a.txt", head + text.encode(encoding)).text == text
+
+
+def test_pdf_text_keeps_hangul_together_and_knows_headings() -> None:
+    pdf = read(Path(__file__).parent / "files" / "table-ko.pdf")
+    assert "조식은 7시부터 10시까지 제공됩니다." in pdf.text
+    assert "  " not in pdf.text

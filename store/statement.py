@@ -1,0 +1,115 @@
+"""The SQL of a search, put together from its parts: see :mod:`store.search` for what it computes and why."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from store.filters import Filter
+from store.vectors import VectorTable
+
+COLUMNS = sql.SQL("p.id, d.name, p.title, p.text, p.start_at, p.end_at, p.page, p.language, p.sentences, d.trust")
+
+# "OFFSET 0" keeps the planner from turning the look-ups of few terms into a scan of all postings.
+TERMS = """
+size AS MATERIALIZED (
+    SELECT greatest(passages, 1)::float8 AS n, greatest(terms::float8 / greatest(passages, 1), 1) AS average
+    FROM corpus LIMIT 1
+),
+asked AS MATERIALIZED (
+    SELECT term, df, weight * ln(1 + (greatest((SELECT n FROM size) - df, 0) + 0.5) / (df + 0.5)) AS idf,
+           df > 0 AND (row_number() OVER by_df = 1 OR sum(df) OVER by_df <= %(budget)s) AS rare
+    FROM (
+        SELECT given.term, given.weight, coalesce(counts.df, 0) AS df
+        FROM unnest(%(terms)s::text[], %(weights)s::float8[]) AS given(term, weight)
+        LEFT JOIN term_counts counts USING (term)
+    ) known
+    WINDOW by_df AS (PARTITION BY df > 0 ORDER BY df, term ROWS UNBOUNDED PRECEDING)
+),
+found AS MATERIALIZED (
+    SELECT passage AS seq, sum(idf * {saturated}) AS score
+    FROM asked CROSS JOIN LATERAL (
+        SELECT passage, tf, length FROM postings WHERE postings.term = asked.term OFFSET 0
+    ) listed
+    WHERE rare GROUP BY passage
+)"""
+SATURATED = "tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s) + %(k1)s * %(b)s * length / (SELECT average FROM size))"
+LEXICAL = """(
+    coalesce(found.score, 0) + coalesce((
+        SELECT sum(idf * {saturated}) FROM asked CROSS JOIN LATERAL (
+            SELECT tf, length FROM postings WHERE postings.term = asked.term AND passage = candidates.seq OFFSET 0
+        ) listed WHERE df > 0 AND NOT rare
+    ), 0)
+) / (SELECT greatest(sum(idf), 1e-9) * (%(k1)s + 1) FROM asked)"""
+
+
+def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: bool, k: int, pool: int) -> sql.Composed:
+    """Postings and vectors are those of current passages, so that without a filter neither half looks a passage up."""
+    saturated = sql.SQL(SATURATED)
+    parts: list[sql.Composable] = [sql.SQL(TERMS).format(saturated=saturated)] if words else []
+    halves: list[sql.Composable] = []
+    if exact:
+        parts.append(sql.SQL("matching AS MATERIALIZED (SELECT p.seq {})").format(wanted.matches))
+    if words:
+        parts.append(_best_words(wanted, exact=exact, pool=2 * pool))
+        halves.append(sql.SQL("SELECT seq FROM lexical"))
+    if table is not None:
+        parts += _nearest(wanted, table, exact=exact, pool=pool)
+        halves.append(sql.SQL("SELECT seq FROM nearest"))
+    cosine = sql.SQL("greatest(coalesce(1 - (v.embedding <=> %(vector)s), 0), 0)") if table else sql.SQL("0.0::float8")
+    lexical = sql.SQL(LEXICAL).format(saturated=saturated) if words else sql.SQL("0.0::float8")
+    fused = sql.SQL("%(w)s * lexical + (1 - %(w)s) * cosine") if table else sql.SQL("lexical")
+    return sql.SQL(
+        "WITH {parts}, candidates AS MATERIALIZED ({halves}), "
+        "scored AS MATERIALIZED (SELECT candidates.seq, {lexical} AS lexical, {cosine} AS cosine "
+        "FROM candidates {found} {vectors}), "
+        "best AS (SELECT seq, lexical, cosine, {fused} AS fused FROM scored ORDER BY fused DESC, seq LIMIT {k}) "
+        "SELECT {columns}, fused, lexical, cosine FROM best JOIN passages p ON p.seq = best.seq "
+        "JOIN documents d ON d.id = p.document ORDER BY fused DESC, p.seq"
+    ).format(
+        parts=sql.SQL(", ").join(parts),
+        halves=sql.SQL(" UNION ").join(halves),
+        lexical=lexical,
+        cosine=cosine,
+        found=sql.SQL("LEFT JOIN found ON found.seq = candidates.seq") if words else sql.SQL(""),
+        vectors=sql.SQL("LEFT JOIN {} v ON v.passage = candidates.seq").format(table.identifier)
+        if table
+        else sql.SQL(""),
+        fused=fused,
+        k=sql.Literal(k),
+        columns=COLUMNS,
+    )
+
+
+def _best_words(wanted: Filter, *, exact: bool, pool: int) -> sql.Composable:
+    """The word half. A filter that leaves many is asked passage by passage, best first, until enough passed."""
+    among: sql.Composable = sql.SQL("")
+    if exact:
+        among = sql.SQL("WHERE seq IN (SELECT seq FROM matching)")
+    elif wanted.narrows:
+        among = sql.SQL("WHERE {}").format(wanted.passes(sql.SQL("ranked.seq")))
+    return sql.SQL(
+        "lexical AS MATERIALIZED (SELECT seq FROM (SELECT seq FROM found ORDER BY score DESC, seq OFFSET 0) ranked "
+        "{} LIMIT {})"
+    ).format(among, sql.Literal(pool))
+
+
+def _nearest(wanted: Filter, table: VectorTable, *, exact: bool, pool: int) -> list[sql.Composable]:
+    """The vector half: by the index, or by looking at all matches of a filter that leaves few."""
+    limit = sql.Literal(pool)
+    if exact:
+        return [
+            sql.SQL(
+                "distances AS MATERIALIZED (SELECT seq, v.embedding <=> %(vector)s AS distance "
+                "FROM matching JOIN {} v ON v.passage = matching.seq)"
+            ).format(table.identifier),
+            sql.SQL("nearest AS MATERIALIZED (SELECT seq FROM distances ORDER BY distance, seq LIMIT {})").format(
+                limit
+            ),
+        ]
+    passes = sql.SQL("WHERE {}").format(wanted.passes(sql.SQL("v.passage"))) if wanted.narrows else sql.SQL("")
+    return [
+        sql.SQL(
+            "nearest AS MATERIALIZED "
+            "(SELECT v.passage AS seq FROM {} v {} ORDER BY v.embedding <=> %(vector)s LIMIT {})"
+        ).format(table.identifier, passes, limit)
+    ]
