@@ -33,7 +33,10 @@ from store.writing import adjust_corpus, put
 
 WIDTH = 384
 PART = 2_000
-SENTENCE = "Parking costs 15,000 won a night for guests of the house. 주차 요금은 1박에 15,000원이며 투숙객만 이용할 수 있습니다. "
+SENTENCE = (
+    "Parking costs 15,000 won a night for guests of the house. "
+    "주차 요금은 1박에 15,000원이며 투숙객만 이용할 수 있습니다. "
+)
 TEXT = (SENTENCE * 3)[:250]
 WORDS = [f"word{n}" for n in range(50_000)]
 
