@@ -80,6 +80,11 @@ class Pattern:
         values = dict(pairs)
         return values if all(values[name] == value for name, value in pairs) else None  # a blank that comes twice
 
+    def rank(self, values: Mapping[str, str]) -> tuple[int, int]:
+        """Where the message's own words begin, and how many they are: the lower, the surer."""
+        begins = 0 if self.literals[0] else len(next(iter(values.values())))
+        return begins, -self.weight
+
     def filled(self, values: Mapping[str, str]) -> str:
         """The translated message."""
         pieces = BLANK.split(self.translated)
@@ -91,15 +96,15 @@ class Messages:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self.whole = {_unescaped(text): _unescaped(told) for text, told in texts.items() if not BLANK.search(text)}
-        patterns = [Pattern(text, told) for text, told in texts.items() if BLANK.search(text)]
-        self.patterns = sorted(patterns, key=lambda pattern: -pattern.weight)
+        self.patterns = [Pattern(text, told) for text, told in texts.items() if BLANK.search(text)]
 
     def matching(self, text: str) -> Iterator[tuple[Pattern, dict[str, str]]]:
-        """The message ids that a text may have come from, the surest first."""
-        for pattern in self.patterns:
-            values = pattern.values(text)
-            if values is not None:
-                yield pattern, values
+        """The message ids that a text may have come from, the surest first.
+
+        That is the one whose own words begin first (a message goes around those inside it), then the longest.
+        """
+        found = [(pattern, values) for pattern in self.patterns if (values := pattern.values(text)) is not None]
+        yield from sorted(found, key=lambda fit: fit[0].rank(fit[1]))
 
     def told(self, text: str, depth: int = DEPTH) -> str:
         """The text in this language, as far as it is known; each part of a text that is several."""
@@ -114,7 +119,8 @@ class Messages:
             told = {n: v if n in pattern.quoted else self.told(v, depth - 1) for n, v in values.items()}
             return pattern.filled(told)
         first, joined, rest = text.partition(": ")
-        if joined and rest and (parts := (self.told(first, depth - 1), self.told(rest, depth - 1))) != (first, rest):
+        head = self.told(first, depth - 1) if " " in first else first  # one word is a name
+        if joined and rest and (parts := (head, self.told(rest, depth - 1))) != (first, rest):
             return ": ".join(parts)
         return LIST.join(translated for _, translated in listed) or text
 
