@@ -23,11 +23,14 @@ from dojang.times import moments
 if TYPE_CHECKING:
     from state import Language
 
+HANGUL: Final = re.compile("[가-힣]")
 BLANK: Final = re.compile(r"\{(\w+)\}")
 LIST: Final = "; "
 """Between several messages in one text."""
 DEPTH: Final = 6
 """Messages inside messages that are looked into."""
+LONGEST: Final = 500
+"""Characters of a message inside another; what is longer is somebody's text."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Messages:
         """The text in this language, as far as it is known; each part of a text that is several."""
         if text in self.whole:
             return self.whole[text]
-        if not depth:
+        if not depth or (depth < DEPTH and len(text) > LONGEST):
             return text
         listed = [(part, self.told(part, depth - 1)) for part in text.split(LIST)] if LIST in text else []
         if listed and all(part != translated for part, translated in listed):
@@ -127,8 +130,14 @@ class Messages:
 
 @lru_cache
 def messages(language: Language) -> Messages:
-    """What is put into a language: English messages into Korean, and either language's sentences of the gate."""
-    from nodes.wording import translations  # `dojang --help` waits for no graph
+    """English messages in a language; none in English."""
+    return Messages({} if language == "en" else texts_of("messages", language))
+
+
+@lru_cache
+def with_the_gate(language: Language) -> Messages:
+    """The same, and what the gate wrote in the other language. Loads the graph's vocabulary, which takes a second."""
+    from nodes.wording import translations
 
     if language == "en":
         return Messages(translations("ko", "en"))
@@ -137,7 +146,10 @@ def messages(language: Language) -> Messages:
 
 def told(text: str, language: Language) -> str:
     """A finished message for a person who reads ``language``, with times on this machine's clock."""
-    return moments(messages(language).told(text), language)
+    known = messages(language).told(text)
+    if known == text and (language == "ko" or HANGUL.search(text)):
+        known = with_the_gate(language).told(text)
+    return moments(known, language)
 
 
 def skeleton(template: str) -> str:
