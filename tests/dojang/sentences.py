@@ -26,6 +26,8 @@ TELLING = {"error": 0, "Found": 2, "broken": 2, "problem": 3, "remark": 3, "Find
 """Functions that take a sentence, and the position from which on."""
 VALUE_ERRORS = ("tools/rules.py", "tools/standing.py", "checkpoints/")
 """Where the text of a ValueError is put into a message."""
+TABLES = ("store/diagnosis.py",)
+"""Modules with a table of (pattern, flag, sentence with blanks for ``str.format``)."""
 RETURNING = frozenset(
     {
         ("dojang/runs.py", "_can_go_on"),
@@ -51,8 +53,6 @@ NAMED_IN = (
     "nodes/wire.py",
     "store/",
 )
-TABLES = ("store/diagnosis.py",)
-"""Modules with a table of (pattern, flag, sentence with blanks for ``str.format``)."""
 EXEMPT = ("adapters/training/", "dojang/server/forms.py")
 """Said by programs of the trainer, or said in the reader's language already."""
 

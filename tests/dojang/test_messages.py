@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import pytest
 
 from dojang.foreign import FOREIGN
-from dojang.language import Domain, texts_of
+from dojang.language import LOCALES, Domain, texts_of
 from dojang.messages import BLANK, Pattern, messages, skeleton, told
 from nodes.wording import say, translations
 from tests.dojang.sentences import sentences
@@ -27,6 +27,15 @@ PARTICLE = re.compile(
 def wanted() -> dict[str, str]:
     """{template: where it stands}."""
     return {**sentences(), **dict.fromkeys(FOREIGN, "dojang/foreign.py")}
+
+
+@pytest.mark.parametrize("domain", ["cli", "console", "messages", "vocabulary"])
+def test_catalogues_are_whole(domain: Domain) -> None:
+    """A merge may leave half an entry, or one twice, of which only one would count."""
+    written = (LOCALES / "ko" / f"{domain}.po").read_text("utf-8")
+    lines = re.findall(r"^(msgid|msgstr) (.*)", written, re.MULTILINE)
+    assert [word for word, _ in lines] == ["msgid", "msgstr"] * (len(lines) // 2)
+    assert len(texts_of(domain, "ko")) == len(lines) // 2 - 1, "an entry is there twice, or empty"
 
 
 @pytest.mark.parametrize("domain", ["cli", "console", "vocabulary"])
