@@ -146,6 +146,7 @@ class Listing:
         self._wanted = wanted
         self._matches = matches
         self._heads: list[Head] = []
+        self._many = True
         self._queue: list[_Log] = []
         self._kept: OrderedDict[str, _Read] = OrderedDict()  # all of whose records are in memory
         self._kept_bytes = 0
@@ -154,6 +155,7 @@ class Listing:
     def begin(self, heads: Iterable[Head]) -> None:
         """List these threads; of each, what is not newer than its head."""
         self._heads = sorted(heads)
+        self._many = len(self._heads) > 1  # of one, the session may know already where everything is
 
     def derive(self, name: str) -> Head:
         """The head of the thread in a folder, from its files. What was read for it is at hand for the list."""
@@ -200,7 +202,7 @@ class Listing:
     def _read(self, name: str) -> _Read | None:
         if (read := self._kept.get(name) or self._open.get(name)) is not None:
             return read
-        read = self._logs.small(name) or self._logs.large(name)
+        read = (self._logs.small(name) if self._many else None) or self._logs.large(name)
         if read is None:
             return None
         if read.view.complete:
