@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 from dojang.language import texts_of
 from dojang.times import moments
-from nodes.wording import translations
 
 if TYPE_CHECKING:
     from state import Language
@@ -123,6 +122,8 @@ class Messages:
 @lru_cache
 def messages(language: Language) -> Messages:
     """What is put into a language: English messages into Korean, and either language's sentences of the gate."""
+    from nodes.wording import translations  # `dojang --help` waits for no graph
+
     if language == "en":
         return Messages(translations("ko", "en"))
     return Messages({**translations("en", "ko"), **texts_of("messages", language)})
