@@ -79,7 +79,8 @@ class Logs:
         except OSError:
             return None
         try:
-            data = os.read(fd, SMALL + 1) if os.fstat(fd).st_size <= SMALL else b""
+            size = os.fstat(fd).st_size
+            data = os.read(fd, size) if size <= SMALL else b""
         except OSError:
             return None
         finally:
@@ -90,7 +91,7 @@ class Logs:
             entries = list(log.opened(data, 0, ROOT, gen))
         except (Damage, DojangError):
             return None
-        if not entries or len(data) > SMALL:
+        if not entries:
             return None
         where, view = Positions(complete=True), View(log, -1, path=path)
         for entry in entries:
