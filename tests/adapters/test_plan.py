@@ -43,6 +43,7 @@ def measured(base: Path, seq: int, batch: int, folder: Path, *, checkpointing: b
 
     local = load_local(base, quantization="nf4", device="cpu")
     ids = [10 + at % 300 for at in range(seq)]
+    rows = [{"input_ids": ids, "labels": ids}] * batch * 3
     settings = SFTConfig(
         output_dir=str(folder), max_steps=3, per_device_train_batch_size=batch, bf16=True, use_cpu=True,
         max_length=None, activation_checkpointing=checkpointing, report_to=[], save_strategy="no", disable_tqdm=True,
@@ -54,11 +55,12 @@ def measured(base: Path, seq: int, batch: int, folder: Path, *, checkpointing: b
             meter.reset()
 
     trainer = SFTTrainer(
-        model=local.model, args=settings, train_dataset=Dataset.from_list([{"input_ids": ids, "labels": ids}] * batch * 3),
+        model=local.model, args=settings, train_dataset=Dataset.from_list(rows),
         peft_config=lora(Recipe(rank=16)), processing_class=local.tokenizer, callbacks=[Reset()],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    meter = Meter(trainer.model)
+    model: Any = trainer.model
+    meter = Meter(model)
     with meter:
         trainer.train()
     return int(meter.peak)
@@ -171,7 +173,7 @@ def test_the_smallest_change_that_makes_it_fit_does() -> None:
     assert len(several.remedy) > 3
     assert judged(predict(shape, several.remedied).total, card) == "fits"
     hopeless = planned(shape_named("llama-3.1-8b"), Run(), 4 * GIB)
-    assert (hopeless.remedy, hopeless.smaller[0]) == (None, "Llama-3.2-1B")
+    assert (hopeless.remedy, hopeless.smaller[0]) == (None, "Llama-3.2-3B")
 
 
 def test_each_lever_saves_where_it_can_be_pulled() -> None:
