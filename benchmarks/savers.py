@@ -1,7 +1,7 @@
 """FileSaver beside LangGraph's savers: bytes, time a turn, resume, history, list, cold read of the newest, memory.
 
     python benchmarks/savers.py [--full] [--turns 200] [--list-threads 1000] [--threads-dir DIR] [--savers NAME …]
-                                [--parts turns list]
+                                [--parts turns list] [--minutes 60]
 
 ``--full`` (or DOJANG_BENCH_FULL=1, also for ``make bench``): 1,000 turns and 10,000 threads; SqliteSaver then writes
 2.1 GB, and it takes ten minutes or more. Everything is deleted again.
@@ -195,10 +195,13 @@ class Chatting:
         return (time.perf_counter() - began) * 1000
 
 
-def turns_took(chats: dict[str, Chatting], turns: int) -> dict[str, list[Took]]:
+def turns_took(chats: dict[str, Chatting], turns: int, minutes: float) -> dict[str, list[Took]]:
     """What every turn took. The savers take turns, so that what else the machine does falls on all alike."""
     rng, took = random.Random(8), {name: list[Took]() for name in chats}
+    end = time.monotonic() + 60 * minutes
     for _ in range(turns):
+        if time.monotonic() > end:
+            break
         said = text(rng)
         for name, chat in chats.items():
             took[name].append(chat.invoke({"messages": [HumanMessage(said)]}))
@@ -376,14 +379,14 @@ class Bench:
         (made / "dsn").write_text(self.dsn)
         return made
 
-    def long_thread(self, turns: int) -> tuple[list[Row], dict[str, str]]:
-        """Rows of the first table, and how each saver was durable."""
+    def long_thread(self, turns: int, minutes: float) -> tuple[list[Row], dict[str, str], int]:
+        """Rows of the first table, how each saver was durable, and how many turns there was time for."""
         directories = {name: self.directory(name, "long") for name in self.names}
         chats = {
             name: Chatting(open_saver(name, d, self.runner), random.Random(7), self.runner)
             for name, d in directories.items()
         }
-        took = turns_took(chats, turns)
+        took = turns_took(chats, turns, minutes)
         for chat in chats.values():
             if isinstance(chat.saver, FileSaver):
                 chat.saver.sessions.of("bench").packer.wait()
@@ -399,7 +402,7 @@ class Bench:
         for row in rows:
             held = row.pop("held")
             row["cold"], row["cold_c"], row["read_mb"] = cold.get(row["saver"], (NAN, NAN, held))
-        return rows, durable
+        return rows, durable, min(map(len, took.values()))
 
     def _row(self, name: str, directory: Path, took: list[Took], chat: Chatting) -> Row:
         size = size_of(name, directory) / 1e6
@@ -470,6 +473,7 @@ def main() -> None:
     parser.add_argument("--list-threads", type=int, default=None, help="threads to list")
     parser.add_argument("--savers", nargs="+", choices=SAVERS, default=SAVERS)
     parser.add_argument("--parts", nargs="+", choices=("turns", "list"), default=("turns", "list"))
+    parser.add_argument("--minutes", type=float, default=7, help="end the turns after so many")
     parser.add_argument("--threads-dir", type=Path, default=None, help="where to write; default: the temp directory")
     parser.add_argument("--read", nargs=2, metavar=("SAVER", "DIR"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -484,7 +488,7 @@ def main() -> None:
     ):
         bench = Bench(Path(base), args.savers, stack)
         if "turns" in args.parts:
-            rows, durable = bench.long_thread(turns)
+            rows, durable, turns = bench.long_thread(turns, args.minutes)
             show(f"{turns} turns of 2 x 500 characters, content {content_mb(turns):.3f} MB", rows)
             show("The same beyond DoNothing: what is the saver's own", without(rows, "DoNothing"))
             print(*(f"durability of {name}: {what}" for name, what in durable.items()), sep="\n", flush=True)

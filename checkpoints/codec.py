@@ -248,9 +248,9 @@ class Decoder:
         return self._list(node, at) if kind is list else node
 
     def _list(self, nodes: list[Node], at: int) -> list[Any]:
-        refs = Listed([], [])
         if len(nodes) < MANY or not all(map(is_ref, nodes)):
             return [self.decode(node, at) for node in nodes]
+        refs = Listed([], [])
         refs.extend(nodes, at)
         return self._listed(refs)
 

@@ -79,7 +79,8 @@ class Logs:
         except OSError:
             return None
         try:
-            data = os.read(fd, SMALL + 1) if os.fstat(fd).st_size <= SMALL else b""
+            size = os.fstat(fd).st_size
+            data = os.read(fd, size) if size <= SMALL else b""
         except OSError:
             return None
         finally:
@@ -90,7 +91,7 @@ class Logs:
             entries = list(log.opened(data, 0, ROOT, gen))
         except (Damage, DojangError):
             return None
-        if not entries or len(data) > SMALL:
+        if not entries:
             return None
         where, view = Positions(complete=True), View(log, -1, path=path)
         for entry in entries:
@@ -146,6 +147,7 @@ class Listing:
         self._wanted = wanted
         self._matches = matches
         self._heads: list[Head] = []
+        self._many = True
         self._queue: list[_Log] = []
         self._kept: OrderedDict[str, _Read] = OrderedDict()  # all of whose records are in memory
         self._kept_bytes = 0
@@ -154,6 +156,7 @@ class Listing:
     def begin(self, heads: Iterable[Head]) -> None:
         """List these threads; of each, what is not newer than its head."""
         self._heads = sorted(heads)
+        self._many = len(self._heads) > 1  # of one, the session may know already where everything is
 
     def derive(self, name: str) -> Head:
         """The head of the thread in a folder, from its files. What was read for it is at hand for the list."""
@@ -200,7 +203,7 @@ class Listing:
     def _read(self, name: str) -> _Read | None:
         if (read := self._kept.get(name) or self._open.get(name)) is not None:
             return read
-        read = self._logs.small(name) or self._logs.large(name)
+        read = (self._logs.small(name) if self._many else None) or self._logs.large(name)
         if read is None:
             return None
         if read.view.complete:
