@@ -182,6 +182,36 @@ def langchain_vectors(url: str, data: str, rows_by_api: int, efs: list[int]) -> 
     }
 
 
+def langchain_ingest(url: str, data: str) -> dict[str, float]:
+    """PGVectorStore: rows a second by ``add_embeddings`` and by its asynchronous twin, without an index of vectors."""
+    import numpy as np
+    from langchain_postgres import PGEngine, PGVectorStore
+
+    base = np.load(data)["base"]
+    engine = PGEngine.from_connection_string(url=url.replace("postgresql://", "postgresql+psycopg://"))
+
+    class Nothing:
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            raise NotImplementedError
+
+        def embed_query(self, text: str) -> list[float]:
+            raise NotImplementedError
+
+    rates = {}
+    texts = [f"passage {n} of the collection, as long as a passage is: {'word ' * 40}" for n in range(len(base))]
+    rows = [vector.tolist() for vector in base]
+    for name in ("add_embeddings", "aadd_embeddings"):
+        engine.init_vectorstore_table(name, base.shape[1])
+        store = PGVectorStore.create_sync(engine, Nothing(), name)
+        began = time.perf_counter()
+        if name == "add_embeddings":
+            store.add_embeddings(texts, rows)
+        else:
+            engine._run_as_sync(store.aadd_embeddings(texts, rows))
+        rates[name] = len(base) / (time.perf_counter() - began)
+    return rates
+
+
 def qdrant_vectors(data: str, path: str, count: int) -> dict[str, Any]:
     """Qdrant's local mode compares with every vector in NumPy: its recall is 1. Rows a second of 1,000 rows on disk."""
     import warnings
@@ -261,7 +291,8 @@ def langchain_texts(url: str, texts: list[str], data: str) -> list[list[int]]:
 
 
 TASKS: dict[str, Callable[..., Any]] = {
-    task.__name__: task for task in (versions, langchain_vectors, qdrant_vectors, bm25, langchain_texts)
+    task.__name__: task
+    for task in (versions, langchain_vectors, langchain_ingest, qdrant_vectors, bm25, langchain_texts)
 }
 
 
