@@ -21,13 +21,17 @@ PASSAGE_FILTERS = {"language": "p.language", "title": "p.title", "page": "p.page
 class Filter:
     """Which passages may be found."""
 
-    of_documents: sql.Composable
+    of_documents: sql.Composable | None  # None: all
     of_passages: sql.Composable
     values: dict[str, Any]
     narrows: bool  # False: all current passages
 
     def passes(self, seq: sql.Composable) -> sql.Composable:
         """A condition on one passage. "OFFSET 0" keeps it a look-up: the planner would join all passages."""
+        if self.of_documents is None:
+            return sql.SQL("EXISTS (SELECT 1 FROM passages p WHERE p.seq = {} AND {} OFFSET 0)").format(
+                seq, self.of_passages
+            )
         return sql.SQL(
             "EXISTS (SELECT 1 FROM passages p JOIN documents d ON d.id = p.document "
             "WHERE p.seq = {} AND {} AND {} OFFSET 0)"
@@ -36,12 +40,14 @@ class Filter:
     def few(self, connection: Connection) -> list[int] | None:
         """The passages that match, or None where they are more than should all be compared.
 
-        Documents first, then the passages of each: a join would read all passages to find those of a few documents.
+        Documents first, where they are narrowed, then the passages of each: a join would read all passages.
         """
-        source = sql.SQL(
-            "(SELECT d.id FROM documents d WHERE {} OFFSET 0) d CROSS JOIN LATERAL "
-            "(SELECT p.seq FROM passages p WHERE p.document = d.id AND {} OFFSET 0) p"
-        ).format(self.of_documents, self.of_passages)
+        source: sql.Composable = sql.SQL("passages p WHERE {}").format(self.of_passages)
+        if self.of_documents is not None:
+            source = sql.SQL(
+                "(SELECT d.id FROM documents d WHERE {} OFFSET 0) d CROSS JOIN LATERAL "
+                "(SELECT p.seq FROM passages p WHERE p.document = d.id AND {} OFFSET 0) p"
+            ).format(self.of_documents, self.of_passages)
         statement = sql.SQL("SELECT p.seq FROM {} LIMIT {}").format(source, sql.Literal(EXACT_BELOW + 1))
         rows = connection.execute(statement, self.values, prepare=True, binary=True).fetchall()
         return None if len(rows) > EXACT_BELOW else [int(row[0]) for row in rows]
@@ -49,7 +55,7 @@ class Filter:
 
 def passage_filter(filters: Mapping[str, str]) -> Filter:
     """A key that is no column is a key of the document's metadata."""
-    of_documents: list[sql.Composable] = [sql.SQL("true")]
+    of_documents: list[sql.Composable] = []
     of_passages: list[sql.Composable] = [sql.SQL("p.current")]
     values: dict[str, Any] = {}
     metadata: dict[str, str] = {}
@@ -65,4 +71,5 @@ def passage_filter(filters: Mapping[str, str]) -> Filter:
         values["filter_metadata"] = Jsonb(metadata)
         of_documents.append(sql.SQL("d.metadata @> {}").format(sql.Placeholder("filter_metadata")))
     both = sql.SQL(" AND ")
-    return Filter(both.join(of_documents), both.join(of_passages), values, narrows=bool(filters))
+    documents = both.join(of_documents) if of_documents else None
+    return Filter(documents, both.join(of_passages), values, narrows=bool(filters))

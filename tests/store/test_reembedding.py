@@ -13,12 +13,11 @@ import psycopg
 import pytest
 
 from state import Conflict, PassingFault, UserError
-from store import reembedding
 from store.database import Connection
 from store.embedding import Vectors
 from store.reembedding import reembed
 from store.store import DocumentStore
-from store.vectors import VectorTable
+from store.vectors import VectorTable, index
 from tests.store.conftest import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
@@ -208,12 +207,11 @@ def test_what_comes_while_the_index_is_built(
 ) -> None:
     """A few are embedded in the switch itself; with more than that another round is made before it."""
     fill(store)
-    build = reembedding.index
 
     def built(connection: Connection, table: VectorTable) -> None:
-        build(connection, table)
+        index(connection, table)
         fill(store, late, "late.md")
 
-    monkeypatch.setattr(reembedding, "index", built)
+    monkeypatch.setattr("store.reembedding.index", built)
     assert reembed(postgres_dsn, HashEmbedder("other", WIDTH)) == 60 + late
     assert lacking(postgres_dsn, "vectors_2") == 0
