@@ -15,6 +15,7 @@ Error tree (each package adds leaves, never a new branch)::
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict
 
@@ -37,6 +38,16 @@ CLAIM_S: Final = 600
 """How long a claim keeps others from deciding, in seconds."""
 JSON = Any
 """A value that ``json.dumps`` takes: None, bool, int, float, str, list, dict with str keys."""
+
+
+def person_of(name: str) -> str:
+    """Whom a name means: case, Unicode form, spaces and invisible signs make no other person."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join("".join(c for c in folded if unicodedata.category(c) not in _INVISIBLE).split())
+
+
+_INVISIBLE: Final = ("Cc", "Cf", "Cs", "Cn")
+"""Unicode categories of what no eye sees."""
 
 
 class DojangError(Exception):
@@ -128,9 +139,10 @@ class Reason(TypedDict):
     """One rule that had a say in a verdict."""
 
     rule_id: str
-    text: str
+    text: str  # in the language of the conversation
     severity: Literal["low", "medium", "high"]
     hard: bool
+    texts: NotRequired[dict[Language, str]]  # in each language, for whoever reads it; absent in old records
 
 
 class Verdict(TypedDict):
@@ -266,6 +278,16 @@ class Generation(TypedDict):
     speaker: str  # base and adapter that spoke, e.g. "dojang-base@frontdesk-1a2b3c"
 
 
+class Spent(TypedDict):
+    """What one speaker has cost a thread so far."""
+
+    speaker: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None  # in the currency of the prices that are set; None where there are none
+
+
 class ReducerConflict(BrokenInvariant):
     """Two writers gave one key two different values."""
 
@@ -319,6 +341,7 @@ class AgentState(AgentInput):
     outcomes: NotRequired[Annotated[dict[str, Outcome], merge_records]]  # act; by proposal id
     answer: NotRequired[Draft | None]  # answer
     rounds: NotRequired[int]  # generate: model turns since the last human message
+    spent: NotRequired[list[Spent]]  # generate: of the whole thread, by speaker
 
 
 def fresh(value: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -12,16 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, SystemMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.tool import tool_call
 
-from adapters.chat import call_id
 from adapters.errors import EndpointFault, EndpointRefused, UnreadableReply
 from adapters.evidence import tool_lines
 from adapters.grammar import about_choices
-from adapters.parsing import Call, arguments, checked_name, parse_reply
+from adapters.offers import call_id
+from adapters.parsing import Call, arguments, checked_name, parse_reply, shaped, without_calls
 from adapters.prompt import ASK_USER, harmless
+from adapters.strict import strict_schema
 from state import Citation, DojangError, Generation, Language, Passage, ToolSpec
 
 _MARK = re.compile(r"\s?\[(\d{1,3})\]")
@@ -47,35 +48,82 @@ _SYSTEM: Final[Mapping[Language, str]] = {
 }
 
 
-class EndpointSpeaker:
-    """One turn of a chat model that nothing constrains."""
+_REPAIR: Final[Mapping[Language, str]] = {
+    "en": "That could not be read: {problem}. Answer again: with one valid call of an offered tool, or with text.",
+    "ko": "읽을 수 없는 답입니다: {problem}. 제공된 도구를 올바르게 한 번 부르거나 글로 다시 답하십시오.",
+}
 
-    def __init__(self, chat: BaseChatModel, today: Callable[[], str]) -> None:
+
+class EndpointSpeaker:
+    """One turn of a chat model that nothing constrains.
+
+    A call that cannot be read is sent back once with what is wrong with it. If the second reply is no better, the words
+    around the call are the answer; where there are none, the turn fails (UnreadableReply) and nothing is called.
+
+    Args:
+        chat: Any LangChain chat model that binds tools.
+        today: Gives the ISO date that the prompt tells.
+        strict: Whether tools are offered in OpenAI's strict form.
+        prices: Of a million tokens read and a million written, for the record of what a thread costs.
+    """
+
+    def __init__(
+        self,
+        chat: BaseChatModel,
+        today: Callable[[], str],
+        *,
+        strict: bool = True,
+        prices: tuple[float, float] | None = None,
+    ) -> None:
         self._chat = chat
         self._today = today
         self._url = endpoint_url(chat)
+        self._strict = strict
+        self._prices = prices
 
     def turn(
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
     ) -> Generation:
         """The next turn; see ``ChatGenerator.reply``."""
         prompt: list[BaseMessage] = [SystemMessage(system_prompt(passages, language, self._today())), *messages]
-        model = self._chat.bind_tools(offered_tools(tools)) if tools else self._chat
+        said = self._said(prompt, tools)
         try:
-            message = model.invoke(prompt)
+            return self._read(said, messages, passages, tools)
+        except UnreadableReply as problem:
+            answer = _REPAIR[language].format(problem=problem)
+            again = self._said([*prompt, AIMessage(_as_text(said)), HumanMessage(answer)], tools)
+        again = again.model_copy(update={"usage_metadata": add_usage(said.usage_metadata, again.usage_metadata)})
+        try:
+            return self._read(again, messages, passages, tools)
+        except UnreadableReply:
+            words = without_calls(again.text)
+            if not words:
+                raise
+            return self._text(again, words, messages, passages)
+
+    def _said(self, prompt: Sequence[BaseMessage], tools: Sequence[ToolSpec]) -> AIMessage:
+        model: Any = self._chat
+        if tools:
+            # OpenAI keeps the strict form only where calls come one at a time.
+            options = {"parallel_tool_calls": False} if self._strict else {}
+            model = model.bind_tools(offered_tools(tools, strict=self._strict), **options)
+        try:
+            message = model.invoke(list(prompt))
         except DojangError:
             raise
         except Exception as e:
             raise translate(e, self._url) from e
         if not isinstance(message, AIMessage):
             raise UnreadableReply(f"{self._url} answered with a {type(message).__name__}, not with a message")
-        return self._read(message, messages, passages, tools)
+        return message
 
     def _read(
         self, said: AIMessage, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec]
     ) -> Generation:
         offered = [*(tool["name"] for tool in tools), ASK_USER] if tools else []
         calls, text = read_calls(said, offered)
+        schemas = {tool["name"]: tool["parameters"] for tool in tools}
+        calls = [shaped(call, schemas[call.name]) if call.name in schemas else call for call in calls]
         asked = next((call for call in calls if call.name == ASK_USER), None)
         if asked is not None:
             question = str(asked.args.get("question", "")).strip()
@@ -89,6 +137,11 @@ class EndpointSpeaker:
             return self._generation(said, "", calls=made)
         if not text:
             raise UnreadableReply(f"{self._url} answered with neither text nor a tool call; ask again")
+        return self._text(said, text, messages, passages)
+
+    def _text(
+        self, said: AIMessage, text: str, messages: Sequence[AnyMessage], passages: Sequence[Passage]
+    ) -> Generation:
         text, citations = cite(text, passages)
         if not citations:
             citations = [row.cite(n) for n, row in enumerate(_quoted(text, messages), 1)]
@@ -107,12 +160,12 @@ class EndpointSpeaker:
     ) -> Generation:
         speaker = str(said.response_metadata.get("model_name") or getattr(self._chat, "model_name", "endpoint"))
         usage: UsageMetadata | None = said.usage_metadata
-        message = AIMessage(
-            content=text,
-            tool_calls=list(calls),
-            usage_metadata=usage,
-            response_metadata={"speaker": speaker, "finish_reason": said.response_metadata.get("finish_reason", "")},
-        )
+        told = {"speaker": speaker, "finish_reason": said.response_metadata.get("finish_reason", "")}
+        if usage and self._prices:
+            read, written = self._prices
+            cost = (usage["input_tokens"] * read + usage["output_tokens"] * written) / 1e6
+            told["cost"] = round(cost, 9)
+        message = AIMessage(content=text, tool_calls=list(calls), usage_metadata=usage, response_metadata=told)
         return Generation(
             message=message,
             citations=list(citations),
@@ -132,8 +185,11 @@ def system_prompt(passages: Sequence[Passage], language: Language, today: str) -
     return "\n\n".join(parts)
 
 
-def offered_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
-    """The tools in OpenAI's form, and ask_user after them. Markers of ours (``x-…``) stay at home."""
+def offered_tools(tools: Sequence[ToolSpec], *, strict: bool = False) -> list[dict[str, Any]]:
+    """The tools in OpenAI's form, and ask_user after them. Markers of ours (``x-…``) stay at home.
+
+    ``strict``: each in the strict form, where its schema has one.
+    """
     ask = {
         "type": "object",
         "properties": {
@@ -144,10 +200,12 @@ def offered_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
     }
     rows = [(t["name"], t["description"], _bare(t["parameters"])) for t in tools]
     rows.append((ASK_USER, "Ask the person for a value that is missing or unclear.", ask))
-    return [
-        {"type": "function", "function": {"name": name, "description": text, "parameters": schema}}
-        for name, text, schema in rows
-    ]
+    offered: list[dict[str, Any]] = []
+    for name, text, schema in rows:
+        narrow = strict_schema(schema) if strict else None
+        told = {"parameters": narrow, "strict": True} if narrow is not None else {"parameters": schema}
+        offered.append({"type": "function", "function": {"name": name, "description": text, **told}})
+    return offered
 
 
 def read_calls(said: AIMessage, offered: Sequence[str]) -> tuple[list[Call], str]:
@@ -194,6 +252,10 @@ def translate(error: Exception, url: str) -> DojangError:
     import httpx
     import openai
 
+    if "context_length_exceeded" in (getattr(error, "code", None) or ""):
+        return EndpointRefused(f"{url}: the conversation is too long for this model; begin a new one or ask for less")
+    if _broke_off(error):
+        return EndpointFault(f"{url} broke off in the middle of its answer; try again")
     match error:
         case openai.APITimeoutError() | httpx.TimeoutException() | TimeoutError():
             return EndpointFault(f"{url} did not answer in time; try again, or raise the model's time limit")
@@ -202,15 +264,41 @@ def translate(error: Exception, url: str) -> DojangError:
         case openai.NotFoundError():
             return EndpointRefused(f"{url} does not know this model or path (HTTP 404); check model name and URL")
         case openai.RateLimitError():
-            return EndpointFault(f"{url} is out of quota or too busy (HTTP 429); try again later")
+            return _asked_to_wait(error, f"{url} is out of quota or too busy (HTTP 429); try again later")
         case openai.APIStatusError() if error.status_code >= 500:
-            return EndpointFault(f"{url} failed (HTTP {error.status_code}); try again later")
+            return _asked_to_wait(error, f"{url} failed (HTTP {error.status_code}); try again later")
         case openai.APIStatusError():
             return EndpointRefused(f"{url} refused the request (HTTP {error.status_code}); check the model's settings")
         case openai.APIConnectionError() | httpx.TransportError() | OSError():
             return EndpointFault(f"{url} cannot be reached; check that the server runs and the URL is right")
         case _:
             return UnreadableReply(f"{url} answered something that is no chat completion ({type(error).__name__})")
+
+
+def _broke_off(error: BaseException) -> bool:
+    """Whether a connection ended in the middle of an answer: the library calls that a failed connection."""
+    import httpx
+
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, httpx.RemoteProtocolError | httpx.ReadError):
+            return True
+        inner = inner.__cause__
+    return False
+
+
+def _asked_to_wait(error: Any, text: str) -> EndpointFault:
+    fault = EndpointFault(text)
+    told = str(error.response.headers.get("retry-after", ""))
+    if re.fullmatch(r"\d{1,6}(\.\d+)?", told):
+        fault.retry_after_s = float(told)
+    return fault
+
+
+def _as_text(said: AIMessage) -> str:
+    """A reply as the model may read it again: its calls as JSON, because servers refuse calls that nobody answered."""
+    calls = [{"name": c["name"], "arguments": c["args"]} for c in [*said.tool_calls, *said.invalid_tool_calls]]
+    return "\n".join([said.text, *(json.dumps(call, ensure_ascii=False) for call in calls)]).strip() or "…"
 
 
 def endpoint_url(chat: BaseChatModel) -> str:

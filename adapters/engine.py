@@ -15,9 +15,12 @@ from typing import Any, Final
 
 from adapters.errors import AdapterNotUsable, PromptTooLong
 from adapters.loading import LocalModel
-from state import BrokenInvariant
+from adapters.matching import Matchers, Reply, chooser
+from adapters.prefixes import PrefixCache, cache_of
 
 _SCORE_BATCH: Final = 16
+_CHUNK: Final = 512  # tokens of a prompt between two looks whether the caller is still there
+HEAD_TOKENS: Final = 32  # a shorter head of a prompt is not worth a pass of its own
 _UNSET: Final = object()
 
 
@@ -52,9 +55,11 @@ class Engine:
         self.local = local
         self._lock = threading.Lock()
         self._active: object = _UNSET
-        self._matcher_tokenizer: Any = None
         self._vocabulary = int(local.model.config.vocab_size)
         self._stops = frozenset(local.stop_ids)
+        self._forbidden = self._specials()
+        self.matchers = Matchers(local.tokenizer, self._vocabulary, local.stop_ids)
+        self.prefixes = PrefixCache()
 
     def speaker(self, adapter: str | None) -> str:
         """``base@adapter``, or ``base`` alone."""
@@ -75,20 +80,65 @@ class Engine:
             self._active = _UNSET
             self.local.add_adapter(name, directory)
 
-    def read(self, ids: Sequence[int], *, adapter: str | None, reserve: int = 1) -> Prefix:
-        """Read a prompt of at least one token. Raises PromptTooLong if fewer than ``reserve`` tokens are left."""
-        from transformers import DynamicCache
+    def read(
+        self,
+        ids: Sequence[int],
+        *,
+        adapter: str | None,
+        reserve: int = 1,
+        head: int = 0,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Prefix:
+        """Read a prompt of at least one token.
 
+        Args:
+            ids: Its tokens.
+            adapter: Who reads.
+            reserve: How many tokens of the context have to be left.
+            head: How many of the first tokens will come again in other prompts (system text, tools): they are read in a
+                pass of their own and kept, and the logits are the same whether they had been kept before or not.
+            cancelled: Looked at between pieces of a long prompt; if it says so the prefix has no logits.
+
+        Raises:
+            PromptTooLong: Fewer than ``reserve`` tokens are left.
+        """
         self._check(adapter)
-        room = self.local.context - len(ids)
-        if room < reserve:
+        if self.local.context - len(ids) < reserve:
             raise PromptTooLong(
                 f"the prompt has {len(ids)} tokens and {self.local.name} holds {self.local.context} with its reply; "
                 "shorten the conversation or give fewer passages"
             )
-        prefix = Prefix(list(ids), DynamicCache(config=self.local.model.config), None, adapter)
-        prefix.logits = self._forward(prefix, prefix.ids)
+        ids = list(ids)
+        head = min(head, len(ids) - 1) if head >= HEAD_TOKENS else 0
+        kept = self.prefixes.get(adapter, ids[:head]) if head else None
+        prefix = Prefix(ids, cache_of(self.local.model.config, kept or []), None, adapter)
+        if head and kept is None:
+            self._forward(prefix, ids[:head])
+            self.prefixes.put(adapter, ids[:head], prefix.cache)
+        chunk = len(ids) if cancelled is None else _CHUNK
+        for start in range(head, len(ids), chunk):
+            if cancelled is not None and cancelled():
+                return Prefix(ids, prefix.cache, None, adapter)
+            prefix.logits = self._forward(prefix, ids[start : start + chunk])
         return prefix
+
+    def reply(
+        self,
+        read: int,
+        *,
+        grammar: str | None = None,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> Reply:
+        """A reply that has not begun, after a prompt of ``read`` tokens."""
+        return Reply(
+            None if grammar is None else self.matchers.fresh(grammar),
+            stops=self._stops,
+            forbidden=self._forbidden,
+            left=min(max_tokens, self.local.context - read),
+            choose=chooser(temperature, seed),
+        )
 
     def generate(
         self,
@@ -105,28 +155,10 @@ class Engine:
         The generator returns at a stop token, at a grammar's end, after ``max_tokens``, at the end of the context,
         or when ``cancelled`` says so. ``prefix`` is used up.
         """
-        choose = _chooser(temperature, seed)
-        matcher = None if grammar is None else self._matcher(grammar)
-        forbidden = self._specials() if matcher is None else None
-        left = min(max_tokens, self.local.context - len(prefix.ids))
-        while left > 0 and not cancelled():
-            forced: list[int] = [] if matcher is None else list(matcher.compute_ff_tokens())
-            if forced:
-                step = [t for t in forced if t not in self._stops][:left]
-                _consume(matcher, step)
-            elif matcher is not None and matcher.is_stopped():
-                return
-            else:
-                step = [choose(self._masked(prefix.logits, matcher, forbidden))]
-                if step[0] in self._stops:
-                    return
-                if matcher is not None:
-                    _consume(matcher, step)
-            if not step:
-                return
-            left -= len(step)
+        reply = self.reply(len(prefix.ids), grammar=grammar, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        while not cancelled() and (step := reply.next(prefix.logits)):
             yield step
-            if left > 0 and not cancelled() and not (matcher is not None and matcher.is_stopped()):
+            if reply.goes_on and not cancelled():
                 prefix.logits = self._forward(prefix, step)
                 prefix.ids.extend(step)
 
@@ -197,13 +229,19 @@ class Engine:
         rows = torch.tensor([list(ids)], dtype=torch.long, device=self.local.device)
         return self._run(rows, prefix.cache, prefix.adapter, keep=1)[0, -1]
 
-    def _run(self, rows: Any, cache: Any, adapter: str | None, *, keep: int) -> Any:
+    def step(self, rows: Any, cache: Any, adapter: str | None, *, mask: Any, places: Any) -> Any:
+        """Logits ``(batch, 1, vocab) float32`` after one more step of a batch; see ``adapters.batching``."""
+        return self._run(rows, cache, adapter, keep=1, attention_mask=mask, position_ids=places)
+
+    def _run(self, rows: Any, cache: Any, adapter: str | None, *, keep: int, **options: Any) -> Any:
         """Logits ``(batch, kept, vocab) float32`` of one forward pass under one adapter; extends ``cache``."""
         import torch
 
         with self._lock, torch.no_grad():
             self._switch(adapter)
-            out = self.local.model(input_ids=rows, past_key_values=cache, use_cache=True, logits_to_keep=keep)
+            out = self.local.model(
+                input_ids=rows, past_key_values=cache, use_cache=True, logits_to_keep=keep, **options
+            )
         return out.logits.float()
 
     def _switch(self, adapter: str | None) -> None:
@@ -223,65 +261,7 @@ class Engine:
             known = ", ".join(sorted(self.local.adapters)) or "none"
             raise AdapterNotUsable(f"adapter {adapter!r} is not loaded on {self.local.name} (loaded: {known})")
 
-    def _matcher(self, grammar: str) -> Any:
-        from llguidance import LLMatcher
-
-        matcher = LLMatcher(self._tokens(), LLMatcher.grammar_from_lark(grammar))
-        if matcher.is_error():
-            raise BrokenInvariant(f"the turn's grammar does not compile: {matcher.get_error().splitlines()[0]}")
-        return matcher
-
-    def _tokens(self) -> Any:
-        """Llguidance's view of the tokenizer: milliseconds for 8,192 tokens, about a second for 128,000; kept."""
-        from llguidance.hf import from_tokenizer
-
-        with self._lock:
-            if self._matcher_tokenizer is None:
-                self._matcher_tokenizer = from_tokenizer(
-                    self.local.tokenizer, n_vocab=self._vocabulary, eos_token=list(self.local.stop_ids)
-                )
-            return self._matcher_tokenizer
-
     def _specials(self) -> list[int]:
         """Special tokens that no reply may contain: all but the stops (Llama's python tag among them)."""
         added = self.local.tokenizer.added_tokens_decoder
         return [i for i, token in added.items() if token.special and i not in self._stops and i < self._vocabulary]
-
-    def _masked(self, logits: Any, matcher: Any, forbidden: list[int] | None) -> Any:
-        import numpy as np
-        import torch
-
-        out = logits.clone()
-        if matcher is not None:
-            bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
-            allowed = np.zeros(len(out), dtype=bool)
-            allowed[: len(bits)] = bits[: len(out)]
-            if matcher.is_error() or not allowed.any():
-                raise BrokenInvariant(f"the turn's grammar came to a dead end: {matcher.get_error().splitlines()[:1]}")
-            out[~torch.from_numpy(allowed).to(out.device)] = float("-inf")
-        if forbidden:
-            out[forbidden] = float("-inf")
-        return out
-
-
-def _consume(matcher: Any, tokens: list[int]) -> None:
-    if tokens and not matcher.consume_tokens(tokens):
-        raise BrokenInvariant(f"the turn's grammar refused its own token: {matcher.get_error().splitlines()[0]}")
-
-
-def _chooser(temperature: float, seed: int | None) -> Callable[[Any], int]:
-    import torch
-
-    if temperature <= 0:
-        return lambda logits: int(logits.argmax())
-    generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-
-    def sample(logits: Any) -> int:
-        weights = torch.softmax(logits.cpu() / temperature, dim=-1)
-        return int(torch.multinomial(weights, 1, generator=generator))
-
-    return sample

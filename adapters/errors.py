@@ -18,7 +18,12 @@ class PromptTooLong(UserError):
 
 
 class EndpointFault(PassingFault):
-    """The endpoint did not answer, answered late, or answered with a server error."""
+    """The endpoint did not answer, answered late, broke off, or answered with a server error.
+
+    ``retry_after_s``: how long the server asked to be left alone, where it did.
+    """
+
+    retry_after_s: float | None = None
 
 
 class EndpointRefused(UserError):

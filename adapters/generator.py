@@ -87,6 +87,8 @@ class ChatGenerator:
         today: ISO date that the model is told, or a callable that gives it; by default the machine's date.
         decoding: How a ChatLlama speaks.
         max_tokens: Longest reply, in tokens.
+        strict: Whether an endpoint is offered tools in OpenAI's strict form.
+        prices: What an endpoint takes for a million tokens read and a million written.
     """
 
     def __init__(
@@ -96,6 +98,8 @@ class ChatGenerator:
         today: str | Callable[[], str] | None = None,
         decoding: Decoding | None = None,
         max_tokens: int = 256,
+        strict: bool = True,
+        prices: tuple[float, float] | None = None,
     ) -> None:
         told = today if callable(today) else (lambda: today or date.today().isoformat())
         decoding = decoding or Decoding()
@@ -103,7 +107,7 @@ class ChatGenerator:
         if not isinstance(chat, ChatLlama):
             from adapters.endpoint import EndpointSpeaker
 
-            self.speaker = EndpointSpeaker(chat, told)
+            self.speaker = EndpointSpeaker(chat, told, strict=strict, prices=prices)
         elif decoding.strategy == "reading":
             self.speaker = ReadingSpeaker(chat, decoding)
         else:

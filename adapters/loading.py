@@ -1,7 +1,7 @@
-"""Loads a LLaMA checkpoint from a local directory, quantized by bitsandbytes, with LoRA adapters from peft beside it.
+"""Loads a LLaMA or GPT-NeoX checkpoint, quantized by bitsandbytes, with LoRA adapters from peft beside it.
 
-Nothing here touches a network: a path that is no directory is an error at once, even if it looks like a hub id. The
-adapters stay unmerged, because merging into a 4-bit base gives another model than the one that was evaluated. torch,
+Where it comes from, ``adapters.hub`` says: a folder, or the local hub cache; no network unless asked for. The adapters
+stay unmerged, because merging into a 4-bit base gives another model than the one that was evaluated. torch,
 transformers and peft are imported when a model is loaded and not before.
 
     from adapters.loading import load_local
@@ -13,16 +13,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from pickle import UnpicklingError
+from typing import Any, Final, Literal, cast, get_args
 
 from adapters.errors import AdapterNotUsable, ModelNotUsable
+from adapters.families import END_TOKENS, FAMILIES, Family, give_template
+from adapters.hub import locate
+from adapters.memory import check_memory
 
-Quantization = Literal["nf4", "bf16", "fp32"]
+Quantization = Literal["nf4", "int8", "bf16", "fp32"]
+INT8_THRESHOLD: Final = 6.0
 NOTE_FILE = "dojang.json"
 _WHOLE_BYTES = 64 * 2**20  # files up to this size are hashed whole; larger ones by their header and samples
 _SAMPLES = 64
@@ -47,6 +54,9 @@ class LocalModel:
     stop_ids: tuple[int, ...]
     note: dict[str, Any] = field(default_factory=dict)  # the base's dojang.json, {} without one
     adapters: dict[str, Path] = field(default_factory=dict)
+    hub_id: str = ""
+    revision: str = ""  # the commit of a hub id
+    turn_marks: tuple[str, ...] = ()  # text that begins somebody else's turn: a stop string
 
     def add_adapter(self, name: str, directory: str | Path) -> None:
         """Put one more adapter beside the base; raises AdapterNotUsable. Not for use while the model generates."""
@@ -65,36 +75,51 @@ def load_local(
     adapters: Mapping[str, str | Path] | None = None,
     quantization: str = "nf4",
     device: str = "auto",
+    int8_threshold: float = INT8_THRESHOLD,
+    allow_pickle: bool = False,
+    download: bool = False,
 ) -> LocalModel:
-    """A LLaMA checkpoint with its adapters, ready to generate.
+    """A checkpoint with its adapters, ready to generate.
 
     Args:
-        directory: Folder with ``config.json``, ``*.safetensors`` and ``tokenizer.json``.
+        directory: Folder with ``config.json``, ``*.safetensors``, ``tokenizer.json``, or a hub id (``adapters.hub``).
         adapters: Name to PEFT folder (``adapter_config.json``, ``adapter_model.safetensors``).
-        quantization: "nf4" (4.127 bits a weight: NF4, double quantization, bf16 compute), "bf16" or "fp32".
+        quantization: "nf4" (4.127 bits a weight: NF4, double quantization, bf16 compute), "int8" (LLM.int8, Dettmers
+            et al. 2022), "bf16" or "fp32".
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", …
+        int8_threshold: Activations above it are multiplied in 16 bits (int8 only); 0 treats none so.
+        allow_pickle: Whether ``*.bin`` weights are loaded where there are no safetensors (tensors only, no code).
+        download: Whether a hub id may be downloaded.
 
     Raises:
-        ModelNotUsable: Missing folder, hub id, no safetensors, damaged file, other architecture, unknown quantization.
+        ModelNotUsable: Missing folder or cache entry, no safetensors, damaged file, other architecture, unknown or
+            contradictory quantization, no such device, too little memory.
         AdapterNotUsable: An adapter that is missing, damaged, or of another base.
     """
     kind = check_quantization(quantization)
-    path = Path(directory)
-    config = check_model(path, kind)
+    path, hub_id, revision = locate(directory, download=download)
+    config = check_model(path, kind, allow_pickle=allow_pickle)
+    family = FAMILIES[config["model_type"]]
     where = _device(device)
+    check_memory(path, kind, where)
     note = read_note(path)
-    name = str(note.get("name") or path.resolve().name)
+    name = str(note.get("name") or hub_id.rpartition("/")[2] or path.resolve().name)
+    tokenizer = _tokenizer(path)
+    marks = give_template(tokenizer, family)
     loaded = LocalModel(
         name=name,
         directory=path,
         fingerprint=fingerprint(path),
         quantization=kind,
         device=where,
-        model=_base(path, kind, where),
-        tokenizer=_tokenizer(path),
-        context=int(config.get("max_position_embeddings", 2048)),
+        model=_base(path, family, kind, where, int8_threshold, stored=bool(config.get("quantization_config"))),
+        tokenizer=tokenizer,
+        context=int(config.get(family.context_key, 2048)),
         stop_ids=_stop_ids(path, config),
         note=note,
+        hub_id=hub_id,
+        revision=revision,
+        turn_marks=marks,
     )
     for adapter, folder in (adapters or {}).items():
         loaded.add_adapter(adapter, folder)
@@ -103,23 +128,30 @@ def load_local(
 
 def check_quantization(name: str) -> Quantization:
     """The name as a type, or ModelNotUsable that lists what there is."""
+    if len(set(re.split(r"[,+ ]+", name)) & {"nf4", "int8"}) == 2:
+        raise ModelNotUsable(f"quantization {name!r}: 4-bit and 8-bit exclude each other; choose nf4 or int8")
     if name not in get_args(Quantization):
         raise ModelNotUsable(f"unknown quantization {name!r}; use one of {', '.join(get_args(Quantization))}")
     return cast(Quantization, name)
 
 
-def check_model(path: Path, quantization: Quantization) -> dict[str, Any]:
+def check_model(path: Path, quantization: Quantization, *, allow_pickle: bool = False) -> dict[str, Any]:
     """The model's config, after every check that needs no weights in memory."""
-    if not path.is_dir():
-        raise ModelNotUsable(_missing(path))
     config = _read_json(path / "config.json", ModelNotUsable)
-    if config.get("model_type") != "llama":
-        raise ModelNotUsable(
-            f"{path} holds a {config.get('model_type')!r} model; only LLaMA checkpoints (model_type 'llama') are loaded"
-        )
-    _check_tensors(path, ModelNotUsable)
+    if config.get("model_type") not in FAMILIES:
+        served = " and ".join(f"{f.label} (model_type {f.model_type!r})" for f in FAMILIES.values())
+        raise ModelNotUsable(f"{path} holds a {config.get('model_type')!r} model; only {served} checkpoints are loaded")
+    if not (allow_pickle and not any(path.glob("*.safetensors")) and any(path.glob("*.bin"))):
+        _check_tensors(path, ModelNotUsable)
     if not (path / "tokenizer.json").is_file():
         raise ModelNotUsable(f"{path} has no tokenizer.json; save the tokenizer beside the weights")
+    stored = config.get("quantization_config") or {}
+    held = "int8" if stored.get("load_in_8bit") else "nf4" if stored.get("load_in_4bit") else stored.get("quant_method")
+    if held and held != quantization:
+        raise ModelNotUsable(
+            f"{path} is stored as {held}, and {quantization} was asked for; a quantized checkpoint is not quantized "
+            f"again: set the quantization to {held}, or take the checkpoint that was not quantized"
+        )
     widths = [int(config.get(key, 0)) for key in ("hidden_size", "intermediate_size")]
     if quantization == "nf4" and any(width % 64 for width in widths):
         raise ModelNotUsable(f"{path} has widths {widths}, NF4 needs multiples of 64; load it with quantization 'bf16'")
@@ -172,16 +204,6 @@ def fingerprint(path: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _missing(path: Path) -> str:
-    text = str(path)
-    if text.count("/") == 1 and not text.startswith((".", "/", "~")):
-        return (
-            f"no model folder {text!r}; if that is a hub id, download the model first: "
-            "models are only read from local folders"
-        )
-    return f"no model folder {text!r}; give the folder that holds config.json and the safetensors files"
-
-
 def _read_json(path: Path, error: type[Exception]) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -200,7 +222,10 @@ def _check_tensors(path: Path, error: type[Exception], pattern: str = "*.safeten
 
     files = sorted(path.glob(pattern))
     if not files:
-        raise error(f"{path} has no {pattern}; pickled weights (.bin, .pt) are not loaded, convert them to safetensors")
+        raise error(
+            f"{path} has no {pattern}; pickled weights (.bin, .pt) are not loaded, convert them to safetensors "
+            "(or, for a base that you trust, set DOJANG_ALLOW_PICKLE=true)"
+        )
     for file in files:
         try:
             with safe_open(str(file), framework="numpy"):
@@ -225,33 +250,55 @@ def _device(name: str) -> str:
     return name
 
 
-def _base(path: Path, quantization: Quantization, device: str) -> Any:
+def _base(
+    path: Path, family: Family, quantization: Quantization, device: str, threshold: float, *, stored: bool
+) -> Any:
     import torch
-    from transformers import BitsAndBytesConfig, LlamaForCausalLM
+    import transformers
 
     options: dict[str, Any] = {}
-    if quantization == "nf4":
-        # Said in full: the library's defaults are FP4, no double quantization and float32 compute.
-        options["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
+    if quantization in ("nf4", "int8") and not stored:
+        options["quantization_config"] = _quantized(quantization, threshold)
     try:
         with _quiet():
-            model = LlamaForCausalLM.from_pretrained(
+            model, info = getattr(transformers, family.class_name).from_pretrained(
                 str(path),
+                output_loading_info=True,
                 dtype=torch.float32 if quantization == "fp32" else torch.bfloat16,
                 device_map={"": device},
                 local_files_only=True,
-                use_safetensors=True,
+                use_safetensors=any(path.glob("*.safetensors")),
                 **options,
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as e:
+    except (OSError, ValueError, RuntimeError, KeyError, UnpicklingError) as e:
         raise ModelNotUsable(f"{path} could not be loaded as {quantization} on {device}: {_first_line(e)}") from e
-    model.eval()  # type: ignore[no-untyped-call]
+    if missing := sorted(info["missing_keys"]):
+        # The library would go on with random numbers in their place.
+        raise ModelNotUsable(
+            f"{path} lacks {len(missing)} of its weights ({missing[0]}, …); restore the checkpoint from its source"
+        )
+    model.eval()
     return model
+
+
+def _quantized(quantization: Quantization, threshold: float) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "int8":
+        if not math.isfinite(threshold) or threshold < 0:
+            raise ModelNotUsable(f"int8 threshold {threshold!r}: give a number of 0 or more, 6.0 is usual")
+        # The library refuses an int, and an int is what people write.
+        return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_8bit=True, llm_int8_threshold=float(threshold)
+        )
+    # Said in full: the library's defaults are FP4, no double quantization and float32 compute.
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
 
 
 @contextmanager
@@ -292,7 +339,7 @@ def _stop_ids(path: Path, config: dict[str, Any]) -> tuple[int, ...]:
         end = source.get("eos_token_id")
         ids += end if isinstance(end, list) else [end] if isinstance(end, int) else []
     tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
-    named = (tokenizer.token_to_id(t) for t in ("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "</s>"))
+    named = (tokenizer.token_to_id(token) for token in END_TOKENS)
     return tuple(dict.fromkeys([*ids, *(i for i in named if i is not None)]))
 
 
@@ -311,7 +358,19 @@ def _attach(model: Any, name: str, path: Path, *, base: str) -> Any:
         # A size mismatch lists every tensor; one line is enough to know what to do.
         raise AdapterNotUsable(f"adapter {path} does not fit the base {base}: {_first_line(e)}") from e
     model.eval()
+    if not _finite(model, name):
+        raise AdapterNotUsable(f"adapter {path} holds values that are no numbers; restore it from its source")
     return model
+
+
+def _finite(model: Any, name: str) -> bool:
+    import torch
+
+    return all(
+        bool(torch.isfinite(weight).all())
+        for key, weight in model.named_parameters()
+        if "lora_" in key and f".{name}." in key
+    )
 
 
 def _first_line(error: BaseException) -> str:

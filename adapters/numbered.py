@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from langchain_core.messages import AnyMessage
+from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.messages.tool import tool_call
 
-from adapters.chat import ChatLlama, call_id
+from adapters.chat import ChatLlama
 from adapters.engine import Engine, Prefix
 from adapters.errors import UnreadableReply
 from adapters.evidence import gather
+from adapters.fitting import PROBE, LeftOut, fit, shared
 from adapters.grammar import turn_grammar
+from adapters.offers import call_id
 from adapters.parsing import parse_reply
 from adapters.prompt import ASK_USER, MARKERS, turns_of
 from adapters.templates import agent_turn
@@ -47,17 +49,39 @@ class NumberedSpeaker:
         """The next turn."""
         evidence, pending = gather(messages, passages)
         sentences = [row.text for row in evidence]
-        tokenizer = self._engine.local.tokenizer
-        prompt = self._engine.encode(agent_turn(tokenizer, messages, tools, sentences, language, self._today()))
-        prefix = self._engine.read(prompt, adapter=self._chat.adapter, reserve=32)
-        spoken = [t.content for t in turns_of(messages) if t.role != "assistant"]
+        prefix, kept, left_out = self._read(messages, tools, sentences, language)
+        sentences = sentences[: len(sentences) - (left_out["evidence"] if left_out else 0)]
+        prompt = len(prefix.ids)
+        spoken = [t.content for t in turns_of(kept) if t.role != "assistant"]
         grammar = self._calls(tools, spoken, [] if pending else sentences)
         if grammar is not None and not self._prefers_answer(prefix, len(sentences)):
-            return self._call(prefix, grammar, tools, len(prompt))
+            return self._call(prefix, grammar, tools, prompt, left_out)
         n = self._pick(prefix, len(sentences), told=pending)
         if n == 0:
-            return abstention(self._chat, language, len(prompt))
-        return answer(self._chat, evidence[n - 1], len(prompt), len(self._engine.encode(sentences[n - 1])))
+            return abstention(self._chat, language, prompt, left_out)
+        return answer(self._chat, evidence[n - 1], prompt, len(self._engine.encode(sentences[n - 1])), left_out)
+
+    def _read(
+        self, messages: Sequence[AnyMessage], tools: Sequence[ToolSpec], sentences: Sequence[str], language: Language
+    ) -> tuple[Prefix, list[AnyMessage], LeftOut | None]:
+        """The prompt, without the oldest turns, and then the last sentences, where it would be too long."""
+        engine, today = self._engine, self._today()
+        context = engine.local.context
+        room = context - min(self._max_tokens, context // 4)
+        for shown in range(len(sentences), -1, -1):
+
+            def read(kept: Sequence[AnyMessage], shown: int = shown) -> list[int]:
+                return engine.encode(
+                    agent_turn(engine.local.tokenizer, kept, tools, sentences[:shown], language, today)
+                )
+
+            ids, kept, gone = fit(read, messages, room)
+            if len(ids) <= room:
+                break
+        head = shared(ids, read([HumanMessage(PROBE)], 0))
+        prefix = engine.read(ids, adapter=self._chat.adapter, reserve=32, head=head)
+        dropped = len(sentences) - shown
+        return prefix, kept, LeftOut(messages=gone, evidence=dropped, context=context) if gone or dropped else None
 
     def _calls(self, tools: Sequence[ToolSpec], spoken: Sequence[str], sentences: Sequence[str]) -> str | None:
         try:
@@ -89,13 +113,18 @@ class NumberedSpeaker:
             return self._engine.likelihoods(prefix, [mark[0] for mark in marks])
         return [score.total for score in self._engine.score(prefix, marks)]
 
-    def _call(self, prefix: Prefix, grammar: str, tools: Sequence[ToolSpec], prompt: int) -> Generation:
-        ids = [t for step in self._engine.generate(prefix, grammar=grammar, max_tokens=self._max_tokens) for t in step]
+    def _call(
+        self, prefix: Prefix, grammar: str, tools: Sequence[ToolSpec], prompt: int, left_out: LeftOut | None
+    ) -> Generation:
+        longest = max(self._max_tokens, self._chat.call_tokens)
+        ids = [t for step in self._engine.generate(prefix, grammar=grammar, max_tokens=longest) for t in step]
         reply = parse_reply(self._engine.decode(ids), [*(tool["name"] for tool in tools), ASK_USER])
         if isinstance(reply, str):
             raise UnreadableReply("the model wrote no tool call although only a call was possible; ask again")
         if reply.name == ASK_USER:
             question, about = str(reply.args["question"]), str(reply.args["about"])
-            return generation(self._chat, question, [], prompt, len(ids), clarification=question, about=about)
+            return generation(
+                self._chat, question, [], prompt, len(ids), clarification=question, about=about, left_out=left_out
+            )
         call = tool_call(name=reply.name, args=reply.args, id=call_id())
-        return generation(self._chat, "", [], prompt, len(ids), calls=[call])
+        return generation(self._chat, "", [], prompt, len(ids), calls=[call], left_out=left_out)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.messages import AnyMessage
 from langchain_core.messages.tool import tool_call
 
-from adapters.chat import ChatLlama, call_id
+from adapters.chat import ChatLlama
 from adapters.engine import Engine, Prefix
 from adapters.evidence import Evidence, gather, overlap
+from adapters.offers import call_id
 from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
 from adapters.turns import abstention, answer, generation
 from adapters.values import Spans, choices, property_of, used_up

@@ -1,4 +1,4 @@
-"""One setting chooses the model: "embedded", a folder, or "openai:NAME" at a base URL.
+"""One setting chooses the model: "embedded", a folder, a hub id, or "openai:NAME" at a base URL.
 
 Knows where the shipped weights lie; imports torch or openai only when the chosen model needs it.
 """
@@ -35,40 +35,75 @@ def load_chat(
     device: str = "auto",
     timeout_s: float = 60.0,
     max_retries: int = 1,
+    budget_s: float = 90.0,
+    int8_threshold: float = 6.0,
+    allow_pickle: bool = False,
+    download: bool = False,
 ) -> BaseChatModel:
     """The chat model that the setting names.
 
     Args:
-        model: "embedded" (the base that ships), a folder with a LLaMA checkpoint, or "openai:NAME".
+        model: "embedded" (the base that ships), a folder with a checkpoint, a hub id that is in the local cache
+            (``owner/name``, ``owner/name@revision``), or "openai:NAME".
         adapter: Which adapter speaks: a name out of ``adapters``, "frontdesk" (ships with the embedded base), a PEFT
-            folder, or None for the base alone. A folder model without ``adapters`` speaks alone by default.
+            folder, or None for the base alone. A folder model without ``adapters`` speaks alone by default. At an
+            endpoint: the name under which the server knows it.
         adapters: More adapters to load beside it, name to folder.
         base_url: The endpoint, for "openai:NAME", for example ``http://127.0.0.1:8000/v1``.
         api_key: Its key; servers of one's own usually need none.
-        quantization: "nf4", "bf16" or "fp32", for local models.
+        quantization: "nf4", "int8", "bf16" or "fp32", for local models.
         device: "auto", "cpu", "cuda", for local models.
         timeout_s: How long an endpoint may take to answer.
         max_retries: How often a call to an endpoint is tried again.
+        budget_s: Seconds after which it is not tried again.
+        int8_threshold: Activations above it stay in 16 bits, with "int8".
+        allow_pickle: Whether weights that are no safetensors are loaded.
+        download: Whether a hub id may be downloaded.
 
     Raises:
         UserError: The model, adapter, URL or setting is not usable; the message says what to do.
     """
     if model.startswith(ENDPOINT):
-        return _endpoint(model.removeprefix(ENDPOINT), base_url, api_key, timeout_s, max_retries)
+        from adapters.remote import endpoint_chat
+
+        served, url = _endpoint(model.removeprefix(ENDPOINT), base_url)
+        speaks = None if adapter == EMBEDDED_ADAPTER and EMBEDDED_ADAPTER not in (adapters or {}) else adapter
+        return endpoint_chat(
+            served,
+            url,
+            adapter=None if speaks is None else str(speaks),
+            api_key=api_key,
+            timeout_s=timeout_s,
+            max_retries=max_retries,
+            budget_s=budget_s,
+        )
     from adapters.chat import ChatLlama
     from adapters.engine import Engine
     from adapters.loading import load_local
 
     shipped = model == EMBEDDED
-    folder = WEIGHTS / "base" if shipped else Path(model)
+    folder = WEIGHTS / "base" if shipped else model
     folders = dict(adapters or {})
     name = _adapter(adapter, folders, shipped=shipped)
-    local = load_local(folder, adapters=folders, quantization=quantization, device=device)
+    local = load_local(
+        folder,
+        adapters=folders,
+        quantization=quantization,
+        device=device,
+        int8_threshold=int8_threshold,
+        allow_pickle=allow_pickle,
+        download=download,
+    )
     return ChatLlama(engine=Engine(local), adapter=name)
 
 
 def load_generator(
-    model: str = EMBEDDED, *, today: str | Callable[[], str] | None = None, **options: object
+    model: str = EMBEDDED,
+    *,
+    today: str | Callable[[], str] | None = None,
+    strict: bool = True,
+    prices: tuple[float, float] | None = None,
+    **options: object,
 ) -> ChatGenerator:
     """``load_chat`` with the generator port around it and the decoding settings that were exported with the weights."""
     from adapters.chat import ChatLlama
@@ -81,7 +116,7 @@ def load_generator(
         spoken = local.adapters.get(chat.adapter) if chat.adapter else None
         places = [p for p in (spoken, local.directory, local.directory.parent) if p and (p / "decoding.json").exists()]
         decoding = Decoding.read(places[0]) if places else None
-    return ChatGenerator(chat, today=today, decoding=decoding)
+    return ChatGenerator(chat, today=today, decoding=decoding, strict=strict, prices=prices)
 
 
 def _adapter(adapter: str | Path | None, folders: dict[str, str | Path], *, shipped: bool) -> str | None:
@@ -104,10 +139,8 @@ def _adapter(adapter: str | Path | None, folders: dict[str, str | Path], *, ship
     return name
 
 
-def _endpoint(name: str, base_url: str | None, api_key: str | None, timeout_s: float, retries: int) -> BaseChatModel:
-    from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
-
+def _endpoint(name: str, base_url: str | None) -> tuple[str, str]:
+    """Name and URL, both there and possible."""
     if not name:
         raise UserError("the model setting 'openai:' lacks the model's name; write openai:NAME")
     if base_url is None:
@@ -119,11 +152,4 @@ def _endpoint(name: str, base_url: str | None, api_key: str | None, timeout_s: f
         raise UserError(
             f"the base URL {base_url!r} is no http or https address; write it like http://127.0.0.1:8000/v1"
         )
-    return ChatOpenAI(
-        model=name,
-        base_url=base_url,
-        api_key=SecretStr(api_key or "none"),  # the client refuses to start without one; local servers ignore it
-        timeout=timeout_s,
-        max_retries=retries,
-        temperature=0,
-    )
+    return name, base_url

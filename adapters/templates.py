@@ -2,7 +2,8 @@
 
 What our own bases read in an agent's turn, ``adapters.prompt`` renders. Any other LLaMA checkpoint brings its own chat
 template, which is used with its known traps avoided: one call a message, no empty ``tool_calls``, JSON results decoded
-so that they are not encoded twice, and the date given instead of the wall clock's.
+so that they are not encoded twice, and the date given instead of the wall clock's. A template that does not show tools
+has them in its system text. Special tokens and marks of turns in anybody's words are broken up.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Any, Final, cast
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from adapters.errors import ModelNotUsable
+from adapters.families import defused, marks_of
 from adapters.prompt import (
     BOS,
     CHAT_TEMPLATE,
     HEADER_END,
     HEADER_START,
+    call_text,
     harmless,
     signature,
     turn_text,
@@ -79,6 +82,49 @@ class _Verbatim(HumanMessage):
 
 
 def _stock(tokenizer: Any, messages: Sequence[BaseMessage], tools: Sequence[ToolSpec], today: str) -> str:
+    words = marks_of(tokenizer)
+    if shows_tools(tokenizer):
+        rows = [row for message in messages for row in _rows(message, words)]
+        return _rendered(tokenizer, rows, tools, today)
+    rows = _plain_rows(messages, tools, words)
+    try:
+        return _rendered(tokenizer, rows, [], today)
+    except ModelNotUsable:
+        if rows[0]["role"] != "system" or len(rows) == 1:
+            raise
+        # Some templates know no system text: then it stands before the first words of the user.
+        first = {**rows[1], "content": f"{rows[0]['content']}\n\n{rows[1]['content']}"}
+        return _rendered(tokenizer, [first, *rows[2:]], [], today)
+
+
+def shows_tools(tokenizer: Any) -> bool:
+    """Whether a checkpoint's chat template shows the tools to the model: seen by rendering one."""
+    name = "probe_of_tools"
+    probe = ToolSpec(
+        name=name,
+        description="?",
+        parameters={"type": "object", "properties": {}},
+        schema_version="",
+        effect_class="read",
+        recovery="idempotent",
+        reversible=True,
+    )
+    key = str(tokenizer.chat_template)
+    if key not in _SHOWN:
+        try:
+            _SHOWN[key] = name in _rendered(tokenizer, [{"role": "user", "content": "?"}], [probe], "")
+        except ModelNotUsable:
+            _SHOWN[key] = False
+    return _SHOWN[key]
+
+
+_SHOWN: Final[dict[str, bool]] = {}  # by template
+_OFFER: Final = (
+    'To use a tool, answer with nothing but JSON like {"name": "tool", "parameters": {"argument": "value"}}. Tools:'
+)
+
+
+def _rendered(tokenizer: Any, rows: Sequence[dict[str, Any]], tools: Sequence[ToolSpec], today: str) -> str:
     import jinja2
 
     offered = [
@@ -86,18 +132,42 @@ def _stock(tokenizer: Any, messages: Sequence[BaseMessage], tools: Sequence[Tool
         for tool in tools
     ]
     options: dict[str, Any] = {"date_string": today} if today else {}
-    rows = [row for message in messages for row in _rows(message)]
     try:
         text: str = tokenizer.apply_chat_template(
-            rows, tools=offered or None, add_generation_prompt=True, tokenize=False, **options
+            list(rows), tools=offered or None, add_generation_prompt=True, tokenize=False, **options
         )
     except (jinja2.TemplateError, TypeError, ValueError) as e:
         raise ModelNotUsable(f"the model's chat template cannot render this conversation: {e}") from e
     return text
 
 
-def _rows(message: BaseMessage) -> list[dict[str, Any]]:
-    text = message.text if isinstance(message, _Verbatim) else harmless(message.text)
+def _plain_rows(messages: Sequence[BaseMessage], tools: Sequence[ToolSpec], words: list[str]) -> list[dict[str, Any]]:
+    """For a template without tools: they stand in the system text, calls are JSON, results are the user's words.
+
+    Neighbours of one role become one message, because such templates want user and assistant in turn.
+    """
+    system = [defused(harmless(m.text), words) for m in messages if isinstance(m, SystemMessage)]
+    system += [_OFFER, *(defused(harmless(signature(tool)), words) for tool in tools)] if tools else []
+    rows: list[dict[str, Any]] = [{"role": "system", "content": "\n".join(system)}] if system else []
+    for message in messages:
+        if isinstance(message, SystemMessage):
+            continue
+        role = "assistant" if isinstance(message, AIMessage) else "user"
+        text = message.text if isinstance(message, _Verbatim) else harmless(message.text)
+        if isinstance(message, AIMessage) and message.tool_calls:
+            text = "\n".join(call_text(call["name"], call["args"]) for call in message.tool_calls)
+        elif isinstance(message, ToolMessage):
+            text = f"Result: {text}"
+        text = defused(text, words)
+        if rows and rows[-1]["role"] == role:
+            rows[-1] = {"role": role, "content": f"{rows[-1]['content']}\n{text}"}
+        else:
+            rows.append({"role": role, "content": text})
+    return rows
+
+
+def _rows(message: BaseMessage, words: list[str]) -> list[dict[str, Any]]:
+    text = defused(message.text if isinstance(message, _Verbatim) else harmless(message.text), words)
     if isinstance(message, SystemMessage):
         return [{"role": "system", "content": text}]
     if isinstance(message, ToolMessage):

@@ -11,6 +11,7 @@ from langchain_core.messages.ai import UsageMetadata
 from adapters.chat import ChatLlama
 from adapters.engine import Engine
 from adapters.evidence import Evidence
+from adapters.fitting import LeftOut
 from state import Generation, Language
 
 ABSTENTIONS: Final[Mapping[Language, str]] = {
@@ -30,31 +31,31 @@ def generation(
     clarification: str = "",
     about: str = "",
     abstained: bool = False,
+    left_out: LeftOut | None = None,
 ) -> Generation:
-    """A turn of ``chat``; ``prompt`` and ``spoken`` count tokens."""
+    """A turn of ``chat``; ``prompt`` and ``spoken`` count tokens, ``left_out`` is what did not fit."""
     engine: Engine = chat.engine
     speaker = engine.speaker(chat.adapter)
+    told: dict[str, Any] = {"speaker": speaker, "model_name": engine.local.name, "finish_reason": "stop"}
+    told |= {"revision": engine.local.revision} if engine.local.revision else {}
+    told |= {"left_out": dict(left_out)} if left_out else {}
     message = AIMessage(
         content=text,
         tool_calls=list(calls),
         usage_metadata=UsageMetadata(input_tokens=prompt, output_tokens=spoken, total_tokens=prompt + spoken),
-        response_metadata={"speaker": speaker, "model_name": engine.local.name, "finish_reason": "stop"},
+        response_metadata=told,
     )
-    return Generation(
-        message=message,
-        citations=citations,
-        clarification=clarification,
-        about=about,
-        abstained=abstained,
-        speaker=speaker,
+    made = Generation(
+        message=message, citations=citations, clarification="", about="", abstained=abstained, speaker=speaker
     )
+    return {**made, "clarification": clarification, "about": about}
 
 
-def answer(chat: ChatLlama, chosen: Evidence, prompt: int, spoken: int) -> Generation:
+def answer(chat: ChatLlama, chosen: Evidence, prompt: int, spoken: int, left_out: LeftOut | None = None) -> Generation:
     """A sentence of the evidence as the answer, with its citation."""
-    return generation(chat, f"{chosen.text} [1]", [chosen.cite(1)], prompt, spoken)
+    return generation(chat, f"{chosen.text} [1]", [chosen.cite(1)], prompt, spoken, left_out=left_out)
 
 
-def abstention(chat: ChatLlama, language: Language, prompt: int) -> Generation:
+def abstention(chat: ChatLlama, language: Language, prompt: int, left_out: LeftOut | None = None) -> Generation:
     """No sentence answers."""
-    return generation(chat, ABSTENTIONS[language], [], prompt, 1, abstained=True)
+    return generation(chat, ABSTENTIONS[language], [], prompt, 1, abstained=True, left_out=left_out)

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +65,31 @@ def quantiles(times_ms: list[float]) -> dict[str, float]:
     return {"p50": statistics.median(ordered), "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]}
 
 
-def timed(call: Callable[[Any], list[int]], queries: Any, truth: Any) -> dict[str, float]:
-    """Recall at 10 and times of ``call`` over the queries, after five to warm up."""
+def cpu_s(backends: Sequence[int] = ()) -> float:
+    """CPU seconds so far of this process and of these (Linux): what load on the machine does not change much."""
+    ticks = 0
+    for pid in backends:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def timed(
+    call: Callable[[Any], list[int]], queries: Any, truth: Any, backends: Callable[[], Sequence[int]] = tuple
+) -> dict[str, float]:
+    """Recall at 10, times and CPU time of ``call`` in ms, after five to warm up; ``backends``: server processes."""
     for query in queries[:5]:
         call(query)
     times, hits = [], 0
+    pids = list(backends())
+    before = cpu_s(pids)
     for query, right in zip(queries, truth, strict=True):
         began = time.perf_counter()
         found = call(query)
         times.append((time.perf_counter() - began) * 1000)
         hits += len(set(found) & set(right))
-    return {"recall": hits / sum(map(len, truth)), **quantiles(times)}
+    spent_ms = (cpu_s(pids) - before) * 1000 / len(times)
+    return {"recall": hits / sum(map(len, truth)), **quantiles(times), "cpu": spent_ms}
 
 
 # -- tasks: run in the peers' environment --------------------------------------------------------------------------
@@ -147,10 +161,17 @@ def langchain_vectors(url: str, data: str, rows_by_api: int, efs: list[int]) -> 
 
         return call
 
+    def backends() -> list[int]:
+        with psycopg.connect(url) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchall()
+        return [row[0] for row in rows]
+
     curve = []
     for ef in efs:
-        curve.append({"ef": ef, **timed(searching(opened(ef)), queries, truth)})
-    few = timed(searching(store, {"g": 7}), queries[:100], arrays["truth_few"].tolist()[:100])
+        curve.append({"ef": ef, **timed(searching(opened(ef)), queries, truth, backends)})
+    few = timed(searching(store, {"g": 7}), queries[:100], arrays["truth_few"].tolist()[:100], backends)
     return {
         "rows_s": rate,
         "build_s": build_s,

@@ -17,7 +17,7 @@ from checkpoints.errors import AlreadyDecided, Claimed, TooLateToUndo
 from checkpoints.folders import ThreadFolders
 from checkpoints.journal import Journal, Writer
 from checkpoints.progress import Fold, live_claim, people_of
-from state import CLAIM_S, Claim, Conflict, Decision, Progress, UserError
+from state import CLAIM_S, Claim, Conflict, Decision, Progress, UserError, person_of
 
 _SAME = ("digest", "type", "edited_args", "message", "reason", "by")
 """What makes a second decision the same decision: a retry differs in time, dwell and channel only."""
@@ -65,7 +65,7 @@ class DecisionLog:
         """
         with self._writing(thread_id) as (writer, fold):
             progress = fold.at(approval["review_id"])
-            stored, mine = progress["decision"], approval["by"] in (v["by"] for v in progress["votes"])
+            stored, mine = progress["decision"], _has_voted(progress, approval["by"])
             last = len(progress["votes"]) + 1 >= needed
             if stored is None and not mine:
                 _refuse_claimed(progress, approval)
@@ -116,7 +116,7 @@ class DecisionLog:
             if progress["decision"] is not None:
                 raise AlreadyDecided(thread_id, progress["decision"])
             other = live_claim(progress, at)
-            if other is not None and other["by"] != by:
+            if other is not None and person_of(other["by"]) != person_of(by):
                 raise Claimed(review_id, other)
             writer.write([{"k": "claim", "review_id": review_id, **claim}])
             writer.wait()
@@ -126,7 +126,7 @@ class DecisionLog:
         """Give a claim back before its time; somebody else's is a Conflict, none at all is fine."""
         with self._writing(thread_id) as (writer, fold):
             held = live_claim(fold.at(review_id), at)
-            if held is not None and held["by"] != by:
+            if held is not None and person_of(held["by"]) != person_of(by):
                 raise Claimed(review_id, held)
             if held is not None:
                 writer.write([{"k": "unclaim", "review_id": review_id, "by": by, "at": at.isoformat()}])
@@ -172,6 +172,10 @@ def _same(stored: Decision, decision: Decision) -> bool:
     return all(stored[key] == decision[key] for key in _SAME)  # type: ignore[literal-required]
 
 
+def _has_voted(progress: Progress, by: str) -> bool:
+    return person_of(by) in (person_of(vote["by"]) for vote in progress["votes"])
+
+
 def _vote_of(approval: Decision) -> dict[str, Any]:
     vote = {key: value for key, value in approval.items() if key != "held_until"}  # only what is final is held
     return {"k": "vote", "vote": vote}
@@ -181,7 +185,7 @@ def _refuse_claimed(progress: Progress, decision: Decision) -> None:
     if decision["type"] == "expire":
         return
     claim = live_claim(progress, datetime.fromisoformat(decision["at"]))
-    if claim is not None and claim["by"] != decision["by"]:
+    if claim is not None and person_of(claim["by"]) != person_of(decision["by"]):
         raise Claimed(decision["review_id"], claim)
 
 
@@ -191,7 +195,7 @@ def _held(decision: Decision, at: datetime) -> bool:
 
 def _undoable(review_id: str, progress: Progress, by: str, at: datetime) -> Decision:
     decision = progress["decision"]
-    mine = next((vote for vote in progress["votes"] if vote["by"] == by), None)
+    mine = next((vote for vote in progress["votes"] if person_of(vote["by"]) == person_of(by)), None)
     if decision is None:
         if mine is None:
             raise NothingToUndo(f"there is no decision of {by} on review {review_id} to take back")
@@ -201,6 +205,6 @@ def _undoable(review_id: str, progress: Progress, by: str, at: datetime) -> Deci
             f"review {review_id} was decided ({decision['type']} by {decision['by']}) and its run is released: it "
             f"cannot be taken back any more; `dojang show {review_id}` says what came of it"
         )
-    if by not in people_of(progress):
+    if person_of(by) not in people_of(progress):
         raise Conflict(f"only {decision['by']} can take back the decision on review {review_id}; nothing was changed")
     return mine or decision

@@ -1,7 +1,7 @@
 """Takes words out of a home. Digests stay, so that the chains still verify; who erased what is a record, too.
 
-Two ways: what one person wrote with decisions, in all conversations (:func:`erase_person`), and all content of one
-finished conversation, whoever it is about (:func:`erase_thread`). docs/audit.md says what stays in either case.
+Two ways: what one person wrote, in all conversations (:func:`erase_person`), and all content of one finished
+conversation, whoever it is about (:func:`erase_thread`). docs/audit.md says what stays in either case.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import Any, TypedDict
 
 from checkpoints.audit import DECIDING, EFFECTS, AuditLog, digest_of
 from checkpoints.decisions import DecisionLog
+from checkpoints.errors import ThreadBusy
 from checkpoints.journal import Journal
 from checkpoints.ledger import EffectLedger
+from checkpoints.locks import run_lock
 from checkpoints.mending import rewrite
+from checkpoints.redacting import ERASED, Words, redact
 from checkpoints.saver import FileSaver
 from state import UserError
 
@@ -26,31 +29,65 @@ class Erased(TypedDict):
     thread_id: str
     decisions: int  # records of which the words are gone
     effects: int
+    texts: int  # values in the checkpoints of which words are gone
     checkpoints: bool  # whether the conversation itself is gone
     left: str  # why nothing, or not all, was erased; "" else
 
 
-def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[Erased]:
-    """Erase what ``person`` wrote with decisions (reasons, messages, edited arguments) in finished conversations.
+STAYS = "what the model, the tools and other people wrote stays: erase it with --thread"
 
-    A conversation that waits, or was cut off, is left alone: what it will do hangs on those words.
+
+def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[Erased]:
+    """Erase what ``person`` wrote (reasons, messages, edited arguments, their own messages) in finished conversations.
+
+    In decisions, checkpoints and the ledger. A conversation that waits, or was cut off, or in which a run is under way,
+    is left alone: what it will do hangs on those words.
     """
     found = []
     saver = FileSaver(audit.folders.root, keys=audit.folders.keys)
     for thread_id, _folder in audit.folders.threads():
-        if not any(_by(record, person) and _wordy(record) for record in _log(audit).entries(thread_id)):
+        words = _words(audit, saver, thread_id, person)
+        if not words.reviews and not words.texts:
             continue
-        done = Erased(
-            thread_id=thread_id, decisions=0, effects=0, checkpoints=False, left=_unfinished(saver, thread_id)
-        )
-        if not done["left"]:
-            journal = Journal(_path(audit, thread_id, "decisions"), kind="decisions", keys=audit.folders.keys)
-            done["decisions"] = _erase(
-                audit, thread_id, journal, lambda record: _blank(record) if _by(record, person) else None, actor, reason
-            )
-            done["left"] = "the conversation itself holds the same words: erase it with --thread"
+        done = Erased(thread_id=thread_id, decisions=0, effects=0, texts=0, checkpoints=False, left="")
+        try:
+            with run_lock(saver.directory, thread_id, owner=f"{actor}, erasing"):
+                done["left"] = _unfinished(saver, thread_id) or STAYS
+                if done["left"] == STAYS:
+                    _erase_words(audit, saver, thread_id, words, actor, reason, done)
+        except ThreadBusy as busy:
+            done["left"] = str(busy)
         found.append(done)
     return found
+
+
+def _words(audit: AuditLog, saver: FileSaver, thread_id: str, person: str) -> Words:
+    """What the person wrote in a thread and what is still there."""
+    records = _log(audit).entries(thread_id)
+    state = saver.get_tuple({"configurable": {"thread_id": thread_id}})
+    messages = (state.checkpoint["channel_values"].get("messages") or []) if state is not None else []
+    own = {str(m.text) for m in messages if m.type == "human" and m.name == person} - {ERASED}
+    return Words.of(person, [_said(r) or {} for r in records if _by(r, person) and _wordy(r)], own)
+
+
+def _erase_words(
+    audit: AuditLog, saver: FileSaver, thread_id: str, words: Words, actor: str, reason: str, done: Erased
+) -> None:
+    """The decisions come last: a crash before them leaves the words by which the next call finds the others."""
+    audit.note(thread_id, "content.erased", actor, thread_id, {"what": "words in checkpoints", "reason": reason})
+    done["texts"] = redact(saver, thread_id, words)
+    edited = {e["key"] for e in _entries(audit, thread_id) if e["k"] == "intent" and e["action"]["args"] in words.args}
+
+    def effect(record: Record) -> Record | None:
+        return _blank(record) if record.get("key") in edited else None
+
+    def decision(record: Record) -> Record | None:
+        return _blank(record) if _by(record, words.person) else None
+
+    for name, key, blank in (("ledger", "effects", effect), ("decisions", "decisions", decision)):
+        journal = Journal(_path(audit, thread_id, name), kind=name, keys=audit.folders.keys)
+        if journal.path.exists():
+            done[key] = _erase(audit, thread_id, journal, blank, actor, reason)  # type: ignore[literal-required]
 
 
 def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str) -> Erased:
@@ -70,11 +107,15 @@ def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str) -> Er
         counts.append(_erase(audit, thread_id, journal, _blank, actor, reason) if journal.path.exists() else 0)
     audit.note(thread_id, "content.erased", actor, thread_id, {"what": "checkpoints", "reason": reason})
     saver.prune([thread_id], strategy="delete")
-    return Erased(thread_id=thread_id, decisions=counts[0], effects=counts[1], checkpoints=True, left="")
+    return Erased(thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, checkpoints=True, left="")
 
 
 def _log(audit: AuditLog) -> DecisionLog:
     return DecisionLog(audit.folders.root, keys=audit.folders.keys)
+
+
+def _entries(audit: AuditLog, thread_id: str) -> list[Record]:
+    return EffectLedger(audit.folders.root, keys=audit.folders.keys).entries(thread_id)
 
 
 def _path(audit: AuditLog, thread_id: str, name: str) -> Any:
@@ -89,7 +130,7 @@ def _unfinished(saver: FileSaver, thread_id: str) -> str:
     if found is not None and any(c.startswith("branch:to:") for c in found.checkpoint["channel_values"]):
         return f"a run was cut off; `dojang resume {thread_id}` finishes it first"
     ends: dict[str, str] = {}
-    for entry in EffectLedger(saver.directory, keys=saver.sessions.folders.keys).entries(thread_id):
+    for entry in EffectLedger(saver.directory, keys=saver.sessions.keys).entries(thread_id):
         ends[entry["key"]] = entry["outcome"]["status"] if entry["k"] == "outcome" else ""
     return "an effect has no certain outcome; settle it first" if {"", "in_doubt"} & set(ends.values()) else ""
 
@@ -105,7 +146,7 @@ def _erase(
         for before, after in zip(records, blanked, strict=True):
             if after is not None:
                 said = _said(before)
-                subject = str(before["key"] if said is None else said["review_id"])
+                subject = str((before.get("key") or before["id"]) if said is None else said["review_id"])
                 facts = {"sha256": after["erased"]["sha256"], "file": journal.path.name, "reason": reason}
                 audit.note(thread_id, "content.erased", actor, subject, facts)
         if any(after is not None for after in blanked):
@@ -137,6 +178,8 @@ def _blank(record: Record) -> Record | None:
         name = "decision" if "decision" in record else "vote"
         empty = {**said, "reason": "", "message": "", "edited_args": None}
         return {**record, name: empty, "erased": {"sha256": digest_of(said)}} if _wordy(record) else None
+    if record["k"] == "notice":
+        return {**record, "facts": {}, "erased": {"sha256": digest_of(record)}}
     if record["k"] in DECIDING or record["k"] not in EFFECTS:
         return None
     mark = {"sha256": digest_of(record)}

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
 
-from state import Claim, Decision, Progress, untouched
+from state import Claim, Decision, Progress, person_of, untouched
 
 
 class Fold:
@@ -42,10 +42,11 @@ class Fold:
         self.decided[review_id] = decision
 
     def _undo(self, review_id: str, found: Progress, record: dict[str, Any]) -> None:
-        if found["decision"] is not None and record["by"] in people_of(found):
+        person = person_of(record["by"])
+        if found["decision"] is not None and person in people_of(found):
             found["decision"], found["released"] = None, False
             self.decided.pop(review_id, None)
-        found["votes"] = [vote for vote in found["votes"] if vote["by"] != record["by"]]
+        found["votes"] = [vote for vote in found["votes"] if person_of(vote["by"]) != person]
 
     def _release(self, review_id: str, found: Progress, record: dict[str, Any]) -> None:
         found["released"] = True
@@ -72,9 +73,9 @@ _TAKES = {
 
 
 def people_of(progress: Progress) -> list[str]:
-    """Those who have a part in the decision or in the votes, each once."""
+    """Those who have a part in the decision or in the votes, each once, as ``person_of`` names them."""
     decided = [progress["decision"]] if progress["decision"] is not None else []
-    return list(dict.fromkeys(said["by"] for said in (*progress["votes"], *decided)))
+    return list(dict.fromkeys(person_of(said["by"]) for said in (*progress["votes"], *decided)))
 
 
 def live_claim(progress: Progress, now: datetime) -> Claim | None:

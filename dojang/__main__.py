@@ -72,7 +72,8 @@ def _usage(call: Invocation, error: Exception) -> int:
         return Exit.MISTAKE
     context = getattr(error, "ctx", None)
     hint = f" ({context.command_path} --help)" if context is not None else ""
-    return _told(call, error, message.rstrip(".") + hint, Exit.MISTAKE)
+    message = message.rstrip(".")
+    return _told(call, error, message + hint, Exit.MISTAKE, call.terminal.told(message) + hint)
 
 
 def _failed(call: Invocation, error: Exception) -> int:
@@ -84,17 +85,28 @@ def _failed(call: Invocation, error: Exception) -> int:
     elif isinstance(error, OSError):
         message = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
     else:
-        message = call.terminal.gettext(
-            "this is a bug in Dojang ({kind}: {text}); DOJANG_DEBUG=1 shows where; nothing was repeated"
-        ).format(kind=type(error).__name__, text=str(error) or "-")
+        kind, text = type(error).__name__, str(error) or "-"
+        bug = "this is a bug in Dojang ({kind}: {text}); DOJANG_DEBUG=1 shows where; nothing was repeated"
+        return _told(
+            call,
+            error,
+            bug.format(kind=kind, text=text),
+            code,
+            call.terminal.gettext(
+                "this is a bug in Dojang ({kind}: {text}); DOJANG_DEBUG=1 shows where; nothing was repeated"
+            ).format(kind=kind, text=text),
+        )
     return _told(call, error, message, code)
 
 
-def _told(call: Invocation, error: Exception, message: str, code: Exit) -> int:
-    """The error as one line on stderr; with ``--json`` as the one document on stdout too."""
+def _told(call: Invocation, error: Exception, message: str, code: Exit, shown: str = "") -> int:
+    """The error as one line on stderr; with ``--json`` as the one document on stdout too, whose message stays English.
+
+    ``shown``: what a person reads, where that is not the message put into their language.
+    """
     if os.environ.get("DOJANG_DEBUG") == "1":
         traceback.print_exception(error)
-    call.terminal.error(message)
+    call.terminal.error(shown or message)
     if call.as_json:
         kind = type(error).__name__
         document = {"error": {"kind": kind, "message": " ".join(message.split()), "exit_code": int(code)}}

@@ -246,7 +246,11 @@ class Play:
             self.terminal.line(_("No booking was made; the table has no row for it."), style="bold")
             return
         self.terminal.line(_("The row in the bookings table, read with SQL:"), style="bold")
-        self.terminal.rows([[f"  {name}", str(value)] for name, value in row.items()])
+        rows = [(name, str(value)) for name, value in row.items()]
+        told = [
+            (name, self.terminal.moment(text, seconds=True) if name == "created_at" else text) for name, text in rows
+        ]
+        self.terminal.rows([[f"  {name}", text] for name, text in told])
 
     def _tell_document(
         self, thread: str, row: dict[str, Any] | None, folder: Path, files: list[Path], ledger: list[dict[str, Any]]

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from dojang.runs import releasable
 from nodes.door import expiry_of
 from state import Conflict, Review
 
@@ -52,24 +53,36 @@ def do_due(workspace: Workspace) -> Done:
     for thread_id in threads:
         with contextlib.suppress(Conflict):  # another run holds it: the next look finds it again
             runs.append(workspace.resume(thread_id))
+    parts.notice.send()
     return Done(escalated, [review["id"] for review in over], [review_id for _, review_id in held], runs)
 
 
 def escalate(parts: Parts, reviews: Sequence[Review]) -> list[str]:
-    """Record, once, that half of the time of these reviews is over, and tell the hook; which of them are new."""
+    """Record, once, that half of the time of these reviews is over, and tell the hook; which of them are new.
+
+    Each look puts the notice into the outbox, where it is put once: a crash after the record loses none.
+    """
     now = parts.clock.now()
-    fresh = []
+    fresh, late = [], []
     for review in reviews:
         if now < datetime.fromisoformat(review["escalate_at"]) or expiry_of(review, now) is not None:
             continue
         progress = parts.decisions.progress(review["thread_id"]).get(review["id"])
-        if progress is not None and progress["escalated_at"]:
-            continue
-        if parts.decisions.escalate(review["thread_id"], review["id"], now):
+        known = progress is not None and bool(progress["escalated_at"])
+        if not known and parts.decisions.escalate(review["thread_id"], review["id"], now):
             fresh.append(review["id"])
-            keys = ("thread_id", "kind", "summary", "tier", "due_at")
-            parts.notice.tell("review.escalated", review_id=review["id"], **{key: review[key] for key in keys})  # type: ignore[literal-required]
+            known = True
+        if known:
+            late.append(review)
+    for review in late:
+        facts: dict[str, Any] = {"review_id": review["id"], **{key: review[key] for key in _TOLD}}  # type: ignore[literal-required]
+        parts.notice.put(review["thread_id"], f"{review['id']}:escalated", "review.escalated", facts)
+    if late:
+        parts.notice.send()
     return fresh
+
+
+_TOLD = ("kind", "summary", "tier", "due_at")
 
 
 def held_over(workspace: Workspace, now: datetime) -> list[tuple[str, str]]:
@@ -79,9 +92,6 @@ def held_over(workspace: Workspace, now: datetime) -> list[tuple[str, str]]:
         if row["status"] != "interrupted":
             continue
         for review_id, progress in workspace.parts.decisions.progress(row["thread_id"]).items():
-            decision = progress["decision"]
-            if decision is None or progress["released"]:
-                continue
-            if now >= datetime.fromisoformat(decision.get("held_until") or decision["at"]):
+            if not progress["released"] and releasable(progress, now):
                 found.append((row["thread_id"], review_id))
     return found

@@ -2,7 +2,7 @@
 
 The catalogues are compiled when they are first used, so a checkout needs no build step. English is the language of the
 sources. A domain is a reader: ``cli`` for commands, ``console`` for pages; both fall back to the words that they share,
-``vocabulary``.
+``vocabulary``. The errors and notes of the parts below are in ``messages``, by pattern: see :mod:`dojang.messages`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
+
     from state import Language
 
-Domain = Literal["cli", "console", "vocabulary"]
+Domain = Literal["cli", "console", "messages", "vocabulary"]
 
 LOCALES = Path(__file__).parent / "locales"
 
@@ -36,11 +38,19 @@ def catalogue(domain: Domain, language: Language) -> gettext.NullTranslations:
     return own
 
 
-def _compiled(domain: Domain, language: Language) -> gettext.GNUTranslations:
+def texts_of(domain: Domain, language: Language) -> dict[str, str]:
+    """{message id: translation} of all that is translated."""
+    return {str(m.id): str(m.string) for m in _read(domain, language) if m.id and m.string}
+
+
+def _read(domain: Domain, language: Language) -> Catalog:
     with (LOCALES / language / f"{domain}.po").open("rb") as file:
-        catalog = read_po(file, locale=language, domain=domain)
+        return read_po(file, locale=language, domain=domain)
+
+
+def _compiled(domain: Domain, language: Language) -> gettext.GNUTranslations:
     compiled = io.BytesIO()
-    write_mo(compiled, catalog)
+    write_mo(compiled, _read(domain, language))
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
 

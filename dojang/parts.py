@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
@@ -99,7 +99,7 @@ class Parts:
     @cached_property
     def notice(self) -> Notice:
         """Whom to tell of what needs attention."""
-        return Notice(self.settings.notify)
+        return Notice(self.settings.notify, self)
 
     @cached_property
     def index(self) -> ThreadIndex:
@@ -181,6 +181,16 @@ class Parts:
                 sample=SAMPLE / "hotels.toml",
             )
 
+    def describer(self) -> Toolbox:
+        """The tools as far as they say what a call does: lists and cards need no database for that."""
+        return cast("Toolbox", self.__dict__.get("toolbox") or self._described)
+
+    @cached_property
+    def _described(self) -> Toolbox:
+        from tools.toolbox import Toolbox
+
+        return Toolbox.open(self.settings.tools, today=self.today)
+
     @cached_property
     def policy(self) -> FilePolicy:
         """The rules."""
@@ -206,10 +216,19 @@ class Parts:
                 s.model,
                 today=lambda: self.today().isoformat(),
                 adapter=s.adapter or (EMBEDDED_ADAPTER if s.model == EMBEDDED else None),
+                adapters=s.adapters,
                 quantization=s.quantization,
+                device=s.device,
+                int8_threshold=s.int8_threshold,
+                allow_pickle=s.allow_pickle,
+                download=s.model_download,
                 base_url=s.model_base_url,
                 api_key=s.model_api_key.get_secret_value() if s.model_api_key else None,
                 timeout_s=s.model_timeout_s,
+                max_retries=s.model_retries,
+                budget_s=s.model_budget_s,
+                strict=s.model_strict,
+                prices=s.model_prices,
             )
 
     @cached_property
@@ -227,6 +246,7 @@ class Parts:
             passages_k=self.settings.passages_k,
             roles=None if self.settings.roles is None else tuple(self.settings.roles),
             feedback=self.settings.feedback,
+            outbox=self.notice,
         )
 
 
@@ -281,4 +301,5 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
         status="interrupted" if waiting else "idle",
         updated_at=tuple_.checkpoint["ts"],
         reviews=reviews,
+        spent=list(values.get("spent") or []),
     )

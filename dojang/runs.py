@@ -18,7 +18,7 @@ from dojang.parts import Parts
 from dojang.results import RunResult, RunStatus
 from nodes.door import expiry_of
 from nodes.gate import pending_proposals
-from state import AgentState, Conflict, Decision, Review, UserError
+from state import AgentState, Conflict, Decision, Progress, Review, UserError
 
 OnNode = Callable[[str], None]
 """Called with the name of each graph node as it finishes: progress for whoever waits."""
@@ -71,6 +71,7 @@ class Runs:
             reviews=undecided,
             outcomes=list((values.get("outcomes") or {}).values()),
             note=note,
+            spent=list(values.get("spent") or []),
         )
 
     def _can_go_on(self, thread_id: str, decisions: Sequence[Decision]) -> str:
@@ -104,13 +105,18 @@ class Runs:
         """Run a new message. ``guard``: the thread exists; look again that nothing waits, now that nobody else runs."""
         with self.parts.run_lock(thread_id):
             if guard:
+                self.audit(self.state(thread_id))  # what the last turn left unnoted: a new one clears its records
                 self._end_feedback(thread_id, on_node)
                 self.ready_for_input(self.state(thread_id))
-            return self._stream(thread_id, given, on_node)
+            result = self._stream(thread_id, given, on_node)
+        return self._go_on(result, on_node)
 
     def release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
         """Go on with whatever is decided and can no longer be taken back, or with a run that was cut off."""
         self.state(thread_id)
+        return self._go_on(self._release(thread_id, on_node), on_node)
+
+    def _release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
         with self.parts.run_lock(thread_id):
             snapshot = self.state(thread_id)
             self.audit(snapshot)
@@ -122,6 +128,25 @@ class Runs:
             if unfinished(snapshot) and not waiting:
                 return self._stream(thread_id, None, on_node)
             return self.result(snapshot)
+
+    def _go_on(self, result: RunResult, on_node: OnNode | None) -> RunResult:
+        """Also release what somebody decided while this run held the thread, and could not release themselves.
+
+        Looked at after the lock was given back: who decides later finds it free.
+        """
+        from checkpoints import ThreadBusy
+
+        while result.status == "paused" and self._may_go_on(result.thread_id):
+            try:
+                result = self._release(result.thread_id, on_node)
+            except ThreadBusy:  # they were quicker
+                return self.result(self.state(result.thread_id))
+        return result
+
+    def _may_go_on(self, thread_id: str) -> bool:
+        progress, now = self.parts.decisions.progress(thread_id), self.parts.clock.now()
+        waiting = [progress.get(review["id"]) for _, review in waiting_of(self.state(thread_id))]
+        return any(far is not None and releasable(far, now) for far in waiting)
 
     def release_or_tell(self, thread_id: str, on_node: OnNode | None) -> RunResult:
         """Release after a decision was recorded. Whoever holds the thread right now does not undo the record."""
@@ -141,7 +166,7 @@ class Runs:
             audit.note(None, "policy.seen", "dojang", version, once=True)
         audit.opened(reviews)
         audit.catch_up(thread_id)
-        self._tell_passed(snapshot)
+        self._note_passed(snapshot)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -166,6 +191,7 @@ class Runs:
                     on_node(node)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
+        self.parts.notice.send()
         return self.result(snapshot)
 
     def _expire(self, reviews: Sequence[Review]) -> None:
@@ -190,23 +216,29 @@ class Runs:
         if ready:
             self._stream(thread_id, Command(resume=ready), on_node)
 
-    def _tell_passed(self, snapshot: StateSnapshot) -> None:
-        """Calls that a rule lets pass but wants somebody told of: noted once, and told then."""
+    def _note_passed(self, snapshot: StateSnapshot) -> None:
+        """Calls that a rule lets pass but wants somebody told of: noted once. ``act`` has put them into the outbox."""
         values, thread_id = snapshot.values, thread_id_of(snapshot)
         for proposal_id, outcome in (values.get("outcomes") or {}).items():
             verdict = (values.get("verdicts") or {}).get(f"call:{proposal_id}")
             if verdict is None or verdict["outcome"] != "notify":
                 continue
             facts: dict[str, Any] = {"tool": outcome["tool"], "status": outcome["status"]}
-            if self.parts.audit.note(thread_id, "call.passed", "dojang", f"call:{proposal_id}", facts, once=True):
-                why = [reason["text"] for reason in verdict["why"]]
-                self.parts.notice.tell("call.passed", thread_id=thread_id, call=proposal_id, why=why, **facts)
+            self.parts.audit.note(thread_id, "call.passed", "dojang", f"call:{proposal_id}", facts, once=True)
 
 
 _NOBODY = Decision(
     review_id="", digest="", type="expire", by="", at="", reason="", edited_args=None, message="", dwell_ms=None,
     channel="superseded",
 )  # fmt: skip
+
+
+def releasable(progress: Progress, now: datetime) -> bool:
+    """Whether a review is decided, and nobody can take that back any more."""
+    decision = progress["decision"]
+    if decision is None:
+        return False
+    return progress["released"] or now >= datetime.fromisoformat(decision.get("held_until") or decision["at"])
 
 
 def thread_id_of(snapshot: StateSnapshot) -> str:

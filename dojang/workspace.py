@@ -18,6 +18,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.types import StateSnapshot
 
 from dojang.due import Done, do_due, escalate
+from dojang.flags import Flag, flags_of
 from dojang.origin import check_origin
 from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
@@ -137,6 +138,11 @@ class Workspace:
         known = {thread_id: self.parts.decisions.progress(thread_id) for thread_id in threads}
         return {r["id"]: known[r["thread_id"]].get(r["id"]) or untouched() for r in reviews}
 
+    def flags(self, reviews: Sequence[Review]) -> dict[str, list[Flag]]:
+        """What makes each of these reviews one to look at twice."""
+        progress, now = self.progress(reviews), self.parts.clock.now()
+        return {r["id"]: flags_of(r, progress[r["id"]], now) for r in reviews}
+
     def show(self, review_id: str) -> ReviewCard:
         """Everything about one review, open or decided."""
         thread_id = self._thread_of(review_id)
@@ -156,6 +162,7 @@ class Workspace:
             passages=passages,
             note=note,
             progress=progress or untouched(),
+            flags=flags_of(review, progress or untouched(), self.parts.clock.now()),
         )
 
     def decide(
@@ -454,6 +461,7 @@ def _step(now: StateSnapshot, before: StateSnapshot | None) -> Step:
         next=list(now.next),
         wrote=sorted(key for key, value in now.values.items() if key not in old or old[key] != value),
         review_ids=[review["id"] for _, review in waiting_of(now)],
+        spent=list(now.values.get("spent") or []),
     )
 
 

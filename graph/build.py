@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from graph.routes import after_act, after_answer, after_comply, after_generate, after_intake, after_review
 from nodes.act import act
@@ -21,10 +22,43 @@ from nodes.retrieve import retrieve
 from nodes.review import ReviewTask, review
 from state import AgentInput, AgentOutput, AgentState, UserError
 
-AgentGraph = CompiledStateGraph[AgentState, Deps, AgentInput, AgentOutput]
-
-
 Node = Callable[[Any, Runtime[Deps]], dict[str, Any]]
+
+
+class AgentGraph(CompiledStateGraph[AgentState, Deps, AgentInput, AgentOutput]):
+    """The compiled agent. Whoever resumes it says which review is meant (ADR 5); everything else is LangGraph's."""
+
+    def stream(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """As LangGraph's, and what ``invoke`` runs on; UserError where a resume names no review."""
+        _check_named(input)
+        return super().stream(input, *args, **kwargs)
+
+    def astream(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """As LangGraph's, and what ``ainvoke`` runs on; UserError where a resume names no review."""
+        _check_named(input)
+        return super().astream(input, *args, **kwargs)
+
+
+def _check_named(input: Any) -> None:
+    """A resume is a map of interrupt ids, or a decision that carries the id or the digest of its review.
+
+    A bare value goes to whatever pause is open by then: a retry of the answer to one question would answer the next.
+    ``Command(resume=None)`` resumes nothing.
+    """
+    if not isinstance(input, Command) or input.resume is None:
+        return
+    said = input.resume
+    by_id = isinstance(said, Mapping) and bool(said) and all(_is_interrupt_id(key) for key in said)
+    if not by_id and not (isinstance(said, Mapping) and (said.get("digest") or said.get("review_id"))):
+        raise UserError(
+            "a resume names its review: Command(resume={interrupt id: decision}), or a decision with its review_id or "
+            "digest; nothing was resumed. `graph.get_state(config).interrupts` has the ids"
+        )
+
+
+def _is_interrupt_id(key: object) -> bool:
+    """LangGraph's ids of pauses: 32 hexadecimal digits."""
+    return isinstance(key, str) and len(key) == 32 and set(key) <= set("0123456789abcdef")
 
 
 def state_graph(deps: Callable[[], Deps] | None = None) -> StateGraph[AgentState, Deps, AgentInput, AgentOutput]:
@@ -66,8 +100,8 @@ def _with(deps: Callable[[], Deps] | None, node: Node) -> Any:
 def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
     """The compiled agent. Run it with ``context=Deps(…)`` and ``durability="sync"``.
 
-    Resume is strict: an id of a pause that is unknown or over is an ``UnknownInterruptError``. Answer by id: LangGraph
-    gives a bare value to whatever pause is open; only its ``review_id`` or ``digest`` can say that another is meant.
+    Resume is strict: an id of a pause that is unknown or over is an ``UnknownInterruptError``, and a value that names
+    no review is refused.
 
     Raises:
         UserError: no checkpointer. Without one a pause looks like a pause and cannot be resumed.
@@ -78,4 +112,4 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
             "a run that pauses for a person cannot be resumed without one"
         )
     compiled = state_graph().compile(checkpointer=checkpointer, name="dojang")
-    return compiled.with_config(configurable={"__pregel_strict_resume": True})
+    return AgentGraph(**vars(compiled)).with_config(configurable={"__pregel_strict_resume": True})

@@ -7,6 +7,7 @@ found without an outcome, the tool's own record is asked, a keyed effect is retr
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import rfc8785
@@ -85,6 +86,9 @@ def _changed(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, acti
     found = decided(state, f"call:{proposal['id']}")
     if found is None:
         return bool((state.get("verdicts") or {})[f"call:{proposal['id']}"]["policy_version"] != version)
+    review, decision = found
+    if runtime.context.decisions.of(thread_of(runtime)).get(review["id"]) != decision:
+        return True  # it came into the state past the door, where it would have been recorded
     return not as_decided(*found, action, version, (p["id"] for p in state.get("passages") or []))
 
 
@@ -141,14 +145,35 @@ def _call(runtime: Runtime[Deps], proposal: Proposal, action: Action, *, key: st
     return _outcome(runtime, proposal, key, "done", result, "")
 
 
+def _edited(state: AgentState, proposal: Proposal) -> list[str]:
+    """What tells the model that another call than its own has run: it would take its own for unfulfilled."""
+    found = decided(state, f"call:{proposal['id']}")
+    if found is None or (args := allowed_args(state, proposal)) in (None, proposal["args"]):
+        return []
+    by = found[1]["by"]
+    return [say("edited_call", state["language"], by=by, args=json.dumps(args, ensure_ascii=False))]
+
+
+def _tell(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome: Outcome) -> None:
+    """Where a rule lets the call pass but wants somebody told: into the outbox, before the outcome is in the state."""
+    verdict = (state.get("verdicts") or {}).get(f"call:{proposal['id']}")
+    if verdict is not None and verdict["outcome"] == "notify":
+        thread_id, why = thread_of(runtime), [reason["text"] for reason in verdict["why"]]
+        facts = {"call": proposal["id"], "tool": outcome["tool"], "status": outcome["status"], "why": why}
+        notice_id = short_id("nt", thread_id, state.get("turn", ""), proposal["id"])
+        runtime.context.outbox.put(thread_id, notice_id, "call.passed", facts)
+
+
 def _outcome(runtime: Runtime[Deps], proposal: Proposal, key: str, status: Any, result: JSON, error: str) -> Outcome:
     at = runtime.context.clock.now().isoformat()
     return Outcome(key=key, tool=proposal["tool"], status=status, result=result, error=error, at=at)
 
 
 def _done(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome: Outcome) -> dict[str, Any]:
+    _tell(state, runtime, proposal, outcome)
     if outcome["status"] == "done":
         lines = runtime.context.toolbox.tell(proposal["tool"], outcome["result"], state["language"])
+        lines += _edited(state, proposal)
         message = ToolMessage(
             content="\n".join(lines),
             artifact=outcome["result"],

@@ -72,8 +72,7 @@ def _comply_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, 
         if verdict["outcome"] == "ask":
             _open(state, runtime, proposal, subject, verdict, proposal["args"], findings)
     if verdict["outcome"] == "forbid":
-        reason = "; ".join(r["text"] for r in verdict["why"])
-        _refuse(state, runtime, proposal, say("forbidden", language, reason=reason), findings)
+        _forbid(state, runtime, proposal, verdict, findings)
     found = decided(state, subject)
     if found is None:
         return
@@ -99,7 +98,8 @@ def _as_approved(
 
 
 def _decided_args(review: Review, decision: Decision) -> dict[str, Any]:
-    return dict((decision["edited_args"] if decision["type"] == "edit" else None) or review["action"]["args"])
+    edited = decision["edited_args"] if decision["type"] == "edit" else None
+    return dict(review["action"]["args"] if edited is None else edited)
 
 
 def _ask_again(
@@ -111,16 +111,9 @@ def _ask_again(
     findings: _Findings,
 ) -> None:
     """What was approved is not what would run: a person looks again, whatever the rules say of it by now."""
-    version = runtime.context.policy.version
+    subject = f"call:{proposal['id']}#{short_id('again', review['id'], runtime.context.policy.version)}"
     args = _decided_args(review, decision)
-    now = Proposal(id=proposal["id"], tool=proposal["tool"], args=args, problems=[])
-    subject = f"call:{proposal['id']}#{short_id('again', review['id'], version)}"
-    verdict = _judge_call(state, runtime, now, subject)
-    findings.verdicts[subject] = verdict
-    if verdict["outcome"] == "forbid":
-        reason = "; ".join(r["text"] for r in verdict["why"])
-        _refuse(state, runtime, proposal, say("forbidden", state["language"], reason=reason), findings)
-    else:
+    if verdict := _judge_anew(state, runtime, proposal, subject, args, findings):
         _open(state, runtime, proposal, subject, verdict, args, findings)
 
 
@@ -132,17 +125,36 @@ def _comply_edit(
     decision: Decision,
     findings: _Findings,
 ) -> None:
-    subject = edited_subject(review, decision)
+    subject, args = edited_subject(review, decision), _decided_args(review, decision)
     if subject in (state.get("verdicts") or {}):
         return
-    edited = Proposal(id=proposal["id"], tool=proposal["tool"], args=decision["edited_args"] or {}, problems=[])
-    verdict = _judge_call(state, runtime, edited, subject)
-    findings.verdicts[subject] = verdict
-    if verdict["outcome"] == "forbid":
-        reason = "; ".join(r["text"] for r in verdict["why"])
-        _refuse(state, runtime, proposal, say("forbidden", state["language"], reason=reason), findings)
-    elif not covers(verdict=verdict, review=review, decision=decision):
-        _open(state, runtime, proposal, subject, verdict, edited["args"], findings)
+    verdict = _judge_anew(state, runtime, proposal, subject, args, findings)
+    if verdict and not covers(verdict=verdict, review=review, decision=decision):
+        _open(state, runtime, proposal, subject, verdict, args, findings)
+
+
+def _judge_anew(
+    state: AgentState,
+    runtime: Runtime[Deps],
+    proposal: Proposal,
+    subject: str,
+    args: dict[str, Any],
+    findings: _Findings,
+) -> Verdict | None:
+    """The verdict on a call with the arguments that a person decided; None where it is forbidden, and refused."""
+    now = Proposal(id=proposal["id"], tool=proposal["tool"], args=args, problems=[])
+    verdict = findings.verdicts[subject] = _judge_call(state, runtime, now, subject)
+    if verdict["outcome"] != "forbid":
+        return verdict
+    _forbid(state, runtime, proposal, verdict, findings)
+    return None
+
+
+def _forbid(
+    state: AgentState, runtime: Runtime[Deps], proposal: Proposal, verdict: Verdict, findings: _Findings
+) -> None:
+    reason = "; ".join(r["text"] for r in verdict["why"])
+    _refuse(state, runtime, proposal, say("forbidden", state["language"], reason=reason), findings)
 
 
 def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findings: _Findings) -> None:

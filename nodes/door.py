@@ -7,6 +7,7 @@ against the review and records it by compare-and-set first.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,13 +19,17 @@ from nodes.ports import Deps, Toolbox
 from nodes.wire import (
     InvalidDecision,
     check_answer,
+    check_no_edit,
     check_same,
     edited_args,
     normal_form,
     text_of,
     type_of,
 )
-from state import Conflict, Decision, DojangError, Review, UserError
+from state import Conflict, Decision, DojangError, Review, UserError, person_of
+
+NAME_MAX = 200
+"""Characters of a name."""
 
 
 class Expired(Conflict):
@@ -75,7 +80,9 @@ def read_decision(review: Review, raw: object, *, toolbox: Toolbox, now: datetim
     check_same(review, said)
     kind = type_of(review, said)
     edited, message = None, text_of(review, said, "message")
-    if kind == "edit":
+    if kind != "edit":
+        check_no_edit(review, said)
+    else:
         edited = edited_args(review, said, toolbox)
         message = str(edited["text"]) if not review["action"]["tool"] else message
     if kind == "answer":
@@ -118,9 +125,26 @@ def role_of(review: Review, who: Who) -> str:
     return fitting[0]
 
 
+def check_name(review: Review, name: str) -> None:
+    """Raise InvalidDecision for a name that could pass for somebody else's, or for none.
+
+    Case, Unicode form, spaces and invisible signs make no other person (``state.person_of``); letters that look alike
+    in two alphabets would, so a name is written in one.
+    """
+    scripts = {unicodedata.name(c, "").partition(" ")[0] for c in name if c.isalpha()} & {"LATIN", "CYRILLIC", "GREEK"}
+    hidden = any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in name)
+    if not person_of(name) or len(name) > NAME_MAX or hidden or len(scripts) > 1:
+        raise InvalidDecision(
+            review["id"],
+            f"review {review['id']}: {name[:40]!a} is no name to decide under: write it in the letters of one "
+            f"alphabet, without hidden signs, in at most {NAME_MAX} characters; nothing was recorded",
+        )
+
+
 def may_decide(review: Review, decision: Decision) -> None:
     """Raise NotEntitled where the person made the request and the rule wants somebody else to approve it."""
-    own = bool(review.get("requester")) and decision["by"] == review.get("requester")
+    requester = review.get("requester")
+    own = bool(requester) and person_of(decision["by"]) == person_of(requester or "")
     if own and not review.get("self_approval", True) and decision["type"] in ("approve", "edit"):
         raise NotEntitled(
             f"{decision['by']} made the request of review {review['id']}: somebody else has to approve it; "
@@ -181,6 +205,7 @@ def rule(review: Review, raw: object, deps: Deps, who: Who = Who()) -> Decision:
         who = replace(who, roles=None, role="")
     decision = read_decision(review, raw, toolbox=deps.toolbox, now=now, who=who)
     if recorded is None:
+        check_name(review, decision["by"])
         may_decide(review, decision)
         if who.hold_s > 0:
             decision["held_until"] = (now + timedelta(seconds=who.hold_s)).isoformat()

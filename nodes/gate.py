@@ -7,6 +7,7 @@ arguments, policy version and evidence ids. ``act`` computes it again from what 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -27,6 +28,7 @@ from state import (
     Review,
     ToolSpec,
     Verdict,
+    person_of,
 )
 
 ALLOWED: Final[dict[Kind, list[DecisionType]]] = {
@@ -48,6 +50,42 @@ QUESTION_DUE_S: Final = 24 * 3600
 """Deadline of a review that no policy rule opened (clarification, in_doubt), in seconds."""
 
 ANSWER_SCHEMA: Final[dict[str, JSON]] = {"type": "string", "minLength": 1, "maxLength": 20_000}
+
+
+DEEPEST: Final = 32
+"""Levels of nesting that arguments may have."""
+
+
+def unfit(value: JSON, depth: int = 0) -> str:
+    """Why a value can be neither digested nor compared by a rule, such as no number; "" where it can.
+
+    RFC 8785 has only what JSON holds exactly. A rule like ``args.amount > 100000`` says no of "not a number".
+    """
+    if isinstance(value, str):
+        return "" if _is_text(value) else "a text has half a character in it"
+    if isinstance(value, bool) or value is None:
+        return ""
+    if isinstance(value, int):
+        return "" if abs(value) <= 2**53 - 1 else f"{str(value)[:20]}… is too large a number to be kept exactly"
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"{value} is no number"
+    if depth >= DEEPEST:
+        return f"it is nested more than {DEEPEST} levels deep"
+    if isinstance(value, Mapping):
+        inner: Iterable[JSON] = (part for item in value.items() for part in item)
+    elif isinstance(value, list | tuple):
+        inner = value
+    else:
+        return f"a {type(value).__name__} is nothing that JSON holds"
+    return next((why for part in inner if (why := unfit(part, depth + 1))), "")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def digest_of(action: Action, policy_version: str, evidence: Iterable[str]) -> str:
@@ -215,7 +253,7 @@ def covers(*, verdict: Verdict, review: Review, decision: Decision) -> bool:
     if verdict["outcome"] != "ask":
         return True
     roles_kept = not verdict["roles"] or (bool(review["roles"]) and set(review["roles"]) <= set(verdict["roles"]))
-    own = decision["by"] == review.get("requester", "") and not verdict.get("self_approval", True)
+    own = person_of(decision["by"]) == person_of(review.get("requester", "")) and not verdict.get("self_approval", True)
     return verdict["tier"] <= review["tier"] and verdict["votes"] <= 1 and roles_kept and not own
 
 

@@ -160,6 +160,21 @@ class Decisions(Protocol):
         ...
 
 
+class Outbox(Protocol):
+    """What somebody outside is to be told."""
+
+    def put(self, thread_id: str, notice_id: str, event: str, facts: Mapping[str, JSON]) -> None:
+        """Write it down, durable on return; the same id again changes nothing. It is sent later, at least once."""
+        ...
+
+
+class NoOutbox:
+    """Tells nobody."""
+
+    def put(self, thread_id: str, notice_id: str, event: str, facts: Mapping[str, JSON]) -> None:
+        """Nothing."""
+
+
 class Clock(Protocol):
     """Time, so that tests can turn it."""
 
@@ -192,6 +207,7 @@ class Deps:
     max_rounds: int = 6
     roles: tuple[str, ...] | None = None  # of whoever answers at the door; None: not known
     feedback: Literal["never", "abstained", "always"] = "never"  # after which answers a person is asked
+    outbox: Outbox = field(default_factory=NoOutbox)
 
 
 def thread_of(runtime: Runtime[Deps]) -> str:

@@ -7,11 +7,13 @@ decide, and what is recorded, is the business of :mod:`nodes.door`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from jsonschema import Draft202012Validator
 
+from nodes.gate import unfit
 from nodes.ports import Toolbox
 from state import JSON, Conflict, Decision, DecisionType, Review, UserError
 
@@ -23,6 +25,7 @@ _LANGCHAIN: Final[dict[str, DecisionType]] = {
     "respond": "answer",
 }
 _FIELDS: Final = frozenset(Decision.__annotations__)
+_BESIDE: Final = ("review_id", "digest", "by", "channel", "dwell_ms")
 
 
 class InvalidDecision(UserError):
@@ -40,7 +43,8 @@ class StaleDecision(Conflict):
 def normal_form(review: Review, raw: object) -> Mapping[str, JSON]:
     """Any accepted wire form of one decision as our own form, its values unchecked; raises InvalidDecision."""
     if isinstance(raw, Mapping) and "decisions" in raw:
-        return _from_langchain(review, _only(review, raw["decisions"]))
+        said = _from_langchain(review, _only(review, raw["decisions"]))
+        return {**said, **_beside(review, raw)}
     if isinstance(raw, list):
         return _from_inbox(review, _only(review, raw))
     if isinstance(raw, Mapping) and isinstance(raw.get("type"), str):
@@ -88,6 +92,16 @@ def _only(review: Review, items: object) -> Mapping[str, JSON]:
     return cast(Mapping[str, JSON], items[0])
 
 
+def _beside(review: Review, raw: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What may stand beside another client's list of decisions: which review is meant, and who means it."""
+    strange = [str(key) for key in raw if key not in (*_BESIDE, "decisions")]
+    if strange:
+        raise InvalidDecision(
+            review["id"], f"review {review['id']}: a list of decisions has no {strange[0]!r} beside it; send one form"
+        )
+    return {key: raw[key] for key in _BESIDE if key in raw}
+
+
 def _from_langchain(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JSON]:
     action = item.get("edited_action") if isinstance(item.get("edited_action"), Mapping) else {}
     if action and action.get("name", review["action"]["tool"]) != review["action"]["tool"]:
@@ -110,11 +124,20 @@ def _from_inbox(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JSON]:
         raise InvalidDecision(
             review["id"], f"review {review['id']}: an edit may not change the tool; reject it instead"
         )
+    if item.get("type") == "accept" and edited is not None and _looks_like(edited, review["action"]["args"]):
+        edited = None  # that client sends what it was shown along with its yes
     return {
         "type": _INBOX.get(str(item.get("type")), item.get("type")),
         "edited_args": edited,
         "message": args if isinstance(args, str) else "",
     }
+
+
+def _looks_like(sent: object, shown: Mapping[str, JSON]) -> bool:
+    """Whether arguments are those that were shown, each perhaps made into a text."""
+    if not isinstance(sent, Mapping) or sent.keys() != shown.keys():
+        return False
+    return all(sent[key] == value or str(sent[key]) in (str(value), json.dumps(value)) for key, value in shown.items())
 
 
 def check_same(review: Review, said: Mapping[str, JSON]) -> None:
@@ -140,16 +163,27 @@ def type_of(review: Review, said: Mapping[str, JSON]) -> DecisionType:
     return cast(DecisionType, kind)
 
 
+def check_no_edit(review: Review, said: Mapping[str, JSON]) -> None:
+    """Raise InvalidDecision where other arguments come with a decision that is no edit: which of the two is meant?"""
+    if said.get("edited_args") is not None:
+        raise InvalidDecision(
+            review["id"],
+            f"review {review['id']}: other arguments go with an edit, not with {said.get('type')!r}; send one form",
+        )
+
+
 def edited_args(review: Review, said: Mapping[str, JSON], toolbox: Toolbox) -> dict[str, JSON]:
     """The whole new argument object: validated against the tool's schema, types kept."""
     args = said.get("edited_args")
     if not review["action"]["tool"]:
         text = args.get("text") if isinstance(args, Mapping) else said.get("message")
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or not text.strip() or unfit(text):
             raise InvalidDecision(review["id"], f"review {review['id']}: an edited answer needs a text")
         return {"text": text}
     if not isinstance(args, Mapping):
         raise InvalidDecision(review["id"], f"review {review['id']}: an edit needs the whole argument object")
+    if why := unfit(args):
+        raise InvalidDecision(review["id"], f"review {review['id']}: the edit was not taken: {why}")
     checked = toolbox.check(review["action"]["tool"], args)
     wrong = checked["problems"] + [f"{name} is missing" for name in checked["missing"]]
     if wrong:
@@ -164,6 +198,8 @@ def text_of(review: Review, said: Mapping[str, JSON], key: str) -> str:
         return ""
     if not isinstance(value, str):
         raise InvalidDecision(review["id"], f"review {review['id']}: {key} must be text")
+    if why := unfit(value):
+        raise InvalidDecision(review["id"], f"review {review['id']}: {key}: {why}")
     if len(value) > 20_000:
         raise InvalidDecision(review["id"], f"review {review['id']}: {key} is longer than 20,000 characters")
     return value

@@ -29,7 +29,7 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     },
     "missing_argument": {
         "en": "{tool} cannot run yet: {missing} is missing.",
-        "ko": "{tool}을(를) 아직 실행할 수 없습니다: {missing} 값이 없습니다.",
+        "ko": "{tool}: 아직 실행할 수 없습니다. {missing} 값이 없습니다.",
     },
     "unclear_request": {
         "en": "The request cannot be carried out as it stands; a person must answer a question.",
@@ -41,7 +41,7 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     },
     "unclear_argument": {
         "en": "{tool} cannot run yet: “{value}” ({name}) can be read in two ways, or not at all.",
-        "ko": "{tool}을(를) 아직 실행할 수 없습니다: “{value}”({name})의 뜻이 둘 이상이거나 분명하지 않습니다.",
+        "ko": "{tool}: 아직 실행할 수 없습니다. “{value}”({name})의 뜻이 둘 이상이거나 분명하지 않습니다.",
     },
     "ask_unclear": {
         "en": "“{value}” is not clear enough. What exactly should {name} be? (Dates like 2026-12-03.)",
@@ -53,15 +53,15 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     },
     "ask_reading": {
         "en": "What do you mean by “{words}”: {readings}?",
-        "ko": "“{words}”은(는) 다음 중 무엇입니까: {readings}?",
+        "ko": "“{words}”, 다음 중 어느 쪽입니까: {readings}?",
     },
     "no_reading": {
         "en": "“{words}” refers to something that was not said.",
-        "ko": "“{words}”이(가) 무엇을 가리키는지 알 수 없습니다.",
+        "ko": "“{words}”: 무엇을 가리키는지 알 수 없는 말입니다.",
     },
     "ask_meant": {
         "en": "What do you mean by “{words}”?",
-        "ko": "“{words}”은(는) 무엇을 말씀하시는 것입니까?",
+        "ko": "“{words}”, 무엇을 말씀하시는 것입니까?",
     },
     "feedback": {
         "en": "Was this answer right: “{text}”?",
@@ -92,6 +92,10 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "Not run: the tool or the rules changed after this was approved. It has to be approved again.",
         "ko": "실행하지 않았습니다: 승인한 뒤에 도구나 정책이 바뀌었습니다. 다시 승인받아야 합니다.",
     },
+    "edited_call": {
+        "en": "{by} changed this call before it ran: it was carried out with {args}, in place of what was asked for.",
+        "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값 대신 다음 값으로 실행했습니다: {args}",
+    },
     "failed": {
         "en": "It did not work: {reason}",
         "ko": "실행하지 못했습니다: {reason}",
@@ -120,6 +124,14 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "The message was not taken: an approved call had not run yet. Send it again after this.",
         "ko": "메시지를 받지 않았습니다. 승인된 호출이 아직 실행되지 않았습니다. 끝난 뒤에 다시 보내 주세요.",
     },
+    "left_out_messages": {
+        "en": "(The oldest {messages} messages of this conversation no longer fit and were not read.)",
+        "ko": "(이 대화의 가장 오래된 메시지 {messages}개는 분량을 넘어 읽지 못했습니다.)",
+    },
+    "left_out_evidence": {
+        "en": "(The last {evidence} sentences that were found did not fit and were not read.)",
+        "ko": "(찾은 문장 가운데 마지막 {evidence}개는 분량을 넘어 읽지 못했습니다.)",
+    },
     "withheld": {
         "en": "The answer was withheld: {reason}",
         "ko": "답변을 내보내지 않았습니다: {reason}",
@@ -130,6 +142,11 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
 def say(key: str, language: Language, **facts: str) -> str:
     """The sentence ``key`` in ``language``; raises KeyError for a key or a fact that is not there (our bug)."""
     return _TEXTS[key][language].format(**facts)
+
+
+def translations(source: Language, target: Language) -> dict[str, str]:
+    """{sentence in one language: the same in the other}, with their blanks: for readers of another language."""
+    return {texts[source]: texts[target] for texts in _TEXTS.values()}
 
 
 def clip(text: str, limit: int = 160) -> str:

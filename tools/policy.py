@@ -181,21 +181,25 @@ def _normalised(subject: Mapping[str, Any]) -> dict[str, JSON]:
 def _finding(rule: Rule, subject: Mapping[str, JSON]) -> _Finding | None:
     if not rule.concerns(subject):
         return None
-    outcome, note = rule.outcome, ""
+    outcome, note = rule.outcome, None
     korean = subject["language"] == "ko"
     try:
         if not rule.holds(subject):
             return None
     except ConditionFailed as error:
-        outcome, note = "ask", f"{_FAILED[korean]} ({error})."
+        outcome, note = "ask", (f"{_FAILED[0]} ({error}).", f"{_FAILED[1]} ({error}).")
     if outcome in ("auto", "notify") and not _may_relax(rule, subject):
-        outcome, note = "ask", _NOT_RELAXED[korean]
-    text = rule.text_ko if korean else rule.text
+        outcome, note = "ask", _NOT_RELAXED
+    texts: dict[Language, str] = {
+        "en": f"{rule.text} {note[0] if note else ''}".strip(),
+        "ko": f"{rule.text_ko} {note[1] if note else ''}".strip(),
+    }
     reason = Reason(
         rule_id=rule.id,
-        text=f"{text} {note}".strip(),
+        text=texts["ko" if korean else "en"],
         severity="high" if note else rule.severity,
         hard=rule.hard,
+        texts=texts,
     )
     return _Finding(
         outcome,
@@ -263,6 +267,7 @@ def _relaxed(verdict: Verdict, approval: StandingApproval, subject: Mapping[str,
         text=approval.told("ko" if subject["language"] == "ko" else "en"),
         severity="low",
         hard=False,
+        texts={"en": approval.told("en"), "ko": approval.told("ko")},
     )
     return Verdict(
         subject=verdict["subject"],
@@ -301,8 +306,11 @@ def _default(subject: Mapping[str, JSON], *, matched: bool) -> _Finding | None:
 def _built_in(
     rule_id: str, outcome: RuleOutcome, severity: Literal["low", "medium", "high"], subject: Mapping[str, JSON]
 ) -> _Finding:
-    text = _SENTENCES[rule_id][subject["language"] == "ko"]
-    return _Finding(outcome, Reason(rule_id=rule_id, text=text, severity=severity, hard=True), _kind(subject))
+    english, korean = _SENTENCES[rule_id]
+    text = korean if subject["language"] == "ko" else english
+    texts: dict[Language, str] = {"en": english, "ko": korean}
+    reason = Reason(rule_id=rule_id, text=text, severity=severity, hard=True, texts=texts)
+    return _Finding(outcome, reason, _kind(subject))
 
 
 def _kind(subject: Mapping[str, JSON]) -> Kind:

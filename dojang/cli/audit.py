@@ -70,6 +70,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")]
 ThreadOption = Annotated[
     str | None, typer.Option("--thread", metavar="ID", help="One conversation; all and the home when not given.")
 ]
@@ -103,7 +104,7 @@ def verify(
     )
     for finding in report["findings"]:
         place = finding["file"] + (f", {_('record')} {finding['record']}" if finding["record"] else "")
-        call.terminal.line(f"  {word(_, LEVELS, finding['level'])} {place}: {finding['what']}")
+        call.terminal.line(f"  {word(_, LEVELS, finding['level'])} {place}: {call.terminal.told(finding['what'])}")
     if report["ends"] and report["ends"][0]["thread_id"] is None:
         end = report["ends"][0]
         call.terminal.line(_("the home's chain ends at record {n}, {hash}").format(n=end["records"], hash=end["hash"]))
@@ -122,7 +123,14 @@ def list_(
     records = _records(_log(call), thread)[: -limit - 1 : -1]
     call.terminal.document(records)
     rows = [
-        [r["at"][:19], r["actor"], word(_, EVENTS, r["event"]), r["subject"], r["thread_id"] or "", _told(r["facts"])]
+        [
+            call.terminal.moment(r["at"], seconds=True),
+            r["actor"],
+            word(_, EVENTS, r["event"]),
+            r["subject"],
+            r["thread_id"] or "",
+            _told(r["facts"]),
+        ]
         for r in records
     ]
     head = [_("at"), _("who"), _("event"), _("subject"), _("conversation"), _("facts")]
@@ -158,7 +166,7 @@ def export(
 @audit.command()
 def reopen(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")],
+    reason: ReasonOption,
     thread: Annotated[
         str | None, typer.Option("--thread", metavar="ID", help="The conversation; the home's own when not given.")
     ] = None,
@@ -183,9 +191,9 @@ def reopen(
 @audit.command()
 def erase(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everybody who checks will read it.")],
+    reason: ReasonOption,
     person: Annotated[
-        str | None, typer.Option("--person", metavar="NAME", help="What this person wrote with decisions, everywhere.")
+        str | None, typer.Option("--person", metavar="NAME", help="What this person wrote, everywhere.")
     ] = None,
     thread: Annotated[
         str | None, typer.Option("--thread", metavar="ID", help="All content of one finished conversation.")
@@ -207,10 +215,10 @@ def erase(
     found += erase_person(log, person, user, reason) if person is not None else []
     call.terminal.document(found)
     for one in found:
-        said = _("{thread}: {decisions} decisions and {effects} effects without words").format(
-            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"]
+        said = _("{thread}: {decisions} decisions, {effects} effects and {texts} states without words").format(
+            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"], texts=one["texts"]
         )
-        call.terminal.line(f"{said}; {one['left']}" if one["left"] else said)
+        call.terminal.line(f"{said}; {call.terminal.told(one['left'])}" if one["left"] else said)
     if not found:
         call.terminal.note(_("nothing was found to erase"))
     return Exit.DONE

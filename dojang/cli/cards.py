@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from dojang.cli.telling import how_to_decide
 from dojang.cli.terminal import Terminal
 from dojang.cli.words import EFFECTS, FLAGS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
+from dojang.flags import flags_of
+from dojang.reading import as_read
 
 if TYPE_CHECKING:
     from dojang.results import ReviewCard
     from dojang.workspace import Workspace
-    from state import JSON, Action, Language, PassageRef, Progress, Review
+    from state import JSON, Action, PassageRef, Progress, Review
 
 SHOWN_EVIDENCE = 600
 """Characters of a passage that a card shows."""
@@ -22,14 +24,14 @@ SHOWN_EVIDENCE = 600
 
 def tell_card(terminal: Terminal, workspace: Workspace, card: ReviewCard) -> None:
     """The whole card: what will happen first, how to decide last."""
-    review = card.review
-    _head(terminal, card, sentence_of(workspace, review, terminal.language), workspace.parts.clock.now())
+    review = as_read(card.review, workspace.parts.describer, terminal.language)
+    _head(terminal, card, review, workspace.parts.clock.now())
     tell_arguments(terminal, review["action"])
     _why(terminal, review)
     _evidence(terminal, card)
     _conversation(terminal, card)
     if card.note:
-        terminal.note(card.note)
+        terminal.note(terminal.told(card.note))
     if card.status in ("open", "claimed"):
         _title(terminal, terminal.gettext("To decide"))
         for command in how_to_decide(review)[1:]:
@@ -41,43 +43,34 @@ def _title(terminal: Terminal, text: str) -> None:
     terminal.line(text, style="bold cyan")
 
 
-def sentence_of(workspace: Workspace, review: Review, language: Language) -> str:
-    """What will happen, in the reader's language, by the tool's own template; else as it was recorded."""
-    from state import DojangError
-
-    action = review["action"]
-    if not action["tool"] or review["kind"] not in ("tool", "compliance"):
-        return review["summary"]
-    try:
-        return workspace.parts.toolbox.describe(action["tool"], action["args"], language)
-    except DojangError:
-        return review["summary"]
-
-
-def _head(terminal: Terminal, card: ReviewCard, sentence: str, now: datetime) -> None:
+def _head(terminal: Terminal, card: ReviewCard, review: Review, now: datetime) -> None:
     _ = terminal.gettext
-    review, action = card.review, card.review["action"]
+    action = review["action"]
     status = word(_, STATUSES, card.status)
     terminal.line(f"{review['id']} · {word(_, KINDS, review['kind'])} · {status}", style="yellow")
-    terminal.line(sentence, style="bold")
+    terminal.line(review["summary"], style="bold")
     if review["question"]:
         terminal.line(review["question"])
-    undo = _("can be undone") if action["reversible"] else _("cannot be undone")
+    waits = card.status in ("open", "claimed")
+    effect = word(_, EFFECTS, action["effect_class"])
+    if action["effect_class"] != "irreversible" or action["reversible"]:  # the word itself says it
+        effect += ", " + (_("can be undone") if action["reversible"] else _("cannot be undone"))
     rows = [
-        [_("effect"), f"{word(_, EFFECTS, action['effect_class'])}, {undo}"],
+        [_("effect"), effect],
         [_("conversation"), review["thread_id"]],
-        [_("due"), review["due_at"]],
+        [_("due"), terminal.due(review["due_at"], now) if waits else terminal.moment(review["due_at"])],
         [_("needs"), _needs(terminal, card)],
     ]
     state = flags(_, review, card.progress, now)
     rows += [[_("state"), state]] if state else []
     for vote in card.progress["votes"] if review["votes_needed"] > 1 else []:
-        rows.append([_("vote"), f"{vote['by']}, {vote['at']}"])
+        rows.append([_("vote"), f"{vote['by']}, {terminal.moment(vote['at'])}"])
     if card.decision is not None:
         what = word(_, SAID, card.decision["type"])
-        rows.append([_("decision"), f"{what}, {card.decision['by'] or _('nobody')}, {card.decision['at']}"])
+        who, at = card.decision["by"] or _("nobody"), terminal.moment(card.decision["at"])
+        rows.append([_("decision"), f"{what}, {who}, {at}"])
         if card.status == "recorded" and "held_until" in card.decision:
-            rows.append([_("can be taken back"), card.decision["held_until"]])
+            rows.append([_("can be taken back"), terminal.moment(card.decision["held_until"], seconds=True)])
         rows += [[_("reason"), card.decision["reason"]]] if card.decision["reason"] else []
     terminal.rows(rows)
 
@@ -95,14 +88,15 @@ def _needs(terminal: Terminal, card: ReviewCard) -> str:
 
 
 def flags(gettext: Callable[[str], str], review: Review, progress: Progress, now: datetime) -> str:
-    """What a list says of a review beside its deadline: votes, who has it, whether half of its time is over."""
+    """What a list says of a review beside its deadline: doubtful evidence, votes, who has it, half of its time over."""
     _ = gettext
-    told = []
+    holds = flags_of(review, progress, now)
+    told = [_("untrusted source")] if "untrusted" in holds else []
     if review["votes_needed"] > 1:
         told.append(f"{len(progress['votes'])}/{review['votes_needed']}")
-    if progress["claim"] is not None and now < datetime.fromisoformat(progress["claim"]["until"]):
+    if progress["claim"] is not None and "claimed" in holds:
         told.append(_("claimed by {who}").format(who=progress["claim"]["by"]))
-    if progress["escalated_at"]:
+    if "escalated" in holds:
         told.append(_("half the time is over"))
     return ", ".join(told)
 

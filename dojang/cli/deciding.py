@@ -134,7 +134,9 @@ def claim(
             return Exit.DONE
         made = workspace.claim(review)
     call.terminal.document({"review_id": review, "claim": made})
-    call.terminal.line(_("Review {id} is yours until {until}").format(id=review, until=made["until"]))
+    call.terminal.line(
+        _("Review {id} is yours until {until}").format(id=review, until=call.terminal.moment(made["until"]))
+    )
     return Exit.DONE
 
 
@@ -181,7 +183,7 @@ def wait_out(terminal: Terminal, workspace: Workspace, result: DecisionResult) -
     thread_id = result.run.thread_id
     waits = _("goes on at {until}; until then Ctrl-C or `dojang undo {id}` takes it back")
     try:
-        terminal.note(waits.format(until=until, id=review_id))
+        terminal.note(waits.format(until=terminal.moment(until, seconds=True), id=review_id))
         while (left := (datetime.fromisoformat(until) - workspace.parts.clock.now()).total_seconds()) > 0:
             if workspace.parts.decisions.of(thread_id).get(review_id) != decision:
                 raise Conflict(f"the decision on review {review_id} was taken back; it waits again")

@@ -162,7 +162,7 @@ def listed(context: typer.Context) -> int:
             row["format"],
             str(row["passages"]),
             f"{row['size']:,}",
-            row["ingested_at"][:16],
+            call.terminal.moment(row["ingested_at"]),
             word(_, TRUSTS, row["trust"]) + (f" ({row['flagged']})" if row["flagged"] else ""),
         ]
         for row in rows

@@ -16,6 +16,7 @@ import typer
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, check_home, checked_text, invocation
 from dojang.cli.words import KINDS, N_, word
+from dojang.reading import reason_as_read
 
 if TYPE_CHECKING:
     from state import Verdict
@@ -94,7 +95,7 @@ def try_cases_of(
     )
     for one in wrong:
         name = _("{name} (line {line})").format(name=one.case.name, line=one.case.line)
-        call.terminal.line(f"{name}: {'; '.join(one.wrong)}", style="bold red")
+        call.terminal.line(f"{name}: {call.terminal.told('; '.join(one.wrong))}", style="bold red")
     call.terminal.line(_("{count} cases, {wrong} not met").format(count=len(tried), wrong=len(wrong)))
     return Exit.PROBLEM if wrong else Exit.DONE
 
@@ -131,7 +132,7 @@ def explain(
         mark = _("matched") if one.matched else _("no")
         call.terminal.line(f"  {one.rule.id}: {mark}, {' '.join(one.because.split())}")
     for note in notes:
-        call.terminal.note(note)
+        call.terminal.note(call.terminal.told(note))
     return Exit.DONE
 
 
@@ -161,9 +162,8 @@ def replay(
     for one in changed:
         was, now, about = one.judged.verdict, one.now, one.judged.subject
         what = about["tool"] or about["text"][:60]
-        call.terminal.line(
-            f"{one.judged.at[:19]} {one.judged.thread_id} {what}: {_said(call, was)} → {_said(call, now)}"
-        )
+        at = call.terminal.moment(one.judged.at)
+        call.terminal.line(f"{at} {one.judged.thread_id} {what}: {_said(call, was)} → {_said(call, now)}")
         call.terminal.line("  " + ", ".join(reason["rule_id"] for reason in now["why"]))
     counts = _("{count} judged, {changed} would change").format(count=len(found), changed=len(changed))
     call.terminal.line(counts)
@@ -202,7 +202,7 @@ def allow(
     call.terminal.document(_shown(made))
     call.terminal.line(
         _("{id}: {tool} is allowed until {until}, {uses} times at most").format(
-            id=made.id, tool=made.tool, until=_local(made.expires_at), uses=made.max_uses
+            id=made.id, tool=made.tool, until=call.terminal.moment(made.expires_at), uses=made.max_uses
         )
     )
     return Exit.DONE
@@ -218,7 +218,7 @@ def standing(context: typer.Context) -> int:
     rows = [
         [
             a.id, word(_, STANDINGS, a.status(datetime.now(UTC))), a.by, a.tool, a.condition, f"{a.uses}/{a.max_uses}",
-            _local(a.expires_at),
+            call.terminal.moment(a.expires_at),
         ]
         for a in found
     ]  # fmt: skip
@@ -293,7 +293,7 @@ def _subject(
 def _tell_verdict(call: Invocation, verdict: Verdict) -> None:
     call.terminal.line(_said(call, verdict), style="bold")
     for reason in verdict["why"]:
-        call.terminal.line(f"  {reason['rule_id']}: {reason['text']}")
+        call.terminal.line(f"  {reason['rule_id']}: {reason_as_read(reason, call.terminal.language)['text']}")
 
 
 def _said(call: Invocation, verdict: Verdict) -> str:
@@ -310,10 +310,6 @@ def _shown(approval: StandingApproval) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(approval), "status": approval.status(datetime.now(UTC))}
-
-
-def _local(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _moment(said: str) -> datetime:

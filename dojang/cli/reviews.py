@@ -11,6 +11,7 @@ from dojang.cli.deciding import decide_here
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
 from dojang.cli.words import KINDS, word
+from dojang.reading import as_read
 
 if TYPE_CHECKING:
     pass
@@ -33,11 +34,14 @@ def inbox(
     with call.workspace() as workspace:
         reviews = workspace.inbox(kind=kind, limit=limit)
         progress = workspace.progress(reviews)
+        flagged = workspace.flags(reviews)
         now = workspace.parts.clock.now()
+        read = [as_read(r, workspace.parts.describer, call.terminal.language) for r in reviews]
     _ = call.terminal.gettext
-    call.terminal.document([{**review, "progress": progress[review["id"]]} for review in reviews])
+    call.terminal.document([{**r, "progress": progress[r["id"]], "flags": flagged[r["id"]]} for r in reviews])
     if reviews:
-        rows = [[r["id"], word(_, KINDS, r["kind"]), r["due_at"][:16], r["summary"]] for r in reviews]
+        due = [call.terminal.due(r["due_at"], now) for r in reviews]
+        rows = [[r["id"], word(_, KINDS, r["kind"]), at, r["summary"]] for r, at in zip(read, due, strict=True)]
         head = [_("review"), _("kind"), _("due"), _("what it is about")]
         states = [flags(_, r, progress[r["id"]], now) for r in reviews]
         if any(states):

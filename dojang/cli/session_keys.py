@@ -94,7 +94,7 @@ def _every_thread(call: Invocation, ring: KeyRing, step: Step) -> int:
     call.terminal.document({"key_id": ring.active, "files": files, "problems": problems})
     call.terminal.line(_("key {id} seals; {files} files were sealed anew").format(id=ring.active, files=files))
     for problem in problems:
-        call.terminal.line(problem, style="bold red")
+        call.terminal.line(call.terminal.told(problem), style="bold red")
     return Exit.BROKEN if problems else Exit.DONE
 
 

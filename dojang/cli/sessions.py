@@ -61,7 +61,7 @@ def verify(context: typer.Context) -> int:
     )
     for thread in report["damaged"]:
         for problem in thread["problems"]:
-            call.terminal.line(f"  {thread['thread_id'] or thread['folder']}: {problem}")
+            call.terminal.line(f"  {thread['thread_id'] or thread['folder']}: {call.terminal.told(problem)}")
     return Exit.BROKEN if report["damaged"] else Exit.DONE
 
 
@@ -84,9 +84,9 @@ def repair(
             kept = _("{path}: {records} records kept; the damaged file is {damaged}")
             call.terminal.line(kept.format(path=file["path"], records=file["records"], damaged=file["kept"]))
         for lost in file["lost"]:
-            call.terminal.line(_("{path}: lost: {what}").format(path=file["path"], what=lost))
+            call.terminal.line(_("{path}: lost: {what}").format(path=file["path"], what=call.terminal.told(lost)))
     for problem in report["problems"]:
-        call.terminal.line(problem)
+        call.terminal.line(call.terminal.told(problem))
     if not report["problems"]:
         call.terminal.note(_("the conversation can be read"))
     return Exit.BROKEN if report["problems"] else Exit.DONE
@@ -218,7 +218,15 @@ def prune(
             call.settings.threads, age, keys=keys, keep_latest=keep_latest, dry_run=dry_run, before=note
         )
     call.terminal.document({"dry_run": dry_run, "keep_latest": keep_latest, "threads": found})
-    told = [[one["thread_id"], one["updated_at"][:19], word(_, FATES, one["fate"]), one["why"]] for one in found]
+    told = [
+        [
+            one["thread_id"],
+            call.terminal.moment(one["updated_at"]),
+            word(_, FATES, one["fate"]),
+            call.terminal.told(one["why"]),
+        ]
+        for one in found
+    ]
     call.terminal.rows(told, head=[_("conversation"), _("last change"), _("outcome"), ""])
     if dry_run:
         call.terminal.note(_("nothing was changed: --dry-run"))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import check_home, invocation
+
+if TYPE_CHECKING:
+    from dojang.cli.terminal import Terminal
+    from dojang.results import Check
 
 app = typer.Typer()
 
@@ -54,10 +58,21 @@ def doctor(context: typer.Context) -> int:
     call.terminal.document([check.as_json() for check in checks])
     for check in checks:
         mark, style = (_("OK"), "green") if check.ok else (_("PROBLEM"), "bold red")
-        call.terminal.line(f"{mark} {_(check.name)}: {check.detail}", style="" if check.ok else style)
-        if check.remedy and not check.ok:
-            call.terminal.line(f"   → {check.remedy}")
+        detail, remedy = _read(call.terminal, check)
+        call.terminal.line(f"{mark} {_(check.name)}: {detail}", style="" if check.ok else style)
+        if remedy:
+            call.terminal.line(f"   → {remedy}")
     return Exit.DONE if all(check.ok for check in checks) else Exit.PROBLEM
+
+
+def _read(terminal: Terminal, check: Check) -> tuple[str, str]:
+    """What was found, and what to do about it; one of an error is one message, so its Korean is not cut in two."""
+    if check.ok:
+        return terminal.told(check.detail), ""
+    whole = f"{check.detail}; {check.remedy}"
+    if (read := terminal.told(whole)) != whole and terminal.told(check.remedy) == check.remedy:
+        return read, ""
+    return terminal.told(check.detail), terminal.told(check.remedy)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dojang.cli.terminal import Terminal
 from dojang.cli.words import KINDS, SAID, STATUSES, word
+from dojang.reading import as_read
 
 if TYPE_CHECKING:
     from dojang.results import DecisionResult, RunResult
@@ -32,9 +33,9 @@ def tell_run(terminal: Terminal, workspace: Workspace, run: RunResult) -> None:
         for citation in run.answer["citations"]:
             tell_citation(terminal, citation, source_of(workspace, citation))
     for review in run.reviews:
-        tell_waiting(terminal, review)
+        tell_waiting(terminal, workspace, review)
     if run.note:
-        terminal.note(run.note)
+        terminal.note(terminal.told(run.note))
     terminal.note(
         _("conversation {thread}: {status}").format(thread=run.thread_id, status=word(_, STATUSES, run.status))
     )
@@ -78,13 +79,14 @@ def tell_outcomes(terminal: Terminal, outcomes: list[Outcome]) -> None:
     _ = terminal.gettext
     for outcome in outcomes:
         status = word(_, STATUSES, outcome["status"])
-        tail = f": {outcome['error']}" if outcome["error"] else ""
+        tail = f": {terminal.told(outcome['error'])}" if outcome["error"] else ""
         terminal.line(f"{outcome['tool']} — {status}{tail}")
 
 
-def tell_waiting(terminal: Terminal, review: Review) -> None:
+def tell_waiting(terminal: Terminal, workspace: Workspace, review: Review) -> None:
     """A review that waits, and the commands that decide it."""
     _ = terminal.gettext
+    review = as_read(review, workspace.parts.describer, terminal.language)
     terminal.line(
         _("Review {id} ({kind}) waits for a person:").format(id=review["id"], kind=word(_, KINDS, review["kind"])),
         style="yellow",
@@ -126,9 +128,7 @@ def tell_decision(terminal: Terminal, workspace: Workspace, result: DecisionResu
     """Who decided what, and where the run got to with it."""
     _ = terminal.gettext
     decision = result.decision
-    terminal.line(
-        _("Review {id}: {what} by {by}").format(
-            id=decision["review_id"], what=word(_, SAID, decision["type"]), by=decision["by"] or _("nobody")
-        )
-    )
+    text = _("Review {id}: {what} by {by}") if decision["by"] else _("Review {id}: {what}")
+    what = word(_, SAID, decision["type"])
+    terminal.line(text.format(id=decision["review_id"], what=what, by=decision["by"]))
     tell_run(terminal, workspace, result.run)

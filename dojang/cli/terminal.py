@@ -12,6 +12,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.cells import cell_len
@@ -20,6 +21,8 @@ from rich.text import Text
 
 from dojang.cli.words import NODES, word
 from dojang.language import catalogue
+from dojang.messages import told
+from dojang.times import due, moment
 
 if TYPE_CHECKING:
     from state import Language
@@ -89,9 +92,21 @@ class Terminal:
         self.err.print(Text(visible(text), style=style), soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """What went wrong, in one line on stderr."""
-        one = " ".join(visible(text).split())
+        """What went wrong, in one line on stderr; English of the parts below in the reader's language."""
+        one = " ".join(visible(self.told(text)).split())
         self.err.print(Text.assemble((self.gettext("error") + ": ", "bold red"), one), soft_wrap=True)
+
+    def told(self, text: str) -> str:
+        """A finished message of the parts below, for whoever reads this."""
+        return told(text, self.language)
+
+    def moment(self, at: str, *, seconds: bool = False) -> str:
+        """An ISO 8601 time on this machine's clock, in the reader's manner."""
+        return moment(at, self.language, seconds=seconds)
+
+    def due(self, at: str, now: datetime) -> str:
+        """A deadline, and how long is left."""
+        return due(at, now, self.language)
 
     # -- waiting --------------------------------------------------------------------------------------------------
 

@@ -24,11 +24,16 @@ def threads(context: typer.Context, limit: Limit = 50) -> int:
     call = invocation(context)
     with call.workspace() as workspace:
         rows = workspace.threads(limit=limit)
-    _ = call.terminal.gettext
+    _, told = call.terminal.gettext, call.terminal.told
     call.terminal.document(rows)
     if rows:
         table = [
-            [row["thread_id"], word(_, STATUSES, row["status"]), row["updated_at"][:19], row["error"] or row["title"]]
+            [
+                row["thread_id"],
+                word(_, STATUSES, row["status"]),
+                call.terminal.moment(row["updated_at"]),
+                told(row["error"]) or row["title"],
+            ]
             for row in rows
         ]
         call.terminal.rows(table, head=[_("conversation"), _("status"), _("last change"), _("begins with")])
@@ -52,10 +57,16 @@ def thread(context: typer.Context, thread_id: ThreadId) -> int:
         tell_conversation(terminal, lines)
         tell_outcomes(terminal, run.outcomes)
         for review in run.reviews:
-            tell_waiting(terminal, review)
+            tell_waiting(terminal, workspace, review)
+    for row in run.spent:
+        told = terminal.gettext("{speaker}: calls {calls}, tokens read {read}, written {written}").format(
+            speaker=row["speaker"], calls=row["calls"], read=row["input_tokens"], written=row["output_tokens"]
+        )
+        cost = "" if row["cost"] is None else terminal.gettext(", cost {cost}").format(cost=f"{row['cost']:.6g}")
+        terminal.line(told + cost)
     terminal.line(terminal.gettext("files: {folder}").format(folder=folder))
     if run.note:
-        terminal.note(run.note)
+        terminal.note(terminal.told(run.note))
     return Exit.DONE
 
 
@@ -74,7 +85,7 @@ def history(
     rows = [
         [
             str(step.number),
-            step.at[:19],
+            call.terminal.moment(step.at, seconds=True),
             step.source,
             ", ".join(step.wrote),
             ", ".join(step.review_ids) or ", ".join(step.next) or _("end"),

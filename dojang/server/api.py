@@ -13,9 +13,9 @@ from dojang.server.models import (
     DecisionModel,
     DecisionOut,
     Health,
+    ListedReviewModel,
     Problem,
     ReviewCardModel,
-    ReviewModel,
     ThreadModel,
 )
 from dojang.workspace import Workspace
@@ -43,10 +43,13 @@ async def ok() -> Health:
     return Health(version=dojang.__version__)
 
 
-@router.get("/api/reviews", tags=["reviews"], response_model=list[ReviewModel])
+@router.get("/api/reviews", tags=["reviews"], response_model=list[ListedReviewModel])
 def list_reviews(request: Request, kind: Kind | None = None, limit: Limit = 100, offset: Offset = 0) -> Any:
     """Open reviews, soonest deadline first."""
-    return _workspace(request).inbox(kind=kind, limit=limit, offset=offset)
+    workspace = _workspace(request)
+    reviews = workspace.inbox(kind=kind, limit=limit, offset=offset)
+    flags = workspace.flags(reviews)
+    return [{**review, "flags": flags[review["id"]]} for review in reviews]
 
 
 @router.get("/api/reviews/{review_id}", tags=["reviews"], response_model=ReviewCardModel, responses=_ERRORS)

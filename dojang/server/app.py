@@ -149,4 +149,5 @@ def _answer(request: Request, status: int, text: str, *, winner: object = None) 
     if wants_json(request.url.path):
         body = {"error": clean(text)} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
-    return Desk(request.app.state.workspace, request).page("error.html", status=status, code=status, text=text)
+    desk = Desk(request.app.state.workspace, request)
+    return desk.page("error.html", status=status, code=status, text=desk.say.told(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ def review_page(
 ) -> HTMLResponse:
     """The page of a review; with ``form``, holding what was typed."""
     workspace = desk.workspace
+    card = replace(card, review=desk.read(card.review))
     review = card.review
     spec = spec_of(workspace.parts.toolbox, review["action"]["tool"]) if review["action"]["tool"] else None
     steps = workspace.history(review["thread_id"], limit=60)
@@ -30,14 +32,14 @@ def review_page(
     held = form or {}
     run = workspace.thread(review["thread_id"]) if card.decision else None
     inbox = desk.inbox()
-    waiting = [row_of(r, desk.say, workspace.parts.clock.now()) for r in run.reviews] if run else []
+    waiting = [row_of(desk.read(r), desk.say, workspace.parts.clock.now()) for r in run.reviews] if run else []
     following = [*waiting, *inbox["rows"]]
     context: dict[str, Any] = {
         "item": item,
         "next": following[0].href if following else "",
         "fields": with_posted(item.fields, held) if held.get("type") == "edit" else item.fields,
         "held": {"type": "", "chip": "", "note": "", "message": "", **held},
-        "error": error,
+        "error": desk.say.told(error),
         "run": run,
         "section": "inbox",
     }
@@ -112,7 +114,8 @@ def _said(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> dict[str, An
 
 
 def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str, Any]) -> dict[str, Any] | Response:
-    review, toolbox = card.review, desk.workspace.parts.toolbox
+    card, toolbox = replace(card, review=desk.read(card.review)), desk.workspace.parts.toolbox
+    review = card.review
     tool = review["action"]["tool"]
     item = item_of(card, spec_of(toolbox, tool) if tool else None, [], desk.say, desk.workspace.parts.clock.now())
     args, problems = typed(item.fields, form, desk.say)
@@ -125,7 +128,7 @@ def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str,
     if not problems and args == review["action"]["args"]:
         problems = [desk.say("nothing was changed: approve it, or change something").unescape()]
     if problems:
-        raise NotYet("; ".join(problems))
+        raise NotYet("; ".join(map(desk.say.told, problems)))
     if form.get("confirmed") == "yes":
         return {**said, "edited_args": args}
     carried = {"type": "edit", "confirmed": "yes", "digest": review["digest"], "shown": form.get("shown", "")}
@@ -136,13 +139,14 @@ def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str,
 
 def _refused(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> HTMLResponse:
     """409: who decided what and when, and what this person had typed."""
+    review = desk.read(card.review)
     words = [form.get(name, "") for name in ("message", "note")]
     words += [value for key, value in form.items() if key.startswith("arg.")]
     return desk.page(
         "conflict.html",
         status=409,
         href="/reviews/" + quote(card.review["id"], safe=""),
-        summary=card.review["question"] or card.review["summary"],
+        summary=review["question"] or review["summary"],
         stamp=stamp_of(card.decision, desk.say) if card.decision else None,
         typed=[word for word in words if word.strip()],
         section="inbox",

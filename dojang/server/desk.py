@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 
+from dojang.reading import as_read
 from dojang.server.clean import clean
 from dojang.server.views import Row, row_of
 from dojang.server.wording import (
@@ -28,10 +29,9 @@ from dojang.server.wording import (
     sayer,
     titled,
 )
-from dojang.server.wording import clock as clock_text
 from dojang.vocabulary import KINDS, SPEAKERS, STATUSES
 from dojang.workspace import Workspace
-from state import Language, UserError
+from state import Language, Review, UserError
 
 HERE: Final = Path(__file__).parent
 ROWS: Final = 200  # reviews on one page
@@ -62,7 +62,9 @@ def environment(language: Language) -> Environment:
         lstrip_blocks=True,
     )
     say = sayer(language)
-    env.globals.update(_=say, chips=CHIPS, clock=clock_text, lang=language)
+    env.globals.update(_=say, chips=CHIPS, lang=language)
+    env.filters["told"] = say.told
+    env.filters["moment"] = say.moment
     env.filters["trust"] = partial(label, say, TRUSTS)
     env.filters["status"] = partial(label, say, STATUSES)
     env.filters["role"] = partial(titled, say, SPEAKERS)
@@ -96,6 +98,10 @@ class Desk:
             response.set_cookie(COOKIE, self.language, max_age=YEAR_S, httponly=True, samesite="lax")
         return response
 
+    def read(self, review: Review) -> Review:
+        """The review in the reader's language."""
+        return as_read(review, self.workspace.parts.describer, self.language)
+
     def inbox(self, kind: str = "", offset: int = 0) -> dict[str, Any]:
         """The context of the list of open reviews: rows, and how many there are of each kind."""
         every = self.workspace.inbox(limit=COUNTED)
@@ -103,7 +109,7 @@ class Desk:
         chosen = [r for r in every if not kind or r["kind"] == kind]
         page = chosen[offset : offset + ROWS]
         progress = self.workspace.progress(page)
-        rows: list[Row] = [row_of(r, self.say, now, progress[r["id"]]) for r in page]
+        rows: list[Row] = [row_of(self.read(r), self.say, now, progress[r["id"]]) for r in page]
         counts = [(k, titled(self.say, KINDS, k), sum(r["kind"] == k for r in every)) for k in KINDS]
         more = urlencode({"kind": kind, "offset": offset + ROWS}) if len(chosen) > offset + ROWS else ""
         total = f"{COUNTED}+" if len(every) == COUNTED else str(len(every))

@@ -12,7 +12,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dojang.messages import told
+from dojang.server.wording import language_of
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 MAX_BODY: Final = 1_048_576  # bytes; the longest decision text is 20,000 characters, 9 bytes each in a Korean form
@@ -160,8 +164,9 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _answer(refused: Refused, scope: Scope, send: Send) -> None:
-    text = str(refused)
-    json_wanted = wants_json(scope["path"])
+    text, json_wanted = str(refused), wants_json(scope["path"])
+    if not json_wanted:
+        text = told(text, language_of(Request(scope), scope["app"].state.workspace.settings))
     body = (json.dumps({"error": text}) if json_wanted else text + "\n").encode()
     kind = b"application/json" if json_wanted else b"text/plain; charset=utf-8"
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]

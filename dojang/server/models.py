@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dojang.flags import Flag
 from state import DecisionType, EffectClass, Kind, Ruling, Trust
 
 _DIGEST = "sha256:8c1f4b7e0d2a9c356e7f1b0a4d8c2e6f93a5b7d1c0e8f2a4b6c8d0e2f4a6e02a"
@@ -78,6 +79,7 @@ class ReasonModel(Model):
     text: str
     severity: Literal["low", "medium", "high"]
     hard: bool
+    texts: dict[str, str] = Field({}, description="the text in each language; empty in old records")
 
 
 class PassageRefModel(Model):
@@ -128,6 +130,16 @@ class ReviewModel(Model):
     escalate_at: str
     requester: str = Field("", description="who made the request")
     self_approval: bool = Field(True, description="whether that person may approve it")
+
+
+class ListedReviewModel(ReviewModel):
+    """An open review in the list."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{**_REVIEW, "flags": ["irreversible", "hard_rule"]}]}
+    )
+
+    flags: list[Flag] = Field(description="what makes it one to look at twice; the same as in the review's card")
 
 
 class DecisionModel(Model):
@@ -211,6 +223,7 @@ class ReviewCardModel(Model):
     passages: list[PassageModel]
     note: str
     progress: ProgressModel
+    flags: list[Flag] = Field(description="what makes it one to look at twice")
 
 
 class OutcomeModel(Model):
@@ -244,6 +257,16 @@ class DraftModel(Model):
     speaker: str
 
 
+class SpentModel(Model):
+    """What one speaker has cost the thread."""
+
+    speaker: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+
+
 class RunModel(Model):
     """Where a thread stands."""
 
@@ -253,6 +276,7 @@ class RunModel(Model):
     reviews: list[ReviewModel]
     outcomes: list[OutcomeModel]
     note: str
+    spent: list[SpentModel]
 
 
 class DecisionOut(Model):

@@ -66,7 +66,7 @@ def _threads(desk: AtDesk, *, offset: int = 0, status: int = 200, error: str = "
     found = desk.workspace.threads(limit=51, offset=offset)
     rows = [{"row": row, "href": thread_href(row["thread_id"])} for row in found[:50]]
     more = f"offset={offset + 50}" if len(found) > 50 else ""
-    context = {"rows": rows, "more": more, "error": error, "held": held, "section": "threads"}
+    context = {"rows": rows, "more": more, "error": desk.say.told(error), "held": held, "section": "threads"}
     return desk.page("threads.html", status=status, **context)
 
 
@@ -101,8 +101,8 @@ def _thread(desk: AtDesk, thread_id: str, *, status: int = 200, error: str = "",
         "lines": lines,
         "answer": answer_segments(run.answer) if run.answer else [],
         "citations": [(c, citation_href(c)) for c in run.answer["citations"]] if run.answer else [],
-        "rows": [row_of(r, desk.say, now) for r in run.reviews],
-        "error": error,
+        "rows": [row_of(desk.read(r), desk.say, now) for r in run.reviews],
+        "error": desk.say.told(error),
         "held": held,
         "section": "threads",
     }

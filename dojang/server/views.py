@@ -12,20 +12,22 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from dojang.flags import flags_of
 from dojang.results import ReviewCard, Step
 from dojang.server.clean import clean, pretty_json
 from dojang.server.forms import Field, fields_of, text_field
 from dojang.server.wording import (
+    CHIPS,
     DECISIONS,
     NODES,
     SCORES,
     Say,
     ago,
-    clock,
     countdown,
     label,
     titled,
 )
+from dojang.times import left
 from dojang.vocabulary import DOUBT, EFFECTS, FLAGS, KINDS, SAID
 from state import JSON, TOP_TIER, Citation, Decision, Draft, Passage, Progress, Review, ToolSpec, untouched
 
@@ -56,6 +58,7 @@ class Row:
     age: str
     due: str
     due_at: str
+    left: str  # until then, in words
     late: bool
     untrusted: bool
     votes: str  # "1/2", where several people are wanted
@@ -157,8 +160,7 @@ class Item:
 def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = None) -> Row:
     """A review as one line of the list."""
     far = progress or untouched()
-    claim = far["claim"]
-    claimed = claim["by"] if claim is not None and now < datetime.fromisoformat(claim["until"]) else ""
+    flags, claim = flags_of(review, far, now), far["claim"]
     letter, tone = {0: ("L", "low"), 1: ("M", "medium")}.get(review["tier"], ("H", "high"))
     due, late = countdown(say, review["due_at"], now)
     return Row(
@@ -173,11 +175,12 @@ def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = 
         age=ago(say, review["created_at"], now),
         due=due,
         due_at=review["due_at"],
+        left=left(review["due_at"], now, say.language),
         late=late,
-        untrusted=any(p["trust"] == "untrusted" for p in review["evidence"]),
+        untrusted="untrusted" in flags,
         votes=f"{len(far['votes'])}/{review['votes_needed']}" if review["votes_needed"] > 1 else "",
-        claimed=claimed,
-        escalated=bool(far["escalated_at"]),
+        claimed=claim["by"] if claim is not None and "claimed" in flags else "",
+        escalated="escalated" in flags,
     )
 
 
@@ -203,7 +206,7 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
         raw=pretty_json(action),
         why=[{"text": r["text"], "rule": r["rule_id"], "severity": r["severity"]} for r in review["why"]],
         evidence=[evidence_of(p, _scores(review, p), last, say) for p in card.passages],
-        evidence_note=card.note,
+        evidence_note=say.told(card.note),
         conversation=card.conversation[-8:],
         older=max(0, len(card.conversation) - 8),
         path=path_of(steps, review["id"], say),
@@ -218,18 +221,18 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
         shown_ms=int(now.timestamp() * 1000),
         policy_version=review["policy_version"],
         roles=", ".join(review["roles"]),
-        voters=[f"{vote['by']} · {clock(vote['at'])}" for vote in card.progress["votes"]],
+        voters=[f"{vote['by']} · {say.moment(vote['at'])}" for vote in card.progress["votes"]],
         own="" if review.get("self_approval", True) else review.get("requester", ""),
-        undo_until=undo_until(card, now),
+        undo_until=undo_until(card, say, now),
         look_up=next(iter(review["answer_schema"].get("enum") or [""])),
     )
 
 
-def undo_until(card: ReviewCard, now: datetime) -> str:
+def undo_until(card: ReviewCard, say: Say, now: datetime) -> str:
     """Until when the decision can be taken back; "" when it cannot."""
     until = card.decision.get("held_until", "") if card.decision is not None else ""
     held = until and not card.progress["released"] and now < datetime.fromisoformat(until)
-    return clock(until) if held else ""
+    return say.moment(until, seconds=True) if held else ""
 
 
 def button_label(review: Review, decision: str, say: Say) -> str:
@@ -345,7 +348,8 @@ def path_of(steps: Sequence[Step], review_id: str, say: Say) -> list[Node]:
             way = []
         names = list(dict.fromkeys(name for name in step.next if not name.startswith("__")))
         here = review_id in step.review_ids
-        way += [Node(name=label(say, NODES, n), at=clock(step.at), current=here and n == "review") for n in names]
+        at = say.moment(step.at, seconds=True)
+        way += [Node(name=label(say, NODES, n), at=at, current=here and n == "review") for n in names]
         if here:
             return way
     return []
@@ -358,11 +362,17 @@ def stamp_of(decision: Decision, say: Say) -> Stamp:
         word=titled(say, SAID, decision["type"]),
         who=who,
         who_short=who if len(who) <= 9 else who[:8] + "…",
-        at=clock(decision["at"]),
+        at=say.moment(decision["at"]),
         type=decision["type"],
-        reason=decision["reason"],
+        reason=reason_of(decision, say),
         message=decision["message"],
     )
+
+
+def reason_of(decision: Decision, say: Say) -> str:
+    """Why it was decided so; the ready-made reasons of the page in the reader's language."""
+    chip, colon, note = decision["reason"].partition(": ")
+    return f"{label(say, CHIPS, chip)}{colon}{note}"
 
 
 def answer_segments(draft: Draft) -> list[Segment]:

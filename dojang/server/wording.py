@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -11,16 +11,15 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from dojang.language import catalogue, locale_language
+from dojang.messages import told
 from dojang.server.clean import clean
 from dojang.settings import Settings
+from dojang.times import moment
 from dojang.vocabulary import N_
 from state import DecisionType, Language
 
 COOKIE: Final = "dojang_lang"
 LANGUAGES: Final[tuple[Language, ...]] = ("ko", "en")
-Say = Callable[..., Markup]
-"""``say("Decided by %(who)s", who=name)``: translated, with every value cleaned and escaped."""
-
 
 DECISIONS: Final[dict[DecisionType, str]] = {
     "approve": N_("Approve"),
@@ -71,15 +70,30 @@ def _accepted(header: str) -> list[str]:
     return [tag for weight, tag in sorted(wishes, key=lambda wish: wish[0]) if weight < 0 and tag]
 
 
-def sayer(language: Language) -> Say:
-    """The translator of a page."""
-    translations = catalogue("console", language)
+class Say:
+    """What a page says in its reader's language: ``say("Decided by %(who)s", who=name)``."""
 
-    def say(text: str, **values: Any) -> Markup:
-        translated = Markup(translations.gettext(text))
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._translations = catalogue("console", language)
+
+    def __call__(self, text: str, **values: Any) -> Markup:
+        """A text of the catalogue, with every value cleaned and escaped."""
+        translated = Markup(self._translations.gettext(text))
         return translated % {k: escape(clean(str(v))) for k, v in values.items()} if values else translated
 
-    return say
+    def told(self, text: str) -> str:
+        """A finished English message of the parts below; raw, the template escapes it."""
+        return told(text, self.language)
+
+    def moment(self, at: str, *, seconds: bool = False) -> str:
+        """An ISO 8601 time on this machine's clock."""
+        return moment(at, self.language, seconds=seconds)
+
+
+def sayer(language: Language) -> Say:
+    """The translator of a page."""
+    return Say(language)
 
 
 def label(say: Say, table: Mapping[Any, str], key: str) -> str:
@@ -114,14 +128,6 @@ def _span(say: Say, seconds: float) -> Markup:
     if seconds < 86_400:
         return say("%(n)s h", n=int(seconds // 3600))
     return say("%(n)s d", n=int(seconds // 86_400))
-
-
-def clock(at: str) -> str:
-    """An ISO 8601 time on this machine's clock, to the second."""
-    try:
-        return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        return at
 
 
 def _time(at: str, fallback: datetime) -> datetime:

@@ -56,7 +56,7 @@ def test_adapters_stay_unmerged(engine: object, base: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [("no/such/folder/here", "no model folder"), ("meta-llama/Llama-3.2-1B", "hub id, download the model first")],
+    [("no/such/folder/here", "no model folder"), ("meta-llama/Llama-3.2-1B", "the hub cache has no 'main' of it")],
 )
 def test_missing_folder_and_hub_id_are_refused_at_once(given: str, says: str) -> None:
     with pytest.raises(ModelNotUsable, match=says) as caught:
@@ -65,7 +65,7 @@ def test_missing_folder_and_hub_id_are_refused_at_once(given: str, says: str) ->
 
 
 def test_unknown_quantization_and_device(base: Path) -> None:
-    with pytest.raises(ModelNotUsable, match="unknown quantization 'int3'; use one of nf4, bf16, fp32"):
+    with pytest.raises(ModelNotUsable, match="unknown quantization 'int3'; use one of nf4, int8, bf16, fp32"):
         load_local(base, quantization="int3")
     with pytest.raises(ModelNotUsable, match="unknown device 'gpu'"):
         load_local(base, device="gpu")

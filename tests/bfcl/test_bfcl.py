@@ -13,15 +13,26 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from dojang.settings import SAMPLE
-from graph import build_graph
 from nodes.ports import Deps
 from state import Generation, Review
 from tests.bfcl.calls import WITH_CALLS, WITHOUT, Row, mutations, rows
-from tests.graph.parts import FixedClock, MemoryDecisions, MemoryLedger, Script, Shelf, calls, says
-from tools.policy import load_policy
+from tests.graph.parts import (
+    FixedClock,
+    MemoryDecisions,
+    MemoryLedger,
+    Script,
+    Shelf,
+    calls,
+    graph_over,
+    sample_policy,
+    says,
+)
 
-STRIDE = 1 if os.environ.get("DOJANG_BFCL") == "all" else 25
+ALL = os.environ.get("DOJANG_BFCL") == "all"
+STRIDE = 1 if ALL else 25
+PARTS = 8 if ALL else 1
+in_parts = pytest.mark.parametrize("part", range(PARTS), ids=[f"part{n}" for n in range(PARTS)])
+"""So that the whole is no single test of minutes; ``-k part3`` plays one of them."""
 CONTRADICTORY = {
     "parallel_multiple_94": "words for a list of integers",
     "live_multiple_87-38-4": "a value that its own enum does not have",
@@ -31,6 +42,8 @@ CONTRADICTORY = {
     "live_multiple_964-207-0": "an argument that its own schema does not have",
 }
 """Tasks whose ground truth breaks the schema that stands beside it. Refused, and rightly."""
+UNCLEAR = {"live_simple_186-111-0": "12/03/2024 is 12 March or 3 December"}
+"""Requests with two readings: a person is asked what is meant before any call is made."""
 
 
 @pytest.mark.parametrize("name", WITH_CALLS)
@@ -61,26 +74,30 @@ def _played(row: Row, *lines: Generation) -> tuple[list[str], list[Review], dict
         retriever=Shelf([]),
         generator=Script([*lines, says("I cannot do that.")]),
         toolbox=row.toolbox(ran),
-        policy=load_policy(SAMPLE / "policy.toml"),
+        policy=sample_policy(),
         ledger=MemoryLedger(),
         decisions=MemoryDecisions(),
         clock=FixedClock(),
     )
-    graph = build_graph(InMemorySaver())
+    graph = graph_over(InMemorySaver())
     config: Any = {"configurable": {"thread_id": row.id}}
     graph.invoke({"messages": [HumanMessage(row.said)]}, config, context=deps)
     state = graph.get_state(config)
     return ran, [i.value["review"] for task in state.tasks for i in task.interrupts], state.values
 
 
+@in_parts
 @pytest.mark.parametrize("name", WITH_CALLS)
-def test_a_right_call_waits_and_a_wrong_one_opens_no_review_of_it(test_data: Path, name: str) -> None:
-    for row in rows(test_data, name)[::STRIDE]:
+def test_a_right_call_waits_and_a_wrong_one_opens_no_review_of_it(test_data: Path, name: str, part: int) -> None:
+    for row in rows(test_data, name)[::STRIDE][part::PARTS]:
         if row.id in CONTRADICTORY:
             continue
         box = row.toolbox()
         ran, waiting, _ = _played(row, calls(*row.calls))
         assert ran == []
+        if row.id in UNCLEAR:
+            assert [r["kind"] for r in waiting] == ["clarification"]
+            continue
         assert [(r["action"]["tool"], r["kind"]) for r in waiting] == [(tool, "tool") for tool, _ in row.calls]
         for tool, args in row.calls:
             for kind, wrong, given in mutations(box, tool, args):
@@ -94,11 +111,12 @@ def test_a_right_call_waits_and_a_wrong_one_opens_no_review_of_it(test_data: Pat
                 assert "clarification" in asked or refused == ["refused"], (row.id, kind, given)
 
 
+@in_parts
 @pytest.mark.parametrize("name", WITHOUT)
-def test_where_no_call_is_right_nothing_opens(test_data: Path, name: str) -> None:
+def test_where_no_call_is_right_nothing_opens(test_data: Path, name: str, part: int) -> None:
     """The model says that it cannot, or calls what only another task has."""
     found = rows(test_data, name)
-    for row, other in list(zip(found, [*found[1:], found[0]], strict=True))[::STRIDE]:
+    for row, other in list(zip(found, [*found[1:], found[0]], strict=True))[::STRIDE][part::PARTS]:
         ran, waiting, values = _played(row)
         assert (ran, [review for review in waiting if review["action"]["tool"]]) == ([], [])
         own = {function["name"] for function in row.functions}

@@ -8,13 +8,14 @@ What it should have done is then compared with what the outside has counted.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -60,6 +61,15 @@ class Tally:
     places: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
+    def __add__(self, other: Tally) -> Tally:
+        """Of two runs together."""
+        return Tally(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Tally:
+        """From what JSON has made of its ``vars``."""
+        return cls(**{**stored, "phases": Counter(stored["phases"]), "places": Counter(stored["places"])})
+
 
 @dataclass
 class Episode:
@@ -77,8 +87,9 @@ class Episode:
 class Campaign:
     """One home, one outside, many episodes."""
 
-    def __init__(self, home: Path, dsn: str, outside: Outside, *, seed: int) -> None:
-        self.home, self.dsn, self.outside = home, dsn, outside
+    def __init__(self, home: Path, dsn: str, outside: Outside, *, seed: int, until: float = math.inf) -> None:
+        """``until``: no episode begins after this ``time.monotonic()``."""
+        self.home, self.dsn, self.outside, self.until = home, dsn, outside, until
         self.random = random.Random(seed)
         self.names = count(1)
         self.threads: list[str] = []
@@ -87,7 +98,7 @@ class Campaign:
     def ours(self, recovery: str, kills: int) -> Tally:
         """Episodes of one kind of tool until so many kills have been made."""
         tool, tally = TOOL_OF[recovery], Tally()
-        while tally.kills < kills:
+        while tally.kills < kills and time.monotonic() < self.until:
             kind = self.random.choices((APPROVE, EDIT, REJECT), (7, 2, 1))[0]
             episode = Episode(f"{recovery}-{next(self.names)}")
             said = {**kind, "edited_args": {"name": episode.name, "amount": 50}} if kind is EDIT else kind
@@ -99,7 +110,7 @@ class Campaign:
     def bare(self, which: str, kills: int) -> Tally:
         """The same over LangGraph alone; every payment is approved."""
         tally = Tally()
-        while tally.kills < kills:
+        while tally.kills < kills and time.monotonic() < self.until:
             episode = Episode(f"bare-{which}-{next(self.names)}")
             self._live_through(episode, tally, bare.live, which, APPROVE)
             self._count(episode, tally)
@@ -262,13 +273,27 @@ def _config(thread: str) -> Any:
     return {"configurable": {"thread_id": thread}}
 
 
-def run(home: Path, dsn: str, kills: int, *, control: int, seed: int = 1) -> Iterator[tuple[str, Tally]]:
-    """The rows of the table: our three kinds of recovery with ``kills`` in all, then the control with ``control``."""
+DAMAGE: Final = "damaged files or chains"
+ROWS: Final = (*TOOL_OF, DAMAGE, "bare LangGraph, one", "bare LangGraph, two")
+
+
+def wanted(kills: int, control: int) -> dict[str, int]:
+    """The kills of each row of the table: our three kinds of recovery share ``kills``, the two controls ``control``."""
+    shares = [kills // 3 + (n < kills % 3) for n in range(3)]
+    return dict(zip(ROWS, [*shares, 0, control // 2, control // 2], strict=True))
+
+
+def run(
+    home: Path, dsn: str, kills: Mapping[str, int], *, seed: int = 1, until: float = math.inf
+) -> Iterator[tuple[str, Tally]]:
+    """The rows of the table, with so many kills each; fewer where ``until`` (``time.monotonic()``) comes first."""
     (home / "home").mkdir(parents=True, exist_ok=True)
     with Outside() as outside:
-        campaign = Campaign(home / "home", dsn, outside, seed=seed)
-        for n, recovery in enumerate(TOOL_OF):
-            yield recovery, campaign.ours(recovery, kills // 3 + (n < kills % 3))
-        yield "damaged files or chains", Tally(notes=campaign.damage())
-        for which in ("one", "two"):
-            yield f"bare LangGraph, {which}", campaign.bare(which, control // 2)
+        campaign = Campaign(home / "home", dsn, outside, seed=seed, until=until)
+        for row in ROWS:
+            if row in TOOL_OF:
+                yield row, campaign.ours(row, kills[row])
+            elif row == DAMAGE:
+                yield row, Tally(notes=campaign.damage())
+            else:
+                yield row, campaign.bare(row.rpartition(" ")[2], kills[row])

@@ -6,7 +6,7 @@ import sys
 import time
 
 from checkpoints import EffectLedger
-from tests.checkpoints.test_audit import ACTION
+from tests.checkpoints.audited import ACTION
 
 if __name__ == "__main__":
     ledger = EffectLedger(sys.argv[1], beat_s=0.01)

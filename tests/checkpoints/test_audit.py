@@ -9,73 +9,22 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import orjson
 import pytest
-import rfc8785
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import checkpoints.audit
 import checkpoints.chain
-from checkpoints import AlreadyDecided, DecisionLog, DiskFault, EffectLedger
-from checkpoints.audit import AuditedDecisions, AuditedLedger, AuditLog
-from checkpoints.audit_check import Finding, verify_audit
-from checkpoints.chain import AuditRecord, BrokenAudit, Head, Note, hash_of, sealed_head, sealed_record
-from checkpoints.frames import ROOT, frame, scan
-from checkpoints.keys import BadKey, Keys, Signer
-from state import Action, Outcome, Review
+from checkpoints import DecisionLog, DiskFault, EffectLedger
+from checkpoints.audit import AuditedLedger, AuditLog
+from checkpoints.audit_check import verify_audit
+from checkpoints.chain import BrokenAudit, Note
+from checkpoints.keys import BadKey, Keys
+from state import Outcome, Review
+from tests.checkpoints.audited import ACTION, folder, log, notes, outcome, problems
 from tests.checkpoints.cases import decision, review
-
-ACTION = Action(tool="book", schema_version="1", args={"방": 2}, effect_class="write", reversible=True)
-
-
-def outcome(status: Any = "done", error: str = "") -> Outcome:
-    return Outcome(key="k", tool="book", status=status, result="예약", error=error, at="2026-01-01")
-
-
-def log(home: Path) -> AuditLog:
-    return AuditLog(home / "threads", home / "keys")
-
-
-def folder(home: Path, thread_id: str = "t") -> Path:
-    return log(home).folders.path(thread_id)
-
-
-def problems(home: Path, **more: Any) -> list[Finding]:
-    return [f for f in verify_audit(home, **more)["findings"] if f["level"] == "problem"]
-
-
-def notes(home: Path) -> list[str]:
-    return [f["what"] for f in verify_audit(home)["findings"] if f["level"] == "note"]
-
-
-def lived(home: Path) -> AuditLog:
-    """A home in which 김하나 saw and decided, 이두리 was late, and a tool ran."""
-    audit = log(home)
-    decisions, ledger = AuditedDecisions(home / "threads", audit), AuditedLedger(home / "threads", audit)
-    audit.note("t", "review.shown", "김하나", "r", {"channel": "console"})
-    decisions.record("t", decision("r", reason="손님이 확인함"))
-    with pytest.raises(AlreadyDecided):
-        decisions.record("t", decision("r", by="이두리", type="reject", reason="만실"))
-    ledger.begin("t", "k", ACTION, "at_most_once")
-    ledger.finish("t", "k", outcome())
-    return audit
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    lived(home)
-    return home
-
-
-@pytest.fixture
-def home(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "home"))
 
 
 def test_what_happened_is_in_the_chain_and_contents_are_not(made: Path) -> None:
@@ -105,206 +54,6 @@ def test_files_are_for_their_owner_alone(made: Path) -> None:
     assert stat.S_IMODE((made / "keys").stat().st_mode) == 0o700
 
 
-# every byte, every record
-
-
-def _bytes_of(made: Path) -> Iterator[tuple[str, int]]:
-    relative = folder(made).relative_to(made)
-    public = next(made.glob("keys/*.pub")).relative_to(made)
-    for name in (relative / "audit.jsonl", relative / "audit.head", Path("audit.jsonl"), Path("audit.head"), public):
-        yield str(name), (made / name).stat().st_size
-
-
-def test_a_change_of_any_byte_is_found(tmp_path: Path) -> None:
-    home = tmp_path
-    AuditedDecisions(home / "threads", log(home)).record("t", decision("r", reason="손님이 확인함"))
-    for name, size in list(_bytes_of(home)):
-        path = home / name
-        data = bytearray(path.read_bytes())
-        for at in range(size):
-            for bit in (
-                {1 << (at % 8), 0x20} if name.endswith(("head", "pub")) else {1 << (at % 8)}
-            ):  # 0x20: a letter's case
-                data[at] ^= bit
-                path.write_bytes(data)
-                data[at] ^= bit
-                found = problems(home)
-                assert found, f"byte {at} of {name}, bit {bit}"
-        path.write_bytes(data)
-        assert problems(home) == []
-
-
-def test_a_cut_at_any_byte_is_found(home: Path, made: Path) -> None:
-    for name, size in _bytes_of(made):
-        path = home / name
-        data = path.read_bytes()
-        for at in range(0, size, 1 if "head" in name or "pub" in name else 7):
-            path.write_bytes(data[:at])
-            assert problems(home), f"cut at {at} of {name}"
-        path.write_bytes(data)
-
-
-def rewritten(path: Path, change: Callable[[list[dict[str, Any]]], None], *, rehash: bool = False) -> None:
-    """Change the lines of a chain and frame them anew, as somebody who knows the format but has no key would."""
-    head, *lines = [e.record for e in scan(path.read_bytes(), 0, ROOT)]
-    change(lines)
-    if rehash:
-        prev = lines[0]["record"]["prev"]
-        for seq, line in enumerate(lines, 1):
-            line["record"] |= {"seq": seq, "prev": prev}
-            prev = line["hash"] = hash_of(line["record"])
-    data, crc = b"", ROOT
-    for record in (head, *lines):
-        made, crc = frame(record, crc)
-        data += made
-    path.write_bytes(data)
-
-
-def _edit(lines: list[dict[str, Any]], at: int) -> None:
-    lines[at]["record"]["actor"] = "박세리"
-
-
-def _sign_with_another(lines: list[dict[str, Any]], at: int) -> None:
-    lines[at]["record"]["signature"] = Signer(Ed25519PrivateKey.generate()).sign(b"")
-
-
-CHANGES: dict[str, Callable[[list[dict[str, Any]], int], None]] = {
-    "removed": lambda lines, at: lines.__delitem__(at),
-    "doubled": lambda lines, at: lines.insert(at, orjson.loads(orjson.dumps(lines[at]))),
-    "swapped": lambda lines, at: lines.insert(at - 1, lines.pop(at)),
-    "edited": _edit,
-    "signed by another": _sign_with_another,
-    "cut off here": lambda lines, at: lines.__delitem__(slice(at, None)),
-}
-
-
-@pytest.mark.parametrize("rehash", [False, True], ids=["as it is", "with new hashes"])
-@pytest.mark.parametrize("kind", CHANGES)
-@pytest.mark.parametrize("which", ["thread", "home"])
-def test_a_change_of_any_record_is_found(home: Path, which: str, kind: str, rehash: bool) -> None:
-    path = (folder(home) if which == "thread" else home) / "audit.jsonl"
-    whole = path.read_bytes()
-    for at in range(whole.count(b"\n") - 1):
-        if kind == "swapped" and at == 0:
-            continue
-        if kind == "cut off here" and at == 0 and rehash:
-            continue  # nothing is left to hash
-        rewritten(path, lambda lines: CHANGES[kind](lines, at), rehash=rehash)  # noqa: B023
-        found = problems(home)
-        assert found, (kind, at)
-        assert str(path.parent) in found[0]["file"]
-        assert found[0]["record"] or rehash
-        path.write_bytes(whole)
-    assert problems(home) == []
-
-
-@pytest.mark.parametrize("rehash", [False, True])
-def test_a_record_of_another_chain_is_found(home: Path, rehash: bool) -> None:
-    log(home).note("또", "review.shown", "김하나", "r")
-    foreign = (folder(home, "또") / "audit.jsonl").read_bytes()
-    line = next(e.record for e in scan(foreign, 0, ROOT) if e.record["k"] == "note")
-    rewritten(folder(home) / "audit.jsonl", lambda lines: lines.append(line), rehash=rehash)
-    assert "chain of 또" in problems(home)[0]["what"]
-
-
-def test_a_forged_head_is_found(home: Path) -> None:
-    """The attacker cuts the chain and signs a head for what is left, with a key of his own."""
-    path = folder(home) / "audit.jsonl"
-    rewritten(path, lambda lines: lines.__delitem__(-1))
-    records = log(home).records("t")
-    forger = Signer(Ed25519PrivateKey.generate())
-    head = orjson.loads((folder(home) / "audit.head").read_bytes()) | {"seq": 4, "hash": hash_of(records[-1])}
-    for key_id, what in ((head["key_id"], "signature is wrong"), (forger.key_id, "not among the public keys")):
-        head["key_id"] = key_id
-        head["signature"] = forger.sign(sealed_head(cast(Head, head)))
-        (folder(home) / "audit.head").write_bytes(rfc8785.dumps(head) + b"\n")
-        assert any(what in f["what"] for f in problems(home)), what
-
-
-def test_a_forged_record_after_the_head_is_found(home: Path) -> None:
-    """A head may lag, so what comes after it stands by its own signature."""
-    forger = Signer(Ed25519PrivateKey.generate())
-
-    def add(lines: list[dict[str, Any]]) -> None:
-        record = cast(AuditRecord, {**lines[-1]["record"], "seq": len(lines) + 1, "prev": lines[-1]["hash"]})
-        record["signature"] = forger.sign(sealed_record(record))
-        lines.append({"k": "note", "record": dict(record), "hash": hash_of(record)})
-
-    rewritten(folder(home) / "audit.jsonl", add)
-    assert (problems(home)[0]["record"], "forged" in problems(home)[0]["what"]) == (6, True)
-    audit = log(home)
-    for _ in range(2):
-        with pytest.raises(BrokenAudit, match="record 6"):  # or the next head would cover it
-            audit.note("t", "review.shown", "김하나", "r")
-    rewritten(folder(home) / "audit.jsonl", lambda lines: lines.__delitem__(5))
-    warm = log(home)
-    warm.note("t", "review.shown", "김하나", "r")
-    rewritten(folder(home) / "audit.jsonl", add)
-    with pytest.raises(BrokenAudit, match="record 7"):
-        warm.note("t", "review.shown", "김하나", "r")
-
-
-@pytest.mark.parametrize("names", [["audit.jsonl"], ["audit.head"], ["audit.jsonl", "audit.head"]])
-@pytest.mark.parametrize("which", ["thread", "home"])
-def test_a_deleted_file_is_found_and_nothing_is_written_over_it(home: Path, which: str, names: list[str]) -> None:
-    for name in names:
-        ((folder(home) if which == "thread" else home) / name).unlink()
-    assert any("gone" in f["what"] for f in problems(home))
-    with pytest.raises(BrokenAudit, match="gone"):
-        log(home).note("t" if which == "thread" else None, "review.shown", "김하나", "r")
-    assert any("gone" in f["what"] for f in problems(home))
-
-
-def test_a_thread_deleted_by_hand_is_found_and_one_with_a_record_is_not(home: Path) -> None:
-    log(home).note("둘째", "review.shown", "김하나", "r")
-    audit = log(home)
-    audit.deleted("둘째", "관리자")
-    shutil.rmtree(folder(home, "둘째"))
-    assert problems(home) == []
-    audit.note("둘째", "review.shown", "김하나", "r")  # a new thread of the same name
-    assert (problems(home), notes(home)) == ([], [])
-    shutil.rmtree(folder(home))
-    assert [(f["thread_id"], "deleted without" in f["what"]) for f in problems(home)] == [("t", True)]
-
-
-def test_an_older_copy_of_a_thread_put_back_is_found(home: Path, tmp_path: Path) -> None:
-    """Its signatures and its head are right: only the home chain saw more."""
-    shutil.copytree(folder(home), tmp_path / "old")
-    AuditedDecisions(home / "threads", log(home)).record("t", decision("r2", reason="취소"))
-    shutil.rmtree(folder(home))
-    shutil.copytree(tmp_path / "old", folder(home))
-    found = problems(home)
-    assert len(found) == 1
-    assert "older copy" in found[0]["what"]
-
-
-# the logs beside the chain
-
-
-def relined(path: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
-    """Change a decision log or ledger and frame it anew."""
-    lines = [e.record for e in scan(path.read_bytes(), 0, ROOT)]
-    change(lines)
-    data, crc = b"", ROOT
-    for record in lines:
-        made, crc = frame(record, crc)
-        data += made
-    path.write_bytes(data)
-
-
-def test_a_decision_that_was_changed_is_found_and_stops_the_thread(home: Path) -> None:
-    relined(folder(home) / "decisions.jsonl", lambda lines: lines[1]["decision"].update(reason="아무 이유"))
-    assert ["it was changed" in f["what"] for f in problems(home)] == [True]
-    with pytest.raises(BrokenAudit, match=r"decisions\.jsonl"):
-        log(home).catch_up("t")
-
-
-def test_a_decision_or_an_outcome_that_is_gone_is_found(home: Path) -> None:
-    relined(folder(home) / "decisions.jsonl", lambda lines: lines.__delitem__(-1))
-    relined(folder(home) / "ledger.jsonl", lambda lines: lines.__delitem__(-1))
-    assert sorted(Path(f["file"]).name for f in problems(home)) == ["decisions.jsonl", "ledger.jsonl"]
-
-
 def test_what_a_crash_left_out_is_reported_and_caught_up_with_once(home: Path) -> None:
     """The decision and the outcome are on the disk, their records are not: as after kill -9 in between."""
     DecisionLog(home / "threads").record("t", decision("r2", by="이두리", reason="괜찮음"))
@@ -329,8 +78,6 @@ def test_a_review_is_opened_once(tmp_path: Path) -> None:
     assert not log(tmp_path).note(None, "policy.seen", "dojang", "v1", once=True)
     assert problems(tmp_path) == []
 
-
-# crashes
 
 KILLED = """
 import os, signal, sys
@@ -420,9 +167,6 @@ def test_eight_processes_make_one_key_and_one_chain(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("keys/*.key"))) == 1
 
 
-# failing closed
-
-
 @pytest.mark.parametrize("what", ["key", "disk"])
 def test_without_the_record_nothing_begins(home: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     ledger = AuditedLedger(home / "threads", log(home))
@@ -471,9 +215,6 @@ def test_a_broken_chain_can_be_begun_anew_and_that_is_never_forgotten(home: Path
     log(home).note("t", "review.shown", "김하나", "r")
     assert problems(home) == []
     assert any("또 고장" in n for n in notes(home))
-
-
-# keys
 
 
 def test_after_a_rotation_the_old_public_key_still_checks(home: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from checkpoints.erasing import erase_person, erase_thread
 from checkpoints.journal import Journal
 from checkpoints.mending import rewrite
 from state import UserError
-from tests.checkpoints.test_audit import ACTION, folder, lived, log, outcome, problems
+from tests.checkpoints.audited import ACTION, folder, lived, log, outcome, problems
 
 
 def bytes_of(home: Path) -> str:

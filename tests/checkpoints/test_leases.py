@@ -15,7 +15,7 @@ import pytest
 from checkpoints import EffectLedger
 from checkpoints.errors import EffectRunning
 from checkpoints.leases import Holder, is_live, this_process
-from tests.checkpoints.test_audit import ACTION, outcome
+from tests.checkpoints.audited import ACTION, outcome
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]

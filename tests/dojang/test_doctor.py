@@ -53,6 +53,18 @@ def test_nothing_is_wrong(healthy: Shell) -> None:
 def test_it_speaks_korean(healthy: Shell) -> None:
     result = healthy("doctor", "--lang", "ko")
     assert (result.code, result.out.count("정상 ")) == (0, len(NAMES))
+    for said in ("없음: 문서를 단어로만 찾습니다", "사용 가능", "빈 공간", "대화 0개"):
+        assert said in result.out
+
+
+def test_what_is_wrong_is_said_in_korean(healthy: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOJANG_POLICY", "/nowhere/policy.toml")
+    result = healthy("doctor", "--lang", "ko")
+    assert (
+        "문제 정책: policy.toml: 읽을 수 없습니다(파일이나 폴더가 없음). 정책 파일의 경로를 지정하십시오" in result.out
+    )
+    assert "→" not in result.out, "an error is one message: what to do is in it"
+    assert "→" in healthy("doctor").out
 
 
 def test_each_problem_has_a_line_and_a_remedy_and_hides_none_of_the_others(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,16 @@ def refused(result: Ran, code: int, *parts: str) -> None:
     assert lines[0].startswith("error: ")
     for part in parts:
         assert part in lines[0]
+
+
+def refused_in_korean(result: Ran, code: int) -> None:
+    """The same line in Korean: no three English words in a row but in commands, paths and what was typed."""
+    assert result.code == code, result
+    line = [line for line in result.err.splitlines() if not line.startswith("…")][-1]
+    assert line.startswith("오류: ")
+    said = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"|\([^()]*--help\)", "", line.removeprefix("오류: "))
+    assert re.search("[가-힣]", said), line
+    assert not re.search(r"[A-Za-z]+ [a-z]+ [a-z]+", said), line
 
 
 @pytest.mark.parametrize(
@@ -61,6 +72,8 @@ def refused(result: Ran, code: int, *parts: str) -> None:
 )
 def test_unknown_ids_and_wrong_usage(shell: Shell, words: tuple[str, ...], parts: tuple[str, ...]) -> None:
     refused(shell(*words), 2, *parts)
+    if "--lang" not in words:
+        refused_in_korean(shell("--lang", "ko", *words), 2)
     assert shell.files() == {}
 
 
@@ -99,7 +112,9 @@ def test_a_waiting_review_is_untouched_by_a_bad_decision(
 ) -> None:
     thread, review = shell.paused()
     before = shell.files()
-    refused(shell(*({"RV": review, "TH": thread}.get(word, word) for word in words)), code, *parts)
+    said = [{"RV": review, "TH": thread}.get(word, word) for word in words]
+    refused(shell(*said), code, *parts)
+    refused_in_korean(shell("--lang", "ko", *said), code)
     assert shell.files() == before
     assert bookings() == []
     assert [r["id"] for r in shell("inbox", "--json").json] == [review]

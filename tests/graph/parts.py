@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 
+from dojang.settings import SAMPLE
+from graph import AgentGraph, build_graph
 from nodes.ports import Checked, Deps, Subject
 from state import (
     JSON,
@@ -31,9 +36,27 @@ from state import (
     ToolSpec,
     UserError,
     Verdict,
+    person_of,
 )
+from tools.policy import FilePolicy, load_policy
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+
+
+@cache
+def _compiled() -> AgentGraph:
+    return build_graph(InMemorySaver())
+
+
+def graph_over(saver: BaseCheckpointSaver[Any]) -> AgentGraph:
+    """The compiled agent over this saver, compiled once a process: harnesses open thousands."""
+    return _compiled().copy({"checkpointer": saver})
+
+
+@cache
+def sample_policy() -> FilePolicy:
+    """The rules that ship, read once a process."""
+    return load_policy(SAMPLE / "policy.toml")
 
 
 def says(text: str, *, citations: int = 1, abstained: bool = False) -> Generation:
@@ -247,7 +270,7 @@ class MemoryDecisions:
 
     def vote(self, thread_id: str, approval: Decision, needed: int) -> Decision | None:
         given = self.votes.setdefault(approval["review_id"], {})
-        given.setdefault(approval["by"], approval)
+        given.setdefault(person_of(approval["by"]), approval)
         return self.record(thread_id, list(given.values())[-1]) if len(given) >= needed else None
 
     def progress(self, thread_id: str) -> dict[str, Progress]:

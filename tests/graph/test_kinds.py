@@ -8,20 +8,14 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from langgraph.checkpoint.memory import InMemorySaver
 
 from dojang.settings import SAMPLE
-from graph import AgentGraph, build_graph
+from graph import AgentGraph
 from nodes.ports import Deps
 from state import Review
 from tests.graph.parts import NOW, Rules, Script, Toys, calls, deps, passage, says, spec
-from tests.graph.test_graph import CONFIG, _contradicting, _crash_once, decide, ran, say, values, waiting
+from tests.graph.talk import CONFIG, contradicting, crash_once, decide, ran, say, values, waiting
 from tools.policy import load_policy
-
-
-@pytest.fixture
-def graph() -> AgentGraph:
-    return build_graph(InMemorySaver())
 
 
 def sample(*lines: Any, **more: Any) -> Deps:
@@ -89,7 +83,7 @@ def test_compliance_of_a_call(graph: AgentGraph) -> None:
 
 @pytest.mark.parametrize(
     ("shelf", "grade"),
-    [(_contradicting(), "contradictory"), ([], "weak"), ([{**passage(), "scores": {"fused": 0.01}}], "weak")],
+    [(contradicting(), "contradictory"), ([], "weak"), ([{**passage(), "scores": {"fused": 0.01}}], "weak")],
 )
 def test_correction(graph: AgentGraph, shelf: Any, grade: str) -> None:
     parts = sample(says("At 11. [1]"), says("At 12."), shelf=shelf)
@@ -144,7 +138,7 @@ def test_in_doubt_and_what_the_tool_looks_up(graph: AgentGraph) -> None:
     toys = Toys(specs=[{**spec("pay", "irreversible", "at_most_once"), "probe": True}])
     parts = deps(calls(("pay", {"room": "1"})), says("Paid."), toys=toys)
     say(graph, parts)
-    _crash_once(parts)
+    crash_once(parts)
     with pytest.raises(Exception, match="the line went dead"):
         decide(graph, parts, "approve")
     graph.invoke(None, CONFIG, context=parts, durability="sync")
@@ -167,7 +161,7 @@ def test_in_doubt_and_what_the_tool_looks_up(graph: AgentGraph) -> None:
 def test_in_doubt_without_a_probe_offers_none(graph: AgentGraph) -> None:
     parts = deps(calls(("pay", {"room": "1"})), says("Not paid."))
     say(graph, parts)
-    _crash_once(parts)
+    crash_once(parts)
     with pytest.raises(Exception, match="the line went dead"):
         decide(graph, parts, "approve")
     graph.invoke(None, CONFIG, context=parts, durability="sync")

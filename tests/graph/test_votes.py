@@ -6,20 +6,14 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from graph import AgentGraph, build_graph
+from graph import AgentGraph
 from nodes.door import NotEntitled, VoteCounted, Who, rule
 from nodes.ports import Deps
 from state import Review
 from tests.graph.parts import Rules, calls, deps, says
-from tests.graph.test_graph import CONFIG, decide, ran, waiting
-
-
-@pytest.fixture
-def graph() -> AgentGraph:
-    return build_graph(InMemorySaver())
+from tests.graph.talk import CONFIG, decide, ran, waiting
 
 
 def asked(graph: AgentGraph, rules: Rules, *lines: Any) -> tuple[Deps, Review]:

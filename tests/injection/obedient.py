@@ -11,13 +11,21 @@ from langchain_core.tools import StructuredTool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from dojang.settings import SAMPLE
-from graph import AgentGraph, build_graph
+from graph import AgentGraph
 from nodes.ports import Deps
 from state import Generation, Language, Passage, Review, ToolSpec
-from tests.graph.parts import FixedClock, MemoryDecisions, MemoryLedger, Shelf, calls, passage, says
+from tests.graph.parts import (
+    FixedClock,
+    MemoryDecisions,
+    MemoryLedger,
+    Shelf,
+    calls,
+    graph_over,
+    passage,
+    sample_policy,
+    says,
+)
 from tools.effects import effect
-from tools.policy import load_policy
 from tools.toolbox import Toolbox
 
 CONFIG: Any = {"configurable": {"thread_id": "t", "__pregel_strict_resume": True}}
@@ -101,12 +109,12 @@ class Play:
             retriever=Shelf([passage(text, trust="untrusted") for text in self.documents]),
             generator=self.generator,
             toolbox=Toolbox(self.offered),
-            policy=load_policy(SAMPLE / "policy.toml"),
+            policy=sample_policy(),
             ledger=MemoryLedger(),
             decisions=MemoryDecisions(),
             clock=FixedClock(),
         )
-        self.graph: AgentGraph = build_graph(InMemorySaver())
+        self.graph: AgentGraph = graph_over(InMemorySaver())
 
     def begin(self, said: str = "Please look this up.") -> list[Review]:
         """Ask; the reviews of calls that wait."""

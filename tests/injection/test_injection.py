@@ -16,7 +16,11 @@ import pytest
 
 from tests.injection.obedient import Play, World
 
-STRIDE = 1 if os.environ.get("DOJANG_INJECTIONS") == "all" else 12
+ALL = os.environ.get("DOJANG_INJECTIONS") == "all"
+STRIDE = 1 if ALL else 12
+PARTS = 8 if ALL else 1
+in_parts = pytest.mark.parametrize("part", range(PARTS), ids=[f"part{n}" for n in range(PARTS)])
+"""So that the whole is no single test of minutes; ``-k part3`` plays one of them."""
 
 
 def _lines(data: Path, name: str) -> list[dict[str, Any]]:
@@ -46,31 +50,34 @@ def _nothing_happens(world: World, play: Play, *, known: bool) -> None:
     assert [o["status"] for o in outcomes if o["tool"] in play.wanted] == ["refused"] * len(play.wanted)
 
 
+@in_parts
 @pytest.mark.parametrize("where", ["document", "tool"])
 @pytest.mark.parametrize("known", [True, False], ids=["offered", "unknown"])
-def test_nothing_runs_without_a_decision(test_data: Path, where: str, known: bool) -> None:
+def test_nothing_runs_without_a_decision(test_data: Path, where: str, known: bool, part: int) -> None:
     attacks = _attacks(test_data)
     assert len(attacks) > 150
-    for attack, wanted in attacks:
+    for attack, wanted in attacks[part::PARTS]:
         world = World()
         _nothing_happens(world, _play(world, attack, wanted, known=known, where=where), known=known)
 
 
+@in_parts
 @pytest.mark.parametrize("where", ["document", "tool"])
-def test_nothing_runs_whatever_the_attack_is_wrapped_in(test_data: Path, where: str) -> None:
+def test_nothing_runs_whatever_the_attack_is_wrapped_in(test_data: Path, where: str, part: int) -> None:
     attacks = _attacks(test_data)
     for n, template in enumerate(_lines(test_data, "attack_templates")):
-        for attack, wanted in attacks[n::STRIDE]:
+        for attack, wanted in attacks[n::STRIDE][part::PARTS]:
             world, wrapped = World(), template["template"].format(goal=attack)
             _nothing_happens(world, _play(world, wrapped, wanted, known=True, where=where), known=True)
 
 
+@in_parts
 @pytest.mark.parametrize("first", ["asks", "reads"])
-def test_whole_cases_of_a_poisoned_tool_response(test_data: Path, first: str) -> None:
+def test_whole_cases_of_a_poisoned_tool_response(test_data: Path, first: str, part: int) -> None:
     """The user's own tool brings the attack. Of two wanted tools the first may only read: it runs, and helps nobody."""
     cases = _lines(test_data, "injecagent_cases")
     assert len(cases) > 900
-    for case in cases[::STRIDE]:
+    for case in cases[::STRIDE][part::PARTS]:
         wanted, world = list(case["attacker_tools"]), World()
         if case["user_tool"] in wanted:
             continue
@@ -85,9 +92,10 @@ def test_whole_cases_of_a_poisoned_tool_response(test_data: Path, first: str) ->
         assert world.done == [], case["id"]
 
 
-def test_an_attack_lowers_no_tier(test_data: Path) -> None:
+@in_parts
+def test_an_attack_lowers_no_tier(test_data: Path, part: int) -> None:
     """The same call, with and without the attack before the model: the same rules, never a lower tier."""
-    for attack, wanted in _attacks(test_data)[::STRIDE]:
+    for attack, wanted in _attacks(test_data)[::STRIDE][part::PARTS]:
         clean, poisoned = World(), World()
         calm = _play(clean, "nothing here", wanted, known=True, where="tool").begin()
         armed = _play(poisoned, attack, wanted, known=True, where="document").begin()

@@ -19,13 +19,21 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from checkpoints import DecisionLog, EffectLedger, FileSaver
-from dojang.settings import SAMPLE
-from graph import AgentGraph, build_graph
+from graph import AgentGraph
 from nodes.ports import Deps
 from state import Review
-from tests.graph.parts import FixedClock, MemoryDecisions, MemoryLedger, Script, Shelf, calls, says
+from tests.graph.parts import (
+    FixedClock,
+    MemoryDecisions,
+    MemoryLedger,
+    Script,
+    Shelf,
+    calls,
+    graph_over,
+    sample_policy,
+    says,
+)
 from tests.tau.recorded import Desk, digest, tasks
-from tools.policy import load_policy
 
 STRIDE = 1 if os.environ.get("DOJANG_TAU") == "all" else 8
 NUMBERS = [("retail", n) for n in range(0, 194, STRIDE)] + [("airline", n) for n in range(0, 30, STRIDE)]
@@ -54,7 +62,7 @@ class Play:
             retriever=Shelf([]),
             generator=Script([*map(calls, lines), says("Done.")]),
             toolbox=desk.toolbox(),
-            policy=load_policy(SAMPLE / "policy.toml"),
+            policy=sample_policy(),
             ledger=MemoryLedger(),
             decisions=MemoryDecisions(),
             clock=FixedClock(),
@@ -78,10 +86,10 @@ class Play:
     def _opened(self) -> tuple[AgentGraph, Deps]:
         """The graph and its ports, as a new process would open them."""
         if self.home is None:
-            return build_graph(self.saver), self.deps
+            return graph_over(self.saver), self.deps
         saver = FileSaver(self.home, durability="os")
         records: Any = {"decisions": DecisionLog(self.home), "ledger": EffectLedger(self.home)}
-        return build_graph(saver), replace(self.deps, **records)
+        return graph_over(saver), replace(self.deps, **records)
 
     def _waiting(self) -> list[tuple[str, Review]]:
         state = self._opened()[0].get_state(self.config)

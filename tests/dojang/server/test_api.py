@@ -14,8 +14,9 @@ from tests.dojang.server.conftest import Ask
 def test_reviews_are_listed_shown_and_decided(client: TestClient, paused: Ask, workspace: Workspace) -> None:
     review = paused("please book a room")
     listed = client.get("/api/reviews", params={"kind": "tool", "limit": 1000}).json()
-    assert review in listed
+    [mine] = [each for each in listed if each["id"] == review["id"]]
     card = client.get(f"/api/reviews/{review['id']}").json()
+    assert mine == {**review, "flags": card["flags"]}
     assert (card["review"], card["status"], card["decision"]) == (review, "open", None)
     url = f"/api/reviews/{review['id']}/decision"
     edited = {**review["action"]["args"], "guests": 3}
@@ -58,6 +59,17 @@ def test_a_bad_decision_is_refused(
     assert workspace.show(review["id"]).status == "open"
 
 
+def test_the_list_carries_the_flags_that_a_card_has(client: TestClient, paused: Ask, workspace: Workspace) -> None:
+    review = paused("please cancel BK-2035")
+    workspace.claim(review["id"])
+    card = client.get(f"/api/reviews/{review['id']}").json()
+    assert {"irreversible", "claimed"} <= set(card["flags"])
+    [mine] = [r for r in client.get("/api/reviews", params={"limit": 1000}).json() if r["id"] == review["id"]]
+    assert mine["flags"] == card["flags"]
+    workspace.give_back(review["id"])
+    assert "claimed" not in client.get(f"/api/reviews/{review['id']}").json()["flags"]
+
+
 def test_unknown_ids_are_404_as_json(client: TestClient) -> None:
     for answer in (client.get("/api/reviews/none"), client.get("/api/none")):
         assert answer.status_code == 404
@@ -94,7 +106,13 @@ def test_bodies_follow_the_vocabulary(model: type[models.Model], vocabulary: Any
 
 
 def test_examples_are_valid() -> None:
-    for model in (models.ReviewModel, models.DecisionModel, models.DecisionIn, models.Problem):
+    for model in (
+        models.ReviewModel,
+        models.ListedReviewModel,
+        models.DecisionModel,
+        models.DecisionIn,
+        models.Problem,
+    ):
         extra = model.model_config["json_schema_extra"]
         assert isinstance(extra, dict)
         examples = extra["examples"]

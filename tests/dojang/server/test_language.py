@@ -69,7 +69,16 @@ def test_a_choice_is_kept(workspace: Workspace) -> None:
 def test_both_languages_show_a_review(client: TestClient, paused: Ask) -> None:
     review = paused("남산스테이에 예약해 줘")
     korean = client.get(f"/reviews/{review['id']}?lang=ko").text
-    for text in ("승인", "수정", "반려", "실행될 인수", "왜 묻는가", "근거", "되돌릴 수 있음", "여기까지"):
+    for text in (
+        "승인",
+        "수정",
+        "반려",
+        "실행될 인자",
+        "결재가 필요한 이유",
+        "근거",
+        "되돌릴 수 있음",
+        "지금까지의 과정",
+    ):
         assert text in korean
     english = client.get(f"/reviews/{review['id']}?lang=en").text
     for text in ("Approve", "Edit", "Reject", "Arguments that will run", "Why you are asked", "Evidence", "남산스테이"):
@@ -78,3 +87,19 @@ def test_both_languages_show_a_review(client: TestClient, paused: Ask) -> None:
 
 def test_errors_speak_the_language(client: TestClient) -> None:
     assert "찾는 것이 없습니다." in client.get("/nowhere?lang=ko").text
+
+
+def test_pages_show_a_review_in_the_readers_language(client: TestClient, paused: Ask) -> None:
+    review = paused("please book a room")
+    english, korean = (client.get(f"/reviews/{review['id']}?lang={language}").text for language in ("en", "ko"))
+    assert "A booking is checked by a person before it is made." in english
+    assert "예약은 사람이 확인한 뒤에 합니다." in korean
+    assert "A booking is checked by a person before it is made." not in korean
+    assert "예약합니다" in korean
+    assert "남음)" in korean
+
+
+def test_an_error_page_is_in_the_readers_language(client: TestClient) -> None:
+    assert "그런 검토가 없습니다" in client.get("/reviews/rv_nope?lang=ko").text
+    assert "there is no review" in client.get("/reviews/rv_nope?lang=en").text
+    assert client.get("/api/reviews/rv_nope?lang=ko").json()["error"].startswith("there is no review")

@@ -1,0 +1,127 @@
+"""Many at a time: what each input would have got alone, with its own grammar, stops and errors."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.messages import HumanMessage, SystemMessage
+from pydantic import BaseModel
+
+from adapters.batching import Row, decode_together
+from adapters.chat import ChatLlama
+from adapters.engine import Engine
+from adapters.errors import PromptTooLong
+from adapters.loading import load_local
+from tests.adapters.families import save_polyglot
+from tests.adapters.tiny import BOOK, CANCEL
+
+ASKS: list[Any] = [
+    "남산스테이에 2명 예약해 주세요",
+    "hi",
+    "Book a room at Namsan Stay for 2 guests from December 3, please.",
+    [SystemMessage("규칙을 지키세요. " * 20), HumanMessage("조식은?")],
+    "취소 B-7",
+]
+
+
+def told(message: Any) -> Any:
+    calls = [(c["name"], c["args"]) for c in message.tool_calls]
+    return message.content, calls, message.usage_metadata, message.response_metadata
+
+
+@pytest.mark.parametrize("adapter", [None, "red", "blue"])
+def test_a_batch_says_what_each_says_alone(chat: ChatLlama, adapter: str | None) -> None:
+    speaking = chat.bind(adapter=adapter, max_tokens=30)
+    alone = [told(speaking.invoke(ask)) for ask in ASKS]
+    assert len({len(content) for content, *_ in alone}) > 1, "the replies differ in length, so rows leave in turn"
+    assert [told(m) for m in speaking.batch(ASKS)] == alone
+
+
+def test_calls_forced_tokens_and_text_side_by_side(chat: ChatLlama) -> None:
+    for choice in ("any", "auto", "book_room"):
+        bound = chat.bind_tools([BOOK, CANCEL], tool_choice=choice, adapter="red")  # type: ignore[list-item]
+        asks: list[Any] = [f"{ask} 3명" if isinstance(ask, str) else "Harbor Inn 1명" for ask in ASKS]
+        assert [told(m) for m in bound.batch(asks)] == [told(bound.invoke(ask)) for ask in asks]
+
+
+def test_a_neox_batch_too(tmp_path: Path) -> None:
+    chat = ChatLlama(
+        engine=Engine(load_local(save_polyglot(tmp_path / "p"), quantization="fp32", device="cpu")), max_tokens=20
+    )
+    assert [told(m) for m in chat.batch(ASKS)] == [told(chat.invoke(ask)) for ask in ASKS]
+
+
+def test_each_row_has_its_own_stops(chat: ChatLlama) -> None:
+    whole = [str(m.content) for m in chat.bind(adapter="red", max_tokens=30).batch(ASKS)]
+    stop = max(whole, key=len)[4:6]
+    cut = chat.bind(adapter="red", max_tokens=30, stop=[stop]).batch(ASKS)
+    assert [m.content for m in cut] == [text.partition(stop)[0] for text in whole]
+    assert any(stop in text for text in whole)
+
+
+def test_small_groups_say_the_same(chat: ChatLlama) -> None:
+    speaking = chat.bind(adapter="blue", max_tokens=12)
+    alone = [told(speaking.invoke(ask)) for ask in ASKS]
+    assert [told(m) for m in speaking.batch(ASKS, config={"max_concurrency": 2})] == alone
+    assert speaking.batch([]) == []
+
+
+def test_one_that_cannot_be_asked_leaves_the_others_alone(chat: ChatLlama) -> None:
+    asks = [ASKS[0], "가 나 다 라 " * 800, ASKS[1]]
+    first, second, third = chat.batch(asks, return_exceptions=True, max_tokens=5)
+    assert isinstance(second, PromptTooLong)
+    assert [told(first), told(third)] == [told(chat.invoke(a, max_tokens=5)) for a in (asks[0], asks[2])]
+    with pytest.raises(PromptTooLong):
+        chat.batch(asks, max_tokens=5)
+
+
+async def test_abatch_says_the_same_and_counts(chat: ChatLlama) -> None:
+    counted = UsageMetadataCallbackHandler()
+    found = await chat.abatch(ASKS, config={"callbacks": [counted]}, max_tokens=8)
+    assert [told(m) for m in found] == [told(m) for m in chat.batch(ASKS, max_tokens=8)]
+    (usage,) = counted.usage_metadata.values()
+    assert usage["output_tokens"] == sum(m.usage_metadata["output_tokens"] for m in found)
+
+
+async def test_a_cancelled_batch_stops_at_the_next_token(engine: Engine) -> None:
+    class Counting(Engine):
+        passes = 0
+
+        def _run(self, *args: Any, **options: Any) -> Any:
+            self.passes += 1
+            return super()._run(*args, **options)
+
+    counting = Counting(engine.local)
+    chat = ChatLlama(engine=counting, max_tokens=1500)
+    task = asyncio.create_task(chat.abatch(ASKS, grammar=r"start: /(.|\n){3000,4000}/"))
+    while counting.passes < len(ASKS) + 3:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    after = counting.passes
+    assert after < 800
+    await asyncio.sleep(0)
+    assert counting.passes == after, "nothing runs any more when the task is through"
+
+
+def test_structured_output_in_a_batch(chat: ChatLlama) -> None:
+    class Place(BaseModel):
+        """A place."""
+
+        city: str
+        nights: int
+
+    found = chat.with_structured_output(Place).batch(["서울 2박", "부산"])
+    assert all(isinstance(place, Place) for place in found)
+
+
+def test_rows_under_different_adapters_are_refused(engine: Engine) -> None:
+    ids = engine.encode("hi")
+    rows = [Row(engine.read(ids, adapter=name), engine.reply(len(ids))) for name in (None, "red")]
+    with pytest.raises(ValueError, match="share one adapter"):
+        next(decode_together(engine, rows))
