@@ -95,9 +95,9 @@ def shape_named(name: str) -> Shape:
 
 def shape_of(config: Mapping[str, Any], name: str = "") -> Shape:
     """The shape in a model's config.json; UserError for another architecture or missing sizes."""
-    kind = config.get("model_type")
+    kind, named = config.get("model_type"), name or "config.json"
     if kind not in ("llama", "gpt_neox"):
-        raise UserError(f"{name or 'this config.json'} is of type {kind!r}; plans are for llama and gpt_neox")
+        raise UserError(f"{named} is of type {kind!r}; plans are for llama and gpt_neox")
     try:
         width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         return Shape(
@@ -114,7 +114,7 @@ def shape_of(config: Mapping[str, Any], name: str = "") -> Shape:
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as e:
         raise UserError(
-            f"the config.json of {name or 'this base'} lacks a size ({e}); restore it from its source"
+            f"the config.json of {name or 'the base'} lacks a size ({e}); restore it from its source"
         ) from None
 
 
@@ -127,9 +127,9 @@ def shape_at(base: str) -> Shape:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
-        raise UserError(f"{file} cannot be read ({e}); restore it from its source") from None
+        raise UserError(f"{file} cannot be read ({e}); restore the file from its source") from None
     if not isinstance(config, dict):
-        raise UserError(f"{file} does not hold a JSON object; restore it from its source")
+        raise UserError(f"{file} does not hold a JSON object; restore the file from its source")
     return shape_of(config, path.name if path.is_dir() else path.parent.name)
 
 

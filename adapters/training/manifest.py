@@ -97,9 +97,10 @@ def read_manifest(adapter: Path) -> dict[str, Any]:
         raise AdapterNotUsable(f"{adapter} has no {MANIFEST}; it was not trained by `dojang adapters train`")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(value, dict)
-    except (OSError, ValueError, AssertionError) as e:
-        raise AdapterNotUsable(f"{path} cannot be read ({e or 'no object'}); train the adapter again") from None
+        if not isinstance(value, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError) as e:
+        raise AdapterNotUsable(f"{path} cannot be read ({e}); train the adapter again") from None
     return value
 
 

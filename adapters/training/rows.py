@@ -36,7 +36,6 @@ WANTED: Final[dict[Method, tuple[str, ...]]] = {
     "dpo": ("prompt", "chosen", "rejected"),
     "kto": ("prompt", "completion", "label"),
 }
-SHOWN: Final = 3
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,15 @@ def read(path: Path, method: Method, dialect: Dialect) -> Data:
     """All rows of a file.
 
     Raises:
-        UserError: The file is missing, empty, or has rows that are not of the method's form; the first ones are named
-            with their line.
+        UserError: The file is missing, empty, or has rows that are not of the method's form; the first is named with
+            its line.
     """
     try:
         content = path.read_bytes()
     except OSError as e:
         raise UserError(f"{path} cannot be read ({e.strerror}); give a JSON Lines file of {method} rows") from None
     rows: list[Row] = []
-    wrong: list[str] = []
+    wrong: list[tuple[int, str]] = []
     licences: set[str] = set()
     for number, line in enumerate(content.split(b"\n"), 1):
         if not line.strip():
@@ -79,10 +78,12 @@ def read(path: Path, method: Method, dialect: Dialect) -> Data:
             rows.append(dialect.row(raw, method))
             licences |= {str(raw[key]) for key in ("license", "licence") if raw.get(key)}
         except ValueError as e:
-            wrong.append(f"line {number}: {e}")
+            wrong.append((number, str(e)))
     if wrong:
-        more = f" (and {len(wrong) - SHOWN} more)" if len(wrong) > SHOWN else ""
-        raise UserError(f"{path} has rows that are not {method} rows: {'; '.join(wrong[:SHOWN])}{more}")
+        first, why = wrong[0]
+        raise UserError(
+            f"line {first} of {path} is no {method} row: {why}; so are {len(wrong)} rows, nothing was trained"
+        )
     if not rows:
         raise UserError(f"{path} has no rows; give a JSON Lines file with {', '.join(WANTED[method])} in each line")
     _check_labels(rows, path)
@@ -128,7 +129,7 @@ class Dialect:
         keys = WANTED[method]
         missing = [key for key in keys if key not in raw and not (key == "prompt" and "messages" in raw)]
         if missing:
-            raise ValueError(f"{' and '.join(missing)} missing")
+            raise ValueError(f"the row lacks {', '.join(missing)}")
         label = raw.get("label") if method == "kto" else None
         if method == "kto" and not isinstance(label, bool):
             raise ValueError(f"label is {label!r}, not true or false")
@@ -156,7 +157,7 @@ class Dialect:
         end = self._end()
         if isinstance(given, str):
             if not given.strip():
-                raise ValueError(f"{key} is empty")
+                raise ValueError(f"the text of {key} is empty")
             return [(given, True)] if given.endswith(end) else [(given, True), (end, True)]
         messages = list(_messages([given] if isinstance(given, dict) else given, key))
         if len(messages) != 1 or not isinstance(messages[0], AIMessage):
@@ -168,7 +169,7 @@ class Dialect:
             raise ValueError(f"{key} has {len(message.tool_calls)} calls; one decision a row")
         if not message.tool_calls:
             if not message.text.strip():
-                raise ValueError(f"{key} says nothing")
+                raise ValueError(f"the message in {key} says nothing")
             return [(spaced(message.text) if self._reading else harmless(message.text), True), (self._end(), True)]
         name, args = message.tool_calls[0]["name"], message.tool_calls[0]["args"]
         offered = {tool["name"]: tool for tool in tools}

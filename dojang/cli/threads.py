@@ -59,7 +59,7 @@ def thread(context: typer.Context, thread_id: ThreadId) -> int:
         for review in run.reviews:
             tell_waiting(terminal, workspace, review)
     for row in run.spent:
-        told = terminal.gettext("{speaker}: {calls} calls, {read} tokens read, {written} written").format(
+        told = terminal.gettext("{speaker}: calls {calls}, tokens read {read}, written {written}").format(
             speaker=row["speaker"], calls=row["calls"], read=row["input_tokens"], written=row["output_tokens"]
         )
         cost = "" if row["cost"] is None else terminal.gettext(", cost {cost}").format(cost=f"{row['cost']:.6g}")

@@ -24,8 +24,10 @@ ROOT_CLASSES = frozenset({"DojangError", "Damage", "Unfit", "Unclear", "Conditio
 """The family, and the exceptions whose texts end up inside its messages."""
 TELLING = {"error": 0, "Found": 2, "broken": 2, "problem": 3, "remark": 3, "Finding": 0, "Check": 2}
 """Functions that take a sentence, and the position from which on."""
-VALUE_ERRORS = ("tools/rules.py", "tools/standing.py", "checkpoints/")
+VALUE_ERRORS = ("tools/rules.py", "tools/standing.py", "checkpoints/", "adapters/training/rows.py")
 """Where the text of a ValueError is put into a message."""
+TABLES = ("store/diagnosis.py",)
+"""Modules with a table of (pattern, flag, sentence with blanks for ``str.format``)."""
 RETURNING = frozenset(
     {
         ("dojang/runs.py", "_can_go_on"),
@@ -51,10 +53,8 @@ NAMED_IN = (
     "nodes/wire.py",
     "store/",
 )
-TABLES = ("store/diagnosis.py",)
-"""Modules with a table of (pattern, flag, sentence with blanks for ``str.format``)."""
-EXEMPT = ("adapters/training/", "dojang/server/forms.py")
-"""Said by programs of the trainer, or said in the reader's language already."""
+EXEMPT = ("dojang/server/forms.py",)
+"""Said in the reader's language already."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,8 @@ class _Reader:
             parts = [self.pieces(part) for part in value.values]
             return [list(itertools.chain(*choice)) for choice in itertools.product(*parts)]
         if isinstance(value, ast.FormattedValue):
-            return [["{" + self.name(value.value) + "}"]] if value.conversion == ord("r") else self.blank(value.value)
+            quoted = value.conversion == ord("r")
+            return [["{" + self.name(value.value, quoted=True) + "}"]] if quoted else self.blank(value.value)
         if isinstance(value, ast.IfExp | ast.BoolOp):
             return [pieces for part in _branches(value) for pieces in self.pieces(part)]
         if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
@@ -256,9 +257,9 @@ class _Reader:
         named = next((branch for branch in branches if _constant(branch) is None), value)
         return [["{" + self.name(named) + "}"]]
 
-    def name(self, value: ast.expr) -> str:
-        """One blank of a template has one name."""
-        source = ast.unparse(value)
+    def name(self, value: ast.expr, *, quoted: bool = False) -> str:
+        """One blank of a template has one name; quoted, the same thing is another text."""
+        source = ast.unparse(value) + ("!r" if quoted else "")
         if source not in self.names:
             wish = wished = _name(value).strip("_") or "value"
             n = 2
