@@ -314,6 +314,21 @@ def test_an_answer_that_drips_for_ever_is_ended(server: Script) -> None:
         load_chat("openai:toy", base_url=server.url, timeout_s=0.3, max_retries=0).invoke("x")
 
 
+async def test_an_answer_that_drips_for_ever_is_ended_in_async_and_in_a_stream(server: Script) -> None:
+    server.drips = threading.Event()
+    chat = load_chat("openai:toy", base_url=server.url, timeout_s=0.3, max_retries=0)
+    with pytest.raises(EndpointFault, match="did not answer in time"):
+        await chat.ainvoke("x")
+    with pytest.raises(EndpointFault, match="did not answer in time"):
+        next(iter(chat.stream("x")))
+
+
+def test_a_proxy_of_the_environment_is_used(server: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+    monkeypatch.setenv("no_proxy", "")
+    assert load_chat("openai:toy", base_url="http://model.invalid/v1", max_retries=0).invoke("x").content == "ok"
+
+
 def test_a_connection_that_breaks_off_is_said_and_tried_again(server: Script) -> None:
     server.breaks_after = 20
     with pytest.raises(EndpointFault, match="broke off in the middle of its answer"):
