@@ -181,7 +181,6 @@ class Parts:
                 sample=SAMPLE / "hotels.toml",
             )
 
-    @property
     def describer(self) -> Toolbox:
         """The tools as far as they say what a call does: lists and cards need no database for that."""
         return cast("Toolbox", self.__dict__.get("toolbox") or self._described)

@@ -94,7 +94,7 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     },
     "edited_call": {
         "en": "{by} changed this call before it ran: it was carried out with {args}, in place of what was asked for.",
-        "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값 대신 {args}(으)로 실행했습니다.",
+        "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값 대신 다음 값으로 실행했습니다: {args}",
     },
     "failed": {
         "en": "It did not work: {reason}",
