@@ -227,6 +227,31 @@ def test_the_estimate_is_what_the_weights_take(base: Path) -> None:
     assert load_bytes(base, "nf4") == pytest.approx(nf4, abs=2)
 
 
+def llama_shapes(vocab: int, hidden: int, mlp: int, layers: int, key_value: int, tied: bool) -> dict[str, list[int]]:
+    shapes = {"model.embed_tokens.weight": [vocab, hidden], "model.norm.weight": [hidden]}
+    shapes |= {} if tied else {"lm_head.weight": [vocab, hidden]}
+    for n in range(layers):
+        rows = {"q_proj": hidden, "k_proj": key_value, "v_proj": key_value, "o_proj": hidden}
+        shapes |= {f"model.layers.{n}.self_attn.{name}.weight": [out, hidden] for name, out in rows.items()}
+        shapes |= {f"model.layers.{n}.mlp.{name}.weight": [mlp, hidden] for name in ("up", "gate", "down")}
+    return shapes
+
+
+@pytest.mark.parametrize(
+    ("shapes", "gigabytes"),
+    [
+        (llama_shapes(128256, 2048, 8192, 16, 512, tied=True), 1.03),  # Llama-3.2-1B
+        (llama_shapes(128256, 3072, 8192, 28, 1024, tied=True), 2.24),  # Llama-3.2-3B
+        (llama_shapes(128256, 4096, 14336, 32, 1024, tied=False), 5.70),  # Llama-3.1-8B
+    ],
+)
+def test_the_estimate_fits_the_published_models(shapes: dict[str, list[int]], gigabytes: float, tmp_path: Path) -> None:
+    header = json.dumps({name: {"dtype": "BF16", "shape": shape} for name, shape in shapes.items()}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)  # all that is read
+    largest = max(a * b for a, b in (shape for shape in shapes.values() if len(shape) == 2)) * 2
+    assert (load_bytes(tmp_path, "nf4") / 1.05 - largest) / 1e9 == pytest.approx(gigabytes, rel=0.01)
+
+
 def test_an_adapter_with_broken_numbers_is_refused(base: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
