@@ -38,7 +38,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "int8", "bf16", "fp32"])
-def test_every_family_speaks_in_every_form(family: Path, quantization: str) -> None:
+def test_every_family_speaks_in_every_form(family: Path, quantization: str, caplog: pytest.LogCaptureFixture) -> None:
     local = load_local(family, quantization=quantization, device="cpu")
     chat = ChatLlama(engine=Engine(local), max_tokens=12)
     said = chat.invoke([SystemMessage("짧게"), HumanMessage("남산스테이 예약")])
@@ -46,6 +46,7 @@ def test_every_family_speaks_in_every_form(family: Path, quantization: str) -> N
     assert said.usage_metadata["output_tokens"] > 0
     call = chat.bind_tools([CANCEL], tool_choice="any").invoke("B-7 취소해 주세요").tool_calls[0]  # type: ignore[list-item]
     assert call["args"]["booking_id"] in "B-7 취소해 주세요"
+    assert [r for r in caplog.records if r.levelname == "WARNING" and r.name.startswith("bitsandbytes")] == []
     kinds = {type(m).__name__ for m in local.model.modules()}
     assert ("Linear4bit" in kinds) == (quantization == "nf4")
     assert ("Linear8bitLt" in kinds) == (quantization == "int8")
