@@ -18,7 +18,7 @@ MOST_BYTES: Final = 2 * 2**30
 
 
 def limit_of(free: int) -> int:
-    """Bytes for kept heads where ``free`` bytes are free: a tenth, within bounds (an 8B model takes 128 KiB a token)."""
+    """Bytes for kept heads where ``free`` bytes are free: a tenth, within bounds (an 8B model: 128 KiB a token)."""
     return max(LEAST_BYTES, min(free // 10, MOST_BYTES))
 
 
