@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,6 +105,9 @@ def train(
     """
     recipe = recipe.checked()
     device = _device(recipe)
+    context = int(base.config.get("max_position_embeddings") or recipe.seq)
+    if recipe.seq > context:
+        raise UserError(f"seq is {recipe.seq}, but {base.name} reads {context} tokens at most; lower it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists already; an adapter is never overwritten: name another folder, or remove it")
     if start is not None:
@@ -122,6 +126,7 @@ def train(
         trainer, resumed = _trained(recipe, local, prepared, folder, wrapped=start is not None, told=on_progress)
         told = _manifest(base, recipe, prepared, identity, sources, trainer, local)
         told |= {"duration_s": round(time.monotonic() - begun, 1), "resumed_from_step": resumed}
+        told["trained_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         _put_together(trainer, folder / "adapter", told)
         _move(folder / "adapter", out)
     return told
