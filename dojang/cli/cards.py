@@ -52,9 +52,11 @@ def _head(terminal: Terminal, card: ReviewCard, review: Review, now: datetime) -
     if review["question"]:
         terminal.line(review["question"])
     waits = card.status in ("open", "claimed")
-    undo = _("can be undone") if action["reversible"] else _("cannot be undone")
+    effect = word(_, EFFECTS, action["effect_class"])
+    if action["effect_class"] != "irreversible" or action["reversible"]:  # the word itself says it
+        effect += ", " + (_("can be undone") if action["reversible"] else _("cannot be undone"))
     rows = [
-        [_("effect"), f"{word(_, EFFECTS, action['effect_class'])}, {undo}"],
+        [_("effect"), effect],
         [_("conversation"), review["thread_id"]],
         [_("due"), terminal.due(review["due_at"], now) if waits else terminal.moment(review["due_at"])],
         [_("needs"), _needs(terminal, card)],
