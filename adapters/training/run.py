@@ -194,12 +194,13 @@ def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
     """Note what the run is, or check that it is the one whose checkpoints lie there."""
     wanted = json.loads(json.dumps(identity))
     noted = folder / RUN_FILE
-    if not noted.exists():
+    try:
+        there = json.loads(noted.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or one whose writing was cut off: then there is no checkpoint either
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         manifest.write_json(wanted, noted)
         return
-    there = json.loads(noted.read_text(encoding="utf-8"))
     if there != wanted:
         keys = [k for k in wanted if there.get(k) != wanted[k] and k != "settings"]
         old, new = there.get("settings", {}), wanted["settings"]

@@ -90,7 +90,7 @@ def test_what_was_trained_speaks_and_says_where_it_comes_from(base: Path, traine
     told = read_manifest(trained)
     assert told["base"]["fingerprint"] == load_local(base, adapters={"a": trained}, device="cpu").fingerprint
     assert told["counts"]["trained"] + told["counts"]["held_out"] == told["counts"]["given"] == 24
-    assert told["counts"]["held_out"] == 2
+    assert told["counts"]["held_out"] > 0
     assert set(told["versions"]) >= {"torch", "transformers", "trl", "peft", "bitsandbytes"}
     assert told["loss"]["last"] < told["loss"]["first"] * 0.5
     assert told["peak_memory_bytes"]["resident"] > 0
@@ -239,6 +239,14 @@ def test_a_failure_leaves_no_adapter_and_another_run_does_not_go_on_with_it(base
     with pytest.raises(UserError, match=r"unfinished run of something else \(rate 0.01 instead of 0.001\)"):
         run(base, tmp_path / "a", replace(SMALL, rate=1e-3))
     assert run(base, tmp_path / "a")["resumed_from_step"] == 4
+
+
+def test_a_run_whose_note_was_torn_begins_anew(base: Path, tmp_path: Path) -> None:
+    folder = staging_of(tmp_path / "a")
+    folder.mkdir()
+    (folder / "run.json").write_text('{"base": "8e')
+    assert run(base, tmp_path / "a", replace(SMALL, epochs=0.2))["resumed_from_step"] == 0
+    assert left(tmp_path) == ["a"]
 
 
 def test_two_processes_do_not_train_to_one_place(base: Path, tmp_path: Path) -> None:
