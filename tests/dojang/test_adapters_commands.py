@@ -162,6 +162,17 @@ def test_an_older_adapter_and_a_foreign_folder_are_shown_as_what_they_are(shell:
     assert (missing.code, "was not trained by `dojang adapters train`" in missing.err) == (Exit.MISTAKE, True)
 
 
+def test_the_adapters_that_there_are_are_listed(shell: Shell, base: str, tmp_path: Path) -> None:
+    data = rows_at(tmp_path / "rows.jsonl")
+    out = str(tmp_path / "home" / "models" / "desk")
+    assert shell("adapters", "train", "--base", base, "--data", data, "--out", out, *SMALL).code == Exit.DONE
+    shipped, desk = shell("adapters", "list", "--json").json
+    assert shipped["adapter"].endswith("weights/frontdesk")
+    assert (desk["adapter"], desk["method"]) == (out, "sft")
+    assert desk["base"] == shell("adapters", "show", out, "--json").json["base"]["fingerprint"]
+    assert "학습한 때" in shell("adapters", "list", "--lang", "ko").out
+
+
 # ------------------------------------------------------------------------------------------- the base and its figures
 
 
