@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from logging import getLogger
 from pathlib import Path
 from typing import Any, Final
 
@@ -277,6 +278,8 @@ def _quiet() -> Iterator[None]:
     """Without the libraries' hints and warnings: what matters is said by us."""
     from transformers.utils import logging
 
+    casts = getLogger("bitsandbytes.autograd._functions")  # int8 says at each step that it computes in float16
+    casts.setLevel("ERROR")
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:

@@ -23,8 +23,9 @@ from adapters.training import curves, fits
 from adapters.training import run as runs_module
 from adapters.training.manifest import read_manifest
 from adapters.training.recipe import Recipe, one_quantization
-from adapters.training.run import newest_checkpoint, staging_of
+from adapters.training.run import newest_checkpoint, open_base, staging_of
 from state import Conflict, UserError
+from tests.adapters.families import save_llama3, save_polyglot
 from tests.adapters.tiny import save_adapter, save_base
 from tests.adapters.training.runs import SMALL, raw, run
 
@@ -309,3 +310,28 @@ def test_a_foreign_adapter_may_be_a_start_where_its_shapes_fit(base: Path, tmp_p
     assert told["start"] is not None
     assert json.loads((tmp_path / "a" / "adapter_config.json").read_text())["r"] == 4
     assert len(raw("sft")) == told["counts"]["given"]
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8", "bf16"])
+def test_a_neox_base_is_trained_however_it_is_loaded(tmp_path: Path, quantization: str) -> None:
+    base = save_polyglot(tmp_path / "base")
+    told = run(base, tmp_path / "a", replace(SMALL, epochs=0.7, quantization=quantization))
+    assert told["loss"]["last"] < told["loss"]["first"]
+    trained = json.loads((tmp_path / "a" / "adapter_config.json").read_text())["target_modules"]
+    assert {name.rpartition(".")[2] for name in trained} == {
+        "dense", "dense_4h_to_h", "dense_h_to_4h", "query_key_value",
+    }  # fmt: skip
+    assert load_local(base, adapters={"a": tmp_path / "a"}, device="cpu").adapters
+
+
+def test_a_checkpoint_with_llama_3_s_template_is_trained_to_call(tmp_path: Path) -> None:
+    opened = open_base(save_llama3(tmp_path / "base"), "nf4")
+    call = {"role": "assistant", "tool_calls": [{"name": "book_room", "args": {"guests": 2}}]}
+    tool = {"name": "book_room", "description": "Book.", "parameters": {"type": "object", "properties": {}}}
+    row = opened.dialect("2026-11-25").row(
+        {"prompt": [{"role": "user", "content": "For two"}], "completion": call, "tools": [tool]}, "sft"
+    )
+    assert row.prompt.count("<|begin_of_text|>") == 1
+    assert row.prompt.endswith("<|start_header_id|>assistant<|end_header_id|>\n\n")
+    assert '"name": "book_room"' in row.prompt
+    assert row.answers == ([('{"name": "book_room", "parameters": {"guests": 2}}', True), ("<|eot_id|>", True)],)
