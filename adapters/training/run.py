@@ -332,6 +332,7 @@ def _put_together(trainer: Any, adapter: Path, told: dict[str, Any]) -> None:
     (adapter / "README.md").unlink(missing_ok=True)  # peft's empty card
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = told["base"]["name"]  # no path of the training machine
+    config["revision"] = told["base"]["revision"] or "main"  # peft leaves it null
     config["target_modules"] = sorted(config["target_modules"])
     manifest.write_json(config, adapter / "adapter_config.json")
     history = told.pop("history")
