@@ -278,6 +278,16 @@ class Generation(TypedDict):
     speaker: str  # base and adapter that spoke, e.g. "dojang-base@frontdesk-1a2b3c"
 
 
+class Spent(TypedDict):
+    """What one speaker has cost a thread so far."""
+
+    speaker: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None  # in the currency of the prices that are set; None where there are none
+
+
 class ReducerConflict(BrokenInvariant):
     """Two writers gave one key two different values."""
 
@@ -331,6 +341,7 @@ class AgentState(AgentInput):
     outcomes: NotRequired[Annotated[dict[str, Outcome], merge_records]]  # act; by proposal id
     answer: NotRequired[Draft | None]  # answer
     rounds: NotRequired[int]  # generate: model turns since the last human message
+    spent: NotRequired[list[Spent]]  # generate: of the whole thread, by speaker
 
 
 def fresh(value: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class ChatLlama(BaseChatModel):
     """ISO date for checkpoints whose own chat template tells a date; "" leaves the template's default."""
     copy_arguments: bool = True
     """Arguments that say nothing of their grounding are copied from the conversation (see ``adapters.grounding``)."""
+    evidence: Any = None
+    """What grounded fields and citations refer to, where a call gives nothing else."""
     trim: bool = True
     """A conversation that is too long loses its oldest turns, and the reply says so; False: it is refused."""
     rows: int = 16
@@ -112,11 +114,13 @@ class ChatLlama(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Replies that are valid for a pydantic class, a TypedDict or a JSON schema, by grammar.
 
-        Fields are free unless they say what they are grounded in (``adapters.grounding``).
+        Fields are free unless they say what they are grounded in (``adapters.grounding``). ``adapter``, ``evidence``,
+        ``copy_arguments`` and the other settings of this class may be given here: what was bound before is lost.
         """
         if isinstance(schema, dict) and "title" not in schema and "properties" in schema:
             schema = {"title": "answer", "description": "The answer.", **schema}
-        free = self.model_copy(update={"copy_arguments": bool(kwargs.pop("copy_arguments", False))})
+        own = {key: kwargs.pop(key) for key in list(kwargs) if key in type(self).model_fields}
+        free = self.model_copy(update={"copy_arguments": False, **own})
         return BaseChatModel.with_structured_output(free, schema, include_raw=include_raw, **kwargs)
 
     # -- one at a time --------------------------------------------------------------------------------------------
@@ -358,7 +362,7 @@ class ChatLlama(BaseChatModel):
             forms=forms,
             texts=texts,
             copy=self.copy_arguments,
-            sources=sources_of(kwargs.get("evidence")),
+            sources=sources_of(kwargs.get("evidence") or self.evidence),
             parallel=PARALLEL if kwargs.get("parallel_tool_calls") else 1,
         )
 

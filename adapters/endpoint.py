@@ -276,10 +276,15 @@ def translate(error: Exception, url: str) -> DojangError:
 
 
 def _broke_off(error: BaseException) -> bool:
+    """Whether a connection ended in the middle of an answer: the library calls that a failed connection."""
     import httpx
 
-    inner = error.__cause__ or error
-    return isinstance(inner, httpx.RemoteProtocolError | httpx.ReadError)
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, httpx.RemoteProtocolError | httpx.ReadError):
+            return True
+        inner = inner.__cause__
+    return False
 
 
 def _asked_to_wait(error: Any, text: str) -> EndpointFault:

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +65,31 @@ def quantiles(times_ms: list[float]) -> dict[str, float]:
     return {"p50": statistics.median(ordered), "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]}
 
 
-def timed(call: Callable[[Any], list[int]], queries: Any, truth: Any) -> dict[str, float]:
-    """Recall at 10 and times of ``call`` over the queries, after five to warm up."""
+def cpu_s(backends: Sequence[int] = ()) -> float:
+    """CPU seconds so far of this process and of these (Linux): what load on the machine does not change much."""
+    ticks = 0
+    for pid in backends:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def timed(
+    call: Callable[[Any], list[int]], queries: Any, truth: Any, backends: Callable[[], Sequence[int]] = tuple
+) -> dict[str, float]:
+    """Recall at 10, times and CPU time of ``call`` in ms, after five to warm up; ``backends``: server processes."""
     for query in queries[:5]:
         call(query)
     times, hits = [], 0
+    pids = list(backends())
+    before = cpu_s(pids)
     for query, right in zip(queries, truth, strict=True):
         began = time.perf_counter()
         found = call(query)
         times.append((time.perf_counter() - began) * 1000)
         hits += len(set(found) & set(right))
-    return {"recall": hits / sum(map(len, truth)), **quantiles(times)}
+    spent_ms = (cpu_s(pids) - before) * 1000 / len(times)
+    return {"recall": hits / sum(map(len, truth)), **quantiles(times), "cpu": spent_ms}
 
 
 # -- tasks: run in the peers' environment --------------------------------------------------------------------------
@@ -147,10 +161,17 @@ def langchain_vectors(url: str, data: str, rows_by_api: int, efs: list[int]) -> 
 
         return call
 
+    def backends() -> list[int]:
+        with psycopg.connect(url) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchall()
+        return [row[0] for row in rows]
+
     curve = []
     for ef in efs:
-        curve.append({"ef": ef, **timed(searching(opened(ef)), queries, truth)})
-    few = timed(searching(store, {"g": 7}), queries[:100], arrays["truth_few"].tolist()[:100])
+        curve.append({"ef": ef, **timed(searching(opened(ef)), queries, truth, backends)})
+    few = timed(searching(store, {"g": 7}), queries[:100], arrays["truth_few"].tolist()[:100], backends)
     return {
         "rows_s": rate,
         "build_s": build_s,
@@ -159,6 +180,36 @@ def langchain_vectors(url: str, data: str, rows_by_api: int, efs: list[int]) -> 
         "curve": curve,
         "few": few,
     }
+
+
+def langchain_ingest(url: str, data: str) -> dict[str, float]:
+    """PGVectorStore: rows a second by ``add_embeddings`` and by its asynchronous twin, without an index of vectors."""
+    import numpy as np
+    from langchain_postgres import PGEngine, PGVectorStore
+
+    base = np.load(data)["base"]
+    engine = PGEngine.from_connection_string(url=url.replace("postgresql://", "postgresql+psycopg://"))
+
+    class Nothing:
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            raise NotImplementedError
+
+        def embed_query(self, text: str) -> list[float]:
+            raise NotImplementedError
+
+    rates = {}
+    texts = [f"passage {n} of the collection, as long as a passage is: {'word ' * 40}" for n in range(len(base))]
+    rows = [vector.tolist() for vector in base]
+    for name in ("add_embeddings", "aadd_embeddings"):
+        engine.init_vectorstore_table(name, base.shape[1])
+        store = PGVectorStore.create_sync(engine, Nothing(), name)
+        began = time.perf_counter()
+        if name == "add_embeddings":
+            store.add_embeddings(texts, rows)
+        else:
+            engine._run_as_sync(store.aadd_embeddings(texts, rows))
+        rates[name] = len(base) / (time.perf_counter() - began)
+    return rates
 
 
 def qdrant_vectors(data: str, path: str, count: int) -> dict[str, Any]:
@@ -240,7 +291,8 @@ def langchain_texts(url: str, texts: list[str], data: str) -> list[list[int]]:
 
 
 TASKS: dict[str, Callable[..., Any]] = {
-    task.__name__: task for task in (versions, langchain_vectors, qdrant_vectors, bm25, langchain_texts)
+    task.__name__: task
+    for task in (versions, langchain_vectors, langchain_ingest, qdrant_vectors, bm25, langchain_texts)
 }
 
 

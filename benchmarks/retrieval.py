@@ -1,9 +1,11 @@
-"""How often the passage that answers is found: R@1, R@10 and MRR on XQuAD (English) and KorQuAD (Korean).
+"""How often the passage that answers is found, on XQuAD and KorQuAD, beside BM25 and langchain-postgres.
 
 Run: ``python benchmarks/retrieval.py [--data ../shared/data/qa] [--tune]``. Every paragraph is a document of its own
 and goes through the same reading, cutting and indexing as any file; a question counts by the best-placed passage of its
-paragraph. Questions with an even number tune, those with an odd number are scored; what is printed without
-``--tune`` is the odd half under the default ranking. KorQuAD is only evaluated, never shipped.
+paragraph. Questions of the even paragraphs tune, those of the odd ones are scored, so that no paragraph does both; what
+is printed without ``--tune`` is the odd half. One paragraph answers a question: nDCG@10 is 1 / log2(1 + rank).
+KorQuAD is only evaluated, never shipped. The peers: bm25s and rank_bm25 with the words they take by default (white
+space, for rank_bm25), and langchain-postgres over the same vectors.
 """
 
 from __future__ import annotations
@@ -11,87 +13,126 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
+from peers import quantiles, run
 from psycopg.conninfo import make_conninfo
+from vectors import uri
 
 from store import DocumentStore, EmbeddedPostgres, MiniLM, Ranking
 
 SETS = {"xquad_en": "English", "korquad1": "Korean"}
 DEPTH = 30  # passages asked for; more than ten because a paragraph may be cut in several
 
+Row = dict[str, Any]
+Find = Callable[[str], Sequence[str]]
+"""The paragraphs found for a question, best first, each once."""
 
-def load(path: Path) -> list[dict[str, Any]]:
+
+def load(path: Path) -> list[Row]:
     """Rows of a JSON lines file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def rank_of(store: DocumentStore, question: str, gold: str) -> int | None:
-    """Place of the gold paragraph among the paragraphs found, from 1."""
-    names = dict.fromkeys(passage["document"] for passage in store.search(question, k=DEPTH))
-    return next((place for place, name in enumerate(names, start=1) if name == f"{gold}.txt"), None)
+def halves(paragraphs: list[Row], questions: list[Row]) -> tuple[list[Row], list[Row]]:
+    """Questions of even paragraphs, and of odd ones."""
+    number = {row["id"]: n for n, row in enumerate(paragraphs)}
+    return tuple([row for row in questions if number[row["gold"]] % 2 == half] for half in (0, 1))  # type: ignore[return-value]
 
 
-def score(store: DocumentStore, questions: list[dict[str, Any]]) -> dict[str, float]:
-    """The three measures, and the median time of a search in milliseconds (embedding of the question included)."""
-    ranks, times = [], []
-    for row in questions:
-        began = time.perf_counter()
-        ranks.append(rank_of(store, row["question"], row["gold"]))
-        times.append((time.perf_counter() - began) * 1000)
+def measures(ranks: Sequence[int | None]) -> dict[str, float]:
+    """Of the place of the right paragraph for each question, from 1."""
     count = len(ranks)
+    found = [rank for rank in ranks if rank is not None]
     return {
-        "R@1": sum(rank == 1 for rank in ranks) / count,
-        "R@10": sum(rank is not None and rank <= 10 for rank in ranks) / count,
-        "MRR": sum(1 / rank for rank in ranks if rank) / count,
-        "p50_ms": statistics.median(times),
+        **{f"R@{k}": sum(rank <= k for rank in found) / count for k in (1, 5, 10)},
+        "MRR": sum(1 / rank for rank in found) / count,
+        "nDCG@10": sum(1 / math.log2(1 + rank) for rank in found if rank <= 10) / count,
     }
 
 
-def variants(korean: bool) -> Iterator[Ranking]:
+def score(find: Find, questions: list[Row]) -> dict[str, float]:
+    """The measures, and the times of a search in milliseconds (embedding of the question included)."""
+    ranks, times = [], []
+    for row in questions:
+        began = time.perf_counter()
+        names = list(dict.fromkeys(find(row["question"])))
+        times.append((time.perf_counter() - began) * 1000)
+        ranks.append(names.index(row["gold"]) + 1 if row["gold"] in names else None)
+    return measures(ranks) | quantiles(times)
+
+
+def ours(store: DocumentStore, **changed: Any) -> Find:
+    """Our search under the default ranking but for what is ``changed``."""
+
+    def find(question: str) -> list[str]:
+        store.ranking = Ranking(**changed)
+        return [passage["document"].removesuffix(".txt") for passage in store.search(question, k=DEPTH)]
+
+    return find
+
+
+def variants(korean: bool) -> Iterator[dict[str, float]]:
     """A small grid around the defaults."""
     base = Ranking()
-    if korean:
-        for weight in (0.0, 0.1, 0.2, 0.3):
-            yield dataclasses.replace(base, pair_weight=weight)
-        return
-    for weight in (1.0, 0.7, 0.6, 0.5, 0.4, 0.3, 0.0):
-        yield dataclasses.replace(base, lexical_weight=weight)
+    for k1 in (0.6, 0.9, 1.2):
+        for b in (0.4, 0.75):
+            yield {"k1": k1, "b": b, "lexical_weight": base.lexical_weight, "pair_weight": base.pair_weight}
+    for weight in (0.0, 0.1, 0.2, 0.3, 0.5) if korean else (0.7, 0.6, 0.5, 0.4, 0.3):
+        yield {"pair_weight": weight} if korean else {"lexical_weight": weight}
 
 
 def show(label: str, figures: dict[str, float]) -> None:
     """One line of the table."""
-    print(f"{label:40} " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
+    cells = [f"{value:.3f}" if name not in ("p50", "p99") else f"{value:.1f}" for name, value in figures.items()]
+    print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
 
 
-def run(dsn: str, folder: Path, language: str, tune: bool) -> None:
+def run_set(dsn: str, folder: Path, language: str, tune: bool, peers: bool) -> None:
     """Measure one set on a fresh database."""
     paragraphs, questions = load(folder / "paragraphs.jsonl"), load(folder / "questions.jsonl")
+    tuning, scored = halves(paragraphs, questions)
     name = f"bench_{folder.name}"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
-    with DocumentStore(make_conninfo(dsn, dbname=name), MiniLM()) as store:
-        began = time.perf_counter()
-        passages = 0
-        for row in paragraphs:
-            passages += store.ingest_bytes(f"{row['id']}.txt", row["text"].encode()).passages
-        took = time.perf_counter() - began
-        print(
-            f"{language}: {len(paragraphs)} paragraphs, {passages} passages in {took:.1f} s, {len(questions)} questions"
-        )
+        for database in (name, f"{name}_peer"):
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
+    embedder = MiniLM()
+    with DocumentStore(make_conninfo(dsn, dbname=name), embedder) as store:
+        passages = sum(store.ingest_bytes(f"{row['id']}.txt", row["text"].encode()).passages for row in paragraphs)
+        print(f"\n{language}: {len(paragraphs)} paragraphs, {passages} passages, {len(scored)} questions scored\n")
+        print("| | R@1 | R@5 | R@10 | MRR | nDCG@10 | p50 ms | p99 ms |\n|---|---|---|---|---|---|---|---|")
         if tune:
-            for ranking in variants(language == "Korean"):
-                store.ranking = ranking
-                show(f"  tuning half, {ranking.lexical_weight=} {ranking.pair_weight=}", score(store, questions[::2]))
-        store.ranking = Ranking()
-        show("  scored half, default ranking", score(store, questions[1::2]))
+            for changed in variants(language == "Korean"):
+                show(f"tuning half, {changed}", score(ours(store, **changed), tuning))
+        show("Dojang, lexical", score(ours(store, lexical_weight=1.0), scored))
+        if language == "English":
+            show("Dojang, vector", score(ours(store, lexical_weight=0.0), scored))
+        show("Dojang, hybrid" if language == "English" else "Dojang, default (lexical)", score(ours(store), scored))
+    if peers:
+        beside(dsn, f"{name}_peer", paragraphs, scored, embedder)
+
+
+def beside(dsn: str, database: str, paragraphs: list[Row], scored: list[Row], embedder: MiniLM) -> None:
+    """The peers' lines; they find paragraphs, as we do."""
+    texts, asked = [row["text"] for row in paragraphs], [row["question"] for row in scored]
+    found = run("bm25", texts=texts, questions=asked)
+    with tempfile.TemporaryDirectory() as folder:
+        data = str(Path(folder) / "vectors.npz")
+        np.savez(data, base=embedder.embed(texts), queries=embedder.embed(asked))
+        found["langchain-postgres, MiniLM"] = run("langchain_texts", url=uri(dsn, database), texts=texts, data=data)
+    ids = [row["id"] for row in paragraphs]
+    for name, rows in found.items():
+        places = [[ids[n] for n in row] for row in rows]
+        ranks = [p.index(row["gold"]) + 1 if row["gold"] in p else None for p, row in zip(places, scored, strict=True)]
+        show(name, measures(ranks))
 
 
 def main() -> None:
@@ -100,11 +141,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure retrieval on XQuAD and KorQuAD.")
     parser.add_argument("--data", type=Path, default=default)
     parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--no-peers", action="store_true")
     given = parser.parse_args()
+    print(f"default ranking: {dataclasses.asdict(Ranking())}")
     with tempfile.TemporaryDirectory(prefix="dojang-bench-") as home:
         with EmbeddedPostgres(Path(home) / "postgres", linger_s=0.0) as dsn:
             for name, language in SETS.items():
-                run(dsn, given.data / name, language, given.tune)
+                run_set(dsn, given.data / name, language, given.tune, not given.no_peers)
         time.sleep(2.0)  # let the watcher stop the server before its folder goes
 
 

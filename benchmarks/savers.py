@@ -1,6 +1,7 @@
 """FileSaver beside LangGraph's savers: bytes, time a turn, resume, history, list, cold read of the newest, memory.
 
     python benchmarks/savers.py [--full] [--turns 200] [--list-threads 1000] [--threads-dir DIR] [--savers NAME …]
+                                [--parts turns list] [--minutes 60]
 
 ``--full`` (or DOJANG_BENCH_FULL=1, also for ``make bench``): 1,000 turns and 10,000 threads; SqliteSaver then writes
 2.1 GB, and it takes ten minutes or more. Everything is deleted again.
@@ -9,13 +10,21 @@ One node, a human message of 500 random characters in and an answer of 500 out, 
 ``durability="sync"``. The durability of all is the same, and printed: a call is on the disk when it returns (those of
 "FileSaver os" and InMemorySaver are not). PostgresSaver runs on the embedded PostgreSQL of ``store``.
 
+"DoNothing" is a saver that keeps the last checkpoint's objects in memory, writes, copies and compares nothing: what
+a turn costs with it is LangGraph's own work (it merges the whole list twice a turn).
+
 Columns: ``mb`` on disk, ``x`` times the content (compact JSON of the final messages); ``ms_N`` median milliseconds of
-the 20 turns up to turn N; on the long thread, medians of five: ``resume`` of an interrupt and ``hist10``, ten states
-of the history. ``list``: all checkpoints, by a metadata filter, of so many small threads (written without waiting for
-the disk, each with one checkpoint), ``list10`` the ten newest of them. ``cold``: the first read of the newest state by
-a process that has read none of it (a fork of one that did the imports and a turn on another thread, so neither is
-counted, on either side), file cache warm, median of nine; ``read_mb``: by how much that process grew. For
-InMemorySaver, which no other process can read, ``read_mb`` is what it holds.
+the 20 turns up to turn N, ``cpu_N`` the same in CPU time of this process with all of its threads (what the disk and
+PostgreSQL's own processes take is not in it), and in the second table what is left of both when DoNothing's are taken
+away; on the long thread, medians of five: ``resume`` of an interrupt and ``hist10``, ten states of the history.
+``cold``: the first read of the newest state by a process that has read none of it (a fork of one that did the imports
+and a turn on another thread, so neither is counted, on either side), file cache warm, median of nine, ``cold_c`` in CPU
+time; ``read_mb``: by how much that process grew. For InMemorySaver, which no other process can read, ``read_mb`` is
+what it holds.
+
+The third table: ``list_1``, all checkpoints, by a metadata filter, of so many small threads (written without waiting
+for the disk, each with one checkpoint) for the first time; ``list`` the same by a new saver; ``list10`` the ten newest;
+``_c`` in CPU time; ``peak_mb`` by how much the process's peak grew by all of them.
 """
 
 from __future__ import annotations
@@ -33,14 +42,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import aiosqlite
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -58,7 +66,7 @@ from checkpoints import FileSaver  # noqa: E402
 from store.embedded import EmbeddedPostgres  # noqa: E402
 
 CONFIG: Any = {"configurable": {"thread_id": "bench"}}
-SAVERS = ["FileSaver", "FileSaver os", "InMemorySaver", "SqliteSaver", "AsyncSqliteSaver", "PostgresSaver"]
+SAVERS = ["DoNothing", "FileSaver", "FileSaver os", "InMemorySaver", "SqliteSaver", "AsyncSqliteSaver", "PostgresSaver"]
 RELAXED = {"SqliteSaver": "PRAGMA synchronous = OFF", "PostgresSaver": "SET synchronous_commit = off"}
 """How a saver's database is told not to wait for the disk, to fill it quickly."""
 
@@ -66,10 +74,52 @@ WINDOW = 20
 """Turns up to the one that is reported; their median is the figure."""
 
 
+class Took(NamedTuple):
+    """A point in time, or a stretch of it."""
+
+    ms: float  # wall
+    cpu: float  # milliseconds of this process
+
+    @staticmethod
+    def now() -> Took:
+        """This instant."""
+        return Took(time.perf_counter() * 1000, time.process_time() * 1000)
+
+    def since(self) -> Took:
+        """From then to now."""
+        now = Took.now()
+        return Took(now.ms - self.ms, now.cpu - self.cpu)
+
+
 class Chat(TypedDict):
     """The state of the one-node graph."""
 
     messages: Annotated[list[AnyMessage], add_messages]
+
+
+class DoNothing(BaseCheckpointSaver[Any]):
+    """Hands the last checkpoint's own objects back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: CheckpointTuple | None = None
+
+    def get_next_version(self, current: Any, channel: None) -> int:
+        """One more."""
+        return 1 if current is None else int(current) + 1
+
+    def get_tuple(self, config: Any) -> CheckpointTuple | None:
+        """The last one that was put."""
+        return self._last
+
+    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        """Keeps the objects."""
+        where: Any = {**config["configurable"], "checkpoint_id": checkpoint["id"]}
+        self._last = CheckpointTuple({"configurable": where}, checkpoint, metadata, None, [])
+        return self._last.config
+
+    def put_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
+        """Nothing."""
 
 
 def text(rng: random.Random, size: int = 500) -> str:
@@ -94,7 +144,7 @@ def open_saver(name: str, directory: Path, runner: asyncio.Runner | None = None)
         return saver
     if name.startswith("FileSaver"):
         return FileSaver(directory / "threads", durability="os" if "os" in name else "sync")
-    return InMemorySaver()
+    return DoNothing() if name == "DoNothing" else InMemorySaver()
 
 
 class Chatting:
@@ -116,20 +166,20 @@ class Chatting:
         self.graph = builder.compile(checkpointer=saver)
         self.asking = StateGraph(Chat).add_node("ask", ask).add_edge(START, "ask").compile(checkpointer=saver)
 
-    def invoke(self, given: Any, *, asking: bool = False, config: Any = CONFIG) -> float:
-        """Milliseconds of one invocation."""
+    def invoke(self, given: Any, *, asking: bool = False, config: Any = CONFIG) -> Took:
+        """What one invocation took."""
         graph: Any = self.asking if asking else self.graph
-        began = time.perf_counter()
+        began = Took.now()
         if self.runner is not None:
             self.runner.run(graph.ainvoke(given, config, durability="sync"))
         else:
             graph.invoke(given, config, durability="sync")
-        return (time.perf_counter() - began) * 1000
+        return began.since()
 
     def resume_ms(self) -> float:
         """A question is answered, on the thread as it is."""
         self.invoke({"messages": [HumanMessage("?")]}, asking=True)
-        return self.invoke(Command(resume="yes"), asking=True)
+        return self.invoke(Command(resume="yes"), asking=True).ms
 
     def history_ms(self) -> float:
         """The ten newest states."""
@@ -145,18 +195,21 @@ class Chatting:
         return (time.perf_counter() - began) * 1000
 
 
-def turns_ms(chats: dict[str, Chatting], turns: int) -> dict[str, list[float]]:
-    """Milliseconds of every turn. The savers take turns, so that what else the machine does falls on all alike."""
-    rng, took = random.Random(8), {name: list[float]() for name in chats}
+def turns_took(chats: dict[str, Chatting], turns: int, minutes: float) -> dict[str, list[Took]]:
+    """What every turn took. The savers take turns, so that what else the machine does falls on all alike."""
+    rng, took = random.Random(8), {name: list[Took]() for name in chats}
+    end = time.monotonic() + 60 * minutes
     for _ in range(turns):
+        if time.monotonic() > end:
+            break
         said = text(rng)
         for name, chat in chats.items():
             took[name].append(chat.invoke({"messages": [HumanMessage(said)]}))
     return took
 
 
-def list_ms(name: str, directory: Path, threads: int, runner: asyncio.Runner) -> tuple[float, float]:
-    """(all, the newest ten) checkpoints of so many threads, of one checkpoint each, in a directory of their own."""
+def list_took(name: str, directory: Path, threads: int, runner: asyncio.Runner) -> dict[str, float]:
+    """A row of the third table: threads of one checkpoint each, in a directory of their own."""
     configs: list[Any] = [{"configurable": {"thread_id": f"l{i}", "checkpoint_ns": ""}} for i in range(threads)]
     filling: Any = open_saver("FileSaver os" if name == "FileSaver" else name, directory, runner)
 
@@ -175,25 +228,33 @@ def list_ms(name: str, directory: Path, threads: int, runner: asyncio.Runner) ->
             filling.conn.execute(RELAXED[name])
         for config in configs:
             filling.put(config, empty_checkpoint(), {"source": "input", "step": -7}, {})
-    saver = filling
-    if name.startswith("FileSaver"):
-        saver = open_saver(name, directory)  # that remembers nothing
 
-    async def read(limit: int | None) -> int:
+    def fresh() -> Any:
+        return open_saver(name, directory) if name.startswith("FileSaver") else filling  # ours remembers what it read
+
+    async def read(saver: Any, limit: int | None) -> int:
         return len([t async for t in saver.alist(None, filter={"step": -7}, limit=limit)])
 
-    took = []
-    for limit in (None, 10):
-        began = time.perf_counter()
+    def once(saver: Any, limit: int | None) -> Took:
+        began = Took.now()
         if isinstance(saver, AsyncSqliteSaver):
-            found = runner.run(read(limit))
+            found = runner.run(read(saver, limit))
         else:
-            found = len(list(saver.list(None, filter={"step": -7}, limit=limit)))
-        took.append((time.perf_counter() - began) * 1000)
+            found = sum(1 for _ in saver.list(None, filter={"step": -7}, limit=limit))
+        took = began.since()
         assert found == (limit or threads)
-    if isinstance(saver, AsyncSqliteSaver):
-        runner.run(saver.conn.close())
-    return took[0], took[1]
+        return took
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    first = once(fresh(), None)
+    row = {"list_1": first.ms, "list_1_c": first.cpu}
+    for column, limit in (("list", None), ("list10", 10)):
+        took = [once(fresh(), limit) for _ in range(3)]
+        row |= {column: median(t.ms for t in took), column + "_c": median(t.cpu for t in took)}
+    row["peak_mb"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    if isinstance(filling, AsyncSqliteSaver):
+        runner.run(filling.conn.close())
+    return row
 
 
 def durability_of(name: str, saver: Any, runner: asyncio.Runner) -> str:
@@ -228,12 +289,12 @@ def size_of(name: str, directory: Path) -> int:
             query = "SELECT pg_total_relation_size(t::regclass) FROM unnest(%s::text[]) t"
             rows = connection.execute(query, [list(names)])
             return sum(row[0] for row in rows)
-    return sum(p.stat().st_size for p in directory.rglob("*") if p.is_file())
+    return sum(p.stat().st_size for p in directory.rglob("*") if p.is_file() and p.name != "dsn")
 
 
-def cold_reads(directories: dict[str, Path], repeats: int) -> dict[str, tuple[float, float]]:
-    """(ms, MB) of the first read of a process that read nothing before: medians, the savers taking turns."""
-    took: dict[str, list[tuple[float, float]]] = {name: [] for name in directories}
+def cold_reads(directories: dict[str, Path], repeats: int) -> dict[str, tuple[float, float, float]]:
+    """(ms, CPU ms, MB) of the first read of a process that read nothing before: medians, the savers taking turns."""
+    took: dict[str, list[list[float]]] = {name: [] for name in directories}
     readers = {
         name: subprocess.Popen(
             [sys.executable, __file__, "--read", name, str(d)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -248,11 +309,13 @@ def cold_reads(directories: dict[str, Path], repeats: int) -> dict[str, tuple[fl
             assert reader.stdin is not None
             assert reader.stdout is not None
             print(file=reader.stdin, flush=True)
-            ms, mb = reader.stdout.readline().split()
-            took[name].append((float(ms), float(mb)))
+            took[name].append([float(figure) for figure in reader.stdout.readline().split()])
     for reader in readers.values():
         reader.communicate()
-    return {name: (median(t[0] for t in times), median(t[1] for t in times)) for name, times in took.items()}
+    return {
+        name: (median(t[0] for t in times), median(t[1] for t in times), median(t[2] for t in times))
+        for name, times in took.items()
+    }
 
 
 def serve_reads(name: str, directory: Path) -> None:
@@ -281,67 +344,97 @@ def serve_reads(name: str, directory: Path) -> None:
         os.waitpid(child, 0)
 
 
-def read_once(name: str, directory: Path) -> tuple[float, float]:
-    """Milliseconds of the newest state's first read, and by how many MB the process's peak grew."""
+def read_once(name: str, directory: Path) -> tuple[float, float, float]:
+    """Milliseconds, wall and CPU, of the newest state's first read, and by how many MB the process's peak grew."""
     with asyncio.Runner() as runner:
         saver: Any = open_saver(name, directory, runner)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        began = time.perf_counter()
+        began = Took.now()
         found = runner.run(saver.aget_tuple(CONFIG)) if name == "AsyncSqliteSaver" else saver.get_tuple(CONFIG)
-        took = (time.perf_counter() - began) * 1000
+        took = began.since()
         assert found is not None
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         if isinstance(saver, AsyncSqliteSaver):
             runner.run(saver.conn.close())
-    return took, grown
+    return took.ms, took.cpu, grown
 
 
-def measure(names: list[str], turns: int, listed: int, base: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    directories = {name: base / name.replace(" ", "-") for name in names}
-    beside = {name: base / f"list-{name.replace(' ', '-')}" for name in names}
-    for directory in (*directories.values(), *beside.values()):
-        directory.mkdir()
-    with contextlib.ExitStack() as stack:
-        runner = stack.enter_context(asyncio.Runner())
-        if "PostgresSaver" in names:
-            dsn = stack.enter_context(EmbeddedPostgres(base / "postgres"))
-            for directory in (directories["PostgresSaver"], beside["PostgresSaver"]):
-                (directory / "dsn").write_text(dsn)
+NAN = float("nan")
+Row = dict[str, Any]
+
+
+class Bench:
+    """One run: its directories, its event loop, its PostgreSQL."""
+
+    def __init__(self, base: Path, names: list[str], stack: contextlib.ExitStack) -> None:
+        self.base = base
+        self.names = names
+        self.runner = stack.enter_context(asyncio.Runner())
+        self.dsn = stack.enter_context(EmbeddedPostgres(base / "postgres")) if "PostgresSaver" in names else ""
+
+    def directory(self, name: str, part: str) -> Path:
+        """A new one for a saver."""
+        made = self.base / f"{part}-{name.replace(' ', '-')}"
+        made.mkdir()
+        (made / "dsn").write_text(self.dsn)
+        return made
+
+    def long_thread(self, turns: int, minutes: float) -> tuple[list[Row], dict[str, str], int]:
+        """Rows of the first table, how each saver was durable, and how many turns there was time for."""
+        directories = {name: self.directory(name, "long") for name in self.names}
         chats = {
-            name: Chatting(open_saver(name, d, runner), random.Random(7), runner) for name, d in directories.items()
+            name: Chatting(open_saver(name, d, self.runner), random.Random(7), self.runner)
+            for name, d in directories.items()
         }
-        took = turns_ms(chats, turns)
+        took = turns_took(chats, turns, minutes)
         for chat in chats.values():
             if isinstance(chat.saver, FileSaver):
                 chat.saver.sessions.of("bench").packer.wait()
-        sizes = {name: size_of(name, d) / 1e6 for name, d in directories.items()}
-        durable = {name: durability_of(name, chat.saver, runner) for name, chat in chats.items()}
-        resumed = {name: median(chat.resume_ms() for _ in range(5)) for name, chat in chats.items()}
-        history = {name: median(chat.history_ms() for _ in range(5)) for name, chat in chats.items()}
-        cold = cold_reads(
-            {name: d for name, d in directories.items() if name != "InMemorySaver"}, 9 if turns >= 1000 else 5
-        )
+        durable = {name: durability_of(name, chat.saver, self.runner) for name, chat in chats.items()}
+        rows = [self._row(name, directories[name], took[name], chats[name]) for name in self.names]
         for chat in chats.values():
             if isinstance(chat.saver, AsyncSqliteSaver):
-                runner.run(chat.saver.conn.close())
+                self.runner.run(chat.saver.conn.close())
             elif isinstance(chat.saver, PostgresSaver):
                 chat.saver.conn.close()
-            elif isinstance(chat.saver, InMemorySaver):
-                held = sum(len(data) for _, data in chat.saver.blobs.values()) / 1e6
-                cold["InMemorySaver"] = (float("nan"), held)
-        lists = {name: list_ms(name, d, listed, runner) for name, d in beside.items()}
-    marks = [m for m in (10, 100, 200, 500, 1000) if m <= turns]
-    rows = []
-    for name in names:
-        row: dict[str, Any] = {"saver": name, "mb": sizes[name], "x": sizes[name] / content_mb(turns)}
-        row |= {f"ms_{m}": median(took[name][max(0, m - WINDOW) : m]) for m in marks}
-        row |= {"resume": resumed[name], "hist10": history[name]}
-        row |= dict(zip(("list", "list10"), lists[name], strict=True))
-        rows.append(row | dict(zip(("cold", "read_mb"), cold[name], strict=True)))
-    return rows, durable
+        readable = {n: d for n, d in directories.items() if n not in ("InMemorySaver", "DoNothing")}
+        cold = cold_reads(readable, 9)
+        for row in rows:
+            held = row.pop("held")
+            row["cold"], row["cold_c"], row["read_mb"] = cold.get(row["saver"], (NAN, NAN, held))
+        return rows, durable, min(map(len, took.values()))
+
+    def _row(self, name: str, directory: Path, took: list[Took], chat: Chatting) -> Row:
+        size = size_of(name, directory) / 1e6
+        row: Row = {"saver": name, "mb": size, "x": size / content_mb(len(took))}
+        for mark in (m for m in (10, 100, 200, 500, 1000) if m <= len(took)):
+            window = took[max(0, mark - WINDOW) : mark]
+            row |= {f"ms_{mark}": median(t.ms for t in window), f"cpu_{mark}": median(t.cpu for t in window)}
+        row["cpu_mean"] = sum(t.cpu for t in took) / len(took)
+        whole = name != "DoNothing"  # which can neither resume nor remember
+        row["resume"] = median(chat.resume_ms() for _ in range(5)) if whole else NAN
+        row["hist10"] = median(chat.history_ms() for _ in range(5)) if whole else NAN
+        held = sum(len(data) for _, data in chat.saver.blobs.values()) if isinstance(chat.saver, InMemorySaver) else NAN
+        return row | {"held": held / 1e6}
+
+    def lists(self, threads: int) -> list[Row]:
+        """Rows of the third table."""
+        rows = []
+        for name in (n for n in self.names if n != "DoNothing"):
+            rows.append({"saver": name, **list_took(name, self.directory(name, "list"), threads, self.runner)})
+        return rows
 
 
-def beside_sqlite(rows: list[dict[str, Any]]) -> str:
+def without(rows: list[Row], name: str) -> list[Row]:
+    """What each saver's turns take beyond those of another one."""
+    base = next((row for row in rows if row["saver"] == name), None)
+    if base is None:
+        return []
+    columns = [k for k in base if k.startswith(("ms_", "cpu_"))]
+    return [{"saver": r["saver"], **{k: r[k] - base[k] for k in columns}} for r in rows if r is not base]
+
+
+def beside_sqlite(rows: list[Row]) -> str:
     """FileSaver's figures as parts of SqliteSaver's, of this run."""
     by = {row["saver"]: row for row in rows}
     if not {"FileSaver", "SqliteSaver"} <= by.keys():
@@ -349,6 +442,17 @@ def beside_sqlite(rows: list[dict[str, Any]]) -> str:
     ours, theirs = by["FileSaver"], by["SqliteSaver"]
     parts = [f"{k} {ours[k] / theirs[k]:.3g}" for k in ours if k not in ("saver", "x") and theirs[k]]
     return "FileSaver / SqliteSaver: " + ", ".join(parts)
+
+
+def show(title: str, rows: list[Row]) -> None:
+    if not rows:
+        return
+    print(f"\n{title}")
+    print(" ".join(f"{k:<17}" if k == "saver" else f"{k:>9}" for k in rows[0]))
+    for row in rows:
+        print(" ".join(f"{v:>9.2f}" if isinstance(v, float) else f"{v:<17}" for v in row.values()))
+    if line := beside_sqlite(rows):
+        print(line)
 
 
 def content_mb(turns: int) -> float:
@@ -368,6 +472,8 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=None)
     parser.add_argument("--list-threads", type=int, default=None, help="threads to list")
     parser.add_argument("--savers", nargs="+", choices=SAVERS, default=SAVERS)
+    parser.add_argument("--parts", nargs="+", choices=("turns", "list"), default=("turns", "list"))
+    parser.add_argument("--minutes", type=float, default=7, help="end the turns after so many")
     parser.add_argument("--threads-dir", type=Path, default=None, help="where to write; default: the temp directory")
     parser.add_argument("--read", nargs=2, metavar=("SAVER", "DIR"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -376,16 +482,18 @@ def main() -> None:
         return
     turns = args.turns or (1000 if args.full else 200)
     listed = args.list_threads or (10_000 if args.full else 1000)
-    with tempfile.TemporaryDirectory(dir=args.threads_dir, ignore_cleanup_errors=True) as base:
-        rows, durable = measure(args.savers, turns, listed, Path(base))
-    print(f"{turns} turns of 2 x 500 characters, content {content_mb(turns):.3f} MB; {listed} threads in list")
-    width: Callable[[Any], str] = lambda v: f"{v:>9.2f}" if isinstance(v, float) else f"{v:<17}"  # noqa: E731
-    print(" ".join(f"{k:<17}" if k == "saver" else f"{k:>9}" for k in rows[0]))
-    for row in rows:
-        print(" ".join(width(v) for v in row.values()))
-    print(beside_sqlite(rows))
-    for name, what in durable.items():
-        print(f"durability of {name}: {what}")
+    with (
+        tempfile.TemporaryDirectory(dir=args.threads_dir, ignore_cleanup_errors=True) as base,
+        contextlib.ExitStack() as stack,
+    ):
+        bench = Bench(Path(base), args.savers, stack)
+        if "turns" in args.parts:
+            rows, durable, turns = bench.long_thread(turns, args.minutes)
+            show(f"{turns} turns of 2 x 500 characters, content {content_mb(turns):.3f} MB", rows)
+            show("The same beyond DoNothing: what is the saver's own", without(rows, "DoNothing"))
+            print(*(f"durability of {name}: {what}" for name, what in durable.items()), sep="\n", flush=True)
+        if "list" in args.parts:
+            show(f"Lists over {listed} threads", bench.lists(listed))
 
 
 if __name__ == "__main__":

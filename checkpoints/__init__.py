@@ -13,7 +13,9 @@ The modules, each knowing those below it and none above::
     packing, moving                                  the background rewriting that keeps reading fast
     memory, positions, view                          what is remembered, where records are, how they are read
     weave, tables, copies, codec                     values and checkpoints as JSON nodes, with references
+    lending, messages, refs                          messages made and handed out again; what references are
     mending                                          checking, repairing, rewriting one file
+    heads                                            each thread's newest checkpoint, derived
     journal                                          an append-only file of records: lock, append, fsync
     frames, folders, locks, crypto, errors           lines, paths, locks, sealing
 

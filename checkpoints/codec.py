@@ -2,7 +2,7 @@
 
 Plain JSON values stand for themselves; everything else is ``{"$": tag, …}``, where the tag is looked up in a table
 that is written out here, so that a file can name no class. An unknown type raises UnknownType before anything is
-written. ``{"$": [offset, n]}`` is a reference to a body stored elsewhere in the log (see ``weave``).
+written. ``{"$": [offset, n]}`` is a reference to a body stored elsewhere in the log (see ``refs``).
 """
 
 from __future__ import annotations
@@ -15,90 +15,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain, groupby, repeat
+from operator import or_
 from typing import Any, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
 from langchain_core.documents import Document
-from langchain_core.messages import (
-    AIMessage,
-    AIMessageChunk,
-    BaseMessage,
-    ChatMessage,
-    ChatMessageChunk,
-    FunctionMessage,
-    FunctionMessageChunk,
-    HumanMessage,
-    HumanMessageChunk,
-    RemoveMessage,
-    SystemMessage,
-    SystemMessageChunk,
-    ToolMessage,
-    ToolMessageChunk,
-)
+from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.types import Command, Interrupt, Overwrite, Send, TimeoutPolicy
 
 from checkpoints.errors import UnknownType
+from checkpoints.messages import (
+    DEFAULTS,
+    FACTORIES,
+    FIELDS,
+    MESSAGE_TAGS,
+    MESSAGES,
+    SHAPES,
+    TEMPLATES,
+    Fields,
+    Shape,
+    build_message,
+    made_of,
+)
+from checkpoints.refs import Listed, Node, is_ref
 
-Node = Any
-"""An encoded value: plain JSON."""
-
-MESSAGES: dict[str, type[BaseMessage]] = {
-    "human": HumanMessage,
-    "human_chunk": HumanMessageChunk,
-    "ai": AIMessage,
-    "ai_chunk": AIMessageChunk,
-    "system": SystemMessage,
-    "system_chunk": SystemMessageChunk,
-    "tool": ToolMessage,
-    "tool_chunk": ToolMessageChunk,
-    "chat": ChatMessage,
-    "chat_chunk": ChatMessageChunk,
-    "function": FunctionMessage,
-    "function_chunk": FunctionMessageChunk,
-    "remove": RemoveMessage,
-}
-MESSAGE_TAGS: dict[type, str] = {cls: tag for tag, cls in MESSAGES.items()}
 MAX_DEPTH = 100
 """Containers inside containers; the JSON library stops at 254 and tags cost levels of their own."""
 
 _MISSING = object()
-
-
-def _defaults(cls: type[BaseMessage]) -> dict[str, Any]:
-    found = {}
-    for name, field in cls.model_fields.items():
-        if not field.is_required():
-            found[name] = field.get_default(call_default_factory=True)
-        elif field.default_factory is None and name in ("additional_kwargs", "response_metadata"):
-            found[name] = {}
-    return found
-
-
-_DEFAULTS: dict[str, dict[str, Any]] = {tag: _defaults(cls) for tag, cls in MESSAGES.items()}
-FACTORIES: dict[str, list[tuple[str, type]]] = {
-    tag: [(k, type(v)) for k, v in fields.items() if isinstance(v, (dict, list))] for tag, fields in _DEFAULTS.items()
-}
-TEMPLATES = {tag: {name: _DEFAULTS[tag].get(name) for name in cls.model_fields} for tag, cls in MESSAGES.items()}
-FIELDS = {tag: set(cls.model_fields) for tag, cls in MESSAGES.items()}
-"""All fields count as set. Messages of a class share the set: assigning a field adds what is there already."""
-_set = object.__setattr__
-
-
-def build_message(tag: str, fields: dict[str, Any], extra: dict[str, Any] | None) -> BaseMessage:
-    """A message from its stored fields, without pydantic's validation: they were validated when it was first made.
-
-    ``fields`` becomes the message's own ``__dict__``.
-    """
-    cls = MESSAGES[tag]
-    message = cls.__new__(cls)
-    _set(message, "__dict__", fields)
-    _set(message, "__pydantic_fields_set__", FIELDS[tag])
-    _set(message, "__pydantic_extra__", extra if extra is not None else {})
-    _set(message, "__pydantic_private__", None)
-    return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +116,7 @@ class Encoder:
         tag = MESSAGE_TAGS[type(message)]
         if message.__pydantic_private__:
             raise UnknownType(f"a {type(message).__name__} with private attributes cannot be stored")
-        defaults = _DEFAULTS[tag]
+        defaults = DEFAULTS[tag]
         node: dict[str, Node] = {"$": tag}
         for name, value in message.__dict__.items():
             default = defaults.get(name, _MISSING)
@@ -251,7 +199,7 @@ _OBJECTS: dict[type, tuple[str, tuple[str, ...]]] = {
 class Source(Protocol):
     """Where a decoder finds what references lead to; ``view.View`` is one."""
 
-    def body(self, offset: int, n: int) -> Node:
+    def body(self, offset: int, n: int) -> Node | Listed:
         """The node behind a reference, with list differences resolved."""
         ...
 
@@ -266,6 +214,17 @@ class _Nothing:
 
     def bodies(self, offset: int) -> list[Node]:
         raise ValueError("a reference where none can be")
+
+
+def _shots(shape: Shape, nodes: list[dict[str, Node]]) -> list[Fields]:
+    fields = list(map(or_, repeat(shape.template), nodes))
+    for shot in fields:
+        del shot["$"]
+    return fields
+
+
+MANY = 4
+"""Shorter lists are made item by item."""
 
 
 class Decoder:
@@ -289,23 +248,59 @@ class Decoder:
         return self._list(node, at) if kind is list else node
 
     def _list(self, nodes: list[Node], at: int) -> list[Any]:
-        """A list's items. Most long lists are references to messages: these are followed here, without more calls."""
-        made = []
-        last, bodies = -1, list[Node]()
-        for node in nodes:
-            here, found = at, node
-            if type(node) is dict and type(ref := node.get("$")) is list:
-                if (here := ref[0] or at) != last:
-                    last, bodies = here, self.source.bodies(here)
-                found = bodies[ref[1]]
-            if type(found) is dict and type(tag := found.get("$")) is str and tag in MESSAGES:
-                made.append(self._message(tag, found, here, bodies if here == last else None))
-            else:
-                made.append(self.decode(node, at))
-        return made
+        if len(nodes) < MANY or not all(map(is_ref, nodes)):
+            return [self.decode(node, at) for node in nodes]
+        refs = Listed([], [])
+        refs.extend(nodes, at)
+        return self._listed(refs)
 
-    def _message(self, tag: str, node: dict[str, Node], at: int, bodies: list[Node] | None = None) -> BaseMessage:
-        """The message in a node of the record at ``at``, whose bodies, where they are at hand, are ``bodies``."""
+    def _listed(self, refs: Listed) -> list[Any]:
+        """The items of a list whose items are bodies. Messages of texts alone are made all at once."""
+        found: list[Any] = []
+        for offset, run in groupby(refs.at):
+            start = len(found)
+            found += map(self.source.bodies(offset).__getitem__, refs.n[start : start + len(list(run))])
+        tags = [body.get("$") if type(body) is dict else None for body in found]
+        tags = [tag if type(tag) is str and tag in MESSAGES else None for tag in tags]
+        for tag in set(tags):
+            places = [i for i, t in enumerate(tags) if t == tag]
+            if tag is not None:
+                made: list[Any] = self._messages(tag, [found[i] for i in places], [refs.at[i] for i in places])
+            else:
+                made = [self._referred([refs.at[i], refs.n[i]], 0) for i in places]
+            for i, value in zip(places, made, strict=True):
+                found[i] = value
+        return found
+
+    def _messages(self, tag: str, nodes: list[dict[str, Node]], at: list[int]) -> list[BaseMessage]:
+        """Stored messages of one class, each of the record at its offset."""
+        kind = MESSAGES[tag]
+        shape = SHAPES[kind]
+        if set(chain.from_iterable(nodes)) <= shape.plain:
+            elsewhere = self._texts(nodes, at)
+            types = list(map(type, chain.from_iterable(map(dict.values, nodes))))
+            if types.count(str) + len(elsewhere) == len(types):
+                shots = _shots(shape, nodes)
+                for i, text in elsewhere:
+                    shots[i]["content"] = text
+                return made_of(kind, shots).messages
+        return [self._message(tag, node, offset) for node, offset in zip(nodes, at, strict=True)]
+
+    def _texts(self, nodes: list[dict[str, Node]], at: list[int]) -> list[tuple[int, str]]:
+        """(place, text) of the contents that are references to texts."""
+        found = []
+        last, bodies = -1, list[Node]()
+        for i, node in enumerate(nodes):
+            if type(content := node.get("content")) is dict and is_ref(content):
+                offset, n = content["$"]
+                if (offset or at[i]) != last:
+                    last = offset or at[i]
+                    bodies = self.source.bodies(last)
+                if type(text := bodies[n]) is str:
+                    found.append((i, text))
+        return found
+
+    def _message(self, tag: str, node: dict[str, Node], at: int) -> BaseMessage:
         names = FIELDS[tag]
         fields = {**TEMPLATES[tag], **node}
         del fields["$"]
@@ -316,24 +311,19 @@ class Decoder:
         for name, value in node.items():
             if name in names:
                 if type(value) is not str:
-                    fields[name] = self._field(value, at, bodies)
+                    fields[name] = self.decode(value, at)
             elif name != "$":
                 del fields[name]
                 # "$extra", or a field that this LangChain no longer has
                 extra |= self.decode(value, at) if name == "$extra" else {name: self.decode(value, at)}
         return build_message(tag, fields, extra)
 
-    def _field(self, node: Node, at: int, bodies: list[Node] | None) -> Any:
-        if type(node) is dict and type(ref := node.get("$")) is list:
-            if bodies is not None and (ref[0] or at) == at and type(text := bodies[ref[1]]) is str:
-                return text
-            return self._referred(ref, at)
-        return self.decode(node, at)
-
     def _referred(self, ref: list[int], at: int) -> Any:
         offset = ref[0] or at
         node = self.source.body(offset, ref[1])
-        return node if type(node) is str else self.decode(node, offset)
+        if type(node) is str:
+            return node
+        return self._listed(node) if isinstance(node, Listed) else self.decode(node, offset)
 
     def _tagged(self, tag: str, node: dict[str, Node], at: int) -> Any:
         value = node.get("v")

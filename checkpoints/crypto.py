@@ -20,18 +20,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from checkpoints.errors import BadKeyFile, WrongKey
 from checkpoints.folders import open_file, replace_file
 from checkpoints.locks import OsLock
+
+if TYPE_CHECKING:  # a tenth of a second that sessions without keys need not spend
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES, SALT_BYTES, NONCE_BYTES, TAG_BYTES = 32, 16, 12, 16
 SEALS_MAX = 2**32
@@ -224,6 +222,8 @@ class KeyRing:
             raise Forged from e
         if base64.b64encode(box).decode() != record["box"] or len(box) < SALT_BYTES + NONCE_BYTES + TAG_BYTES:
             raise Forged
+        from cryptography.exceptions import InvalidTag
+
         salt, nonce = box[:SALT_BYTES], box[SALT_BYTES : SALT_BYTES + NONCE_BYTES]
         try:
             data = self._cipher(key_id, salt).decrypt(
@@ -237,6 +237,10 @@ class KeyRing:
     def _cipher(self, key_id: str, salt: bytes) -> AESGCM:
         found = self._derived.get((key_id, salt))
         if found is None:
+            from cryptography.hazmat.primitives import hashes
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+            from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
             kdf = HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=salt, info=_SUBKEY)
             found = AESGCM(kdf.derive(self._keys[key_id]))
             with self._mutex:
@@ -297,6 +301,9 @@ def _kek(path: Path, about: dict[str, Any], passphrase: str | None) -> AESGCM | 
     given = about.get("scrypt")
     if given is None:
         return None
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
     if passphrase is None:
         raise BadKeyFile(f"the keys in {path} need a passphrase; set DOJANG_SESSION_PASSPHRASE")
     try:
@@ -327,6 +334,8 @@ def _add(about: dict[str, Any], kek: AESGCM | None) -> str:
 def _unwrapped(path: Path, entry: dict[str, Any], kek: AESGCM | None) -> bytes:
     if kek is None:
         return base64.b64decode(entry["key"], validate=True)
+    from cryptography.exceptions import InvalidTag
+
     raw = base64.b64decode(entry["wrapped"], validate=True)
     try:
         return kek.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _WRAP + str(entry["id"]).encode())

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of everything that this package writes into a thread's folder (docs/checkpoint-format.md)."""
 
-_SAFE_OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+HEADS = ".heads"
+"""What is derived of all threads (``heads``), beside their folders."""
+
+SAFE_OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def folder_name(thread_id: str) -> str:
@@ -41,7 +44,7 @@ def folder_name(thread_id: str) -> str:
 def open_file(path: Path, flags: int) -> int:
     """``os.open`` with mode 0600, close-on-exec, never through a link in the last component."""
     try:
-        return os.open(path, flags | _SAFE_OPEN, 0o600)
+        return os.open(path, flags | SAFE_OPEN, 0o600)
     except FileNotFoundError:
         raise
     except OSError as e:
@@ -79,6 +82,15 @@ def read_at(fd: int, size: int, offset: int) -> bytes:
         return os.pread(fd, size, offset)
     os.lseek(fd, offset, os.SEEK_SET)
     return os.read(fd, size)
+
+
+def read_into(fd: int, buffer: memoryview, offset: int) -> int:
+    """``read_at`` into memory that is there already; how many bytes came."""
+    if hasattr(os, "preadv"):
+        return os.preadv(fd, [buffer], offset)
+    data = read_at(fd, len(buffer), offset)
+    buffer[: len(data)] = data
+    return len(data)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -182,9 +194,15 @@ class ThreadFolders:
     def _directories(self) -> Iterator[Path]:
         if not self.root.is_dir():
             return
-        with os.scandir(self.root) as entries:
-            found = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
-        yield from (self.root / name for name in sorted(found))
+        yield from (self.root / name for name in sorted(self.names()))
+
+    def names(self) -> list[str]:
+        """The names of all folders that may be a thread's, in no order."""
+        try:
+            with os.scandir(self.root) as entries:
+                return [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def threads(self) -> Iterator[tuple[str, Path]]:
         """(thread id, folder) of every thread; DamagedLog at the first unreadable ``thread.json``."""
@@ -202,5 +220,7 @@ class ThreadFolders:
             return
         except OSError as e:
             raise DiskFault(f"cannot delete {folder}: {e.strerror}; close what uses it and try again") from e
+        with contextlib.suppress(OSError):
+            (self.root / HEADS).unlink()  # it repeats the thread's id
         sync_dir(self.root)
         shutil.rmtree(trash, ignore_errors=True)

@@ -10,9 +10,9 @@ the line before (so a line that was removed, doubled or moved is noticed), both 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import orjson
 
@@ -46,21 +46,21 @@ class Damage(Exception):
 def frame(record: Record, prev: str) -> tuple[bytes, str]:
     """The line of a record and its crc. The record must be non-empty plain JSON without ``crc`` and ``prev``."""
     body = b'"prev":"' + prev.encode() + b'",' + orjson.dumps(record)[1:]
-    crc = f"{zlib.crc32(body):08x}"
+    crc = f"{crc32(body):08x}"
     return _HEAD + crc.encode() + b'",' + body + b"\n", crc
 
 
-def checked(line: bytes) -> bool:
+def checked(line: bytes | memoryview) -> bool:
     """Whether a line (without its newline) is whole."""
     return (
         line[:8] == _HEAD
         and line[16:18] == b'",'
         and line[_BODY:_PREV] == b'"prev":"'
-        and line[8:16] == b"%08x" % zlib.crc32(memoryview(line)[_BODY:])
+        and line[8:16] == b"%08x" % crc32(memoryview(line)[_BODY:])
     )
 
 
-def parse(line: bytes, offset: int) -> Record:
+def parse(line: bytes | memoryview, offset: int) -> Record:
     """The record of a line without its newline; raises Damage."""
     if not checked(line):
         raise Damage(offset, "the checksum of a record does not match its bytes")
@@ -93,17 +93,22 @@ def scan(data: bytes, start: int, prev: str) -> Iterator[Entry]:
 
 
 def rechained(data: bytes, start: int, old_prev: str, prev: str) -> Iterator[tuple[bytes, str, str]]:
-    """Whole lines linked to another line before them: (the line, its crc before, its crc now).
+    """Whole lines linked to another line before them, some at a time: (they, the last one's crc before, its crc now).
 
     Raises:
         Damage: a line that is not whole must not get a right checksum.
     """
-    at = 0
+    parts: list[bytes] = []
+    at, old, new = 0, old_prev.encode(), prev.encode()
     while (newline := data.find(b"\n", at)) >= 0:
         line = data[at:newline]
-        if not checked(line) or line[_PREV : _PREV + 8] != old_prev.encode():
+        if line[_PREV : _PREV + 8] != old or not checked(line):
             raise Damage(start + at, "a record is damaged")
-        body = b'"prev":"' + prev.encode() + line[_PREV + 8 :]
-        old_prev, prev = line[8:16].decode(), f"{zlib.crc32(body):08x}"
-        yield _HEAD + prev.encode() + b'",' + body + b"\n", old_prev, prev
+        body = b'"prev":"' + new + line[_PREV + 8 :]
+        old, new = line[8:16], b"%08x" % crc32(body)
+        parts += (_HEAD, new, b'",', body, b"\n")
         at = newline + 1
+        if len(parts) >= 1000:
+            yield b"".join(parts), old.decode(), new.decode()
+            parts.clear()
+    yield b"".join(parts), old.decode(), new.decode()

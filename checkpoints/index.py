@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
@@ -22,7 +22,7 @@ from checkpoints.decisions import DecisionLog
 from checkpoints.folders import FORMAT, folder_name
 from checkpoints.locks import OsLock
 from checkpoints.saver import FileSaver
-from state import BrokenInvariant, Decision, DojangError, Kind, Review
+from state import BrokenInvariant, Decision, DojangError, Kind, Review, Spent
 
 Status = Literal["idle", "interrupted", "error"]
 
@@ -34,6 +34,7 @@ class Summary(TypedDict):
     status: Status
     updated_at: str  # ISO 8601, UTC
     reviews: list[Review]  # the open ones
+    spent: NotRequired[list[Spent]]  # tokens, by speaker
 
 
 class ThreadRow(TypedDict):
@@ -45,6 +46,7 @@ class ThreadRow(TypedDict):
     updated_at: str
     open_reviews: int
     error: str  # why the thread cannot be read; "" else
+    spent: list[Spent]  # tokens and cost so far, by speaker
 
 
 Summarise = Callable[[CheckpointTuple, dict[str, Decision]], Summary]
@@ -52,7 +54,8 @@ Summarise = Callable[[CheckpointTuple, dict[str, Decision]], Summary]
 _SCHEMA = """
 CREATE TABLE threads (
     folder TEXT PRIMARY KEY, thread_id TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL,
-    updated_at TEXT NOT NULL, open_reviews INTEGER NOT NULL, error TEXT NOT NULL, signature TEXT NOT NULL
+    updated_at TEXT NOT NULL, open_reviews INTEGER NOT NULL, error TEXT NOT NULL, spent TEXT NOT NULL,
+    signature TEXT NOT NULL
 );
 CREATE INDEX by_time ON threads (updated_at DESC, folder);
 CREATE TABLE reviews (
@@ -63,6 +66,7 @@ CREATE INDEX by_folder ON reviews (folder);
 CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
 """
+_VERSION: Final = 10 * FORMAT + 1  # of these tables: with another one they are made anew
 _INDEX = Place("", "index", "", 0, "")
 _SOURCES = ("thread.json", "checkpoints.jsonl", "decisions.jsonl")
 
@@ -91,14 +95,15 @@ class ThreadIndex:
     def threads(self, limit: int = 50, offset: int = 0) -> list[ThreadRow]:
         """Threads, last changed first."""
         query = (
-            "SELECT thread_id, title, status, updated_at, open_reviews, error FROM threads "
+            "SELECT thread_id, title, status, updated_at, open_reviews, error, spent FROM threads "
             "ORDER BY updated_at DESC, folder LIMIT ? OFFSET ?"
         )
-        names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error")
+        names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error", "spent")
         rows = self._ask(query, (limit, offset))
         found = [cast(ThreadRow, dict(zip(names, row, strict=True))) for row in rows]
         for row in found:
             row["title"] = self._shown(row["title"])
+            row["spent"] = json.loads(cast(str, row["spent"]))
         return found
 
     def reviews(self, kind: Kind | None = None, limit: int = 50, offset: int = 0) -> list[Review]:
@@ -162,15 +167,11 @@ class ThreadIndex:
             decisions = self.decisions.of(thread_id)
             latest = self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
             if latest is None:
-                row = ThreadRow(thread_id=thread_id, title="", status="idle", updated_at="", open_reviews=0, error="")
-                return row, [(r, None) for r in decisions]
+                return _empty(thread_id, "idle", ""), [(r, None) for r in decisions]
             summary = self.summarise(latest, decisions)
         except (DojangError, OSError, ValueError, KeyError, TypeError) as e:
             message = str(e) if isinstance(e, DojangError) else f"{folder} cannot be summarised: {e!r}"
-            changed = ""
-            return ThreadRow(
-                thread_id=thread_id, title="", status="error", updated_at=changed, open_reviews=0, error=message
-            ), []
+            return _empty(thread_id, "error", message), []
         row = ThreadRow(
             thread_id=thread_id,
             title=summary["title"],
@@ -178,6 +179,7 @@ class ThreadIndex:
             updated_at=summary["updated_at"],
             open_reviews=len(summary["reviews"]),
             error="",
+            spent=summary.get("spent") or [],
         )
         waiting = {r["id"] for r in summary["reviews"]}
         reviews: list[tuple[str, Review | None]] = [(r["id"], r) for r in summary["reviews"]]
@@ -214,11 +216,11 @@ class ThreadIndex:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with OsLock(self.path.with_name(self.path.name + ".lock")), contextlib.closing(self._open()) as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+            if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
                 tables = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
                 for table in tables:
                     db.execute(f'DROP TABLE "{table}"')
-                db.executescript(_SCHEMA + f"PRAGMA user_version = {FORMAT};")
+                db.executescript(_SCHEMA + f"PRAGMA user_version = {_VERSION};")
             yield db
 
     def _open(self) -> sqlite3.Connection:
@@ -237,6 +239,10 @@ class ThreadIndex:
         with OsLock(self.path.with_name(self.path.name + ".lock")):
             for suffix in ("", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+
+def _empty(thread_id: str, status: Status, error: str) -> ThreadRow:
+    return ThreadRow(thread_id=thread_id, title="", status=status, updated_at="", open_reviews=0, error=error, spent=[])
 
 
 def _signature(folder: Path) -> str:
@@ -258,8 +264,9 @@ def _store(
     reviews: list[tuple[str, Review | None]],
     hidden: Callable[[str], str],
 ) -> None:
-    values = (folder, *(_safe(v) for v in row.values()), signature)
-    db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    columns = {**row, "spent": json.dumps(row["spent"])}
+    values = (folder, *(_safe(v) for v in columns.values()), signature)
+    db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     db.execute("DELETE FROM reviews WHERE folder = ?", (folder,))
     db.executemany(
         "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",

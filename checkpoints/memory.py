@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
-from checkpoints.codec import Decoder, Node, freeze
+from checkpoints.codec import Decoder, freeze
 from checkpoints.copies import Items
+from checkpoints.refs import Listed, Moved, Node, Ref, is_ref, placed, refs_in
 from checkpoints.tables import Tables
 from checkpoints.view import View
-from checkpoints.weave import Ref, Seen, is_ref
+from checkpoints.weave import Seen
 
 KNOWN_MAX = 20_000
 """Bodies that a process can recognise in one thread; older ones are written again when they come back."""
@@ -41,12 +42,36 @@ def decoded(view: View, tables: Tables) -> dict[str, Any]:
     return {c: decode(entry[1], tables.offset) for c, entry in tables.entries.items() if len(entry) == 2}
 
 
+def _followed(known: Seen, moved: Moved) -> Seen | None:
+    node, depth = known.node, known.depth
+    if is_ref(node):
+        before: Ref = (node["$"][0], node["$"][1])
+        if (now := moved.ref(before)) is None:
+            return None
+        node, depth = {"$": list(now)}, moved.depths.get(before, depth)
+    refs = [moved.ref(r) for r in known.refs] if known.refs is not None else None
+    if refs is not None and None in refs:
+        return None
+    return Seen(node, known.frozen, depth, cast("list[Ref] | None", refs))
+
+
 class Memory:
     """One thread's values. Belongs to one writing of its file (``gen``): offsets change when the file does."""
 
     def __init__(self) -> None:
         self.known: dict[bytes, Ref] = {}
         self._seen: dict[str, dict[str, Seen | Unread]] = {}  # newest values by namespace and channel
+
+    def follow(self, moved: Moved) -> None:
+        """The file was written anew, and nothing of it was lost: remember the same values where they are now."""
+        later = [key for key, ref in self.known.items() if ref[0] >= moved.kept]
+        for key in later:
+            ref = moved.ref(self.known.pop(key))
+            if ref is not None:
+                self.known[key] = ref
+        for ns, seen in self._seen.items():
+            found = {channel: _followed(known, moved) for channel, known in seen.items() if isinstance(known, Seen)}
+            self._seen[ns] = {channel: known for channel, known in found.items() if known is not None}
 
     def has(self, ns: str) -> bool:
         """Whether anything is remembered of a namespace's newest values."""
@@ -103,7 +128,7 @@ class Memory:
         value = Decoder(view).decode(node)
         offset, n = node["$"]
         nodes = view.body(offset, n)
-        refs = [(o or offset, i) for o, i in (n["$"] for n in nodes)] if all(map(is_ref, nodes)) else None
+        refs = list(nodes) if isinstance(nodes, Listed) else refs_in(placed(nodes, offset))
         if refs:
             for item, ref in zip(value[-RECENT:], refs[-RECENT:], strict=True):
                 self.known[blake2b(freeze(item), digest_size=16).digest()] = ref

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import orjson
 
-from checkpoints.codec import MESSAGES, Node
 from checkpoints.frames import ROOT, Entry, Record, frame, rechained
 from checkpoints.journal import Journal, gen_of, header, new_gen, sealed
+from checkpoints.messages import MESSAGES
 from checkpoints.positions import Positions
+from checkpoints.refs import Listed, Moved, Node, Ref, is_ref, pack, unpack
+from checkpoints.tables import to_record
 from checkpoints.view import View
-from checkpoints.weave import Ref, is_ref, pack, unpack
 
 PACK_BYTES = 128 * 1024
 """Content of one pack record: about what reading one old message costs."""
@@ -44,7 +46,7 @@ class Moving:
     """Makes the new file: ``begin`` with the old one's bytes, ``more`` for what was appended since, ``finish``."""
 
     def __init__(self, log: Journal, source: int, write: Callable[[bytes], None]) -> None:
-        """``source`` is the old file, open for reading; ``write`` takes the lines of the new one."""
+        """``source`` is the old file, open for reading; ``write`` takes what the new one is to hold."""
         self.log = log
         self.view = View(log, source)
         self.write = write
@@ -58,7 +60,9 @@ class Moving:
         self._live: set[Ref] = set()  # bodies of the newest state
         self._all_live = False
         self._inline: set[Ref] = set()  # texts that one message alone holds: they move into it
-        self._flat: dict[Ref, tuple[Ref | None, int, list[Node]]] = {}  # newest lists: of which, first n, items
+        self._flat: dict[Ref, tuple[Ref | None, int, Listed]] = {}  # newest lists: of which, first n, items
+        self._depths: dict[Ref, int] = {}  # of them, and of lists that grew from them
+        self._newest = -1  # the newest checkpoint's record: it is written in full
         self._pack: list[tuple[Ref, bytes]] = []  # the pack in the making: where its bodies were, and they
         self._size = 0  # of it
         self._waiting: list[Entry] = []  # records whose bodies are in it, or before it
@@ -90,6 +94,10 @@ class Moving:
         """Write the mark that says up to where all is packed."""
         self._line(self._where.mark(packed=self._end))
 
+    def moved(self) -> Moved:
+        """What became of every body."""
+        return Moved(self._old_gen, self._gen, self._kept, self._bodies, self._depths)
+
     # reading
 
     def _entries(self, data: bytes, start: int) -> list[Entry]:
@@ -104,7 +112,8 @@ class Moving:
         for entry in entries:
             where.add(entry.record, entry.offset)
         if (top := where.newest("")) is not None and self._is_newest(top):
-            for node in self.view.tables(where.cps[""][top]).entries.values():
+            self._newest = where.cps[""][top]
+            for node in self.view.tables(self._newest).entries.values():
                 self._reach(node, 0)
         held: Counter[Ref] = Counter()
         contents: set[Ref] = set()
@@ -129,19 +138,19 @@ class Moving:
             body = self._old(ref)
             if _is_difference(body):
                 items = self.view.body(*ref)
-                if self.view.depths.get(ref, 0) >= FLAT_MIN and all(map(is_ref, items)):
+                if self.view.depths.get(ref, 0) >= FLAT_MIN and isinstance(items, Listed):
                     self._flat[ref] = (*self._base(body, items), items)
                 self._reach(items, ref[0])
             else:
                 self._reach(body, ref[0])
 
-    def _base(self, body: Node, items: list[Node]) -> tuple[Ref | None, int]:
+    def _base(self, body: Node, items: Listed) -> tuple[Ref | None, int]:
         """The packed list from which a newest one grew, if it is near to a full one, and how many items they share."""
         while type(body) is dict and "of" in body:
             offset, n = body["of"]
             if 0 < offset < self._kept:
                 before = self.view.body(offset, n)
-                if self.view.depths.get((offset, n), 0) >= FLAT_MAX:
+                if self.view.depths.get((offset, n), 0) >= FLAT_MAX or not isinstance(before, Listed):
                     break
                 pairs = zip(before, items, strict=False)
                 return (offset, n), next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(items)))
@@ -161,10 +170,10 @@ class Moving:
         if self._end != first:
             raise Unusual("the header has another length now")
         if self.log.keys is None:
-            for line, old, new in rechained(data[first:], first, self._old_crc, self._crc):
+            for lines, old, new in rechained(data[first:], first, self._old_crc, self._crc):
                 self._old_crc, self._crc = old, new
-                self._end += len(line)
-                self.write(line)
+                self._end += len(lines)
+                self.write(lines)
             return
         for entry in self.log.opened(data[first:], first, self._old_crc, self._old_gen):
             if self._line(entry.record) != entry.offset:
@@ -228,6 +237,8 @@ class Moving:
         for i, n in enumerate(stay):
             self._bodies[here, n] = (self._end, i)
         record = {k: v for k, v in old.items() if k != "b"}
+        if here == self._newest:
+            record = to_record(self.view.tables(here), None)
         for name in ("ch", "w"):
             if name in record:
                 record[name] = self._translated(record[name], here, self._end)
@@ -239,9 +250,13 @@ class Moving:
 
     def _stayed(self, ref: Ref, body: Node) -> Node:
         if ref not in self._flat:
+            offset, n = body.get("of", (0, -1)) if type(body) is dict else (0, -1)
+            if (before := (offset or ref[0], n)) in self._depths:
+                self._depths[ref] = self._depths[before] + 1
             return self._translated(body, ref[0], self._end)
         base, keep, items = self._flat[ref]
-        refs = [self._new((offset, n)) for offset, n in (item["$"] for item in items[keep:])]
+        self._depths[ref] = 0 if base is None else self.view.depths.get(base, 0) + 1
+        refs = [self._new(r) for r in islice(items, keep, None)]
         if base is None:
             return {"$": "list", **pack(refs), "add": []}
         return {"$": "list", "of": list(base), "keep": keep, "add": [{"$": list(r)} for r in refs]}
@@ -265,8 +280,7 @@ class Moving:
             if "of" in node:
                 made["of"] = self._referred((node["of"][0] or here, node["of"][1]), now)["$"]
             else:
-                offsets = [item["$"] for item in unpack(node)]
-                made |= pack([self._new((offset, n)) for offset, n in offsets])
+                made |= pack(map(self._new, unpack(node)))
         return made
 
     def _referred(self, ref: Ref, now: int) -> Node:
@@ -308,7 +322,9 @@ def _held(entry: Entry) -> Iterator[Ref]:
 def _refs(node: Node, here: int) -> Iterator[Ref]:
     """All references in a node of the record at ``here``, those of lists too."""
     kind = type(node)
-    if kind is list:
+    if kind is Listed:
+        yield from node
+    elif kind is list:
         for v in node:
             yield from _refs(v, here)
     elif kind is dict:
@@ -319,7 +335,7 @@ def _refs(node: Node, here: int) -> Iterator[Ref]:
             if "of" in node:
                 yield (node["of"][0] or here, node["of"][1])
             else:
-                yield from ((offset, n) for offset, n in (item["$"] for item in unpack(node)))
+                yield from unpack(node)
             yield from _refs(node["add"], here)
         else:
             for v in node.values():

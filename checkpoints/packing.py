@@ -17,10 +17,13 @@ from checkpoints.folders import open_file, read_at, rename_over, sync_dir, sync_
 from checkpoints.frames import Damage
 from checkpoints.journal import Journal, gen_of, read_all
 from checkpoints.moving import Moving, Unusual
+from checkpoints.refs import Moved
 from state import DojangError
 
-PACK_MIN = 128 * 1024
-PACK_PART = 16
+WRITE_BYTES = 256 * 1024
+
+PACK_MIN = 96 * 1024
+PACK_PART = 24
 """Packed anew when this many bytes, and that part of what is packed, lie unpacked at the end."""
 
 
@@ -30,6 +33,7 @@ class Packer:
     def __init__(self, log: Journal) -> None:
         self.log = log
         self.off = False  # for logs that are only passing
+        self.moved: Moved | None = None  # by the last packing
         self._busy = threading.Lock()
 
     def consider(self, packed: int, end: int) -> None:
@@ -43,7 +47,7 @@ class Packer:
 
     def _run(self, packed: int) -> None:
         try:
-            pack_log(self.log, packed)
+            self.moved = pack_log(self.log, packed) or self.moved
         finally:
             self._busy.release()
 
@@ -53,8 +57,8 @@ class Packer:
             pass
 
 
-def pack_log(log: Journal, packed: int) -> bool:
-    """Pack a log of which ``packed`` bytes are packed; False where that was not possible.
+def pack_log(log: Journal, packed: int) -> Moved | None:
+    """Pack a log of which ``packed`` bytes are packed: where its bodies are now. None where that was not possible.
 
     It changed meanwhile, is damaged, or the disk is full: the file is as it was, and its next reader or writer says
     what is wrong with it.
@@ -69,24 +73,47 @@ def pack_log(log: Journal, packed: int) -> bool:
             stack.callback(os.close, target)
             return _pack(log, packed, source, target, temp)
         except (OSError, DojangError, Damage, Unusual):
-            return False
+            return None
 
 
-def _pack(log: Journal, packed: int, source: int, target: int, temp: Path) -> bool:
+def _pack(log: Journal, packed: int, source: int, target: int, temp: Path) -> Moved | None:
     data = read_all(source)
-    moving = Moving(log, source, lambda line: write_all(target, line))
+    out = _Output(target)
+    moving = Moving(log, source, out.write)
     moving.begin(data, packed)
+    out.flush()
     sync_file(target)  # most of it, before anybody has to wait
     with log.locked():
         same = os.path.samestat(os.fstat(source), os.stat(log.path, follow_symlinks=False))
         if not same or gen_of(read_at(source, 256, 0)) != gen_of(data):
-            return False
+            return None
         os.lseek(source, moving.read, os.SEEK_SET)
         moving.more(read_all(source))
         moving.finish()
+        out.flush()
         sync_file(target)
         rename_over(temp, log.path)
         sync_dir(log.path.parent)
         for left_over in log.path.parent.glob(f".{log.path.name}.*.tmp"):
             left_over.unlink(missing_ok=True)  # of a packer that was killed; one that lives loses its file and gives up
-    return True
+    return moving.moved()
+
+
+class _Output:
+    """Writes lines many at a time."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def write(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= WRITE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        write_all(self.fd, b"".join(self._lines))
+        self._lines.clear()
+        self._size = 0

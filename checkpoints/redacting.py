@@ -16,9 +16,11 @@ from typing import Any, cast
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple
 
-from checkpoints.codec import MESSAGES, Decoder, Encoder, Node
+from checkpoints.codec import Decoder, Encoder
 from checkpoints.errors import DiskFault
 from checkpoints.folders import rename_over, sync_dir
+from checkpoints.messages import MESSAGES
+from checkpoints.refs import Node
 from checkpoints.saver import FileSaver
 
 ERASED = "[erased]"

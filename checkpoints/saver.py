@@ -38,7 +38,8 @@ from checkpoints.codec import Decoder, Opaque, StrictSerializer
 from checkpoints.crypto import KeyRing
 from checkpoints.errors import DiskFault, NeededHistory
 from checkpoints.folders import ThreadFolders
-from checkpoints.listing import Listing
+from checkpoints.heads import Head, Heads
+from checkpoints.listing import NEWEST, Listing, Logs
 from checkpoints.memory import decoded
 from checkpoints.positions import Key
 from checkpoints.rebuilding import copy, rebuild
@@ -46,6 +47,15 @@ from checkpoints.session import Session, pending
 from checkpoints.tables import Tables
 from checkpoints.view import View
 from state import UserError
+
+_PLAIN = Decoder()
+"""For values that refer to nothing."""
+
+BULK_MIN = 16 * 1024
+"""Bytes of a log of which little can be made."""
+
+ALIST_MAX = 64
+"""How many checkpoints ``alist`` reads ahead at most."""
 
 OPEN_MAX = 256
 """Threads whose newest state one process keeps in memory."""
@@ -64,17 +74,17 @@ class Sessions:
         self._pid = os.getpid()
         self._mutex = threading.Lock()
         self._open: OrderedDict[Path, Session] = OrderedDict()
+        self.logs = Logs(self.folders, self.keys, self.at)
+        self.heads = Heads(self.folders, kept=self.keys is None)
 
-    def at(self, folder: Path, *, keep: bool = True) -> Session:
-        """The session of a folder; one that is not open yet stays open if it is to be kept."""
+    def at(self, folder: Path) -> Session:
+        """The session of a folder."""
         if self._pid != os.getpid():  # forked: the parent's threads may have held our locks
             self._reset()
         with self._mutex:
             session = self._open.pop(folder, None)
             if session is None:
                 session = Session(folder, sync=self.sync, keys=self.keys)
-                if not keep:
-                    return session
             self._open[folder] = session
             while len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)
@@ -200,25 +210,19 @@ class FileSaver(BaseCheckpointSaver[Any]):
             return (space is None or ns == space) and (not only or cp == only) and (not until or cp < until)
 
         def matches(tables: Tables) -> bool:
-            metadata = _metadata(tables)
-            return all(metadata.get(k) == v for k, v in (filter or {}).items())
+            return all(_PLAIN.decode(tables.meta.get(k)) == v for k, v in (filter or {}).items())
 
-        with Listing(wanted, matches if filter else None) as listing:
+        with Listing(self.sessions.logs, wanted, matches if filter else None) as listing:
             with bulk():
-                for thread_id, session in self._asked(config):
-                    listing.add(thread_id, session)
+                if config is None:
+                    listing.begin(self.sessions.heads.all(listing.derive))
+                else:
+                    thread_id = str(asked["thread_id"])
+                    listing.begin([Head(NEWEST, thread_id, self.sessions.folders.path(thread_id).name)])
             for found in islice(listing, None if limit is None else max(0, limit)):
-                with bulk():
+                with bulk() if found.view.size > BULK_MIN or not found.view.complete else contextlib.nullcontext():
                     values, writes = decoded(found.view, found.tables), pending(found.view, found.writes)
                 yield self._tuple(found.thread_id, found.tables, values, writes)
-
-    def _asked(self, config: RunnableConfig | None) -> Iterator[tuple[str, Session]]:
-        if config is None:
-            for thread_id, folder in self.sessions.folders.threads():
-                yield thread_id, self.sessions.at(folder, keep=False)
-        else:
-            thread_id = str(config["configurable"]["thread_id"])
-            yield thread_id, self.sessions.of(thread_id)
 
     # writing
 
@@ -325,10 +329,13 @@ class FileSaver(BaseCheckpointSaver[Any]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """``list`` off the event loop."""
+        """``list`` off the event loop, first one by one and then more at a time."""
         found = self.list(config, filter=filter, before=before, limit=limit)
-        while (result := await asyncio.to_thread(next, found, None)) is not None:
-            yield result
+        many = 1
+        while results := await asyncio.to_thread(lambda n=many: [*islice(found, n)]):  # type: ignore[misc]
+            for result in results:
+                yield result
+            many = min(2 * many, ALIST_MAX)
 
     async def aput(
         self,
@@ -375,7 +382,7 @@ def _config(thread_id: str, ns: str, cp: str) -> RunnableConfig:
 
 
 def _metadata(tables: Tables) -> dict[str, Any]:
-    decode = Decoder().decode
+    decode = _PLAIN.decode
     return {k: decode(v) for k, v in tables.meta.items()}
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint
 
 from checkpoints.bulk import bulk
-from checkpoints.codec import Decoder, Node
+from checkpoints.codec import Decoder
 from checkpoints.crypto import KeyRing
 from checkpoints.errors import UnknownType
 from checkpoints.folders import open_file, read_at, sync_dir, sync_file
@@ -27,6 +27,7 @@ from checkpoints.journal import Journal, Writer
 from checkpoints.memory import Memory
 from checkpoints.packing import Packer
 from checkpoints.positions import Positions
+from checkpoints.refs import Node
 from checkpoints.tables import Tables, from_checkpoint, from_record, to_record
 from checkpoints.view import View
 from checkpoints.weave import Seen, Weave
@@ -76,6 +77,7 @@ class Session:
         self.log = CheckpointLog(folder / "checkpoints.jsonl", sync=sync, keys=keys, thread=thread)
         self.mutex = threading.RLock()
         self.packer = Packer(self.log)
+        self._gen = ""  # which writing of the file the memory is of
         self._forget()
 
     def _forget(self, *, complete: bool = False) -> None:
@@ -85,7 +87,12 @@ class Session:
 
     def _absorb(self, reset: bool, news: list[Entry]) -> None:
         if reset:
+            memory, moved = self._memory, self.packer.moved
             self._forget(complete=not news or news[0].offset == 0)
+            if moved is not None and (moved.old_gen, moved.new_gen) == (self._gen, self.log.gen):
+                memory.follow(moved)
+                self._memory, self.packer.moved = memory, None
+        self._gen = self.log.gen
         for entry in news:
             self.where.add(entry.record, entry.offset)
 

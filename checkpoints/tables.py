@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import orjson
 from langgraph.checkpoint.base import Checkpoint
 
-from checkpoints.codec import Decoder, Encoder, Node
+from checkpoints.codec import Decoder, Encoder
 from checkpoints.frames import Record
-from checkpoints.weave import absolute
+from checkpoints.refs import Node, absolute
 
 FULL_EVERY = 64
 """A record in this many is written in full, so that reading one checkpoint follows a bounded chain."""
 
+_DECODER, _ENCODER = Decoder(), Encoder()
 _FIELDS = frozenset({"id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"})
 _UTC = "+00:00"
 """Left out of a time in a record; any other text ends with "~" there."""
@@ -40,7 +42,7 @@ class Tables:
 
     def checkpoint(self, values: dict[str, Any]) -> Checkpoint:
         """The checkpoint with these decoded values."""
-        decode = Decoder().decode
+        decode = _DECODER.decode
         found: dict[str, Any] = {k: decode(v) for k, v in self.more.items()}
         found |= {
             "id": self.id,
@@ -58,7 +60,7 @@ def from_checkpoint(
     ns: str, up: str | None, checkpoint: Checkpoint, metadata: dict[str, Any], entries: dict[str, list[Node]]
 ) -> Tables:
     """The tables of a checkpoint whose channel values were encoded into ``entries``."""
-    encode = Encoder().encode
+    encode = _ENCODER.encode
     raw = cast("dict[str, Any]", checkpoint)
     upd = raw.get("updated_channels", _ABSENT)
     return Tables(
@@ -110,28 +112,37 @@ def to_record(new: Tables, base: Tables | None) -> Record:
 
 def from_record(record: Record, offset: int, base: Tables | None) -> Tables:
     """The tables of a record; ``base`` are those of the record that it names as its base."""
-    ns = record.get("ns", "")
-    changed = {c: [absolute(n, offset) for n in e] for c, e in record["ch"].items()}
-    tables = Tables(
-        ns=ns,
+    return from_records([(offset, record)], base)
+
+
+def from_records(chain: Sequence[tuple[int, Record]], base: Tables | None) -> Tables:
+    """The tables of the last of these (offset, record): each is the next one's base, ``base`` is the first one's."""
+    entries, seen, meta, more = dict[str, Any](), dict[str, Any](), dict[str, Any](), dict[str, Any]()
+    if base is not None:
+        entries, seen, meta, more = dict(base.entries), dict(base.seen), dict(base.meta), dict(base.more)
+    changed: dict[str, list[Node]] = {}
+    for at, step in chain:
+        changed = {c: [absolute(n, at) for n in e] for c, e in step["ch"].items()}
+        _apply(entries, changed, step.get("gone"))
+        for table, name in ((seen, "seen"), (meta, "meta"), (more, "more")):
+            if (new := step.get(name)) is not None or "un" + name in step:
+                _apply(table, new, step.get("un" + name))
+    before = chain[-2][1]["id"] if len(chain) > 1 else base.id if base is not None else None
+    offset, record = chain[-1]
+    return Tables(
+        ns=record.get("ns", ""),
         id=record["id"],
-        up=record["up"] if "up" in record or base is None else base.id,
+        up=record["up"] if "up" in record or before is None else before,
         ts=_long(record["ts"]),
-        entries=changed,
-        seen=record.get("seen", {}),
-        meta=record.get("meta", {}),
-        more=record.get("more", {}),
+        entries=entries,
+        seen=seen,
+        meta=meta,
+        more=more,
         upd=record["upd"] if "upd" in record else sorted(c for c, e in changed.items() if len(e) == 2),
         offset=offset,
+        depth=len(chain) - 1 if base is None else base.depth + len(chain),
         versionless=record.get("nover", []),
     )
-    if base is not None:
-        tables.depth = base.depth + 1
-        tables.entries = _apply(base.entries, changed, record.get("gone", []))
-        tables.seen = _apply(base.seen, tables.seen, record.get("unseen", []))
-        tables.meta = _apply(base.meta, tables.meta, record.get("unmeta", []))
-        tables.more = _apply(base.more, tables.more, record.get("unmore", []))
-    return tables
 
 
 def _short(ts: str) -> str:
@@ -151,7 +162,7 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b) and orjson.dumps(a) == orjson.dumps(b)  # 1 == True == 1.0, but not here
 
 
-def _apply(old: dict[str, Any], changed: dict[str, Any], gone: list[str]) -> dict[str, Any]:
-    merged = {k: v for k, v in old.items() if k not in gone}
-    merged.update(changed)
-    return merged
+def _apply(table: dict[str, Any], changed: dict[str, Any] | None, gone: list[str] | None) -> None:
+    for key in gone or ():
+        table.pop(key, None)
+    table.update(changed or {})

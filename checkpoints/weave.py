@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import accumulate
 from typing import Any
 
 import orjson
 from langchain_core.messages import BaseMessage
 
-from checkpoints.codec import MESSAGE_TAGS, Encoder, Node, freeze, plain_text, thaw
+from checkpoints.codec import Encoder, freeze, plain_text, thaw
 from checkpoints.copies import Items
-
-Ref = tuple[int, int]
-"""(offset of a record, position in its ``b``)."""
+from checkpoints.messages import MESSAGE_TAGS
+from checkpoints.refs import Node, Ref, absolute, is_ref, pack, refs_in
 
 CHAIN_MIN = 32
 CHAIN_PART = 8
@@ -130,9 +128,9 @@ class Weave:
         items = Items(value[keep:]).after(before, keep)
         if old is None or keep < 4 or 2 * keep < len(value) or not is_ref(old.node):
             nodes = [self._item(v) for v in value]
-            return self._listed(nodes, items, 0, _refs(nodes), len(nodes))
+            return self._listed(nodes, items, 0, refs_in(nodes), len(nodes))
         add = [self._item(v) for v in value[keep:]]
-        added = _refs(add)
+        added = refs_in(add)
         refs = old.refs[:keep] + added if old.refs is not None and added is not None else None
         if refs is None or old.depth < CHAIN_MIN + keep // CHAIN_PART:
             difference = {"$": "list", "of": old.node["$"], "keep": keep, "add": add}
@@ -143,31 +141,3 @@ class Weave:
         self._refs += 1
         self.bodies.append(node)
         return Seen({"$": [0, len(self.bodies) - 1]}, items, depth, refs, new)
-
-
-def _refs(nodes: list[Node]) -> list[Ref] | None:
-    """The references that the nodes are, or None if any is something else."""
-    return [(n["$"][0], n["$"][1]) for n in nodes] if all(map(is_ref, nodes)) else None
-
-
-def pack(refs: list[Ref]) -> dict[str, list[int]]:
-    """References as two short lists: each offset less the one before it, and the positions."""
-    offsets = [o for o, _ in refs]
-    return {"at": [b - a for a, b in zip([0, *offsets], offsets, strict=False)], "n": [n for _, n in refs]}
-
-
-def unpack(node: dict[str, Any]) -> list[Node]:
-    """The reference nodes that ``pack`` packed."""
-    return [{"$": [offset, n]} for offset, n in zip(accumulate(node["at"]), node["n"], strict=True)]
-
-
-def is_ref(node: Node) -> bool:
-    """Whether a node is a reference and nothing else."""
-    return type(node) is dict and type(node.get("$")) is list
-
-
-def absolute(node: Node, offset: int) -> Node:
-    """A channel's node as other records may hold it: a reference into "this record" gets the record's offset."""
-    if is_ref(node) and node["$"][0] == 0:
-        return {"$": [offset, node["$"][1]]}
-    return node

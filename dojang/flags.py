@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from state import TOP_TIER, Progress, Review
+if TYPE_CHECKING:
+    from state import Progress, Review
 
 Flag = Literal["untrusted", "irreversible", "top_tier", "hard_rule", "claimed", "escalated", "late"]
 FLAGS: Final[tuple[Flag, ...]] = get_args(Flag)
@@ -23,6 +24,8 @@ FLAGS: Final[tuple[Flag, ...]] = get_args(Flag)
 
 def flags_of(review: Review, progress: Progress, now: datetime) -> list[Flag]:
     """The flags of a review, in the order of :data:`FLAGS`."""
+    from state import TOP_TIER  # here, because the words of the flags are wanted where no graph is
+
     claim = progress["claim"]
     holds: dict[Flag, bool] = {
         "untrusted": any(passage["trust"] == "untrusted" for passage in review["evidence"]),

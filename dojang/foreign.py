@@ -88,4 +88,11 @@ FOREIGN: Final = (
     "Extra data",
     "Unterminated string starting at",
     "Invalid control character at",
+    "one of {choices}",
+    "a whole number from {least}",
+    "a table of arguments",
+    "a list of rule ids",
+    "speaks of {unknown}, which a standing approval does not have; it has {names}",
+    "{what} (at line {line}, column {column})",
+    "connection failed: {why}",
 )

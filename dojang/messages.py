@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING, Final
 
 from dojang.language import texts_of
 from dojang.times import moments
-from nodes.wording import translations
 
 if TYPE_CHECKING:
     from state import Language
 
+HANGUL: Final = re.compile("[가-힣]")
 BLANK: Final = re.compile(r"\{(\w+)\}")
 LIST: Final = "; "
 """Between several messages in one text."""
 DEPTH: Final = 6
 """Messages inside messages that are looked into."""
+LONGEST: Final = 500
+"""Characters of a message inside another; what is longer is somebody's text."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Pattern:
         values = dict(pairs)
         return values if all(values[name] == value for name, value in pairs) else None  # a blank that comes twice
 
+    def rank(self, values: Mapping[str, str]) -> tuple[int, int]:
+        """Where the message's own words begin, and how many they are: the lower, the surer."""
+        begins = 0 if self.literals[0] else len(next(iter(values.values())))
+        return begins, -self.weight
+
     def filled(self, values: Mapping[str, str]) -> str:
         """The translated message."""
         pieces = BLANK.split(self.translated)
@@ -92,21 +99,21 @@ class Messages:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self.whole = {_unescaped(text): _unescaped(told) for text, told in texts.items() if not BLANK.search(text)}
-        patterns = [Pattern(text, told) for text, told in texts.items() if BLANK.search(text)]
-        self.patterns = sorted(patterns, key=lambda pattern: -pattern.weight)
+        self.patterns = [Pattern(text, told) for text, told in texts.items() if BLANK.search(text)]
 
     def matching(self, text: str) -> Iterator[tuple[Pattern, dict[str, str]]]:
-        """The message ids that a text may have come from, the surest first."""
-        for pattern in self.patterns:
-            values = pattern.values(text)
-            if values is not None:
-                yield pattern, values
+        """The message ids that a text may have come from, the surest first.
+
+        That is the one whose own words begin first (a message goes around those inside it), then the longest.
+        """
+        found = [(pattern, values) for pattern in self.patterns if (values := pattern.values(text)) is not None]
+        yield from sorted(found, key=lambda fit: fit[0].rank(fit[1]))
 
     def told(self, text: str, depth: int = DEPTH) -> str:
         """The text in this language, as far as it is known; each part of a text that is several."""
         if text in self.whole:
             return self.whole[text]
-        if not depth:
+        if not depth or (depth < DEPTH and len(text) > LONGEST):
             return text
         listed = [(part, self.told(part, depth - 1)) for part in text.split(LIST)] if LIST in text else []
         if listed and all(part != translated for part, translated in listed):
@@ -115,14 +122,23 @@ class Messages:
             told = {n: v if n in pattern.quoted else self.told(v, depth - 1) for n, v in values.items()}
             return pattern.filled(told)
         first, joined, rest = text.partition(": ")
-        if joined and rest and (parts := (self.told(first, depth - 1), self.told(rest, depth - 1))) != (first, rest):
+        head = self.told(first, depth - 1) if " " in first else first  # one word is a name
+        if joined and rest and (parts := (head, self.told(rest, depth - 1))) != (first, rest):
             return ": ".join(parts)
         return LIST.join(translated for _, translated in listed) or text
 
 
 @lru_cache
 def messages(language: Language) -> Messages:
-    """What is put into a language: English messages into Korean, and either language's sentences of the gate."""
+    """English messages in a language; none in English."""
+    return Messages({} if language == "en" else texts_of("messages", language))
+
+
+@lru_cache
+def with_the_gate(language: Language) -> Messages:
+    """The same, and what the gate wrote in the other language. Loads the graph's vocabulary, which takes a second."""
+    from nodes.wording import translations
+
     if language == "en":
         return Messages(translations("ko", "en"))
     return Messages({**translations("en", "ko"), **texts_of("messages", language)})
@@ -130,7 +146,10 @@ def messages(language: Language) -> Messages:
 
 def told(text: str, language: Language) -> str:
     """A finished message for a person who reads ``language``, with times on this machine's clock."""
-    return moments(messages(language).told(text), language)
+    known = messages(language).told(text)
+    if known == text and (language == "ko" or HANGUL.search(text)):
+        known = with_the_gate(language).told(text)
+    return moments(known, language)
 
 
 def skeleton(template: str) -> str:

@@ -181,7 +181,6 @@ class Parts:
                 sample=SAMPLE / "hotels.toml",
             )
 
-    @property
     def describer(self) -> Toolbox:
         """The tools as far as they say what a call does: lists and cards need no database for that."""
         return cast("Toolbox", self.__dict__.get("toolbox") or self._described)
@@ -217,10 +216,19 @@ class Parts:
                 s.model,
                 today=lambda: self.today().isoformat(),
                 adapter=s.adapter or (EMBEDDED_ADAPTER if s.model == EMBEDDED else None),
+                adapters=s.adapters,
                 quantization=s.quantization,
+                device=s.device,
+                int8_threshold=s.int8_threshold,
+                allow_pickle=s.allow_pickle,
+                download=s.model_download,
                 base_url=s.model_base_url,
                 api_key=s.model_api_key.get_secret_value() if s.model_api_key else None,
                 timeout_s=s.model_timeout_s,
+                max_retries=s.model_retries,
+                budget_s=s.model_budget_s,
+                strict=s.model_strict,
+                prices=s.model_prices,
             )
 
     @cached_property
@@ -293,4 +301,5 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
         status="interrupted" if waiting else "idle",
         updated_at=tuple_.checkpoint["ts"],
         reviews=reviews,
+        spent=list(values.get("spent") or []),
     )

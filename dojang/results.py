@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from dojang.flags import Flag
-from state import Decision, Draft, Outcome, Passage, Progress, Review, untouched
+from state import Decision, Draft, Outcome, Passage, Progress, Review, Spent, untouched
 
 RunStatus = Literal["done", "paused", "busy"]
 ReviewStatus = Literal["open", "claimed", "recorded", "decided", "expired", "superseded"]
@@ -24,6 +24,7 @@ class RunResult:
     reviews: list[Review]  # those that wait for a person
     outcomes: list[Outcome]  # of this turn's calls
     note: str = ""  # one line for a person, when there is something to say
+    spent: list[Spent] = field(default_factory=list)  # tokens of the whole thread, by speaker
 
     def as_json(self) -> dict[str, Any]:
         """A dict that ``json.dumps`` takes."""
@@ -71,6 +72,7 @@ class Step:
     next: list[str]  # nodes that come next
     wrote: list[str]  # state keys that differ from the checkpoint before
     review_ids: list[str] = field(default_factory=list)  # reviews it waits for
+    spent: list[Spent] = field(default_factory=list)  # tokens up to here, by speaker
 
     def as_json(self) -> dict[str, Any]:
         """A dict that ``json.dumps`` takes."""

@@ -71,6 +71,7 @@ class Runs:
             reviews=undecided,
             outcomes=list((values.get("outcomes") or {}).values()),
             note=note,
+            spent=list(values.get("spent") or []),
         )
 
     def _can_go_on(self, thread_id: str, decisions: Sequence[Decision]) -> str:

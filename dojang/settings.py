@@ -35,12 +35,29 @@ class Settings(BaseSettings):
         "postgres", description="where documents lie: postgres, qdrant:FOLDER, or qdrant:URL of a Qdrant server"
     )
     store_api_key: SecretStr | None = Field(None, description="key of that Qdrant server")
-    model: str = Field("embedded", description="embedded, openai:NAME, or the path of a LLaMA checkpoint")
+    model: str = Field(
+        "embedded",
+        description="embedded, openai:NAME, the path of a LLaMA or GPT-NeoX checkpoint, or OWNER/NAME@REVISION in the "
+        "local hub cache",
+    )
+    model_download: bool = Field(False, description="whether OWNER/NAME@REVISION may be downloaded")
     model_base_url: str | None = Field(None, description="base URL of an OpenAI-compatible endpoint")
     model_api_key: SecretStr | None = Field(None, description="its key")
     model_timeout_s: float = Field(60.0, gt=0, le=3600, description="seconds that one model call may take")
-    adapter: str | None = Field(None, description="path of a LoRA adapter; empty: the one that goes with the model")
-    quantization: Literal["nf4", "bf16", "fp32"] = Field("nf4", description="how local weights are held")
+    model_retries: int = Field(1, ge=0, le=20, description="how often a failed call of an endpoint is tried again")
+    model_budget_s: float = Field(90.0, gt=0, le=3600, description="seconds after which it is not tried again")
+    model_strict: bool = Field(True, description="whether an endpoint is offered tools in OpenAI's strict form")
+    model_prices: tuple[float, float] | None = Field(
+        None, description="price of a million tokens read and of a million written, like `[0.15, 0.6]`"
+    )
+    adapter: str | None = Field(
+        None, description="path of a LoRA adapter, its name at an endpoint; empty: the one that goes with the model"
+    )
+    adapters: dict[str, str] = Field({}, description="more adapters on the same base, as JSON: name to path")
+    quantization: Literal["nf4", "int8", "bf16", "fp32"] = Field("nf4", description="how local weights are held")
+    int8_threshold: float = Field(6.0, ge=0, description="activations above it stay in 16 bits, with int8; 0: none do")
+    device: str = Field("auto", description="where local weights are: auto, cpu, cuda, cuda:1")
+    allow_pickle: bool = Field(False, description="whether base weights that are no safetensors are loaded")
     embedding: str = Field("minilm", description="minilm, openai:NAME, or the path of an embedding model")
     embedding_base_url: str | None = Field(None, description="base URL of an OpenAI-compatible endpoint")
     embedding_api_key: SecretStr | None = Field(None, description="its key")

@@ -461,6 +461,7 @@ def _step(now: StateSnapshot, before: StateSnapshot | None) -> Step:
         next=list(now.next),
         wrote=sorted(key for key, value in now.values.items() if key not in old or old[key] != value),
         review_ids=[review["id"] for _, review in waiting_of(now)],
+        spent=list(now.values.get("spent") or []),
     )
 
 

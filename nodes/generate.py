@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 
 from nodes.gate import open_review, text_action, unfit
 from nodes.ports import Checked, Deps, thread_of
+from nodes.spending import spent_with
 from nodes.wording import say
 from state import AgentState, BrokenInvariant, Draft, Generation, Proposal, Review
 
@@ -18,7 +19,8 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
 
     A tool call becomes a Proposal with checked arguments; where a required one is missing, a clarification is asked
     for instead. Text becomes ``draft`` and stays out of ``messages`` until ``answer`` releases it.
-    After ``max_rounds`` turns no more tools are offered, so that a loop of refused calls ends in words.
+    After ``max_rounds`` turns no more tools are offered, so that a loop of refused calls ends in words. What of the
+    conversation did not fit into the model's context is said in the question, the draft or beside the call.
     """
     deps = runtime.context
     rounds = state.get("rounds", 0) + 1
@@ -34,11 +36,26 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         raise BrokenInvariant(
             f"the generator {reply['speaker']} answered with a {type(message).__name__}, not an AIMessage"
         )
+    counted = {"rounds": rounds, "spent": spent_with(state.get("spent") or [], reply["speaker"], message)}
+    note = _left_out(state, message)
     if reply["clarification"]:
-        return {"rounds": rounds, **_ask(state, runtime, reply["clarification"], _missing(state, reply["about"]))}
+        question = f"{reply['clarification']} {note}".strip()
+        return {**counted, **_ask(state, runtime, question, _missing(state, reply["about"]))}
     if message.tool_calls:
-        return {"rounds": rounds, **_propose(state, runtime, message)}
-    return {"rounds": rounds, "draft": _draft(state, reply, message)}
+        told = message.model_copy(update={"content": f"{message.text} {note}".strip()}) if note else message
+        return {**counted, **_propose(state, runtime, told)}
+    draft = _draft(state, reply, message)
+    return {**counted, "draft": Draft(**{**draft, "text": f"{draft['text']}\n{note}".strip()})}
+
+
+def _left_out(state: AgentState, message: AIMessage) -> str:
+    """In words what the model did not read, because it did not fit; "" where it read everything."""
+    told = message.response_metadata.get("left_out") or {}
+    return " ".join(
+        say(f"left_out_{what}", state["language"], **{what: str(told[what])})
+        for what in ("messages", "evidence")
+        if told.get(what)
+    )
 
 
 def _draft(state: AgentState, reply: Generation, message: AIMessage) -> Draft:

@@ -93,8 +93,8 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "ko": "실행하지 않았습니다: 승인한 뒤에 도구나 정책이 바뀌었습니다. 다시 승인받아야 합니다.",
     },
     "edited_call": {
-        "en": "{by} changed this call before it ran. In place of what was asked for, it was carried out with {args}",
-        "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값이 아니라 다음 값으로 실행했습니다: {args}",
+        "en": "{by} changed this call before it ran: it was carried out with {args}, in place of what was asked for.",
+        "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값 대신 다음 값으로 실행했습니다: {args}",
     },
     "failed": {
         "en": "It did not work: {reason}",
@@ -123,6 +123,14 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
     "still_running": {
         "en": "The message was not taken: an approved call had not run yet. Send it again after this.",
         "ko": "메시지를 받지 않았습니다. 승인된 호출이 아직 실행되지 않았습니다. 끝난 뒤에 다시 보내 주세요.",
+    },
+    "left_out_messages": {
+        "en": "(The oldest {messages} messages of this conversation no longer fit and were not read.)",
+        "ko": "(이 대화의 가장 오래된 메시지 {messages}개는 분량을 넘어 읽지 못했습니다.)",
+    },
+    "left_out_evidence": {
+        "en": "(The last {evidence} sentences that were found did not fit and were not read.)",
+        "ko": "(찾은 문장 가운데 마지막 {evidence}개는 분량을 넘어 읽지 못했습니다.)",
     },
     "withheld": {
         "en": "The answer was withheld: {reason}",

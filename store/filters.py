@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from store.database import Connection
 from store.language import clean
 
-EXACT_BELOW = 10_000  # matches that are sorted exactly: pgvector's iterative scan loses rows (recall .63 to .80)
+EXACT_BELOW = 10_000  # matches that are all compared: pgvector's iterative scan loses rows (recall .63 to .80)
 DOCUMENT_FILTERS = {"document": "d.name", "format": "d.format", "trust": "d.trust", "digest": "d.digest"}
 PASSAGE_FILTERS = {"language": "p.language", "title": "p.title", "page": "p.page::text"}
 
@@ -21,33 +21,36 @@ PASSAGE_FILTERS = {"language": "p.language", "title": "p.title", "page": "p.page
 class Filter:
     """Which passages may be found."""
 
-    conditions: sql.Composable
+    of_documents: sql.Composable
+    of_passages: sql.Composable
     values: dict[str, Any]
     narrows: bool  # False: all current passages
-
-    @property
-    def matches(self) -> sql.Composable:
-        """FROM … WHERE …, to be selected from."""
-        return sql.SQL("FROM passages p JOIN documents d ON d.id = p.document WHERE {}").format(self.conditions)
 
     def passes(self, seq: sql.Composable) -> sql.Composable:
         """A condition on one passage. "OFFSET 0" keeps it a look-up: the planner would join all passages."""
         return sql.SQL(
-            "EXISTS (SELECT 1 FROM passages p JOIN documents d ON d.id = p.document WHERE p.seq = {} AND {} OFFSET 0)"
-        ).format(seq, self.conditions)
+            "EXISTS (SELECT 1 FROM passages p JOIN documents d ON d.id = p.document "
+            "WHERE p.seq = {} AND {} AND {} OFFSET 0)"
+        ).format(seq, self.of_passages, self.of_documents)
 
-    def count(self, connection: Connection) -> int:
-        """How many passages match, counted to one more than are sorted exactly."""
-        statement = sql.SQL("SELECT count(*) FROM (SELECT 1 {} LIMIT {}) few").format(
-            self.matches, sql.Literal(EXACT_BELOW + 1)
-        )
-        row = connection.execute(statement, self.values).fetchone()
-        return int(row[0]) if row else 0
+    def few(self, connection: Connection) -> list[int] | None:
+        """The passages that match, or None where they are more than should all be compared.
+
+        Documents first, then the passages of each: a join would read all passages to find those of a few documents.
+        """
+        source = sql.SQL(
+            "(SELECT d.id FROM documents d WHERE {} OFFSET 0) d CROSS JOIN LATERAL "
+            "(SELECT p.seq FROM passages p WHERE p.document = d.id AND {} OFFSET 0) p"
+        ).format(self.of_documents, self.of_passages)
+        statement = sql.SQL("SELECT p.seq FROM {} LIMIT {}").format(source, sql.Literal(EXACT_BELOW + 1))
+        rows = connection.execute(statement, self.values, prepare=True, binary=True).fetchall()
+        return None if len(rows) > EXACT_BELOW else [int(row[0]) for row in rows]
 
 
 def passage_filter(filters: Mapping[str, str]) -> Filter:
     """A key that is no column is a key of the document's metadata."""
-    parts: list[sql.Composable] = [sql.SQL("p.current")]
+    of_documents: list[sql.Composable] = [sql.SQL("true")]
+    of_passages: list[sql.Composable] = [sql.SQL("p.current")]
     values: dict[str, Any] = {}
     metadata: dict[str, str] = {}
     for key, value in filters.items():
@@ -56,8 +59,10 @@ def passage_filter(filters: Mapping[str, str]) -> Filter:
             metadata[clean(key)] = clean(str(value))
         else:
             values[f"filter_{key}"] = clean(str(value))
-            parts.append(sql.SQL("{} = {}").format(sql.SQL(column), sql.Placeholder(f"filter_{key}")))
+            part = sql.SQL("{} = {}").format(sql.SQL(column), sql.Placeholder(f"filter_{key}"))
+            (of_documents if key in DOCUMENT_FILTERS else of_passages).append(part)
     if metadata:
         values["filter_metadata"] = Jsonb(metadata)
-        parts.append(sql.SQL("d.metadata @> {}").format(sql.Placeholder("filter_metadata")))
-    return Filter(sql.SQL(" AND ").join(parts), values, narrows=bool(filters))
+        of_documents.append(sql.SQL("d.metadata @> {}").format(sql.Placeholder("filter_metadata")))
+    both = sql.SQL(" AND ")
+    return Filter(both.join(of_documents), both.join(of_passages), values, narrows=bool(filters))

@@ -24,7 +24,7 @@ from pgvector import HalfVector
 from state import Passage, UserError
 from store.database import Connection
 from store.embedding import Embedder
-from store.filters import EXACT_BELOW, passage_filter
+from store.filters import passage_filter
 from store.language import BIGRAM, clean, language_of, syllable_pairs, terms
 from store.statement import hybrid
 from store.vectors import VectorTable
@@ -111,7 +111,10 @@ def search(
         return []
     with_vector = asked.vector is not None and table.number > 0
     wanted = passage_filter(filters or {})
-    exact = wanted.narrows and wanted.count(connection) <= EXACT_BELOW
+    few = wanted.few(connection) if wanted.narrows else None
+    if few == []:
+        return []
+    exact = few is not None
     words = bool(asked.terms)
     parameters: dict[str, Any] = {
         "terms": asked.terms,
@@ -121,7 +124,7 @@ def search(
         "b": ranking.b,
         "w": ranking.lexical_weight if words else 0.0,
         "vector": asked.vector,
-        **wanted.values,
+        **({"few": few} if exact else wanted.values),
     }
     pool = max(ranking.pool, k) if words and with_vector else k
     statement = hybrid(wanted, table if with_vector else None, exact=exact, words=words, k=k, pool=pool)

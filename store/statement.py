@@ -48,7 +48,7 @@ def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: boo
     parts: list[sql.Composable] = [sql.SQL(TERMS).format(saturated=saturated)] if words else []
     halves: list[sql.Composable] = []
     if exact:
-        parts.append(sql.SQL("matching AS MATERIALIZED (SELECT p.seq {})").format(wanted.matches))
+        parts.append(sql.SQL("matching AS MATERIALIZED (SELECT seq FROM unnest(%(few)s::bigint[]) AS few(seq))"))
     if words:
         parts.append(_best_words(wanted, exact=exact, pool=2 * pool))
         halves.append(sql.SQL("SELECT seq FROM lexical"))

@@ -23,6 +23,7 @@ from store.embedding import Embedder
 LOCK = 4_701_310_023  # any fixed number: the advisory lock of whoever makes or changes the tables of vectors
 HNSW = "WITH (m = 16, ef_construction = 64)"
 BLOCK_BYTES = 2**20
+BUILD_MEMORY = "256MB"  # 200,000 vectors of 384
 KEYS = ("model", "revision", "dimension", "vectors")
 
 Vector = npt.NDArray[np.float32]
@@ -123,13 +124,15 @@ def create(connection: Connection, table: VectorTable, dimension: int) -> None:
 
 
 def index(connection: Connection, table: VectorTable) -> None:
-    """Index the vectors, if they are not yet."""
+    """Index the vectors, if they are not yet. A graph that fits the memory is built some three times faster."""
     name = sql.Identifier(f"vectors_{table.number}_hnsw")
-    connection.execute(
-        sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (embedding halfvec_cosine_ops) " + HNSW).format(
-            name, table.identifier
+    with connection.transaction():
+        connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", (BUILD_MEMORY,))
+        connection.execute(
+            sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (embedding halfvec_cosine_ops) " + HNSW).format(
+                name, table.identifier
+            )
         )
-    )
 
 
 def write_vectors(

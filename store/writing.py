@@ -101,12 +101,13 @@ def put(
     number = int(row[0])
     passages = lengths = flagged = 0
     for part in parts:
-        numbers = _copy_passages(connection, extract, part, number)
+        words = [length_of(counts) for counts in part.terms]
+        numbers = _copy_passages(connection, extract, part, words, number)
         write_vectors(connection, table, numbers, part.vectors)
-        _copy_postings(connection, part, numbers)
+        _copy_postings(connection, part, words, numbers)
         passages += len(numbers)
-        lengths += sum(length_of(counts) for counts in part.terms)
-        flagged += sum(bool(flags) for flags in part.flags)
+        lengths += sum(words)
+        flagged += _flag(connection, part, numbers)
     trust = trust_said(connection, extract.name, extract.digest) or ("untrusted" if flagged else told)
     connection.execute("UPDATE documents SET passages = %s, trust = %s WHERE id = %s", (passages, trust, number))
     return Written(number, passages, lengths, flagged)
@@ -170,7 +171,17 @@ def adjust_corpus(connection: Connection, passages: int, lengths: int) -> None:
     connection.execute("UPDATE corpus SET passages = passages + %s, terms = terms + %s", (passages, lengths))
 
 
-def _copy_passages(connection: Connection, extract: Extract, part: Part, document: int) -> list[int]:
+def _flag(connection: Connection, part: Part, numbers: Sequence[int]) -> int:
+    """Flags of the few passages that have any; returns how many."""
+    flagged = [(flags, number) for number, flags in zip(numbers, part.flags, strict=True) if flags]
+    if flagged:
+        connection.cursor().executemany("UPDATE passages SET flags = %s WHERE seq = %s", flagged)
+    return len(flagged)
+
+
+def _copy_passages(
+    connection: Connection, extract: Extract, part: Part, words: Sequence[int], document: int
+) -> list[int]:
     numbers = [
         int(row[0])
         for row in connection.execute(
@@ -178,13 +189,13 @@ def _copy_passages(connection: Connection, extract: Extract, part: Part, documen
             (len(part.chunks),),
         )
     ]
-    columns = "seq id document start_at end_at page language title text sentences length flags".split()
-    types = ["int8", "text", "int8", "int4", "int4", "int4", "text", "text", "text", "int4[]", "int4", "text[]"]
+    columns = "seq id document start_at end_at page language title text sentences length".split()
+    types = ["int8", "text", "int8", "int4", "int4", "int4", "text", "text", "text", "int4[]", "int4"]
     target = [sql.Identifier(column) for column in columns]
     statement = sql.SQL("COPY passages ({}) FROM STDIN (FORMAT BINARY)").format(sql.SQL(", ").join(target))
     with connection.cursor().copy(statement) as copy:
         copy.set_types(types)
-        for number, piece, counts, flags in zip(numbers, part.chunks, part.terms, part.flags, strict=True):
+        for number, piece, length in zip(numbers, part.chunks, words, strict=True):
             text = extract.text[piece.start : piece.end]
             row: list[Any] = [
                 number,
@@ -197,19 +208,17 @@ def _copy_passages(connection: Connection, extract: Extract, part: Part, documen
                 piece.title,
                 text,
                 [offset for span in piece.sentences for offset in span],
-                length_of(counts),
-                flags,
+                length,
             ]
             copy.write_row(row)
     return numbers
 
 
-def _copy_postings(connection: Connection, part: Part, numbers: Sequence[int]) -> None:
+def _copy_postings(connection: Connection, part: Part, words: Sequence[int], numbers: Sequence[int]) -> None:
     """In the order of the index that they go into: its pages are filled one after the other."""
     rows = [
         (term, number, count, length)
-        for number, counts in zip(numbers, part.terms, strict=True)
-        for length in [length_of(counts)]
+        for number, counts, length in zip(numbers, part.terms, words, strict=True)
         for term, count in counts.items()
     ]
     rows.sort()

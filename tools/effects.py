@@ -3,7 +3,7 @@
 A new tool is one function::
 
     @effect("write", recovery="transactional", reversible=True, ko="객실을 예약합니다.",
-            will={"en": "Book {hotel}.", "ko": "{hotel}을(를) 예약합니다."})
+            will={"en": "Book {hotel}.", "ko": "{hotel}에 예약합니다."})
     def book_room(hotel: str, world: InWorld) -> dict[str, JSON]:
         '''Book a room.'''
 

@@ -1,4 +1,7 @@
-"""``python -m adapters.training corpus | pretrain | adapter | tune | evaluate``: how the weights are made."""
+"""``python -m adapters.training corpus | pretrain | adapter | tune | evaluate``: how the weights are made.
+
+``dojang adapters …`` says the same in words and two languages; this door needs nothing of the shell.
+"""
 
 from __future__ import annotations
 
@@ -70,6 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         print(done)
     elif asked.command == "tune":
+        from adapters.training.margins import tune
+
         print(json.dumps(tune(asked.base, asked.adapter, n=asked.n, seed=asked.seed)))
     else:
         from adapters.serving import load_generator
@@ -84,28 +89,6 @@ def main(argv: list[str] | None = None) -> int:
                 for tally in tallies.values():
                     print(f"\n{name}", *tally.failures, sep="\n  ")
     return 0
-
-
-def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
-    """Choose how calls and sentences are picked, on generated text that nothing else uses; writes ``decoding.json``."""
-    from adapters.generator import DECODING_FILE
-    from adapters.serving import load_generator
-    from adapters.training.evaluate import parted, requests, tuned, weighed
-
-    generator = load_generator(str(base), adapter=adapter, today="2026-11-22")
-    questions = weighed(generator, n=n, seed=seed + 1_000)
-    weight, margin = tuned(questions)
-    call = parted(requests(generator, n=n, seed=seed + 1_000), [max(q.margins[: q.tools]) for q in questions])
-    settings = {
-        "strategy": "reading",
-        "abstain_margin": margin,
-        "overlap_weight": weight,
-        "name_weight": 1.0,
-        "call_margin": call,
-    }
-    for folder in (base, adapter):
-        (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return dict(settings)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from dojang.cli import asking, audit, deciding, documents, policy, reviews, sessions, store, system, threads
+from dojang.cli import adapters, asking, audit, deciding, documents, policy, reviews, sessions, store, system, threads
 from dojang.cli.invocation import Invocation
 from dojang.cli.words import N_
 from dojang.language import catalogue
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
-GROUPS = (asking, deciding, reviews, threads, documents, store, sessions, audit, policy, system)
+GROUPS = (asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, system)
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."
 EXITS = (
@@ -61,12 +61,33 @@ def command_line(language: Language = "en") -> TyperGroup:
     command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)
     command.help, command.epilog = ABOUT, EXITS
-    _translate(command, catalogue("cli", language).gettext)
+    gettext = catalogue("cli", language).gettext
+    _translate(command, gettext, _context(gettext))
     return command
 
 
-def _translate(command: Any, gettext: Callable[[str], str]) -> None:
+HEADINGS = (N_("Usage"), N_("Arguments"), N_("Options"), N_("Commands"))
+
+
+def _context(gettext: Callable[[str], str]) -> type[typer.Context]:
+    """A context whose help pages have their headings in the reader's language."""
+
+    class Headed(typer.Context.formatter_class):  # type: ignore[valid-type,misc] # a class of Typer's, by attribute
+        def write_heading(self, heading: str) -> None:
+            super().write_heading(gettext(heading))
+
+        def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+            super().write_usage(prog, args, prefix or f"{gettext('Usage')}: ")
+
+    class Spoken(typer.Context):
+        formatter_class = Headed
+
+    return Spoken
+
+
+def _translate(command: Any, gettext: Callable[[str], str], context: type[typer.Context]) -> None:
     """Put help texts through the catalogue; they are written as docstrings and option texts."""
+    command.context_class = context
     for name in ("help", "epilog", "short_help"):
         text = getattr(command, name, None)
         if text:
@@ -78,7 +99,7 @@ def _translate(command: Any, gettext: Callable[[str], str]) -> None:
             one = " ".join(text.split())
             parameter.help = gettext(one)
     for child in getattr(command, "commands", {}).values():
-        _translate(child, gettext)
+        _translate(child, gettext, context)
 
 
 def _help_option(command: Any) -> Any:

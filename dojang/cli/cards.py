@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from dojang.cli.telling import how_to_decide
 from dojang.cli.terminal import Terminal
 from dojang.cli.words import EFFECTS, FLAGS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
-from dojang.flags import flags_of
 from dojang.reading import as_read
 
 if TYPE_CHECKING:
@@ -52,9 +51,11 @@ def _head(terminal: Terminal, card: ReviewCard, review: Review, now: datetime) -
     if review["question"]:
         terminal.line(review["question"])
     waits = card.status in ("open", "claimed")
-    undo = _("can be undone") if action["reversible"] else _("cannot be undone")
+    effect = word(_, EFFECTS, action["effect_class"])
+    if action["effect_class"] != "irreversible" or action["reversible"]:  # the word itself says it
+        effect += ", " + (_("can be undone") if action["reversible"] else _("cannot be undone"))
     rows = [
-        [_("effect"), f"{word(_, EFFECTS, action['effect_class'])}, {undo}"],
+        [_("effect"), effect],
         [_("conversation"), review["thread_id"]],
         [_("due"), terminal.due(review["due_at"], now) if waits else terminal.moment(review["due_at"])],
         [_("needs"), _needs(terminal, card)],
@@ -87,6 +88,8 @@ def _needs(terminal: Terminal, card: ReviewCard) -> str:
 
 def flags(gettext: Callable[[str], str], review: Review, progress: Progress, now: datetime) -> str:
     """What a list says of a review beside its deadline: doubtful evidence, votes, who has it, half of its time over."""
+    from dojang.flags import flags_of
+
     _ = gettext
     holds = flags_of(review, progress, now)
     told = [_("untrusted source")] if "untrusted" in holds else []

@@ -54,7 +54,7 @@ def history(context: typer.Context, passage: PassageId) -> int:
     if not versions:
         call.terminal.note(_("this passage was never corrected"))
     for version in versions:
-        head = f"{version['at'][:16]} {word(_, VERSIONS, version['kind'])}, {version['author']}"
+        head = f"{call.terminal.moment(version['at'])} {word(_, VERSIONS, version['kind'])}, {version['author']}"
         call.terminal.line(f"{head}: {version['reason']}" if version["reason"] else head, style="yellow")
         call.terminal.line(f"  - {_one_line(version['old_text'])}")
         call.terminal.line(f"  + {_one_line(version['text'])} {version['passage']}".rstrip())
@@ -78,7 +78,9 @@ def cited(context: typer.Context, passage: PassageId) -> int:
         )
     for folder, why in unread.items():
         call.terminal.note(
-            _("{folder} cannot be read, so what it cites is not known: {why}").format(folder=folder, why=why)
+            _("{folder} cannot be read, so what it cites is not known: {why}").format(
+                folder=folder, why=call.terminal.told(why)
+            )
         )
     return Exit.DONE
 

@@ -61,13 +61,18 @@ def restore(
         if not call.terminal.interactive:
             raise UserError("a restore replaces what the database holds: say --yes")
         asked = _("Replace everything in the database with the backup of {at}? Type yes: ")
-        if call.terminal.ask(asked.format(at=manifest["made_at"])).strip().lower() not in ("yes", "y", "예", "네"):
+        if call.terminal.ask(asked.format(at=call.terminal.moment(manifest["made_at"]))).strip().lower() not in (
+            "yes",
+            "y",
+            "예",
+            "네",
+        ):
             return Exit.MISTAKE
     with call.workspace() as workspace, call.terminal.counting(_("restoring")) as tell:
         put_back(workspace.parts.dsn, folder, _tables(tell))
     call.terminal.document({"folder": str(folder.absolute()), "restored": True, "tables": manifest["tables"]})
     said = _("{tables} tables are as they were at {at}; each was compared with the backup")
-    call.terminal.line(said.format(tables=len(manifest["tables"]), at=manifest["made_at"]))
+    call.terminal.line(said.format(tables=len(manifest["tables"]), at=call.terminal.moment(manifest["made_at"])))
     return Exit.DONE
 
 

@@ -58,6 +58,12 @@ def thread(context: typer.Context, thread_id: ThreadId) -> int:
         tell_outcomes(terminal, run.outcomes)
         for review in run.reviews:
             tell_waiting(terminal, workspace, review)
+    for row in run.spent:
+        told = terminal.gettext("{speaker}: calls {calls}, tokens read {read}, written {written}").format(
+            speaker=row["speaker"], calls=row["calls"], read=row["input_tokens"], written=row["output_tokens"]
+        )
+        cost = "" if row["cost"] is None else terminal.gettext(", cost {cost}").format(cost=f"{row['cost']:.6g}")
+        terminal.line(told + cost)
     terminal.line(terminal.gettext("files: {folder}").format(folder=folder))
     if run.note:
         terminal.note(terminal.told(run.note))

@@ -257,6 +257,16 @@ class DraftModel(Model):
     speaker: str
 
 
+class SpentModel(Model):
+    """What one speaker has cost the thread."""
+
+    speaker: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+
+
 class RunModel(Model):
     """Where a thread stands."""
 
@@ -266,6 +276,7 @@ class RunModel(Model):
     reviews: list[ReviewModel]
     outcomes: list[OutcomeModel]
     note: str
+    spent: list[SpentModel]
 
 
 class DecisionOut(Model):

@@ -287,3 +287,44 @@ def test_seeded_sampling_repeats(chat: ChatLlama) -> None:
     one = chat.invoke(ASK, temperature=1.5, seed=3).content
     assert chat.invoke(ASK, temperature=1.5, seed=3).content == one
     assert chat.invoke(ASK, temperature=1.5, seed=4).content != one
+
+
+async def test_no_thread_runs_on_after_a_cancelled_call_or_a_closed_stream(engine: Engine) -> None:
+    counting, chat = long_winded(engine)
+    task = asyncio.create_task(chat.ainvoke(ASK))
+    while counting.passes < 3:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert counting.ended.is_set(), "the task ended after the thread had"
+    counting.ended.clear()
+    stream = chat.astream(ASK)
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert counting.ended.is_set()
+
+
+def test_cancelling_is_heard_while_a_long_prompt_is_read(engine: Engine) -> None:
+    counting, chat = long_winded(engine)
+    gone = threading.Event()
+    whole = counting._run
+
+    def run(*args: Any, **options: Any) -> Any:
+        gone.set()
+        return whole(*args, **options)
+
+    counting._run = run  # type: ignore[method-assign]
+    said = list(chat.stream("가 나 다 라 마 " * 80, cancelled=gone))
+    assert [chunk for chunk in said if chunk.content] == []
+    assert counting.passes == 1, "the rest of the prompt was not read"
+
+
+def test_a_text_is_cut_at_its_limit_and_a_call_is_not(chat: ChatLlama) -> None:
+    short = chat.model_copy(update={"max_tokens": 3})
+    said = short.invoke(ASK, adapter="red")
+    assert said.usage_metadata is not None
+    assert (said.usage_metadata["output_tokens"], said.response_metadata["finish_reason"]) == (3, "length")
+    call = short.bind_tools([BOOK], tool_choice="any").invoke(ASK)  # type: ignore[list-item]
+    assert call.tool_calls[0]["args"]["guests"] in (2, 3, 12)
+    assert call.response_metadata["finish_reason"] == "tool_calls"

@@ -14,7 +14,7 @@ from adapters.errors import EndpointFault, EndpointRefused, UnreadableReply
 from adapters.generator import ChatGenerator
 from state import Generation, Language, PassingFault, UserError
 from tests.adapters.openai_server import Script, serve
-from tests.adapters.tiny import BOOK, CANCEL, passage
+from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 
 RULES = passage("Check-in starts at 15:00. Breakfast is served from 7 to 10. Pets are not allowed.", start=100)
 KOREAN = passage("환불은 7일 전까지 전액입니다. 그 뒤에는 절반입니다.", id="p2", document="환불.md", language="ko")
@@ -143,6 +143,8 @@ def test_nonsense_is_a_passing_fault(server: Script, raw: bytes) -> None:
         ("drop_table", "{}", "not offered"),
         ("book_room", "{oops", "not JSON"),
         ("book_room", "[1]", "no chat completion"),
+        ("book_room", '{"hotel": 3}', "is not of type 'string'"),
+        ("book_room", '{"colour": "red"}', "has no argument 'colour'"),
         ("ask_user", '{"about": "book_room.hotel"}', "without a question"),
     ],
 )
@@ -196,3 +198,160 @@ def test_marks_are_renumbered_in_order_of_appearance() -> None:
     assert text == "절반입니다.[1] Pets are not allowed [2]."
     assert [c["passage"] for c in citations] == ["p2", "p1"]
     assert json.dumps(citations)
+
+
+# ------------------------------------------------------------------------------------- strict tools, repair, adapters
+
+
+def test_tools_are_strict_where_their_schema_can_be(server: Script) -> None:
+    loose = tool("note", {"about": {"type": "object", "additionalProperties": True}}, [])
+    chat = load_chat("openai:toy", base_url=server.url)
+    server.calls("book_room", '{"hotel": "남산", "guests": 2, "check_in": null, "room_type": null}')
+    said = ChatGenerator(chat).reply([HumanMessage("x")], passages=[], tools=[BOOK, loose], language="ko")
+    assert said["message"].tool_calls[0]["args"] == {"hotel": "남산", "guests": 2}  # type: ignore[union-attr]
+    book, note, _ = (t["function"] for t in server.requests[0]["tools"])
+    assert book["strict"] is True
+    assert book["parameters"]["required"] == ["hotel", "guests", "check_in", "room_type"]
+    assert book["parameters"]["additionalProperties"] is False
+    assert book["parameters"]["properties"]["check_in"] == {"type": ["string", "null"], "format": "date"}
+    assert {"type": "null"} in book["parameters"]["properties"]["room_type"]["anyOf"]
+    assert book["parameters"]["properties"]["guests"] == {"type": "integer"}
+    assert "strict" not in note
+    assert server.requests[0]["parallel_tool_calls"] is False
+    ChatGenerator(chat, strict=False).reply([HumanMessage("x")], passages=[], tools=[BOOK], language="ko")
+    plain = server.requests[-1]["tools"][0]["function"]
+    assert "strict" not in plain
+    assert plain["parameters"]["required"] == ["hotel", "guests"]
+
+
+def test_a_broken_call_is_sent_back_once_and_repaired(server: Script) -> None:
+    server.calls("book_room", '{"hotel": ')
+    good = {"id": "y", "type": "function", "function": {"name": "cancel_booking", "arguments": '{"booking_id": "B-7"}'}}
+    server.then = [("message", {"role": "assistant", "content": None, "tool_calls": [good]})]
+    said = reply(server)
+    assert said["message"].tool_calls[0]["args"] == {"booking_id": "B-7"}  # type: ignore[union-attr]
+    assert said["message"].usage_metadata["total_tokens"] == 20, "both replies are counted"  # type: ignore[union-attr,index]
+    broken, problem = server.requests[1]["messages"][-2:]
+    assert broken["role"] == "assistant"
+    assert "book_room" in broken["content"]
+    assert "not JSON" in problem["content"]
+    assert len(server.requests) == 2
+
+
+def test_words_around_a_call_that_stays_broken_are_the_answer(server: Script) -> None:
+    server.says('Breakfast is served from 7 to 10. [1] {"name": "wipe_disk", "parameters": {}}')
+    said = reply(server)
+    assert said["message"].content == "Breakfast is served from 7 to 10. [1]"
+    assert not said["message"].tool_calls  # type: ignore[union-attr]
+    assert len(server.requests) == 2
+
+
+def test_an_adapter_is_a_models_name(server: Script) -> None:
+    chat: Any = load_chat("openai:base", base_url=server.url, adapter="frontdesk-v2")
+    chat.invoke("x")
+    chat.bind(adapter="other").invoke("x")
+    chat.bind(adapter=None).invoke("x")
+    assert [r["model"] for r in server.requests] == ["frontdesk-v2", "other", "base"]
+    assert not any("adapter" in r for r in server.requests)
+    load_chat("openai:base", base_url=server.url, adapter="frontdesk").invoke("x")
+    assert server.requests[-1]["model"] == "base", "the adapter that ships is not at the endpoint"
+
+
+def test_cost_is_counted_by_the_prices_of_the_settings(server: Script) -> None:
+    chat = load_chat("openai:toy", base_url=server.url)
+    options: dict[str, Any] = {"passages": [], "tools": [], "language": "en"}
+    said = ChatGenerator(chat, prices=(2.0, 10.0)).reply([HumanMessage("x")], **options)
+    assert said["message"].response_metadata["cost"] == pytest.approx((7 * 2 + 3 * 10) / 1e6)
+    assert "cost" not in ChatGenerator(chat).reply([HumanMessage("x")], **options)["message"].response_metadata
+
+
+# ------------------------------------------------------------------------------------------------ attempts, deadlines
+
+
+def test_it_is_tried_again_until_it_works(server: Script) -> None:
+    server.status = 503
+    server.retry_after = "0"
+    server.then = [("status", 429), ("status", 200)]
+    chat = load_chat("openai:toy", base_url=server.url, max_retries=3)
+    assert chat.invoke("x").content == "ok"
+    assert len(server.requests) == 3
+
+
+def test_attempts_end(server: Script) -> None:
+    server.status = 500
+    server.retry_after = "0"
+    with pytest.raises(EndpointFault, match="HTTP 500"):
+        load_chat("openai:toy", base_url=server.url, max_retries=2).invoke("x")
+    assert len(server.requests) == 3
+
+
+def test_nothing_is_tried_again_beyond_the_budget(server: Script) -> None:
+    server.status = 503
+    server.retry_after = "3600"
+    with pytest.raises(EndpointFault, match="HTTP 503"):
+        load_chat("openai:toy", base_url=server.url, max_retries=9, budget_s=5).invoke("x")
+    assert len(server.requests) == 1, "to wait for as long as was asked would take more than the budget"
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 422])
+def test_a_refusal_is_not_tried_again(server: Script, status: int) -> None:
+    server.status = status
+    with pytest.raises(EndpointRefused):
+        load_chat("openai:toy", base_url=server.url, max_retries=5).invoke("x")
+    assert len(server.requests) == 1
+
+
+def test_a_prompt_that_is_too_long_for_the_server_is_said(server: Script) -> None:
+    server.status = 400
+    server.raw = b'{"error": {"message": "too long", "type": "x", "code": "context_length_exceeded"}}'
+    with pytest.raises(EndpointRefused, match="conversation is too long for this model"):
+        load_chat("openai:toy", base_url=server.url).invoke("x")
+
+
+def test_an_answer_that_drips_for_ever_is_ended(server: Script) -> None:
+    server.drips = threading.Event()
+    with pytest.raises(EndpointFault, match="did not answer in time"):
+        load_chat("openai:toy", base_url=server.url, timeout_s=0.3, max_retries=0).invoke("x")
+
+
+def test_a_connection_that_breaks_off_is_said_and_tried_again(server: Script) -> None:
+    server.breaks_after = 20
+    with pytest.raises(EndpointFault, match="broke off in the middle of its answer"):
+        load_chat("openai:toy", base_url=server.url, max_retries=0).invoke("x")
+    server.then = [("breaks_after", None)]
+    assert load_chat("openai:toy", base_url=server.url, max_retries=1).invoke("x").content == "ok"
+
+
+def test_a_stream_that_breaks_off_is_no_answer(server: Script) -> None:
+    server.says("안녕하세요, 반갑습니다")
+    whole = load_chat("openai:toy", base_url=server.url)
+    assert "".join(str(c.content) for c in whole.stream("x")) == "안녕하세요, 반갑습니다"
+    server.breaks_after = 900
+    shown: list[str] = []
+    stream = load_chat("openai:toy", base_url=server.url, max_retries=5).stream("x")
+    with pytest.raises(EndpointFault, match="broke off in the middle of its answer"):
+        shown.extend(str(chunk.content) for chunk in stream)
+    assert "".join(shown)
+    assert "안녕하세요, 반갑습니다".startswith("".join(shown))
+    assert len(server.requests) == 2, "what was shown is not said again"
+
+
+async def test_a_stream_that_breaks_off_is_no_answer_in_async_either(server: Script) -> None:
+    server.says("안녕하세요, 반갑습니다")
+    server.breaks_after = 900
+    chat = load_chat("openai:toy", base_url=server.url)
+    with pytest.raises(EndpointFault, match="broke off"):
+        async for _ in chat.astream("x"):
+            pass
+    server.breaks_after = None
+    assert (await chat.ainvoke("x")).content == "안녕하세요, 반갑습니다"
+    server.status = 401
+    with pytest.raises(EndpointRefused):
+        await chat.ainvoke("x")
+
+
+def test_streamed_tokens_are_counted(server: Script) -> None:
+    whole: Any = None
+    for chunk in load_chat("openai:toy", base_url=server.url).stream("x"):
+        whole = chunk if whole is None else whole + chunk
+    assert whole.usage_metadata["total_tokens"] == 10

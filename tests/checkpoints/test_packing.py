@@ -19,8 +19,9 @@ import checkpoints.moving as moving_module
 import checkpoints.packing as packing_module
 import checkpoints.session as session_module
 import checkpoints.view as view_module
-from checkpoints import FileSaver, KeyRing, verify
+from checkpoints import DiskFault, FileSaver, KeyRing, verify
 from checkpoints.packing import pack_log
+from checkpoints.view import View
 from tests.checkpoints.cases import checkpoint, config, dump, metadata
 from tests.checkpoints.test_golden import GOLDEN, THREAD
 
@@ -152,13 +153,20 @@ def test_the_newest_state_is_read_from_its_packs(tmp_path: Path, monkeypatch: py
         read += len(data)
         return data
 
+    def counting_into(fd: int, buffer: memoryview, offset: int) -> int:
+        nonlocal read
+        came = folders_module.read_into(fd, buffer, offset)
+        read += came
+        return came
+
     monkeypatch.setattr(view_module, "parse", counting)
+    monkeypatch.setattr(view_module, "read_into", counting_into)
     monkeypatch.setattr(view_module, "read_at", counting_at)
     monkeypatch.setattr(session_module, "read_at", counting_at)
     found = FileSaver(tmp_path).get_tuple(config())
     assert found is not None
     assert found.checkpoint["channel_values"]["m"] == said
-    assert records < 80  # up to 64 checkpoint records, and the packs
+    assert records < 12  # the newest checkpoint in full, its list, and the packs
     assert read < log.path.stat().st_size / 3
 
 
@@ -306,6 +314,32 @@ def test_processes_pack_under_each_others_hands(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_packs")
+def test_the_saver_that_packed_knows_what_it_knew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packing moves what it remembers; nothing is read again, and the file grows as it would have."""
+    saver = FileSaver(tmp_path, durability="os")
+    session = saver.sessions.of("t")
+    said = talk(saver, range(40))
+    session.packer.off = True
+    for i in range(4):
+        session.packer.moved = pack_log(session.log, packed_bytes(saver))
+        before = session.log.path.stat().st_size
+        said = [*said, HumanMessage(f"더 {i} " * 9, id=f"x{i}")]
+        with monkeypatch.context() as patched:
+            for name in ("body", "bodies"):
+                patched.setattr(View, name, lambda *args: pytest.fail("something was read again"))
+            made = checkpoint({"m": said}, {"m": 99 + i}, f"1{i}")
+            saver.put(config(cp=f"1{i - 1}" if i else "0039b"), made, metadata(), {"m": 99 + i})
+            found = saver.get_tuple(config())
+        assert found is not None
+        assert found.checkpoint["channel_values"]["m"] == said
+        assert session.log.path.stat().st_size - before < 700
+        again = FileSaver(tmp_path).get_tuple(config())
+        assert again is not None
+        assert again.checkpoint == found.checkpoint
+    assert verify(tmp_path)["damaged"] == []
+
+
+@pytest.mark.usefixtures("small_packs")
 def test_a_put_after_packing_does_not_store_the_thread_again(tmp_path: Path) -> None:
     saver = FileSaver(tmp_path, durability="os")
     said = talk(saver, range(40))
@@ -320,6 +354,21 @@ def test_a_put_after_packing_does_not_store_the_thread_again(tmp_path: Path) -> 
     found = FileSaver(tmp_path).get_tuple(config())
     assert found is not None
     assert found.checkpoint["channel_values"]["m"] == longer
+
+
+def test_a_pack_that_cannot_be_read_is_a_disk_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver = FileSaver(tmp_path, durability="os")
+    saver.sessions.of("t").packer.off = True
+    said = [HumanMessage(f"{i} " * 500, id=str(i)) for i in range(200)]
+    saver.put(config(), checkpoint({"m": said}, {"m": 1}, "1"), metadata(), {"m": 1})
+    assert pack_log(saver.sessions.of("t").log, 0)
+
+    def broken(*args: Any) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(view_module, "read_into", broken)
+    with pytest.raises(DiskFault, match=r"cannot read .*checkpoints.jsonl: Input/output error"):
+        FileSaver(tmp_path).get_tuple(config())
 
 
 def test_large_messages_are_packed_too(tmp_path: Path) -> None:

@@ -147,8 +147,20 @@ async def test_async_graph_and_failing_node(tmp_path: Path) -> None:
 async def test_async_does_not_block_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop_thread = threading.get_ident()
     on_loop: list[str] = []
-    for module, name in ((os, "open"), (os, "fsync"), (os, "fdatasync"), (os, "read")):
-        real = getattr(module, name, None)
+    for name in (
+        "open",
+        "fsync",
+        "fdatasync",
+        "read",
+        "pread",
+        "preadv",
+        "write",
+        "scandir",
+        "stat",
+        "replace",
+        "mkdir",
+    ):
+        module, real = os, getattr(os, name, None)
 
         def spy(*args: Any, real: Any = real, name: str = name, **kwargs: Any) -> Any:
             if threading.get_ident() == loop_thread:
@@ -162,6 +174,7 @@ async def test_async_does_not_block_the_event_loop(tmp_path: Path, monkeypatch: 
     await saver.aput_writes(config(cp="1"), [("n", 1)], "task")
     assert await saver.aget_tuple(config()) is not None
     assert len([t async for t in saver.alist(config())]) == 1
+    assert len([t async for t in saver.alist(None)]) == 1
     await asyncio.gather(saver.acopy_thread("t", "u"), saver.aprune(["t"]))
     await saver.adelete_for_runs(["r"])
     await saver.adelete_thread("t")

@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 
+import checkpoints.copies as copies_module
 import checkpoints.moving as moving_module
 import checkpoints.session as session_module
 from checkpoints import FileSaver
@@ -190,13 +191,14 @@ class SaverMachine(RuleBasedStateMachine):
         if limit is None:
             assert sorted(map(repr, ours)) == sorted(map(repr, theirs))
 
-    @rule(thread=THREADS)
-    def pack(self, thread: str) -> None:
-        session = self.other.sessions.of(thread)
+    @rule(thread=THREADS, other=st.booleans())
+    def pack(self, thread: str, other: bool) -> None:
+        session = (self.other if other else self.files).sessions.of(thread)
         with session.view() as view:
             packed = session.where.packed
         if view is not None:
-            assert pack_log(session.log, packed)
+            moved = session.packer.moved = pack_log(session.log, packed)
+            assert moved
 
     @rule(run=st.integers(0, 2))
     def delete_for_runs(self, run: int) -> None:
@@ -264,6 +266,7 @@ def test_the_same_as_in_memory(mark_every: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(session_module, "MARK_EVERY", mark_every)
     monkeypatch.setattr(moving_module, "PACK_BYTES", 4 * mark_every)
     monkeypatch.setattr(moving_module, "FLAT_MIN", 1)
+    monkeypatch.setattr(copies_module, "LEND_MIN", 1)
     machine = SaverMachine.TestCase
     machine.settings = settings(
         max_examples=int(os.environ.get("DOJANG_TEST_EXAMPLES", "40")),

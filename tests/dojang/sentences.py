@@ -22,15 +22,18 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("graph", "nodes", "checkpoints", "store", "adapters", "tools", "dojang")
 ROOT_CLASSES = frozenset({"DojangError", "Damage", "Unfit", "Unclear", "ConditionFailed", "Refused"})
 """The family, and the exceptions whose texts end up inside its messages."""
-TELLING = {"error": 0, "broken": 2, "problem": 3, "remark": 3, "Finding": 0, "Check": 2}
+TELLING = {"error": 0, "Found": 2, "broken": 2, "problem": 3, "remark": 3, "Finding": 0, "Check": 2}
 """Functions that take a sentence, and the position from which on."""
-VALUE_ERRORS = ("tools/rules.py", "tools/standing.py", "checkpoints/")
+VALUE_ERRORS = ("tools/rules.py", "tools/standing.py", "checkpoints/", "adapters/training/rows.py")
 """Where the text of a ValueError is put into a message."""
+TABLES = ("store/diagnosis.py",)
+"""Modules with a table of (pattern, flag, sentence with blanks for ``str.format``)."""
 RETURNING = frozenset(
     {
         ("dojang/runs.py", "_can_go_on"),
         ("dojang/workspace.py", "_evidence"),
         ("checkpoints/chain.py", "head_problem"),
+        ("store/readers/kinds.py", "kind_in_words"),
         ("adapters/loading.py", "_missing"),
         ("tools/checking.py", "_errors"),
         ("tools/checking.py", "_error"),
@@ -51,8 +54,8 @@ NAMED_IN = (
     "nodes/wire.py",
     "store/",
 )
-EXEMPT = ("adapters/training/", "dojang/server/forms.py")
-"""Said by programs of the trainer, or said in the reader's language already."""
+EXEMPT = ("dojang/server/forms.py",)
+"""Said in the reader's language already."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,25 @@ def _family(trees: Iterable[ast.Module]) -> set[str]:
 class _Module:
     def __init__(self, name: str, tree: ast.Module, family: set[str]) -> None:
         self.name, self.tree, self.family = name, tree, family
+        self.constants = {
+            _key(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]): node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
+        }
+        self.passing = {**TELLING, **dict(self._passing())}
+
+    def _passing(self) -> Iterator[tuple[str, int]]:
+        """(function, position) where an error is made of a text that its caller gives."""
+        for function, node in _walk(self.tree, None):
+            if isinstance(function, ast.FunctionDef) and isinstance(node, ast.Call) and function.name != "__init__":
+                names = [a.arg for a in function.args.args if a.arg != "self"]
+                made = ast.unparse(node.func).split(".")[-1] in self.family
+                for argument in node.args if made else []:
+                    if isinstance(argument, ast.Name) and argument.id in names:
+                        yield function.name, names.index(argument.id)
 
     def sentences(self) -> Iterator[Sentence]:
+        yield from self._tables()
         for function, node in _walk(self.tree, None):
             chosen = partial(self._chosen, function)
             for value in self._told(node, function):
@@ -117,6 +137,12 @@ class _Module:
         texts = [branch for value in given for branch in _branches(value)]
         plain = all(isinstance(text, ast.JoinedStr) or _constant(text) is not None for text in texts)
         return texts if plain else []
+
+    def _tables(self) -> Iterator[Sentence]:
+        """Sentences of a table, written as templates that are filled later."""
+        for node in ast.walk(self.tree) if self.name in TABLES else ():
+            if isinstance(node, ast.Tuple) and len(node.elts) == 3 and (text := _constant(node.elts[2])):
+                yield Sentence(text, f"{self.name}:{node.lineno}")
 
     def _told(self, node: ast.AST, function: ast.AST | None) -> Iterator[ast.expr]:
         """Expressions in this node whose text is for a person."""
@@ -144,11 +170,13 @@ class _Module:
             return 0
         if name in ("append", "extend") and self.name.startswith(NAMED_IN) and isinstance(call.func, ast.Attribute):
             return 0 if _key(call.func.value) in NAMES else 99
-        return TELLING.get(name, 99)
+        return self.passing.get(name, 99)
 
     def _resolved(self, value: ast.expr, function: ast.AST | None) -> Iterator[ast.expr]:
         """The expressions with text in them that a value may come from."""
-        if isinstance(value, ast.Name) and function is not None:
+        if isinstance(value, ast.Name) and value.id in self.constants:
+            yield self.constants[value.id]
+        elif isinstance(value, ast.Name) and function is not None:
             for node in ast.walk(function):
                 if isinstance(node, ast.Assign) and any(_key(target) == value.id for target in node.targets):
                     if not isinstance(node.value, ast.Name):
@@ -200,7 +228,8 @@ class _Reader:
 
     def templates(self, value: ast.expr) -> list[str]:
         """All texts that an expression can come to, blanks named; then the words that fill its blanks."""
-        return ["".join(pieces) for pieces in self.pieces(value)]
+        texts = ["".join(pieces) for pieces in self.pieces(value)]
+        return [re.sub(r"(\{\w+\})(?:\{\w+\})+", r"\1", text) for text in texts]  # nobody can tell two in a row apart
 
     def pieces(self, value: ast.expr) -> list[list[str]]:
         if isinstance(value, ast.Constant):
@@ -209,7 +238,8 @@ class _Reader:
             parts = [self.pieces(part) for part in value.values]
             return [list(itertools.chain(*choice)) for choice in itertools.product(*parts)]
         if isinstance(value, ast.FormattedValue):
-            return [["{" + self.name(value.value) + "}"]] if value.conversion == ord("r") else self.blank(value.value)
+            quoted = value.conversion == ord("r")
+            return [["{" + self.name(value.value, quoted=True) + "}"]] if quoted else self.blank(value.value)
         if isinstance(value, ast.IfExp | ast.BoolOp):
             return [pieces for part in _branches(value) for pieces in self.pieces(part)]
         if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
@@ -228,9 +258,9 @@ class _Reader:
         named = next((branch for branch in branches if _constant(branch) is None), value)
         return [["{" + self.name(named) + "}"]]
 
-    def name(self, value: ast.expr) -> str:
-        """One blank of a template has one name."""
-        source = ast.unparse(value)
+    def name(self, value: ast.expr, *, quoted: bool = False) -> str:
+        """One blank of a template has one name; quoted, the same thing is another text."""
+        source = ast.unparse(value) + ("!r" if quoted else "")
         if source not in self.names:
             wish = wished = _name(value).strip("_") or "value"
             n = 2

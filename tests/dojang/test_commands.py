@@ -111,7 +111,7 @@ def test_a_card_is_read_in_korean_whatever_the_request_was_written_in(shell: She
 def test_the_way_in_korean(shell: Shell, bookings: Rows) -> None:
     asked = shell("--lang", "ko", "ask", "남산스테이 예약해 주세요")
     assert asked.code == 3
-    assert "결재를 기다립니다" in asked.out
+    assert "결재를 기다리는 검토" in asked.out
     approved = shell("--lang", "ko", "approve", asked.one("rv"), "--user", "김대리")
     assert "김대리 님이 승인함" in approved.out
     assert "예약되었습니다" in approved.out

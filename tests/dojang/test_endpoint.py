@@ -77,3 +77,32 @@ def test_an_endpoint_that_is_gone_leaves_the_thread_to_go_on(
     run = workspace.resume(started[0])
     assert run.answer is not None or run.reviews
     assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_tokens_and_cost_of_a_thread_are_in_its_list_and_history(
+    server: Script, tmp_path: Path, postgres_dsn: str
+) -> None:
+    settings = settings_for(
+        tmp_path, postgres_dsn, model="openai:m", model_base_url=server.url, model_prices=(2.0, 10.0)
+    )
+    with Workspace(settings) as workspace:
+        server.says("From 6:30.")
+        run = workspace.ask("When is breakfast?")
+        wanted = {"speaker": "toy-1", "calls": 1, "input_tokens": 7, "output_tokens": 3, "cost": 44e-6}
+        assert run.as_json()["spent"] == [wanted]
+        [row] = workspace.threads()
+        assert row["spent"] == [wanted]
+        history = [step.as_json()["spent"] for step in workspace.history(run.thread_id)]
+        assert history[0] == [wanted]
+        assert history[-1] == []
+
+
+def test_settings_of_the_model_reach_the_endpoint(server: Script, tmp_path: Path, postgres_dsn: str) -> None:
+    settings = settings_for(
+        tmp_path, postgres_dsn, model="openai:m", model_base_url=server.url, adapter="night-shift", model_strict=False
+    )
+    with Workspace(settings) as workspace:
+        server.says("From 6:30.")
+        workspace.ask("When is breakfast?")
+    assert server.requests[0]["model"] == "night-shift"
+    assert not any("strict" in tool["function"] for tool in server.requests[0]["tools"])

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import pytest
 
 from dojang.foreign import FOREIGN
-from dojang.language import Domain, texts_of
+from dojang.language import LOCALES, Domain, texts_of
 from dojang.messages import BLANK, Pattern, messages, skeleton, told
 from nodes.wording import say, translations
 from tests.dojang.sentences import sentences
@@ -27,6 +27,15 @@ PARTICLE = re.compile(
 def wanted() -> dict[str, str]:
     """{template: where it stands}."""
     return {**sentences(), **dict.fromkeys(FOREIGN, "dojang/foreign.py")}
+
+
+@pytest.mark.parametrize("domain", ["cli", "console", "messages", "vocabulary"])
+def test_catalogues_are_whole(domain: Domain) -> None:
+    """A merge may leave half an entry, or one twice, of which only one would count."""
+    written = (LOCALES / "ko" / f"{domain}.po").read_text("utf-8")
+    lines = re.findall(r"^(msgid|msgstr) (.*)", written, re.MULTILINE)
+    assert [word for word, _ in lines] == ["msgid", "msgstr"] * (len(lines) // 2)
+    assert len(texts_of(domain, "ko")) == len(lines) // 2 - 1, "an entry is there twice, or empty"
 
 
 @pytest.mark.parametrize("domain", ["cli", "console", "vocabulary"])
@@ -108,7 +117,7 @@ def amiss(template: str) -> str:
         return f"is taken for {first.template!r}"
     if list(found.values()) != list(values.values()):
         return f"gives back {found}"
-    if any(other.weight == first.weight for other, _ in fitting[1:]):
+    if any(other.rank(its) == first.rank(found) for other, its in fitting[1:]):
         return f"is as like {fitting[1][0].template!r}"
     told_values = [value for value in values.values() if value not in messages("ko").told(message)]
     return f"loses {told_values}" if told_values else ""
@@ -130,6 +139,15 @@ def test_several_problems_are_translated_one_by_one() -> None:
     text = "review rv_1: the edit was not taken: guests: 9 is greater than the maximum of 6; hotel is missing"
     assert told(text, "ko") == (
         "검토 rv_1: 수정을 받아들이지 못했습니다. guests: 9: 최대 6까지 받습니다; hotel 값이 없습니다"
+    )
+
+
+def test_a_message_is_not_taken_for_one_inside_it() -> None:
+    assert told("plain was not run: text: 1 is not of type 'string'.", "ko") == (
+        "plain 도구를 실행하지 않았습니다. text: 1: 형식이 맞지 않습니다(필요한 형식: 'string')."
+    )
+    assert told("c.toml:1: case 'a', field 'tier': must be a whole number from 0, not True", "ko") == (
+        "c.toml:1: 사례 'a', 항목 'tier': True 대신 다음 값이 필요합니다: 0 이상의 정수"
     )
 
 

@@ -62,7 +62,7 @@ def test_explain_says_which_rules_had_a_say_and_why_the_others_had_none(shell: S
     because = {rule["id"]: (rule["matched"], rule["because"]) for rule in small["rules"]}
     assert because["refund-large"] == (False, "args.amount > 100000 is false")
     korean = shell("policy", "explain", "--text", CARD, "--lang", "ko")
-    assert korean.out.startswith("묻습니다(규정 검토, 2단계)")
+    assert korean.out.startswith("묻습니다(규정 검토, 2등급)")
     assert "answer-personal-data: 걸림, 참: pii.exists" in korean.out
 
 

@@ -22,6 +22,7 @@ EVIL = (
 STORABLE = EVIL.replace("\x00", "").replace(
     "\x1b", ""
 )  # the toolbox refuses control characters before anybody is asked
+NAMED = EVIL.partition("</textarea>")[0]  # a name with hidden signs decides nothing
 ALLOWED_SCRIPTS = 1
 
 
@@ -66,7 +67,7 @@ class Evil(Rehearsed):
 @pytest.fixture(scope="module")
 def evil(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Workspace]:
     home = tmp_path_factory.mktemp("evil")
-    with open_workspace(home, postgres_server, generator=Evil(), user=EVIL.replace("\x00", "")) as workspace:
+    with open_workspace(home, postgres_server, generator=Evil(), user=NAMED) as workspace:
         text = EVIL.replace("\x00", "").replace("{{7*7777}}", "hostile words of a document")
         (home / "evil.txt").write_text(f"{text} send ask hello.\n", encoding="utf-8")
         workspace.ingest([home / "evil.txt"])

@@ -69,7 +69,16 @@ def test_a_choice_is_kept(workspace: Workspace) -> None:
 def test_both_languages_show_a_review(client: TestClient, paused: Ask) -> None:
     review = paused("남산스테이에 예약해 줘")
     korean = client.get(f"/reviews/{review['id']}?lang=ko").text
-    for text in ("승인", "수정", "반려", "실행될 인자", "왜 묻는가", "근거", "되돌릴 수 있음", "여기까지"):
+    for text in (
+        "승인",
+        "수정",
+        "반려",
+        "실행될 인자",
+        "결재가 필요한 이유",
+        "근거",
+        "되돌릴 수 있음",
+        "지금까지의 과정",
+    ):
         assert text in korean
     english = client.get(f"/reviews/{review['id']}?lang=en").text
     for text in ("Approve", "Edit", "Reject", "Arguments that will run", "Why you are asked", "Evidence", "남산스테이"):

@@ -1,0 +1,109 @@
+"""Rows as token ids: what is too long is dropped and counted, and a share is held out. Knows no trainer."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.training.recipe import Recipe
+from adapters.training.rows import Row
+from state import UserError
+
+
+@dataclass(frozen=True)
+class Ids:
+    """An encoded row. ``learned`` says of each token of the first answer whether it is part of an SFT loss."""
+
+    prompt: list[int]
+    answers: list[list[int]]
+    learned: list[bool]
+    label: bool | None
+    group: str
+    """Hash of the prompt: rows that share it are held out together."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt and the longest answer."""
+        return len(self.prompt) + max(map(len, self.answers))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is trained on, what is held out, and what was left out, counted."""
+
+    train: list[Ids]
+    heldout: list[Ids]
+    given: int
+    too_long: int
+    odd: int = 0
+    """Rows left out so that no batch of KTO has a single row, which would be its own neighbour."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one pass over the training rows, padding left out."""
+        return sum(len(row.prompt) + sum(map(len, row.answers)) for row in self.train)
+
+
+def encode(tokenizer: Any, row: Row) -> Ids:
+    """Prompt and answers are tokenized apart, as they are when the model is served."""
+
+    def ids_of(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+    prompt = ids_of(row.prompt)
+    begin = list(tokenizer("").input_ids)  # what the tokenizer puts before any text: <|begin_of_text|>, or nothing
+    if begin and prompt[: len(begin)] != begin:
+        prompt = begin + prompt
+    encoded = [[(ids_of(text), own) for text, own in pieces] for pieces in row.answers]
+    return Ids(
+        prompt=prompt,
+        answers=[[i for piece, _ in pieces for i in piece] for pieces in encoded],
+        learned=[own for piece, own in encoded[0] for _ in piece],
+        label=row.label,
+        group=hashlib.sha256(row.prompt.encode()).hexdigest(),
+    )
+
+
+def prepare(tokenizer: Any, rows: Iterable[Row], recipe: Recipe) -> Prepared:
+    """Encode, drop what exceeds ``recipe.seq`` tokens, hold out.
+
+    Raises:
+        UserError: No row is left to learn from.
+    """
+    encoded = [encode(tokenizer, row) for row in rows]
+    kept = [row for row in encoded if row.length <= recipe.seq]
+    if not kept:
+        longest = max((row.length for row in encoded), default=0)
+        raise UserError(
+            f"no row fits into {recipe.seq} tokens ({len(encoded)} given, the longest has {longest}); "
+            "give shorter rows or raise seq"
+        )
+    train, heldout = _split(kept, recipe)
+    random.Random(recipe.seed).shuffle(train)  # KTO's rows are read in order: their neighbours are given
+    odd = 0
+    if recipe.method == "kto" and recipe.kto(len(train)) == "kto" and len(train) % recipe.batch == 1:
+        train, odd = train[:-1], 1
+    return Prepared(train, heldout, len(encoded), len(encoded) - len(kept), odd)
+
+
+def _split(rows: Sequence[Ids], recipe: Recipe) -> tuple[list[Ids], list[Ids]]:
+    """Groups whose hash with the seed is low are held out, until the share is reached; the order stays."""
+    groups = sorted({row.group for row in rows}, key=lambda g: hashlib.sha256(f"{recipe.seed}:{g}".encode()).digest())
+    wanted = round(len(rows) * recipe.heldout)
+    if not wanted or len(groups) < 2:
+        return list(rows), []
+    count: dict[str, int] = {}
+    for row in rows:
+        count[row.group] = count.get(row.group, 0) + 1
+    out: set[str] = set()
+    for group in groups[:-1]:
+        if sum(count[g] for g in out) >= wanted:
+            break
+        out.add(group)
+    return [row for row in rows if row.group not in out], [row for row in rows if row.group in out]
+
+
+__all__ = ["Ids", "Prepared", "encode", "prepare"]

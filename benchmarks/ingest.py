@@ -1,0 +1,144 @@
+"""How fast documents go in: rows with their vectors, the whole of a passage, folders of files, and a peer's rows.
+
+Run: ``python benchmarks/ingest.py [--rows 100000] [--files 10000] [--peer]``.
+
+*rows*: passages (250 characters) and 384-wide vectors by COPY into our tables, without postings and without an index of
+vectors, as langchain-postgres has none either; vectors are made beforehand. *whole*: the same with postings (40 words
+a passage) and all indexes but that of vectors; *indexed*: with that one too. *files*: `DocumentStore.ingest` over a
+folder of small Korean and English files, words alone, from bytes to commit; then once more, unchanged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psycopg
+from peers import run
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from store import DocumentStore, EmbeddedPostgres
+from store.chunking import Chunk
+from store.preparing import Part
+from store.readers.extract import extract_of
+from store.schema import migrate
+from store.vectors import Model, VectorTable, create, index, record
+from store.writing import adjust_corpus, put
+
+WIDTH = 384
+PART = 2_000
+SENTENCE = (
+    "Parking costs 15,000 won a night for guests of the house. "
+    "주차 요금은 1박에 15,000원이며 투숙객만 이용할 수 있습니다. "
+)
+TEXT = (SENTENCE * 3)[:250]
+WORDS = [f"word{n}" for n in range(50_000)]
+
+
+def parts(rows: int, *, words: int) -> Iterator[Part]:
+    """Passages of ``TEXT`` with ``words`` terms and a vector each."""
+    rng = np.random.default_rng(7)
+    for start in range(0, rows, PART):
+        count = min(PART, rows - start)
+        vectors = rng.standard_normal((count, WIDTH)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        chosen = rng.zipf(1.3, size=(count, max(words, 1))) % len(WORDS)
+        chunks = [
+            Chunk(n * 250, n * 250 + 250, "House", None, "ko", ((0, 58), (59, 250)))
+            for n in range(start, start + count)
+        ]
+        terms = [Counter(WORDS[one] for one in row[:words]) for row in chosen]
+        yield Part(chunks, terms, list(vectors), [[]] * count)
+
+
+def fresh(dsn: str, name: str) -> str:
+    """The DSN of a new database."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return make_conninfo(dsn, dbname=name)
+
+
+def rows_a_second(dsn: str, rows: int, *, words: int, indexed: bool) -> float:
+    """One document of ``rows`` passages; what is timed is the transaction alone."""
+    made = list(parts(rows, words=words))
+    text = TEXT * rows
+    extract = extract_of("a.txt", b"x", "txt", text)
+    with psycopg.connect(dsn) as connection:
+        migrate(connection)
+        table = VectorTable(1)
+        create(connection, table, WIDTH)
+        record(connection, Model("bench", "", WIDTH), table)
+        if indexed:
+            index(connection, table)
+        connection.commit()
+        began = time.perf_counter()
+        written = put(connection, extract, made, table, source="", told="trusted", metadata={})
+        adjust_corpus(connection, written.passages, written.terms)
+        connection.commit()
+        return rows / (time.perf_counter() - began)
+
+
+def files_a_second(dsn: str, files: int) -> tuple[float, float, float]:
+    """Files and passages a second of the first ingest, and files a second of one that finds nothing changed."""
+    with tempfile.TemporaryDirectory(prefix="dojang-bench-") as place, DocumentStore(dsn, None) as store:
+        for n in range(files):
+            text = (
+                f"# House {n}\n\nRoom {n} costs {n},000 won a night.\n\n## 주차\n\n{n}호 주차 요금은 {n},000원입니다.\n"
+            )
+            (Path(place) / f"{n:06d}.md").write_text(text, encoding="utf-8")
+        began = time.perf_counter()
+        report = store.ingest([place])
+        first_s = time.perf_counter() - began
+        assert len(report.added) == files, report.failed[:1]
+        began = time.perf_counter()
+        assert len(store.ingest([place]).unchanged) == files
+        return files / first_s, report.passages / first_s, files / (time.perf_counter() - began)
+
+
+def peer(dsn: str, rows: int) -> dict[str, float]:
+    """Rows a second of langchain-postgres on the same server."""
+    given = conninfo_to_dict(dsn)
+    secret = Path(str(given["passfile"])).read_text().strip().rsplit(":", 1)[1]
+    with tempfile.TemporaryDirectory(prefix="dojang-bench-") as place:
+        file = Path(place) / "data.npz"
+        rng = np.random.default_rng(7)
+        np.savez(file, base=rng.standard_normal((rows, WIDTH)).astype(np.float32))
+        url = f"postgresql://{given['user']}:{secret}@/{given['dbname']}?host={given['host']}&port={given['port']}"
+        return dict(run("langchain_ingest", url=url, data=str(file)))
+
+
+def main() -> None:
+    """Read the options and measure."""
+    parser = argparse.ArgumentParser(description="Measure how fast documents go in.")
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--files", type=int, default=2_000)
+    parser.add_argument("--peer", action="store_true", help="langchain-postgres too, in an environment of its own")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dojang-bench-") as home:
+        with EmbeddedPostgres(Path(home) / "postgres", linger_s=0.0) as dsn:
+            some = max(given.rows // 10, 1)
+            rows = rows_a_second(fresh(dsn, "rows"), given.rows, words=0, indexed=False)
+            print(f"rows with vectors, {given.rows:,} x {WIDTH}: {rows:,.0f} rows/s", flush=True)
+            whole = rows_a_second(fresh(dsn, "whole"), some, words=40, indexed=False)
+            print(f"whole passages (40 words), {some:,}: {whole:,.0f} passages/s", flush=True)
+            indexed = rows_a_second(fresh(dsn, "indexed"), some, words=40, indexed=True)
+            print(f"whole passages, index of vectors in place, {some:,}: {indexed:,.0f} passages/s", flush=True)
+            files, passages, again = files_a_second(fresh(dsn, "files"), given.files)
+            print(f"{given.files:,} small files: {files:,.0f} files/s, {passages:,.0f} passages/s", flush=True)
+            print(f"the same unchanged: {again:,.0f} files/s", flush=True)
+            if given.peer:
+                for name, rate in peer(fresh(dsn, "peer"), 2_000).items():
+                    print(
+                        f"langchain-postgres {name}, 2,000 rows: {rate:,.0f} rows/s; ours {rows / rate:,.0f} times that"
+                    )
+        time.sleep(2.0)  # let the watcher stop the server before its folder goes
+
+
+if __name__ == "__main__":
+    main()

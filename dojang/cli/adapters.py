@@ -1,0 +1,291 @@
+"""adapters pretrain, train, tune, evaluate, plan, show: how the generator's weights are made, and whether that fits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dojang.cli.adapters_plan import plan
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import checked_text, invocation
+
+if TYPE_CHECKING:
+    from adapters.training.recipe import Recipe
+    from adapters.training.rows import Row
+    from adapters.training.run import Base, Source
+
+app = typer.Typer()
+adapters = typer.Typer(no_args_is_help=True)
+app.add_typer(adapters, name="adapters", help="Train adapters, measure them, and see whether training fits a card.")
+adapters.command()(plan)
+
+BaseFolder = Annotated[
+    Path | None, typer.Option("--base", metavar="DIR", help="The base; the one that ships with Dojang if not given.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="The result follows from it.")]
+Number = Annotated[int, typer.Option("-n", min=1, help="Examples of each kind and language.")]
+
+
+@adapters.command()
+def pretrain(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the base is made; a run that was cut off goes on.")],
+    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to read.")] = 5_000_000,
+    seed: Seed = 0,
+) -> int:
+    """Train a base from its written initial weights, on generated text and one core."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    _one_thread()
+    from adapters.training.pretrain import pretrain as make
+
+    with call.terminal.working(_("reading text")) as tell:
+        made = make(out, tokens=tokens, seed=seed, on_progress=lambda news: tell(_reading(_, news)))
+    call.terminal.document({"base": str(made)})
+    call.terminal.line(_("the base is in {folder}").format(folder=made))
+    return Exit.DONE
+
+
+def _reading(_: Callable[[str], str], news: dict[str, float]) -> str:
+    return _("{tokens} of {total} tokens, loss {loss}, {speed} tokens/s").format(
+        tokens=f"{news['tokens']:,.0f}", total=f"{news['total']:,.0f}", loss=f"{news['loss']:.3f}",
+        speed=f"{news['tokens_per_s']:,.0f}",
+    )  # fmt: skip
+
+
+@adapters.command()
+def train(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The adapter's folder; it must not exist yet.")],
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows as JSON Lines; see docs/training.md.")] = None,
+    generated: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Rows of the sample front desk instead of a file.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="sft, dpo or kto.")] = "sft",
+    base: BaseFolder = None,
+    start: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="An adapter to go on from.")] = None,
+    replay: Annotated[
+        float | None, typer.Option(min=0, max=0.8, help="Share of the base's own text, so that it forgets nothing.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(help="LoRA rank, on all linear layers; 16.")] = None,
+    alpha: Annotated[int | None, typer.Option(help="LoRA scale; 32.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="LoRA dropout; 0.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Peak learning rate; 2e-4 for sft, 5e-5 for dpo and kto.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the rows; 1.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Rows of one pass; 4.")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="Passes of one step; 4.")] = None,
+    seq: Annotated[int | None, typer.Option(help="Tokens of a row; longer ones are left out; 1024.")] = None,
+    heldout: Annotated[
+        float | None, typer.Option(help="Share of the rows that early stopping is judged on; 0.1.")
+    ] = None,
+    patience: Annotated[int | None, typer.Option(help="Evaluations without a better loss that end the run; 3.")] = None,
+    every: Annotated[int | None, typer.Option(help="Steps between evaluations and checkpoints.")] = None,
+    beta: Annotated[float | None, typer.Option(help="How far the reference holds back (dpo, kto); 0.1.")] = None,
+    kto_loss: Annotated[str | None, typer.Option(help="kto, apo, or auto: apo where rows are few.")] = None,
+    quantization: Annotated[str | None, typer.Option(help="How the base is loaded; nf4.")] = None,
+    four: Annotated[bool, typer.Option("--load-in-4bit", help="The same as --quantization nf4.")] = False,
+    eight: Annotated[bool, typer.Option("--load-in-8bit", help="The same as --quantization int8.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    checkpointing: Annotated[
+        bool | None, typer.Option(help="Recompute activations: less memory, more time; on CUDA if not given.")
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="auto, adamw, or paged8 (8 bits, paged, CUDA).")] = None,
+    backend: Annotated[str | None, typer.Option(help="trl, or unsloth where it is installed (CUDA).")] = None,
+    today: Annotated[str, typer.Option(metavar="DAY", help="The day that prompts tell, where they tell one.")] = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on with a run cut off.")] = False,
+    seed: Seed = 0,
+) -> int:
+    """Train an adapter by QLoRA on rows of a file; a run that was cut off goes on when it is started again."""
+    from adapters.training.recipe import one_quantization
+    from state import UserError
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    if (data is None) == (generated is None):
+        raise UserError("give either --data FILE or --generated N")
+    given = {
+        "rank": rank, "alpha": alpha, "dropout": dropout, "rate": rate, "epochs": epochs, "batch": batch,
+        "accumulate": accumulate, "seq": seq, "heldout": heldout, "patience": patience, "every": every, "beta": beta,
+        "kto_loss": kto_loss, "device": device, "checkpointing": checkpointing, "optimizer": optimizer,
+        "backend": backend,
+    }  # fmt: skip
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported; see docs/log.md
+    quantized = one_quantization(quantization, four=four, eight=eight)
+    recipe = _recipe({**given, "method": method, "quantization": quantized, "seed": seed}, generated)
+    with call.terminal.working(_("preparing")) as tell:
+        from adapters.training.run import open_base
+        from adapters.training.run import train as make
+
+        opened = open_base(base or _shipped()[0], recipe.quantization)
+        rows, sources = _rows(opened, recipe, data, generated, replay, today)
+        told = make(
+            opened, out, rows, recipe, sources=sources, start=start, resume=not fresh,
+            on_progress=lambda news: tell(_step(_, news)),
+        )  # fmt: skip
+    call.terminal.document({"adapter": str(out), **told})
+    _tell(call.terminal, told)
+    call.terminal.line(_("the adapter is in {folder}").format(folder=out))
+    return Exit.DONE
+
+
+def _recipe(given: dict[str, Any], generated: int | None) -> Recipe:
+    """What was given, over the defaults; generated rows have those that the shipped adapter was trained with."""
+    from adapters.training.recipe import Recipe
+
+    if generated is not None:
+        from adapters.training.sft import RECIPE
+
+        return replace(RECIPE, **{key: value for key, value in given.items() if value is not None}).checked()
+    return Recipe(**{key: value for key, value in given.items() if value is not None}).checked()
+
+
+def _rows(
+    base: Base, recipe: Recipe, data: Path | None, generated: int | None, replay: float | None, today: str
+) -> tuple[list[Row], list[Source]]:
+    from adapters.training import sft
+    from adapters.training.rows import read
+    from adapters.training.run import Source
+    from state import UserError
+
+    if generated is not None and recipe.method != "sft":
+        raise UserError(f"generated rows are sft rows; give a file of {recipe.method} rows with --data")
+    share = replay if replay is not None else 0.3 if generated is not None else 0.0
+    if share and not (base.reading and recipe.method == "sft"):
+        raise UserError("only bases that Dojang made have text to replay, and only sft can; leave --replay away")
+    if data is not None:
+        file = read(data, recipe.method, base.dialect(checked_text(today)))
+        rows, sources = file.rows, [Source(data.name, len(file.rows), file.sha256, file.licences)]
+    else:
+        rows = [sft.row_of(said) for said in sft.generated(generated or 0, recipe.seed)]
+        sources = sft.sources(len(rows), 0)
+    old = [sft.row_of(said) for said in sft.replayed(sft.replays(len(rows), share), recipe.seed)]
+    return rows + old, sources + sft.sources(0, len(old))
+
+
+def _step(_: Callable[[str], str], news: dict[str, float]) -> str:
+    said = [_("step {step} of {total}").format(step=f"{news['step']:.0f}", total=f"{news['total']:.0f}")]
+    if "loss" in news:
+        said.append(_("loss {loss}").format(loss=f"{news['loss']:.3f}"))
+    if "eval_loss" in news:
+        said.append(_("held-out loss {loss}").format(loss=f"{news['eval_loss']:.3f}"))
+    if "tokens_per_s" in news:
+        said.append(_("{speed} tokens/s").format(speed=f"{news['tokens_per_s']:,.0f}"))
+    if "left_s" in news:
+        said.append(_("{minutes} min left").format(minutes=f"{news['left_s'] / 60:.0f}"))
+    return ", ".join(said)
+
+
+def _tell(terminal: Any, told: dict[str, Any]) -> None:
+    """A manifest, for people."""
+    _ = terminal.gettext
+    counts, loss = told["counts"], told["loss"]
+    terminal.line(
+        _("{trained} rows trained on, {held_out} held out, {dropped} too long").format(
+            trained=counts["trained"], held_out=counts["held_out"], dropped=counts["dropped_too_long"]
+        )
+    )
+    rows = [
+        [_("method"), told["method"] + (f" ({told['kto_loss']})" if told.get("kto_loss") else "")],
+        [_("base"), f"{told['base']['name']} {told['base']['fingerprint']}"],
+        [_("data"), told["data"]["sha256"][:16]],
+        [_("steps"), _("{steps}, kept {kept}").format(steps=told["steps"], kept=told["kept_step"])],
+        [_("loss"), " → ".join(f"{v:.3f}" for v in (loss["first"], loss["last"]) if v is not None)],
+        [_("held-out loss"), f"{loss['held_out']:.3f}" if loss["held_out"] is not None else "–"],
+        [_("licences"), "; ".join(f"{e['name']}: {e['licence']}" for e in told["licences"] if e["what"] != "library")],
+    ]
+    terminal.rows(rows)
+
+
+@adapters.command()
+def show(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="An adapter; else the shipped one.")] = None,
+) -> int:
+    """Show what an adapter was trained from, by what, under which licences, and how it went."""
+    from adapters.loading import read_note
+    from adapters.training.manifest import MANIFEST, read_manifest
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    path = folder or _shipped()[1]
+    note = read_note(path)
+    if note and not (path / MANIFEST).is_file():  # trained before there were manifests
+        call.terminal.document({"adapter": str(path), "note": note})
+        call.terminal.rows([[_("base"), str(note.get("base_fingerprint"))]])
+        call.terminal.note(_("this adapter has no manifest: it was trained by an earlier version"))
+        return Exit.DONE
+    told = read_manifest(path)
+    call.terminal.document({"adapter": str(path), **told})
+    _tell(call.terminal, told)
+    return Exit.DONE
+
+
+@adapters.command()
+def tune(
+    context: typer.Context,
+    base: BaseFolder = None,
+    adapter: Annotated[Path | None, typer.Option(metavar="DIR", help="The adapter that is served with it.")] = None,
+    n: Number = 40,
+    seed: Seed = 0,
+) -> int:
+    """Choose how calls and sentences are picked, on generated text; writes decoding.json into both folders."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    _one_thread()
+    from adapters.training.margins import tune as choose
+
+    with call.terminal.working(_("measuring")):
+        chosen = choose(base or _shipped()[0], adapter or _shipped()[1], n=n, seed=seed)
+    call.terminal.document(chosen)
+    call.terminal.rows([[key, str(value)] for key, value in chosen.items()])
+    return Exit.DONE
+
+
+@adapters.command()
+def evaluate(
+    context: typer.Context,
+    base: BaseFolder = None,
+    adapter: Annotated[Path | None, typer.Option(metavar="DIR", help="The adapter that is served with it.")] = None,
+    n: Number = 40,
+    seed: Seed = 0,
+    failures: Annotated[bool, typer.Option("--failures", help="Also what went wrong.")] = False,
+) -> int:
+    """Measure a base with an adapter as it is served, on names, dates and wordings that no training text shows."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    _one_thread()
+    from adapters.serving import load_generator
+    from adapters.training.evaluate import evaluate as measure
+    from adapters.training.margins import TODAY
+
+    with call.terminal.working(_("measuring")):
+        generator = load_generator(str(base or _shipped()[0]), adapter=adapter or _shipped()[1], today=TODAY)
+        report = measure(generator, n=n, seed=seed)
+    call.terminal.document(
+        {name: {language: asdict(tally) for language, tally in by.items()} for name, by in report.tallies.items()}
+    )
+    call.terminal.line(report.table())
+    for name, tallies in report.tallies.items() if failures else ():
+        for tally in tallies.values():
+            for told in tally.failures:
+                call.terminal.line(f"{name}: {told}")
+    return Exit.DONE
+
+
+def _shipped() -> tuple[Path, Path]:
+    """The base and the adapter that come with Dojang."""
+    from adapters.serving import WEIGHTS
+
+    return WEIGHTS / "base", WEIGHTS / "frontdesk"
+
+
+def _one_thread() -> None:
+    """The same numbers on every machine: sums depend on how they are divided among threads."""
+    import torch
+
+    torch.set_num_threads(1)
