@@ -34,9 +34,6 @@ class Erased(TypedDict):
     left: str  # why nothing, or not all, was erased; "" else
 
 
-STAYS = "what the model, the tools and other people wrote stays: erase it with --thread"
-
-
 def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[Erased]:
     """Erase what ``person`` wrote (reasons, messages, edited arguments, their own messages) in finished conversations.
 
@@ -52,9 +49,10 @@ def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[
         done = Erased(thread_id=thread_id, decisions=0, effects=0, texts=0, checkpoints=False, left="")
         try:
             with run_lock(saver.directory, thread_id, owner=f"{actor}, erasing"):
-                done["left"] = _unfinished(saver, thread_id) or STAYS
-                if done["left"] == STAYS:
+                done["left"] = _unfinished(saver, thread_id)
+                if not done["left"]:
                     _erase_words(audit, saver, thread_id, words, actor, reason, done)
+                    done["left"] = "what the model, the tools and other people wrote stays: erase it with --thread"
         except ThreadBusy as busy:
             done["left"] = str(busy)
         found.append(done)

@@ -199,7 +199,7 @@ def text_of(review: Review, said: Mapping[str, JSON], key: str) -> str:
     if not isinstance(value, str):
         raise InvalidDecision(review["id"], f"review {review['id']}: {key} must be text")
     if why := unfit(value):
-        raise InvalidDecision(review["id"], f"review {review['id']}: {key}: {why}")
+        raise InvalidDecision(review["id"], f"review {review['id']}: {key} cannot be kept: {why}")
     if len(value) > 20_000:
         raise InvalidDecision(review["id"], f"review {review['id']}: {key} is longer than 20,000 characters")
     return value

@@ -50,6 +50,17 @@ def test_the_last_of_several_distinct_people_decides(log: DecisionLog) -> None:
         log.vote("t", said("park"), 2)
 
 
+@pytest.mark.parametrize("other", ["Kim", " kim", "\uff4bim", "kim\u200b"])
+def test_another_spelling_is_no_other_person(log: DecisionLog, other: str) -> None:
+    assert log.vote("t", said("kim"), 2) is None
+    assert log.vote("t", said(other), 2) is None
+    assert [vote["by"] for vote in log.progress("t")["r"]["votes"]] == ["kim"]
+    log.claim("t", "r", other, NOW)
+    log.claim("t", "r", "kim", NOW)
+    assert log.undo("t", "r", other, NOW)["by"] == "kim"
+    assert log.progress("t")["r"]["votes"] == []
+
+
 def test_one_rejection_ends_a_vote(log: DecisionLog) -> None:
     log.vote("t", said("kim"), 2)
     log.record("t", said("lee", "reject", reason="no"))

@@ -38,6 +38,7 @@ RETURNING = frozenset(
         ("tools/checking.py", "_errors"),
         ("tools/checking.py", "_error"),
         ("tools/checking.py", "violations"),
+        ("nodes/gate.py", "unfit"),
     }
 )
 """Functions that give back sentences."""

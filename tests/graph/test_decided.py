@@ -166,6 +166,26 @@ def test_a_changed_policy_asks_again_with_the_edited_arguments(graph: AgentGraph
     assert ran(parts) == [("book", {"room": "102"})]
 
 
+def test_an_edit_to_no_arguments_at_all_is_asked_about_as_such(graph: AgentGraph) -> None:
+    class Bare(Toys):
+        def check(self, name: str, args: Any) -> Any:
+            return {**super().check(name, args), "missing": []}
+
+        def run(self, name: str, args: Any, *, key: str) -> Any:
+            self.ran.append((name, dict(args), key))
+            return {"ok": True}
+
+    parts = deps(calls(("book", {"room": "101"})), says("Booked."), toys=Bare())
+    say(graph, parts)
+    assert isinstance(parts.policy, Rules)
+    parts.policy.version = "policy-2"
+    decide(graph, parts, {"type": "edit", "by": "kim", "edited_args": {}})
+    [(_, review)] = waiting(graph)
+    assert (review["action"]["args"], ran(parts)) == ({}, [])
+    decide(graph, parts, "approve")
+    assert ran(parts) == [("book", {})]
+
+
 def test_a_policy_that_forbids_by_now_refuses_what_was_approved(graph: AgentGraph) -> None:
     parts = deps(calls(("book", {"room": "101"})), says("Forbidden."))
     say(graph, parts)
