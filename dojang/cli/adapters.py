@@ -117,7 +117,7 @@ def train(
         "kto_loss": kto_loss, "device": device, "checkpointing": checkpointing, "optimizer": optimizer,
         "backend": backend,
     }  # fmt: skip
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported; see docs/log.md
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle workers sleep, not spin; read when torch comes
     quantized = one_quantization(quantization, four=four, eight=eight)
     recipe = _recipe({**given, "method": method, "quantization": quantized, "seed": seed}, generated)
     with call.terminal.working(_("preparing")) as tell:
