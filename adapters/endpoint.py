@@ -12,15 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.tool import tool_call
 
 from adapters.errors import EndpointFault, EndpointRefused, UnreadableReply
 from adapters.evidence import tool_lines
 from adapters.grammar import about_choices
+from adapters.grounding import stands
 from adapters.offers import call_id
-from adapters.parsing import Call, arguments, checked_name, parse_reply, shaped, without_calls
+from adapters.parsing import Call, arguments, checked_name, parse_reply, shaped, short, without_calls
 from adapters.prompt import ASK_USER, harmless
 from adapters.strict import strict_schema
 from state import Citation, DojangError, Generation, Language, Passage, ToolSpec
@@ -124,6 +125,9 @@ class EndpointSpeaker:
         calls, text = read_calls(said, offered)
         schemas = {tool["name"]: tool["parameters"] for tool in tools}
         calls = [shaped(call, schemas[call.name]) if call.name in schemas else call for call in calls]
+        spoken = [m.text for m in messages if isinstance(m, HumanMessage | ToolMessage)]
+        for call in calls:
+            _grounded(call, schemas.get(call.name, {}), spoken, {p["id"]: p["text"] for p in passages})
         asked = next((call for call in calls if call.name == ASK_USER), None)
         if asked is not None:
             question = str(asked.args.get("question", "")).strip()
@@ -273,6 +277,14 @@ def translate(error: Exception, url: str) -> DojangError:
             return EndpointFault(f"{url} cannot be reached; check that the server runs and the URL is right")
         case _:
             return UnreadableReply(f"{url} answered something that is no chat completion ({type(error).__name__})")
+
+
+def _grounded(call: Call, schema: Mapping[str, Any], spoken: Sequence[str], sources: Mapping[str, str]) -> None:
+    """Refuse a value that its field wants to stand somewhere and that does not (``adapters.grounding``)."""
+    for name, value in call.args.items():
+        if not stands(value, schema.get("properties", {}).get(name, {}), spoken, sources):
+            shown = short(json.dumps(value, ensure_ascii=False))
+            raise UnreadableReply(f"{call.name!r}: {name} has the value {shown}, which stands nowhere; ask again")
 
 
 def _broke_off(error: BaseException) -> bool:

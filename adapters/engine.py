@@ -16,7 +16,8 @@ from typing import Any, Final
 from adapters.errors import AdapterNotUsable, PromptTooLong
 from adapters.loading import LocalModel
 from adapters.matching import Matchers, Reply, chooser
-from adapters.prefixes import PrefixCache, cache_of
+from adapters.memory import free_bytes
+from adapters.prefixes import PrefixCache, cache_of, limit_of
 
 _SCORE_BATCH: Final = 16
 _CHUNK: Final = 512  # tokens of a prompt between two looks whether the caller is still there
@@ -59,7 +60,7 @@ class Engine:
         self._stops = frozenset(local.stop_ids)
         self._forbidden = self._specials()
         self.matchers = Matchers(local.tokenizer, self._vocabulary, local.stop_ids)
-        self.prefixes = PrefixCache()
+        self.prefixes = PrefixCache(limit_of(free_bytes(local.device)))
 
     def speaker(self, adapter: str | None) -> str:
         """``base@adapter``, or ``base`` alone."""

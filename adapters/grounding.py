@@ -163,6 +163,31 @@ class Lexicon:
         return starts
 
 
+def stands(value: JSON, spec: Mapping[str, Any], said: Sequence[str], sources: Mapping[str, str]) -> bool:
+    """Whether a value that nothing constrained keeps what its field says of its grounding; parts of it, too.
+
+    Args:
+        value: An argument.
+        spec: Its schema.
+        said: What people and tools said.
+        sources: Id to text of what was retrieved.
+    """
+    ground = ground_of(spec)
+    inherited = {GROUND: spec[GROUND]} if GROUND in spec else {}
+    if isinstance(value, list):
+        return all(stands(item, {**inherited, **spec.get("items", {})}, said, sources) for item in value)
+    if isinstance(value, Mapping):
+        return all(stands(v, spec.get("properties", {}).get(k, {}), said, sources) for k, v in value.items())
+    if ground in (None, "free") or value is None or isinstance(value, bool):
+        return True
+    if ground == "citation":
+        return 1 <= value <= len(sources) if isinstance(value, int) else value in sources
+    texts = said if ground == "conversation" else list(sources.values())
+    if isinstance(value, int | float):
+        return any(value in integers_in(text) or value in map(float, _DECIMAL.findall(text)) for text in texts)
+    return any(_stands(value, text) for text in texts)
+
+
 def admits(value: float, spec: Mapping[str, Any]) -> bool:
     """Whether a number keeps the limits of its schema."""
     step = spec.get("multipleOf")

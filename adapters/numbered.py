@@ -53,7 +53,8 @@ class NumberedSpeaker:
         sentences = sentences[: len(sentences) - (left_out["evidence"] if left_out else 0)]
         prompt = len(prefix.ids)
         spoken = [t.content for t in turns_of(kept) if t.role != "assistant"]
-        grammar = self._calls(tools, spoken, [] if pending else sentences)
+        sources = {passage["id"]: passage["text"] for passage in passages}
+        grammar = self._calls(tools, spoken, [] if pending else sentences, sources)
         if grammar is not None and not self._prefers_answer(prefix, len(sentences)):
             return self._call(prefix, grammar, tools, prompt, left_out)
         n = self._pick(prefix, len(sentences), told=pending)
@@ -83,9 +84,12 @@ class NumberedSpeaker:
         dropped = len(sentences) - shown
         return prefix, kept, LeftOut(messages=gone, evidence=dropped, context=context) if gone or dropped else None
 
-    def _calls(self, tools: Sequence[ToolSpec], spoken: Sequence[str], sentences: Sequence[str]) -> str | None:
+    def _calls(
+        self, tools: Sequence[ToolSpec], spoken: Sequence[str], sentences: Sequence[str], sources: dict[str, str]
+    ) -> str | None:
+        texts = [*sentences, *spoken]
         try:
-            return turn_grammar(tools, forms=("call", "ask"), texts=[*sentences, *spoken], numbers=spoken)
+            return turn_grammar(tools, forms=("call", "ask"), texts=texts, numbers=spoken, sources=sources)
         except UserError:  # no tool is offered, or none can be filled and none has an argument to ask about
             return None
 

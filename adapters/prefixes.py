@@ -13,7 +13,13 @@ from typing import Any, Final, TypeAlias
 
 KeyValues: TypeAlias = list[tuple[Any, Any]]
 """Keys and values of each layer, ``(batch, heads, tokens, width)``."""
-LIMIT_BYTES: Final = 256 * 2**20
+LEAST_BYTES: Final = 64 * 2**20
+MOST_BYTES: Final = 2 * 2**30
+
+
+def limit_of(free: int) -> int:
+    """Bytes for kept heads where ``free`` bytes are free: a tenth, within bounds (an 8B model: 128 KiB a token)."""
+    return max(LEAST_BYTES, min(free // 10, MOST_BYTES))
 
 
 class PrefixCache:
@@ -23,7 +29,7 @@ class PrefixCache:
         limit: Bytes that are kept at most; a head larger than that is not kept.
     """
 
-    def __init__(self, limit: int = LIMIT_BYTES) -> None:
+    def __init__(self, limit: int = LEAST_BYTES) -> None:
         self.limit = limit
         self.held = 0
         self.hits = 0

@@ -153,10 +153,8 @@ def endpoint_chat(
         budget_s=budget_s,
         temperature=0,
         stream_usage=True,
-        http_client=httpx.Client(transport=_Deadline(httpx.HTTPTransport(), timeout_s), follow_redirects=True),
-        http_async_client=httpx.AsyncClient(
-            transport=_AsyncDeadline(httpx.AsyncHTTPTransport(), timeout_s), follow_redirects=True
-        ),
+        http_client=_Client(timeout_s),
+        http_async_client=_AsyncClient(timeout_s),
     )
 
 
@@ -174,36 +172,40 @@ def _wait(state: RetryCallState) -> float:
     return float(wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT_S)(state))
 
 
-class _Deadline(httpx.BaseTransport):
+class _Client(httpx.Client):
     """Ends an answer that takes longer than ``limit_s`` as a whole: httpx limits each wait for a piece only."""
 
-    def __init__(self, inner: httpx.BaseTransport, limit_s: float) -> None:
-        self._inner = inner
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(follow_redirects=True)  # proxies of the environment included
         self._limit_s = limit_s
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
         until = time.monotonic() + self._limit_s
-        response = self._inner.handle_request(request)
+        response = super().send(request, stream=True, **options)
         response.stream = _Timed(cast(httpx.SyncByteStream, response.stream), until)
+        if not stream:
+            try:
+                response.read()
+            finally:
+                response.close()
         return response
 
-    def close(self) -> None:
-        self._inner.close()
 
-
-class _AsyncDeadline(httpx.AsyncBaseTransport):
-    def __init__(self, inner: httpx.AsyncBaseTransport, limit_s: float) -> None:
-        self._inner = inner
+class _AsyncClient(httpx.AsyncClient):
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(follow_redirects=True)
         self._limit_s = limit_s
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
         until = time.monotonic() + self._limit_s
-        response = await self._inner.handle_async_request(request)
+        response = await super().send(request, stream=True, **options)
         response.stream = _AsyncTimed(cast(httpx.AsyncByteStream, response.stream), until)
+        if not stream:
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
         return response
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 class _Timed(httpx.SyncByteStream):

@@ -174,10 +174,20 @@ def _rows(message: BaseMessage, words: list[str]) -> list[dict[str, Any]]:
         return [{"role": "tool", "content": _decoded(text)}]
     if isinstance(message, AIMessage) and message.tool_calls:
         calls = (
-            {"type": "function", "function": {"name": c["name"], "arguments": c["args"]}} for c in message.tool_calls
+            {"type": "function", "function": {"name": c["name"], "arguments": _defused_args(c["args"], words)}}
+            for c in message.tool_calls
         )
         return [{"role": "assistant", "content": "", "tool_calls": [call]} for call in calls]
     return [{"role": "assistant" if isinstance(message, AIMessage) else "user", "content": text}]
+
+
+def _defused_args(value: Any, words: list[str]) -> Any:
+    """Arguments as they are shown again: they were copied from what somebody wrote."""
+    if isinstance(value, str):
+        return defused(harmless(value), words)
+    if isinstance(value, Mapping):
+        return {defused(harmless(str(key)), words): _defused_args(item, words) for key, item in value.items()}
+    return [_defused_args(item, words) for item in value] if isinstance(value, list) else value
 
 
 def _decoded(text: str) -> Any:

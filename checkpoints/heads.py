@@ -24,8 +24,8 @@ LOG = "checkpoints.jsonl"
 WRITE_PART = 64
 """The file is written anew when more than that part of the threads changed; fewer are soon derived again."""
 
-Signature = list[int]
-"""Size, modification time in nanoseconds, inode."""
+Row = list[Any]
+"""Size, modification time in nanoseconds and inode of the log; newest checkpoint id; thread id."""
 
 
 class Head(NamedTuple):
@@ -44,32 +44,33 @@ class Heads:
         self.folders = folders
         self.kept = kept
         self._mutex = threading.Lock()
-        self._known: dict[str, tuple[Signature, Head]] | None = None
+        self._known: dict[str, Row] | None = None
         self._unsaved = 0
 
     def all(self, derive: Callable[[str], Head]) -> list[Head]:
         """The heads of all threads that have a log, in no order; ``derive`` reads that of the folder with a name."""
         with self._mutex:
             before = self._known if self._known is not None else self._read()
-            now: dict[str, tuple[Signature, Head]] = {}
-            root = str(self.folders.root)
+            now: dict[str, Row] = {}
+            root, stat, unknown = str(self.folders.root), os.stat, [-1, 0, 0, "", ""]
             for name in self.folders.names():
                 try:
-                    found = os.stat(f"{root}/{name}/{LOG}", follow_symlinks=False)
-                    signature = [found.st_size, found.st_mtime_ns, found.st_ino]
-                    if (known := before.get(name)) is None or known[0] != signature:
-                        known = (signature, derive(name))
+                    found = stat(f"{root}/{name}/{LOG}", follow_symlinks=False)
+                    row = before.get(name, unknown)
+                    if row[0] != found.st_size or row[1] != found.st_mtime_ns or row[2] != found.st_ino:
+                        head = derive(name)
+                        row = [found.st_size, found.st_mtime_ns, found.st_ino, head.newest, head.thread_id]
                         self._unsaved += 1
                 except FileNotFoundError:
                     continue  # half-made, without checkpoints, or deleted meanwhile
-                now[name] = known
+                now[name] = row
             self._known = now
             if self._unsaved * WRITE_PART > len(now) or before.keys() - now.keys():
                 self._write(now)
                 self._unsaved = 0
-            return [head for _, head in now.values()]
+            return [Head(row[3], row[4], name) for name, row in now.items()]
 
-    def _read(self) -> dict[str, tuple[Signature, Head]]:
+    def _read(self) -> dict[str, Row]:
         if not self.kept:
             return {}
         try:
@@ -79,24 +80,22 @@ class Heads:
         with os.fdopen(fd, "rb") as file, contextlib.suppress(Damage, KeyError, TypeError, ValueError, OSError):
             record: dict[str, Any] = parse(file.read()[:-1], 0)
             if (record["k"], record["version"]) == (KIND, VERSION):
-                return {row[0]: (row[1], Head(row[2], row[3], row[0])) for row in record["threads"]}
+                return dict(record["threads"])
         return {}
 
-    def _write(self, now: dict[str, tuple[Signature, Head]]) -> None:
+    def _write(self, now: dict[str, Row]) -> None:
         if not self.kept:
             return
-        rows = [
-            [name, signature, head.newest, head.thread_id] for name, (signature, head) in now.items() if _text(head)
-        ]
+        rows = {name: row for name, row in now.items() if _text(name + row[3] + row[4])}
         line, _ = frame({"k": KIND, "version": VERSION, "threads": rows}, ROOT)
         with contextlib.suppress(DojangError, OSError):  # full, read-only: it is only there to save time
             replace_file(self.folders.root / HEADS, line, sync=False)
 
 
-def _text(head: Head) -> bool:
-    """Whether JSON can hold it; ids with lone surrogates are derived again."""
+def _text(text: str) -> bool:
+    """Whether JSON can hold it; what has lone surrogates is derived again."""
     try:
-        "".join(head).encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -73,16 +73,11 @@ Fields = dict[str, Any]
 EMPTY: dict[type, Any] = {dict: {}, list: []}
 """Stand for empty containers in a shot; never handed out."""
 
-_fields_of, _set_fields, _set_names, _set_extra, _set_private = (
-    getattr(BaseModel.__dict__[slot], method)
-    for slot, method in (
-        ("__dict__", "__get__"),
-        ("__dict__", "__set__"),
-        ("__pydantic_fields_set__", "__set__"),
-        ("__pydantic_extra__", "__set__"),
-        ("__pydantic_private__", "__set__"),
-    )
+_set_fields, _set_names, _set_extra, _set_private = (
+    BaseModel.__dict__[slot].__set__
+    for slot in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 )
+"""What pydantic's ``__setattr__`` would stand in the way of."""
 
 
 class Shape(NamedTuple):
@@ -164,8 +159,8 @@ class Made(NamedTuple):
 def build(kinds: list[type], shots: list[Fields]) -> Made:
     """Fresh messages of these classes from their shots."""
     fields = list(map(dict.copy, shots))
-    if kinds.count(kinds[0]) == len(kinds) if kinds else True:
-        return made_of(kinds[0], fields) if kinds else Made([], [], [], [])
+    if len(set(kinds)) == 1:
+        return made_of(kinds[0], fields)
     made = Made([None] * len(kinds), fields, [], [])  # type: ignore[list-item]
     for kind in set(kinds):
         at = list(compress(count(), map(is_, kinds, repeat(kind))))

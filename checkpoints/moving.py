@@ -30,7 +30,7 @@ FLAT_MIN = 8
 """A newest list that is so many differences away from a full one is written as one difference from the one that was
 the newest when the log was last packed,"""
 
-FLAT_MAX = 64
+FLAT_MAX = 12
 """or, when that is so far from a full one itself, in full."""
 
 

@@ -15,7 +15,7 @@ MARKS = re.compile(r"(<!-- transcript:begin[^>]*-->\n).*?(<!-- transcript:end --
 
 def played(language: str) -> str:
     """The demo's output in a home of its own, with that home's path shortened."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # its server ends a moment later
         home = Path(folder) / "demo"
         command = [
             sys.executable,

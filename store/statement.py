@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from psycopg import sql
 
 from store.filters import Filter
@@ -42,8 +44,12 @@ LEXICAL = """(
 ) / (SELECT greatest(sum(idf), 1e-9) * (%(k1)s + 1) FROM asked)"""
 
 
-def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: bool, k: int, pool: int) -> sql.Composed:
-    """Postings and vectors are those of current passages, so that without a filter neither half looks a passage up."""
+@functools.lru_cache(maxsize=256)
+def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: bool, k: int, pool: int) -> bytes:
+    """The whole statement; kept, because putting it together takes as long as a search of either half.
+
+    Postings and vectors are those of current passages, so that without a filter neither half looks a passage up.
+    """
     saturated = sql.SQL(SATURATED)
     parts: list[sql.Composable] = [sql.SQL(TERMS).format(saturated=saturated)] if words else []
     halves: list[sql.Composable] = []
@@ -58,7 +64,7 @@ def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: boo
     cosine = sql.SQL("greatest(coalesce(1 - (v.embedding <=> %(vector)s), 0), 0)") if table else sql.SQL("0.0::float8")
     lexical = sql.SQL(LEXICAL).format(saturated=saturated) if words else sql.SQL("0.0::float8")
     fused = sql.SQL("%(w)s * lexical + (1 - %(w)s) * cosine") if table else sql.SQL("lexical")
-    return sql.SQL(
+    statement = sql.SQL(
         "WITH {parts}, candidates AS MATERIALIZED ({halves}), "
         "scored AS MATERIALIZED (SELECT candidates.seq, {lexical} AS lexical, {cosine} AS cosine "
         "FROM candidates {found} {vectors}), "
@@ -78,6 +84,7 @@ def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: boo
         k=sql.Literal(k),
         columns=COLUMNS,
     )
+    return b" ".join(statement.as_bytes(None).split())
 
 
 def _best_words(wanted: Filter, *, exact: bool, pool: int) -> sql.Composable:

@@ -90,20 +90,22 @@ def prepare(tokenizer: Any, rows: Iterable[Row], recipe: Recipe) -> Prepared:
 
 
 def _split(rows: Sequence[Ids], recipe: Recipe) -> tuple[list[Ids], list[Ids]]:
-    """Groups whose hash with the seed is low are held out, until the share is reached; the order stays."""
-    groups = sorted({row.group for row in rows}, key=lambda g: hashlib.sha256(f"{recipe.seed}:{g}".encode()).digest())
-    wanted = round(len(rows) * recipe.heldout)
-    if not wanted or len(groups) < 2:
+    """Prompts whose hash with the seed falls below the share are held out: whatever other rows there are, they stay so.
+
+    At least one prompt stands on each side, where there are two.
+    """
+    places = {row.group: _place(row.group, recipe.seed) for row in rows}
+    if not recipe.heldout or len(places) < 2:
         return list(rows), []
-    count: dict[str, int] = {}
-    for row in rows:
-        count[row.group] = count.get(row.group, 0) + 1
-    out: set[str] = set()
-    for group in groups[:-1]:
-        if sum(count[g] for g in out) >= wanted:
-            break
-        out.add(group)
+    out = {group for group, place in places.items() if place < recipe.heldout} or {min(places, key=places.__getitem__)}
+    if len(out) == len(places):
+        out.remove(max(places, key=places.__getitem__))
     return [row for row in rows if row.group not in out], [row for row in rows if row.group in out]
+
+
+def _place(group: str, seed: int) -> float:
+    """Between 0 and 1, evenly."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:7], "big") / 2**56
 
 
 __all__ = ["Ids", "Prepared", "encode", "prepare"]

@@ -41,8 +41,12 @@ def config_of(shape: Shape) -> Any:
     return LlamaConfig(**sizes, num_key_value_heads=shape.kv_heads, head_dim=shape.head)
 
 
-def hollow(shape: Shape, rank: int, quantization: str = "nf4") -> Any:
-    """The base with a LoRA adapter on it, as ``adapters.training`` trains it, without storage."""
+def hollow(shape: Shape, rank: int, quantization: str = "nf4", *, device: str = "meta") -> Any:
+    """The base with a LoRA adapter on it, as ``adapters.training`` trains it.
+
+    On "meta" it has no storage; on a real device it has random weights, made there in the form that they are kept in,
+    so that nothing larger than the model is ever allocated.
+    """
     from peft import get_peft_model
     from transformers import AutoModelForCausalLM
     from trl.trainer.utils import add_fused_lm_head
@@ -52,10 +56,12 @@ def hollow(shape: Shape, rank: int, quantization: str = "nf4") -> Any:
             config_of(shape), dtype=torch.bfloat16
         )
     if quantization == "nf4":
-        _quantize(model)
+        _quantize(model, device)
     model.requires_grad_(False)
+    if device != "meta":
+        _fill(model, device)
     add_fused_lm_head(model, outputs=OUTPUTS)
-    with torch.device("meta"):
+    with torch.device(device):
         wrapped = get_peft_model(model, lora(Recipe(rank=rank)))
     if quantization == "nf4":  # trl does so with a quantized base
         for parameter in wrapped.parameters():
@@ -63,14 +69,14 @@ def hollow(shape: Shape, rank: int, quantization: str = "nf4") -> Any:
     return wrapped.train()
 
 
-def _quantize(model: Any) -> None:
+def _quantize(model: Any, device: str) -> None:
     import bitsandbytes
 
     functional: Any = bitsandbytes.functional
     nn: Any = bitsandbytes.nn
 
     def empty(*size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        return torch.empty(size, dtype=dtype, device="meta")
+        return torch.empty(size, dtype=dtype, device=device)
 
     for name, module in list(model.named_modules()):
         if not isinstance(module, torch.nn.Linear) or name.endswith(("lm_head", "embed_out")):
@@ -93,6 +99,21 @@ def _quantize(model: Any) -> None:
         above, _, last = name.rpartition(".")
         setattr(model.get_submodule(above), last, small)
     model.is_loaded_in_4bit = True
+
+
+def _fill(model: Any, device: str) -> None:
+    """Give what has no storage yet random values on a device; tied weights stay tied."""
+    made: dict[int, Any] = {}
+    for module in model.modules():
+        for name, parameter in list(module._parameters.items()):
+            if parameter is None or not parameter.is_meta:
+                continue
+            if id(parameter) not in made:
+                values = torch.empty(parameter.shape, dtype=parameter.dtype, device=device).normal_(0, 0.02)
+                made[id(parameter)] = torch.nn.Parameter(values, requires_grad=False)
+            module._parameters[name] = made[id(parameter)]
+    backbone = model.base_model
+    backbone.rotary_emb = type(backbone.rotary_emb)(model.config).to(device)
 
 
 @contextmanager

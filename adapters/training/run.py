@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from logging import getLogger
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,6 +106,9 @@ def train(
     """
     recipe = recipe.checked()
     device = _device(recipe)
+    context = int(base.config.get("max_position_embeddings") or recipe.seq)
+    if recipe.seq > context:
+        raise UserError(f"seq is {recipe.seq}, but {base.name} reads {context} tokens at most; lower it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists already; an adapter is never overwritten: name another folder, or remove it")
     if start is not None:
@@ -122,6 +127,7 @@ def train(
         trainer, resumed = _trained(recipe, local, prepared, folder, wrapped=start is not None, told=on_progress)
         told = _manifest(base, recipe, prepared, identity, sources, trainer, local)
         told |= {"duration_s": round(time.monotonic() - begun, 1), "resumed_from_step": resumed}
+        told["trained_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         _put_together(trainer, folder / "adapter", told)
         _move(folder / "adapter", out)
     return told
@@ -189,12 +195,13 @@ def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
     """Note what the run is, or check that it is the one whose checkpoints lie there."""
     wanted = json.loads(json.dumps(identity))
     noted = folder / RUN_FILE
-    if not noted.exists():
+    try:
+        there = json.loads(noted.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or one whose writing was cut off: then there is no checkpoint either
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         manifest.write_json(wanted, noted)
         return
-    there = json.loads(noted.read_text(encoding="utf-8"))
     if there != wanted:
         keys = [k for k in wanted if there.get(k) != wanted[k] and k != "settings"]
         old, new = there.get("settings", {}), wanted["settings"]
@@ -271,6 +278,8 @@ def _quiet() -> Iterator[None]:
     """Without the libraries' hints and warnings: what matters is said by us."""
     from transformers.utils import logging
 
+    casts = getLogger("bitsandbytes.autograd._functions")  # int8 says at each step that it computes in float16
+    casts.setLevel("ERROR")
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
@@ -323,6 +332,7 @@ def _put_together(trainer: Any, adapter: Path, told: dict[str, Any]) -> None:
     (adapter / "README.md").unlink(missing_ok=True)  # peft's empty card
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = told["base"]["name"]  # no path of the training machine
+    config["revision"] = told["base"]["revision"] or "main"  # peft leaves it null
     config["target_modules"] = sorted(config["target_modules"])
     manifest.write_json(config, adapter / "adapter_config.json")
     history = told.pop("history")

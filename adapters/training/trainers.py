@@ -28,12 +28,12 @@ def optimizer_name(recipe: Recipe, *, cuda: bool) -> str:
 
 
 def lora(recipe: Recipe) -> Any:
-    """LoRA on all linear layers but the head; ``revision`` is said because peft leaves it null."""
+    """LoRA on all linear layers but the head."""
     from peft import LoraConfig
 
     return LoraConfig(
         r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=recipe.dropout, target_modules="all-linear",
-        task_type="CAUSAL_LM", revision="main",
+        task_type="CAUSAL_LM",
     )  # fmt: skip
 
 

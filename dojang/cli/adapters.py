@@ -1,4 +1,4 @@
-"""adapters pretrain, train, tune, evaluate, plan, show: how the generator's weights are made, and whether that fits."""
+"""adapters pretrain, train, tune, evaluate: how the generator's weights are made and measured."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dojang.cli.adapters_plan import plan
+from dojang.cli.adapters_show import listed, shipped, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
 
@@ -23,6 +24,8 @@ app = typer.Typer()
 adapters = typer.Typer(no_args_is_help=True)
 app.add_typer(adapters, name="adapters", help="Train adapters, measure them, and see whether training fits a card.")
 adapters.command()(plan)
+adapters.command()(show)
+adapters.command("list")(listed)
 
 BaseFolder = Annotated[
     Path | None, typer.Option("--base", metavar="DIR", help="The base; the one that ships with Dojang if not given.")
@@ -121,14 +124,14 @@ def train(
         from adapters.training.run import open_base
         from adapters.training.run import train as make
 
-        opened = open_base(base or _shipped()[0], recipe.quantization)
+        opened = open_base(base or shipped()[0], recipe.quantization)
         rows, sources = _rows(opened, recipe, data, generated, replay, today)
         told = make(
             opened, out, rows, recipe, sources=sources, start=start, resume=not fresh,
             on_progress=lambda news: tell(_step(_, news)),
         )  # fmt: skip
     call.terminal.document({"adapter": str(out), **told})
-    _tell(call.terminal, told)
+    summary(call.terminal, told)
     call.terminal.line(_("the adapter is in {folder}").format(folder=out))
     return Exit.DONE
 
@@ -180,51 +183,6 @@ def _step(_: Callable[[str], str], news: dict[str, float]) -> str:
     return ", ".join(said)
 
 
-def _tell(terminal: Any, told: dict[str, Any]) -> None:
-    """A manifest, for people."""
-    _ = terminal.gettext
-    counts, loss = told["counts"], told["loss"]
-    terminal.line(
-        _("{trained} rows trained on, {held_out} held out, {dropped} too long").format(
-            trained=counts["trained"], held_out=counts["held_out"], dropped=counts["dropped_too_long"]
-        )
-    )
-    rows = [
-        [_("method"), told["method"] + (f" ({told['kto_loss']})" if told.get("kto_loss") else "")],
-        [_("base"), f"{told['base']['name']} {told['base']['fingerprint']}"],
-        [_("data"), told["data"]["sha256"][:16]],
-        [_("steps"), _("{steps}, kept {kept}").format(steps=told["steps"], kept=told["kept_step"])],
-        [_("loss"), " → ".join(f"{v:.3f}" for v in (loss["first"], loss["last"]) if v is not None)],
-        [_("held-out loss"), f"{loss['held_out']:.3f}" if loss["held_out"] is not None else "–"],
-        [_("licences"), "; ".join(f"{e['name']}: {e['licence']}" for e in told["licences"] if e["what"] != "library")],
-    ]
-    terminal.rows(rows)
-
-
-@adapters.command()
-def show(
-    context: typer.Context,
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="An adapter; else the shipped one.")] = None,
-) -> int:
-    """Show what an adapter was trained from, by what, under which licences, and how it went."""
-    from adapters.loading import read_note
-    from adapters.training.manifest import MANIFEST, read_manifest
-
-    call = invocation(context)
-    _ = call.terminal.gettext
-    path = folder or _shipped()[1]
-    note = read_note(path)
-    if note and not (path / MANIFEST).is_file():  # trained before there were manifests
-        call.terminal.document({"adapter": str(path), "note": note})
-        call.terminal.rows([[_("base"), str(note.get("base_fingerprint"))]])
-        call.terminal.note(_("this adapter has no manifest: it was trained by an earlier version"))
-        return Exit.DONE
-    told = read_manifest(path)
-    call.terminal.document({"adapter": str(path), **told})
-    _tell(call.terminal, told)
-    return Exit.DONE
-
-
 @adapters.command()
 def tune(
     context: typer.Context,
@@ -240,7 +198,7 @@ def tune(
     from adapters.training.margins import tune as choose
 
     with call.terminal.working(_("measuring")):
-        chosen = choose(base or _shipped()[0], adapter or _shipped()[1], n=n, seed=seed)
+        chosen = choose(base or shipped()[0], adapter or shipped()[1], n=n, seed=seed)
     call.terminal.document(chosen)
     call.terminal.rows([[key, str(value)] for key, value in chosen.items()])
     return Exit.DONE
@@ -264,7 +222,7 @@ def evaluate(
     from adapters.training.margins import TODAY
 
     with call.terminal.working(_("measuring")):
-        generator = load_generator(str(base or _shipped()[0]), adapter=adapter or _shipped()[1], today=TODAY)
+        generator = load_generator(str(base or shipped()[0]), adapter=adapter or shipped()[1], today=TODAY)
         report = measure(generator, n=n, seed=seed)
     call.terminal.document(
         {name: {language: asdict(tally) for language, tally in by.items()} for name, by in report.tallies.items()}
@@ -275,13 +233,6 @@ def evaluate(
             for told in tally.failures:
                 call.terminal.line(f"{name}: {told}")
     return Exit.DONE
-
-
-def _shipped() -> tuple[Path, Path]:
-    """The base and the adapter that come with Dojang."""
-    from adapters.serving import WEIGHTS
-
-    return WEIGHTS / "base", WEIGHTS / "frontdesk"
 
 
 def _one_thread() -> None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from adapters.chat import ChatLlama, TextStream
 from adapters.engine import Engine
-from adapters.errors import AdapterNotUsable, PromptTooLong
+from adapters.errors import AdapterNotUsable, PromptTooLong, UnreadableReply
 from adapters.templates import conversation
 from state import UserError
 from tests.adapters.tiny import BOOK, CANCEL
@@ -315,8 +315,8 @@ def test_cancelling_is_heard_while_a_long_prompt_is_read(engine: Engine) -> None
         return whole(*args, **options)
 
     counting._run = run  # type: ignore[method-assign]
-    said = list(chat.stream("가 나 다 라 마 " * 80, cancelled=gone))
-    assert [chunk for chunk in said if chunk.content] == []
+    with pytest.raises(UnreadableReply, match="cancelled"):
+        chat.invoke("가 나 다 라 마 " * 80, cancelled=gone)
     assert counting.passes == 1, "the rest of the prompt was not read"
 
 

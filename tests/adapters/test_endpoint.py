@@ -238,6 +238,44 @@ def test_a_broken_call_is_sent_back_once_and_repaired(server: Script) -> None:
     assert len(server.requests) == 2
 
 
+GROUNDED = tool(
+    "note",
+    {
+        "quote": {"type": "string", "x-dojang-grounded": "evidence"},
+        "source": {"type": "string", "x-dojang-grounded": "citation"},
+        "guest": {"type": "string", "x-dojang-grounded": "conversation"},
+        "nights": {"type": "array", "items": {"type": "integer"}, "x-dojang-grounded": "conversation"},
+        "mood": {"type": "string"},
+    },
+    [],
+)
+
+
+@pytest.mark.parametrize(
+    ("args", "wrong"),
+    [
+        ({"quote": "Breakfast is served", "source": "p1", "guest": "Emma Lee", "nights": [2], "mood": "?"}, ""),
+        ({"quote": "환불은 7일"}, ""),
+        ({"quote": "Lunch is served"}, "quote"),
+        ({"quote": "Breakfast is serv"}, "quote"),
+        ({"quote": "Emma Lee"}, "quote"),
+        ({"source": "p9"}, "source"),
+        ({"guest": "Emma Le"}, "guest"),
+        ({"nights": [2, 3]}, "nights"),
+    ],
+)
+def test_grounded_fields_are_checked_where_nothing_constrains(server: Script, args: dict[str, Any], wrong: str) -> None:
+    server.calls("note", json.dumps(args, ensure_ascii=False))
+    generator = ChatGenerator(load_chat("openai:toy", base_url=server.url))
+    asked: Any = {"passages": [RULES, KOREAN], "tools": [GROUNDED], "language": "en"}
+    messages = [HumanMessage("I am Emma Lee, 2 nights")]
+    if wrong:
+        with pytest.raises(UnreadableReply, match=f"{wrong} has the value .* which stands nowhere"):
+            generator.reply(messages, **asked)
+    else:
+        assert generator.reply(messages, **asked)["message"].tool_calls[0]["args"] == args  # type: ignore[union-attr]
+
+
 def test_words_around_a_call_that_stays_broken_are_the_answer(server: Script) -> None:
     server.says('Breakfast is served from 7 to 10. [1] {"name": "wipe_disk", "parameters": {}}')
     said = reply(server)
@@ -312,6 +350,21 @@ def test_an_answer_that_drips_for_ever_is_ended(server: Script) -> None:
     server.drips = threading.Event()
     with pytest.raises(EndpointFault, match="did not answer in time"):
         load_chat("openai:toy", base_url=server.url, timeout_s=0.3, max_retries=0).invoke("x")
+
+
+async def test_an_answer_that_drips_for_ever_is_ended_in_async_and_in_a_stream(server: Script) -> None:
+    server.drips = threading.Event()
+    chat = load_chat("openai:toy", base_url=server.url, timeout_s=0.3, max_retries=0)
+    with pytest.raises(EndpointFault, match="did not answer in time"):
+        await chat.ainvoke("x")
+    with pytest.raises(EndpointFault, match="did not answer in time"):
+        next(iter(chat.stream("x")))
+
+
+def test_a_proxy_of_the_environment_is_used(server: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+    monkeypatch.setenv("no_proxy", "")
+    assert load_chat("openai:toy", base_url="http://model.invalid/v1", max_retries=0).invoke("x").content == "ok"
 
 
 def test_a_connection_that_breaks_off_is_said_and_tried_again(server: Script) -> None:

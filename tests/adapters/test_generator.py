@@ -20,7 +20,7 @@ from adapters.grammar import about_choices
 from adapters.prompt import MARKERS
 from adapters.spans import spans
 from state import Generation
-from tests.adapters.tiny import BOOK, CANCEL, passage
+from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 
 RULES = passage("Check-in starts at 15:00. Breakfast is served from 7 to 10. Pets are not allowed.", start=100)
 KOREAN = passage(
@@ -88,6 +88,19 @@ def test_a_call_or_a_question_is_valid(engine: Engine) -> None:
     sources = [ASK, *(row.text for row in gather([], [RULES, KOREAN])[0])]
     values = [v for k, v in call["args"].items() if isinstance(v, str) and k != "room_type"]
     assert all(any(v in spans(s) for s in sources) for v in values)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_tool_may_want_a_quote_with_its_source(engine: Engine, seed: int) -> None:
+    grounds = {"quote": "evidence", "source": "citation"}
+    note = tool("note", {k: {"type": "string", "x-dojang-grounded": v} for k, v in grounds.items()}, list(grounds))
+    said = turn(generator(engine, '{"'), [HumanMessage(f"{ASK} {seed}")], tools=[note])
+    if said["clarification"]:
+        assert said["about"] in ("note.quote", "note.source")
+        return
+    (call,) = said["message"].tool_calls  # type: ignore[union-attr]
+    cited = next(p for p in (RULES, KOREAN) if p["id"] == call["args"]["source"])
+    assert call["args"]["quote"] in spans(cited["text"])
 
 
 def test_a_tool_result_is_answered_with_its_line(engine: Engine) -> None:

@@ -80,17 +80,20 @@ def test_real_steps_take_what_is_predicted(
 
 
 @pytest.mark.parametrize(
-    ("name", "seq", "rank", "loss"),
+    ("name", "seq", "rank", "loss", "quantization"),
     [
-        ("Llama-3.2-1B", 512, 16, True),
-        ("Llama-3.1-8B", 2_048, 16, False),
-        ("Llama-3.1-8B", 512, 8, True),
-        ("KoAlpaca-Polyglot-5.8B", 512, 16, False),
+        ("Llama-3.2-1B", 512, 16, True, "nf4"),
+        ("Llama-3.2-1B", 512, 16, False, "bf16"),
+        ("Llama-3.1-8B", 2_048, 16, False, "nf4"),
+        ("Llama-3.1-8B", 512, 8, True, "nf4"),
+        ("KoAlpaca-Polyglot-5.8B", 512, 16, False, "nf4"),
     ],
 )
-def test_steps_at_true_shapes_take_what_is_predicted(name: str, seq: int, rank: int, loss: bool) -> None:
+def test_steps_at_true_shapes_take_what_is_predicted(
+    name: str, seq: int, rank: int, loss: bool, quantization: str
+) -> None:
     shape = shape_named(name)
-    run = Run(seq=seq, rank=rank, device="counted", loss=loss)
+    run = Run(seq=seq, rank=rank, device="counted", loss=loss, quantization=quantization)
     assert predict(shape, run).total == pytest.approx(counted(shape, run, loss=loss), rel=0.05)
 
 

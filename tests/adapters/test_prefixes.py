@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from adapters.chat import ChatLlama
 from adapters.engine import Engine
-from adapters.prefixes import PrefixCache
+from adapters.prefixes import LEAST_BYTES, MOST_BYTES, PrefixCache, limit_of
 from tests.adapters.tiny import BOOK, CANCEL
 
 RULES = SystemMessage("Answer politely and only from the documents. 정중하게, 문서에 있는 내용만 답하십시오. " * 3)
@@ -102,3 +102,7 @@ def test_many_threads_at_once(fresh: Engine, engine: Engine) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(speak, [texts[n::8] for n in range(8)]))
     assert len(fresh.prefixes) == 3
+
+
+def test_the_bound_follows_what_is_free() -> None:
+    assert [limit_of(0), limit_of(10 * LEAST_BYTES + 50), limit_of(2**40)] == [LEAST_BYTES, LEAST_BYTES + 5, MOST_BYTES]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from dojang.cli.documents import Watched
+from dojang.cli.terminal import Terminal
 from tests.dojang.conftest import Shell
 
 
@@ -117,6 +120,36 @@ def test_reindex_and_delete(read_in: Shell) -> None:
     assert len(read_in("documents", "--json").json) == 2
     assert read_in("documents", "delete", "rules.md", "수칙.md").out == "2 documents taken out\n"
     assert read_in("documents", "--json").json == []
+
+
+class Screen(io.StringIO):
+    """What a person's terminal would get."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_an_ingest_shows_one_bar_of_files_and_passages() -> None:
+    screen = Screen()
+    terminal = Terminal("ko", err=screen)
+    with terminal.counting("읽는 중") as tell:
+        watched = Watched(terminal.gettext, tell)
+        watched.work("read", 7)
+        watched.work("embedded", 5)
+        watched.file("[bold]a.md", 2, 3)
+    assert "2/3" in screen.getvalue()
+    assert "읽음 7, 벡터 5, 저장 0 [bold]a.md" in screen.getvalue()
+
+
+def test_where_nobody_watches_a_long_work_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    seconds = iter(range(0, 1_000, 1))
+    monkeypatch.setattr("dojang.cli.terminal.time.monotonic", lambda: next(seconds))
+    with Terminal("en", err=log).counting("reading") as tell:
+        for n in range(1, 10):
+            tell(n, 9_000, "a.md")
+    assert 1 <= log.getvalue().count("\n") <= 5
+    assert "/9,000 a.md" in log.getvalue()
 
 
 def test_backup_restore_and_move(read_in: Shell, postgres_server: str, tmp_path: Path) -> None:

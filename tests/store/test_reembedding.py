@@ -13,9 +13,11 @@ import psycopg
 import pytest
 
 from state import Conflict, PassingFault, UserError
+from store.database import Connection
 from store.embedding import Vectors
 from store.reembedding import reembed
 from store.store import DocumentStore
+from store.vectors import VectorTable, index
 from tests.store.conftest import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +101,7 @@ def test_a_process_with_the_old_model_is_told(store: DocumentStore, postgres_dsn
         assert [row["name"] for row in again.documents()] == ["many.md"]
 
 
-@pytest.mark.parametrize("batches", [1, 3, 7])
+@pytest.mark.parametrize("batches", [1, 4, 8])
 def test_killed_and_taken_up_again(store: DocumentStore, postgres_dsn: str, batches: int) -> None:
     fill(store)
     command = [sys.executable, "-m", "tests.store.reembed_child", postgres_dsn, "other", str(WIDTH)]
@@ -197,3 +199,19 @@ def test_vectors_in_a_column_are_moved(store: DocumentStore, postgres_dsn: str, 
     with DocumentStore(postgres_dsn, embedder) as moved:
         assert moved.search("Room 7 garden0") == before
     assert model(postgres_dsn)["revision"] == "1"
+
+
+@pytest.mark.parametrize("late", [5, 90])
+def test_what_comes_while_the_index_is_built(
+    store: DocumentStore, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    """A few are embedded in the switch itself; with more than that another round is made before it."""
+    fill(store)
+
+    def built(connection: Connection, table: VectorTable) -> None:
+        index(connection, table)
+        fill(store, late, "late.md")
+
+    monkeypatch.setattr("store.reembedding.index", built)
+    assert reembed(postgres_dsn, HashEmbedder("other", WIDTH)) == 60 + late
+    assert lacking(postgres_dsn, "vectors_2") == 0

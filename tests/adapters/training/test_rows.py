@@ -173,11 +173,24 @@ def test_rows_with_one_prompt_stand_on_one_side_and_stay_there(base: Path, other
     prepared = prepare(tok, rows, Recipe(heldout=0.2))
     inside, outside = ({row.group for row in side} for side in (prepared.train, prepared.heldout))
     assert inside & outside == set()
-    assert (len(prepared.train), len(prepared.heldout)) == (64, 16)
+    assert len(prepared.heldout) == 4 * len(outside)
+    assert 2 <= len(outside) <= 6, "of 20 prompts a fifth"
     fewer = prepare(tok, rows[:40], Recipe(heldout=0.2))
-    assert {row.group for row in fewer.heldout} <= outside | {row.group for row in fewer.train} ^ inside
+    assert {row.group for row in fewer.train} <= inside
+    assert {row.group for row in fewer.heldout} <= outside
     again = prepare(tok, list(reversed(rows)), Recipe(heldout=0.2))
     assert {row.group for row in again.heldout} == outside
+
+
+def test_both_sides_have_a_prompt_however_few_there_are(base: Path, other: Dialect) -> None:
+    tok = open_base(base, "nf4").tokenizer
+    two = [other.row({"prompt": f"question {i}", "completion": "a"}, "sft") for i in range(2)]
+    for seed in range(8):
+        for share in (0.01, 0.5):
+            prepared = prepare(tok, two, Recipe(heldout=share, seed=seed))
+            assert (len(prepared.train), len(prepared.heldout)) == (1, 1)
+    alone = prepare(tok, two[:1] * 3, Recipe(heldout=0.5))
+    assert (len(alone.train), len(alone.heldout)) == (3, 0)
 
 
 def test_prompts_begin_as_the_tokenizer_begins_them() -> None:

@@ -23,8 +23,9 @@ from adapters.training import curves, fits
 from adapters.training import run as runs_module
 from adapters.training.manifest import read_manifest
 from adapters.training.recipe import Recipe, one_quantization
-from adapters.training.run import newest_checkpoint, staging_of
+from adapters.training.run import newest_checkpoint, open_base, staging_of
 from state import Conflict, UserError
+from tests.adapters.families import save_llama3, save_polyglot
 from tests.adapters.tiny import save_adapter, save_base
 from tests.adapters.training.runs import SMALL, raw, run
 
@@ -90,7 +91,7 @@ def test_what_was_trained_speaks_and_says_where_it_comes_from(base: Path, traine
     told = read_manifest(trained)
     assert told["base"]["fingerprint"] == load_local(base, adapters={"a": trained}, device="cpu").fingerprint
     assert told["counts"]["trained"] + told["counts"]["held_out"] == told["counts"]["given"] == 24
-    assert told["counts"]["held_out"] == 2
+    assert told["counts"]["held_out"] > 0
     assert set(told["versions"]) >= {"torch", "transformers", "trl", "peft", "bitsandbytes"}
     assert told["loss"]["last"] < told["loss"]["first"] * 0.5
     assert told["peak_memory_bytes"]["resident"] > 0
@@ -180,6 +181,7 @@ def refused(base: Path, out: Path, said: str, kind: type[Exception] = UserError,
         ({"device": "cuda"}, "no usable CUDA"),
         ({"optimizer": "paged8"}, "lives in CUDA memory"),
         ({"seq": 8}, "no row fits into 8 tokens"),
+        ({"seq": 4_096}, "reads 2048 tokens at most"),
         ({"quantization": "int3"}, "unknown quantization"),
         ({"backend": "unsloth"}, "Unsloth is not installed"),
     ],
@@ -238,6 +240,14 @@ def test_a_failure_leaves_no_adapter_and_another_run_does_not_go_on_with_it(base
     with pytest.raises(UserError, match=r"unfinished run of something else \(rate 0.01 instead of 0.001\)"):
         run(base, tmp_path / "a", replace(SMALL, rate=1e-3))
     assert run(base, tmp_path / "a")["resumed_from_step"] == 4
+
+
+def test_a_run_whose_note_was_torn_begins_anew(base: Path, tmp_path: Path) -> None:
+    folder = staging_of(tmp_path / "a")
+    folder.mkdir()
+    (folder / "run.json").write_text('{"base": "8e')
+    assert run(base, tmp_path / "a", replace(SMALL, epochs=0.2))["resumed_from_step"] == 0
+    assert left(tmp_path) == ["a"]
 
 
 def test_two_processes_do_not_train_to_one_place(base: Path, tmp_path: Path) -> None:
@@ -300,3 +310,28 @@ def test_a_foreign_adapter_may_be_a_start_where_its_shapes_fit(base: Path, tmp_p
     assert told["start"] is not None
     assert json.loads((tmp_path / "a" / "adapter_config.json").read_text())["r"] == 4
     assert len(raw("sft")) == told["counts"]["given"]
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "int8", "bf16"])
+def test_a_neox_base_is_trained_however_it_is_loaded(tmp_path: Path, quantization: str) -> None:
+    base = save_polyglot(tmp_path / "base")
+    told = run(base, tmp_path / "a", replace(SMALL, epochs=0.7, quantization=quantization))
+    assert told["loss"]["last"] < told["loss"]["first"]
+    trained = json.loads((tmp_path / "a" / "adapter_config.json").read_text())["target_modules"]
+    assert {name.rpartition(".")[2] for name in trained} == {
+        "dense", "dense_4h_to_h", "dense_h_to_4h", "query_key_value",
+    }  # fmt: skip
+    assert load_local(base, adapters={"a": tmp_path / "a"}, device="cpu").adapters
+
+
+def test_a_checkpoint_with_llama_3_s_template_is_trained_to_call(tmp_path: Path) -> None:
+    opened = open_base(save_llama3(tmp_path / "base"), "nf4")
+    call = {"role": "assistant", "tool_calls": [{"name": "book_room", "args": {"guests": 2}}]}
+    tool = {"name": "book_room", "description": "Book.", "parameters": {"type": "object", "properties": {}}}
+    row = opened.dialect("2026-11-25").row(
+        {"prompt": [{"role": "user", "content": "For two"}], "completion": call, "tools": [tool]}, "sft"
+    )
+    assert row.prompt.count("<|begin_of_text|>") == 1
+    assert row.prompt.endswith("<|start_header_id|>assistant<|end_header_id|>\n\n")
+    assert '"name": "book_room"' in row.prompt
+    assert row.answers == ([('{"name": "book_room", "parameters": {"guests": 2}}', True), ("<|eot_id|>", True)],)

@@ -1,0 +1,86 @@
+"""adapters show, list: what an adapter was made from, and which ones there are. Loads no weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import invocation
+
+
+def show(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="An adapter; else the shipped one.")] = None,
+) -> int:
+    """Show what an adapter was trained from, by what, under which licences, and how it went."""
+    from adapters.loading import read_note
+    from adapters.training.manifest import MANIFEST, read_manifest
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    path = folder or shipped()[1]
+    note = read_note(path)
+    if note and not (path / MANIFEST).is_file():  # trained before there were manifests
+        call.terminal.document({"adapter": str(path), "note": note})
+        call.terminal.rows([[_("base"), str(note.get("base_fingerprint"))]])
+        call.terminal.note(_("this adapter has no manifest: it was trained by an earlier version"))
+        return Exit.DONE
+    told = read_manifest(path)
+    call.terminal.document({"adapter": str(path), **told})
+    summary(call.terminal, told)
+    return Exit.DONE
+
+
+def listed(context: typer.Context) -> int:
+    """List the adapters that ship with Dojang and those under DOJANG_HOME/models."""
+    from adapters.loading import read_note
+    from adapters.training.manifest import MANIFEST, read_manifest
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    found = [shipped()[1], *(file.parent for file in sorted(call.settings.home.glob("models/**/adapter_config.json")))]
+    entries: list[dict[str, Any]] = []
+    for folder in found:
+        told = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
+        base = told.get("base", {}).get("fingerprint") or read_note(folder).get("base_fingerprint")
+        made = {
+            "method": told.get("method"),
+            "rows": told.get("counts", {}).get("trained"),
+            "at": told.get("trained_at"),
+        }
+        entries.append({"adapter": str(folder), "base": base, **made})
+    call.terminal.document(entries)
+    rows = [[str(e[key] or "–") for key in ("adapter", "method", "base", "rows", "at")] for e in entries]
+    call.terminal.rows(rows, head=[_("adapter"), _("method"), _("base"), _("rows"), _("trained at")])
+    return Exit.DONE
+
+
+def summary(terminal: Any, told: dict[str, Any]) -> None:
+    """A manifest, for people."""
+    _ = terminal.gettext
+    counts, loss = told["counts"], told["loss"]
+    terminal.line(
+        _("{trained} rows trained on, {held_out} held out, {dropped} too long").format(
+            trained=counts["trained"], held_out=counts["held_out"], dropped=counts["dropped_too_long"]
+        )
+    )
+    rows = [
+        [_("method"), told["method"] + (f" ({told['kto_loss']})" if told.get("kto_loss") else "")],
+        [_("base"), f"{told['base']['name']} {told['base']['fingerprint']}"],
+        [_("data"), told["data"]["sha256"][:16]],
+        [_("steps"), _("{steps}, kept {kept}").format(steps=told["steps"], kept=told["kept_step"])],
+        [_("loss"), " → ".join(f"{v:.3f}" for v in (loss["first"], loss["last"]) if v is not None)],
+        [_("held-out loss"), f"{loss['held_out']:.3f}" if loss["held_out"] is not None else "–"],
+        [_("licences"), "; ".join(f"{e['name']}: {e['licence']}" for e in told["licences"] if e["what"] != "library")],
+    ]
+    terminal.rows(rows)
+
+
+def shipped() -> tuple[Path, Path]:
+    """The base and the adapter that come with Dojang."""
+    from adapters.serving import WEIGHTS
+
+    return WEIGHTS / "base", WEIGHTS / "frontdesk"
