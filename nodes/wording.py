@@ -93,8 +93,8 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "ko": "실행하지 않았습니다: 승인한 뒤에 도구나 정책이 바뀌었습니다. 다시 승인받아야 합니다.",
     },
     "edited_call": {
-        "en": "{by} changed this call before it ran: it was carried out with {args}, in place of what was asked for.",
-        "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값 대신 다음 값으로 실행했습니다: {args}",
+        "en": "{by} changed this call before it ran. In place of what was asked for, it was carried out with {args}",
+        "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값이 아니라 다음 값으로 실행했습니다: {args}",
     },
     "failed": {
         "en": "It did not work: {reason}",

@@ -53,7 +53,7 @@ def test_state_imports_nothing_of_ours_and_does_no_io() -> None:
             else []
         )
     }
-    assert imported <= {"__future__", "collections", "typing", "langchain_core", "langgraph", "unicodedata"}
+    assert imported <= {"__future__", "collections", "typing", "unicodedata", "langchain_core", "langgraph"}
     called = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     assert not called & {"open", "print", "exec", "eval"}
 
