@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from dojang.cli.telling import how_to_decide
 from dojang.cli.terminal import Terminal
 from dojang.cli.words import EFFECTS, FLAGS, KINDS, SAID, SEVERITIES, SPEAKERS, STATUSES, word
-from dojang.flags import flags_of
 from dojang.reading import as_read
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ def _needs(terminal: Terminal, card: ReviewCard) -> str:
 
 def flags(gettext: Callable[[str], str], review: Review, progress: Progress, now: datetime) -> str:
     """What a list says of a review beside its deadline: doubtful evidence, votes, who has it, half of its time over."""
+    from dojang.flags import flags_of
+
     _ = gettext
     holds = flags_of(review, progress, now)
     told = [_("untrusted source")] if "untrusted" in holds else []
