@@ -16,8 +16,6 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -25,12 +23,26 @@ from typing import Any, Final
 import numpy as np
 
 from state import Conflict, Passage, PassingFault, Trust, UserError
-from store.embedding import Embedder, unit_length
+from store.embedding import Embedder
 from store.folders import files_of
 from store.ingest import IngestReport, Progress, Work
 from store.language import clean, language_of, sentences
 from store.locks import FileLock
 from store.preparing import Prepared, embed_known, index_terms, length_of, passage_id, prepare
+from store.qdrant_points import (
+    DENSE,
+    NAMESPACE,
+    SEPARATOR,
+    SPARSE,
+    document_payload,
+    idf_of,
+    passage_of,
+    passage_payloads,
+    point_id,
+    scored,
+    sparse_of,
+    term_number,
+)
 from store.readers.extract import Extract, Unreadable
 from store.readers.files import LIMIT_BYTES, read, read_bytes
 from store.reranking import Reranker, reranked, reranked_depth
@@ -38,20 +50,11 @@ from store.search import Question, Ranking, analysed, checked_k
 from store.store import DocumentRow
 from store.vectors import Model, model_of
 
-NAMESPACE: Final = uuid.UUID("6f1a7f6e-52a0-4d0b-9a2e-0d3c7c9d8e51")
 DOCUMENTS: Final = "dojang_documents"
 META: Final = str(uuid.uuid5(NAMESPACE, "meta"))
-DENSE: Final = "text"
-SPARSE: Final = "words"
 BATCH: Final = 256
 TERMS: Final = 64  # words of a question that are looked up; each is one query of a batch
 INDEXED: Final = ("document", "format", "trust", "digest", "language", "title", "page", "facts")
-SEPARATOR: Final = "\x1f"
-
-
-def term_number(term: str) -> int:
-    """The index of a term in sparse vectors: 32 bits of its hash."""
-    return int.from_bytes(blake2b(term.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "big")
 
 
 class QdrantStore:
@@ -150,7 +153,7 @@ class QdrantStore:
         with self._talking():
             self._document(clean(name))
             self._client.delete(self._passages, self._models.FilterSelector(filter=self._where({"document": name})))
-            self._client.delete(DOCUMENTS, [_uuid("document", clean(name))])
+            self._client.delete(DOCUMENTS, [point_id("document", clean(name))])
 
     def correct(self, passage: str, text: str, *, author: str, reason: str) -> Passage:
         """A new version of a passage; the old one keeps its id and is no longer found."""
@@ -168,7 +171,9 @@ class QdrantStore:
             new = self._corrected(old, text, author.strip(), clean(reason))
             counts = index_terms(new["title"], text)
             vector = embed_known(self.embedder, [(new["language"], new["title"], text)])[0]
-            stale = self._models.PointStruct(id=_uuid("passage", passage), vector={}, payload=old | {"current": False})
+            stale = self._models.PointStruct(
+                id=point_id("passage", passage), vector={}, payload=old | {"current": False}
+            )
             self._upsert(self._passages, [self._point(new, counts, vector), stale])
         return self.fetch([new["id"]])[0]
 
@@ -192,7 +197,7 @@ class QdrantStore:
         """The passages with these ids, in that order, old versions too; ids that are gone are left out."""
         with self._talking():
             found = self._payloads([clean(one) for one in ids])
-        return [_passage(found[one], {}) for one in ids if one in found]
+        return [passage_of(found[one], {}) for one in ids if one in found]
 
     def documents(self) -> list[DocumentRow]:
         """All documents, by name."""
@@ -216,7 +221,7 @@ class QdrantStore:
         self, extract: Extract, source: str, trust: Trust, metadata: Mapping[str, str], report: IngestReport
     ) -> None:
         with self._talking():
-            known = self._retrieve(DOCUMENTS, [_uuid("document", extract.name)])
+            known = self._retrieve(DOCUMENTS, [point_id("document", extract.name)])
         if known and (known[0]["digest"], known[0].get("told", known[0]["trust"])) == (extract.digest, trust):
             report.unchanged.append(extract.name)
             return
@@ -237,12 +242,12 @@ class QdrantStore:
         """New passages, then the document, then the old passages out: cut off anywhere, doing it again mends it."""
         extract, models = prepared.extract, self._models
         self._settle_average(prepared.terms)
-        points = [self._point(*row) for row in _rows(prepared)]
+        points = [self._point(*row) for row in passage_payloads(prepared)]
         for start in range(0, len(points), BATCH):
             self._upsert(self._passages, points[start : start + BATCH])
         self._upsert(
             DOCUMENTS,
-            [models.PointStruct(id=_uuid("document", extract.name), vector={}, payload=_document_row(prepared))],
+            [models.PointStruct(id=point_id("document", extract.name), vector={}, payload=document_payload(prepared))],
         )
         old = self._where({"document": extract.name})
         old.must_not = [models.HasIdCondition(has_id=[point.id for point in points])]
@@ -265,7 +270,7 @@ class QdrantStore:
         }
         if vector is not None:
             vectors[DENSE] = [float(x) for x in vector]
-        return self._models.PointStruct(id=_uuid("passage", payload["id"]), vector=vectors, payload=payload)
+        return self._models.PointStruct(id=point_id("passage", payload["id"]), vector=vectors, payload=payload)
 
     def _found(self, asked: Question, k: int, filters: Mapping[str, str]) -> list[Passage]:
         """One batch: the two halves, and each term alone, which tells its IDF."""
@@ -289,13 +294,13 @@ class QdrantStore:
         requests += [request([float(x) for x in vector], DENSE, pool, where)] if vector is not None else []
         answers = [answer.points for answer in self._client.query_batch_points(self._passages, requests)]
         total = self._client.count(self._passages, exact=False).count
-        idf = {n: _idf(n, points, total) for n, points in zip(terms, answers, strict=False)}
+        idf = {n: idf_of(n, points, total) for n, points in zip(terms, answers, strict=False)}
         most = max(1e-9, sum(weight * idf[number] for number, weight in terms.items())) * (ranking.k1 + 1)
         found = {}
         for point in (point for points in answers[len(terms) :] for point in points):
-            values = _sparse(point)
+            values = sparse_of(point)
             lexical = sum(weight * idf[number] * values.get(number, 0.0) for number, weight in terms.items()) / most
-            found[point.id] = _scored(point, lexical, vector, ranking.lexical_weight if terms else 0.0)
+            found[point.id] = scored(point, lexical, vector, ranking.lexical_weight if terms else 0.0)
         best = sorted(found.values(), key=lambda passage: (-passage["scores"]["fused"], passage["id"]))
         return best[:k]
 
@@ -326,13 +331,13 @@ class QdrantStore:
         }
 
     def _document(self, name: str) -> dict[str, Any]:
-        found = self._retrieve(DOCUMENTS, [_uuid("document", name)])
+        found = self._retrieve(DOCUMENTS, [point_id("document", name)])
         if not found:
             raise UserError(f"there is no document {name}: see the list of documents for the names")
         return found[0]
 
     def _payloads(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        return {row["id"]: row for row in self._retrieve(self._passages, [_uuid("passage", one) for one in ids])}
+        return {row["id"]: row for row in self._retrieve(self._passages, [point_id("passage", one) for one in ids])}
 
     def _retrieve(self, collection: str, points: Sequence[str]) -> list[dict[str, Any]]:
         return [point.payload or {} for point in self._client.retrieve(collection, list(points), with_payload=True)]
@@ -438,7 +443,7 @@ def _reembed(store: QdrantStore, embedder: Embedder, on_progress: Callable[[int,
                 points.append(store._point(row, index_terms(row["title"], row["text"]), vector))
                 made += vector is not None
             else:
-                points.append(store._models.PointStruct(id=_uuid("passage", row["id"]), vector={}, payload=row))
+                points.append(store._models.PointStruct(id=point_id("passage", row["id"]), vector={}, payload=row))
         store._upsert(store._passages, points)
         if on_progress is not None:
             on_progress(min(start + BATCH, len(rows)), len(rows))
@@ -474,96 +479,3 @@ def _folder_lock(place: Path) -> FileLock:
             f"another process has the Qdrant folder {place} open: end it, or run a Qdrant server and set its URL"
         )
     return lock
-
-
-def _uuid(kind: str, name: str) -> str:
-    return str(uuid.uuid5(NAMESPACE, f"{kind}\n{clean(name)}"))
-
-
-def _rows(prepared: Prepared) -> Iterator[tuple[dict[str, Any], Counter[str], Any]]:
-    extract = prepared.extract
-    for piece, counts, vector, flags in zip(
-        prepared.chunks, prepared.terms, prepared.vectors, prepared.flags, strict=True
-    ):
-        text = extract.text[piece.start : piece.end]
-        payload = {
-            "id": passage_id(extract.digest, extract.name, piece.start, piece.end, text=text),
-            "document": extract.name,
-            "format": extract.format,
-            "trust": prepared.believed,
-            "flags": flags,
-            "digest": extract.digest,
-            "facts": [f"{key}{SEPARATOR}{value}" for key, value in prepared.metadata.items()],
-            "title": piece.title,
-            "text": text,
-            "start": piece.start,
-            "end": piece.end,
-            "page": None if piece.page is None else str(piece.page),
-            "language": piece.language,
-            "sentences": [list(span) for span in piece.sentences],
-            "current": True,
-            "version": 1,
-            "author": "",
-            "reason": "",
-        }
-        yield payload, counts, vector
-
-
-def _document_row(prepared: Prepared) -> dict[str, Any]:
-    extract = prepared.extract
-    return {
-        "name": extract.name,
-        "title": extract.title,
-        "format": extract.format,
-        "source": prepared.source,
-        "size": extract.size,
-        "passages": len(prepared.chunks),
-        "trust": prepared.believed,
-        "told": prepared.trust,
-        "flagged": sum(map(bool, prepared.flags)),
-        "stale": False,
-        "digest": extract.digest,
-        "ingested_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "metadata": dict(prepared.metadata),
-        "text": extract.text,
-    }
-
-
-def _passage(payload: Mapping[str, Any], scores: dict[str, float]) -> Passage:
-    passage = Passage(
-        id=payload["id"],
-        document=payload["document"],
-        title=payload["title"],
-        text=payload["text"],
-        start=payload["start"],
-        end=payload["end"],
-        page=None if payload["page"] is None else int(payload["page"]),
-        language=payload["language"],
-        sentences=payload["sentences"],
-        scores=scores,
-        trust=payload["trust"],
-    )
-    if payload.get("flags"):
-        passage["flags"] = payload["flags"]
-    return passage
-
-
-def _sparse(point: Any) -> dict[int, float]:
-    vector = (point.vector or {}).get(SPARSE)
-    return {} if vector is None else dict(zip(vector.indices, vector.values, strict=True))
-
-
-def _idf(number: int, points: Sequence[Any], total: int) -> float:
-    """From the score of the best passage with that term alone; a term that occurs nowhere counts as in PostgreSQL."""
-    value = _sparse(points[0]).get(number, 0.0) if points else 0.0
-    return float(points[0].score) / value if value else float(np.log(1 + (total + 0.5) / 0.5))
-
-
-def _scored(point: Any, lexical: float, vector: Any, lexical_weight: float) -> Passage:
-    scores = {"fused": round(lexical, 6), "lexical": round(lexical, 6)}
-    if vector is not None:
-        own = (point.vector or {}).get(DENSE)
-        cosine = 0.0 if own is None else max(0.0, float(unit_length([own])[0] @ vector))
-        fused = lexical_weight * lexical + (1 - lexical_weight) * cosine
-        scores |= {"fused": round(fused, 6), "vector": round(cosine, 6)}
-    return _passage(point.payload, scores)
