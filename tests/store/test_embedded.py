@@ -37,6 +37,14 @@ def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
         time.sleep(0.02)
 
 
+def fails_for_now(store: DocumentStore) -> bool:
+    try:
+        store.search("주차")
+    except PassingFault:
+        return True
+    return False
+
+
 def process_id(home: Path) -> int:
     found = Server(home).pid()
     assert found is not None
@@ -279,8 +287,8 @@ def test_a_store_lives_through_the_death_of_its_server(home: Path) -> None:
         store.ingest_bytes("주차.txt", "주차는 무료입니다.".encode())
         os.kill(process_id(home), signal.SIGKILL)
         until(lambda: Server(home).pid() is None)
-        with pytest.raises(PassingFault):
-            store.search("주차")
+        # Only the postmaster was killed; the backend of our connection notices within moments and may answer until then.
+        until(lambda: fails_for_now(store))
         server.start()
         assert store.search("주차")[0]["text"] == "주차는 무료입니다."
     server.stop()
