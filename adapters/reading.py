@@ -21,7 +21,7 @@ from langchain_core.messages.tool import tool_call
 
 from adapters.chat import ChatLlama
 from adapters.engine import Engine, Prefix
-from adapters.evidence import Evidence, gather, overlap
+from adapters.evidence import Evidence, following, gather, worth
 from adapters.offers import call_id
 from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
 from adapters.turns import abstention, answer, generation
@@ -64,7 +64,7 @@ class ReadingSpeaker:
         prompt = self._engine.encode(render(turns))
         if pending:
             return self._tell(prompt, evidence)
-        tool, n = self._wanted(prompt, request_of(turns), tools, [row.text for row in evidence])
+        tool, n = self._wanted(prompt, request_of(turns), tools, evidence)
         if tool is not None:
             return self._call(prompt, tool, [t.content for t in turns if t.role != "assistant"])
         if n == 0:
@@ -72,18 +72,19 @@ class ReadingSpeaker:
         return answer(self._chat, evidence[n - 1], len(prompt), len(self._engine.encode(evidence[n - 1].text)))
 
     def _wanted(
-        self, prompt: list[int], request: str, tools: Sequence[ToolSpec], sentences: Sequence[str]
+        self, prompt: list[int], request: str, tools: Sequence[ToolSpec], evidence: Sequence[Evidence]
     ) -> tuple[ToolSpec | None, int]:
         """The tool that is wanted, or else the number of the sentence that answers, 0 for none."""
+        sentences = [row.text for row in evidence]
         candidates = [(purpose(tool), True) for tool in tools] + [(text, False) for text in sentences]
         margins = self.margins(request, candidates)
         calls, told = margins[: len(tools)], margins[len(tools) :]
-        shared = overlap(request, sentences)
+        shared = worth(request, sentences, following(evidence))
         told = [m + self._decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
         call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
         if call >= self._decoding.call_margin:
-            worth = [m + self._decoding.name_weight * n for m, n in zip(calls, self._named(prompt, tools), strict=True)]
-            return tools[max(range(len(tools)), key=worth.__getitem__)], 0
+            wish = [m + self._decoding.name_weight * n for m, n in zip(calls, self._named(prompt, tools), strict=True)]
+            return tools[max(range(len(tools)), key=wish.__getitem__)], 0
         return None, told.index(answer) + 1 if told and answer >= self._decoding.abstain_margin else 0
 
     def _named(self, prompt: list[int], tools: Sequence[ToolSpec]) -> list[float]:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from adapters.evidence import PER_TURN, overlap
+from adapters.evidence import PER_TURN, worth
 from adapters.prompt import Turn
 from adapters.training import frontdesk, qa
 from adapters.training.examples import Example, Kind
@@ -118,18 +118,13 @@ def messages_of(turns: list[Turn]) -> list[AnyMessage]:
 
 
 def passages_of(sentences: list[str]) -> list[Passage]:
-    """The sentences as one passage, so that their order and number stay."""
-    text, spans = "", []
-    for sentence in sentences:
-        spans.append([len(text), len(text) + len(sentence)])
-        text += sentence + "\n"
-    if not spans:
-        return []
+    """Each sentence as a passage of its own: their order says nothing, and none continues the one before."""
     return [
         Passage(
-            id="p", document="d", title="", text=text, start=0, end=len(text), page=None, language="en",
-            sentences=spans, scores={"fused": 1.0}, trust="trusted",
+            id=f"p{i}", document="d", title="", text=text, start=0, end=len(text), page=None, language="en",
+            sentences=[[0, len(text)]], scores={"fused": 1.0}, trust="trusted",
         )
+        for i, text in enumerate(sentences)
     ]  # fmt: skip
 
 
@@ -237,7 +232,7 @@ def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
                 if e.n > PER_TURN or not e.evidence:
                     continue
                 choice, tools = e.choice(), len(e.tools)
-                shared = [0.0] * tools + overlap(choice.request, e.evidence)
+                shared = [0.0] * tools + worth(choice.request, e.evidence)
                 margins = generator.speaker.margins(choice.request, choice.candidates)
                 found.append(Weighed(margins, shared, tools, choice.right))
     return found

@@ -17,7 +17,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ from adapters.training.examples import Choice
 
 FIRST: Final = 3.0  # the first token of a value decides between all others
 TABLE_EPS: Final = 1e-3
+CHECKPOINT: Final = "checkpoint.pt"
 LINK: Final = 0.5  # looking at the source of a copied token, against saying it
 READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
@@ -47,11 +48,11 @@ class Plan:
     seed: int = 0
     rate: float = 1e-3
     embedding_rate: float = 0.5  # times ``rate``; embeddings are small numbers that a full step erases
-    frozen: float = 0.6  # share of the tokens during which the written heads stay as they were written
+    frozen: int = 3_000_000  # so many tokens long the written heads stay as they were written
     step_tokens: int = 2_048
     window: int = 256
-    warmup: float = 0.02
-    decay: float = 0.0
+    warmup: int = 100_000  # tokens
+    cooling: float = 0.15  # share of the tokens, at the end, over which the rate falls to nothing
     width: int = heads.WIDTH
     layers: int = heads.LAYERS
 
@@ -173,7 +174,7 @@ def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tenso
 def _looks(model: LlamaForCausalLM) -> Iterator[list[Tensor]]:
     """Gathers the attention ``(batch, heads, to, from)`` of the pointing layer."""
     gathered: list[Tensor] = []
-    attention = model.model.layers[heads.POINT_LAYER].self_attn
+    attention = model.model.layers[-1].self_attn
     hook = attention.register_forward_hook(lambda module, given, out: gathered.append(out[1]))
     try:
         yield gathered
@@ -195,12 +196,27 @@ def pointing_loss(looks: Tensor, rows: list[Rows]) -> Tensor:
 
 
 def rate_at(plan: Plan, seen: int) -> float:
-    """Learning rate after ``seen`` tokens: warm-up, then a cosine down to ``decay`` of the peak."""
-    done = min(seen / plan.tokens, 1.0)
-    if done < plan.warmup:
-        return plan.rate * (done / plan.warmup + 0.02)
-    wave = 0.5 * (1 + math.cos(math.pi * (done - plan.warmup) / (1 - plan.warmup)))
-    return plan.rate * (plan.decay + (1 - plan.decay) * wave)
+    """Learning rate after ``seen`` tokens: up, level, and down to nothing at the end.
+
+    Level, so that a run can be cooled off at any checkpoint (``cool``) and goes on beside it: Hägele et al. 2024,
+    "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", whose 1 − √ is the way down.
+    """
+    up = min(1.0, seen / max(plan.warmup, 1) + 0.02)
+    falling = plan.cooling * plan.tokens
+    done = min(max(seen - (plan.tokens - falling), 0.0) / max(falling, 1.0), 1.0)
+    return plan.rate * up * (1 - math.sqrt(done))
+
+
+def cool(run: Path, out: Path, *, tokens: int, on_progress: Progress | None = None) -> Path:
+    """A base out of a run that goes on: its checkpoint and ``tokens`` more with a falling rate, saved into ``out``."""
+    kept = torch.load(run / CHECKPOINT, weights_only=True)
+    seen = int(kept["state"]["seen"])
+    plan = replace(Plan(**kept["plan"]), tokens=seen + tokens, cooling=tokens / (seen + tokens))
+    if not (out / CHECKPOINT).exists():
+        out.mkdir(parents=True, exist_ok=True)
+        tokenizer.load(run).save_pretrained(out)
+        torch.save({**kept, "plan": asdict(plan)}, out / CHECKPOINT)
+    return pretrain(out, tokens=0, plan=plan, on_progress=on_progress)
 
 
 def pretrain(
@@ -226,7 +242,7 @@ def pretrain(
     model = heads.initial(_configuration(tok, plan), plan.seed)
     optimizer, kept = _optimizer(model, plan), _Kept(model)
     state: dict[str, Any] = {"index": 0, "seen": 0}
-    saved = out / "checkpoint.pt"
+    saved = out / CHECKPOINT
     if resume and saved.exists():
         state = _restore(saved, plan, model, optimizer)
     model.set_attn_implementation("eager")  # on a CPU a third faster than the fused backward pass at these lengths
@@ -303,7 +319,7 @@ def _window(
         for group in optimizer.param_groups:
             group["lr"] = rate_at(plan, state["seen"]) * group["share"]
         optimizer.step()
-        if state["seen"] < plan.frozen * plan.tokens:
+        if state["seen"] < plan.frozen:
             kept.restore()
         optimizer.zero_grad(set_to_none=True)
         entry = sums[rows[0].right is not None]

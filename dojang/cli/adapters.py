@@ -16,6 +16,7 @@ from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
 
 if TYPE_CHECKING:
+    from adapters.training.real_qa import Score
     from adapters.training.recipe import Recipe
     from adapters.training.rows import Row
     from adapters.training.run import Base, Source
@@ -212,6 +213,13 @@ def evaluate(
     n: Number = 40,
     seed: Seed = 0,
     failures: Annotated[bool, typer.Option("--failures", help="Also what went wrong.")] = False,
+    qa: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also real questions about real paragraphs; see docs/training.md."),
+    ] = None,
+    qa_n: Annotated[
+        int | None, typer.Option("--qa-n", min=1, help="So many of them of each set; all if not given.")
+    ] = None,
 ) -> int:
     """Measure a base with an adapter as it is served, on names, dates and wordings that no training text shows."""
     call = invocation(context)
@@ -224,15 +232,30 @@ def evaluate(
     with call.terminal.working(_("measuring")):
         generator = load_generator(str(base or shipped()[0]), adapter=adapter or shipped()[1], today=TODAY)
         report = measure(generator, n=n, seed=seed)
+        real = _real(generator, qa, qa_n, seed) if qa else {}
     call.terminal.document(
         {name: {language: asdict(tally) for language, tally in by.items()} for name, by in report.tallies.items()}
+        | {name: asdict(score) for name, score in real.items()}
     )
     call.terminal.line(report.table())
+    if real:
+        from adapters.training.real_qa import table
+
+        call.terminal.line(table(real))
     for name, tallies in report.tallies.items() if failures else ():
         for tally in tallies.values():
             for told in tally.failures:
                 call.terminal.line(f"{name}: {told}")
     return Exit.DONE
+
+
+def _real(generator: Any, folder: Path, n: int | None, seed: int) -> dict[str, Score]:
+    """How real questions are answered, by the name of each set."""
+    from adapters.training.frontdesk import TOOLS
+    from adapters.training.real_qa import measure, questions
+    from store.language import sentences
+
+    return {name: measure(generator, asked, TOOLS) for name, asked in questions(folder, sentences, n=n, seed=seed)}
 
 
 def _one_thread() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoConfig
 
 from adapters.loading import load_local, read_note
 from adapters.prompt import CHAT_TEMPLATE, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
@@ -54,7 +55,7 @@ def test_a_name_is_the_same_tokens_wherever_it_stands(tok: Any) -> None:
 def test_special_tokens_and_evidence_numbers_are_one_token_each(tok: Any) -> None:
     for token in (*SPECIAL_TOKENS, *MARKERS):
         assert len(tok(token, add_special_tokens=False).input_ids) == 1
-    assert len(tok) == tokenizer.VOCABULARY
+    assert len(tok) == AutoConfig.from_pretrained(BASE).vocab_size
 
 
 def test_the_chat_template_writes_what_render_writes(tok: Any) -> None:
