@@ -20,12 +20,13 @@ from langchain_core.messages import AnyMessage
 from langchain_core.messages.tool import tool_call
 
 from adapters.chat import ChatLlama
+from adapters.dayorder import backwards, dated
 from adapters.engine import Engine, Prefix
 from adapters.evidence import Evidence, following, gather, worth
 from adapters.offers import call_id
 from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
 from adapters.turns import abstention, answer, generation
-from adapters.values import Spans, choices, property_of, used_up
+from adapters.values import Spans, choices, is_date, property_of, used_up
 from state import JSON, Generation, Language, Passage, ToolSpec
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ QUESTION_TOKENS: Final = 32
 STARTS: Final = 12  # of a value, the likeliest by their first token
 DRAFTS: Final = 4
 DOUBT: Final = 0.003  # a value less likely than this is not followed
+UNSAID: Final = 0.001  # how likely "nothing was said" stays where a date is left over, against what the model says
 TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
 
 
@@ -45,6 +47,21 @@ class _Draft:
     likelihood: float
     prefix: Prefix
     values: dict[str, JSON]
+
+
+def _can_stand(name: str, value: JSON, values: dict[str, JSON], texts: Sequence[str]) -> bool:
+    """Whether a value may join those of a draft: its words are not taken, and no stay ends before it begins."""
+    return not used_up(value, values, texts) and not backwards(name, value, values)
+
+
+def _meant(
+    options: list[tuple[float, JSON]], values: dict[str, JSON], texts: Sequence[str]
+) -> list[tuple[float, JSON]]:
+    """The options of a tool's last date: a date that was said and that no other argument took is meant for this one."""
+    if all(value is None or used_up(value, values, texts) for _, value in options):
+        return options
+    left = [(p * UNSAID if value is None else p, value) for p, value in options]
+    return [(p / math.fsum(p for p, _ in left), value) for p, value in left]
 
 
 class ReadingSpeaker:
@@ -110,12 +127,17 @@ class ReadingSpeaker:
         prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
         spans = Spans(engine.encode, texts)
         drafts = [_Draft(0.0, prefix, {})]
+        last = next((name for name, spec in reversed(list(property_of(schema))) if is_date(spec)), "")
         for name, spec in property_of(schema):
             grown: list[tuple[float, _Draft, JSON]] = []
             for draft in drafts:
                 engine.extend(draft.prefix, engine.encode(f"{name}:"))
                 found = self._values(draft.prefix, spec, texts, spans)
-                free = [(p, value) for p, value in found if p >= DOUBT and not used_up(value, draft.values, texts)]
+                if last and not is_date(spec):
+                    found = [(p, v) for p, v in found if not dated(v)]
+                if name == last:
+                    found = _meant(found, draft.values, texts)
+                free = [(p, v) for p, v in found if p >= DOUBT and _can_stand(name, v, draft.values, texts)]
                 grown += [(draft.likelihood + math.log(p), draft, value) for p, value in free or [(DOUBT, None)]]
             grown.sort(key=lambda option: -option[0])
             drafts = [self._grown(draft, name, value, total) for total, draft, value in grown[:DRAFTS]]
