@@ -2,10 +2,10 @@
 
 Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing. A tool is
 wanted where it makes the request likelier by ``call_margin``, else the sentence that makes it the likeliest is meant,
-if by ``abstain_margin`` at least. Among tools it also counts how likely their names are to come next. The arguments of
-the tool are filled in one after another with values that can stand there at all (``adapters.values``), or with nothing
-where the model finds that nothing was said; the likeliest whole call is taken. A required argument that stays open is
-asked for in the model's words. A tool's result is told by its likeliest line.
+if by ``abstain_margin`` at least. Among tools it also counts how much likelier the conversation makes their names. The
+arguments of the tool are filled in one after another with values that can stand there at all (``adapters.values``), or
+with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
+stays open is asked for in the model's words. A tool's result is told by its likeliest line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,20 @@ from adapters.dayorder import backwards, dated
 from adapters.engine import Engine, Prefix
 from adapters.evidence import Evidence, following, gather, worth
 from adapters.offers import call_id
-from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
+from adapters.prompt import (
+    FITS,
+    NOTHING,
+    Turn,
+    asked,
+    asking,
+    lead,
+    purpose,
+    render,
+    request_of,
+    spaced,
+    turns_of,
+    value_text,
+)
 from adapters.turns import abstention, answer, generation
 from adapters.values import Spans, choices, is_date, property_of, used_up
 from state import JSON, Generation, Language, Passage, ToolSpec
@@ -70,15 +83,14 @@ class ReadingSpeaker:
     def __init__(self, chat: ChatLlama, decoding: Decoding) -> None:
         self._chat = chat
         self._engine: Engine = chat.engine
-        self._decoding = decoding
+        self.decoding = decoding
 
     def turn(
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
     ) -> Generation:
         """The next turn."""
         evidence, pending = gather(messages, passages)
-        turns = turns_of(messages)
-        prompt = self._engine.encode(render(turns))
+        turns, prompt = turns_of(messages), self.prompt_of(messages)
         if pending:
             return self._tell(prompt, evidence)
         tool, n = self._wanted(prompt, request_of(turns), tools, evidence)
@@ -87,6 +99,10 @@ class ReadingSpeaker:
         if n == 0:
             return abstention(self._chat, language, len(prompt))
         return answer(self._chat, evidence[n - 1], len(prompt), len(self._engine.encode(evidence[n - 1].text)))
+
+    def prompt_of(self, messages: Sequence[AnyMessage]) -> list[int]:
+        """The conversation as it is read before anything is written."""
+        return self._engine.encode(render(turns_of(messages)))
 
     def _wanted(
         self, prompt: list[int], request: str, tools: Sequence[ToolSpec], evidence: Sequence[Evidence]
@@ -97,26 +113,40 @@ class ReadingSpeaker:
         margins = self.margins(request, candidates)
         calls, told = margins[: len(tools)], margins[len(tools) :]
         shared = worth(request, sentences, following(evidence))
-        told = [m + self._decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
+        told = [m + self.decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
         call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
-        if call >= self._decoding.call_margin:
-            wish = [m + self._decoding.name_weight * n for m, n in zip(calls, self._named(prompt, tools), strict=True)]
+        if call >= self.decoding.call_margin:
+            wish = [m + self.decoding.name_weight * n for m, n in zip(calls, self.named(prompt, tools), strict=True)]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
-        return None, told.index(answer) + 1 if told and answer >= self._decoding.abstain_margin else 0
+        return None, told.index(answer) + 1 if told and answer >= self.decoding.abstain_margin else 0
 
-    def _named(self, prompt: list[int], tools: Sequence[ToolSpec]) -> list[float]:
-        """Log likelihoods of the tools' names after the conversation."""
-        prefix = self._engine.read(prompt, adapter=self._chat.adapter)
+    def named(self, prompt: list[int], tools: Sequence[ToolSpec]) -> list[float]:
+        """By how many nats the conversation makes each tool's name likelier than no conversation does.
+
+        So a tool whose name the model was never taught is neither preferred nor pushed aside.
+        """
         rows = [self._engine.encode(f"{tool['name']}\n") for tool in tools]
-        return [score.total for score in self._engine.score(prefix, rows)]
+        after, alone = (
+            self._engine.score(self._engine.read(ids, adapter=self._chat.adapter), rows)
+            for ids in (prompt, self._engine.encode(render([Turn("user", "")])))
+        )
+        return [a.total - b.total for a, b in zip(after, alone, strict=True)]
 
     def margins(self, request: str, candidates: Sequence[tuple[str, bool]]) -> list[float]:
-        """By how many nats each candidate (a text, and whether it is a tool's) makes ``request`` likelier."""
+        """What each candidate (a text, and whether it is a tool's) is worth to ``request`` against nothing, in nats."""
+        weight = self.decoding.verdict_weight
+        return [read + weight * verdict for read, verdict in self.readings(request, candidates)]
+
+    def readings(self, request: str, candidates: Sequence[tuple[str, bool]]) -> list[tuple[float, float]]:
+        """By how many nats each candidate makes ``request`` likelier, and the log odds of "it fits" after it."""
         engine, words = self._engine, self._engine.encode(asked(request))
         leads = [engine.encode(lead(text, tool=tool)) for text, tool in [("", False), *candidates]]
         prefix = engine.read(leads[0][:1], adapter=self._chat.adapter)
-        scores = engine.score(prefix, [ids[1:] + words for ids in leads], skip=[len(ids) - 1 for ids in leads])
-        return [score.total - scores[0].total for score in scores[1:]]
+        steps = engine.steps(prefix, [ids[1:] + words for ids in leads], engine.encode(FITS)[0])
+        read = [float(tokens[-len(words) :].sum()) for tokens, _ in steps]
+        fits = [min(float(fits[-1]), -1e-6) for _, fits in steps]
+        odds = [f - math.log1p(-math.exp(f)) for f in fits]
+        return [(r - read[0], o) for r, o in zip(read[1:], odds[1:], strict=True)]
 
     def _call(self, prompt: list[int], tool: ToolSpec, texts: Sequence[str]) -> Generation:
         """The call with everything that was said, or a question about the first required argument that was not.

@@ -32,9 +32,15 @@ def _said(rng: random.Random, example: Example) -> Said:
     return question[0] if question and rng.random() < QUESTIONS else call_or_line
 
 
+def named(said: Said) -> Said:
+    """The same, and the tool's name is the model's own to say: it is what tells the tools of a desk apart best."""
+    (first, _), *rest = said.pieces
+    return Said(said.prompt, [(first, True), *rest]) if len(rest) > 1 else said
+
+
 def desk(rng: random.Random, language: Language) -> Said:
     """A call of the front desk, or a question about what is missing."""
-    return _said(rng, frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "call", "ask"))))
+    return named(_said(rng, frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "call", "ask")))))
 
 
 def told(rng: random.Random, language: Language) -> Said:

@@ -6,7 +6,8 @@ Why a loop of our own and not ``transformers.Trainer``: see docs/adr/0003-embedd
 float32, arithmetic is bfloat16 autocast, logits are computed at scored positions only. What the model says itself is
 scored token by token, and the pointing heads of the last layer by whether they look at what is copied. A choice is
 scored as it is served: the request is read after each candidate and after nothing, and the loss is the cross-entropy
-of the right reading among all, by the summed log likelihoods of the request.
+of the right reading among all, by the summed log likelihoods of the request, and once more by the log odds of the
+token ``FITS`` after each reading, where nothing is worth 0.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from adapters.generator import DECODING_FILE
-from adapters.prompt import EOT, asked, lead
+from adapters.prompt import EOT, FITS, asked, lead
 from adapters.training import heads, tokenizer
 from adapters.training.corpus import Item, item_at
 from adapters.training.examples import Choice
+from state import UserError
 
 FIRST: Final = 3.0  # the first token of a value decides between all others
 TABLE_EPS: Final = 1e-3
@@ -37,6 +39,7 @@ CHECKPOINT: Final = "checkpoint.pt"
 LINK: Final = 0.5  # looking at the source of a copied token, against saying it
 READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
+JUDGED: Final = 3.0  # the same choice, by what is said after each reading
 Progress = Callable[[dict[str, float]], None]
 
 
@@ -85,9 +88,10 @@ def encode(tok: PreTrainedTokenizerFast, item: Item) -> Rows:
         return ids
 
     if isinstance(item, Choice):
-        words = ids_of(asked(item.request))
+        words, fits = ids_of(asked(item.request)), ids_of(FITS)
         leads = [ids_of(lead(text, tool=tool)) for text, tool in [("", False), *item.candidates]]
-        return Rows([x + words for x in leads], [[0.0] * len(x) + [1.0] * len(words) for x in leads], item.right)
+        read = [[0.0] * len(x) + [1.0] * len(words) + [0.0] for x in leads]
+        return Rows([x + words + fits for x in leads], read, item.right)
     prompt = ids_of(item.prompt)
     ids, weights, links = list(prompt), [0.0] * len(prompt), []
     for text, own in [*item.pieces, (EOT, not item.pieces[-1][0].endswith("\n"))]:
@@ -140,14 +144,27 @@ def pad(rows: list[Rows], fill: int) -> tuple[Tensor, Tensor]:
     return ids, weights
 
 
-def losses_of(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Losses at the scored positions, and which row each belongs to. No padding mask: pads stand right."""
+def losses_of(
+    model: LlamaForCausalLM, ids: Tensor, weights: Tensor, ends: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Losses at the scored positions, which row each belongs to, and the losses of the tokens at ``ends``, one a row.
+
+    No padding mask: pads stand right.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         scored = weights[:, 1:] > 0
         logits = model.lm_head(hidden[scored])
+        last = None if ends is None else model.lm_head(hidden[torch.arange(len(ids)), ends - 1])
     losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][scored], reduction="none")
-    return losses, scored.nonzero()[:, 0]
+    rows = scored.nonzero()[:, 0]
+    if last is None or ends is None:
+        return losses, rows, None
+    return (
+        losses,
+        rows,
+        torch.nn.functional.cross_entropy(last.float(), ids[torch.arange(len(ids)), ends], reduction="none"),
+    )
 
 
 def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tensor, float]:
@@ -155,19 +172,29 @@ def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tenso
     ids, weights = pad(rows, fill)
     if rows[0].right is None:
         with _looks(model) as looks:
-            losses, _ = losses_of(model, ids, weights)
+            losses, _, _ = losses_of(model, ids, weights)
         kept = weights[:, 1:][weights[:, 1:] > 0]
         return (losses * kept).sum() + pointing_loss(looks[0], rows), float(kept.sum())
-    losses, place = losses_of(model, ids, weights)
+    ends = torch.tensor([len(x) - 1 for r in rows for x in r.ids])
+    losses, place, fits = losses_of(model, ids, weights, ends)
+    assert fits is not None
+    judged = verdict(-fits)
     read = torch.zeros(len(ids)).index_add(0, place, losses)  # the request's surprise after each candidate
     total, norm, at = torch.zeros(()), 0.0, 0
     for r in rows:
         assert r.right is not None
         some = read[at : at + len(r.ids)]
         words = sum(w > 0 for w in r.weights[r.right])
+        each = torch.cat([torch.zeros(1), judged[at + 1 : at + len(r.ids)]])  # nothing is worth 0
         total = total - CHOSEN * torch.log_softmax(-some, dim=0)[r.right] + READ * some[r.right]
-        norm, at = norm + CHOSEN + READ * words, at + len(r.ids)
+        total = total - JUDGED * torch.log_softmax(each, dim=0)[r.right]
+        norm, at = norm + CHOSEN + JUDGED + READ * words, at + len(r.ids)
     return total, norm
+
+
+def verdict(fits: Tensor) -> Tensor:
+    """Log odds of "it fits" from its log likelihood."""
+    return fits - torch.log1p(-torch.exp(fits.clamp(max=-1e-6)))
 
 
 @contextmanager
@@ -209,6 +236,8 @@ def rate_at(plan: Plan, seen: int) -> float:
 
 def cool(run: Path, out: Path, *, tokens: int, on_progress: Progress | None = None) -> Path:
     """A base out of a run that goes on: its checkpoint and ``tokens`` more with a falling rate, saved into ``out``."""
+    if not (run / CHECKPOINT).exists():
+        raise UserError(f"{run} has no checkpoint: it is no run that goes on; give the folder of one (pretrain --out)")
     kept = torch.load(run / CHECKPOINT, weights_only=True)
     seen = int(kept["state"]["seen"])
     plan = replace(Plan(**kept["plan"]), tokens=seen + tokens, cooling=tokens / (seen + tokens))

@@ -39,17 +39,27 @@ Number = Annotated[int, typer.Option("-n", min=1, help="Examples of each kind an
 def pretrain(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the base is made; a run that was cut off goes on.")],
-    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to read.")] = 5_000_000,
+    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to read.")] = 20_000_000,
+    cool: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A run that goes on: a base is made of its checkpoint, read on with a falling rate."
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
     seed: Seed = 0,
 ) -> int:
-    """Train a base from its written initial weights, on generated text and one core."""
+    """Train a base from its written initial weights, on generated text."""
     call = invocation(context)
     _ = call.terminal.gettext
-    _one_thread()
-    from adapters.training.pretrain import pretrain as make
+    _one_thread(threads)
+    from adapters.training import pretrain as making
 
     with call.terminal.working(_("reading text")) as tell:
-        made = make(out, tokens=tokens, seed=seed, on_progress=lambda news: tell(_reading(_, news)))
+        if cool:
+            made = making.cool(cool, out, tokens=tokens, on_progress=lambda news: tell(_reading(_, news)))
+        else:
+            made = making.pretrain(out, tokens=tokens, seed=seed, on_progress=lambda news: tell(_reading(_, news)))
     call.terminal.document({"base": str(made)})
     call.terminal.line(_("the base is in {folder}").format(folder=made))
     return Exit.DONE
@@ -258,8 +268,8 @@ def _real(generator: Any, folder: Path, n: int | None, seed: int) -> dict[str, S
     return {name: measure(generator, asked, TOOLS) for name, asked in questions(folder, sentences, n=n, seed=seed)}
 
 
-def _one_thread() -> None:
+def _one_thread(threads: int = 1) -> None:
     """The same numbers on every machine: sums depend on how they are divided among threads."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)

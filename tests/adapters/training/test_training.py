@@ -1,5 +1,6 @@
 """Tokenizer, pretraining and QLoRA at toy size, and a floor under the weights that ship."""
 
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,20 @@ from hypothesis import strategies as st
 from transformers import AutoConfig
 
 from adapters.loading import load_local, read_note
-from adapters.prompt import CHAT_TEMPLATE, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
+from adapters.prompt import CHAT_TEMPLATE, FITS, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
-from adapters.training import heads, pretrain, sft, tokenizer
-from adapters.training.evaluate import DECIDED, Weighed, evaluate, parted, tuned
+from adapters.training import corpus, heads, pretrain, sft, tokenizer
+from adapters.training.evaluate import (
+    DECIDED,
+    Readings,
+    Wanting,
+    Weighed,
+    evaluate,
+    judged,
+    parted,
+    tuned,
+    weighted,
+)
 from adapters.training.examples import Choice, Said
 from state import UserError
 
@@ -104,6 +115,29 @@ def test_pretraining_lowers_the_loss_and_resumes_to_the_same_weights(tmp_path: P
     assert not (parts / "checkpoint.pt").exists()
 
 
+def test_a_base_is_cooled_off_from_a_run_that_goes_on(tmp_path: Path) -> None:
+    run, cooled = _seeded(tmp_path / "run"), tmp_path / "cooled"
+    seen: list[float] = []
+    pretrain.pretrain(run, tokens=0, plan=TINY, stop_after=1, on_progress=lambda told: seen.append(told["tokens"]))
+    before = (run / "checkpoint.pt").read_bytes()
+    pretrain.cool(run, cooled, tokens=3_000, on_progress=lambda told: seen.append(told["tokens"]))
+    assert len(seen) >= 2
+    assert seen[-1] >= seen[0] + 3_000, "it goes on where the run is"
+    assert (cooled / "model.safetensors").exists()
+    assert (run / "checkpoint.pt").read_bytes() == before
+    with pytest.raises(UserError, match="no checkpoint"):
+        pretrain.cool(cooled, tmp_path / "again", tokens=3_000)
+
+
+def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
+    plan = pretrain.Plan(1_000, rate=1.0, warmup=100, cooling=0.2)
+    rates = [pretrain.rate_at(plan, seen) for seen in (0, 50, 100, 500, 800, 801, 900, 1_000)]
+    assert rates[:3] == sorted(rates[:3])
+    assert rates[2:5] == [1.0, 1.0, 1.0]
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[-1] == 0.0
+
+
 def test_an_adapter_trains_saves_and_speaks_the_same_after_reloading(tmp_path: Path) -> None:
     base = _seeded(tmp_path / "base")
     pretrain.pretrain(base, tokens=0, plan=pretrain.Plan(2_000, width=128, window=8))
@@ -147,7 +181,8 @@ def test_a_request_is_scored_whole_after_each_candidate_and_after_nothing(tok: A
     rows = pretrain.encode(tok, choice)
     assert rows.right == 1
     leads = [lead(), lead("The Pool opens at 7."), lead("book room: Book.", tool=True)]
-    assert [tok.decode(ids) for ids in rows.ids] == [before + asked("When does the Pool open?") for before in leads]
+    read = [before + asked("When does the Pool open?") + FITS for before in leads]
+    assert [tok.decode(ids) for ids in rows.ids] == read
     assert "\n the pool opens at 7." in leads[1]
     words = len(tok(asked(choice.request), add_special_tokens=False).input_ids)
     assert [sum(weights) for weights in rows.weights] == [words] * 3
@@ -160,7 +195,51 @@ def test_a_step_of_choices_is_lost_where_the_right_reading_is_the_least_likely(t
     right, norm = pretrain.loss_of(model, [pretrain.encode(tok, choice)], 0)
     wrong, _ = pretrain.loss_of(model, [pretrain.encode(tok, choice._replace(right=2))], 0)
     assert right.item() < wrong.item()
-    assert norm > pretrain.CHOSEN
+    assert norm > pretrain.CHOSEN + pretrain.JUDGED
+
+
+def test_a_verdict_is_learned_beside_the_reading_and_nothing_is_worth_zero(tok: Any) -> None:
+    config = heads.configuration(len(tok), bos=0, eos=[1], pad=2, context=512, width=128, layers=4)
+    model = heads.initial(config, 0)
+    lines = [("The pool opens at 7.", False), ("Breakfast is at 8.", False)]
+    rows = [
+        pretrain.encode(tok, Choice(asks, lines, right)) for asks, right in (("pool?", 1), ("food?", 2), ("cat?", 0))
+    ]
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+
+    def odds(row: pretrain.Rows) -> list[float]:
+        ids, weights = pretrain.pad([row], 2)
+        ends = torch.tensor([len(x) - 1 for x in row.ids])
+        with torch.no_grad():
+            fits = pretrain.losses_of(model, ids, weights, ends)[2]
+        assert fits is not None
+        return [0.0, *pretrain.verdict(-fits)[1:].tolist()]
+
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss, norm = pretrain.loss_of(model, rows, 2)
+        (loss / norm).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    for row in rows:
+        found = odds(row)
+        assert max(range(3), key=found.__getitem__) == row.right, found
+
+
+def test_the_weights_of_names_and_verdicts_are_the_smallest_that_choose_best() -> None:
+    named = [Wanting([2.0, 1.0], [-1.0, 1.0], 1), Wanting([2.0, 1.0], [1.0, -1.0], 0)]
+    assert weighted(named) == 1.0
+    assert weighted([Wanting([2.0, 1.0], [0.0, 0.0], 0)]) == 0.0
+    assert judged([Readings([(1.0, -2.0), (0.5, 2.0)], 2)]) == 0.5
+    assert judged([Readings([(1.0, -2.0), (0.5, 2.0)], 1)]) == 0.0
+
+
+def test_the_base_learns_the_names_of_the_desks_tools_and_of_no_others() -> None:
+    for language in ("en", "ko"):
+        for draw, taught in ((corpus.desk, True), (corpus.disguised, False), (corpus.invented, False)):
+            made = [draw(random.Random(i), language) for i in range(40)]
+            calls = [said for said in made if isinstance(said, Said) and said.pieces[0][0].endswith("\n")]
+            assert len(calls) > 10
+            assert {said.pieces[0][1] for said in calls if len(said.pieces) > 2} == {taught}
 
 
 def test_the_overlap_and_the_margin_are_chosen_by_what_they_cost() -> None:
