@@ -14,7 +14,8 @@ from adapters.serving import EMBEDDED, EMBEDDED_ADAPTER, WEIGHTS, load_chat, loa
 
 if TYPE_CHECKING:
     from adapters.chat import ChatLlama
-    from adapters.generator import ChatGenerator, Decoding
+    from adapters.decoding import Decoding
+    from adapters.generator import ChatGenerator
 
 __all__ = [
     "EMBEDDED",

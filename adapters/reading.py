@@ -14,12 +14,13 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from langchain_core.messages import AnyMessage
 from langchain_core.messages.tool import tool_call
 
 from adapters.chat import ChatLlama
+from adapters.decoding import Decoding
 from adapters.engine import Engine, Prefix
 from adapters.evidence import Evidence, gather, overlap
 from adapters.offers import call_id
@@ -27,9 +28,6 @@ from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, reque
 from adapters.turns import abstention, answer, generation
 from adapters.values import Spans, choices, property_of, used_up
 from state import JSON, Generation, Language, Passage, ToolSpec
-
-if TYPE_CHECKING:
-    from adapters.generator import Decoding
 
 QUESTION_TOKENS: Final = 32
 STARTS: Final = 12  # of a value, the likeliest by their first token

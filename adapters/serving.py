@@ -107,7 +107,8 @@ def load_generator(
 ) -> ChatGenerator:
     """``load_chat`` with the generator port around it and the decoding settings that were exported with the weights."""
     from adapters.chat import ChatLlama
-    from adapters.generator import ChatGenerator, Decoding
+    from adapters.decoding import Decoding
+    from adapters.generator import ChatGenerator
 
     chat = load_chat(model, **options)  # type: ignore[arg-type]
     decoding = None

@@ -68,7 +68,7 @@ def open_base(path: Path, quantization: str) -> Base:
     """Check a model folder, or a hub id that was downloaded, and read its tokenizer; raises ModelNotUsable."""
     from transformers import AutoTokenizer
 
-    from adapters.generator import Decoding
+    from adapters.decoding import Decoding
 
     path, hub_id, revision = locate(path)
     config = check_model(path, check_quantization(quantization))

@@ -12,10 +12,11 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from adapters import load_chat, load_generator
 from adapters.chat import ChatLlama
+from adapters.decoding import Decoding
 from adapters.engine import Engine, Prefix
 from adapters.errors import AdapterNotUsable, ModelNotUsable
 from adapters.evidence import gather
-from adapters.generator import ABSTENTIONS, ChatGenerator, Decoding
+from adapters.generator import ABSTENTIONS, ChatGenerator
 from adapters.grammar import about_choices
 from adapters.prompt import MARKERS
 from adapters.spans import spans

@@ -9,8 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from adapters.chat import ChatLlama
+from adapters.decoding import Decoding
 from adapters.engine import Engine
-from adapters.generator import ChatGenerator, Decoding
+from adapters.generator import ChatGenerator
 from adapters.prompt import asking, render, turns_of
 from adapters.reading import ReadingSpeaker
 from adapters.values import Spans, choices, property_of, used_up

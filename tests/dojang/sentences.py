@@ -32,7 +32,7 @@ RETURNING = frozenset(
     {
         ("dojang/runs.py", "_can_go_on"),
         ("dojang/workspace.py", "_evidence"),
-        ("checkpoints/chain.py", "head_problem"),
+        ("checkpoints/audit/chain.py", "head_problem"),
         ("store/readers/kinds.py", "kind_in_words"),
         ("adapters/loading.py", "_missing"),
         ("tools/checking.py", "_errors"),
