@@ -20,7 +20,7 @@ class Decoding:
     "number" is for any checkpoint: it abstains where the share of "[0]" among all numbers is at least
     ``abstain_share``. "reading" is for the bases that ``adapters.training`` makes: it abstains where the best sentence
     makes the question less than ``abstain_margin`` nats likelier than no sentence does. ``overlap_weight`` adds so
-    many nats for a sentence that holds all terms of the question (``adapters.evidence.overlap``). ``name_weight`` adds
+    many nats for a sentence that holds all terms of the question (``speakers.evidence.overlap``). ``name_weight`` adds
     so much of the log likelihood of a tool's name after the conversation: an adapter knows the names of its tools. A
     tool is wanted where the best makes the request at least ``call_margin`` nats likelier, whatever the evidence: a
     sentence that shares a name with a request would win otherwise.

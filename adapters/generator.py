@@ -1,8 +1,8 @@
 """One turn of the agent: ``ChatGenerator`` satisfies the port ``Generator`` by shape, whatever model is behind it.
 
-A base of this project reads and fills in (``adapters.reading``), any other local checkpoint answers by number under a
-grammar (``adapters.numbered``), any other LangChain chat model (an OpenAI-compatible endpoint) is prompted, parsed and
-mapped by ``adapters.endpoint``. What is asked of a person, and what is allowed to run, is decided elsewhere.
+A base of this project reads and fills in (``speakers.reading``), any other local checkpoint answers by number under a
+grammar (``speakers.numbered``), any other LangChain chat model (an OpenAI-compatible endpoint) is prompted, parsed and
+mapped by ``adapters.speakers.endpoint``. What is asked of a person, and what is allowed to run, is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Protocol
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage
 
-from adapters.chat import ChatLlama
 from adapters.decoding import Decoding
-from adapters.numbered import NumberedSpeaker
-from adapters.reading import ReadingSpeaker
-from adapters.turns import ABSTENTIONS
+from adapters.local.chat import ChatLlama
+from adapters.speakers.numbered import NumberedSpeaker
+from adapters.speakers.reading import ReadingSpeaker
+from adapters.speakers.turns import ABSTENTIONS
 from state import Generation, Language, Passage, ToolSpec
 
 
@@ -58,7 +58,7 @@ class ChatGenerator:
         decoding = decoding or Decoding()
         self.speaker: Speaker
         if not isinstance(chat, ChatLlama):
-            from adapters.endpoint import EndpointSpeaker
+            from adapters.speakers.endpoint import EndpointSpeaker
 
             self.speaker = EndpointSpeaker(chat, told, strict=strict, prices=prices)
         elif decoding.strategy == "reading":

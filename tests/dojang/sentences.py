@@ -34,7 +34,7 @@ RETURNING = frozenset(
         ("dojang/workspace.py", "_evidence"),
         ("checkpoints/audit/chain.py", "head_problem"),
         ("store/readers/kinds.py", "kind_in_words"),
-        ("adapters/loading.py", "_missing"),
+        ("adapters/local/loading.py", "_missing"),
         ("tools/checking.py", "_errors"),
         ("tools/checking.py", "_error"),
         ("tools/checking.py", "violations"),

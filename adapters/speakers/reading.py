@@ -3,7 +3,7 @@
 Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing. A tool is
 wanted where it makes the request likelier by ``call_margin``, else the sentence that makes it the likeliest is meant,
 if by ``abstain_margin`` at least. Among tools it also counts how likely their names are to come next. The arguments of
-the tool are filled in one after another with values that can stand there at all (``adapters.values``), or with nothing
+the tool are filled in one after another with values that can stand there at all (``forms.values``), or with nothing
 where the model finds that nothing was said; the likeliest whole call is taken. A required argument that stays open is
 asked for in the model's words. A tool's result is told by its likeliest line.
 """
@@ -19,14 +19,14 @@ from typing import Any, Final
 from langchain_core.messages import AnyMessage
 from langchain_core.messages.tool import tool_call
 
-from adapters.chat import ChatLlama
 from adapters.decoding import Decoding
-from adapters.engine import Engine, Prefix
-from adapters.evidence import Evidence, gather, overlap
-from adapters.offers import call_id
+from adapters.forms.offers import call_id
+from adapters.forms.values import Spans, choices, property_of, used_up
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine, Prefix
 from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
-from adapters.turns import abstention, answer, generation
-from adapters.values import Spans, choices, property_of, used_up
+from adapters.speakers.evidence import Evidence, gather, overlap
+from adapters.speakers.turns import abstention, answer, generation
 from state import JSON, Generation, Language, Passage, ToolSpec
 
 QUESTION_TOKENS: Final = 32

@@ -1,7 +1,7 @@
 """Predicts the peak memory of QLoRA training from shapes alone, says whether it fits, and what would make it fit.
 
-    from adapters.plan import GIB, Run, planned
-    from adapters.shapes import shape_named
+    from adapters.training.plan import GIB, Run, planned
+    from adapters.training.shapes import shape_named
     print(planned(shape_named("llama-3.1-8b"), Run(seq=512), gpu=8 * GIB).verdict)
 
 The peak is what is alive at the worse of two moments: while one layer is recomputed in the backward pass, and while the
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from adapters.shapes import KNOWN, Shape
+from adapters.training.shapes import KNOWN, Shape
 from state import UserError
 
 GIB: Final = 2**30

@@ -22,15 +22,15 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list
 from langchain_core.tools import BaseTool
 
-from adapters.engine import Engine, Prefix
 from adapters.errors import UnreadableReply
-from adapters.fitting import PROBE, LeftOut, fit, shared
-from adapters.grammar import PARALLEL, Form, turn_grammar
-from adapters.offers import choice_of, sources_of, tool_spec
+from adapters.forms.grammar import PARALLEL, Form, turn_grammar
+from adapters.forms.offers import choice_of, sources_of, tool_spec
+from adapters.local.engine import Engine, Prefix
+from adapters.local.fitting import PROBE, LeftOut, fit, shared
+from adapters.local.telling import Telling
+from adapters.local.telling import TextStream as TextStream
+from adapters.local.templates import conversation
 from adapters.prompt import turns_of
-from adapters.telling import Telling
-from adapters.telling import TextStream as TextStream
-from adapters.templates import conversation
 from state import ToolSpec
 
 _UNSET: Final = "\0"  # "no adapter named in this call", which differs from adapter=None, "the base alone"
@@ -58,7 +58,7 @@ class ChatLlama(BaseChatModel):
     """
 
     engine: Any
-    """An ``adapters.engine.Engine``; shared by every copy of this model."""
+    """An ``adapters.local.engine.Engine``; shared by every copy of this model."""
     adapter: str | None = None
     temperature: float = 0.0
     seed: int | None = None
@@ -68,7 +68,7 @@ class ChatLlama(BaseChatModel):
     today: str = ""
     """ISO date for checkpoints whose own chat template tells a date; "" leaves the template's default."""
     copy_arguments: bool = True
-    """Arguments that say nothing of their grounding are copied from the conversation (see ``adapters.grounding``)."""
+    """Arguments that say nothing of their grounding are copied from the conversation (see ``forms.grounding``)."""
     evidence: Any = None
     """What grounded fields and citations refer to, where a call gives nothing else."""
     trim: bool = True
@@ -114,7 +114,7 @@ class ChatLlama(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Replies that are valid for a pydantic class, a TypedDict or a JSON schema, by grammar.
 
-        Fields are free unless they say what they are grounded in (``adapters.grounding``). ``adapter``, ``evidence``,
+        Fields are free unless they say what they are grounded in (``forms.grounding``). ``adapter``, ``evidence``,
         ``copy_arguments`` and the other settings of this class may be given here: what was bound before is lost.
         """
         if isinstance(schema, dict) and "title" not in schema and "properties" in schema:
@@ -230,7 +230,7 @@ class ChatLlama(BaseChatModel):
 
     def _group(self, inputs: Sequence[LanguageModelInput], kwargs: dict[str, Any]) -> list[ChatResult | Exception]:
         """One batch: what could not even be asked is an exception in its place."""
-        from adapters.batching import Row, decode_together
+        from adapters.local.batching import Row, decode_together
 
         cancelled = kwargs.get("cancelled") or threading.Event()
         rows: list[tuple[int, _Asked, Row, list[AIMessageChunk]]] = []

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from adapters.offers import call_id
-from adapters.parsing import parse_replies
+from adapters.forms.offers import call_id
+from adapters.forms.parsing import parse_replies
 
 
 class TextStream:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from adapters.engine import Engine, Prefix
-from adapters.matching import Reply
-from adapters.prefixes import side_by_side
+from adapters.local.engine import Engine, Prefix
+from adapters.local.matching import Reply
+from adapters.local.prefixes import side_by_side
 
 
 @dataclass

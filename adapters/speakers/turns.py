@@ -8,10 +8,10 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
-from adapters.evidence import Evidence
-from adapters.fitting import LeftOut
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
+from adapters.local.fitting import LeftOut
+from adapters.speakers.evidence import Evidence
 from state import Generation, Language
 
 ABSTENTIONS: Final[Mapping[Language, str]] = {

@@ -1,6 +1,6 @@
 """Tools in the form that OpenAI's strict mode wants: all arguments required, nothing else allowed, optional means null.
 
-What a server then sends, ``adapters.parsing.shaped`` turns back: null for an optional argument is left out. No network.
+What a server then sends, ``forms.parsing.shaped`` turns back: null for an optional argument is left out. No network.
 """
 
 from __future__ import annotations

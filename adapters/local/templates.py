@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from adapters.errors import ModelNotUsable
-from adapters.families import defused, marks_of
+from adapters.local.families import defused, marks_of
 from adapters.prompt import (
     BOS,
     CHAT_TEMPLATE,

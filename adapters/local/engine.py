@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.errors import AdapterNotUsable, PromptTooLong
-from adapters.loading import LocalModel
-from adapters.matching import Matchers, Reply, chooser
-from adapters.memory import free_bytes
-from adapters.prefixes import PrefixCache, cache_of, limit_of
+from adapters.local.loading import LocalModel
+from adapters.local.matching import Matchers, Reply, chooser
+from adapters.local.memory import free_bytes
+from adapters.local.prefixes import PrefixCache, cache_of, limit_of
 
 _SCORE_BATCH: Final = 16
 _CHUNK: Final = 512  # tokens of a prompt between two looks whether the caller is still there
@@ -231,7 +231,7 @@ class Engine:
         return self._run(rows, prefix.cache, prefix.adapter, keep=1)[0, -1]
 
     def step(self, rows: Any, cache: Any, adapter: str | None, *, mask: Any, places: Any) -> Any:
-        """Logits ``(batch, 1, vocab) float32`` after one more step of a batch; see ``adapters.batching``."""
+        """Logits ``(batch, 1, vocab) float32`` after one more step of a batch; see ``adapters.local.batching``."""
         return self._run(rows, cache, adapter, keep=1, attention_mask=mask, position_ids=places)
 
     def _run(self, rows: Any, cache: Any, adapter: str | None, *, keep: int, **options: Any) -> Any:

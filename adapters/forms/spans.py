@@ -1,7 +1,7 @@
 """Which pieces of a text an argument may copy: spans that begin and end where a word or a run of digits does.
 
 Korean particles are attached to their word ("남산스테이에"), so a span may end after any Hangul syllable, but it begins
-only where a word begins. Pure text; the grammar is built in ``adapters.grammar``.
+only where a word begins. Pure text; the grammar is built in ``adapters.forms.grammar``.
 """
 
 from __future__ import annotations

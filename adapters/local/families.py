@@ -56,7 +56,7 @@ END_TOKENS: Final = ("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "</s>", "<|e
 def give_template(tokenizer: Any, family: Family) -> tuple[str, ...]:
     """Complete a tokenizer without a chat template. Returns the strings that begin the next turn.
 
-    A base of ours without a template has LLaMA 3's turn tokens: it is left as it is (``adapters.templates``).
+    A base of ours without a template has LLaMA 3's turn tokens: it is left as it is (``adapters.local.templates``).
     """
     if tokenizer.chat_template is None and tokenizer.convert_tokens_to_ids(HEADER_START) in (
         None,

@@ -17,13 +17,13 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.tool import tool_call
 
 from adapters.errors import EndpointFault, EndpointRefused, UnreadableReply
-from adapters.evidence import tool_lines
-from adapters.grammar import about_choices
-from adapters.grounding import stands
-from adapters.offers import call_id
-from adapters.parsing import Call, arguments, checked_name, parse_reply, shaped, short, without_calls
+from adapters.forms.grammar import about_choices
+from adapters.forms.grounding import stands
+from adapters.forms.offers import call_id
+from adapters.forms.parsing import Call, arguments, checked_name, parse_reply, shaped, short, without_calls
+from adapters.forms.strict import strict_schema
 from adapters.prompt import ASK_USER, harmless
-from adapters.strict import strict_schema
+from adapters.speakers.evidence import tool_lines
 from state import Citation, DojangError, Generation, Language, Passage, ToolSpec
 
 _MARK = re.compile(r"\s?\[(\d{1,3})\]")
@@ -280,7 +280,7 @@ def translate(error: Exception, url: str) -> DojangError:
 
 
 def _grounded(call: Call, schema: Mapping[str, Any], spoken: Sequence[str], sources: Mapping[str, str]) -> None:
-    """Refuse a value that its field wants to stand somewhere and that does not (``adapters.grounding``)."""
+    """Refuse a value that its field wants to stand somewhere and that does not (``adapters.forms.grounding``)."""
     for name, value in call.args.items():
         if not stands(value, schema.get("properties", {}).get(name, {}), spoken, sources):
             shown = short(json.dumps(value, ensure_ascii=False))

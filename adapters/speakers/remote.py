@@ -28,8 +28,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from adapters.endpoint import endpoint_url, translate
 from adapters.errors import EndpointFault
+from adapters.speakers.endpoint import endpoint_url, translate
 from state import DojangError
 
 _UNSET: Final = "\0"

@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.messages.tool import tool_call
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine, Prefix
 from adapters.errors import UnreadableReply
-from adapters.evidence import gather
-from adapters.fitting import PROBE, LeftOut, fit, shared
-from adapters.grammar import turn_grammar
-from adapters.offers import call_id
-from adapters.parsing import parse_reply
+from adapters.forms.grammar import turn_grammar
+from adapters.forms.offers import call_id
+from adapters.forms.parsing import parse_reply
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine, Prefix
+from adapters.local.fitting import PROBE, LeftOut, fit, shared
+from adapters.local.templates import agent_turn
 from adapters.prompt import ASK_USER, MARKERS, turns_of
-from adapters.templates import agent_turn
-from adapters.turns import abstention, answer, generation
+from adapters.speakers.evidence import gather
+from adapters.speakers.turns import abstention, answer, generation
 from state import Generation, Language, Passage, ToolSpec, UserError
 
 

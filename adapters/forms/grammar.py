@@ -9,7 +9,7 @@ A turn is one of these forms; the caller says which are allowed::
     text      anything that does not look like one of the others (for general use; the embedded model is never let)
 
 Strings and dates copy a span of the given texts, integers are numbers that stand there, choices are listed; a field can
-say otherwise in its schema (``adapters.grounding``). In an object with a citation, the quotes beside it come from the
+say otherwise in its schema (``forms.grounding``). In an object with a citation, the quotes beside it come from the
 cited text. A tool whose required arguments cannot be filled is not offered by the grammar: the model then has to ask.
 
 Free values keep type, lengths, limits, ``pattern`` and ``format``; other keywords of JSON Schema (``not``,
@@ -22,7 +22,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from adapters.grounding import GROUND, Ground, Lexicon, Unfillable, ground_of, json_text, literal
+from adapters.forms.grounding import GROUND, Ground, Lexicon, Unfillable, ground_of, json_text, literal
 from adapters.prompt import ASK_USER, choice_text, harmless
 from state import UserError
 

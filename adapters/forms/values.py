@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from adapters.datewords import date_words
+from adapters.forms.datewords import date_words
+from adapters.forms.spans import pieces
 from adapters.prompt import integers_in, spaced
-from adapters.spans import pieces
 from state import JSON
 
 SHORT_CHARS: Final = 120  # a text that may be longer is no name

@@ -7,7 +7,7 @@ A field says it in its JSON schema, and without that a default counts::
     "x-dojang-grounded": "citation"       the id of a retrieved passage (an integer: its number, from 1)
     "x-dojang-grounded": "free"           anything of its type ("x-free": true is the older way to say so)
 
-A string is a span that begins and ends where a word or a run of digits does (``adapters.spans``), a number stands there
+A string is a span that begins and ends where a word or a run of digits does (``forms.spans``), a number stands there
 in digits or words, a date is words that can be one, and of listed choices those remain that stand there.
 """
 
@@ -18,9 +18,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
-from adapters.datewords import date_words
+from adapters.forms.datewords import date_words
+from adapters.forms.spans import Piece, pieces, spans
 from adapters.prompt import integers_in
-from adapters.spans import Piece, pieces, spans
 from state import JSON, UserError
 
 Ground: TypeAlias = Literal["conversation", "evidence", "citation", "free"]

@@ -1,10 +1,10 @@
 """Loads a LLaMA or GPT-NeoX checkpoint, quantized by bitsandbytes, with LoRA adapters from peft beside it.
 
-Where it comes from, ``adapters.hub`` says: a folder, or the local hub cache; no network unless asked for. The adapters
+Where it comes from, ``local.hub`` says: a folder, or the local hub cache; no network unless asked for. The adapters
 stay unmerged, because merging into a 4-bit base gives another model than the one that was evaluated. torch,
 transformers and peft are imported when a model is loaded and not before.
 
-    from adapters.loading import load_local
+    from adapters.local.loading import load_local
     loaded = load_local("var/models/base", adapters={"frontdesk": "var/models/frontdesk"}, quantization="nf4")
 """
 
@@ -24,9 +24,9 @@ from pickle import UnpicklingError
 from typing import Any, Final, Literal, cast, get_args
 
 from adapters.errors import AdapterNotUsable, ModelNotUsable
-from adapters.families import END_TOKENS, FAMILIES, Family, give_template
-from adapters.hub import locate
-from adapters.memory import check_memory
+from adapters.local.families import END_TOKENS, FAMILIES, Family, give_template
+from adapters.local.hub import locate
+from adapters.local.memory import check_memory
 
 Quantization = Literal["nf4", "int8", "bf16", "fp32"]
 INT8_THRESHOLD: Final = 6.0
@@ -82,7 +82,7 @@ def load_local(
     """A checkpoint with its adapters, ready to generate.
 
     Args:
-        directory: Folder with ``config.json``, ``*.safetensors``, ``tokenizer.json``, or a hub id (``adapters.hub``).
+        directory: Folder with ``config.json``, ``*.safetensors``, ``tokenizer.json``, or a hub id (``local.hub``).
         adapters: Name to PEFT folder (``adapter_config.json``, ``adapter_model.safetensors``).
         quantization: "nf4" (4.127 bits a weight: NF4, double quantization, bf16 compute), "int8" (LLM.int8, Dettmers
             et al. 2022), "bf16" or "fp32".
