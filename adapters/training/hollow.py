@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 
-from adapters.plan import GIB, Run, predict
-from adapters.shapes import Shape, shape_at
 from adapters.training.meter import Meter
+from adapters.training.plan import GIB, Run, predict
 from adapters.training.recipe import Recipe
+from adapters.training.shapes import Shape, shape_at
 from adapters.training.trainers import lora
 
 OUTPUTS = ("log_probs", "entropy", "is_top1")  # what trl's SFT asks of its loss

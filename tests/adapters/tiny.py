@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from adapters.loading import fingerprint
+from adapters.local.loading import fingerprint
 from adapters.prompt import BOS, CHAT_TEMPLATE, EOT, MARKERS, SPECIAL_TOKENS
 from state import JSON, Passage, ToolSpec
 
