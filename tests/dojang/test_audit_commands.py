@@ -35,6 +35,7 @@ def test_who_saw_what_and_decided_what(shell: Shell, bookings: Rows) -> None:
     assert shell("reject", review, "--reason", "만실", "--user", "이과장").code == 4
     assert events(shell, "--thread", thread) == [
         ("review.opened", "dojang"),
+        ("review.shown", "kim"),  # whoever asked is told what waits
         ("review.shown", "김대리"),
         ("decision.recorded", "김대리"),
         ("run.released", "김대리"),
@@ -140,7 +141,7 @@ def test_export_as_lines_that_can_be_checked_again(shell: Shell) -> None:
     thread, _review = shell.paused()
     exported = shell("audit", "export", "--thread", thread)
     lines = [json.loads(line) for line in exported.out.splitlines()]
-    assert [line["seq"] for line in lines] == [1]
+    assert [line["seq"] for line in lines] == [1, 2]
     assert set(lines[0]) >= {"prev", "signature", "content_sha256"}
     assert events(shell)[-1] == ("audit.exported", "kim")
     assert shell("audit", "export", "--since", "2999-01-01").out == ""
