@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
     user: str = Field(default_factory=_user, min_length=1, max_length=200, description="who decides, in records")
-    roles: list[str] | None = Field(None, description="roles of that person, as in `manager,operator`; empty: not known, so none is asked for")
+    roles: list[str] | None = Field(
+        None, description="roles of that person, as in `manager,operator`; empty: not known, so none is asked for"
+    )
     undo_s: float | None = Field(
         None,
         ge=0,
