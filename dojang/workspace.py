@@ -423,8 +423,6 @@ class Workspace:
     def _prepare(self) -> None:
         """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
         assert self.parts.deps is not None
-        names = {"policy": self.settings.policy.name, "hard": self.settings.hard_policy.name}
-        self.parts.audit.note(None, "policy.seen", self.settings.user, self.parts.policy.version, names, once=True)
 
 
 def _status(progress: Progress | None, released: bool, again: bool, now: datetime) -> ReviewStatus:

@@ -57,6 +57,19 @@ def test_who_saw_what_and_decided_what(shell: Shell, bookings: Rows) -> None:
     assert len(bookings()) == 1
 
 
+def test_every_change_of_the_policy_is_noted_also_the_way_back(shell: Shell, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text('[[rule]]\nid = "b"\ntext = "b"\non = "answer"\noutcome = "auto"\n', encoding="utf-8")
+    for policy in (None, None, other, None):
+        with shell.monkeypatch.context() as m:
+            if policy is not None:
+                m.setenv("DOJANG_POLICY", str(policy))
+            assert shell("ask", "hello").code == 0
+    seen = [r["subject"] for r in reversed(shell("audit", "list", "--json").json) if r["event"] == "policy.seen"]
+    assert len(seen) == 3
+    assert seen[0] == seen[2] != seen[1]
+
+
 def test_a_stale_decision_is_noted_as_refused(shell: Shell) -> None:
     thread, review = shell.paused()
     assert shell("approve", review, "--digest", "sha256:0").code == 4
