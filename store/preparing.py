@@ -42,6 +42,11 @@ class Part:
     vectors: list[npt.NDArray[np.float32] | None]
     flags: list[list[str]]
 
+    @property
+    def with_vector(self) -> int:
+        """How many of them have a vector."""
+        return sum(vector is not None for vector in self.vectors)
+
 
 @dataclass(frozen=True)
 class Prepared(Part):
