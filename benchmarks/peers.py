@@ -183,9 +183,10 @@ def langchain_vectors(url: str, data: str, rows_by_api: int, efs: list[int]) -> 
 
 
 def langchain_ingest(url: str, data: str) -> dict[str, float]:
-    """PGVectorStore: rows a second by ``add_embeddings`` and by its asynchronous twin, without an index of vectors."""
+    """PGVectorStore: rows a second without an index of vectors, with one made afterwards, and with one in place."""
     import numpy as np
     from langchain_postgres import PGEngine, PGVectorStore
+    from langchain_postgres.v2.indexes import DistanceStrategy, HNSWIndex
 
     base = np.load(data)["base"]
     engine = PGEngine.from_connection_string(url=url.replace("postgresql://", "postgresql+psycopg://"))
@@ -200,15 +201,29 @@ def langchain_ingest(url: str, data: str) -> dict[str, float]:
     rates = {}
     texts = [f"passage {n} of the collection, as long as a passage is: {'word ' * 40}" for n in range(len(base))]
     rows = [vector.tolist() for vector in base]
-    for name in ("add_embeddings", "aadd_embeddings"):
-        engine.init_vectorstore_table(name, base.shape[1])
-        store = PGVectorStore.create_sync(engine, Nothing(), name)
-        began = time.perf_counter()
-        if name == "add_embeddings":
-            store.add_embeddings(texts, rows)
-        else:
-            engine._run_as_sync(store.aadd_embeddings(texts, rows))
-        rates[name] = len(base) / (time.perf_counter() - began)
+
+    def store(table: str) -> Any:
+        engine.init_vectorstore_table(table, base.shape[1])
+        return PGVectorStore.create_sync(engine, Nothing(), table)
+
+    def indexed(given: Any, name: str) -> None:
+        given.apply_vector_index(HNSWIndex(name=name, distance_strategy=DistanceStrategy.COSINE_DISTANCE))
+
+    first = store("first")
+    began = time.perf_counter()
+    first.add_embeddings(texts, rows)
+    rates["add_embeddings"] = len(base) / (time.perf_counter() - began)
+    indexed(first, "first_hnsw")
+    rates["add_embeddings, then its index"] = len(base) / (time.perf_counter() - began)
+    second = store("second")
+    began = time.perf_counter()
+    engine._run_as_sync(second.aadd_embeddings(texts, rows))
+    rates["aadd_embeddings"] = len(base) / (time.perf_counter() - began)
+    third = store("third")
+    indexed(third, "third_hnsw")
+    began = time.perf_counter()
+    third.add_embeddings(texts, rows)
+    rates["add_embeddings, index in place"] = len(base) / (time.perf_counter() - began)
     return rates
 
 
