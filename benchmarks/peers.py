@@ -112,7 +112,8 @@ def langchain_vectors(url: str, data: str, rows_by_api: int, efs: list[int]) -> 
 
     arrays = np.load(data)
     base, queries, truth = arrays["base"], arrays["queries"], arrays["truth"].tolist()
-    engine = PGEngine.from_connection_string(url=url.replace("postgresql://", "postgresql+psycopg://"))
+    address = url.replace("postgresql://", "postgresql+psycopg://")
+    engine = PGEngine.from_connection_string(url=address)
     engine.init_vectorstore_table("peer", base.shape[1], metadata_columns=[Column("g", "INTEGER")])
 
     class Nothing:
@@ -122,9 +123,10 @@ def langchain_vectors(url: str, data: str, rows_by_api: int, efs: list[int]) -> 
         def embed_query(self, text: str) -> list[float]:
             raise NotImplementedError
 
-    def opened(ef: int = 40) -> Any:
+    def opened(ef: int = 40, options: str = "") -> Any:
+        """``options``: settings of pgvector that the library has no argument for, as its user would set them."""
         return PGVectorStore.create_sync(
-            engine,
+            PGEngine.from_connection_string(url=address + options) if options else engine,
             Nothing(),
             "peer",
             metadata_columns=["g"],
@@ -171,14 +173,21 @@ def langchain_vectors(url: str, data: str, rows_by_api: int, efs: list[int]) -> 
     curve = []
     for ef in efs:
         curve.append({"ef": ef, **timed(searching(opened(ef)), queries, truth, backends)})
-    few = timed(searching(store, {"g": 7}), queries[:100], arrays["truth_few"].tolist()[:100], backends)
+    filtered = []
+    for scan in ("off", "strict_order", "relaxed_order"):
+        for ef, tuples in ((40, 20_000), (200, 20_000), (200, 200_000)):
+            options = f"&options=-c%20hnsw.iterative_scan%3D{scan}%20-c%20hnsw.max_scan_tuples%3D{tuples}"
+            call = searching(opened(ef, options), {"g": 7})
+            found = timed(call, queries[:100], arrays["truth_few"].tolist()[:100], backends)
+            filtered.append({"scan": scan, "ef": ef, "tuples": tuples, **found})
     return {
         "rows_s": rate,
         "build_s": build_s,
         "index_bytes": size[0],
         "table_bytes": size[1],
         "curve": curve,
-        "few": few,
+        "few": filtered[0],
+        "filtered": filtered,
     }
 
 
