@@ -11,8 +11,8 @@ All systems search the same vectors; ours and langchain-postgres on one server w
 one client, one query after the other, from the call to the list of passages (documents, points), in milliseconds. "CPU"
 is what the client and its server process spent for a query: compare that where the machine has other work.
 
-rows/s: ours is a bare COPY of vectors, langchain-postgres' its own call with texts and metadata, both without an index of
-vectors, which is made afterwards ("build s"); ``ingest.py`` compares whole rows and the other ways.
+rows/s: ours is a bare COPY of vectors, langchain-postgres' its own call with texts and metadata, both without an index
+of vectors, which is made afterwards ("build s"); ``ingest.py`` compares whole rows and the other ways.
 """
 
 from __future__ import annotations
@@ -176,6 +176,16 @@ def line(name: str, figures: dict[str, Any]) -> None:
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
+def show_filtered(rows: list[dict[str, Any]]) -> None:
+    """The peer's filter at each setting."""
+    print("\nThe 1 % filter by langchain-postgres, with settings of pgvector that its user may make:\n")
+    print("| iterative_scan | ef_search | max_scan_tuples | recall | p50 | p99 | CPU |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        cells = [row["scan"], str(row["ef"]), f"{row['tuples']:,}", f"{row['recall']:.3f}"]
+        print("| " + " | ".join([*cells, *(f"{row[key]:.2f}" for key in ("p50", "p99", "cpu"))]) + " |")
+
+
 def uri(dsn: str, database: str) -> str:
     """The DSN as a URI without a password, as SQLAlchemy reads it."""
     from urllib.parse import quote
@@ -224,15 +234,7 @@ def main() -> None:
         if "qdrant" in given.peers:
             line("Qdrant, local mode", run("qdrant_vectors", data=data, path=str(Path(home) / "qdrant"), count=40))
         if "langchain" in given.peers:
-            print("\nThe 1 % filter by langchain-postgres, with pgvector's settings that its user may set:\n")
-            print(
-                "| iterative_scan | ef_search | max_scan_tuples | recall | p50 | p99 | CPU |\n|---|---|---|---|---|---|---|"
-            )
-            for one in filtered:
-                cells = [one["scan"], one["ef"], f"{one['tuples']:,}", f"{one['recall']:.3f}"]
-                print(
-                    "| " + " | ".join(map(str, cells)) + f" | {one['p50']:.2f} | {one['p99']:.2f} | {one['cpu']:.2f} |"
-                )
+            show_filtered(filtered)
         time.sleep(2.0)  # let the watcher stop the server before its folder goes
 
 
