@@ -144,7 +144,7 @@ def test_a_correction_is_a_new_version(documents: Documents, folder: Path) -> No
     assert old["id"] not in [p["id"] for p in documents.search("parking motorbikes", k=20)]
     assert documents.fetch([old["id"]])[0]["text"] == old["text"]
     assert (new["start"], new["end"], new["sentences"]) == (old["start"], old["end"], [[0, 33]])
-    with pytest.raises(Conflict, match="corrected by somebody else"):
+    with pytest.raises(Conflict, match="corrected meanwhile"):
         documents.correct(old["id"], "Parking is free.", author="lee", reason="")
     with pytest.raises(UserError, match="text and an author"):
         documents.correct(new["id"], "  ", author="lee", reason="")
