@@ -238,7 +238,8 @@ def _current(connection: Connection, passage: str, *, locked: bool = False) -> _
             raise Conflict(f"passage {passage} was corrected meanwhile: search again and correct the newer one")
         author, newer = newest["author"], newest["passage"]
         raise Conflict(
-            f"passage {passage} was corrected meanwhile, by {author}, as {newer}: search again and correct the newer one"
+            f"passage {passage} was corrected meanwhile, by {author}, as {newer}: "
+            "search again and correct the newer one"
         )
     return _Row(*row[1:])
 
