@@ -1,12 +1,11 @@
-"""How fast documents go in: rows with their vectors, the whole of a passage, folders of files, and a peer's rows.
+"""How fast rows go in: passages with their vectors, with their postings, with their index, beside a peer's.
 
-Run: ``python benchmarks/ingest.py [--rows 100000] [--files 10000] [--no-peer]``.
+Run: ``python benchmarks/ingest.py [--rows 100000] [--no-peer]``.
 
 *rows*: passages (250 characters) and 384-wide vectors by COPY into our tables and their indexes, without postings and
 without an index of vectors, as langchain-postgres has none either; vectors are made beforehand. *whole passages*: the
 same with postings (40 words a passage). Each also with the index of vectors made at the end, as a large ingest does it
-(its time counted), and with that index kept up row by row, as a small one does it. *files*: `DocumentStore.ingest` over
-a folder of small Korean and English files, words alone, from bytes to commit; then once more, unchanged. The peer,
+(its time counted), and with that index kept up row by row, as a small one does it. The peer,
 langchain-postgres on the same server: `add_embeddings` and its asynchronous twin into a table without an index of
 vectors, with its HNSW index made afterwards (its time counted), and with that index in place.
 """
@@ -28,7 +27,7 @@ from peers import run
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from store import DocumentStore, EmbeddedPostgres
+from store import EmbeddedPostgres
 from store.bulk import finish
 from store.chunking import Chunk
 from store.preparing import Part
@@ -108,23 +107,6 @@ def rows_a_second(dsn: str, rows: int, *, words: int, index_of_vectors: Index) -
         return rows / wall_s, (time.process_time() - client_s) * scale, (cpu_s(server) - server_s) * scale
 
 
-def files_a_second(dsn: str, files: int) -> tuple[float, float, float]:
-    """Files and passages a second of the first ingest, and files a second of one that finds nothing changed."""
-    with tempfile.TemporaryDirectory(prefix="dojang-bench-") as place, DocumentStore(dsn, None) as store:
-        for n in range(files):
-            text = (
-                f"# House {n}\n\nRoom {n} costs {n},000 won a night.\n\n## 주차\n\n{n}호 주차 요금은 {n},000원입니다.\n"
-            )
-            (Path(place) / f"{n:06d}.md").write_text(text, encoding="utf-8")
-        began = time.perf_counter()
-        report = store.ingest([place])
-        first_s = time.perf_counter() - began
-        assert len(report.added) == files, report.failed[:1]
-        began = time.perf_counter()
-        assert len(store.ingest([place]).unchanged) == files
-        return files / first_s, report.passages / first_s, files / (time.perf_counter() - began)
-
-
 def peer(dsn: str, rows: int) -> dict[str, float]:
     """Rows a second of langchain-postgres on the same server."""
     given = conninfo_to_dict(dsn)
@@ -141,7 +123,6 @@ def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(description="Measure how fast documents go in.")
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--files", type=int, default=2_000)
     parser.add_argument("--peer-rows", type=int, default=2_000)
     parser.add_argument(
         "--peer",
@@ -170,9 +151,6 @@ def main() -> None:
                 print(
                     f"{label}, index of vectors {index_of_vectors}, {count:,}: {rate:,.0f} rows/s ({cpu})", flush=True
                 )
-            files, passages, again = files_a_second(fresh(dsn, "files"), given.files)
-            print(f"{given.files:,} small files: {files:,.0f} files/s, {passages:,.0f} passages/s", flush=True)
-            print(f"the same unchanged: {again:,.0f} files/s", flush=True)
             if given.peer:
                 found = peer(fresh(dsn, "peer"), given.peer_rows)
                 for name, rate in found.items():
