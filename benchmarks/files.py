@@ -1,10 +1,10 @@
 """Thousands of small files in seven formats: files a second, memory, killed half-way and taken up again.
 
 Run: ``python benchmarks/files.py [--files 10000]``. The files are made: md, txt (CP949), html, csv, xlsx, docx and pdf
-by turns, in Korean and English, one to three passages each. They are read in by a process of its own, words alone (what a
-model takes for its vectors is the model's time). First undisturbed, then once more with nothing changed; then into a
-second database by a process that kills itself with SIGKILL half-way, and by another that takes it up. Memory is the
-process's resident set (Linux), Kiwi's model included.
+by turns, in Korean and English, one to three passages each. They are read in by a process of its own, words alone
+(what a model takes for its vectors is the model's time). First undisturbed, then once more with nothing changed; then
+into a second database by a process that kills itself with SIGKILL half-way, and by another that takes it up. Memory is
+the process's resident set (Linux), Kiwi's model included.
 """
 
 from __future__ import annotations

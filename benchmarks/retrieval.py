@@ -1,11 +1,11 @@
 """How often the passage that answers is found, on XQuAD and KorQuAD, beside BM25 and langchain-postgres.
 
-Run: ``python benchmarks/retrieval.py [--data ../shared/data/qa] [--sets xquad_en korquad1] [--tune]``. Every paragraph is a document of its own
-and goes through the same reading, cutting and indexing as any file; a question counts by the best-placed passage of its
-paragraph. Questions of the even paragraphs tune, those of the odd ones are scored, so that no paragraph does both; what
-is printed without ``--tune`` is the odd half. One paragraph answers a question: nDCG@10 is 1 / log2(1 + rank).
-KorQuAD is only evaluated, never shipped. The peers: bm25s and rank_bm25 with the words they take by default (white
-space, for rank_bm25), and langchain-postgres over the same vectors.
+Run: ``python benchmarks/retrieval.py [--data ../shared/data/qa] [--sets xquad_en korquad1] [--tune]``. Every paragraph
+is a document of its own and goes through the same reading, cutting and indexing as any file; a question counts by the
+best-placed passage of its paragraph. Questions of the even paragraphs tune, those of the odd ones are scored, so that
+no paragraph does both; what is printed without ``--tune`` is the odd half. One paragraph answers a question: nDCG@10 is
+1 / log2(1 + rank). KorQuAD is only evaluated, never shipped. The peers: bm25s and rank_bm25 with the words they take by
+default (white space, for rank_bm25), and langchain-postgres over the same vectors.
 """
 
 from __future__ import annotations
