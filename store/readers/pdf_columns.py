@@ -8,7 +8,6 @@ table that is not recognised can still be read, a text that is torn into cells c
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,9 @@ from store.readers.pdf_lines import Grid
 from store.readers.tables import FIGURE
 
 LEAST_ROWS = 3  # with figures
-GAP = 1.0  # times the height of the letters: more white than between words
+GAP = 0.8  # times the height of the line: more white than between words
 CLEAR = 0.5  # times that height between two columns
-LEADING = 3.0  # times that height from one line to the next
+LEADING = 2.5  # times that height from one line to the next
 CELL_CHARACTERS = 40
 LINE_CHARACTERS = 200
 
@@ -40,7 +39,7 @@ class Row:
     """A line with more than one cell."""
 
     cells: Sequence[Cell]
-    height: float  # of its letters
+    height: float  # from its lowest to its highest letter
 
     @property
     def bottom(self) -> float:
@@ -98,7 +97,7 @@ def _goes_on(text_page: Any, line: Sequence[int], letter: int) -> bool:
 
 def _row(text_page: Any, whole: str, line: Sequence[int]) -> Row | None:
     boxes = [text_page.get_charbox(index) for index in line]
-    height = max(statistics.median(box[3] - box[1] for box in boxes), 1.0)
+    height = max(max(box[3] for box in boxes) - min(box[1] for box in boxes), 1.0)
     ends = [n for n in range(1, len(line)) if boxes[n][0] - boxes[n - 1][2] > GAP * height]
     cells = []
     for first, end in itertools.pairwise([0, *ends, len(line)]):

@@ -172,13 +172,20 @@ def test_a_table_of_a_pdf_without_lines_is_records_too() -> None:
         [("The left column says 7", "The right one says 8"), ("and goes on with 9", "and goes on with 10")] * 3,
         [*PRICES[:2], ("Deluxe", "", "3"), *PRICES[3:]],
         [("x", "90,000"), ("a very long text in narrow room", "140,000"), ("y", "7")],
+        [(("it is " * 7).strip(), "90,000"), ("b", "140,000"), ("y", "7")],
     ],
-    ids=["two rows", "a form", "a list", "columns of text", "a gap in a row", "cells that touch"],
+    ids=["two rows", "a form", "a list", "columns of text", "a gap in a row", "cells that touch", "a sentence"],
 )
 def test_what_may_be_no_table_stays_text(rows: list[tuple[str, ...]]) -> None:
     extract = read_bytes("a.pdf", columns(rows))
     assert extract.records == ()
     assert all(word in extract.text.split() for row in rows for cell in row for word in cell.split())
+
+
+def test_cells_that_stand_now_here_now_there_are_no_columns() -> None:
+    places = [(120, 200), (260, 340), (120, 200), (260, 340)]
+    words = [(x, 700.0 - 20 * n, text) for n, row in enumerate(places) for x, text in zip(row, "a7", strict=True)]
+    assert read_bytes("a.pdf", drawn(*words)).records == ()
 
 
 def test_columns_of_a_pdf_are_read_one_after_the_other_and_pages_are_known() -> None:
