@@ -80,14 +80,33 @@ def ours(store: DocumentStore, **changed: Any) -> Find:
     return find
 
 
-def variants(korean: bool) -> Iterator[dict[str, float]]:
-    """A grid around the defaults, one number or pair of numbers at a time."""
-    yield {}
+def tune(store: DocumentStore, korean: bool, tuning: list[Row]) -> None:
+    """A grid on the tuning half: BM25's two numbers by words alone, then the weight that this language uses."""
     for k1 in (0.6, 0.9, 1.2, 1.6):
         for b in (0.2, 0.4, 0.6, 0.75):
-            yield {"k1": k1, "b": b}
-    for weight in (0.0, 0.1, 0.15, 0.25, 0.3, 0.4, 0.6) if korean else (0.2, 0.3, 0.4, 0.45, 0.55, 0.6, 0.7, 0.8):
-        yield {"pair_weight": weight} if korean else {"lexical_weight": weight}
+            changed = {"k1": k1, "b": b}
+            show(f"tuning half, words alone, {changed}", score(ours(store, lexical_weight=1.0, **changed), tuning))
+    if korean:
+        for weight in (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6):
+            show(f"tuning half, pair_weight {weight}", score(ours(store, pair_weight=weight), tuning))
+        return
+    for weight, figures in fused(store, tuning):
+        show(f"tuning half, lexical_weight {weight:.2f}", figures)
+
+
+def fused(store: DocumentStore, questions: list[Row]) -> Iterator[tuple[float, dict[str, float]]]:
+    """The measures for each weight of the words, of one search a question: each candidate has both of its scores."""
+    store.ranking = Ranking()
+    found = [store.search(row["question"], k=3 * store.ranking.pool) for row in questions]
+    for step in range(21):
+        weight = step / 20
+        ranks: list[int | None] = []
+        for row, passages in zip(questions, found, strict=True):
+            scored = [(p["scores"], p["document"].removesuffix(".txt")) for p in passages]
+            scored.sort(key=lambda one: -weight * one[0]["lexical"] - (1 - weight) * one[0].get("vector", 0.0))
+            names = list(dict.fromkeys(name for _, name in scored))
+            ranks.append(names.index(row["gold"]) + 1 if row["gold"] in names else None)
+        yield weight, measures(ranks)
 
 
 def show(label: str, figures: dict[str, float]) -> None:
@@ -96,7 +115,7 @@ def show(label: str, figures: dict[str, float]) -> None:
     print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
 
 
-def run_set(dsn: str, folder: Path, language: str, tune: bool, peers: bool) -> None:
+def run_set(dsn: str, folder: Path, language: str, tuned: bool, peers: bool) -> None:
     """Measure one set on a fresh database."""
     paragraphs, questions = load(folder / "paragraphs.jsonl"), load(folder / "questions.jsonl")
     tuning, scored = halves(paragraphs, questions)
@@ -109,9 +128,11 @@ def run_set(dsn: str, folder: Path, language: str, tune: bool, peers: bool) -> N
         passages = sum(store.ingest_bytes(f"{row['id']}.txt", row["text"].encode()).passages for row in paragraphs)
         print(f"\n{language}: {len(paragraphs)} paragraphs, {passages} passages, {len(scored)} questions scored\n")
         print("| | R@1 | R@5 | R@10 | MRR | nDCG@10 | p50 ms | p99 ms |\n|---|---|---|---|---|---|---|---|")
-        if tune:
-            for changed in variants(language == "Korean"):
-                show(f"tuning half, {changed}", score(ours(store, **changed), tuning))
+        if tuned:
+            tune(store, language == "Korean", tuning)
+            if language == "English":
+                for weight, figures in fused(store, scored):
+                    show(f"scored half, lexical_weight {weight:.2f}", figures)
         show("Dojang, lexical", score(ours(store, lexical_weight=1.0), scored))
         if language == "English":
             show("Dojang, vector", score(ours(store, lexical_weight=0.0), scored))

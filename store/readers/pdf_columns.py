@@ -17,7 +17,7 @@ from store.readers.tables import FIGURE
 
 LEAST_ROWS = 3  # with figures
 GAP = 0.8  # times the height of the line: more white than between words
-CLEAR = 0.5  # times that height between two columns
+CLEAR = 0.3  # times that height between two columns
 LEADING = 2.5  # times that height from one line to the next
 CELL_CHARACTERS = 40
 LINE_CHARACTERS = 200
