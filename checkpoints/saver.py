@@ -33,19 +33,19 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoints.bulk import bulk
-from checkpoints.codec import Decoder, Opaque, StrictSerializer
-from checkpoints.crypto import KeyRing
 from checkpoints.errors import DiskFault, NeededHistory
-from checkpoints.folders import ThreadFolders
-from checkpoints.heads import Head, Heads
-from checkpoints.listing import NEWEST, Listing, Logs
-from checkpoints.memory import decoded
-from checkpoints.positions import Key
-from checkpoints.rebuilding import copy, rebuild
-from checkpoints.session import Session, pending
-from checkpoints.tables import Tables
-from checkpoints.view import View
+from checkpoints.files.crypto import KeyRing
+from checkpoints.files.folders import ThreadFolders
+from checkpoints.log.heads import Head, Heads
+from checkpoints.log.listing import NEWEST, Listing, Logs
+from checkpoints.log.memory import decoded
+from checkpoints.log.positions import Key
+from checkpoints.log.rebuilding import copy, rebuild
+from checkpoints.log.session import Session, pending
+from checkpoints.log.tables import Tables
+from checkpoints.log.view import View
+from checkpoints.values.bulk import bulk
+from checkpoints.values.codec import Decoder, Opaque, StrictSerializer
 from state import UserError
 
 _PLAIN = Decoder()

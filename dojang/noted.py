@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tools.standing import Standing, StandingApproval
 
 if TYPE_CHECKING:
-    from checkpoints.audit import AuditLog
+    from checkpoints.audit.trail import AuditLog
 
 
 class NotedStanding(Standing):

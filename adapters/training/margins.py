@@ -11,7 +11,7 @@ TODAY = "2026-11-22"
 
 def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     """Measure, choose, and write ``decoding.json`` into both folders."""
-    from adapters.generator import DECODING_FILE
+    from adapters.decoding import DECODING_FILE
     from adapters.serving import load_generator
     from adapters.training.evaluate import parted, requests, tuned, weighed
 

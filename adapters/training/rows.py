@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from adapters.local.templates import conversation
 from adapters.prompt import ASK_USER, EOT, asking, call_text, filled, harmless, render, spaced, turns_of
-from adapters.templates import conversation
 from adapters.training.recipe import Method
 from state import ToolSpec, UserError
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
 from adapters.errors import ModelNotUsable
 from adapters.generator import ChatGenerator
-from adapters.templates import agent_turn, conversation, is_ours
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
+from adapters.local.templates import agent_turn, conversation, is_ours
 from tests.adapters.tiny import BOOK, CANCEL, passage
 
 # The traps of the stock Llama-3.2 template: it refuses two calls, encodes results as JSON, tells the date.

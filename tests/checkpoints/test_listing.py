@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-import checkpoints.heads as heads_module
-import checkpoints.listing as listing_module
+import checkpoints.log.heads as heads_module
+import checkpoints.log.listing as listing_module
 from checkpoints import DamagedLog, DiskFault, FileSaver, KeyRing
-from checkpoints.folders import HEADS
-from checkpoints.listing import Logs
+from checkpoints.files.folders import HEADS
+from checkpoints.log.listing import Logs
 from tests.checkpoints.cases import checkpoint, config, metadata
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from checkpoints.audit import AuditedDecisions, AuditLog
-from checkpoints.audit_check import verify_audit
+from checkpoints.audit.check import verify_audit
+from checkpoints.audit.trail import AuditedDecisions, AuditLog
 from tests.dojang.conftest import Shell, finished
 
 Rows = Callable[[], list[tuple[Any, ...]]]

@@ -287,7 +287,7 @@ def test_a_store_lives_through_the_death_of_its_server(home: Path) -> None:
         store.ingest_bytes("주차.txt", "주차는 무료입니다.".encode())
         os.kill(process_id(home), signal.SIGKILL)
         until(lambda: Server(home).pid() is None)
-        # Only the postmaster was killed; our connection's backend notices within moments and may answer until then.
+        # Only the postmaster was killed; the backend of our connection notices soon and may answer until then.
         until(lambda: fails_for_now(store))
         server.start()
         assert store.search("주차")[0]["text"] == "주차는 무료입니다."

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.loading import load_local, read_note
+from adapters.local.loading import load_local, read_note
 from adapters.prompt import CHAT_TEMPLATE, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
 from adapters.training import heads, pretrain, sft, tokenizer

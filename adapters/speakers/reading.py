@@ -1,0 +1,198 @@
+"""One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
+
+Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing. A tool is
+wanted where it makes the request likelier by ``call_margin``, else the sentence that makes it the likeliest is meant,
+if by ``abstain_margin`` at least. Among tools it also counts how likely their names are to come next. The arguments of
+the tool are filled in one after another with values that can stand there at all (``forms.values``), or with nothing
+where the model finds that nothing was said; the likeliest whole call is taken. A required argument that stays open is
+asked for in the model's words. A tool's result is told by its likeliest line.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langchain_core.messages import AnyMessage
+from langchain_core.messages.tool import tool_call
+
+from adapters.decoding import Decoding
+from adapters.forms.offers import call_id
+from adapters.forms.values import Spans, choices, property_of, used_up
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine, Prefix
+from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
+from adapters.speakers.evidence import Evidence, gather, overlap
+from adapters.speakers.turns import abstention, answer, generation
+from state import JSON, Generation, Language, Passage, ToolSpec
+
+QUESTION_TOKENS: Final = 32
+STARTS: Final = 12  # of a value, the likeliest by their first token
+DRAFTS: Final = 4
+DOUBT: Final = 0.003  # a value less likely than this is not followed
+TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
+
+
+@dataclass
+class _Draft:
+    """A call as far as it is filled in, and its log likelihood."""
+
+    likelihood: float
+    prefix: Prefix
+    values: dict[str, JSON]
+
+
+class ReadingSpeaker:
+    """Speaks for a ChatLlama whose base was made by ``adapters.training``."""
+
+    def __init__(self, chat: ChatLlama, decoding: Decoding) -> None:
+        self._chat = chat
+        self._engine: Engine = chat.engine
+        self._decoding = decoding
+
+    def turn(
+        self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
+    ) -> Generation:
+        """The next turn."""
+        evidence, pending = gather(messages, passages)
+        turns = turns_of(messages)
+        prompt = self._engine.encode(render(turns))
+        if pending:
+            return self._tell(prompt, evidence)
+        tool, n = self._wanted(prompt, request_of(turns), tools, [row.text for row in evidence])
+        if tool is not None:
+            return self._call(prompt, tool, [t.content for t in turns if t.role != "assistant"])
+        if n == 0:
+            return abstention(self._chat, language, len(prompt))
+        return answer(self._chat, evidence[n - 1], len(prompt), len(self._engine.encode(evidence[n - 1].text)))
+
+    def _wanted(
+        self, prompt: list[int], request: str, tools: Sequence[ToolSpec], sentences: Sequence[str]
+    ) -> tuple[ToolSpec | None, int]:
+        """The tool that is wanted, or else the number of the sentence that answers, 0 for none."""
+        candidates = [(purpose(tool), True) for tool in tools] + [(text, False) for text in sentences]
+        margins = self.margins(request, candidates)
+        calls, told = margins[: len(tools)], margins[len(tools) :]
+        shared = overlap(request, sentences)
+        told = [m + self._decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
+        call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
+        if call >= self._decoding.call_margin:
+            worth = [m + self._decoding.name_weight * n for m, n in zip(calls, self._named(prompt, tools), strict=True)]
+            return tools[max(range(len(tools)), key=worth.__getitem__)], 0
+        return None, told.index(answer) + 1 if told and answer >= self._decoding.abstain_margin else 0
+
+    def _named(self, prompt: list[int], tools: Sequence[ToolSpec]) -> list[float]:
+        """Log likelihoods of the tools' names after the conversation."""
+        prefix = self._engine.read(prompt, adapter=self._chat.adapter)
+        rows = [self._engine.encode(f"{tool['name']}\n") for tool in tools]
+        return [score.total for score in self._engine.score(prefix, rows)]
+
+    def margins(self, request: str, candidates: Sequence[tuple[str, bool]]) -> list[float]:
+        """By how many nats each candidate (a text, and whether it is a tool's) makes ``request`` likelier."""
+        engine, words = self._engine, self._engine.encode(asked(request))
+        leads = [engine.encode(lead(text, tool=tool)) for text, tool in [("", False), *candidates]]
+        prefix = engine.read(leads[0][:1], adapter=self._chat.adapter)
+        scores = engine.score(prefix, [ids[1:] + words for ids in leads], skip=[len(ids) - 1 for ids in leads])
+        return [score.total - scores[0].total for score in scores[1:]]
+
+    def _call(self, prompt: list[int], tool: ToolSpec, texts: Sequence[str]) -> Generation:
+        """The call with everything that was said, or a question about the first required argument that was not.
+
+        A few calls are followed side by side where the model hesitates, and the likeliest whole one is taken.
+        """
+        engine, schema = self._engine, tool["parameters"]
+        prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
+        spans = Spans(engine.encode, texts)
+        drafts = [_Draft(0.0, prefix, {})]
+        for name, spec in property_of(schema):
+            grown: list[tuple[float, _Draft, JSON]] = []
+            for draft in drafts:
+                engine.extend(draft.prefix, engine.encode(f"{name}:"))
+                found = self._values(draft.prefix, spec, texts, spans)
+                free = [(p, value) for p, value in found if p >= DOUBT and not used_up(value, draft.values, texts)]
+                grown += [(draft.likelihood + math.log(p), draft, value) for p, value in free or [(DOUBT, None)]]
+            grown.sort(key=lambda option: -option[0])
+            drafts = [self._grown(draft, name, value, total) for total, draft, value in grown[:DRAFTS]]
+        best = drafts[0]
+        spoken = len(best.prefix.ids) - len(prompt)
+        missing = next((name for name in schema.get("required", []) if name not in best.values), None)
+        if missing is not None:
+            return self._ask(prompt, f"{tool['name']}.{missing}", spoken)
+        call = tool_call(name=tool["name"], args=best.values, id=call_id())
+        return generation(self._chat, "", [], len(prompt), spoken, calls=[call])
+
+    def _grown(self, draft: _Draft, name: str, value: JSON, likelihood: float) -> _Draft:
+        """A draft with one more line; the draft itself stays as it is."""
+        prefix = Prefix(list(draft.prefix.ids), copy.deepcopy(draft.prefix.cache), None, draft.prefix.adapter)
+        self._engine.extend(prefix, self._engine.encode(value_text(value)))
+        return _Draft(likelihood, prefix, draft.values if value is None else {**draft.values, name: value})
+
+    def _values(
+        self, prefix: Prefix, spec: dict[str, Any], texts: Sequence[str], spans: Spans
+    ) -> list[tuple[float, JSON]]:
+        """What may stand in the line of an argument, with its probability, likeliest first; None is "nothing said".
+
+        The first token says whether anything was said; the values then share what is left by their whole likelihood,
+        so that a long value is not at a disadvantage against none.
+        """
+        engine = self._engine
+        nothing = math.exp(engine.likelihoods(prefix, [engine.encode(f" {NOTHING}")[0]])[0])
+        found = choices(spec, texts)
+        scored = self._copied(prefix, spans, spec) if found is None else self._listed(prefix, found)
+        if not scored:
+            return [(1.0, None)]
+        highest = max(score for score, _ in scored)
+        whole = math.fsum(math.exp(score - highest) for score, _ in scored)
+        shares = [((1 - nothing) * math.exp(score - highest) / whole, value) for score, value in scored]
+        options: list[tuple[float, JSON]] = [*shares, (nothing, None)]
+        options.sort(key=lambda option: -option[0])
+        return options
+
+    def _listed(self, prefix: Prefix, values: Sequence[JSON]) -> list[tuple[float, JSON]]:
+        rows = [self._engine.encode(value_text(value)) for value in values]
+        return [(score.total, value) for score, value in zip(self._engine.score(prefix, rows), values, strict=True)]
+
+    def _copied(self, prefix: Prefix, spans: Spans, spec: dict[str, Any]) -> list[tuple[float, JSON]]:
+        """Spans of the words, from the places where the model would begin.
+
+        After the first token only two things may come, the next one of the words or the end of the line, so the
+        model's likelihoods are shared between these two.
+        """
+        engine = self._engine
+        starts = spans.starts(int(spec.get("maxLength", 0)))
+        likely = engine.likelihoods(prefix, [start.ids[0] for start in starts])
+        kept = [starts[i] for i in sorted(range(len(starts)), key=lambda i: -likely[i])[:STARTS]]
+        steps = engine.steps(prefix, [start.ids for start in kept], engine.encode("\n")[0]) if kept else []
+        best: dict[str, float] = {}
+        for start, (tokens, stops) in zip(kept, steps, strict=True):
+            score, ends = float(tokens[0]), dict(start.ends)
+            for count in range(1, len(start.ids) + 1):
+                last = count == len(start.ids)
+                on, end = (-math.inf if last else float(tokens[count])), float(stops[count - 1])
+                both = max(on, end) + math.log1p(math.exp(-abs(on - end)))
+                if count in ends:
+                    text = ends[count]
+                    best[text] = max(best.get(text, -math.inf), score + end - both)
+                    score += on - both
+        return [(score, text) for text, score in best.items()]
+
+    def _ask(self, prompt: list[int], about: str, spoken: int) -> Generation:
+        engine = self._engine
+        prefix = engine.read([*prompt, *engine.encode(asking(about))], adapter=self._chat.adapter, reserve=32)
+        ids = [t for step in engine.generate(prefix, max_tokens=QUESTION_TOKENS) for t in step]
+        question = " ".join(engine.decode(ids).split())
+        if len(ids) >= QUESTION_TOKENS or not question.endswith(("?", "요", "요.", "까")):
+            question = f"{about.partition('.')[2].replace('_', ' ')}?"  # the model's words made no question
+        return generation(self._chat, question, [], len(prompt), spoken + len(ids), clarification=question, about=about)
+
+    def _tell(self, prompt: list[int], lines: Sequence[Evidence]) -> Generation:
+        """The line of a tool's result that says what came of it."""
+        engine = self._engine
+        prefix = engine.read(prompt, adapter=self._chat.adapter)
+        rows = [engine.encode(spaced(line.text))[:TOLD_TOKENS] for line in lines]
+        scores = [score.total for score in engine.score(prefix, rows)]
+        chosen = lines[max(range(len(lines)), key=scores.__getitem__)]
+        return answer(self._chat, chosen, len(prompt), len(engine.encode(chosen.text)))
