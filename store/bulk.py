@@ -15,7 +15,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from state import DojangError
+from state import Conflict, DojangError
 from store.database import Connection, Connections
 from store.vectors import VectorTable, fenced, index, index_name, is_indexed
 
@@ -51,7 +51,8 @@ class Bulk:
     ) -> None:
         self._stack.close()
         if kind is None and self._made and self._table.number:
-            with self._connections.use() as connection:
+            # another model may have taken over after the last batch: that one's table has its own index
+            with contextlib.suppress(Conflict), self._connections.use() as connection:
                 finish(connection, self._table, self._on_build)
 
     def coming(self, vectors: int, done: int, total: int) -> None:

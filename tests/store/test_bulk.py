@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from state import Conflict
 from store import bulk
+from store.reembedding import reembed
 from store.store import DocumentStore
 from store.vectors import VectorTable, is_indexed
 from tests.store.conftest import HashEmbedder
@@ -104,6 +106,21 @@ def test_two_large_ingests_and_the_later_makes_the_index(
         store.ingest([folder])
         assert not indexed(connection)
     assert indexed(connection)
+
+
+def test_another_model_that_took_over_has_an_index_of_its_own(
+    store: DocumentStore, folder: Path, connection: psycopg.Connection, postgres_dsn: str
+) -> None:
+    other = HashEmbedder("other", 32)
+
+    def switch(name: str, done: int, total: int) -> None:
+        if done == total:
+            assert reembed(postgres_dsn, other) == 16
+
+    assert len(store.ingest([folder], on_progress=switch).added) == 8
+    assert is_indexed(connection, VectorTable(2))
+    with pytest.raises(Conflict, match="embedded anew"):
+        store.search("pool")
 
 
 @pytest.mark.parametrize("by", ["opening", "ingest"])
