@@ -8,13 +8,15 @@ Importing this package imports neither torch nor transformers; loading a local m
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from adapters.serving import EMBEDDED, EMBEDDED_ADAPTER, WEIGHTS, load_chat, load_generator
 
 if TYPE_CHECKING:
-    from adapters.chat import ChatLlama
-    from adapters.generator import ChatGenerator, Decoding
+    from adapters.decoding import Decoding
+    from adapters.generator import ChatGenerator
+    from adapters.local.chat import ChatLlama
 
 __all__ = [
     "EMBEDDED",
@@ -30,12 +32,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """The classes, on first use: langchain-core takes its time to import."""
-    if name in ("ChatGenerator", "Decoding"):
-        from adapters import generator
-
-        return getattr(generator, name)
-    if name == "ChatLlama":
-        from adapters import chat
-
-        return chat.ChatLlama
+    homes = {"ChatGenerator": "adapters.generator", "Decoding": "adapters.decoding", "ChatLlama": "adapters.local.chat"}
+    if name in homes:
+        return getattr(import_module(homes[name]), name)
     raise AttributeError(f"module 'adapters' has no attribute {name!r}")

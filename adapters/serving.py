@@ -64,7 +64,7 @@ def load_chat(
         UserError: The model, adapter, URL or setting is not usable; the message says what to do.
     """
     if model.startswith(ENDPOINT):
-        from adapters.remote import endpoint_chat
+        from adapters.speakers.remote import endpoint_chat
 
         served, url = _endpoint(model.removeprefix(ENDPOINT), base_url)
         speaks = None if adapter == EMBEDDED_ADAPTER and EMBEDDED_ADAPTER not in (adapters or {}) else adapter
@@ -77,9 +77,9 @@ def load_chat(
             max_retries=max_retries,
             budget_s=budget_s,
         )
-    from adapters.chat import ChatLlama
-    from adapters.engine import Engine
-    from adapters.loading import load_local
+    from adapters.local.chat import ChatLlama
+    from adapters.local.engine import Engine
+    from adapters.local.loading import load_local
 
     shipped = model == EMBEDDED
     folder = WEIGHTS / "base" if shipped else model
@@ -106,8 +106,9 @@ def load_generator(
     **options: object,
 ) -> ChatGenerator:
     """``load_chat`` with the generator port around it and the decoding settings that were exported with the weights."""
-    from adapters.chat import ChatLlama
-    from adapters.generator import ChatGenerator, Decoding
+    from adapters.decoding import Decoding
+    from adapters.generator import ChatGenerator
+    from adapters.local.chat import ChatLlama
 
     chat = load_chat(model, **options)  # type: ignore[arg-type]
     decoding = None

@@ -28,12 +28,12 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # bitsandbytes compiles at im
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
-from adapters.loading import LocalModel, load_local
-from adapters.offers import tool_spec
+from adapters.forms.offers import tool_spec
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
+from adapters.local.loading import LocalModel, load_local
+from adapters.local.templates import conversation
 from adapters.serving import WEIGHTS
-from adapters.templates import conversation
 
 PEER = "langchain-huggingface==1.2.3"
 TOKENS = 64
@@ -150,7 +150,7 @@ def grammars(engine: Engine, rounds: int) -> Clock:
 
 def compiling(clock: Clock, engine: Engine, texts: list[str]) -> None:
     """A turn's grammar for words that were never seen."""
-    from adapters.grammar import turn_grammar
+    from adapters.forms.grammar import turn_grammar
 
     made: list[str] = []
     clock.measure(

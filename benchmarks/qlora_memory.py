@@ -20,9 +20,9 @@ from typing import Any
 
 import torch
 
-from adapters.plan import GIB, Run, judged, predict
-from adapters.shapes import shape_named
 from adapters.training.hollow import hollow
+from adapters.training.plan import GIB, Run, judged, predict
+from adapters.training.shapes import shape_named
 
 CASES = [
     ("Llama-3.2-1B", 4, 512), ("Llama-3.2-1B", 4, 2_048), ("Llama-3.2-3B", 4, 512), ("Llama-3.2-3B", 8, 2_048),

@@ -39,7 +39,7 @@ def measure(settings: dict[str, Any], rows: int) -> tuple[float, float]:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    from adapters.loading import load_local
+    from adapters.local.loading import load_local
     from adapters.serving import WEIGHTS
     from adapters.training.encoding import prepare
     from adapters.training.sft import RECIPE, generated, row_of

@@ -22,10 +22,6 @@ The modules, each knowing those below it and none above::
 The format is in docs/checkpoint-format.md, the choice of it in docs/adr/0002.
 """
 
-from checkpoints.care import ThreadReport, VerifyReport, repair, stats, verify
-from checkpoints.codec import StrictSerializer
-from checkpoints.crypto import KeyRing
-from checkpoints.decisions import DecisionLog
 from checkpoints.errors import (
     AlreadyDecided,
     BadKeyFile,
@@ -40,12 +36,16 @@ from checkpoints.errors import (
     UnknownType,
     WrongKey,
 )
+from checkpoints.files.crypto import KeyRing
+from checkpoints.files.journal import Journal
+from checkpoints.files.locks import run_lock
+from checkpoints.files.mending import Report
 from checkpoints.index import Summary, ThreadIndex, ThreadRow
-from checkpoints.journal import Journal
-from checkpoints.ledger import EffectLedger
-from checkpoints.locks import run_lock
-from checkpoints.mending import Report
+from checkpoints.records.decisions import DecisionLog
+from checkpoints.records.ledger import EffectLedger
 from checkpoints.saver import FileSaver
+from checkpoints.upkeep.care import ThreadReport, VerifyReport, repair, stats, verify
+from checkpoints.values.codec import StrictSerializer
 
 __all__ = [
     "AlreadyDecided",

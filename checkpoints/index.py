@@ -17,10 +17,10 @@ from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from checkpoints.crypto import Forged, KeyRing, Place
-from checkpoints.decisions import DecisionLog
-from checkpoints.folders import FORMAT, folder_name
-from checkpoints.locks import OsLock
+from checkpoints.files.crypto import Forged, KeyRing, Place
+from checkpoints.files.folders import FORMAT, folder_name
+from checkpoints.files.locks import OsLock
+from checkpoints.records.decisions import DecisionLog
 from checkpoints.saver import FileSaver
 from state import BrokenInvariant, Decision, DojangError, Kind, Review, Spent
 

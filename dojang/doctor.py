@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from dojang.cli.words import N_
+from dojang.home import check_home
 from dojang.parts import Parts, load_embedder_of
 from dojang.results import Check
 from dojang.settings import Settings
+from dojang.vocabulary import N_
 from state import DojangError
 
 NEEDED_PYTHON = (3, 11)
@@ -73,8 +74,6 @@ def _origin() -> Finding:
 
 
 def _home(home: Path) -> Finding:
-    from dojang.cli.invocation import check_home
-
     check_home(home)
     mode = stat.S_IMODE(home.stat().st_mode)
     probe = home / ".doctor"

@@ -10,16 +10,16 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dojang.runs import releasable
 from nodes.door import expiry_of
 from state import Conflict, Review
 
 if TYPE_CHECKING:
+    from checkpoints import ThreadRow
     from dojang.parts import Parts
     from dojang.results import RunResult
-    from dojang.workspace import Workspace
 
 MOST = 10_000
 """Reviews and threads that one look goes through."""
@@ -39,7 +39,21 @@ class Done:
         return asdict(self)
 
 
-def do_due(workspace: Workspace) -> Done:
+class Threads(Protocol):
+    """What a look needs of a workspace."""
+
+    parts: Parts
+
+    def threads(self, *, limit: int) -> list[ThreadRow]:
+        """Threads, newest first."""
+        ...
+
+    def resume(self, thread_id: str) -> RunResult:
+        """Let a thread go on as far as its decisions allow."""
+        ...
+
+
+def do_due(workspace: Threads) -> Done:
     """Escalate, expire and release whatever is due. Safe from several processes: each thing happens once."""
     parts = workspace.parts
     now = parts.clock.now()
@@ -85,7 +99,7 @@ def escalate(parts: Parts, reviews: Sequence[Review]) -> list[str]:
 _TOLD = ("kind", "summary", "tier", "due_at")
 
 
-def held_over(workspace: Workspace, now: datetime) -> list[tuple[str, str]]:
+def held_over(workspace: Threads, now: datetime) -> list[tuple[str, str]]:
     """(thread, review) of the decisions whose time for taking back is over and that nobody has released."""
     found = []
     for row in workspace.threads(limit=MOST):

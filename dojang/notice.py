@@ -1,7 +1,7 @@
 """Tells somebody outside that something needs attention: one command of the settings, JSON on its stdin.
 
-What is to be told is in the session's outbox first (:mod:`checkpoints.notices`) and sent from there, at least once:
-until the command has ended with 0, and again after a crash. The ``id`` in the document is the same each time.
+What is to be told is in the session's outbox first (:mod:`checkpoints.records.notices`) and sent from there, at least
+once: until the command has ended with 0, and again after a crash. The ``id`` in the document is the same each time.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import json
 import logging
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from state import JSON
 
 if TYPE_CHECKING:
-    from checkpoints.notices import NoticeLog
-    from dojang.parts import Parts
+    from checkpoints.records.notices import NoticeLog
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +25,20 @@ TIMEOUT_S = 10
 
 
 class Notice:
-    """The hook. ``command`` is split like a shell does, and run without one; "" tells nobody."""
+    """The hook.
 
-    def __init__(self, command: str, parts: Parts) -> None:
+    Args:
+        command: split like a shell does, and run without one; "" tells nobody.
+        outbox: opens the outbox, when there is first something to tell.
+    """
+
+    def __init__(self, command: str, outbox: Callable[[], NoticeLog]) -> None:
         self.command = command
-        self._parts = parts
+        self._outbox = outbox
 
     @cached_property
     def _log(self) -> NoticeLog:
-        from checkpoints.notices import NoticeLog
-
-        parts = self._parts
-        return NoticeLog(parts.settings.threads, keys=parts.session_keys, clock=parts.clock.now)
+        return self._outbox()
 
     def put(self, thread_id: str, notice_id: str, event: str, facts: Mapping[str, JSON]) -> None:
         """Write down what is to be told, durable on return; the same id again changes nothing."""

@@ -24,9 +24,10 @@ from state import Decision, Review
 
 if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, Summary, ThreadIndex
-    from checkpoints.audit import AuditLog
-    from checkpoints.crypto import KeyRing
-    from checkpoints.folders import ThreadFolders
+    from checkpoints.audit.trail import AuditLog
+    from checkpoints.files.crypto import KeyRing
+    from checkpoints.files.folders import ThreadFolders
+    from checkpoints.records.notices import NoticeLog
     from dojang.cited import CitedIndex
     from store.embedding import Embedder
     from store.port import Documents
@@ -70,14 +71,14 @@ class Parts:
     @cached_property
     def folders(self) -> ThreadFolders:
         """Which folder is which thread."""
-        from checkpoints.folders import ThreadFolders
+        from checkpoints.files.folders import ThreadFolders
 
         return ThreadFolders(self.settings.threads)
 
     @cached_property
     def audit(self) -> AuditLog:
         """Who saw what, decided what and what came of it."""
-        from checkpoints.audit import AuditLog
+        from checkpoints.audit.trail import AuditLog
 
         keys = self.settings.home / "keys"
         return AuditLog(self.settings.threads, keys, clock=self.clock.now, session_keys=self.session_keys)
@@ -85,21 +86,26 @@ class Parts:
     @cached_property
     def decisions(self) -> DecisionLog:
         """Who decided what."""
-        from checkpoints.audit import AuditedDecisions
+        from checkpoints.audit.trail import AuditedDecisions
 
         return AuditedDecisions(self.settings.threads, self.audit)
 
     @cached_property
     def ledger(self) -> EffectLedger:
         """Intents and outcomes."""
-        from checkpoints.audit import AuditedLedger
+        from checkpoints.audit.trail import AuditedLedger
 
         return AuditedLedger(self.settings.threads, self.audit)
 
     @cached_property
     def notice(self) -> Notice:
         """Whom to tell of what needs attention."""
-        return Notice(self.settings.notify, self)
+        return Notice(self.settings.notify, self._outbox)
+
+    def _outbox(self) -> NoticeLog:
+        from checkpoints.records.notices import NoticeLog
+
+        return NoticeLog(self.settings.threads, keys=self.session_keys, clock=self.clock.now)
 
     @cached_property
     def index(self) -> ThreadIndex:
@@ -254,7 +260,7 @@ def load_session_keys(settings: Settings) -> KeyRing | None:
     """The key ring that the settings name; BadKeyFile where it cannot be used."""
     if settings.session_keys is None:
         return None
-    from checkpoints.crypto import KeyRing
+    from checkpoints.files.crypto import KeyRing
 
     passphrase = settings.session_passphrase
     return KeyRing.load(settings.session_keys, passphrase=passphrase.get_secret_value() if passphrase else None)
@@ -293,7 +299,9 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
     for _, channel, value in tuple_.pending_writes or []:
         if channel == "__interrupt__":
             waiting += [i.value["review"] for i in value if isinstance(i.value, dict) and "review" in i.value]
-    reviews = [review for review in waiting if review["id"] not in decisions]
+    # A copied thread waits for nobody: its reviews are those of the thread that it is a copy of.
+    thread_id = tuple_.config["configurable"]["thread_id"]
+    reviews = [r for r in waiting if r["id"] not in decisions and r["thread_id"] == thread_id]
     messages = values.get("messages") or []
     title = next((m.text for m in messages if m.type == "human"), "")
     return Summary(

@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from adapters.evidence import PER_TURN, worth
 from adapters.prompt import Turn
+from adapters.speakers.evidence import PER_TURN, worth
 from adapters.training import frontdesk, qa
 from adapters.training.examples import Example, Kind
 from adapters.training.words import Values

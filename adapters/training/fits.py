@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.memory import free_bytes
-from adapters.plan import GIB, Run, predict
-from adapters.shapes import shape_of
+from adapters.local.memory import free_bytes
 from adapters.training.encoding import Prepared
+from adapters.training.plan import GIB, Run, predict
 from adapters.training.recipe import Recipe
+from adapters.training.shapes import shape_of
 from adapters.training.trainers import KEPT_CHECKPOINTS, optimizer_name
 from state import UserError
 
@@ -19,7 +19,7 @@ SPARE_BYTES: Final = 64 * 2**20
 
 
 def planned(recipe: Recipe, device: str, seq: int) -> Run:
-    """The run as ``adapters.plan`` describes it; ``seq`` is the longest row there is."""
+    """The run as ``adapters.training.plan`` describes it; ``seq`` is the longest row there is."""
     cuda = device.startswith("cuda")
     return Run(
         method=recipe.method,

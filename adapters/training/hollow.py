@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 
-from adapters.plan import GIB, Run, predict
-from adapters.shapes import Shape, shape_at
 from adapters.training.meter import Meter
+from adapters.training.plan import GIB, Run, predict
 from adapters.training.recipe import Recipe
+from adapters.training.shapes import Shape, shape_at
 from adapters.training.trainers import lora
 
 OUTPUTS = ("log_probs", "entropy", "is_top1")  # what trl's SFT asks of its loss
@@ -52,9 +52,7 @@ def hollow(shape: Shape, rank: int, quantization: str = "nf4", *, device: str = 
     from trl.trainer.utils import add_fused_lm_head
 
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-            config_of(shape), dtype=torch.bfloat16
-        )
+        model: Any = AutoModelForCausalLM.from_config(config_of(shape), dtype=torch.bfloat16)
     if quantization == "nf4":
         _quantize(model, device)
     model.requires_grad_(False)

@@ -12,9 +12,9 @@ TODAY = "2026-11-22"
 
 def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     """Measure, choose, and write ``decoding.json`` into both folders."""
-    from adapters.generator import DECODING_FILE
-    from adapters.reading import ReadingSpeaker
+    from adapters.decoding import DECODING_FILE
     from adapters.serving import load_generator
+    from adapters.speakers.reading import ReadingSpeaker
     from adapters.training.evaluate import judged, parted, readings, requests, tuned, weighed, weighted
 
     generator = load_generator(str(base), adapter=adapter, today=TODAY)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from adapters.generator import DECODING_FILE
+from adapters.decoding import DECODING_FILE
 from adapters.prompt import EOT, FITS, asked, lead
 from adapters.training import heads, tokenizer
 from adapters.training.corpus import Item, item_at

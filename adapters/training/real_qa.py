@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import HumanMessage
 
-from adapters.evidence import overlap
+from adapters.speakers.evidence import overlap
 from state import Language, Passage, UserError
 
 Split = Callable[[str], Sequence[tuple[int, int]]]
@@ -153,7 +153,7 @@ def table(scores: dict[str, Score]) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Hangul by pairs of syllables, other words by their first letters, as in ``adapters.evidence``; repeats stay."""
+    """Hangul by pairs of syllables, other words by their first letters, as in ``speakers.evidence``; repeats stay."""
     found: list[str] = []
     for word in re.findall(r"[가-힣]+|[a-z]+|\d+", text.casefold()):
         if "가" <= word[0] <= "힣":

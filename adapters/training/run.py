@@ -21,9 +21,9 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.families import FAMILIES, give_template
-from adapters.hub import locate
-from adapters.loading import NOTE_FILE, LocalModel, check_adapter, check_model, check_quantization, fingerprint
+from adapters.local.families import FAMILIES, give_template
+from adapters.local.hub import locate
+from adapters.local.loading import NOTE_FILE, LocalModel, check_adapter, check_model, check_quantization, fingerprint
 from adapters.training import curves, manifest
 from adapters.training.encoding import Prepared, prepare
 from adapters.training.fits import check_disk, check_memory
@@ -68,7 +68,7 @@ def open_base(path: Path, quantization: str) -> Base:
     """Check a model folder, or a hub id that was downloaded, and read its tokenizer; raises ModelNotUsable."""
     from transformers import AutoTokenizer
 
-    from adapters.generator import Decoding
+    from adapters.decoding import Decoding
 
     path, hub_id, revision = locate(path)
     config = check_model(path, check_quantization(quantization))
@@ -236,7 +236,7 @@ def _loaded(base: Base, recipe: Recipe, device: str, start: Path | None) -> Loca
         from adapters.training.unsloth import load_unsloth
 
         return load_unsloth(base.path, recipe, device, start)
-    from adapters.loading import load_local
+    from adapters.local.loading import load_local
 
     local = load_local(base.path, quantization=recipe.quantization, device=device)
     local.tokenizer = base.tokenizer
@@ -281,7 +281,7 @@ def _quiet() -> Iterator[None]:
     casts = getLogger("bitsandbytes.autograd._functions")  # int8 says at each step that it computes in float16
     casts.setLevel("ERROR")
     before = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

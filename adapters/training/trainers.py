@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.loading import LocalModel
+from adapters.local.loading import LocalModel
 from adapters.training.encoding import Ids, Prepared
 from adapters.training.recipe import Recipe
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapters.loading import LocalModel, fingerprint
+from adapters.local.loading import LocalModel, fingerprint
 from adapters.training.recipe import Recipe
 from state import UserError
 

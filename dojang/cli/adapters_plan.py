@@ -12,7 +12,7 @@ from dojang.cli.invocation import checked_text, invocation
 from dojang.cli.words import N_, word
 
 if TYPE_CHECKING:
-    from adapters.plan import Plan
+    from adapters.training.plan import Plan
 
 PARTS = {
     "weights": N_("weights"), "adapter": N_("adapter"), "gradients": N_("gradients"), "optimizer": N_("optimizer"),
@@ -42,8 +42,8 @@ def plan(
     paged: Annotated[bool, typer.Option(help="The paged 8-bit optimizer; Dojang's on CUDA.")] = True,
 ) -> int:
     """Predict the peak memory of training, say whether it fits, and what would make it. Code 1 when it does not fit."""
-    from adapters.plan import Run, bytes_of, planned
-    from adapters.shapes import shape_at
+    from adapters.training.plan import Run, bytes_of, planned
+    from adapters.training.shapes import shape_at
 
     call = invocation(context)
     run = Run(
@@ -95,6 +95,6 @@ def _show(terminal: Any, made: Plan) -> None:
 
 
 def _gib(size: int) -> str:
-    from adapters.plan import GIB
+    from adapters.training.plan import GIB
 
     return f"{size / GIB:.2f}"

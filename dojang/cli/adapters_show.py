@@ -16,7 +16,7 @@ def show(
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="An adapter; else the shipped one.")] = None,
 ) -> int:
     """Show what an adapter was trained from, by what, under which licences, and how it went."""
-    from adapters.loading import read_note
+    from adapters.local.loading import read_note
     from adapters.training.manifest import MANIFEST, read_manifest
 
     call = invocation(context)
@@ -36,7 +36,7 @@ def show(
 
 def listed(context: typer.Context) -> int:
     """List the adapters that ship with Dojang and those under DOJANG_HOME/models."""
-    from adapters.loading import read_note
+    from adapters.local.loading import read_note
     from adapters.training.manifest import MANIFEST, read_manifest
 
     call = invocation(context)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dojang.cli.exits import Exit
-from dojang.cli.invocation import Invocation, check_home, checked_text, invocation
+from dojang.cli.invocation import Invocation, checked_text, invocation
 from dojang.cli.words import N_, word
+from dojang.home import check_home
 
 if TYPE_CHECKING:
-    from checkpoints.audit import AuditLog
-    from checkpoints.chain import AuditRecord
+    from checkpoints.audit.chain import AuditRecord
+    from checkpoints.audit.trail import AuditLog
 
 app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True)
@@ -45,7 +46,7 @@ EVENTS: Final = {
     "inbox.listed": N_("inbox listed"),
     "effect.intended": N_("effect begun"),
     "effect.ended": N_("effect ended"),
-    "policy.seen": N_("policy first seen"),
+    "policy.seen": N_("policy in force"),
     "thread.began": N_("chain begun"),
     "thread.anchored": N_("chain witnessed"),
     "thread.copied": N_("conversation copied"),
@@ -88,7 +89,7 @@ def verify(
     ] = False,
 ) -> int:
     """Check every chain offline: each record, hash, signature and head. Code 70 when something was changed."""
-    from checkpoints.audit_check import verify_audit
+    from checkpoints.audit.check import verify_audit
     from dojang.parts import load_session_keys
 
     call = invocation(context)
@@ -200,7 +201,7 @@ def erase(
     ] = None,
 ) -> int:
     """Erase content for good. Digests stay, the chains still verify, and that it was erased is noted."""
-    from checkpoints.erasing import erase_person, erase_thread
+    from checkpoints.upkeep.erasing import erase_person, erase_thread
     from state import UserError
 
     call = invocation(context)
@@ -241,7 +242,7 @@ def rotate_key(context: typer.Context) -> int:
 
 def _log(call: Invocation, *, sealed: bool = False) -> AuditLog:
     """The chains; ``sealed``: with the keys of the sessions, where contents are touched."""
-    from checkpoints.audit import AuditLog
+    from checkpoints.audit.trail import AuditLog
     from dojang.parts import load_session_keys
 
     keys = load_session_keys(call.settings) if sealed else None

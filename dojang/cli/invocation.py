@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from dojang.cli.terminal import Terminal
+from dojang.home import check_home
 from dojang.language import locale_language
 
 if TYPE_CHECKING:
@@ -65,20 +66,6 @@ class Invocation:
         check_home(self.settings.home)
         with self.open_workspace(self.settings) as workspace:
             yield workspace
-
-
-def check_home(home: Path) -> None:
-    """Make the home, readable by its owner alone; raises UserError where that cannot be done."""
-    from state import UserError
-
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise UserError(
-            f"DOJANG_HOME {home} cannot be used: {error.strerror}; name a folder that you may write, with --home"
-        ) from None
-    if not os.access(home, os.W_OK | os.X_OK):
-        raise UserError(f"DOJANG_HOME {home} cannot be written by this user; name another folder with --home")
 
 
 def spoken_language() -> Language:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dojang.cli.exits import Exit
-from dojang.cli.invocation import Invocation, check_home, checked_text, invocation
+from dojang.cli.invocation import Invocation, checked_text, invocation
 from dojang.cli.words import KINDS, N_, word
+from dojang.home import check_home
 from dojang.reading import reason_as_read
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ def _load(call: Invocation, file: Path | None, hard: Path | None, *, standing: b
 
 
 def _standing(call: Invocation) -> Standing:
-    from checkpoints.audit import AuditLog
+    from checkpoints.audit.trail import AuditLog
     from dojang.noted import NotedStanding
 
     home = call.settings.home

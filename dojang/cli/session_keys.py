@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dojang.cli.exits import Exit
-from dojang.cli.invocation import Invocation, check_home, invocation
+from dojang.cli.invocation import Invocation, invocation
+from dojang.home import check_home
 
 if TYPE_CHECKING:
-    from checkpoints.crypto import KeyRing
+    from checkpoints.files.crypto import KeyRing
 
 Step = Callable[["KeyRing", str], int]
 
 
 def make_key(context: typer.Context) -> int:
     """Make the key file that DOJANG_SESSION_KEYS names, locked by DOJANG_SESSION_PASSPHRASE where that is set."""
-    from checkpoints.crypto import KeyRing
+    from checkpoints.files.crypto import KeyRing
     from state import UserError
 
     call = invocation(context)
@@ -40,7 +41,7 @@ def rotate_key(
     ] = False,
 ) -> int:
     """Seal with a new key from now on, and seal anew what is there. Code 70 when a conversation cannot be opened."""
-    from checkpoints.rotation import reseal
+    from checkpoints.upkeep.rotation import reseal
 
     call = invocation(context)
     ring = _ring(call)
@@ -51,7 +52,7 @@ def rotate_key(
 
 def encrypt(context: typer.Context) -> int:
     """Seal conversations that were written without a key, as they are now. Code 70 when one cannot be read."""
-    from checkpoints.rotation import encrypt as encrypt_thread
+    from checkpoints.upkeep.rotation import encrypt as encrypt_thread
 
     call = invocation(context)
     ring = _ring(call)
@@ -75,7 +76,7 @@ def _ring(call: Invocation) -> KeyRing:
 
 def _every_thread(call: Invocation, ring: KeyRing, step: Step) -> int:
     """Take the step in each conversation; one that fails is told and does not stop the others."""
-    from checkpoints.folders import ThreadFolders
+    from checkpoints.files.folders import ThreadFolders
     from state import DojangError
 
     _ = call.terminal.gettext

@@ -14,9 +14,10 @@ from typing import Annotated, Final
 import typer
 
 from dojang.cli.exits import Exit
-from dojang.cli.invocation import check_home, invocation
+from dojang.cli.invocation import invocation
 from dojang.cli.session_keys import encrypt, make_key, now_and_then, rotate_key
 from dojang.cli.words import N_, word
+from dojang.home import check_home
 
 app = typer.Typer()
 checkpoints = typer.Typer(no_args_is_help=True)
@@ -99,7 +100,7 @@ def stats(
 ) -> int:
     """Say how much each conversation holds: checkpoints, writes, bytes."""
     from checkpoints import stats as stats_of
-    from checkpoints.folders import ThreadFolders
+    from checkpoints.files.folders import ThreadFolders
     from dojang.parts import load_session_keys
     from state import UserError
 
@@ -132,7 +133,7 @@ def export(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A new file; stdout when not given.")] = None,
 ) -> int:
     """Write a conversation as plain JSON: checkpoints, writes, decisions, effects. Not encrypted."""
-    from checkpoints.exporting import as_json, as_jsonl, export
+    from checkpoints.upkeep.exporting import as_json, as_jsonl, export
     from dojang.parts import load_session_keys
 
     call = invocation(context)
@@ -167,7 +168,7 @@ def import_(
     ] = None,
 ) -> int:
     """Take over the conversations of another LangGraph saver: all of them or none. Nothing is written there."""
-    from checkpoints.importing import postgres_source, sqlite_source, take_over
+    from checkpoints.upkeep.importing import postgres_source, sqlite_source, take_over
     from dojang.parts import load_session_keys
     from state import UserError
 
@@ -198,8 +199,8 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> int:
     """Delete conversations that nobody has touched for long. One that waits for a person is never deleted."""
-    from checkpoints.audit import AuditLog
-    from checkpoints.pruning import prune as prune_threads
+    from checkpoints.audit.trail import AuditLog
+    from checkpoints.upkeep.pruning import prune as prune_threads
     from dojang.parts import load_session_keys
 
     call = invocation(context)

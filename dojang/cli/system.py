@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dojang.cli.exits import Exit
-from dojang.cli.invocation import check_home, invocation
+from dojang.cli.invocation import invocation
+from dojang.home import check_home
 
 if TYPE_CHECKING:
     from dojang.cli.terminal import Terminal
@@ -106,6 +107,6 @@ def demo(
     ] = None,
 ) -> int:
     """Play the main job with the sample hotel: ask, pause, decide in a new process, act once."""
-    from dojang.demo import Play
+    from dojang.cli.demo import Play
 
     return Play(invocation(context), decide).perform()

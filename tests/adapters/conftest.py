@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
-from adapters.loading import load_local
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
+from adapters.local.loading import load_local
 from tests.adapters.tiny import save_adapter, save_base
 
 

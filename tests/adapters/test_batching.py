@@ -11,11 +11,11 @@ from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import BaseModel
 
-from adapters.batching import Row, decode_together
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
 from adapters.errors import PromptTooLong
-from adapters.loading import load_local
+from adapters.local.batching import Row, decode_together
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
+from adapters.local.loading import load_local
 from tests.adapters.families import save_polyglot
 from tests.adapters.tiny import BOOK, CANCEL
 

@@ -12,10 +12,10 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel, Field
 
-from adapters.chat import ChatLlama, TextStream
-from adapters.engine import Engine
 from adapters.errors import AdapterNotUsable, PromptTooLong, UnreadableReply
-from adapters.templates import conversation
+from adapters.local.chat import ChatLlama, TextStream
+from adapters.local.engine import Engine
+from adapters.local.templates import conversation
 from state import UserError
 from tests.adapters.tiny import BOOK, CANCEL
 

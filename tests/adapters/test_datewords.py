@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.datewords import date_words
-from adapters.evidence import overlap
+from adapters.forms.datewords import date_words
+from adapters.speakers.evidence import overlap
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.dayorder import Day, backwards, day_of
+from adapters.forms.dayorder import Day, backwards, day_of
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from adapters import load_chat
-from adapters.endpoint import cite, system_prompt
 from adapters.errors import EndpointFault, EndpointRefused, UnreadableReply
 from adapters.generator import ChatGenerator
+from adapters.speakers.endpoint import cite, system_prompt
 from state import Generation, Language, PassingFault, UserError
 from tests.adapters.openai_server import Script, serve
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool

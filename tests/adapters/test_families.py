@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
 from adapters.errors import AdapterNotUsable, ModelNotUsable
-from adapters.families import POLYGLOT_TEMPLATE
 from adapters.generator import ChatGenerator
-from adapters.hub import locate
-from adapters.loading import load_local
-from adapters.memory import check_memory, load_bytes
-from adapters.templates import conversation, shows_tools
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
+from adapters.local.families import POLYGLOT_TEMPLATE
+from adapters.local.hub import locate
+from adapters.local.loading import load_local
+from adapters.local.memory import check_memory, load_bytes
+from adapters.local.templates import conversation, shows_tools
 from tests.adapters.families import save_llama2, save_llama3, save_polyglot
 from tests.adapters.tiny import BOOK, CANCEL, passage, save_adapter
 
@@ -207,11 +207,11 @@ def test_pickled_code_does_not_run(base: Path, tmp_path: Path) -> None:
 
 def test_too_little_memory_is_said_before_loading(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need = load_bytes(base, "fp32")
-    monkeypatch.setattr("adapters.memory.free_bytes", lambda device: need - 1)
-    monkeypatch.setattr("adapters.loading._base", lambda *a, **k: pytest.fail("nothing is loaded"))
+    monkeypatch.setattr("adapters.local.memory.free_bytes", lambda device: need - 1)
+    monkeypatch.setattr("adapters.local.loading._base", lambda *a, **k: pytest.fail("nothing is loaded"))
     with pytest.raises(ModelNotUsable, match=r"needs about .* as fp32 and cpu has .* free; load it as bf16 .* or int8"):
         load_local(base, quantization="fp32", device="cpu")
-    monkeypatch.setattr("adapters.memory.free_bytes", lambda device: 10)
+    monkeypatch.setattr("adapters.local.memory.free_bytes", lambda device: 10)
     with pytest.raises(ModelNotUsable, match="free memory, or take a smaller checkpoint"):
         check_memory(base, "nf4", "cpu")
 

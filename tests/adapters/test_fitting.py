@@ -9,12 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
 from adapters.errors import PromptTooLong
-from adapters.fitting import fit
 from adapters.generator import ChatGenerator
-from adapters.loading import load_local
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
+from adapters.local.fitting import fit
+from adapters.local.loading import load_local
 from tests.adapters.families import save_llama3
 from tests.adapters.tiny import CANCEL, passage
 

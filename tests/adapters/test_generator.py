@@ -11,14 +11,15 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from adapters import load_chat, load_generator
-from adapters.chat import ChatLlama
-from adapters.engine import Engine, Prefix
+from adapters.decoding import Decoding
 from adapters.errors import AdapterNotUsable, ModelNotUsable
-from adapters.evidence import gather
-from adapters.generator import ABSTENTIONS, ChatGenerator, Decoding
-from adapters.grammar import about_choices
+from adapters.forms.grammar import about_choices
+from adapters.forms.spans import spans
+from adapters.generator import ABSTENTIONS, ChatGenerator
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine, Prefix
 from adapters.prompt import MARKERS
-from adapters.spans import spans
+from adapters.speakers.evidence import gather
 from state import Generation
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 

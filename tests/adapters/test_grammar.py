@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer
 
-from adapters.engine import Engine
-from adapters.grammar import Form, about_choices, turn_grammar
+from adapters.forms.grammar import Form, about_choices, turn_grammar
+from adapters.forms.spans import spans
+from adapters.local.engine import Engine
 from adapters.prompt import harmless, integers_in
-from adapters.spans import spans
 from state import UserError
 from tests.adapters.tiny import BOOK, CANCEL, tool
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.errors import AdapterNotUsable, ModelNotUsable
-from adapters.loading import fingerprint, load_local
+from adapters.local.loading import fingerprint, load_local
 from state import UserError
 from tests.adapters.tiny import save_adapter, save_base
 
@@ -20,14 +20,14 @@ def copy_of(folder: Path, to: Path) -> Path:
 
 
 def test_importing_the_package_imports_no_torch() -> None:
-    code = "import sys, adapters, adapters.generator, adapters.endpoint; sys.exit('torch' in sys.modules)"
+    code = "import sys, adapters, adapters.generator, adapters.speakers.endpoint; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
 
 
 def test_nf4_on_cpu_is_what_was_asked_for_and_speaks(base: Path, adapter_folders: dict[str, Path]) -> None:
     from bitsandbytes.nn.modules import Linear4bit
 
-    from adapters.engine import Engine
+    from adapters.local.engine import Engine
 
     local = load_local(base, adapters={"red": adapter_folders["red"]}, quantization="nf4", device="cpu")
     layers = [m for m in local.model.modules() if isinstance(m, Linear4bit)]
@@ -144,7 +144,7 @@ def test_missing_and_damaged_adapter(base: Path, adapter_folders: dict[str, Path
 
 
 def test_an_adapter_can_join_later(base: Path, adapter_folders: dict[str, Path]) -> None:
-    from adapters.engine import Engine
+    from adapters.local.engine import Engine
 
     engine = Engine(load_local(base, quantization="fp32", device="cpu"))
     prompt = engine.encode("Book a room")

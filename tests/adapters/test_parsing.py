@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import UnreadableReply
-from adapters.parsing import Call, parse_replies, parse_reply, shaped, without_calls
+from adapters.forms.parsing import Call, parse_replies, parse_reply, shaped, without_calls
 from adapters.prompt import call_text
 from tests.adapters.tiny import BOOK
 

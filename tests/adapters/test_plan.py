@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from adapters.loading import load_local
-from adapters.plan import GIB, LEVERS, Run, bytes_of, judged, planned, predict, pulled
-from adapters.shapes import KNOWN, Shape, shape_at, shape_named, shape_of
+from adapters.local.loading import load_local
 from adapters.training.hollow import counted
 from adapters.training.meter import Meter
+from adapters.training.plan import GIB, LEVERS, Run, bytes_of, judged, planned, predict, pulled
 from adapters.training.recipe import Recipe
+from adapters.training.shapes import KNOWN, Shape, shape_at, shape_named, shape_of
 from adapters.training.trainers import lora
 from state import UserError
 from tests.adapters.tiny import save_base

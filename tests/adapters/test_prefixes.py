@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
-from adapters.prefixes import LEAST_BYTES, MOST_BYTES, PrefixCache, limit_of
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
+from adapters.local.prefixes import LEAST_BYTES, MOST_BYTES, PrefixCache, limit_of
 from tests.adapters.tiny import BOOK, CANCEL
 
 RULES = SystemMessage("Answer politely and only from the documents. 정중하게, 문서에 있는 내용만 답하십시오. " * 3)

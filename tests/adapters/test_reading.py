@@ -8,12 +8,13 @@ import jsonschema
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
-from adapters.generator import ChatGenerator, Decoding
+from adapters.decoding import Decoding
+from adapters.forms.values import Spans, choices, property_of, used_up
+from adapters.generator import ChatGenerator
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
 from adapters.prompt import asking, render, turns_of
-from adapters.reading import ReadingSpeaker
-from adapters.values import Spans, choices, property_of, used_up
+from adapters.speakers.reading import ReadingSpeaker
 from state import Generation
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 

@@ -14,12 +14,12 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel, Field
 
-from adapters.chat import ChatLlama
-from adapters.engine import Engine
 from adapters.errors import UnreadableReply
-from adapters.grammar import turn_grammar
+from adapters.forms.grammar import turn_grammar
+from adapters.forms.spans import spans
+from adapters.local.chat import ChatLlama
+from adapters.local.engine import Engine
 from adapters.prompt import harmless, integers_in
-from adapters.spans import spans
 from state import UserError
 from tests.adapters.test_grammar import admits, said
 from tests.adapters.tiny import BOOK, CANCEL, tool

@@ -24,7 +24,7 @@ from typing import Any, Final, get_args
 import psycopg
 
 from checkpoints import DecisionLog, EffectLedger, FileSaver, verify
-from checkpoints.audit_check import verify_audit
+from checkpoints.audit.check import verify_audit
 from graph import build_graph
 from tests.chaos import bare, ours
 from tests.chaos.desk import TOOL_OF

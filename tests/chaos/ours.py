@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
 
-import checkpoints.audit  # imported here so that no life spends its time on imports
+import checkpoints.audit.trail  # imported here so that no life spends its time on imports
 import store
 import tools.policy
 import tools.toolbox
@@ -29,7 +29,7 @@ from tests.chaos.outside import Address, ask
 from tests.dojang.workspaces import RehearsedParts, settings_for, told
 from tests.graph.parts import calls
 
-PRELOADED = (checkpoints.audit, store, tools.policy, tools.toolbox)
+PRELOADED = (checkpoints.audit.trail, store, tools.policy, tools.toolbox)
 Tell = Callable[..., None]
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from checkpoints import AlreadyDecided
-from checkpoints.audit import AuditedDecisions, AuditedLedger, AuditLog
-from checkpoints.audit_check import Finding, verify_audit
-from checkpoints.chain import hash_of
-from checkpoints.frames import ROOT, frame, scan
+from checkpoints.audit.chain import hash_of
+from checkpoints.audit.check import Finding, verify_audit
+from checkpoints.audit.trail import AuditedDecisions, AuditedLedger, AuditLog
+from checkpoints.files.frames import ROOT, frame, scan
 from state import Action, Outcome
 from tests.checkpoints.cases import decision
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multiprocessing.connection import Connection
 
-import checkpoints.packing as packing
+import checkpoints.log.packing as packing
 from checkpoints import DecisionLog, FileSaver
 from tests.checkpoints.cases import checkpoint, config, decision, metadata
 

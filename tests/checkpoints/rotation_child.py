@@ -5,7 +5,7 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 
 from checkpoints import KeyRing
-from checkpoints.rotation import reseal
+from checkpoints.upkeep.rotation import reseal
 
 
 def rotate_until_killed(directory: str, keys: str, said: Connection) -> None:

@@ -15,13 +15,13 @@ from typing import cast
 
 import pytest
 
-import checkpoints.audit
-import checkpoints.chain
+import checkpoints.audit.chain
+import checkpoints.audit.trail
 from checkpoints import DecisionLog, DiskFault, EffectLedger
-from checkpoints.audit import AuditedLedger, AuditLog
-from checkpoints.audit_check import verify_audit
-from checkpoints.chain import BrokenAudit, Note
-from checkpoints.keys import BadKey, Keys
+from checkpoints.audit.chain import BrokenAudit, Note
+from checkpoints.audit.check import verify_audit
+from checkpoints.audit.keys import BadKey, Keys
+from checkpoints.audit.trail import AuditedLedger, AuditLog
 from state import Outcome, Review
 from tests.checkpoints.audited import ACTION, folder, log, notes, outcome, problems
 from tests.checkpoints.cases import decision, review
@@ -82,8 +82,8 @@ def test_a_review_is_opened_once(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import checkpoints.chain as chain
-from checkpoints.audit import AuditLog
+import checkpoints.audit.chain as chain
+from checkpoints.audit.trail import AuditLog
 home, step = Path(sys.argv[1]), int(sys.argv[2])
 calls = 0
 def dying(real, name):
@@ -138,7 +138,7 @@ def test_a_torn_append_is_not_tampering(home: Path) -> None:
 EIGHT = """
 import sys
 from pathlib import Path
-from checkpoints.audit import AuditLog
+from checkpoints.audit.trail import AuditLog
 home, name = Path(sys.argv[1]), sys.argv[2]
 audit = AuditLog(home / "threads", home / "keys")
 sys.stdin.read()
@@ -178,7 +178,7 @@ def test_without_the_record_nothing_begins(home: Path, monkeypatch: pytest.Monke
             def full(*_args: object) -> None:
                 raise DiskFault("full")
 
-            broken.setattr(checkpoints.chain, "replace_file", full)
+            broken.setattr(checkpoints.audit.chain, "replace_file", full)
         with pytest.raises(BadKey if what == "key" else DiskFault):
             ledger.begin("t", "k2", ACTION, "at_most_once")
         if what == "key":
@@ -195,7 +195,7 @@ def test_a_head_is_written_only_when_its_record_is_on_the_disk(home: Path, monke
 
     audit = log(home)
     with monkeypatch.context() as broken:
-        broken.setattr("checkpoints.journal.sync_file", failing)
+        broken.setattr("checkpoints.files.journal.sync_file", failing)
         with pytest.raises(DiskFault):
             audit.note("t", "review.shown", "김하나", "r")
     assert (folder(home) / "audit.head").read_bytes() == before

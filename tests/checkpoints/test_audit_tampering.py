@@ -12,10 +12,10 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from checkpoints.audit import AuditedDecisions
-from checkpoints.chain import AuditRecord, BrokenAudit, Head, hash_of, sealed_head, sealed_record
-from checkpoints.frames import ROOT, scan
-from checkpoints.keys import Signer
+from checkpoints.audit.chain import AuditRecord, BrokenAudit, Head, hash_of, sealed_head, sealed_record
+from checkpoints.audit.keys import Signer
+from checkpoints.audit.trail import AuditedDecisions
+from checkpoints.files.frames import ROOT, scan
 from tests.checkpoints.audited import folder, log, notes, problems, relined, rewritten
 from tests.checkpoints.cases import decision
 

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from checkpoints.bulk import bulk
+from checkpoints.values.bulk import bulk
 
 
 def test_the_collector_is_as_it_was() -> None:

@@ -20,8 +20,8 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.types import Command, Interrupt, Overwrite, Send
 
 from checkpoints import StrictSerializer, UnknownType
-from checkpoints.codec import freeze, thaw
-from checkpoints.messages import MESSAGES
+from checkpoints.values.codec import freeze, thaw
+from checkpoints.values.messages import MESSAGES
 
 CALL = {"name": "book_room", "args": {"방": 2, "밤": [1, 2.5, None]}, "id": "c1", "type": "tool_call"}
 USAGE = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-import checkpoints.folders as folders_module
-import checkpoints.journal as journal_module
+import checkpoints.files.folders as folders_module
+import checkpoints.files.journal as journal_module
 from checkpoints import DecisionLog, DiskFault, EffectLedger, FileSaver, verify
 from tests.checkpoints.cases import checkpoint, config, decision, dump, metadata
 from tests.checkpoints.crash_child import write_until_killed
@@ -120,7 +120,7 @@ def test_a_failed_fsync_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.
             _put(saver, 2)
         with pytest.raises(DiskFault, match="Input/output error"):
             log.record("t", decision())
-        patch.setattr("checkpoints.session.sync_file", fail)
+        patch.setattr("checkpoints.log.session.sync_file", fail)
         with pytest.raises(DiskFault, match="nothing was changed"):
             saver.prune(["t"])
     _put(saver, 3)

@@ -28,9 +28,9 @@ from checkpoints import (
     repair,
     verify,
 )
-from checkpoints.crypto import Forged, Place
-from checkpoints.folders import folder_name
-from checkpoints.rotation import encrypt, reseal
+from checkpoints.files.crypto import Forged, Place
+from checkpoints.files.folders import folder_name
+from checkpoints.upkeep.rotation import encrypt, reseal
 from state import Action
 from tests.checkpoints.cases import chat_graph, checkpoint, config, decision, dump, metadata
 from tests.checkpoints.rotation_child import rotate_until_killed
@@ -313,7 +313,7 @@ def test_nonces_are_counted_and_a_fork_draws_a_new_salt(monkeypatch: pytest.Monk
     assert len({salt for _, salt, _ in drawn}) == 1
     assert [int.from_bytes(nonce[:4], "big") for _, _, nonce in drawn] == list(range(300))
     assert ring()._nonce()[1] != drawn[0][1]
-    monkeypatch.setattr("checkpoints.crypto.SEALS_MAX", 300)
+    monkeypatch.setattr("checkpoints.files.crypto.SEALS_MAX", 300)
     assert keys._nonce()[1] != drawn[0][1]
     salt = keys._nonce()[1]
     monkeypatch.setattr(os, "getpid", lambda: -1)

@@ -12,7 +12,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from checkpoints import DamagedLog, DecisionLog, EffectLedger, FileSaver, KeyRing, NewerFormat, repair, verify
-from checkpoints.packing import pack_log
+from checkpoints.log.packing import pack_log
 from state import Action, Outcome
 from tests.checkpoints.cases import DAMAGED_COMMAND, checkpoint, config, decision, dump, metadata
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints.audit_check import verify_audit
-from checkpoints.erasing import erase_person, erase_thread
-from checkpoints.journal import Journal
-from checkpoints.mending import rewrite
+from checkpoints.audit.check import verify_audit
+from checkpoints.files.journal import Journal
+from checkpoints.files.mending import rewrite
+from checkpoints.upkeep.erasing import erase_person, erase_thread
 from state import UserError
 from tests.checkpoints.audited import ACTION, folder, lived, log, outcome, problems
 
@@ -78,7 +78,7 @@ def test_an_erasure_hides_no_change(tmp_path: Path, change: str) -> None:
 def test_a_crash_between_note_and_rewriting_is_mended_by_the_next_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import checkpoints.erasing
+    import checkpoints.upkeep.erasing
 
     audit = lived(tmp_path)
 
@@ -86,7 +86,7 @@ def test_a_crash_between_note_and_rewriting_is_mended_by_the_next_call(
         raise OSError("power cut")
 
     with monkeypatch.context() as cut:
-        cut.setattr(checkpoints.erasing, "rewrite", die)
+        cut.setattr(checkpoints.upkeep.erasing, "rewrite", die)
         with pytest.raises(OSError, match="power cut"):
             erase_person(audit, "김하나", "관리자", "asked")
     assert "확인함" in bytes_of(tmp_path)

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from checkpoints import DecisionLog, EffectLedger, FileSaver, KeyRing, WrongKey, run_lock
-from checkpoints.codec import Decoder
-from checkpoints.exporting import as_json, as_jsonl, export
-from checkpoints.pruning import prune
+from checkpoints.upkeep.exporting import as_json, as_jsonl, export
+from checkpoints.upkeep.pruning import prune
+from checkpoints.values.codec import Decoder
 from state import Action, Outcome, UserError
 from tests.checkpoints.cases import chat_graph, config, decision, dump
 

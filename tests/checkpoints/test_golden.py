@@ -15,7 +15,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.types import Interrupt, Send
 
-from checkpoints import DecisionLog, EffectLedger, FileSaver, moving, packing, verify, weave
+from checkpoints import DecisionLog, EffectLedger, FileSaver, verify
+from checkpoints.log import moving, packing
+from checkpoints.values import weave
 from state import Action, Outcome
 from tests.checkpoints.cases import config, decision, dump, metadata
 

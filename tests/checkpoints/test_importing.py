@@ -13,7 +13,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 
 from checkpoints import FileSaver, KeyRing, UnknownType, verify
-from checkpoints.importing import postgres_source, sqlite_source, take_over
+from checkpoints.upkeep.importing import postgres_source, sqlite_source, take_over
 from state import Conflict, PassingFault, UserError
 from tests.checkpoints.cases import chat_graph, checkpoint, config, dump, metadata
 

@@ -14,7 +14,7 @@ import pytest
 
 from checkpoints import EffectLedger
 from checkpoints.errors import EffectRunning
-from checkpoints.leases import Holder, is_live, this_process
+from checkpoints.records.leases import Holder, is_live, this_process
 from tests.checkpoints.audited import ACTION, outcome
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)

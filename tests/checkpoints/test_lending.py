@@ -10,8 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from checkpoints import FileSaver
-from checkpoints.copies import Items
-from checkpoints.lending import LEND_MIN, LENDS, LOANS_MAX
+from checkpoints.values.copies import Items
+from checkpoints.values.lending import LEND_MIN, LENDS, LOANS_MAX
 from tests.checkpoints.cases import checkpoint, config, metadata
 
 CALL = {"name": "f", "args": {"n": [1, {"a": 1}]}, "id": "c", "type": "tool_call"}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from checkpoints import EffectLedger, verify
-from checkpoints.crypto import KeyRing
-from checkpoints.notices import NoticeLog
+from checkpoints.files.crypto import KeyRing
+from checkpoints.records.notices import NoticeLog
 from tests.checkpoints.audited import ACTION, folder, lived, problems
 
 SAID = {"tool": "book_room", "why": ["Bookings are told."]}
@@ -80,7 +80,7 @@ def test_a_thread_that_is_gone_has_nothing_to_tell(tmp_path: Path) -> None:
 
 
 def test_erasing_a_conversation_erases_what_it_still_had_to_tell(tmp_path: Path) -> None:
-    from checkpoints.erasing import erase_thread
+    from checkpoints.upkeep.erasing import erase_thread
 
     audit = lived(tmp_path)
     notices(tmp_path).put("t", "n1", "call.passed", {"why": ["about Hong"]})

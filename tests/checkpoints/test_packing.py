@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-import checkpoints.folders as folders_module
-import checkpoints.frames as frames_module
-import checkpoints.moving as moving_module
-import checkpoints.packing as packing_module
-import checkpoints.session as session_module
-import checkpoints.view as view_module
+import checkpoints.files.folders as folders_module
+import checkpoints.files.frames as frames_module
+import checkpoints.log.moving as moving_module
+import checkpoints.log.packing as packing_module
+import checkpoints.log.session as session_module
+import checkpoints.log.view as view_module
 from checkpoints import DiskFault, FileSaver, KeyRing, verify
-from checkpoints.packing import pack_log
-from checkpoints.view import View
+from checkpoints.log.packing import pack_log
+from checkpoints.log.view import View
 from tests.checkpoints.cases import checkpoint, config, dump, metadata
 from tests.checkpoints.test_golden import GOLDEN, THREAD
 
 WRITER = """
 import sys
-import checkpoints.packing as packing
+import checkpoints.log.packing as packing
 from checkpoints import FileSaver
 from langchain_core.messages import HumanMessage
 from tests.checkpoints.cases import checkpoint, config, metadata
@@ -261,7 +261,7 @@ def test_killed_while_packing(call: str, after: bool, tmp_path: Path) -> None:
     before = dump(saver)
     code = f"""
 import os, sys
-import checkpoints.packing as packing
+import checkpoints.log.packing as packing
 from checkpoints import FileSaver
 real = packing.{call}
 def dying(*args):

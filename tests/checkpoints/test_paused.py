@@ -16,7 +16,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from checkpoints import DecisionLog, EffectLedger, FileSaver, verify
-from checkpoints.packing import pack_log
+from checkpoints.log.packing import pack_log
 from graph import AgentGraph, build_graph
 from nodes.ports import Deps
 from state import Generation

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from checkpoints import AlreadyDecided, DecisionLog
-from checkpoints.audit import AuditedDecisions, AuditLog
-from checkpoints.audit_check import verify_audit
-from checkpoints.decisions import NothingToUndo
+from checkpoints.audit.check import verify_audit
+from checkpoints.audit.trail import AuditedDecisions, AuditLog
 from checkpoints.errors import Claimed, TooLateToUndo
+from checkpoints.records.decisions import NothingToUndo
 from state import Conflict, Decision
 from tests.checkpoints.cases import decision
 

@@ -121,8 +121,8 @@ def test_processes_and_threads_write_many_threads(tmp_path: Path) -> None:
 
 def test_journal_group_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writers that queue share an fsync, and no append returns before its own bytes were synced."""
-    import checkpoints.folders as folders
-    import checkpoints.journal as module
+    import checkpoints.files.folders as folders
+    import checkpoints.files.journal as module
 
     journal = Journal(tmp_path / "log.jsonl")
     journal.append({"k": "first"})
@@ -236,8 +236,8 @@ def test_64_begins_one_fresh(tmp_path: Path) -> None:
 
 def test_writes_share_the_fsync_of_the_checkpoint_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task's writes are acknowledged by the next checkpoint's fsync; when none follows, by one of their own."""
-    import checkpoints.folders as folders
-    import checkpoints.journal as module
+    import checkpoints.files.folders as folders
+    import checkpoints.files.journal as module
 
     saver = FileSaver(tmp_path)
     saver.put(config(), checkpoint({"n": 1}, {"n": 1}, "1"), metadata(), {"n": 1})

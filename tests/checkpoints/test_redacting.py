@@ -11,10 +11,10 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from checkpoints import FileSaver, run_lock, verify
-from checkpoints.audit import AuditedDecisions, AuditedLedger, AuditLog
-from checkpoints.audit_check import verify_audit
-from checkpoints.crypto import KeyRing
-from checkpoints.erasing import erase_person
+from checkpoints.audit.check import verify_audit
+from checkpoints.audit.trail import AuditedDecisions, AuditedLedger, AuditLog
+from checkpoints.files.crypto import KeyRing
+from checkpoints.upkeep.erasing import erase_person
 from graph import AgentGraph, build_graph
 from nodes.ports import Deps
 from state import Generation
@@ -143,7 +143,7 @@ def test_a_conversation_that_waits_or_runs_keeps_its_words(tmp_path: Path) -> No
 def test_a_crash_while_it_is_written_anew_changes_nothing_and_the_next_call_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import checkpoints.redacting
+    import checkpoints.upkeep.redacting
 
     home = Home(tmp_path)
     _lived(home)
@@ -153,12 +153,12 @@ def test_a_crash_while_it_is_written_anew_changes_nothing_and_the_next_call_ends
         raise SystemExit
 
     with monkeypatch.context() as cut:
-        cut.setattr(checkpoints.redacting, "rename_over", die)
+        cut.setattr(checkpoints.upkeep.redacting, "rename_over", die)
         with pytest.raises(SystemExit):
             erase_person(home.audit, "lee", "admin", "asked for it")
     assert home.states() == whole
     with monkeypatch.context() as cut:
-        cut.setattr("checkpoints.erasing.rewrite", die)
+        cut.setattr("checkpoints.upkeep.erasing.rewrite", die)
         with pytest.raises(SystemExit):
             erase_person(home.audit, "lee", "admin", "asked for it")
     assert "debts with us" in home.bytes()  # the decision still has them, so that the next call finds the rest

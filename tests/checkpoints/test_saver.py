@@ -21,10 +21,10 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, StateGraph
 
-import checkpoints.folders as folders_module
-import checkpoints.session as session_module
-import checkpoints.view as view_module
-import checkpoints.weave as weave_module
+import checkpoints.files.folders as folders_module
+import checkpoints.log.session as session_module
+import checkpoints.log.view as view_module
+import checkpoints.values.weave as weave_module
 from checkpoints import FileSaver, NeededHistory, UnknownType, verify
 from tests.checkpoints.cases import chat_graph, checkpoint, config, dump, metadata
 

@@ -18,11 +18,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 
-import checkpoints.copies as copies_module
-import checkpoints.moving as moving_module
-import checkpoints.session as session_module
+import checkpoints.log.moving as moving_module
+import checkpoints.log.session as session_module
+import checkpoints.values.copies as copies_module
 from checkpoints import FileSaver
-from checkpoints.packing import pack_log
+from checkpoints.log.packing import pack_log
 from tests.checkpoints.cases import checkpoint, config, metadata
 
 TEXTS = st.sampled_from(["", "짧다", "x" * 64, "가나다" * 40, "long " * 50, "\ud800", '"\\\n$'])

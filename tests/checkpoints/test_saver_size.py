@@ -17,7 +17,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from checkpoints import FileSaver, verify
-from checkpoints.copies import Items
+from checkpoints.values.copies import Items
 from tests.checkpoints.cases import checkpoint, config, dump, metadata
 
 TURNS = int(os.environ.get("DOJANG_TEST_TURNS", "300"))

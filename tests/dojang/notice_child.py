@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
-import checkpoints.audit
-import checkpoints.notices
+import checkpoints.audit.trail
+import checkpoints.records.notices
 import store
 import tools.policy
 import tools.toolbox
@@ -18,7 +18,7 @@ from dojang.workspace import Workspace
 from tests.chaos.instants import Instants, Plan
 from tests.dojang.workspaces import RehearsedParts, settings_for
 
-PRELOADED = (checkpoints.audit, checkpoints.notices, store, tools.policy, tools.toolbox)
+PRELOADED = (checkpoints.audit.trail, checkpoints.records.notices, store, tools.policy, tools.toolbox)
 
 
 def live(home: Path, dsn: str, others: dict[str, Any], plan: Plan, said: Connection) -> None:

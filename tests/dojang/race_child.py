@@ -8,14 +8,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import checkpoints.audit
+import checkpoints.audit.trail
 import store
 import tools.policy
 import tools.toolbox
 from state import Conflict
 from tests.dojang.workspaces import workspace_for
 
-PRELOADED = (checkpoints.audit, store, tools.policy, tools.toolbox)
+PRELOADED = (checkpoints.audit.trail, store, tools.policy, tools.toolbox)
 
 
 class Said(NamedTuple):

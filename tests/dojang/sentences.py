@@ -32,9 +32,9 @@ RETURNING = frozenset(
     {
         ("dojang/runs.py", "_can_go_on"),
         ("dojang/workspace.py", "_evidence"),
-        ("checkpoints/chain.py", "head_problem"),
+        ("checkpoints/audit/chain.py", "head_problem"),
         ("store/readers/kinds.py", "kind_in_words"),
-        ("adapters/loading.py", "_missing"),
+        ("adapters/local/loading.py", "_missing"),
         ("tools/checking.py", "_errors"),
         ("tools/checking.py", "_error"),
         ("tools/checking.py", "violations"),

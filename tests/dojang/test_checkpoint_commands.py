@@ -13,7 +13,7 @@ import pytest
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from checkpoints import FileSaver, KeyRing
-from checkpoints.pruning import prune
+from checkpoints.upkeep.pruning import prune
 from tests.checkpoints.cases import chat_graph, config
 from tests.dojang.conftest import Shell
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from dojang.cli.demo import Play, read_decision_words
 from dojang.cli.invocation import Invocation
-from dojang.demo import Play, read_decision_words
 from state import UserError
 from tests.dojang.conftest import ROOT, Shell
 

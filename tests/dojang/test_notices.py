@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from checkpoints.notices import NoticeLog
+from checkpoints.records.notices import NoticeLog
 from dojang.workspace import Workspace
 from tests.chaos.instants import Plan
 from tests.dojang import notice_child

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from checkpoints.audit_check import verify_audit
+from checkpoints.audit.check import verify_audit
 from checkpoints.errors import Claimed, EffectRunning, TooLateToUndo
 from dojang.workspace import Workspace
 from nodes.door import NotEntitled

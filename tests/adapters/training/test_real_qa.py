@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.expecting import Kind, expected, holds
+from adapters.speakers.expecting import Kind, expected, holds
 from adapters.training.real_qa import LEXICAL, bm25, measure, pieces, questions, table
 from state import UserError
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from adapters.errors import AdapterNotUsable, ModelNotUsable
-from adapters.loading import load_local
+from adapters.local.loading import load_local
 from adapters.training import curves, fits
 from adapters.training import run as runs_module
 from adapters.training.manifest import read_manifest

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from adapters.forms.values import choices, property_of
 from adapters.prompt import NOTHING, Turn, integers_in, request_of, spaced
 from adapters.training import corpus, evaluate, frontdesk, generic, qa, wordings, words
 from adapters.training.examples import Choice, Example
-from adapters.values import choices, property_of
 from state import Language
 from tools.toolbox import Toolbox
 

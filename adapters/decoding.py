@@ -1,0 +1,57 @@
+"""How a local model speaks: what was measured on held-out questions and is shipped with the weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from adapters.errors import ModelNotUsable
+
+Strategy = Literal["number", "reading"]
+DECODING_FILE: Final = "decoding.json"
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a local model speaks; measured on held-out questions, shipped with the weights.
+
+    "number" is for any checkpoint: it abstains where the share of "[0]" among all numbers is at least
+    ``abstain_share``. "reading" is for the bases that ``adapters.training`` makes: it abstains where the best sentence
+    makes the question less than ``abstain_margin`` nats likelier than no sentence does. ``overlap_weight`` adds so
+    many nats for a sentence that holds all terms of the question (``speakers.evidence.worth``). ``name_weight`` adds so
+    much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
+    tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
+    A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, whatever the
+    evidence: a sentence that shares a name with a request would win otherwise.
+    """
+
+    strategy: Strategy = "number"
+    abstain_share: float = 0.5
+    abstain_margin: float = 0.0
+    overlap_weight: float = 0.0
+    name_weight: float = 0.0
+    call_margin: float = 0.0
+    verdict_weight: float = 0.0
+
+    @classmethod
+    def read(cls, directory: Path) -> Decoding:
+        """From ``decoding.json`` in a model or adapter folder; the defaults where there is none."""
+        path = directory / DECODING_FILE
+        if not path.exists():
+            return cls()
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            share = float(told.get("abstain_share", cls.abstain_share))
+            strategy = told.get("strategy", cls.strategy)
+            margin = float(told.get("abstain_margin", cls.abstain_margin))
+            weight = float(told.get("overlap_weight", cls.overlap_weight))
+            names = float(told.get("name_weight", cls.name_weight))
+            call = float(told.get("call_margin", cls.call_margin))
+            verdict = float(told.get("verdict_weight", cls.verdict_weight))
+        except (OSError, ValueError, TypeError, AttributeError) as e:
+            raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
+        if strategy not in get_args(Strategy) or not 0 <= share <= 1:
+            raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
+        return cls(strategy, share, margin, weight, names, call, verdict)

@@ -1,0 +1,1 @@
+"""What may be said: tools as they are offered, grammars, the values and spans that can stand in a field, the parser."""

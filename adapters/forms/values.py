@@ -1,0 +1,156 @@
+"""Which values can stand in an argument at all, given what was said: dates, numbers, choices, spans of the words.
+
+These are constraints of type, not decisions: a date is a word that can be a date, a number stands in the text, a
+choice is one of the schema, a text is copied. Which of them is meant, the model says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from adapters.forms.datewords import date_words
+from adapters.forms.spans import pieces
+from adapters.prompt import integers_in, spaced
+from state import JSON
+
+SHORT_CHARS: Final = 120  # a text that may be longer is no name
+SHORT_TOKENS: Final = 24
+LONG_TOKENS: Final = 96
+
+
+_CODE: Final = re.compile(r"[A-Za-z0-9]+(?:[@._+-]+[A-Za-z0-9]+)+|[A-Za-z]+\d\w*", re.ASCII)
+"""An address, a number with its prefix, a name with a hyphen: copied whole or not at all."""
+
+
+class Start(NamedTuple):
+    """Where a copied value may begin: its longest continuation in tokens, and after how many of them it may end."""
+
+    ids: list[int]
+    ends: list[tuple[int, str]]
+
+
+def property_of(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The arguments of a tool with their plain types: references and optional types resolved."""
+    for name, spec in schema.get("properties", {}).items():
+        yield name, _plain(spec, schema)
+
+
+def _plain(spec: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
+    for _ in range(8):
+        options = [o for o in spec.get("anyOf") or spec.get("oneOf") or [] if o.get("type") != "null"]
+        inner: Any = options[0] if options else spec["allOf"][0] if spec.get("allOf") else None
+        if inner is None and "$ref" in spec:
+            inner = root
+            for part in str(spec["$ref"]).removeprefix("#/").split("/"):
+                inner = inner.get(part, {})
+        if inner is None:
+            break
+        spec = inner
+    kind = spec.get("type")
+    if isinstance(kind, list):
+        spec = {**spec, "type": next((k for k in kind if k != "null"), "string")}
+    return dict(spec)
+
+
+def is_date(spec: Mapping[str, Any]) -> bool:
+    """Whether an argument is a date."""
+    return spec.get("format") in ("date", "date-time")
+
+
+def choices(spec: Mapping[str, Any], texts: Sequence[str]) -> list[JSON] | None:
+    """All values that an argument may have, None for text, which is copied (``Spans``); lists stay open."""
+    if "const" in spec:
+        return [spec["const"]]
+    if "enum" in spec:
+        return [choice for choice in spec["enum"] if choice is not None]
+    kind = spec.get("type", "string")
+    if kind == "boolean":
+        return [True, False]
+    if kind in ("integer", "number"):
+        low, high = spec.get("minimum", float("-inf")), spec.get("maximum", float("inf"))
+        found = [n for text in texts for n in integers_in(_undated(text))]
+        return list(dict.fromkeys(n for n in found if low <= n <= high))
+    if is_date(spec):
+        return list(dict.fromkeys(word for text in texts for word in date_words(text)))
+    return None if kind == "string" else []
+
+
+def _undated(text: str) -> str:
+    """The text without its dates: their digits count nothing."""
+    for word in sorted(date_words(text), key=len, reverse=True):
+        text = text.replace(word, " | ")
+    return text
+
+
+def used_up(value: JSON, values: Mapping[str, JSON], texts: Sequence[str]) -> bool:
+    """Whether all mentions of these words are taken by other arguments: what is said once, is said for one."""
+    if not isinstance(value, str):
+        return False
+    others = [other for other in values.values() if isinstance(other, str)]
+
+    def mentions(words: str) -> int:
+        return sum(text.count(words) for text in texts)
+
+    inside = sum(other.count(value) for other in others)
+    around = any(other in value and mentions(other) < 2 for other in others)
+    return around or 0 < mentions(value) <= inside
+
+
+_AFTER_COPULA: Final = re.compile(r"에요|예요|고|라|며|요|야|니|었|지만|(?:ㅂ|입)니다")
+
+
+def _copula(value: str, rest: str) -> bool:
+    """Whether a value ends inside the word "is" that follows a name: at the 이, 이에 or 입니 of "곽성별이에요"."""
+    if value.endswith(("이에", "입니")):
+        return True
+    if len(value) < 2 or value[-1] != "이" or not "가" <= value[-2] <= "힣":
+        return False
+    return (ord(value[-2]) - ord("가")) % 28 != 0 and _AFTER_COPULA.match(rest) is not None
+
+
+class Spans:
+    """The spans of some texts as token rows; made once a turn."""
+
+    def __init__(self, encode: Callable[[str], list[int]], texts: Sequence[str]) -> None:
+        self._encode = encode
+        self._texts = [" ".join(text.split()) for text in texts]
+        self._made: dict[int, list[Start]] = {}
+
+    def starts(self, longest: int) -> list[Start]:
+        """Every place where a value of at most ``longest`` characters (0: no limit) may begin, without repeats."""
+        tokens = SHORT_TOKENS if 0 < longest <= SHORT_CHARS else LONG_TOKENS
+        if tokens not in self._made:
+            found: dict[tuple[int, ...], Start] = {}
+            for text in self._texts:
+                for start in self._of(text, tokens):
+                    found.setdefault(tuple(start.ids), start)
+            self._made[tokens] = list(found.values())
+        return self._made[tokens]
+
+    def _of(self, text: str, tokens: int) -> Iterator[Start]:
+        parts = pieces(text)
+        inside = {at for code in _CODE.finditer(text) for at in range(code.start() + 1, code.end())}
+        begin = 0
+        for i, first in enumerate(parts):
+            begin, at = begin + len(first.gap) + len(first.text), begin + len(first.gap)
+            if not first.starts or at in inside:
+                continue
+            value = ""
+            ids: list[int] = []
+            ends: list[tuple[int, str]] = []
+            for part in parts[i:]:
+                value += part.text if not value else part.gap + part.text
+                if not part.ends or at + len(value) in inside:
+                    continue
+                if _copula(value, text[at + len(value) :]):
+                    continue
+                longer = self._encode(spaced(value))
+                if len(longer) > tokens:
+                    break
+                if longer[: len(ids)] == ids:  # a span whose tokens do not continue the shorter one's is no span
+                    ids = longer
+                    ends.append((len(ids), value))
+            if ends:
+                yield Start(ids, ends)

@@ -1,0 +1,186 @@
+"""Takes words out of a home. Digests stay, so that the chains still verify; who erased what is a record, too.
+
+Two ways: what one person wrote, in all conversations (:func:`erase_person`), and all content of one finished
+conversation, whoever it is about (:func:`erase_thread`). docs/audit.md says what stays in either case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from checkpoints.audit.trail import DECIDING, EFFECTS, AuditLog, digest_of
+from checkpoints.errors import ThreadBusy
+from checkpoints.files.journal import Journal
+from checkpoints.files.locks import run_lock
+from checkpoints.files.mending import rewrite
+from checkpoints.records.decisions import DecisionLog
+from checkpoints.records.ledger import EffectLedger
+from checkpoints.saver import FileSaver
+from checkpoints.upkeep.redacting import ERASED, Words, redact
+from state import UserError
+
+Record = dict[str, Any]
+
+
+class Erased(TypedDict):
+    """What was erased in one conversation, and what of it stays."""
+
+    thread_id: str
+    decisions: int  # records of which the words are gone
+    effects: int
+    texts: int  # values in the checkpoints of which words are gone
+    checkpoints: bool  # whether the conversation itself is gone
+    left: str  # why nothing, or not all, was erased; "" else
+
+
+def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[Erased]:
+    """Erase what ``person`` wrote (reasons, messages, edited arguments, their own messages) in finished conversations.
+
+    In decisions, checkpoints and the ledger. A conversation that waits, or was cut off, or in which a run is under way,
+    is left alone: what it will do hangs on those words.
+    """
+    found = []
+    saver = FileSaver(audit.folders.root, keys=audit.folders.keys)
+    for thread_id, _folder in audit.folders.threads():
+        words = _words(audit, saver, thread_id, person)
+        if not words.reviews and not words.texts:
+            continue
+        done = Erased(thread_id=thread_id, decisions=0, effects=0, texts=0, checkpoints=False, left="")
+        try:
+            with run_lock(saver.directory, thread_id, owner=f"{actor}, erasing"):
+                done["left"] = _unfinished(saver, thread_id)
+                if not done["left"]:
+                    _erase_words(audit, saver, thread_id, words, actor, reason, done)
+                    done["left"] = "what the model, the tools and other people wrote stays: erase it with --thread"
+        except ThreadBusy as busy:
+            done["left"] = str(busy)
+        found.append(done)
+    return found
+
+
+def _words(audit: AuditLog, saver: FileSaver, thread_id: str, person: str) -> Words:
+    """What the person wrote in a thread and what is still there."""
+    records = _log(audit).entries(thread_id)
+    state = saver.get_tuple({"configurable": {"thread_id": thread_id}})
+    messages = (state.checkpoint["channel_values"].get("messages") or []) if state is not None else []
+    own = {str(m.text) for m in messages if m.type == "human" and m.name == person} - {ERASED}
+    return Words.of(person, [_said(r) or {} for r in records if _by(r, person) and _wordy(r)], own)
+
+
+def _erase_words(
+    audit: AuditLog, saver: FileSaver, thread_id: str, words: Words, actor: str, reason: str, done: Erased
+) -> None:
+    """The decisions come last: a crash before them leaves the words by which the next call finds the others."""
+    audit.note(thread_id, "content.erased", actor, thread_id, {"what": "words in checkpoints", "reason": reason})
+    done["texts"] = redact(saver, thread_id, words)
+    edited = {e["key"] for e in _entries(audit, thread_id) if e["k"] == "intent" and e["action"]["args"] in words.args}
+
+    def effect(record: Record) -> Record | None:
+        return _blank(record) if record.get("key") in edited else None
+
+    def decision(record: Record) -> Record | None:
+        return _blank(record) if _by(record, words.person) else None
+
+    for name, key, blank in (("ledger", "effects", effect), ("decisions", "decisions", decision)):
+        journal = Journal(_path(audit, thread_id, name), kind=name, keys=audit.folders.keys)
+        if journal.path.exists():
+            done[key] = _erase(audit, thread_id, journal, blank, actor, reason)  # type: ignore[literal-required]
+
+
+def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str) -> Erased:
+    """Erase all content of a finished conversation: its checkpoints, the words of its decisions, arguments and results.
+
+    Raises:
+        UserError: there is no such conversation, or it is not finished.
+    """
+    if not audit.folders.path(thread_id).is_dir():
+        raise UserError(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
+    saver = FileSaver(audit.folders.root, keys=audit.folders.keys)
+    if left := _unfinished(saver, thread_id):
+        raise UserError(f"thread {thread_id} is not erased: {left}")
+    counts = []
+    for name in ("decisions", "ledger"):
+        journal = Journal(_path(audit, thread_id, name), kind=name, keys=audit.folders.keys)
+        counts.append(_erase(audit, thread_id, journal, _blank, actor, reason) if journal.path.exists() else 0)
+    audit.note(thread_id, "content.erased", actor, thread_id, {"what": "checkpoints", "reason": reason})
+    saver.prune([thread_id], strategy="delete")
+    return Erased(thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, checkpoints=True, left="")
+
+
+def _log(audit: AuditLog) -> DecisionLog:
+    return DecisionLog(audit.folders.root, keys=audit.folders.keys)
+
+
+def _entries(audit: AuditLog, thread_id: str) -> list[Record]:
+    return EffectLedger(audit.folders.root, keys=audit.folders.keys).entries(thread_id)
+
+
+def _path(audit: AuditLog, thread_id: str, name: str) -> Any:
+    return audit.folders.path(thread_id) / f"{name}.jsonl"
+
+
+def _unfinished(saver: FileSaver, thread_id: str) -> str:
+    """Why a conversation may not lose its words yet; "" where it may."""
+    found = saver.get_tuple({"configurable": {"thread_id": thread_id}})
+    if found is not None and any(channel == "__interrupt__" for _, channel, _ in found.pending_writes or []):
+        return "it waits for a decision; decide it first"
+    if found is not None and any(c.startswith("branch:to:") for c in found.checkpoint["channel_values"]):
+        return f"a run was cut off; `dojang resume {thread_id}` finishes it first"
+    ends: dict[str, str] = {}
+    for entry in EffectLedger(saver.directory, keys=saver.sessions.keys).entries(thread_id):
+        ends[entry["key"]] = entry["outcome"]["status"] if entry["k"] == "outcome" else ""
+    return "an effect has no certain outcome; settle it first" if {"", "in_doubt"} & set(ends.values()) else ""
+
+
+def _erase(
+    audit: AuditLog, thread_id: str, journal: Journal, blank: Callable[[Record], Record | None], actor: str, reason: str
+) -> int:
+    """Note each erasure, then rewrite the file: a crash in between leaves words that the next call erases."""
+    audit.catch_up(thread_id)
+    with journal.locked():
+        records = [entry.record for entry in journal.read()[1:]]
+        blanked = [blank(record) for record in records]
+        for before, after in zip(records, blanked, strict=True):
+            if after is not None:
+                said = _said(before)
+                subject = str((before.get("key") or before["id"]) if said is None else said["review_id"])
+                facts = {"sha256": after["erased"]["sha256"], "file": journal.path.name, "reason": reason}
+                audit.note(thread_id, "content.erased", actor, subject, facts)
+        if any(after is not None for after in blanked):
+            rewrite(journal, [after or before for before, after in zip(records, blanked, strict=True)])
+    return sum(after is not None for after in blanked)
+
+
+def _said(record: Record) -> Record | None:
+    found: Record | None = record.get("decision") or record.get("vote")
+    return found
+
+
+def _by(record: Record, person: str) -> bool:
+    said = _said(record)
+    return said is not None and said["by"] == person
+
+
+def _wordy(record: Record) -> bool:
+    said = _said(record) or {}
+    return "erased" not in record and any(said.get(key) for key in ("reason", "message", "edited_args"))
+
+
+def _blank(record: Record) -> Record | None:
+    """The record without words, with the digest of what it was; None where there is nothing to erase."""
+    said = _said(record)
+    if "erased" in record:
+        return None
+    if said is not None:
+        name = "decision" if "decision" in record else "vote"
+        empty = {**said, "reason": "", "message": "", "edited_args": None}
+        return {**record, name: empty, "erased": {"sha256": digest_of(said)}} if _wordy(record) else None
+    if record["k"] == "notice":
+        return {**record, "facts": {}, "erased": {"sha256": digest_of(record)}}
+    if record["k"] in DECIDING or record["k"] not in EFFECTS:
+        return None
+    mark = {"sha256": digest_of(record)}
+    if record["k"] == "intent":
+        return {**record, "action": {**record["action"], "args": {}}, "erased": mark}
+    return {**record, "outcome": {**record["outcome"], "result": None, "error": ""}, "erased": mark}

@@ -1,0 +1,68 @@
+"""A thread as plain JSON, for other programs: its checkpoints, writes, decisions and effects, oldest first.
+
+Values are written as docs/checkpoint-format.md says (section Values), whole in each checkpoint, without references.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from checkpoints.files.crypto import KeyRing
+from checkpoints.records.decisions import DecisionLog
+from checkpoints.records.ledger import EffectLedger
+from checkpoints.saver import FileSaver
+from checkpoints.values.codec import Encoder
+from state import UserError
+
+FORMAT = 1
+
+
+def export(
+    directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing | None = None
+) -> Iterator[dict[str, Any]]:
+    """The records: one ``thread``, then ``checkpoint``, ``decision``, ``intent`` and ``outcome`` in their order.
+
+    Raises:
+        UserError: there is no such thread, or the keys do not fit.
+    """
+    saver = FileSaver(directory, keys=keys)
+    folders = saver.sessions.folders
+    if not folders.path(thread_id).is_dir():
+        raise UserError(f"there is no thread {thread_id!r} in {folders.root}; `dojang threads` lists all")
+    session = saver.sessions.of(thread_id)
+    with session.view(whole=True):
+        places = sorted((cp, ns) for ns, found in session.where.cps.items() for cp in found)
+    yield {"k": "thread", "format": FORMAT, "thread_id": thread_id, "checkpoints": len(places)}
+    for cp, ns in places:
+        found = saver.get_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": cp}})
+        if found is None:
+            continue  # pruned meanwhile
+        encode = Encoder().encode
+        yield {
+            "k": "checkpoint",
+            "ns": ns,
+            "id": cp,
+            "parent": found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None,
+            "metadata": encode(dict(found.metadata)),
+            "checkpoint": encode(dict(found.checkpoint)),
+            "writes": [[task, channel, encode(value)] for task, channel, value in found.pending_writes or []],
+        }
+    for decision in DecisionLog(directory, keys=keys).of(thread_id).values():
+        yield {"k": "decision", "decision": dict(decision)}
+    yield from EffectLedger(directory, keys=keys).entries(thread_id)
+
+
+def as_jsonl(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    """One line a record."""
+    return (orjson.dumps(record) + b"\n" for record in records)
+
+
+def as_json(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    """One array of all records."""
+    for n, record in enumerate(records):
+        yield (b"[\n" if n == 0 else b",\n") + orjson.dumps(record)
+    yield b"\n]\n"
