@@ -36,6 +36,8 @@ from state import UserError
 FIRST: Final = 3.0  # the first token of a value decides between all others
 TABLE_EPS: Final = 1e-3
 CHECKPOINT: Final = "checkpoint.pt"
+MADE_FILE: Final = "pretraining.json"
+"""What a base was made from: tokens, examples, settings."""
 LINK: Final = 0.5  # looking at the source of a copied token, against saying it
 READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
@@ -258,7 +260,7 @@ def pretrain(
         out: The folder; ``checkpoint.pt`` in it is the state to resume from and is removed at the end.
         tokens: Tokens to read.
         seed: Weights, items and order follow from it.
-        on_progress: Called after every window with ``tokens, total, loss, chosen, tokens_per_s``.
+        on_progress: Called after every window with ``tokens, total, examples, loss, chosen, tokens_per_s``.
         resume: Continue from the checkpoint of the same plan, if there is one.
         plan: All settings; ``tokens`` and ``seed`` are ignored when it is given.
         save_s: Seconds between checkpoints.
@@ -285,7 +287,7 @@ def pretrain(
         state["index"], windows = index, windows + 1
         if on_progress:
             speed = (state["seen"] - before) / (time.monotonic() - begun)
-            told = {"tokens": state["seen"], "total": plan.tokens, "loss": loss, "chosen": chosen}
+            told = {"tokens": state["seen"], "total": plan.tokens, "examples": index, "loss": loss, "chosen": chosen}
             on_progress({**told, "tokens_per_s": speed})
         if time.monotonic() - written > save_s or windows == stop_after:
             _store(saved, plan, model, optimizer, state)
@@ -293,6 +295,8 @@ def pretrain(
         if windows == stop_after:
             return out
     save(model, out)
+    made = {"tokens": state["seen"], "examples": state["index"], "plan": asdict(plan)}
+    (out / MADE_FILE).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     saved.unlink(missing_ok=True)
     return out
 

@@ -1,5 +1,6 @@
 """Tokenizer, pretraining and QLoRA at toy size, and a floor under the weights that ship."""
 
+import json
 import math
 import random
 import shutil
@@ -114,6 +115,10 @@ def test_pretraining_lowers_the_loss_and_resumes_to_the_same_weights(tmp_path: P
     pretrain.pretrain(parts, tokens=0, plan=TINY)
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
     assert not (parts / "checkpoint.pt").exists()
+    made = json.loads((parts / "pretraining.json").read_text(encoding="utf-8"))
+    assert made == json.loads((whole / "pretraining.json").read_text(encoding="utf-8"))
+    assert made["tokens"] >= TINY.tokens
+    assert made["examples"] >= 4 * TINY.window
 
 
 def test_a_base_is_cooled_off_from_a_run_that_goes_on(tmp_path: Path) -> None:
