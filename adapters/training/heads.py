@@ -22,7 +22,7 @@ MLP: Final = 2.75  # times the width
 ROPE_THETA: Final = 500_000.0  # Llama 3's: its slow half hardly turns within a context
 LOOKING_LAYER: Final = 0
 LOOKERS: Final = 2
-COPY_LAYER: Final = 2
+COPY_BEFORE: Final = 2  # so many layers before the end: what is copied has few layers to pass that could blur it
 COPIERS: Final = 4
 POINTERS: Final = 4
 MATCH_GAIN: Final = 2.0
@@ -49,6 +49,10 @@ def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     q, _ = torch.linalg.qr(torch.randn(max(rows, columns), min(rows, columns), generator=generator))
     matrix: Tensor = q if rows >= columns else q.T
     return matrix
+
+
+def _copy_layer(model: LlamaForCausalLM) -> int:
+    return int(model.config.num_hidden_layers) - COPY_BEFORE
 
 
 def _frequencies(dim: int) -> Tensor:
@@ -84,7 +88,7 @@ def initial(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
     for number, layer in enumerate(model.model.layers):
         layer.self_attn.o_proj.weight *= 0.2
         layer.mlp.down_proj.weight *= 0.2
-        if number < COPY_LAYER:  # until it is read, only the looking heads write to what the token before was
+        if number < _copy_layer(model):  # until it is read, only the looking heads write to what the token before was
             layer.self_attn.o_proj.weight[words:] = 0
             layer.mlp.down_proj.weight[words:] = 0
     # RMSNorm leaves a typical embedding row (length e0·√1.16) with length √width.
@@ -118,14 +122,14 @@ def written(model: LlamaForCausalLM) -> list[Tensor]:
     dim = model.config.hidden_size // heads
     words = model.config.hidden_size - LOOKERS * dim
     places = [(LOOKING_LAYER, heads - 1 - i) for i in range(LOOKERS)]
-    places += [(COPY_LAYER, heads - 1 - i) for i in range(COPIERS)]
+    places += [(_copy_layer(model), heads - 1 - i) for i in range(COPIERS)]
     views: list[Tensor] = []
     for layer, head in places:
         attention, rows = model.model.layers[layer].self_attn, slice(head * dim, (head + 1) * dim)
         views += [getattr(attention, name).weight.data[rows] for name in ("q_proj", "k_proj", "v_proj")]
         views.append(attention.o_proj.weight.data[:, rows])
     views.append(model.model.embed_tokens.weight.data[:, words:])
-    for early in model.model.layers[:COPY_LAYER]:
+    for early in model.model.layers[: _copy_layer(model)]:
         views += [early.self_attn.o_proj.weight.data[words:], early.mlp.down_proj.weight.data[words:]]
     return views
 
@@ -201,7 +205,7 @@ def _copying(
         key[places[-1]] = SINK * math.sqrt(dim) * first / (e0 * scale)
         value[:] = copy[i * dim : (i + 1) * dim]
         out[:] = COPY_GAIN * e0 * value.T
-        _write(model.model.layers[COPY_LAYER].self_attn, heads - 1 - i, query, key, value, out)
+        _write(model.model.layers[_copy_layer(model)].self_attn, heads - 1 - i, query, key, value, out)
 
 
 @torch.no_grad()
