@@ -161,6 +161,8 @@ def test_export_as_lines_that_can_be_checked_again(shell: Shell) -> None:
     assert len(shell("audit", "export", "--since", "2020-01-01", "--json").json) >= 4
     assert shell("audit", "export", "--since", "어제").code == 2
     assert shell("audit", "export", "--thread", "th_0").code == 2
+    assert shell("checkpoints", "export", thread).code == 0
+    assert events(shell, "--thread", thread)[-1] == ("thread.exported", "kim")
 
 
 @pytest.mark.parametrize(
