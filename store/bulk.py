@@ -22,7 +22,7 @@ from store.vectors import VectorTable, fenced, index, index_name, is_indexed
 LOCK = 4_701_310_025  # any fixed number: shared by large ingests, alone for whoever makes the index
 AT_LEAST = 1_000  # vectors to come; fewer are indexed one by one
 SHARE = 6  # an ingest of a sixth of what is there is large
-SLOW = 200_000  # comparing more vectors than these for each search is too slow to gain so little: then as many must come
+SLOW = 200_000  # above, comparing all for a search is too slow for so little gain: as many as are there must come
 DROP_WAIT = "3s"  # for searches and other ingests; nobody else waits longer for us
 CLOSE_WAIT_S = 60.0
 UNLOCK: Final = "SELECT pg_advisory_unlock(%s)"
