@@ -1,7 +1,7 @@
 """When an ingest is large, the index of vectors is left out while it runs and made at its end.
 
 Nothing is recorded: an index that is missing is to be made, by whoever ends an ingest or opens the store while no large
-ingest is under way. Searches meanwhile compare all vectors. docs/adr/0014-bulk-ingest.md has the figures and why.
+ingest is under way. Searches meanwhile compare all vectors. docs/adr/0017-bulk-ingest.md has the figures and why.
 """
 
 from __future__ import annotations

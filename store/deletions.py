@@ -1,7 +1,7 @@
 """What goes with passages, by one trigger for all that go at once: their postings, and their vectors in every table.
 
 Foreign keys did that before. They ask for each posting and vector that comes whether its passage exists, which took
-half of an ingest's time; every writer of ours knows that it does (docs/adr/0014-bulk-ingest.md).
+half of an ingest's time; every writer of ours knows that it does (docs/adr/0017-bulk-ingest.md).
 """
 
 from __future__ import annotations
