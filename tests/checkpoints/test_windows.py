@@ -125,7 +125,7 @@ def test_the_lock_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Its branch of ``locks``, over a stand-in for ``msvcrt``: one holder, also among threads; freed by its holder."""
     monkeypatch.setitem(sys.modules, "msvcrt", _msvcrt())
     monkeypatch.setattr(sys, "platform", "win32")
-    spec = importlib.util.spec_from_file_location("locks_of_windows", cast(str, locks_module.__file__))
+    spec = importlib.util.spec_from_file_location("locks_of_windows", locks_module.__file__)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
