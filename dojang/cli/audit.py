@@ -216,9 +216,9 @@ def erase(
     found += erase_person(log, person, user, reason) if person is not None else []
     call.terminal.document(found)
     for one in found:
-        said = _("{thread}: {decisions} decisions, {effects} effects and {texts} states without words").format(
-            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"], texts=one["texts"]
-        )
+        said = _(
+            "{thread}: {decisions} decisions, {effects} effects, {texts} states and {prompts} model turns without words"
+        ).format(**{key: one[key] for key in ("decisions", "effects", "texts", "prompts")}, thread=one["thread_id"])
         call.terminal.line(f"{said}; {call.terminal.told(one['left'])}" if one["left"] else said)
     if not found:
         call.terminal.note(_("nothing was found to erase"))
