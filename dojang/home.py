@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from state import UserError
-
 
 def check_home(home: Path) -> None:
     """Make the home, readable by its owner alone; raises UserError where that cannot be done."""
+    from state import UserError  # not before it is needed: `--help` waits for no LangGraph
+
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

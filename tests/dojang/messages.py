@@ -16,7 +16,7 @@ SOURCES = [
     *sorted((ROOT / "dojang" / "cli").glob("*.py")),
     ROOT / "dojang" / "vocabulary.py",
     ROOT / "dojang" / "doctor.py",
-    ROOT / "dojang" / "demo.py",
+    ROOT / "dojang" / "cli" / "demo.py",
     ROOT / "dojang" / "__main__.py",
 ]
 KEYWORDS = {"_": None, "gettext": None, "N_": None}

@@ -137,10 +137,12 @@ def settings_for(home: Path, dsn: str, **others: Any) -> Settings:
     return Settings(**given, _env_file=None)  # type: ignore[call-arg]  # no .env of the checkout
 
 
-def workspace_for(home: Path, dsn: str, *, generator: Generator | None = None, **others: Any) -> Workspace:
+def workspace_for(
+    home: Path, dsn: str, *, generator: Generator | None = None, clock: Clock | None = None, **others: Any
+) -> Workspace:
     """A workspace as :func:`settings_for` says, with a :class:`Rehearsed` model (or the given one)."""
     settings = settings_for(home, dsn, **others)
-    return Workspace(settings, parts=RehearsedParts(settings, generator=generator))
+    return Workspace(settings, parts=RehearsedParts(settings, generator=generator, clock=clock))
 
 
 def rehearsed(settings: Settings) -> Workspace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from dojang.server.keeping import Keeper
 from dojang.workspace import Workspace
 from state import PassingFault
 from tests.dojang.server.conftest import browser_of, decision, open_workspace
+from tests.dojang.test_expiry import Turned
 from tests.dojang.test_undo import QUORUM
 
 
@@ -78,7 +80,7 @@ def test_a_claim_is_shown_and_given_back(workspace: Workspace) -> None:
 
 
 def test_a_decision_on_the_console_can_be_taken_back_for_five_seconds(tmp_path: Path, postgres_server: str) -> None:
-    with open_workspace(tmp_path / "w", postgres_server, undo_s=None) as workspace:
+    with open_workspace(tmp_path / "w", postgres_server, undo_s=None, clock=Turned()) as workspace:
         review = workspace.ask("please book a room").reviews[0]
         url = f"/reviews/{review['id']}"
         with browser_of(workspace) as client:
@@ -96,7 +98,8 @@ def test_a_decision_on_the_console_can_be_taken_back_for_five_seconds(tmp_path: 
 
 
 def test_the_keeper_releases_what_was_held(tmp_path: Path, postgres_server: str) -> None:
-    with open_workspace(tmp_path / "w", postgres_server, undo_s=0.2) as workspace:
+    clock = Turned()
+    with open_workspace(tmp_path / "w", postgres_server, undo_s=0.2, clock=clock) as workspace:
         review = workspace.ask("please book a room").reviews[0]
         seen = threading.Event()
 
@@ -109,6 +112,7 @@ def test_the_keeper_releases_what_was_held(tmp_path: Path, postgres_server: str)
         with Watched(workspace) as keeper:
             held = workspace.decide(review["id"], "approve", channel="console")
             assert held.run.status == "paused"
+            clock.at += timedelta(seconds=1)
             keeper.remind(held.decision)
             assert seen.wait(60)
         assert workspace.thread(review["thread_id"]).outcomes[0]["status"] == "done"
