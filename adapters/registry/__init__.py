@@ -1,0 +1,1 @@
+"""Adapters by the hash of their files, and which of them serves (ADR 16)."""
