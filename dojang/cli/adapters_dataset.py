@@ -157,7 +157,7 @@ def frozen(settings: Settings, name: str) -> Path:
 
 
 def _root(settings: Settings) -> Path:
-    from dojang.flywheel.datasets import datasets_of
+    from dojang.flywheel.stale import datasets_of
 
     return datasets_of(settings)
 

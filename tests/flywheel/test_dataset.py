@@ -20,7 +20,7 @@ from adapters.dataset.duplicates import near, words
 from adapters.dataset.mapping import Taught, taught
 from adapters.dataset.points import Point
 from adapters.dataset.scrubbing import Scrub
-from dojang.flywheel.datasets import Pseudonyms
+from dojang.flywheel.stale import Pseudonyms
 from state import UserError
 from tests.flywheel.made import ARGS, point
 
