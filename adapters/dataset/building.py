@@ -21,9 +21,11 @@ from state import UserError
 METHODS: Final = ("sft", "dpo", "kto")
 TOO_LONG: Final = "too_long"
 NEAR_HELDOUT: Final = "near_heldout"
-NOTHING: Final = "teaches_nothing"
 FEW: Final = 50
 """Decisions below which nobody can tell whether an adapter of them is better."""
+FEW_DECISIONS: Final = "few_decisions"
+ONE_SIDED: Final = "one_sided"
+ONE_REVIEWER: Final = "one_reviewer"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Dataset:
     threads: int
     scrubbed: int
     choices: Choices
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # FEW_DECISIONS, ONE_SIDED, ONE_REVIEWER
 
     def counts(self) -> dict[str, int]:
         """Rows by file."""
@@ -89,8 +91,7 @@ def build(
     left_out: Counter[str] = Counter()
     found = _useful(points, choices, left_out)
     threads = _threads(found)
-    if len(threads) < 2:
-        raise UserError(_too_few(points, found, left_out))
+    _enough(points, found, threads, left_out)
     held = set(threads[-max(1, round(len(threads) * choices.heldout)) :])
     training = [one for one in found if one.point["thread_id"] not in held]
     kept_out = [one for one in found if one.point["thread_id"] in held]
@@ -143,26 +144,25 @@ def _threads(found: Sequence[Taught]) -> list[str]:
     return sorted(last, key=lambda thread: (last[thread], thread))
 
 
-def _too_few(points: Sequence[Point], found: Sequence[Taught], left_out: Mapping[str, int]) -> str:
+def _enough(points: Sequence[Point], found: Sequence[Taught], threads: Sequence[str], left_out: Counter[str]) -> None:
+    why = ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items()) if count) or "none"
     if not points:
-        return "nobody has decided anything yet; decide some reviews first"
-    why = ", ".join(f"{reason} {count}" for reason, count in sorted(left_out.items()) if count)
+        raise UserError("nobody has decided anything yet; decide some reviews first")
     if not found:
-        return f"none of the {len(points)} decisions teaches anything ({why}); nothing was built"
-    return (
-        f"all {len(found)} decisions that teach anything are of one thread; one more is needed, because a whole thread "
-        f"is held out (left out: {why or 'none'})"
-    )
+        raise UserError(f"none of the {len(points)} decisions teaches anything ({why}); nothing was built")
+    if len(threads) < 2:
+        raise UserError(
+            f"all {len(found)} decisions that teach anything are of one conversation (left out: {why}); one more is "
+            "needed, because a whole conversation is held out"
+        )
 
 
 def _warnings(made: Dataset, training: Sequence[Taught]) -> list[str]:
-    counts, told = made.counts(), []
-    if made.decisions < FEW:
-        told.append(f"only {made.decisions} decisions: too few to tell whether an adapter of them is better")
-    if counts["kto"] and len({row["label"] for row in made.rows["kto"]}) == 1:
-        told.append("all decisions say the same of what was proposed: sft can learn from them, kto and dpo cannot")
+    told = [FEW_DECISIONS] if made.decisions < FEW else []
+    if len({row["label"] for row in made.rows["kto"]}) == 1:
+        told.append(ONE_SIDED)
     if len({one.point["decision"]["by"] for one in training}) == 1:
-        told.append("one person decided everything: the adapter learns that person's judgement")
+        told.append(ONE_REVIEWER)
     return told
 
 

@@ -95,10 +95,11 @@ def _take_place(aside: Path, folder: Path) -> None:
 def named(root: Path, name: str) -> Path:
     """The folder of a dataset, by its id or the beginning of one; raises UnknownDataset."""
     found = [folder for folder in folders(root) if name and folder.name.startswith(name)]
-    if len(found) != 1:
+    if len(found) > 1:
+        raise UnknownDataset(f"more than one dataset begins with {name!r}; give more of its id")
+    if not found:
         known = ", ".join(folder.name for folder in folders(root)) or "none"
-        what = "there is no dataset" if not found else "more than one dataset begins with"
-        raise UnknownDataset(f"{what} {name!r} (known: {known}); `dojang adapters dataset list` shows all")
+        raise UnknownDataset(f"there is no dataset {name!r} (known: {known}); `dojang adapters dataset list` shows all")
     return found[0]
 
 

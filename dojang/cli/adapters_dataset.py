@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,11 @@ REASONS = {
     "too_long": N_("too long"),
     "unclear": N_("nobody can say what the question was about"),
 }
+WARNINGS = {
+    "few_decisions": N_("few decisions: too few to tell whether an adapter of them is better"),
+    "one_sided": N_("all decisions say the same of what was proposed: sft can learn from them, kto and dpo cannot"),
+    "one_reviewer": N_("one person decided everything: the adapter learns that person's judgement"),
+}
 DatasetId = Annotated[str, typer.Argument(metavar="ID", help="A dataset's id, or how it begins.")]
 
 
@@ -62,8 +68,7 @@ def build(
     _ = call.terminal.gettext
     check_home(call.settings.home)
     choices = Choices(self_approved=self_approved, heldout=heldout, alike=alike, longest=longest).checked()
-    parts = Parts(call.settings)
-    with call.terminal.counting(_("reading decisions")) as tell:
+    with closing(Parts(call.settings)) as parts, call.terminal.counting(_("reading decisions")) as tell:
         folder, told, problems = build_dataset(parts, choices, on_progress=lambda done, total: tell(done, total, ""))
     call.terminal.document({"dataset": told["id"], "folder": str(folder), "problems": problems, **told})
     _summary(call.terminal, told)
@@ -181,4 +186,4 @@ def _summary(terminal: Any, told: dict[str, Any]) -> None:
     if told["scrubbed"]:
         terminal.line(_("{count} pieces of personal data were made unreadable").format(count=told["scrubbed"]))
     for warning in told["warnings"]:
-        terminal.note(terminal.told(warning), style="yellow")
+        terminal.note(word(_, WARNINGS, warning), style="yellow")
