@@ -13,6 +13,7 @@ import typer
 from dojang.cli.adapters_dataset import dataset as dataset_group
 from dojang.cli.adapters_dataset import frozen
 from dojang.cli.adapters_plan import plan
+from dojang.cli.adapters_registry import add, diff, gc, verify
 from dojang.cli.adapters_show import listed, shipped, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
@@ -28,6 +29,10 @@ app.add_typer(adapters, name="adapters", help="Train adapters, measure them, and
 adapters.command()(plan)
 adapters.command()(show)
 adapters.command("list")(listed)
+adapters.command()(add)
+adapters.command()(diff)
+adapters.command()(verify)
+adapters.command()(gc)
 adapters.add_typer(dataset_group, name="dataset", help="Decisions as training data: built, frozen, exported.")
 
 BaseFolder = Annotated[

@@ -139,8 +139,7 @@ def test_llama_factory_has_two_sides_in_turn_and_roles_for_tools() -> None:
 
 
 def test_axolotl_trains_on_the_last_turn_only() -> None:
-    import yaml
-
+    yaml = pytest.importorskip("yaml")
     [line] = lines("axolotl", "sft", [longer()])
     assert [m["train"] for m in line["messages"]] == [False] * 8 + [True]
     [pair] = lines("axolotl", "dpo")
