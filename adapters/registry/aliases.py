@@ -142,12 +142,8 @@ class Registry:
                 folders.verify(self.adapters, adapter)
             except folders.DamagedAdapter as e:
                 found.append(str(e))
-        for alias, adapter in self.log.aliases().items():
-            if not (self.adapters / adapter).is_dir():
-                found.append(f"{alias} names {adapter}, which is not in the registry any more; add it again")
-            elif self._linked(alias) != adapter:
-                found.append(f"the link of {alias} does not follow the log; `dojang adapters gc` puts it right")
-        return found
+        named = [self._problem(alias, adapter) for alias, adapter in self.log.aliases().items()]
+        return [*found, *(problem for problem in named if problem)]
 
     def unused(self, *, promoted: bool = False, older_s: float = 0) -> list[str]:
         """Adapters that nothing names and that were added so long ago; with ``promoted`` also champions of the past."""
@@ -168,6 +164,13 @@ class Registry:
             return {adapter: folders.remove(self.adapters, adapter) for adapter in unused}
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _problem(self, alias: str, adapter: str) -> str:
+        if not (self.adapters / adapter).is_dir():
+            return f"{alias} names {adapter}, which is not in the registry any more; add it again"
+        if self._linked(alias) != adapter:
+            return f"the link of {alias} does not follow the log; `dojang adapters gc` puts it right"
+        return ""
 
     def _same_base(self, adapter: str, champion: str) -> None:
         new, old = (folders.entry(self.adapters, a)["base"] for a in (adapter, champion))

@@ -55,7 +55,7 @@ def listed(context: typer.Context) -> int:
     kept = {entry["id"]: Path(entry["path"]) for entry in registry.entries()}
     made = [file.parent for file in sorted(call.settings.home.glob("models/**/adapter_config.json"))]
     entries = [{**_about(call.settings, path), "adapter": name, "registered": True} for name, path in kept.items()]
-    entries += [{**_about(call.settings, path), "registered": False} for path in [*made, shipped()[1]]]
+    entries += [{**_about(call.settings, path), "registered": False} for path in [shipped()[1], *made]]
     for entry in entries:
         entry["aliases"] = names.get(entry["adapter"], [])
     call.terminal.document(entries)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from adapters.prompt import CHAT_TEMPLATE, EOT
+from adapters.training.recipe import Recipe
+from adapters.training.run import Base
+from dojang.cli.adapters import _rows
 from dojang.cli.exits import Exit
-from tests.adapters.tiny import lora, save_base
+from tests.adapters.tiny import lora
 from tests.dojang.conftest import Shell
 from tests.flywheel.test_dataset_commands import built, lived, shell
 
 __all__ = ["lived", "shell"]  # fixtures
-SMALL = ("--rank", "4", "--rate", "0.01", "--epochs", "1", "--accumulate", "1", "--seq", "2048", "--device", "cpu")
 
 
 def test_adapters_are_taken_in_compared_checked_and_deleted(shell: Shell, tmp_path: Path) -> None:
@@ -48,23 +53,21 @@ def test_adapters_are_taken_in_compared_checked_and_deleted(shell: Shell, tmp_pa
 def test_an_adapter_of_decisions_names_its_dataset_and_is_marked_when_words_of_it_are_erased(
     shell: Shell, tmp_path: Path
 ) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    base = str(save_base(tmp_path / "base"))
     told = built(shell)
-    made = shell(
-        "adapters", "train", "--dataset", told["dataset"][:6], "--base", base, "--out", "adapter", *SMALL, "--json"
-    )
-    assert made.code == Exit.DONE, made
-    [source] = made.json["data"]["sources"]
-    assert (source["dataset"], source["rows"], source["unsayable"]) == (told["dataset"], 4, 0)
-    assert source["sha256"] == told["files"]["sft.jsonl"]["sha256"]
+    folder = Path(told["folder"])
+    base = Base(folder, "tiny", {}, "b" * 16, SimpleNamespace(chat_template=CHAT_TEMPLATE, eos_token=EOT), reading=True)
+    rows, [source] = _rows(base, Recipe(), folder, None, None, "")
+    assert (source.dataset, source.rows, source.unsayable, len(rows)) == (told["dataset"], 8, 0, 8)
+    assert source.sha256 == told["files"]["sft.jsonl"]["sha256"]
+    lora(tmp_path / "adapter", 1, data={"sources": [asdict(source)]})
     adapter = shell("adapters", "add", "adapter", "--json").json
     assert adapter["datasets"] == [told["dataset"]]
+    further = lora(tmp_path / "further", 2, start=adapter["fingerprint"])
     shutil.rmtree("adapter")
     assert "stale" not in shell("adapters", "list").out
     shell("audit", "erase", "--person", "choi", "--reason", "asked for it")
     [row] = [row for row in shell("adapters", "list", "--json").json if row["registered"]]
     assert row["stale"].startswith(f"dataset {told['dataset']}: asked for it")
-    assert "stale: dataset" in shell("adapters", "show", adapter["id"]).err
+    assert "stale" in shell("adapters", "list").out
+    assert shell("adapters", "add", str(further)).code == Exit.DONE
+    assert sum(bool(row["stale"]) for row in shell("adapters", "list", "--json").json) == 2  # what went on from it, too
