@@ -25,7 +25,8 @@ test: .venv/dev ## install, then lint, types and the whole test suite
 	@bash scripts/system_packages.sh
 	@$(MAKE) --no-print-directory check
 
-check: lint types tests ## lint, types, tests: what CI runs
+check: lint ## lint, types, tests: what CI runs
+	@$(MAKE) --no-print-directory -j2 types tests
 
 lint: .venv/dev
 	$(BIN)/ruff check .

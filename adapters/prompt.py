@@ -72,7 +72,10 @@ class Turn(NamedTuple):
 
 
 def turns_of(messages: Sequence[AnyMessage]) -> list[Turn]:
-    """LangChain messages as turns, in order. An AI message with tool calls becomes one assistant turn per call."""
+    """LangChain messages as turns, in order.
+
+    An AI message with tool calls becomes one assistant turn a call, after one with what was said beside them.
+    """
     turns: list[Turn] = []
     for message in messages:
         if isinstance(message, HumanMessage):
@@ -81,7 +84,8 @@ def turns_of(messages: Sequence[AnyMessage]) -> list[Turn]:
             turns.append(Turn("ipython", message.text))
         elif isinstance(message, AIMessage):
             calls = [Turn("assistant", call_text(call["name"], call["args"])) for call in message.tool_calls]
-            turns.extend(calls or [Turn("assistant", message.text)])
+            beside = [Turn("assistant", message.text)] if message.text.strip() or not calls else []
+            turns += beside + calls
     return turns
 
 

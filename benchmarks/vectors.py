@@ -10,6 +10,9 @@ are drawn apart, from the same topics. The truth is brute force in float32.
 All systems search the same vectors; ours and langchain-postgres on one server with its default settings. Times are of
 one client, one query after the other, from the call to the list of passages (documents, points), in milliseconds. "CPU"
 is what the client and its server process spent for a query: compare that where the machine has other work.
+
+rows/s: ours is a bare COPY of vectors, langchain-postgres' its own call with texts and metadata, both without an index
+of vectors, which is made afterwards ("build s"); ``ingest.py`` compares whole rows and the other ways.
 """
 
 from __future__ import annotations
@@ -173,6 +176,16 @@ def line(name: str, figures: dict[str, Any]) -> None:
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
+def show_filtered(rows: list[dict[str, Any]]) -> None:
+    """The peer's filter at each setting."""
+    print("\nThe 1 % filter by langchain-postgres, with settings of pgvector that its user may make:\n")
+    print("| iterative_scan | ef_search | max_scan_tuples | recall | p50 | p99 | CPU |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        cells = [row["scan"], str(row["ef"]), f"{row['tuples']:,}", f"{row['recall']:.3f}"]
+        print("| " + " | ".join([*cells, *(f"{row[key]:.2f}" for key in ("p50", "p99", "cpu"))]) + " |")
+
+
 def uri(dsn: str, database: str) -> str:
     """The DSN as a URI without a password, as SQLAlchemy reads it."""
     from urllib.parse import quote
@@ -215,10 +228,13 @@ def main() -> None:
                 url = uri(dsn, "peer")
                 figures = run("langchain_vectors", url=url, data=data, rows_by_api=given.peer_rows, efs=EFS)
                 line("langchain-postgres PGVectorStore", figures)
+                filtered = figures["filtered"]
         if "numpy" in given.peers:
             line("NumPy, brute force", {"every": numpy_figures(base, queries, truth), "table_bytes": base.nbytes})
         if "qdrant" in given.peers:
             line("Qdrant, local mode", run("qdrant_vectors", data=data, path=str(Path(home) / "qdrant"), count=40))
+        if "langchain" in given.peers:
+            show_filtered(filtered)
         time.sleep(2.0)  # let the watcher stop the server before its folder goes
 
 

@@ -38,21 +38,15 @@ from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import ThreadFolders
 from checkpoints.log.heads import Head, Heads
 from checkpoints.log.listing import NEWEST, Listing, Logs
-from checkpoints.log.memory import decoded
 from checkpoints.log.positions import Key
 from checkpoints.log.rebuilding import copy, rebuild
 from checkpoints.log.session import Session, pending
 from checkpoints.log.tables import Tables
 from checkpoints.log.view import View
+from checkpoints.log.whole import Whole, metadata_of
 from checkpoints.values.bulk import bulk
-from checkpoints.values.codec import Decoder, Opaque, StrictSerializer
+from checkpoints.values.codec import Opaque, StrictSerializer
 from state import UserError
-
-_PLAIN = Decoder()
-"""For values that refer to nothing."""
-
-BULK_MIN = 16 * 1024
-"""Bytes of a log of which little can be made."""
 
 ALIST_MAX = 64
 """How many checkpoints ``alist`` reads ahead at most."""
@@ -175,22 +169,25 @@ class FileSaver(BaseCheckpointSaver[Any]):
         session = self.sessions.of(thread_id)
 
         def use(view: View, tables: Tables, writes: list[int]) -> CheckpointTuple:
-            return self._tuple(thread_id, tables, session.values(view, tables), pending(view, writes))
+            made = tables.checkpoint(session.values(view, tables))
+            return self._tuple(
+                thread_id,
+                Whole(tables.ns, tables.id, tables.up, made, metadata_of(tables), pending(view, writes)),
+            )
 
         return session.read(ns, get_checkpoint_id(config) or None, use)
 
-    def _tuple(
-        self, thread_id: str, tables: Tables, values: dict[str, Any], writes: list[tuple[str, str, Any]]
-    ) -> CheckpointTuple:
+    def _tuple(self, thread_id: str, found: Whole) -> CheckpointTuple:
+        checkpoint, writes = found.checkpoint, found.writes
         if not self._strict:
-            values = {k: self._loads(v) for k, v in values.items()}
+            checkpoint["channel_values"] = {k: self._loads(v) for k, v in checkpoint["channel_values"].items()}
             writes = [(task, channel, self._loads(v)) for task, channel, v in writes]
         return CheckpointTuple(
-            config=_config(thread_id, tables.ns, tables.id),
-            checkpoint=tables.checkpoint(values),
-            metadata=cast(CheckpointMetadata, _metadata(tables)),
-            parent_config=_config(thread_id, tables.ns, tables.up) if tables.up else None,
-            pending_writes=writes,
+            _config(thread_id, found.ns, found.id),
+            checkpoint,
+            cast(CheckpointMetadata, found.metadata),
+            _config(thread_id, found.ns, found.up) if found.up else None,
+            writes,
         )
 
     def list(
@@ -206,23 +203,24 @@ class FileSaver(BaseCheckpointSaver[Any]):
         asked = config["configurable"] if config else {}
         only, space = asked.get("checkpoint_id"), asked.get("checkpoint_ns")
 
-        def wanted(ns: str, cp: str) -> bool:
+        def wanted(key: tuple[str, str]) -> bool:
+            cp, ns = key
             return (space is None or ns == space) and (not only or cp == only) and (not until or cp < until)
 
-        def matches(tables: Tables) -> bool:
-            return all(_PLAIN.decode(tables.meta.get(k)) == v for k, v in (filter or {}).items())
+        def matches(meta: dict[str, Any]) -> bool:
+            return all(meta.get(k) == v for k, v in (filter or {}).items())
 
-        with Listing(self.sessions.logs, wanted, matches if filter else None) as listing:
-            with bulk():
-                if config is None:
-                    listing.begin(self.sessions.heads.all(listing.derive))
-                else:
-                    thread_id = str(asked["thread_id"])
-                    listing.begin([Head(NEWEST, thread_id, self.sessions.folders.path(thread_id).name)])
-            for found in islice(listing, None if limit is None else max(0, limit)):
-                with bulk() if found.view.size > BULK_MIN or not found.view.complete else contextlib.nullcontext():
-                    values, writes = decoded(found.view, found.tables), pending(found.view, found.writes)
-                yield self._tuple(found.thread_id, found.tables, values, writes)
+        every = space is None and not only and not until
+        with Listing(self.sessions.logs, None if every else wanted, matches if filter else None) as listing:
+            if config is None:
+                with bulk():
+                    heads = self.sessions.heads.all(listing.derive)
+                listing.begin([h for h in heads if h.oldest < until] if until else heads)
+            else:
+                thread_id = str(asked["thread_id"])
+                listing.begin([Head(NEWEST, thread_id, self.sessions.folders.path(thread_id).name)], many=False)
+            for thread_id, found in islice(listing, None if limit is None else max(0, limit)):
+                yield self._tuple(thread_id, found)
 
     # writing
 
@@ -381,18 +379,13 @@ def _config(thread_id: str, ns: str, cp: str) -> RunnableConfig:
     return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": cp}}
 
 
-def _metadata(tables: Tables) -> dict[str, Any]:
-    decode = _PLAIN.decode
-    return {k: decode(v) for k, v in tables.meta.items()}
-
-
 def _of_runs(session: Session, thread_id: str, runs: set[str]) -> set[Key]:
     """The checkpoints of these runs; NeededHistory if any other is rebuilt from one of them."""
     with session.view(whole=True) as view:
         if view is None:
             return set()
         table = _all_tables(session, view)
-    gone = {key for key, tables in table.items() if _metadata(tables).get("run_id") in runs}
+    gone = {key for key, tables in table.items() if metadata_of(tables).get("run_id") in runs}
     if gone and (broken := _needed(table, table.keys() - gone) & gone):
         raise NeededHistory(
             f"thread {thread_id!r}: checkpoint {min(broken)[1]!r} belongs to a run that should be deleted, but a "
@@ -410,7 +403,7 @@ def _needed(table: dict[Key, Tables], keys: Collection[Key]) -> set[Key]:
     needed = set(keys)
     for ns, cp in keys:
         tables: Tables | None = table[ns, cp]
-        counters = _metadata(table[ns, cp]).get("counters_since_delta_snapshot") or {}
+        counters = metadata_of(table[ns, cp]).get("counters_since_delta_snapshot") or {}
         open_channels = {c for c in counters if len(table[ns, cp].entries.get(c, ())) < 2}
         while open_channels and tables is not None and tables.up is not None:
             tables = table.get((ns, tables.up))

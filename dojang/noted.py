@@ -30,11 +30,12 @@ class NotedStanding(Standing):
         self.audit.note(None, "standing.allowed", made.by, made.id, facts)
         return made
 
-    def use(self, approval_id: str, subject_id: str, tool: str) -> StandingApproval | None:
+    def use(self, approval_id: str, subject_id: str, tool: str, *, key: str = "") -> StandingApproval | None:
         """Count one use and note it."""
-        used = super().use(approval_id, subject_id, tool)
+        used = super().use(approval_id, subject_id, tool, key=key)
         if used is not None:
-            self.audit.note(None, "standing.used", used.by, used.id, {"tool": tool, "subject": subject_id})
+            facts: dict[str, Any] = {"tool": tool, "subject": subject_id, **({"effect": key} if key else {})}
+            self.audit.note(None, "standing.used", used.by, used.id, facts)
         return used
 
     def revoke(self, approval_id: str, *, by: str) -> StandingApproval:

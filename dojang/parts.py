@@ -307,7 +307,9 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
     for _, channel, value in tuple_.pending_writes or []:
         if channel == "__interrupt__":
             waiting += [i.value["review"] for i in value if isinstance(i.value, dict) and "review" in i.value]
-    reviews = [review for review in waiting if review["id"] not in decisions]
+    # A copied thread waits for nobody: its reviews are those of the thread that it is a copy of.
+    thread_id = tuple_.config["configurable"]["thread_id"]
+    reviews = [r for r in waiting if r["id"] not in decisions and r["thread_id"] == thread_id]
     messages = values.get("messages") or []
     title = next((m.text for m in messages if m.type == "human"), "")
     return Summary(

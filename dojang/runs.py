@@ -184,7 +184,9 @@ class Runs:
         return ready
 
     def _stream(self, thread_id: str, given: Any, on_node: OnNode | None) -> RunResult:
-        config, deps = self.config(thread_id), self.parts.deps
+        config, deps, settings = self.config(thread_id), self.parts.deps, self.parts.settings
+        rules: dict[str, Any] = {"policy": settings.policy.name, "hard": settings.hard_policy.name}
+        self.parts.audit.changed("policy.seen", settings.user, deps.policy.version, rules)
         for update in self.parts.graph.stream(given, config, context=deps, stream_mode="updates", durability="sync"):
             for node in update:
                 if on_node is not None and not node.startswith("__"):

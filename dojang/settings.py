@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
     user: str = Field(default_factory=_user, min_length=1, max_length=200, description="who decides, in records")
-    roles: list[str] | None = Field(None, description="roles of that person; empty: not known, so none is asked for")
+    roles: list[str] | None = Field(
+        None, description="roles of that person, as in `manager,operator`; empty: not known, so none is asked for"
+    )
     undo_s: float | None = Field(
         None,
         ge=0,
@@ -100,6 +102,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _listed(cls, roles: object) -> object:
+        if not isinstance(roles, str):
+            return roles
+        return [role.strip() for role in roles.split(",") if role.strip()] or None
 
     @field_validator("store")
     @classmethod

@@ -112,14 +112,15 @@ class Workspace:
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.settings.user)
-        return self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
+        run = self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
+        return self._shown(run, self.settings.user)
 
     def resume(self, thread_id: str, *, on_node: OnNode | None = None) -> RunResult:
         """Go on with a thread: release decisions that were recorded, or finish a run that was cut off.
 
         A thread that only waits for people, or is done, is returned as it stands.
         """
-        return self._runs.release(thread_id, on_node)
+        return self._shown(self._runs.release(thread_id, on_node), self.settings.user)
 
     # -- reviews --------------------------------------------------------------------------------------------------
 
@@ -200,13 +201,20 @@ class Workspace:
             who = self._who(actor, role, channel)
             stored = rule(review, raw, self.parts.deps, who)  # the record notes who lost to whom
         except VoteCounted as counted:
-            note = str(counted)
-            return DecisionResult(decision=counted.vote, run=self._runs.result(self._runs.state(thread_id), note=note))
+            run = self._runs.result(self._runs.state(thread_id), note=str(counted))
+            return DecisionResult(decision=counted.vote, run=self._shown(run, actor))
         except (StaleDecision, Expired, NotEntitled) as refused:
             why = {"why": type(refused).__name__, "channel": channel}
             self.parts.audit.note(thread_id, "decision.refused", actor, review_id, why)
             raise
-        return DecisionResult(decision=stored, run=self._runs.release_or_tell(thread_id, on_node))
+        return DecisionResult(decision=stored, run=self._shown(self._runs.release_or_tell(thread_id, on_node), actor))
+
+    def _shown(self, run: RunResult, actor: str) -> RunResult:
+        """A run that somebody is given, with its open reviews: that they were shown them is noted first."""
+        for review in run.reviews:
+            facts: dict[str, Any] = {"status": "open", "digest": review["digest"]}
+            self.parts.audit.note(run.thread_id, "review.shown", actor, review["id"], facts)
+        return run
 
     def answer(self, thread_id: str, raw: object, **how: Any) -> list[DecisionResult]:
         """Decide what a thread waits for, in any wire form that names it: see :func:`nodes.wire.by_review`.
@@ -262,7 +270,9 @@ class Workspace:
 
     def thread(self, thread_id: str) -> RunResult:
         """Where a thread stands, without running it."""
-        return self._runs.result(self._runs.state(thread_id))
+        snapshot = self._runs.state(thread_id)
+        self._runs.audit(snapshot)
+        return self._shown(self._runs.result(snapshot), self.settings.user)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""
@@ -418,8 +428,6 @@ class Workspace:
     def _prepare(self) -> None:
         """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
         assert self.parts.deps is not None
-        names = {"policy": self.settings.policy.name, "hard": self.settings.hard_policy.name}
-        self.parts.audit.note(None, "policy.seen", self.settings.user, self.parts.policy.version, names, once=True)
 
 
 def _status(progress: Progress | None, released: bool, again: bool, now: datetime) -> ReviewStatus:

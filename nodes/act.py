@@ -1,8 +1,9 @@
 """Act: does one effect through the ledger. The gate sits here, at the point of execution, and fails closed.
 
-Nothing runs whose arguments :func:`nodes.gate.allowed_args` does not give, and nothing that differs by a bit from what
-the review showed. An effect is written down as intent before it starts and as outcome after it ends; where an intent is
-found without an outcome, the tool's own record is asked, a keyed effect is retried, and anything else goes to a person.
+Nothing runs whose arguments :func:`nodes.gate.allowed_args` does not give, that :mod:`nodes.last_look` holds back, or
+that differs by a bit from what the review showed. An effect is written down as intent before it starts and as outcome
+after it ends; where an intent is found without an outcome, the tool's own record is asked, a keyed effect is retried,
+and anything else goes to a person.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import rfc8785
 from langchain_core.messages import ToolMessage
 from langgraph.runtime import Runtime
 
@@ -18,16 +18,18 @@ from nodes.comply import outcome_id, refusal_message
 from nodes.gate import (
     action_of,
     allowed_args,
-    as_decided,
     decided,
+    effect_key,
     open_review,
     pending_proposals,
     short_id,
     spec_of,
 )
+from nodes.judging import recheck_call
+from nodes.last_look import held_back, is_recorded
 from nodes.ports import Deps, thread_of
 from nodes.wording import say
-from state import JSON, Action, AgentState, Outcome, Proposal, ToolSpec, UserError
+from state import JSON, Action, AgentState, Outcome, Proposal, ToolSpec, UserError, Verdict
 
 
 def act(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
@@ -44,52 +46,33 @@ def act(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     return {}
 
 
-def effect_key(thread_id: str, proposal: Proposal, action: Action, turn: str = "") -> str:
-    """The effect's name in the ledger and for the tool: the approved call and its arguments, nothing that can drift.
-
-    Policy and schema version are left out on purpose: a changed rule must find the intent of the run before it. The
-    turn is in it because models count their calls anew; a thread of an older version has none.
-    """
-    arguments = rfc8785.dumps(action["args"]).decode()
-    return short_id("fx", thread_id, *([turn] if turn else []), proposal["id"], action["tool"], arguments)
-
-
 def _run(
     state: AgentState, runtime: Runtime[Deps], proposal: Proposal, spec: ToolSpec | None, action: Action
 ) -> dict[str, Any]:
     ledger, thread_id = runtime.context.ledger, thread_of(runtime)
+    verdict = recheck_call(state, runtime, proposal, action["args"])
     if spec is not None and spec["effect_class"] == "read":
-        return _done(state, runtime, proposal, _call(runtime, proposal, action, key=""))
-    key = effect_key(thread_id, proposal, action, state.get("turn", ""))
+        held = held_back(state, runtime, proposal, action, verdict)
+        if isinstance(held, dict):
+            return {"reviews": {held["id"]: held}}
+        return _done(state, runtime, proposal, _called(runtime, proposal, action, "", held), verdict)
+    key = effect_key(thread_id, proposal, action["args"], state.get("turn", ""))
     with ledger.lease(thread_id, key):
+        # What has begun may have happened: it is recovered, whatever the rules say of it by now.
+        held = None if ledger.begun(thread_id, key) else held_back(state, runtime, proposal, action, verdict)
+        if isinstance(held, dict):
+            return {"reviews": {held["id"]: held}}
         begun = ledger.begin(thread_id, key, action, spec["recovery"] if spec else "at_most_once")
         if isinstance(begun, dict) and begun["status"] != "in_doubt":
-            return _done(state, runtime, proposal, begun)
+            return _done(state, runtime, proposal, begun, verdict)
         if begun != "fresh":
             outcome = _recovered(state, runtime, proposal, spec, action, key)
-        elif spec is None or _changed(state, runtime, proposal, action):
-            outcome = _outcome(runtime, proposal, key, "refused", None, say("changed", state["language"]))
         else:
-            outcome = _call(runtime, proposal, action, key=key)
+            outcome = _called(runtime, proposal, action, key, held if spec else say("changed", state["language"]))
         ended = ledger.finish(thread_id, key, outcome)
     if ended["status"] == "in_doubt":
         return _doubt(state, runtime, proposal, spec, action, ended["error"])
-    return _done(state, runtime, proposal, ended)
-
-
-def _changed(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, action: Action) -> bool:
-    """Whether what is about to run is not what the person saw (or, edited, not what the policy judged).
-
-    ``comply`` asks again where it sees that; this is the last look, at the instant of the effect.
-    """
-    version = runtime.context.policy.version
-    found = decided(state, f"call:{proposal['id']}")
-    if found is None:
-        return bool((state.get("verdicts") or {})[f"call:{proposal['id']}"]["policy_version"] != version)
-    review, decision = found
-    if runtime.context.decisions.of(thread_of(runtime)).get(review["id"]) != decision:
-        return True  # it came into the state past the door, where it would have been recorded
-    return not as_decided(*found, action, version, (p["id"] for p in state.get("passages") or []))
+    return _done(state, runtime, proposal, ended, verdict)
 
 
 def _recovered(
@@ -103,7 +86,7 @@ def _recovered(
     if recovery == "idempotent":
         return _call(runtime, proposal, action, key=key)
     found = decided(state, f"doubt:{proposal['id']}")
-    if found is None:
+    if found is None or not is_recorded(runtime, found[1]):
         return _outcome(runtime, proposal, key, "in_doubt", None, "")
     said = found[1]
     if said["type"] == "answer":
@@ -137,6 +120,12 @@ def _doubt(
     return {"reviews": {review["id"]: review}}
 
 
+def _called(runtime: Runtime[Deps], proposal: Proposal, action: Action, key: str, refused: str | None) -> Outcome:
+    if refused is not None:
+        return _outcome(runtime, proposal, key, "refused", None, refused)
+    return _call(runtime, proposal, action, key=key)
+
+
 def _call(runtime: Runtime[Deps], proposal: Proposal, action: Action, *, key: str) -> Outcome:
     try:
         result: JSON = runtime.context.toolbox.run(proposal["tool"], action["args"], key=key)
@@ -154,11 +143,12 @@ def _edited(state: AgentState, proposal: Proposal) -> list[str]:
     return [say("edited_call", state["language"], by=by, args=json.dumps(args, ensure_ascii=False))]
 
 
-def _tell(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome: Outcome) -> None:
+def _tell(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome: Outcome, verdict: Verdict) -> None:
     """Where a rule lets the call pass but wants somebody told: into the outbox, before the outcome is in the state."""
-    verdict = (state.get("verdicts") or {}).get(f"call:{proposal['id']}")
-    if verdict is not None and verdict["outcome"] == "notify":
-        thread_id, why = thread_of(runtime), [reason["text"] for reason in verdict["why"]]
+    stored = (state.get("verdicts") or {}).get(f"call:{proposal['id']}")
+    passed = stored if stored is not None and stored["outcome"] == "notify" else verdict
+    if passed["outcome"] == "notify" and decided(state, f"call:{proposal['id']}") is None:
+        thread_id, why = thread_of(runtime), [reason["text"] for reason in passed["why"]]
         facts = {"call": proposal["id"], "tool": outcome["tool"], "status": outcome["status"], "why": why}
         notice_id = short_id("nt", thread_id, state.get("turn", ""), proposal["id"])
         runtime.context.outbox.put(thread_id, notice_id, "call.passed", facts)
@@ -169,8 +159,10 @@ def _outcome(runtime: Runtime[Deps], proposal: Proposal, key: str, status: Any, 
     return Outcome(key=key, tool=proposal["tool"], status=status, result=result, error=error, at=at)
 
 
-def _done(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome: Outcome) -> dict[str, Any]:
-    _tell(state, runtime, proposal, outcome)
+def _done(
+    state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome: Outcome, verdict: Verdict
+) -> dict[str, Any]:
+    _tell(state, runtime, proposal, outcome, verdict)
     if outcome["status"] == "done":
         lines = runtime.context.toolbox.tell(proposal["tool"], outcome["result"], state["language"])
         lines += _edited(state, proposal)

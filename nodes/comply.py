@@ -25,7 +25,8 @@ from nodes.gate import (
     spec_of,
     text_action,
 )
-from nodes.ports import Deps, Subject, thread_of
+from nodes.judging import call_review, judge_call, subject_of
+from nodes.ports import Deps, thread_of
 from nodes.wording import clip, say
 from state import AgentState, Decision, Draft, Outcome, Proposal, Review, Verdict
 
@@ -67,7 +68,7 @@ def _comply_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, 
         return
     verdict = (state.get("verdicts") or {}).get(subject)
     if verdict is None:
-        verdict = _judge_call(state, runtime, proposal, subject)
+        verdict = judge_call(state, runtime, proposal, subject)
         findings.verdicts[subject] = verdict
         if verdict["outcome"] == "ask":
             _open(state, runtime, proposal, subject, verdict, proposal["args"], findings)
@@ -143,7 +144,7 @@ def _judge_anew(
 ) -> Verdict | None:
     """The verdict on a call with the arguments that a person decided; None where it is forbidden, and refused."""
     now = Proposal(id=proposal["id"], tool=proposal["tool"], args=args, problems=[])
-    verdict = findings.verdicts[subject] = _judge_call(state, runtime, now, subject)
+    verdict = findings.verdicts[subject] = judge_call(state, runtime, now, subject)
     if verdict["outcome"] != "forbid":
         return verdict
     _forbid(state, runtime, proposal, verdict, findings)
@@ -161,7 +162,7 @@ def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findi
     subject = draft_subject(state)
     if subject in (state.get("verdicts") or {}):
         return
-    verdict = runtime.context.policy.judge(subject, _subject(state, runtime, draft=draft))
+    verdict = runtime.context.policy.judge(subject, subject_of(state, runtime, draft=draft))
     findings.verdicts[subject] = verdict
     if verdict["outcome"] == "ask":
         review = open_review(
@@ -188,40 +189,9 @@ def _headline(state: AgentState, verdict: Verdict, draft: Draft) -> str:
     return say("weak_evidence" if verdict["kind"] == "correction" else "approve_answer", language, text=text)
 
 
-def _evidence(state: AgentState) -> str:
-    """An answer that tells what a tool did does not rest on the retrieved passages."""
-    weighed = state.get("evidence")
-    return "good" if weighed is None or state.get("outcomes") else weighed["grade"]
-
-
 def draft_subject(state: AgentState) -> str:
     """The verdict key of this round's draft: a regenerated draft is judged anew."""
     return f"draft:{state.get('rounds', 0)}"
-
-
-def _judge_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, subject: str) -> Verdict:
-    return runtime.context.policy.judge(subject, _subject(state, runtime, proposal=proposal))
-
-
-def _subject(
-    state: AgentState, runtime: Runtime[Deps], *, proposal: Proposal | None = None, draft: Draft | None = None
-) -> Subject:
-    spec = spec_of(runtime.context.toolbox, proposal["tool"]) if proposal else None
-    return Subject(
-        on="call" if proposal else "answer",
-        tool=proposal["tool"] if proposal else "",
-        known=spec is not None,
-        args=proposal["args"] if proposal else {},
-        effect_class=spec["effect_class"] if spec else ("irreversible" if proposal else "read"),
-        reversible=spec["reversible"] if spec else proposal is None,
-        text=draft["text"] if draft else "",
-        citations=len(draft["citations"]) if draft else 0,
-        abstained=draft["abstained"] if draft else False,
-        language=state["language"],
-        trust="untrusted" if any(p["trust"] == "untrusted" for p in state.get("passages") or []) else "trusted",
-        evidence=_evidence(state),
-        requester=state.get("requester") or runtime.context.requester,
-    )
 
 
 def _open(
@@ -233,20 +203,7 @@ def _open(
     args: dict[str, Any],
     findings: _Findings,
 ) -> None:
-    toolbox = runtime.context.toolbox
-    review = open_review(
-        thread_id=thread_of(runtime),
-        kind=verdict["kind"],
-        subject=subject,
-        summary=toolbox.describe(proposal["tool"], args, state["language"]),
-        action=action_of(proposal, spec_of(toolbox, proposal["tool"]), args),
-        evidence=state.get("passages") or [],
-        policy_version=verdict["policy_version"],
-        now=runtime.context.clock.now(),
-        verdict=verdict,
-        turn=state.get("turn", ""),
-        requester=state.get("requester", ""),
-    )
+    review = call_review(state, runtime, proposal, subject, verdict, args)
     findings.reviews[review["id"]] = review
 
 

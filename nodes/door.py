@@ -224,11 +224,12 @@ def _recorded(review: Review, decision: Decision, deps: Deps) -> Decision:
     return final
 
 
-def answer_model(review: Review, deps: Deps) -> type[BaseModel]:
+def answer_model(review: Review, deps: Deps, thread_id: str) -> type[BaseModel]:
     """A pydantic model that LangGraph validates a resume value with before it keeps it.
 
-    Validation normalises the wire form and records the decision by compare-and-set, so that whatever client resumes
-    the graph, exactly one decision on a review gets through and a loser's answer is refused, not stored.
+    ``thread_id`` is the thread that is resumed. Validation normalises the wire form and records the decision by
+    compare-and-set, so that whatever client resumes the graph, exactly one decision on a review gets through and a
+    loser's answer is refused, not stored.
     """
 
     class Answer(BaseModel):
@@ -239,6 +240,7 @@ def answer_model(review: Review, deps: Deps) -> type[BaseModel]:
         @classmethod
         def _at_the_door(cls, value: object) -> object:
             try:
+                _check_thread(review, thread_id)
                 decision = rule(review, value, deps, Who(roles=deps.roles))
                 _released(decision, deps, review["thread_id"])
                 return {"decision": decision}
@@ -246,6 +248,16 @@ def answer_model(review: Review, deps: Deps) -> type[BaseModel]:
                 raise ValueError(str(error)) from error
 
     return Answer
+
+
+def _check_thread(review: Review, thread_id: str) -> None:
+    """A copy of a thread is another thread: a decision made in it would be recorded in the one it came from."""
+    if thread_id and review["thread_id"] != thread_id:
+        raise Conflict(
+            f"review {review['id']} belongs to thread {review['thread_id']}, of which thread {thread_id} is a copy: "
+            f"decide it there, or let the copy go on from a checkpoint before it, which opens a review of its own; "
+            "nothing was recorded"
+        )
 
 
 def _released(decision: Decision, deps: Deps, thread_id: str) -> None:

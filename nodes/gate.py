@@ -154,7 +154,7 @@ def open_review(
     due_s = verdict["due_s"] if verdict else QUESTION_DUE_S
     why = verdict["why"] if verdict else [Reason(rule_id=f"built-in:{kind}", text=summary, severity="low", hard=True)]
     return Review(
-        id=short_id("rv", thread_id, *([turn] if turn else []), subject, kind, digest),
+        id=review_id(thread_id, turn, subject, kind, digest),
         thread_id=thread_id,
         kind=kind,
         subject=subject,
@@ -176,6 +176,21 @@ def open_review(
         requester=requester,
         self_approval=verdict.get("self_approval", True) if verdict else True,
     )
+
+
+def review_id(thread_id: str, turn: str, subject: str, kind: Kind, digest: str) -> str:
+    """A review's id is made of what it asks: nobody can move its decision to another call."""
+    return short_id("rv", thread_id, *([turn] if turn else []), subject, kind, digest)
+
+
+def effect_key(thread_id: str, proposal: Proposal, args: Mapping[str, JSON], turn: str = "") -> str:
+    """The effect's name in the ledger and for the tool: the approved call and its arguments, nothing that can drift.
+
+    Policy and schema version are left out on purpose: a changed rule must find the intent of the run before it. The
+    turn is in it because models count their calls anew; a thread of an older version has none.
+    """
+    arguments = rfc8785.dumps(dict(args)).decode()
+    return short_id("fx", thread_id, *([turn] if turn else []), proposal["id"], proposal["tool"], arguments)
 
 
 def request_of(review: Review) -> dict[str, Any]:
@@ -200,11 +215,15 @@ def decided(state: AgentState, subject: str) -> tuple[Review, Decision] | None:
 
     An edited call that had to be asked again has a second review: only the newest counts.
     """
-    about = [r for r in (state.get("reviews") or {}).values() if r["subject"].split("#")[0] == subject]
+    about = _about(state, subject)
     if not about:
         return None
     decision = (state.get("decisions") or {}).get(about[-1]["id"])
     return (about[-1], decision) if decision else None
+
+
+def _about(state: AgentState, subject: str) -> list[Review]:
+    return [r for r in (state.get("reviews") or {}).values() if r["subject"].split("#")[0] == subject]
 
 
 def pending_proposals(state: AgentState) -> list[Proposal]:
@@ -216,16 +235,17 @@ def pending_proposals(state: AgentState) -> list[Proposal]:
 def allowed_args(state: AgentState, proposal: Proposal) -> dict[str, JSON] | None:
     """The arguments with which a pending proposal may run now, or None: not yet, or never.
 
-    A verdict that lets it run (auto, notify) allows the arguments as proposed; "ask" needs an approval, or an edit
-    whose arguments the policy has let through. Anything else, a missing verdict included, allows nothing.
+    A verdict that lets it run (auto, notify) allows the arguments as proposed, unless ``act`` opened a review all the
+    same; "ask" needs an approval, or an edit whose arguments the policy has let through. Anything else, a missing
+    verdict included, allows nothing. Whether what the state says is true is for :mod:`nodes.last_look`.
     """
-    verdicts = state.get("verdicts") or {}
-    verdict = verdicts.get(f"call:{proposal['id']}")
+    verdicts, subject = state.get("verdicts") or {}, f"call:{proposal['id']}"
+    verdict = verdicts.get(subject)
     if verdict is None or verdict["outcome"] == "forbid":
         return None
-    if verdict["outcome"] in ("auto", "notify"):
+    if verdict["outcome"] in ("auto", "notify") and not _about(state, subject):
         return dict(proposal["args"])
-    found = decided(state, f"call:{proposal['id']}")
+    found = decided(state, subject)
     if found is None:
         return None
     review, decision = found
@@ -252,9 +272,21 @@ def covers(*, verdict: Verdict, review: Review, decision: Decision) -> bool:
         return False
     if verdict["outcome"] != "ask":
         return True
-    roles_kept = not verdict["roles"] or (bool(review["roles"]) and set(review["roles"]) <= set(verdict["roles"]))
     own = person_of(decision["by"]) == person_of(review.get("requester", "")) and not verdict.get("self_approval", True)
-    return verdict["tier"] <= review["tier"] and verdict["votes"] <= 1 and roles_kept and not own
+    return verdict["votes"] <= 1 and _as_strict(verdict, review) and not own
+
+
+def enough(*, verdict: Verdict, review: Review, approvals: Iterable[Decision], requester: str) -> bool:
+    """Whether those who approved are as many, and were asked as strictly, as ``verdict`` wants."""
+    people = {person_of(approval["by"]) for approval in approvals}
+    if not verdict.get("self_approval", True):
+        people.discard(person_of(requester))
+    return len(people) >= verdict["votes"] and _as_strict(verdict, review)
+
+
+def _as_strict(verdict: Verdict, review: Review) -> bool:
+    roles_kept = not verdict["roles"] or (bool(review["roles"]) and set(review["roles"]) <= set(verdict["roles"]))
+    return verdict["tier"] <= review["tier"] and roles_kept
 
 
 def as_decided(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Protocol, TypedDict
+from typing import Literal, NotRequired, Protocol, TypedDict
 
 from langchain_core.messages import AnyMessage
 from langgraph.runtime import Runtime
@@ -118,6 +118,7 @@ class Subject(TypedDict):
     trust: str  # "untrusted" if any evidence is
     evidence: str  # good, weak or contradictory; good where the answer tells what a tool did
     requester: str
+    key: NotRequired[str]  # of a call: its name in the ledger, of no concern to rules
 
 
 class Policy(Protocol):
@@ -129,12 +130,20 @@ class Policy(Protocol):
         """The verdict of all rules together; fails closed."""
         ...
 
+    def recheck(self, subject_id: str, subject: Subject) -> Verdict:
+        """The same at the instant of execution, counting nothing: an approval in advance must have been counted."""
+        ...
+
 
 class Ledger(Protocol):
     """Intent and outcome of every effect, on disk before and after."""
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
         """Write the intent (fsynced). "fresh": never begun; "open": begun, outcome unknown; or the outcome."""
+        ...
+
+    def begun(self, thread_id: str, key: str) -> bool:
+        """Whether there is an intent under this key."""
         ...
 
     def lease(self, thread_id: str, key: str) -> AbstractContextManager[None]:

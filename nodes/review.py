@@ -10,7 +10,7 @@ from langgraph.types import interrupt
 
 from nodes.door import answer_model
 from nodes.gate import request_of
-from nodes.ports import Deps
+from nodes.ports import Deps, thread_of
 from nodes.wording import say
 from state import Decision, Draft, Language, Review
 
@@ -25,7 +25,9 @@ class ReviewTask(TypedDict):
 
 def review(state: ReviewTask, runtime: Runtime[Deps]) -> dict[str, Any]:
     """Wait for a person; return the decision and what it directly changes in the state."""
-    said = interrupt(request_of(state["review"]), response_schema=answer_model(state["review"], runtime.context))
+    said = interrupt(
+        request_of(state["review"]), response_schema=answer_model(state["review"], runtime.context, thread_of(runtime))
+    )
     decision: Decision = said.decision  # type: ignore[attr-defined]  # the model is made per review
     update: dict[str, Any] = {"decisions": {decision["review_id"]: decision}}
     if state["review"]["kind"] == "clarification" and decision["type"] == "answer":

@@ -92,6 +92,10 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "Not run: the tool or the rules changed after this was approved. It has to be approved again.",
         "ko": "실행하지 않았습니다: 승인한 뒤에 도구나 정책이 바뀌었습니다. 다시 승인받아야 합니다.",
     },
+    "not_in_the_record": {
+        "en": "The conversation says that this may run, but the record of decisions does not.",
+        "ko": "대화에는 실행해도 된다고 적혀 있지만 결재 기록에는 없습니다.",
+    },
     "edited_call": {
         "en": "{by} changed this call before it ran. In place of what was asked for, it was carried out with {args}",
         "ko": "{by} 님이 실행 전에 이 호출을 고쳤습니다. 처음 값이 아니라 다음 값으로 실행했습니다: {args}",

@@ -83,7 +83,7 @@ def correct(connection: Connection, vectors: Vectors, passage: str, text: str, *
 
     Raises:
         UserError: empty or too long text, no author, the same text, or no such passage.
-        Conflict: somebody corrected it before.
+        Conflict: it was corrected before, by whomever.
     """
     text, author, reason = clean(text).strip(), clean(author).strip(), clean(reason).strip()
     if not text or not author:
@@ -233,10 +233,13 @@ def _current(connection: Connection, passage: str, *, locked: bool = False) -> _
     if row is None:
         raise UserError(f"passage {passage} is gone: search again")
     if not row[0]:
-        newest = next((one["passage"] for one in reversed(_chain_of(connection, passage)) if one["passage"]), "")
-        hint = f" as {newest}" if newest else ""
+        newest = next((one for one in reversed(_chain_of(connection, passage)) if one["passage"]), None)
+        if newest is None:
+            raise Conflict(f"passage {passage} was corrected meanwhile: search again and correct the newer one")
+        author, newer = newest["author"], newest["passage"]
         raise Conflict(
-            f"passage {passage} was corrected by somebody else{hint}: search again and correct the newer one"
+            f"passage {passage} was corrected meanwhile, by {author}, as {newer}: "
+            "search again and correct the newer one"
         )
     return _Row(*row[1:])
 

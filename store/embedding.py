@@ -241,7 +241,7 @@ def _loaded(path: Path) -> tuple[Any, Any]:
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of 0.01 s on everybody's stderr
+    logging.disable_progress_bar()  # a bar of 0.01 s on everybody's stderr
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
         return tokenizer, AutoModel.from_pretrained(str(path), local_files_only=True).eval()

@@ -9,7 +9,6 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from store.database import Connection
 from store.language import clean
 
 EXACT_BELOW = 10_000  # matches that are all compared: pgvector's iterative scan loses rows (recall .63 to .80)
@@ -64,8 +63,9 @@ class Filter:
             "WHERE p.seq = {} AND {} AND {} OFFSET 0)"
         ).format(seq, self.of_passages, self.of_documents)
 
-    def few(self, connection: Connection) -> list[int] | None:
-        """The passages that match, or None where they are more than should all be compared.
+    @property
+    def matching(self) -> sql.Composable:
+        """Numbers of the passages that match, and at most one more of them than are all compared.
 
         Documents first, where they are narrowed, then the passages of each: a join would read all passages.
         """
@@ -75,9 +75,7 @@ class Filter:
                 "(SELECT d.id FROM documents d WHERE {} OFFSET 0) d CROSS JOIN LATERAL "
                 "(SELECT p.seq FROM passages p WHERE p.document = d.id AND {} OFFSET 0) p"
             ).format(self.of_documents, self.of_passages)
-        statement = sql.SQL("SELECT p.seq FROM {} LIMIT {}").format(source, sql.Literal(EXACT_BELOW + 1))
-        rows = connection.execute(statement, self.values, prepare=True, binary=True).fetchall()
-        return None if len(rows) > EXACT_BELOW else [int(row[0]) for row in rows]
+        return sql.SQL("SELECT p.seq FROM {} LIMIT %(exact_below)s::bigint + 1").format(source)
 
 
 def passage_filter(filters: Mapping[str, str]) -> Filter:

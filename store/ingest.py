@@ -15,6 +15,7 @@ from typing import Literal
 
 from state import Trust, UserError
 from store import corrections, writing
+from store.bulk import Bulk
 from store.database import Connections
 from store.folders import Found, files_of
 from store.language import clean
@@ -52,9 +53,10 @@ BATCH_DOCUMENTS = 64
 BATCH_CHARACTERS = 2**20  # about 4,000 passages
 STREAMED_CHARACTERS = 2**21  # a longer document goes alone, part by part
 
-Stage = Literal["read", "embedded", "written"]
+Stage = Literal["read", "embedded", "written", "indexing"]
 Work = Callable[[Stage, int], None]
-"""Called with how many more passages were read (cut and analysed), embedded or written."""
+"""Called with how many more passages were read (cut and analysed), embedded or written, and last, where the index of
+vectors is made anew, with how many are about to be indexed."""
 Progress = Callable[[str, int, int], None]
 """Called after each document with its name, how many are done, and how many there are."""
 
@@ -101,6 +103,7 @@ class Ingest:
         self._limit_bytes = limit_bytes
         self._on_progress = on_progress or (lambda name, done, total: None)
         self._on_work: Work = on_work or (lambda stage, passages: None)
+        self._bulk = Bulk(connections, vectors.table, lambda n: self._on_work("indexing", n))
         self._batch: list[_Job] = []
         self._done = self._total = 0
 
@@ -108,13 +111,14 @@ class Ingest:
         """Files and folders. What cannot be read is reported, the rest goes in."""
         found = list(files_of(paths))
         self._total = len(found)
-        for start in range(0, len(found), 1_000):
-            some = found[start : start + 1_000]
-            with self._connections.use() as connection:
-                known = writing.known_documents(connection, [one.name for one in some])
-            for one in some:
-                self._file(one, known.get(one.name))
-        self._flush()
+        with self._bulk:
+            for start in range(0, len(found), 1_000):
+                some = found[start : start + 1_000]
+                with self._connections.use() as connection:
+                    known = writing.known_documents(connection, [one.name for one in some])
+                for one in some:
+                    self._file(one, known.get(one.name))
+            self._flush()
         return self.report
 
     def upload(self, name: str, data: bytes) -> IngestReport:
@@ -122,8 +126,9 @@ class Ingest:
         self._total = 1
         with self._connections.use() as connection:
             known = writing.known_documents(connection, [name]).get(name)
-        self._offer(name, data, "", known)
-        self._flush()
+        with self._bulk:
+            self._offer(name, data, "", known)
+            self._flush()
         return self.report
 
     def _file(self, one: Found, known: Known | None) -> None:
@@ -160,6 +165,7 @@ class Ingest:
         self._batch.append(job)
 
     def _streamed(self, job: _Job) -> None:
+        vectors = 0
         with contextlib.closing(Spool()) as spool:
             for part in parts_of(job.extract):
                 self._on_work("read", len(part.chunks))
@@ -167,7 +173,8 @@ class Ingest:
                     self._vectors.embedder, [(job.extract, part)], lambda n: self._on_work("embedded", n)
                 ):
                     spool.put(embedded)
-            self._write([job], [iter(spool)])
+                    vectors += embedded.with_vector
+            self._write([job], [iter(spool)], vectors)
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
@@ -184,10 +191,11 @@ class Ingest:
         parts: list[list[Part]] = [[] for _ in batch]
         for index, part in zip(owners, embedded, strict=True):
             parts[index].append(part)
-        self._write(batch, [iter(one) for one in parts])
+        self._write(batch, [iter(one) for one in parts], sum(part.with_vector for part in embedded))
 
-    def _write(self, batch: list[_Job], parts: list[Iterator[Part]]) -> None:
+    def _write(self, batch: list[_Job], parts: list[Iterator[Part]], vectors: int) -> None:
         """One transaction; the report changes only when it is committed."""
+        self._bulk.coming(vectors, self._done + len(batch), self._total)
         news = IngestReport()
         fates: list[tuple[str, Fate]] = []
         with fenced(), self._connections.use() as connection, connection.transaction():

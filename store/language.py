@@ -36,6 +36,8 @@ ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|no|vs|etc|e\.g|i\.e|approx|inc|ltd|co|jr|sr|fig|al|cf|tel|ext|dept|est)|\b[a-z])\.$",
     re.IGNORECASE,
 )
+# soft hyphens, zero-width and direction marks: they part no word, and nobody types them into a question
+UNSEEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 HALF_DAY = re.compile(r"\b[ap]\.m\.$", re.IGNORECASE)
 ITEM_MARK = re.compile(r"\s+([\u2460-\u2473\u3260-\u327b])\s*$")  # the end of what is searched, not of the text
 SENTENCE_END = re.compile(r"[.!?。…]+[\"'”’)\]]*(?=\s)")
@@ -79,7 +81,7 @@ def trimmed(text: str, start: int, end: int) -> Span:
 
 def terms(text: str) -> list[str]:
     """Index terms of a passage or a question, in order, repetitions kept; full-width forms are as the usual ones."""
-    text = unicodedata.normalize("NFKC", text)
+    text = UNSEEN.sub("", unicodedata.normalize("NFKC", text))
     if HANGUL.search(text):
         return [term for token in _kiwi().tokenize(text) if (term := _korean_term(token))]
     words = (word.lower().replace("’", "'").removesuffix("'s") for word in WORD.findall(text))
@@ -88,7 +90,7 @@ def terms(text: str) -> list[str]:
 
 def syllable_pairs(text: str) -> list[str]:
     """Terms of two neighbouring Hangul syllables: they catch the names that Kiwi cuts differently in each sentence."""
-    runs = re.findall(r"[\uac00-\ud7a3]{2,}", text)
+    runs = re.findall(r"[\uac00-\ud7a3]{2,}", UNSEEN.sub("", text))
     return [BIGRAM + run[at : at + 2] for run in runs for at in range(len(run) - 1)]
 
 

@@ -24,7 +24,7 @@ from store.language import BIGRAM, syllable_pairs, terms
 from store.readers.extract import Extract
 from store.suspicion import flags_of
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 """Raised when reading, cutting or indexing changes, so that `dojang documents` can say what to index again."""
 PART_PASSAGES = 2_000
 EMBED_AT_ONCE = 128
@@ -41,6 +41,11 @@ class Part:
     terms: list[Counter[str]]
     vectors: list[npt.NDArray[np.float32] | None]
     flags: list[list[str]]
+
+    @property
+    def with_vector(self) -> int:
+        """How many of them have a vector."""
+        return sum(vector is not None for vector in self.vectors)
 
 
 @dataclass(frozen=True)

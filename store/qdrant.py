@@ -165,9 +165,7 @@ class QdrantStore:
             if old is None:
                 raise UserError(f"passage {passage} is gone: search again")
             if not old["current"]:
-                raise Conflict(
-                    f"passage {passage} was corrected by somebody else: search again and correct the newer one"
-                )
+                raise Conflict(f"passage {passage} was corrected meanwhile: search again and correct the newer one")
             new = self._corrected(old, text, author.strip(), clean(reason))
             counts = index_terms(new["title"], text)
             vector = embed_known(self.embedder, [(new["language"], new["title"], text)])[0]

@@ -29,6 +29,7 @@ BATCH: Final = 256
 LAST: Final = 64
 """Passages that may be embedded while writers wait; with more left than that another round is made first."""
 RUNNING: Final = 4_701_310_024  # the advisory lock of whoever embeds anew, held for its session
+WRITERS_WAIT: Final = "LOCK TABLE passages IN SHARE ROW EXCLUSIVE MODE"
 
 LACKING: LiteralString = (
     "FROM passages p WHERE p.current AND p.language = ANY(%(languages)s) "
@@ -98,6 +99,7 @@ class _Work:
             if begun and recorded_model(begun).fits(wanted):
                 return VectorTable(int(begun["vectors"]))
             if begun:
+                connection.execute(WRITERS_WAIT)  # their trigger looks for tables of vectors
                 _drop(connection, VectorTable(int(begun["vectors"])))
             table = VectorTable(max(int(known.get("vectors", 0)), int(begun.get("vectors", 0))) + 1)
             create(connection, table, wanted.dimension)
@@ -117,7 +119,7 @@ class _Work:
         """Switch, unless too much came in: then False, and nobody waited for long."""
         connection = self._connection
         with connection.transaction():
-            connection.execute("LOCK TABLE passages IN SHARE ROW EXCLUSIVE MODE")
+            connection.execute(WRITERS_WAIT)
             lacking = self._lacking(table, LAST + 1)
             if len(lacking) > LAST:
                 return False

@@ -7,6 +7,7 @@ not looked at: that is an ingest.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from state import UserError
 from store import corrections, writing
+from store.bulk import Bulk
 from store.database import Connections
 from store.preparing import Part, embed_parts, parts_of
 from store.readers.extract import Extract, Unreadable, digest_of, with_structure
@@ -50,13 +52,14 @@ class Reindex:
             raise UserError(f"there is no document {unknown[0]}: see the list of documents for the names")
         report = ReindexReport()
         wanted = list(names) or stored
-        for done, name in enumerate(wanted, start=1):
-            self._one(name, report)
-            if on_progress is not None:
-                on_progress(name, done, len(wanted))
+        with Bulk(self._connections, self._vectors.table) as bulk:
+            for done, name in enumerate(wanted, start=1):
+                self._one(name, report, functools.partial(bulk.coming, done=done, total=len(wanted)))
+                if on_progress is not None:
+                    on_progress(name, done, len(wanted))
         return report
 
-    def _one(self, name: str, report: ReindexReport) -> None:
+    def _one(self, name: str, report: ReindexReport, coming: Callable[[int], None]) -> None:
         """Prepared outside of the transaction, and again when the document was replaced meanwhile."""
         while True:
             found = self._read(name)
@@ -64,6 +67,7 @@ class Reindex:
                 return  # deleted meanwhile
             extract, from_file = found
             parts = embed_parts(self._vectors.embedder, [(extract, part) for part in parts_of(extract)])
+            coming(sum(part.with_vector for part in parts))
             if self._write(extract, parts, report):
                 (report.from_file if from_file else report.from_store).append(name)
                 return

@@ -11,7 +11,7 @@ from typing import LiteralString
 import psycopg
 
 from state import UserError
-from store import term_counts
+from store import deletions, term_counts
 from store.database import Connection
 
 LOCK = 4_701_310_021  # any fixed number: the advisory lock of this application's migrations
@@ -105,6 +105,7 @@ MIGRATIONS: tuple[LiteralString, ...] = (
         at timestamptz NOT NULL DEFAULT clock_timestamp()
     );
     """,
+    deletions.MIGRATION,
 )
 
 

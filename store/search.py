@@ -24,7 +24,7 @@ from pgvector import HalfVector
 from state import Passage, UserError
 from store.database import Connection
 from store.embedding import Embedder
-from store.filters import passage_filter
+from store.filters import EXACT_BELOW, passage_filter
 from store.language import BIGRAM, clean, language_of, syllable_pairs, terms
 from store.statement import hybrid
 from store.vectors import VectorTable
@@ -111,25 +111,25 @@ def search(
         return []
     with_vector = asked.vector is not None and table.number > 0
     wanted = passage_filter(filters or {})
-    few = wanted.few(connection) if wanted.narrows else None
-    if few == []:
-        return []
-    exact = few is not None
     words = bool(asked.terms)
     parameters: dict[str, Any] = {
         "terms": asked.terms,
         "weights": asked.weights,
-        "budget": UNLIMITED if exact else ranking.budget,
         "k1": ranking.k1,
         "b": ranking.b,
         "w": ranking.lexical_weight if words else 0.0,
         "vector": asked.vector,
-        **({"few": few} if exact else wanted.values),
+        "exact_below": EXACT_BELOW,
+        **wanted.values,
     }
     pool = max(ranking.pool, k) if words and with_vector else k
-    statement = hybrid(wanted, table if with_vector else None, exact=exact, words=words, k=k, pool=pool)
-    rows = connection.execute(statement, parameters, prepare=True, binary=True).fetchall()
-    return [_passage(row, with_vector=with_vector) for row in rows]
+    for exact in (True, False) if wanted.narrows else (False,):
+        statement = hybrid(wanted, table if with_vector else None, exact=exact, words=words, k=k, pool=pool)
+        parameters["budget"] = UNLIMITED if exact else ranking.budget
+        rows = connection.execute(statement, parameters, prepare=True, binary=True).fetchall()
+        if not (rows and rows[0][-1]):
+            break
+    return [_passage(row, with_vector=with_vector) for row in rows if row[0] is not None]
 
 
 def passage_of(row: tuple[Any, ...], scores: dict[str, float]) -> Passage:

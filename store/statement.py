@@ -10,6 +10,8 @@ from store.filters import Filter
 from store.vectors import VectorTable
 
 COLUMNS = sql.SQL("p.id, d.name, p.title, p.text, p.start_at, p.end_at, p.page, p.language, p.sentences, d.trust")
+BEST = sql.SQL("best JOIN passages p ON p.seq = best.seq JOIN documents d ON d.id = p.document")
+FEW = sql.SQL("(SELECT so FROM few)")
 
 # "OFFSET 0" keeps the planner from turning the look-ups of few terms into a scan of all postings.
 TERMS = """
@@ -32,7 +34,7 @@ found AS MATERIALIZED (
     FROM asked CROSS JOIN LATERAL (
         SELECT passage, tf, length FROM postings WHERE postings.term = asked.term OFFSET 0
     ) listed
-    WHERE rare GROUP BY passage
+    WHERE rare AND {among} GROUP BY passage
 )"""
 SATURATED = "tf * (%(k1)s + 1) / (tf + %(k1)s * (1 - %(b)s) + %(k1)s * %(b)s * length / (SELECT average FROM size))"
 LEXICAL = """(
@@ -49,13 +51,17 @@ def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: boo
     """The whole statement; kept, because putting it together takes as long as a search of either half.
 
     Postings and vectors are those of current passages, so that without a filter neither half looks a passage up.
+    ``exact``: all matches of the filter are compared. Where they are too many nothing is computed, and the one row
+    that comes has no passage and True in its last column.
     """
     saturated = sql.SQL(SATURATED)
-    parts: list[sql.Composable] = [sql.SQL(TERMS).format(saturated=saturated)] if words else []
+    parts: list[sql.Composable] = []
     halves: list[sql.Composable] = []
     if exact:
-        parts.append(sql.SQL("matching AS MATERIALIZED (SELECT seq FROM unnest(%(few)s::bigint[]) AS few(seq))"))
+        parts.append(sql.SQL("matching AS MATERIALIZED ({})").format(wanted.matching))
+        parts.append(sql.SQL("few AS MATERIALIZED (SELECT count(*) <= %(exact_below)s AS so FROM matching)"))
     if words:
+        parts.append(sql.SQL(TERMS).format(saturated=saturated, among=FEW if exact else sql.SQL("true")))
         parts.append(_best_words(wanted, exact=exact, pool=2 * pool))
         halves.append(sql.SQL("SELECT seq FROM lexical"))
     if table is not None:
@@ -69,8 +75,7 @@ def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: boo
         "scored AS MATERIALIZED (SELECT candidates.seq, {lexical} AS lexical, {cosine} AS cosine "
         "FROM candidates {found} {vectors}), "
         "best AS (SELECT seq, lexical, cosine, {fused} AS fused FROM scored ORDER BY fused DESC, seq LIMIT {k}) "
-        "SELECT {columns}, fused, lexical, cosine FROM best JOIN passages p ON p.seq = best.seq "
-        "JOIN documents d ON d.id = p.document ORDER BY fused DESC, p.seq"
+        "SELECT {columns}, fused, lexical, cosine, {many} AS many FROM {best} ORDER BY fused DESC, p.seq"
     ).format(
         parts=sql.SQL(", ").join(parts),
         halves=sql.SQL(" UNION ").join(halves),
@@ -83,6 +88,8 @@ def hybrid(wanted: Filter, table: VectorTable | None, *, exact: bool, words: boo
         fused=fused,
         k=sql.Literal(k),
         columns=COLUMNS,
+        many=sql.SQL("NOT few.so") if exact else sql.SQL("false"),
+        best=sql.SQL("few LEFT JOIN ({}) ON few.so").format(BEST) if exact else BEST,
     )
     return b" ".join(statement.as_bytes(None).split())
 
@@ -107,8 +114,8 @@ def _nearest(wanted: Filter, table: VectorTable, *, exact: bool, pool: int) -> l
         return [
             sql.SQL(
                 "distances AS MATERIALIZED (SELECT seq, v.embedding <=> %(vector)s AS distance "
-                "FROM matching JOIN {} v ON v.passage = matching.seq)"
-            ).format(table.identifier),
+                "FROM matching JOIN {} v ON v.passage = matching.seq WHERE {})"
+            ).format(table.identifier, FEW),
             sql.SQL("nearest AS MATERIALIZED (SELECT seq FROM distances ORDER BY distance, seq LIMIT {})").format(
                 limit
             ),

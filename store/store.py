@@ -19,6 +19,7 @@ from psycopg import sql
 
 from state import Passage, Trust, UserError
 from store import corrections, writing
+from store.bulk import Finishing
 from store.corrections import Version
 from store.database import Connection, Connections, connect
 from store.embedding import Embedder
@@ -80,14 +81,17 @@ class DocumentStore:
         self.ranking = ranking or Ranking()
         self._dsn = dsn
         self._limit_bytes = limit_bytes
+        self._connections = Connections(dsn, configure)
         with contextlib.closing(connect(dsn)) as connection:
             migrate(connection)
             self._table = bind(connection, embedder)
-        self._connections = Connections(dsn, configure)
+            self._finishing = Finishing(self._connections, self._table)
+            self._finishing.begin(connection)
         weakref.finalize(self, self._connections.close)  # for a store that nobody closed
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back; where a cut-off ingest left the index of vectors unmade, wait for it a minute."""
+        self._finishing.wait()
         self._connections.close()
 
     def __enter__(self) -> DocumentStore:

@@ -8,7 +8,7 @@ Whoever still has the model of a table that was replaced is told so at the next 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ from store.embedding import Embedder
 LOCK = 4_701_310_023  # any fixed number: the advisory lock of whoever makes or changes the tables of vectors
 HNSW = "WITH (m = 16, ef_construction = 64)"
 BLOCK_BYTES = 2**20
-BUILD_MEMORY = "256MB"  # 200,000 vectors of 384
+BUILD_MEMORY = (2**26, 2**31 - 2**20)  # bytes, at least and at most; PostgreSQL takes less than 2 GiB
+NODE_BYTES = 1_000  # of a vector in the graph while it is built, beside the vector itself
 KEYS = ("model", "revision", "dimension", "vectors")
 
 Vector = npt.NDArray[np.float32]
@@ -116,21 +117,46 @@ def record(connection: Connection, model: Model, table: VectorTable, prefix: str
 def create(connection: Connection, table: VectorTable, dimension: int) -> None:
     """Make the table, without an index of its vectors."""
     connection.execute(
-        sql.SQL(
-            "CREATE TABLE {} (passage bigint PRIMARY KEY REFERENCES passages ON DELETE CASCADE, "
-            "embedding halfvec({}) NOT NULL)"
-        ).format(table.identifier, sql.Literal(int(dimension)))
+        sql.SQL("CREATE TABLE {} (passage bigint PRIMARY KEY, embedding halfvec({}) NOT NULL)").format(
+            table.identifier, sql.Literal(int(dimension))
+        )
     )
+
+
+def index_name(table: VectorTable) -> str:
+    """What the index of its vectors is called."""
+    return f"vectors_{table.number}_hnsw"
+
+
+def is_indexed(connection: Connection, table: VectorTable) -> bool:
+    """Whether its vectors are indexed; without an index a search compares them all."""
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (index_name(table),)).fetchone()
+    return bool(row and row[0])
 
 
 def index(connection: Connection, table: VectorTable) -> None:
     """Index the vectors, if they are not yet. A graph that fits the memory is built some three times faster."""
-    name = sql.Identifier(f"vectors_{table.number}_hnsw")
+    row = connection.execute(
+        sql.SQL("SELECT count(*), (SELECT vector_dims(embedding) FROM {} LIMIT 1) FROM {}").format(
+            table.identifier, table.identifier
+        )
+    ).fetchone()
+    rows, dimension = (int(row[0]), int(row[1] or 0)) if row else (0, 0)
+    memory_bytes = min(max(BUILD_MEMORY[0], rows * (2 * dimension + NODE_BYTES)), BUILD_MEMORY[1])
+    settings = {"maintenance_work_mem": f"{memory_bytes // 1024}kB"}
+    try:
+        _index(connection, table, settings)
+    except psycopg.errors.DiskFull:  # workers share their memory in /dev/shm, which containers make small
+        _index(connection, table, settings | {"max_parallel_maintenance_workers": "0"})
+
+
+def _index(connection: Connection, table: VectorTable, settings: Mapping[str, str]) -> None:
     with connection.transaction():
-        connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", (BUILD_MEMORY,))
+        for name, value in settings.items():
+            connection.execute("SELECT set_config(%s, %s, true)", (name, value))
         connection.execute(
             sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (embedding halfvec_cosine_ops) " + HNSW).format(
-                name, table.identifier
+                sql.Identifier(index_name(table)), table.identifier
             )
         )
 

@@ -5,6 +5,7 @@ Full-width digits, circled digits, decomposed Hangul, odd dashes and invisible s
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0" + "".join(ma
 """Characters that show nothing and are no format characters (Cf) by category."""
 _DASHES = frozenset("\u2212\u30fc\uff70\u00b7\u30fb\u2022\u2500\u4e00\u3161")
 """Signs beside the dashes (Pd) that are written between groups of digits."""
+
+_ONE_BY_ONE = re.compile(r"(?<![0-9])[0-9](?:[ .][0-9]){8,}(?![0-9])")
+"""Nine digits or more, each apart."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Plain:
 def plain(text: str) -> Plain:
     """Normalise ``text`` (NFKC, nothing invisible, one kind of dash between digits)."""
     if text.isascii():
-        return Plain(text, tuple(range(len(text))), len(text))
+        return _joined(Plain(text, tuple(range(len(text))), len(text)))
     characters: list[str] = []
     origin: list[int] = []
     for start, cluster in _clusters(text):
@@ -39,7 +43,16 @@ def plain(text: str) -> Plain:
             if character not in _INVISIBLE and unicodedata.category(character) != "Cf":
                 characters.append(character)
                 origin.append(start)
-    return Plain("".join(_one_dash(characters)), tuple(origin), len(text))
+    return _joined(Plain("".join(_one_dash(characters)), tuple(origin), len(text)))
+
+
+def _joined(found: Plain) -> Plain:
+    """Digits that stand one by one are one number: "0 1 0 1 2 …"."""
+    gaps = {at for run in _ONE_BY_ONE.finditer(found.text) for at in range(run.start() + 1, run.end(), 2)}
+    if not gaps:
+        return found
+    kept = [at for at in range(len(found.text)) if at not in gaps]
+    return Plain("".join(found.text[at] for at in kept), tuple(found.origin[at] for at in kept), found.length)
 
 
 def _clusters(text: str) -> Iterator[tuple[int, str]]:

@@ -94,13 +94,24 @@ class FilePolicy:
     def judge(self, subject_id: str, subject: Mapping[str, Any]) -> Verdict:
         """The verdict on a call or an answer (keys as in ``nodes.ports.Subject``); odd arguments never raise.
 
-        Writes nothing, except that the use of a standing approval is counted, durably, before its verdict is given.
+        Writes nothing, except that the use of a standing approval is counted, durably, before its verdict is given:
+        once a ``key``.
         """
         verdict, approval = self._considered(subject_id, subject)
         if approval is None or self.standing is None:
             return verdict
-        used = self.standing.use(approval.id, subject_id, subject["tool"])
-        return verdict if used is None else _relaxed(verdict, used, subject)
+        if self.standing.counted(subject) is None:
+            approval = self.standing.use(approval.id, subject_id, subject["tool"], key=str(subject.get("key", "")))
+        return verdict if approval is None else _relaxed(verdict, approval, subject)
+
+    def recheck(self, subject_id: str, subject: Mapping[str, Any]) -> Verdict:
+        """The verdict at the instant of execution.
+
+        An approval in advance holds only if :meth:`judge` counted its use for this very call (``key``), and has not
+        ended since.
+        """
+        verdict, approval = self._considered(subject_id, subject, counted=True)
+        return verdict if approval is None else _relaxed(verdict, approval, subject)
 
     def consider(self, subject_id: str, subject: Mapping[str, Any]) -> Verdict:
         """What :meth:`judge` would say now; counts nothing."""
@@ -113,7 +124,9 @@ class FilePolicy:
         views = [seen] if seen["trust"] == "trusted" else [seen, {**seen, "trust": "trusted"}]
         return [_explained(rule, views, language == "ko") for rule in self.rules]
 
-    def _considered(self, subject_id: str, subject: Mapping[str, Any]) -> tuple[Verdict, StandingApproval | None]:
+    def _considered(
+        self, subject_id: str, subject: Mapping[str, Any], *, counted: bool = False
+    ) -> tuple[Verdict, StandingApproval | None]:
         seen = _normalised(subject)
         findings = self._findings(seen)
         if seen["trust"] != "trusted":
@@ -121,7 +134,7 @@ class FilePolicy:
         verdict = self._verdict(subject_id, findings, seen)
         if self.standing is None or verdict["outcome"] != "ask" or not _may_stand(findings, seen):
             return verdict, None
-        return verdict, self.standing.covering(seen)
+        return verdict, self.standing.counted(seen) or (None if counted else self.standing.covering(seen))
 
     def _findings(self, subject: Mapping[str, JSON]) -> list[_Finding]:
         found = [finding for rule in self.rules if (finding := _finding(rule, subject)) is not None]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cel
 from filelock import FileLock, Timeout
@@ -86,6 +86,13 @@ class StandingApproval:
         return f"{self.by} allowed this in advance ({self.id}, until {until} UTC, at most {self.max_uses} times)."
 
 
+class _Folded(NamedTuple):
+    """The file's records, put together."""
+
+    approvals: dict[str, StandingApproval]
+    used: dict[str, str]  # approval by the key of the call that it was used for
+
+
 class Standing:
     """The file of approvals. Safe for many threads and processes.
 
@@ -106,16 +113,7 @@ class Standing:
         Raises:
             BrokenStanding: a line other than a torn last one cannot be read.
         """
-        try:
-            raw = self.path.read_bytes()
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise PassingFault(f"{self.path.name} cannot be read ({error.strerror}); nothing is allowed") from error
-        found: dict[str, StandingApproval] = {}
-        for number, line in enumerate(raw.split(b"\n")[:-1], start=1):
-            self._take(found, line, number)
-        return list(found.values())
+        return list(self._folded().approvals.values())
 
     def get(self, approval_id: str) -> StandingApproval:
         """One approval; raises UnknownStanding."""
@@ -132,6 +130,19 @@ class Standing:
         except (BrokenInvariant, PassingFault):
             return None
         return min(found, key=lambda a: (a.expires_at, a.created_at, a.id), default=None)
+
+    def counted(self, subject: Mapping[str, JSON]) -> StandingApproval | None:
+        """The approval of which a use was counted for this very call (its ``key``); None where that has ended since."""
+        key = subject.get("key")
+        if not key:
+            return None
+        try:
+            found, now = self._folded(), self._now()
+        except (BrokenInvariant, PassingFault):
+            return None
+        approval = found.approvals.get(found.used.get(str(key), ""))
+        stands = approval is not None and approval.status(now) in ("active", "used up") and approval.covers(subject)
+        return approval if stands else None
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -184,15 +195,19 @@ class Standing:
             self._append({"op": "allow", **given})
         return made
 
-    def use(self, approval_id: str, subject_id: str, tool: str) -> StandingApproval | None:
-        """Count one use, durably; None where it does not hold any more or the use could not be written."""
+    def use(self, approval_id: str, subject_id: str, tool: str, *, key: str = "") -> StandingApproval | None:
+        """Count one use, durably; None where it does not hold any more or the use could not be written.
+
+        ``key``: the very call that it is used for, see :meth:`counted`.
+        """
         try:
             with self._locked():
                 now = self._now()
                 approval = self.get(approval_id)
                 if approval.status(now) != "active" or approval.tool != tool:
                     return None
-                self._append({"op": "use", "id": approval_id, "at": _utc(now), "subject": subject_id, "tool": tool})
+                used = {"op": "use", "id": approval_id, "at": _utc(now), "subject": subject_id, "tool": tool}
+                self._append(used | ({"key": key} if key else {}))
                 return replace(approval, uses=approval.uses + 1)
         except (BrokenInvariant, PassingFault, UserError, OSError):
             return None
@@ -215,21 +230,35 @@ class Standing:
 
     # -- the file -------------------------------------------------------------------------------------------------
 
-    def _take(self, found: dict[str, StandingApproval], line: bytes, number: int) -> None:
+    def _folded(self) -> _Folded:
+        found = _Folded({}, {})
+        try:
+            raw = self.path.read_bytes()
+        except FileNotFoundError:
+            return found
+        except OSError as error:
+            raise PassingFault(f"{self.path.name} cannot be read ({error.strerror}); nothing is allowed") from error
+        for number, line in enumerate(raw.split(b"\n")[:-1], start=1):
+            self._take(found, line, number)
+        return found
+
+    def _take(self, found: _Folded, line: bytes, number: int) -> None:
         try:
             record: dict[str, Any] = json.loads(line)
-            op = record.pop("op")
+            op, approvals = record.pop("op"), found.approvals
             if op == "allow":
                 approval = _read(record)
-                if approval.id in found:
+                if approval.id in approvals:
                     raise ValueError(f"{approval.id} is there twice")
-                found[approval.id] = approval
+                approvals[approval.id] = approval
                 return
-            approval = found[record["id"]]
+            approval = approvals[record["id"]]
             if op == "use":
-                found[approval.id] = replace(approval, uses=approval.uses + 1)
+                approvals[approval.id] = replace(approval, uses=approval.uses + 1)
+                if record.get("key"):
+                    found.used[str(record["key"])] = approval.id
             elif op == "revoke":
-                found[approval.id] = replace(approval, revoked_at=str(record["at"]), revoked_by=str(record["by"]))
+                approvals[approval.id] = replace(approval, revoked_at=str(record["at"]), revoked_by=str(record["by"]))
             else:
                 raise ValueError(f"{op!r} is no kind of record")
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -169,8 +169,11 @@ def _turn(message: Message) -> dict[str, Any]:
 
 
 def _together(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Two neighbours of one side: results and words one below the other, two calls as a list."""
-    if first["from"] == second["from"] == "function_call":
+    """Two neighbours of one side: results and words one below the other, two calls as a list; calls before words."""
+    kinds = {first["from"], second["from"]}
+    if kinds == {"gpt", "function_call"}:  # the role holds nothing but JSON
+        return dict(first if first["from"] == "function_call" else second)
+    if kinds == {"function_call"}:
         made = [json.loads(turn["value"]) for turn in (first, second)]
         whole = [call for one in made for call in (one if isinstance(one, list) else [one])]
         return {"from": "function_call", "value": json.dumps(whole, ensure_ascii=False)}

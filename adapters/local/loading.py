@@ -289,11 +289,9 @@ def _quantized(quantization: Quantization, threshold: float) -> Any:
         if not math.isfinite(threshold) or threshold < 0:
             raise ModelNotUsable(f"int8 threshold {threshold!r}: give a number of 0 or more, 6.0 is usual")
         # The library refuses an int, and an int is what people write.
-        return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            load_in_8bit=True, llm_int8_threshold=float(threshold)
-        )
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=float(threshold))
     # Said in full: the library's defaults are FP4, no double quantization and float32 compute.
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
@@ -309,12 +307,12 @@ def _quiet() -> Iterator[None]:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # a line a layer about int8 casts
     shown = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    hf_logging.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            hf_logging.enable_progress_bar()
 
 
 def _tokenizer(path: Path) -> Any:

@@ -155,7 +155,8 @@ def _plain_rows(messages: Sequence[BaseMessage], tools: Sequence[ToolSpec], word
         role = "assistant" if isinstance(message, AIMessage) else "user"
         text = message.text if isinstance(message, _Verbatim) else harmless(message.text)
         if isinstance(message, AIMessage) and message.tool_calls:
-            text = "\n".join(call_text(call["name"], call["args"]) for call in message.tool_calls)
+            calls = [call_text(call["name"], call["args"]) for call in message.tool_calls]
+            text = "\n".join([text, *calls] if text.strip() else calls)
         elif isinstance(message, ToolMessage):
             text = f"Result: {text}"
         text = defused(text, words)
@@ -177,7 +178,9 @@ def _rows(message: BaseMessage, words: list[str]) -> list[dict[str, Any]]:
             {"type": "function", "function": {"name": c["name"], "arguments": _defused_args(c["args"], words)}}
             for c in message.tool_calls
         )
-        return [{"role": "assistant", "content": "", "tool_calls": [call]} for call in calls]
+        # A turn of its own: the stock templates leave out what stands beside a call.
+        beside = [{"role": "assistant", "content": text}] if text.strip() else []
+        return [*beside, *({"role": "assistant", "content": "", "tool_calls": [call]} for call in calls)]
     return [{"role": "assistant" if isinstance(message, AIMessage) else "user", "content": text}]
 
 

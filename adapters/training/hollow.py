@@ -52,9 +52,7 @@ def hollow(shape: Shape, rank: int, quantization: str = "nf4", *, device: str = 
     from trl.trainer.utils import add_fused_lm_head
 
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-            config_of(shape), dtype=torch.bfloat16
-        )
+        model: Any = AutoModelForCausalLM.from_config(config_of(shape), dtype=torch.bfloat16)
     if quantization == "nf4":
         _quantize(model, device)
     model.requires_grad_(False)

@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
@@ -193,8 +193,9 @@ class Dialect:
         if not messages or isinstance(messages[-1], AIMessage | SystemMessage):
             raise ValueError("the prompt does not end with what a user or a tool said")
         if self._reading:
-            told: list[AnyMessage] = [m for m in messages if isinstance(m, HumanMessage | AIMessage | ToolMessage)]
-            return render(turns_of(told))
+            if any(isinstance(m, SystemMessage) for m in messages):
+                raise ValueError("the prompt has a system text, which this base does not read; leave it out")
+            return render(turns_of(cast(Sequence[AnyMessage], messages)))
         return conversation(self._tokenizer, messages, tools, today=self._today)
 
     def _answer(self, given: Any, tools: Sequence[ToolSpec], key: str) -> Pieces:
@@ -215,6 +216,8 @@ class Dialect:
             if not message.text.strip():
                 raise ValueError(f"the message in {key} says nothing")
             return [(spaced(message.text) if self._reading else harmless(message.text), True), (self._end(), True)]
+        if message.text.strip():
+            raise ValueError(f"the message in {key} has words beside its call; make two rows, each with one of them")
         name, args = message.tool_calls[0]["name"], message.tool_calls[0]["args"]
         offered = {tool["name"]: tool for tool in tools}
         if offered and name not in (*offered, ASK_USER):

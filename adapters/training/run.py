@@ -283,7 +283,7 @@ def _quiet() -> Iterator[None]:
     casts = getLogger("bitsandbytes.autograd._functions")  # int8 says at each step that it computes in float16
     casts.setLevel("ERROR")
     before = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

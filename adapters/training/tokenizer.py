@@ -98,7 +98,7 @@ def build(texts: Iterable[str] | None = None, *, examples: int = 6_000, seed: in
     inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     inner.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKERS])
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=inner, bos_token=BOS, eos_token=EOT, pad_token=END, chat_template=CHAT_TEMPLATE,
         model_max_length=CONTEXT, clean_up_tokenization_spaces=False,
     )  # fmt: skip

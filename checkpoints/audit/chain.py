@@ -105,6 +105,7 @@ class Chain:
     def _forget(self) -> None:
         self.hashes: list[str] = []
         self.digests: dict[tuple[str, str], list[str]] = {}  # (event, subject) → content digests, in order
+        self.newest: dict[str, str] = {}  # event → subject of its newest record
         self.threads: dict[str, list[tuple[int, str]]] = {}  # home: see heads_of
         self._good_head = b""
         self._unproven: list[tuple[int, dict[str, Any]]] = []  # (number, line) since the head was last found right
@@ -170,6 +171,7 @@ class Chain:
             self.hashes.append(line["hash"])
             self._unproven.append((len(self.hashes), line))
             self.digests.setdefault((record["event"], record["subject"]), []).append(record["content_sha256"])
+            self.newest[record["event"]] = record["subject"]
             heads_of(self.threads, record)
 
     def _check(self, head: Head | None) -> None:

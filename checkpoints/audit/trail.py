@@ -100,6 +100,11 @@ class AuditLog:
             return self._once(thread_id, [note]) > 0
         return self._extend(thread_id, [note]) > 0
 
+    def changed(self, event: str, actor: str, subject: str, facts: dict[str, JSON]) -> bool:
+        """Note in the home's chain that ``subject`` is the one now, unless the newest record of the event says so."""
+        note = Note(event, actor, subject, facts, digest_of(None))
+        return self._extending(None, self.home, lambda: [note] if self.home.newest.get(event) != subject else []) > 0
+
     def opened(self, reviews: Iterable[Review], actor: str = SYSTEM) -> int:
         """Note reviews that were opened, each once."""
         added = 0

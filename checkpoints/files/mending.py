@@ -19,6 +19,7 @@ from checkpoints.files.crypto import is_sealed
 from checkpoints.files.folders import open_file, rename_over, sync_dir, sync_file, write_all
 from checkpoints.files.frames import ROOT, Damage, Entry, Record, checked, frame, scan
 from checkpoints.files.journal import Journal, Writer, check_header, gen_of, header, new_gen, sealed
+from checkpoints.files.stamps import Stamp
 
 _START = b'{"crc":"'
 
@@ -245,6 +246,7 @@ def rewrite(journal: Journal, records: Iterable[Record]) -> None:
         finally:
             os.close(fd)
         rename_over(temp, path)
+        Stamp(path.parent).press()
         sync_dir(path.parent)
     except OSError as e:
         with contextlib.suppress(OSError):

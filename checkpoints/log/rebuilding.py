@@ -77,6 +77,7 @@ def replacement(session: Session, keys: KeyRing | None) -> Iterator[Session]:
         yield fresh
         fresh.seal()
         rename_over(fresh.log.path, session.log.path)
+        session.stamp.press()
         sync_dir(folder)
     except OSError as e:
         raise DiskFault(f"cannot rewrite {session.log.path}: {e.strerror}; nothing was changed") from e

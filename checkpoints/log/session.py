@@ -22,6 +22,7 @@ from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import open_file, read_at, sync_dir, sync_file
 from checkpoints.files.frames import ROOT, Entry, Record, checked
 from checkpoints.files.journal import Journal, Writer
+from checkpoints.files.stamps import Stamp
 from checkpoints.log.memory import Memory
 from checkpoints.log.packing import Packer
 from checkpoints.log.positions import Positions
@@ -77,6 +78,7 @@ class Session:
         self.log = CheckpointLog(folder / "checkpoints.jsonl", sync=sync, keys=keys, thread=thread)
         self.mutex = threading.RLock()
         self.packer = Packer(self.log)
+        self.stamp = Stamp(folder)
         self._gen = ""  # which writing of the file the memory is of
         self._forget()
 
@@ -242,6 +244,7 @@ class Session:
         offsets = writer.write(records)
         for r, at in zip(records, offsets, strict=True):
             self.where.add(r, at)
+        self.stamp.press()
         self._memory.learn(weave.added, offsets[-1])
         return offsets[-1]
 

@@ -42,8 +42,7 @@ class Tables:
 
     def checkpoint(self, values: dict[str, Any]) -> Checkpoint:
         """The checkpoint with these decoded values."""
-        decode = _DECODER.decode
-        found: dict[str, Any] = {k: decode(v) for k, v in self.more.items()}
+        found = _DECODER.members(self.more)
         found |= {
             "id": self.id,
             "ts": self.ts,
@@ -124,9 +123,9 @@ def from_records(chain: Sequence[tuple[int, Record]], base: Tables | None) -> Ta
     for at, step in chain:
         changed = {c: [absolute(n, at) for n in e] for c, e in step["ch"].items()}
         _apply(entries, changed, step.get("gone"))
-        for table, name in ((seen, "seen"), (meta, "meta"), (more, "more")):
-            if (new := step.get(name)) is not None or "un" + name in step:
-                _apply(table, new, step.get("un" + name))
+        for table, name, removed in ((seen, "seen", "unseen"), (meta, "meta", "unmeta"), (more, "more", "unmore")):
+            if name in step or removed in step:
+                _apply(table, step.get(name), step.get(removed))
     before = chain[-2][1]["id"] if len(chain) > 1 else base.id if base is not None else None
     offset, record = chain[-1]
     return Tables(

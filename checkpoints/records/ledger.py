@@ -83,6 +83,10 @@ class EffectLedger:
             return "open"
         return found.outcome
 
+    def begun(self, thread_id: str, key: str) -> bool:
+        """Whether there is an intent under this key; ask under :meth:`lease`."""
+        return _find(self._journal(thread_id).read(), key).intent is not None
+
     @contextmanager
     def lease(self, thread_id: str, key: str) -> Iterator[None]:
         """Be the only one who carries out or settles this effect until the block ends; beats meanwhile.

@@ -115,6 +115,7 @@ def redact(saver: FileSaver, thread_id: str, words: Words) -> int:
                     staged.sessions.of(thread_id).seal()
                     folder = folders.path(thread_id)
                     rename_over(aside / folder.name / session.log.path.name, session.log.path)
+                    session.stamp.press()
                     sync_dir(folder)
         except OSError as e:
             raise DiskFault(f"cannot rewrite {session.log.path}: {e.strerror}; nothing was erased") from e

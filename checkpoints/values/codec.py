@@ -223,6 +223,9 @@ def _shots(shape: Shape, nodes: list[dict[str, Node]]) -> list[Fields]:
     return fields
 
 
+_MADE = frozenset((dict, list))
+"""Nodes of these types do not stand for themselves."""
+
 MANY = 4
 """Shorter lists are made item by item."""
 
@@ -246,6 +249,10 @@ class Decoder:
                 return self._message(tag, node, at)
             return self._tagged(tag, node, at)
         return self._list(node, at) if kind is list else node
+
+    def members(self, nodes: dict[str, Node], at: int = 0) -> dict[str, Any]:
+        """The values of nodes by name; most stand for themselves."""
+        return {k: self.decode(v, at) if type(v) in _MADE else v for k, v in nodes.items()}
 
     def _list(self, nodes: list[Node], at: int) -> list[Any]:
         if len(nodes) < MANY or not all(map(is_ref, nodes)):

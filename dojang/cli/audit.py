@@ -46,7 +46,7 @@ EVENTS: Final = {
     "inbox.listed": N_("inbox listed"),
     "effect.intended": N_("effect begun"),
     "effect.ended": N_("effect ended"),
-    "policy.seen": N_("policy first seen"),
+    "policy.seen": N_("policy in force"),
     "thread.began": N_("chain begun"),
     "thread.anchored": N_("chain witnessed"),
     "thread.copied": N_("conversation copied"),

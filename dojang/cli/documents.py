@@ -75,7 +75,7 @@ class Watched:
         self.gettext = gettext
         self._tell = tell
         self._files = (0, 0)
-        self._passages = {"read": 0, "embedded": 0, "written": 0}
+        self._passages = {"read": 0, "embedded": 0, "written": 0, "indexing": 0}
 
     def file(self, name: str, done: int, total: int) -> None:
         """A file is done."""
@@ -89,6 +89,8 @@ class Watched:
 
     def _show(self, name: str = "") -> None:
         said = self.gettext("passages: {read} read, {embedded} embedded, {written} written").format(**self._passages)
+        if self._passages["indexing"]:
+            said = self.gettext("making the index of {indexing} vectors").format(**self._passages)
         self._tell(*self._files, f"{said} {name}".rstrip())
 
 

@@ -1,4 +1,4 @@
-"""PDF by PDFium: text in reading order with its pages, headings by their size, rows of ruled tables as records.
+"""PDF by PDFium: text in reading order with its pages, headings by their size, rows of tables as records.
 
 PDFium is not thread-safe: one file is read at a time in a process. Text without a text layer (a scan) is not read.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 from store.language import clean
 from store.readers.extract import Builder, Extract, Heading, Record, Unreadable, broken, extract_of
+from store.readers.pdf_columns import unruled_grids
 from store.readers.pdf_lines import Grid, grids_of
 from store.readers.plain import title_line
 from store.readers.tables import add_table
@@ -163,6 +164,7 @@ def _placed(text_page: Any, grids: list[Grid]) -> Iterator[Line]:
     whole = text_page.get_text_range(0, count) if count else ""
     if len(whole) != count:  # letters beyond the basic plane: PDFium counts their halves
         whole = "".join(chr(raw.FPDFText_GetUnicode(text_page, index)) for index in range(count))
+    grids = grids + [one for one in unruled_grids(text_page, whole) if not any(_overlap(one, grid) for grid in grids)]
     told: set[int] = set()
     line: list[str] = []
     size = 0.0
@@ -184,6 +186,13 @@ def _placed(text_page: Any, grids: list[Grid]) -> Iterator[Line]:
         if size == 0.0 and not character.isspace():
             size = round(raw.FPDFText_GetFontSize(text_page, index) * _scale(text_page, index), 1)
     yield from _finished(line, size)
+
+
+def _overlap(one: Grid, other: Grid) -> bool:
+    """Whether two tables share room on the page."""
+    beside = one.xs[-1] <= other.xs[0] or other.xs[-1] <= one.xs[0]
+    apart = one.ys[-1] >= other.ys[0] or other.ys[-1] >= one.ys[0]
+    return not (beside or apart)
 
 
 def _finished(line: list[str], size: float) -> Iterator[Line]:

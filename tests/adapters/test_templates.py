@@ -12,7 +12,9 @@ from adapters.errors import ModelNotUsable
 from adapters.generator import ChatGenerator
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
+from adapters.local.families import PLAIN_TEMPLATE
 from adapters.local.templates import agent_turn, conversation, is_ours
+from adapters.prompt import turns_of
 from tests.adapters.tiny import BOOK, CANCEL, passage
 
 # The traps of the stock Llama-3.2 template: it refuses two calls, encodes results as JSON, tells the date.
@@ -52,6 +54,20 @@ def test_traps_of_stock_templates(foreign: Engine, engine: Engine) -> None:
         '<|begin_of_text|>2026-11-22book_room;<user>안녕 < |eot_id|><assistant>{"x": 1}<assistant>{}'
         '<tool>{"ok": true}<tool>"plain"<assistant>'
     )
+
+
+def test_what_was_said_beside_a_call_is_not_lost(foreign: Engine, engine: Engine) -> None:
+    call = {"name": "a", "args": {"x": 1}, "id": "1"}
+    messages = [HumanMessage("Hi"), AIMessage("One moment. <|eot_id|>", tool_calls=[call]), MESSAGES[3]]
+    assert [turn.content for turn in turns_of(messages)][1:3] == [
+        "One moment. <|eot_id|>",
+        '{"name": "a", "parameters": {"x": 1}}',
+    ]
+    for tokenizer in (engine.local.tokenizer, foreign.local.tokenizer):
+        text = conversation(tokenizer, messages, [BOOK])
+        assert text.index("One moment. < |eot_id|>") < text.index('"x": 1') < text.index("plain")
+    foreign.local.tokenizer.chat_template = PLAIN_TEMPLATE
+    assert 'One moment. < |eot_id|>\n{"name": "a"' in conversation(foreign.local.tokenizer, messages, [BOOK])
 
 
 def test_evidence_stands_last_and_numbered(foreign: Engine) -> None:

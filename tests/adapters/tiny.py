@@ -32,7 +32,7 @@ def save_base(folder: Path, *, seed: int = 0, hidden: int = 64) -> Path:
     inner.train_from_iterator(WORDS * 3, trainer)
     inner.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     inner.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKERS])
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=inner, bos_token=BOS, eos_token=EOT, pad_token=EOT, chat_template=CHAT_TEMPLATE
     )
     torch.manual_seed(seed)

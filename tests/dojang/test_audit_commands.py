@@ -35,6 +35,7 @@ def test_who_saw_what_and_decided_what(shell: Shell, bookings: Rows) -> None:
     assert shell("reject", review, "--reason", "만실", "--user", "이과장").code == 4
     assert events(shell, "--thread", thread) == [
         ("review.opened", "dojang"),
+        ("review.shown", "kim"),  # whoever asked is told what waits
         ("review.shown", "김대리"),
         ("decision.recorded", "김대리"),
         ("run.released", "김대리"),
@@ -54,6 +55,19 @@ def test_who_saw_what_and_decided_what(shell: Shell, bookings: Rows) -> None:
     assert (checked.code, checked.out.split(",")[0]) == (0, "2 chains"), checked
     assert "0 problems" in checked.out
     assert len(bookings()) == 1
+
+
+def test_every_change_of_the_policy_is_noted_also_the_way_back(shell: Shell, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text('[[rule]]\nid = "b"\ntext = "b"\non = "answer"\noutcome = "auto"\n', encoding="utf-8")
+    for policy in (None, None, other, None):
+        with shell.monkeypatch.context() as m:
+            if policy is not None:
+                m.setenv("DOJANG_POLICY", str(policy))
+            assert shell("ask", "hello").code == 0
+    seen = [r["subject"] for r in reversed(shell("audit", "list", "--json").json) if r["event"] == "policy.seen"]
+    assert len(seen) == 3
+    assert seen[0] == seen[2] != seen[1]
 
 
 def test_a_stale_decision_is_noted_as_refused(shell: Shell) -> None:
@@ -140,7 +154,7 @@ def test_export_as_lines_that_can_be_checked_again(shell: Shell) -> None:
     thread, _review = shell.paused()
     exported = shell("audit", "export", "--thread", thread)
     lines = [json.loads(line) for line in exported.out.splitlines()]
-    assert [line["seq"] for line in lines] == [1]
+    assert [line["seq"] for line in lines] == [1, 2]
     assert set(lines[0]) >= {"prev", "signature", "content_sha256"}
     assert events(shell)[-1] == ("audit.exported", "kim")
     assert shell("audit", "export", "--since", "2999-01-01").out == ""

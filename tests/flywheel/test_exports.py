@@ -35,6 +35,7 @@ def longer() -> Point:
     call = {"id": "c", "type": "function", "function": {"name": "cancel_booking", "arguments": {"booking_id": "BK-1"}}}
     given["messages"] = [
         {"role": "user", "content": "cancel both"},
+        {"role": "assistant", "content": "One moment."},
         {"role": "assistant", "content": "", "tool_calls": [call, {**call, "id": "d"}]},
         {"role": "tool", "content": "BK-1 is cancelled", "tool_call_id": "c"},
         {"role": "tool", "content": "BK-1 was cancelled", "tool_call_id": "d"},
@@ -141,7 +142,7 @@ def test_llama_factory_has_two_sides_in_turn_and_roles_for_tools() -> None:
 def test_axolotl_trains_on_the_last_turn_only() -> None:
     yaml = pytest.importorskip("yaml")
     [line] = lines("axolotl", "sft", [longer()])
-    assert [m["train"] for m in line["messages"]] == [False] * 8 + [True]
+    assert [m["train"] for m in line["messages"]] == [False] * 9 + [True]
     [pair] = lines("axolotl", "dpo")
     assert json.loads(pair["chosen"]["content"])["parameters"]["hotel"] == "Han River"
     bad = lines("axolotl", "kto")[1]

@@ -231,6 +231,12 @@ class Rules:
             self_approval=self.self_approval,
         )
 
+    def recheck(self, subject_id: str, subject: Subject) -> Verdict:
+        before = list(self.judged)
+        verdict = self.judge(subject_id, subject)
+        self.judged = before
+        return verdict
+
 
 @dataclass
 class MemoryLedger:
@@ -241,6 +247,9 @@ class MemoryLedger:
             self.entries[key] = None
             return "fresh"
         return self.entries[key] or "open"
+
+    def begun(self, thread_id: str, key: str) -> bool:
+        return key in self.entries
 
     def lease(self, thread_id: str, key: str) -> AbstractContextManager[None]:
         return nullcontext()

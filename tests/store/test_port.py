@@ -136,6 +136,24 @@ def test_a_broken_file_is_reported(documents: Documents, folder: Path) -> None:
         documents.ingest_bytes("note.xyz", b"text")
 
 
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("חניה עולה 15 שקלים ללילה.", "חניה"),
+        ("تكلفة موقف السيارات 15 دولارا.", "موقف السيارات"),
+        ("Pa\u00adr\u200bking costs \u202e15,000\u202c won.", "parking"),
+        ("주\u200b차 요금은 \u206615,000\u2069원입니다.", "주차 요금"),
+    ],
+    ids=["hebrew", "arabic", "soft hyphen", "zero width"],
+)
+def test_text_from_right_to_left_and_with_unseen_characters_is_found_and_stays_as_it_is(
+    documents: Documents, text: str, query: str
+) -> None:
+    documents.ingest_bytes("house.txt", text.encode())
+    found = documents.search(query)
+    assert [(passage["text"], passage["scores"]["lexical"] > 0) for passage in found] == [(text, True)]
+
+
 def test_a_correction_is_a_new_version(documents: Documents, folder: Path) -> None:
     documents.ingest([folder])
     old = documents.search("parking")[0]
@@ -144,7 +162,7 @@ def test_a_correction_is_a_new_version(documents: Documents, folder: Path) -> No
     assert old["id"] not in [p["id"] for p in documents.search("parking motorbikes", k=20)]
     assert documents.fetch([old["id"]])[0]["text"] == old["text"]
     assert (new["start"], new["end"], new["sentences"]) == (old["start"], old["end"], [[0, 33]])
-    with pytest.raises(Conflict, match="corrected by somebody else"):
+    with pytest.raises(Conflict, match="corrected meanwhile"):
         documents.correct(old["id"], "Parking is free.", author="lee", reason="")
     with pytest.raises(UserError, match="text and an author"):
         documents.correct(new["id"], "  ", author="lee", reason="")

@@ -261,7 +261,7 @@ def test_a_correction_is_a_new_version(store: DocumentStore, folder: Path, postg
     assert store.fetch([old["id"]])[0]["text"] == old["text"]
     assert (new["start"], new["end"], new["sentences"]) == (old["start"], old["end"], [[0, 33]])
     assert rows(postgres_dsn)["passages"] == 5
-    with pytest.raises(Conflict, match="corrected by somebody else"):
+    with pytest.raises(Conflict, match="corrected meanwhile, by kim, as p"):
         store.correct(old["id"], "Parking is free.", author="lee", reason="")
     with pytest.raises(UserError, match="text and an author"):
         store.correct(new["id"], "  ", author="lee", reason="")

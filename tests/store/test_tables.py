@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,70 @@ def test_ruled_tables_of_a_pdf_are_records_in_their_place() -> None:
     assert "Room: Suite (with a view of the mountain, breakfast included), Price: 320,000 won, Sleeps: 4." in records(
         english
     )
+
+
+def drawn(*words: tuple[float, float, str]) -> bytes:
+    """A PDF of one page with these words at these places, in Helvetica of 12 points."""
+    stream = " ".join(f"BT /F1 12 Tf 1 0 0 1 {x} {y} Tm ({text}) Tj ET" for x, y, text in words).encode()
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
+        b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    body = b"".join(b"%d 0 obj%sendobj\n" % pair for pair in enumerate(objects, start=1))
+    return b"%PDF-1.4\n" + body + b"trailer<</Size 6/Root 1 0 R>>\n%%EOF"
+
+
+def columns(rows: Sequence[tuple[str, ...]], xs: tuple[float, ...] = (72, 240, 360), top: float = 700) -> bytes:
+    """Such a PDF, a row every 20 points."""
+    return drawn(
+        *((x, top - 20 * n, text) for n, row in enumerate(rows) for x, text in zip(xs, row, strict=False) if text)
+    )
+
+
+PRICES = [("Room", "Price", "Sleeps"), ("Standard double", "90,000", "2"), ("Deluxe", "140,000", "3")]
+PRICES += [("Suite with a view", "1,320,000", "4")]
+
+
+def test_a_table_of_a_pdf_without_lines_is_records_too() -> None:
+    said = [("Prices are for one night.",), *PRICES, ("Breakfast is not included.",)]
+    extract = read_bytes("a.pdf", columns(said))
+    assert records(extract) == [
+        "Room: Standard double, Price: 90,000, Sleeps: 2.",
+        "Room: Deluxe, Price: 140,000, Sleeps: 3.",
+        "Room: Suite with a view, Price: 1,320,000, Sleeps: 4.",
+    ]
+    assert extract.text.startswith("Prices are for one night.\n\nRoom: Standard double")
+    assert extract.text.endswith("\n\nBreakfast is not included.")
+    unnamed = read_bytes("a.pdf", columns(PRICES[1:]))
+    assert records(unnamed)[0] == "Standard double | 90,000 | 2"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        PRICES[:3],
+        [("Name:", "Kim"), ("City:", "Seoul"), ("Street:", "Main Street 7"), ("Telephone:", "none")],
+        [("1.", "Pay 5,000 won"), ("2.", "Take the key"), ("3.", "Leave at 11"), ("4.", "Come again")],
+        [("The left column says 7", "The right one says 8"), ("and goes on with 9", "and goes on with 10")] * 3,
+        [*PRICES[:2], ("Deluxe", "", "3"), *PRICES[3:]],
+        [("x", "90,000"), ("a very long text in narrow room", "140,000"), ("y", "7")],
+        [(("it is " * 7).strip(), "90,000"), ("b", "140,000"), ("y", "7")],
+    ],
+    ids=["two rows", "a form", "a list", "columns of text", "a gap in a row", "cells that touch", "a sentence"],
+)
+def test_what_may_be_no_table_stays_text(rows: list[tuple[str, ...]]) -> None:
+    extract = read_bytes("a.pdf", columns(rows))
+    assert extract.records == ()
+    assert all(word in extract.text.split() for row in rows for cell in row for word in cell.split())
+
+
+def test_cells_that_stand_now_here_now_there_are_no_columns() -> None:
+    places = [(120, 200), (260, 340), (120, 200), (260, 340)]
+    words = [(x, 700.0 - 20 * n, text) for n, row in enumerate(places) for x, text in zip(row, "a7", strict=True)]
+    assert read_bytes("a.pdf", drawn(*words)).records == ()
 
 
 def test_columns_of_a_pdf_are_read_one_after_the_other_and_pages_are_known() -> None:

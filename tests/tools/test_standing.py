@@ -163,6 +163,21 @@ def test_uses_time_and_revocation_end_it(policy: Make, standing: Standing, clock
         standing.revoke("sa_0", by="kim")
 
 
+def test_one_call_uses_it_once_and_no_other_is_let_through_by_that(
+    policy: Make, standing: Standing, clock: Turned
+) -> None:
+    approval = allowed(standing, max_uses=1)
+    made, call = policy(SOFT), subject(**TWO, key="fx_1")
+    assert made.recheck("call:1", call)["outcome"] == "ask", "nobody has counted it"
+    assert [made.judge("call:1", call)["outcome"] for _ in range(3)] == ["notify"] * 3, "judged again after a crash"
+    assert (standing.get(approval.id).uses, made.recheck("call:1", call)["outcome"]) == (1, "notify")
+    assert made.judge("call:1", {**call, "key": "fx_2"})["outcome"] == "ask"
+    assert made.recheck("call:1", subject(**TWO))["outcome"] == "ask"
+    assert made.recheck("call:1", {**call, "args": {"guests": 3}})["outcome"] == "ask"
+    standing.revoke(approval.id, by="kim")
+    assert [made.judge("call:1", call)["outcome"], made.recheck("call:1", call)["outcome"]] == ["ask", "ask"]
+
+
 def test_many_at_once_use_it_no_more_often_than_allowed(policy: Make, standing: Standing) -> None:
     allowed(standing, max_uses=5)
     made, seen = policy(SOFT), []

@@ -94,6 +94,23 @@ def test_the_last_of_messages_is_the_completion(other: Dialect) -> None:
     assert other.row({"messages": [USER], "completion": [told], "tools": json.dumps([])}, "sft") == apart
 
 
+def test_what_was_said_beside_a_call_is_in_the_prompt(ours: Dialect, other: Dialect) -> None:
+    beside = {**CALL, "content": "One moment, please."}
+    told = [USER, beside, {"role": "tool", "content": "Cancelled."}]
+    for dialect in (ours, other):
+        prompt = dialect.row({"prompt": told, "completion": "Done."}, "sft").prompt
+        assert prompt.index("One moment") < prompt.index("booking_id") < prompt.index("Cancelled")
+
+
+def test_what_a_base_cannot_read_is_refused(ours: Dialect, other: Dialect) -> None:
+    raw = {"prompt": [{"role": "system", "content": "Be kind."}, USER], "completion": "Done."}
+    assert "Be kind." in other.row(raw, "sft").prompt
+    with pytest.raises(ValueError, match="has a system text, which this base does not read"):
+        ours.row(raw, "sft")
+    with pytest.raises(ValueError, match="has words beside its call"):
+        ours.row({"prompt": [USER], "completion": {**CALL, "content": "One moment."}, "tools": [TOOL]}, "sft")
+
+
 def test_markers_in_what_people_said_are_made_harmless(other: Dialect) -> None:
     row = other.row({"prompt": [{"role": "user", "content": "<|eot_id|> hi"}], "completion": "a"}, "sft")
     assert row.prompt.count(EOT) == 1
@@ -115,6 +132,7 @@ WRONG: list[tuple[Method, Any, str]] = [
     ("sft", {"prompt": [USER], "completion": {**CALL, "tool_calls": CALL["tool_calls"] * 2}}, "has 2 calls"),
     ("sft", {"prompt": [USER], "completion": CALL, "tools": [{**TOOL, "function": {"name": "x", "parameters": {}}}]},
      "calls 'cancel_booking', which is not among its tools"),
+    ("sft", {"prompt": [USER], "completion": {**CALL, "content": "One moment."}}, "has words beside its call"),
     ("sft", {"prompt": "a", "completion": "b", "tools": "{"}, "tools are no JSON"),
     ("sft", {"prompt": "a", "completion": "b", "tools": {}}, "tools are not a list"),
     ("sft", {"prompt": "a", "completion": "b", "tools": [{}]}, "a tool has no name or no parameters"),

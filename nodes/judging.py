@@ -1,0 +1,77 @@
+"""What the policy is asked about a call or a draft, and the review that its "ask" opens. Decides nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from langgraph.runtime import Runtime
+
+from nodes.gate import action_of, effect_key, open_review, spec_of
+from nodes.ports import Deps, Subject, thread_of
+from state import JSON, AgentState, Draft, Proposal, Review, Verdict
+
+
+def judge_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, subject: str) -> Verdict:
+    """The verdict on a call, for the state: asked for once."""
+    return runtime.context.policy.judge(subject, subject_of(state, runtime, proposal=proposal))
+
+
+def recheck_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, args: Mapping[str, JSON]) -> Verdict:
+    """What the rules say of a call, with the arguments that are about to run, at the instant of its execution."""
+    now = Proposal(id=proposal["id"], tool=proposal["tool"], args=dict(args), problems=[])
+    return runtime.context.policy.recheck(f"call:{proposal['id']}", subject_of(state, runtime, proposal=now))
+
+
+def subject_of(
+    state: AgentState, runtime: Runtime[Deps], *, proposal: Proposal | None = None, draft: Draft | None = None
+) -> Subject:
+    """What the rules see."""
+    spec = spec_of(runtime.context.toolbox, proposal["tool"]) if proposal else None
+    turn = state.get("turn", "")
+    return Subject(
+        on="call" if proposal else "answer",
+        tool=proposal["tool"] if proposal else "",
+        known=spec is not None,
+        args=proposal["args"] if proposal else {},
+        effect_class=spec["effect_class"] if spec else ("irreversible" if proposal else "read"),
+        reversible=spec["reversible"] if spec else proposal is None,
+        text=draft["text"] if draft else "",
+        citations=len(draft["citations"]) if draft else 0,
+        abstained=draft["abstained"] if draft else False,
+        language=state["language"],
+        trust="untrusted" if any(p["trust"] == "untrusted" for p in state.get("passages") or []) else "trusted",
+        evidence=_evidence(state),
+        requester=state.get("requester") or runtime.context.requester,
+        key=effect_key(thread_of(runtime), proposal, proposal["args"], turn) if proposal else "",
+    )
+
+
+def _evidence(state: AgentState) -> str:
+    """An answer that tells what a tool did does not rest on the retrieved passages."""
+    weighed = state.get("evidence")
+    return "good" if weighed is None or state.get("outcomes") else weighed["grade"]
+
+
+def call_review(
+    state: AgentState,
+    runtime: Runtime[Deps],
+    proposal: Proposal,
+    subject: str,
+    verdict: Verdict,
+    args: Mapping[str, JSON],
+) -> Review:
+    """The review of a call with these arguments."""
+    toolbox = runtime.context.toolbox
+    return open_review(
+        thread_id=thread_of(runtime),
+        kind=verdict["kind"],
+        subject=subject,
+        summary=toolbox.describe(proposal["tool"], args, state["language"]),
+        action=action_of(proposal, spec_of(toolbox, proposal["tool"]), args),
+        evidence=state.get("passages") or [],
+        policy_version=verdict["policy_version"],
+        now=runtime.context.clock.now(),
+        verdict=verdict,
+        turn=state.get("turn", ""),
+        requester=state.get("requester", ""),
+    )
