@@ -125,13 +125,24 @@ def _call(point: Point, prompt: Prompt, review: Review, decision: Decision) -> T
         return NOT_THE_MODELS  # a person's edit was asked about; the first review taught it
     if len(prompt["said"]["calls"]) != 1:
         return SEVERAL_CALLS
-    tool, args = review["action"]["tool"], review["action"]["args"]
-    said, edited = call(tool, args), decision["edited_args"]
+    shown, edited = review["action"]["args"], decision["edited_args"]
+    tool, written = review["action"]["tool"], dict(prompt["said"]["calls"][0]["args"])
+    said = call(tool, written)
     if decision["type"] == "reject":
         return Taught(point, prompt, "bad", said)
-    if decision["type"] == "edit" and edited is not None and edited != args:
-        return Taught(point, prompt, "edited", said, call(tool, edited))
+    if decision["type"] == "edit" and edited is not None and edited != shown:
+        return Taught(point, prompt, "edited", said, call(tool, _as_written(written, shown, edited)))
     return Taught(point, prompt, "good", said)
+
+
+def _as_written(written: Mapping[str, JSON], shown: Mapping[str, JSON], edited: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The edited arguments, those that the person left alone in the model's own words.
+
+    A person is shown what a tool made of them: "December 3" as 2026-12-03. Who learned the latter would write what
+    stands nowhere in the request.
+    """
+    left = {key for key, value in edited.items() if key in written and key in shown and shown[key] == value}
+    return {key: written[key] if key in left else value for key, value in edited.items()}
 
 
 def _question(point: Point, prompt: Prompt, decision: Decision) -> Taught | str:

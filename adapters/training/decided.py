@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_core.messages import AnyMessage
 
+from adapters.forms.values import choices, property_of
 from adapters.local.templates import agent_turn
 from adapters.prompt import (
     ASK_USER,
@@ -105,11 +106,25 @@ def _written(given: Given, completion: Raw) -> Answered | None:
         name, args = function
         if name == ASK_USER:
             return render(turns), [(asking(args["about"]), False), (spaced(args["question"]), True), (EOT, True)]
-        pieces = filled(name, list(_tool(given, name)["parameters"].get("properties", {})), args)
+        schema = _tool(given, name)["parameters"]
+        texts = [turn.content for turn in turns if turn.role != "assistant"]
+        if not all(_sayable(spec, args.get(argument), texts) for argument, spec in property_of(schema)):
+            raise Unsayable
+        pieces = filled(name, list(schema.get("properties", {})), args)
         # The name is chosen, not written, but its likelihood counts; the end comes by itself after the last line.
         return render(turns), [*((text, own or at == 0) for at, (text, own) in enumerate(pieces)), (EOT, False)]
     lines, pending = given.evidence
     return (render(turns), [(spaced(_sentence(completion, lines)), True), (EOT, True)]) if pending else None
+
+
+def _sayable(spec: Mapping[str, Any], value: Any, texts: Sequence[str]) -> bool:
+    """Whether the decoder could fill that in at all: it copies words, and chooses among what can stand there."""
+    if value is None:
+        return True
+    found = choices(spec, texts)
+    if found is not None:
+        return value in found
+    return any(" ".join(str(value).split()) in " ".join(text.split()) for text in texts)
 
 
 def _chosen(given: Given, completion: Raw) -> Answered | None:

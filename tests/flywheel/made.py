@@ -45,7 +45,7 @@ def point(
 ) -> Point:
     """Point ``n``: about a call, or a draft where there is ``text``, or a question where there is ``clarification``."""
     args = {**ARGS, "guests": n} if args is None else args
-    words = request or f"Guest{n} wants a room{n} at place{n}"
+    words = request or f"Guest{n} wants room{n} at Namsan Stay for {n} people, not Han River"
     messages = [HumanMessage(words, id=f"human-{n}")]
     worded = text is not None or bool(clarification)
     calls: list[dict[str, JSON]] = [] if worded else [{"id": f"c{n}", "name": tool, "args": args}]

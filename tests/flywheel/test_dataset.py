@@ -56,7 +56,9 @@ def test_an_approval_is_a_good_row(tmp_path: Path) -> None:
     assert call_of(got["sft"][0]["completion"]) == {"name": "book_room", "arguments": {**ARGS, "guests": 1}}
     assert got["dpo"] == []
     assert [row["label"] for row in got["kto"]] == [True]
-    assert got["sft"][0]["prompt"] == [{"role": "user", "content": "Guest1 wants a room1 at place1"}]
+    assert got["sft"][0]["prompt"] == [
+        {"role": "user", "content": "Guest1 wants room1 at Namsan Stay for 1 people, not Han River"}
+    ]
     assert [t["function"]["name"] for t in got["sft"][0]["tools"]] == ["book_room", "cancel_booking"]
 
 
@@ -69,6 +71,17 @@ def test_an_edit_is_better_than_what_was_proposed(tmp_path: Path) -> None:
     assert (call_of(bad["completion"])["arguments"]["guests"], bad["label"]) == (1, False)
     unchanged = rows(point(1, "edit", edited={**ARGS, "guests": 1}))
     assert (len(unchanged["sft"]), unchanged["dpo"], unchanged["kto"][0]["label"]) == (1, [], True)
+
+
+def test_what_a_person_left_alone_stays_in_the_models_own_words() -> None:
+    given = point(1, "edit", edited={"check_in": "2026-12-03", "guests": 3, "room": "deluxe"})
+    assert given["prompt"] is not None
+    assert given["review"] is not None
+    given["prompt"]["said"]["calls"][0]["args"] = {"check_in": "December 3", "guests": "2", "hotel": "x"}
+    given["review"]["action"]["args"] = {"check_in": "2026-12-03", "guests": 2, "hotel": "x"}
+    [pair] = rows(given)["dpo"]
+    assert call_of(pair["chosen"])["arguments"] == {"check_in": "December 3", "guests": 3, "room": "deluxe"}
+    assert call_of(pair["rejected"])["arguments"] == {"check_in": "December 3", "guests": "2", "hotel": "x"}
 
 
 def test_a_rejection_is_never_imitated() -> None:

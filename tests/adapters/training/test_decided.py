@@ -41,12 +41,12 @@ def said(row: Row, n: int = 0) -> str:
 def test_a_call_is_learned_as_generated_ones_are() -> None:
     given = point(2, args={"hotel": "Namsan Stay", "guests": 2})
     call, choice = rows(READING, given)
-    messages = [HumanMessage("Guest2 wants a room2 at place2")]
+    messages = [HumanMessage("Guest2 wants room2 at Namsan Stay for 2 people, not Han River")]
     turns = turns_of(messages)
     example = Example("call", "", "en", turns, TOOLS, [], "book_room", {"hotel": "Namsan Stay", "guests": 2})
     assert call == row_of(example.said()[0])
     assert choice.prompt == lead(purpose(BOOK), tool=True)
-    assert said(choice) == asked("Guest2 wants a room2 at place2")
+    assert said(choice) == asked("Guest2 wants room2 at Namsan Stay for 2 people, not Han River")
     # Both stand in what the model read then, whose hash is in the session.
     assert given["prompt"] is not None
     text = reading_text(messages, [BREAKFAST], TOOLS)
@@ -65,11 +65,21 @@ def test_what_a_base_of_ours_learns_of_each_kind() -> None:
     assert said(question).endswith(f"check_in? Which day?{EOT}")
     assert for_tool.prompt == lead(purpose(BOOK), tool=True)
     [bad] = rows(READING, point(1, "reject"), "kto")
-    assert (bad.prompt, bad.label) == (render(turns_of([HumanMessage("Guest1 wants a room1 at place1")])), False)
+    assert (bad.prompt, bad.label) == (
+        render(turns_of([HumanMessage("Guest1 wants room1 at Namsan Stay for 1 people, not Han River")])),
+        False,
+    )
     assert [row.label for row in rows(READING, point(1), "kto")] == [True, True]
     [pair] = rows(READING, point(1, "edit", edited={"hotel": "Han River"}), "dpo")
     assert "Han River" in said(pair, 0)
     assert "Namsan Stay" in said(pair, 1)
+
+
+def test_a_value_that_stands_nowhere_is_nothing_that_a_base_of_ours_could_say() -> None:
+    for edited in ({"hotel": "Elsewhere"}, {"guests": 77}, {"room_type": "palace"}):
+        with pytest.raises(Unsayable):
+            rows(READING, point(1, "edit", edited={"hotel": "Namsan Stay", **edited}))
+    assert rows(NUMBERED, point(1, "edit", edited={"hotel": "Elsewhere"}))
 
 
 def test_a_tools_line_is_told_and_free_words_are_not_sayable() -> None:
@@ -82,7 +92,9 @@ def test_a_tools_line_is_told_and_free_words_are_not_sayable() -> None:
     given["prompt"]["said"]["citations"][0]["quote"] = "free today"
     [row] = rows(READING, given)
     assert said(row) == f" free today{EOT}"
-    assert row.prompt.startswith(render(turns_of([HumanMessage("Guest1 wants a room1 at place1")]))[:40])
+    assert row.prompt.startswith(
+        render(turns_of([HumanMessage("Guest1 wants room1 at Namsan Stay for 1 people, not Han River")]))[:40]
+    )
     for method in ("sft", "dpo"):
         with pytest.raises(Unsayable):
             rows(READING, point(1, "edit", text=f"{TOLD} [1]", message="In the morning."), method)
@@ -92,7 +104,7 @@ def test_a_tools_line_is_told_and_free_words_are_not_sayable() -> None:
 
 def test_another_checkpoint_learns_after_the_prompt_that_it_was_served() -> None:
     given: Any = point(1, text=f"{TOLD} [1]")
-    messages = [HumanMessage("Guest1 wants a room1 at place1")]
+    messages = [HumanMessage("Guest1 wants room1 at Namsan Stay for 1 people, not Han River")]
     text = numbered_text(TOKENIZER, messages, [BREAKFAST], TOOLS, "en", "2026-11-22")
     given["prompt"]["rendered"] = rendered("numbered/1", text, "2026-11-22")
     [row] = rows(NUMBERED, given)
