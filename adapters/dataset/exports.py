@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from adapters.dataset.points import Message
-from adapters.prompt import ASK_USER, call_text
+from adapters.prompt import call_text
 from adapters.speakers.endpoint import offered_tools, system_prompt
 from state import JSON, UserError
 
@@ -278,4 +278,4 @@ _MAKERS: Final[dict[str, dict[str, Callable[[Mapping[str, Any]], Line]]]] = {
 }
 TOOLS: Final = tuple(_MAKERS)
 
-__all__ = ["ASK_USER", "TOOLS", "Line", "export", "methods_of", "reply", "settings_of", "system_of", "tools_of"]
+__all__ = ["TOOLS", "Line", "export", "methods_of", "reply", "settings_of", "system_of", "tools_of"]

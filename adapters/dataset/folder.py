@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,9 @@ MANIFEST: Final = "manifest.json"
 STALE: Final = "stale.jsonl"
 FILES: Final = (*(f"{method}.jsonl" for method in METHODS), "heldout.jsonl", "provenance.jsonl")
 _ID: Final = 16
+_BUILDING: Final = ".building-"
+_LEFT_S: Final = 86_400
+"""After so long nobody builds any more what a killed process left."""
 
 
 class UnknownDataset(UserError):
@@ -62,9 +66,10 @@ def write(made: Dataset, root: Path) -> Path:
     if folder.exists():
         verify(root, told["id"])
         return folder
-    aside = root / f".building-{secrets.token_hex(6)}"
+    aside = root / f"{_BUILDING}{secrets.token_hex(6)}"
     try:
         aside.mkdir(mode=0o700, parents=True)
+        _sweep(root)
         for name, data in {**files, MANIFEST: _pretty(told)}.items():
             _put(aside / name, data)
         sync_dir(aside)
@@ -75,6 +80,12 @@ def write(made: Dataset, root: Path) -> Path:
             f"the dataset cannot be written to {root} ({e.strerror}); nothing was kept: free space and try again"
         ) from e
     return folder
+
+
+def _sweep(root: Path) -> None:
+    for left in root.glob(f"{_BUILDING}*"):
+        if left.stat().st_mtime < time.time() - _LEFT_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _take_place(aside: Path, folder: Path) -> None:

@@ -114,7 +114,7 @@ class Registry:
             raise UserError("an adapter is named by a person, and for a reason; say who and why")
         with self._locked():
             now = self.log.aliases()
-            self._link(now)  # whatever a crash left undone
+            self._follow(now)  # whatever a crash left undone
             for alias, expected in seen.items():
                 if now.get(alias) != expected:
                     raise AliasMoved(alias, now.get(alias), expected)
@@ -123,15 +123,14 @@ class Registry:
                     folders.verify(self.adapters, adapter)
             at = datetime.now(UTC).isoformat(timespec="seconds")
             record = self.log.append({"at": at, "by": by, "reason": reason, "set": dict(changes)})
-            with contextlib.suppress(OSError):  # it is promoted; whoever comes next puts the links right
-                self._link(self.log.aliases())
+            self._follow(self.log.aliases())
         return record
 
     def settle(self) -> None:
         """Put right what a crash left: links that do not follow the log, half copies."""
         if self.root.is_dir():
             with self._locked():
-                self._link(self.log.aliases())
+                self._follow(self.log.aliases())
                 folders.sweep(self.adapters)
 
     def problems(self) -> list[str]:
@@ -185,6 +184,11 @@ class Registry:
             return Path(os.readlink(self.links / alias)).name
         except OSError:
             return None
+
+    def _follow(self, named: Mapping[str, str]) -> None:
+        """Put the links right where the system lets us: the log says who is who, and ``problems`` tells the rest."""
+        with contextlib.suppress(OSError):
+            self._link(named)
 
     def _link(self, named: Mapping[str, str]) -> None:
         """Let the links follow the log: each is swapped in one step."""

@@ -55,8 +55,7 @@ class PromptLog:
     def note(self, thread_id: str, prompt: Prompt) -> None:
         """Append a turn, unless the conversation is kept out of training. Never raises; what went wrong is logged."""
         try:
-            with self._mutex:
-                self._append(thread_id, prompt)
+            self._append(thread_id, prompt)
         except (DojangError, OSError) as e:
             _log.warning("thread %s: a turn is not kept for training: %s", thread_id, e)
 
@@ -103,13 +102,15 @@ class PromptLog:
                 fold.take_all(records)
 
     def _known(self, thread_id: str) -> tuple[Journal, _Fold]:
-        found = self._open.get(thread_id)
-        if found is None:
-            found = self._open[thread_id] = (self._journal(thread_id), _Fold())
-            while len(self._open) > REMEMBERED:
-                self._open.popitem(last=False)
-        self._open.move_to_end(thread_id)
-        return found
+        """What is remembered of a thread; the fold is touched under the journal's lock only."""
+        with self._mutex:
+            found = self._open.get(thread_id)
+            if found is None:
+                found = self._open[thread_id] = (self._journal(thread_id), _Fold())
+                while len(self._open) > REMEMBERED:
+                    self._open.popitem(last=False)
+            self._open.move_to_end(thread_id)
+            return found
 
     def _journal(self, thread_id: str, *, sync: bool = False) -> Journal:
         return Journal(self.folders.path(thread_id) / f"{KIND}.jsonl", kind=KIND, keys=self.folders.keys, sync=sync)

@@ -101,6 +101,20 @@ def test_a_conversation_that_is_kept_out_keeps_nothing_and_says_so(tmp_path: Pat
     assert found.prompts[1]["messages"] == ["a", "b", "c"]
 
 
+def test_threads_of_one_process_note_side_by_side(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    kept = log(tmp_path)
+    for name in ("a", "b"):
+        kept.folders.ensure(name)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: kept.note("ab"[n % 2], turn(n, [f"m{n}", "x"])), range(40)))
+    for at, name in enumerate("ab"):
+        found = log(tmp_path).read(name)
+        assert sorted(p["turn"] for p in found.prompts) == sorted(f"human-{n}" for n in range(at, 40, 2))
+        assert all(p["messages"] == [f"m{p['turn'][6:]}", "x"] for p in found.prompts)
+
+
 def test_old_sessions_have_none_and_foreign_threads_get_no_folder(tmp_path: Path) -> None:
     kept = log(tmp_path)
     assert (kept.read("t").prompts, kept.read("nobody").prompts) == ([], [])

@@ -298,6 +298,15 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert folder.verify(tmp_path, folder.write(made(POINTS), tmp_path).name)
 
 
+def test_what_a_killed_build_left_is_swept_after_a_day(tmp_path: Path) -> None:
+    left, fresh = tmp_path / ".building-old", tmp_path / ".building-new"
+    for folder_ in (left, fresh):
+        folder_.mkdir()
+    os.utime(left, (0, 0))
+    folder.write(made(POINTS), tmp_path)
+    assert (left.exists(), fresh.exists(), len(folder.folders(tmp_path))) == (False, True, 1)
+
+
 def failing_at(nth: int) -> Any:
     count: Iterator[int] = iter(range(1, 1_000))
     whole = os.fsync
