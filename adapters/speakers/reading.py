@@ -26,6 +26,7 @@ from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine, Prefix
 from adapters.prompt import NOTHING, asked, asking, lead, purpose, render, request_of, spaced, turns_of, value_text
 from adapters.speakers.evidence import Evidence, gather, overlap
+from adapters.speakers.rendering import READING, reading_text, rendered
 from adapters.speakers.turns import abstention, answer, generation
 from state import JSON, Generation, Language, Passage, ToolSpec
 
@@ -57,6 +58,12 @@ class ReadingSpeaker:
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
     ) -> Generation:
         """The next turn."""
+        told = rendered(READING, reading_text(messages, passages, tools))
+        return {**self._turn(messages, passages, tools, language), "prompt": told}
+
+    def _turn(
+        self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
+    ) -> Generation:
         evidence, pending = gather(messages, passages)
         turns = turns_of(messages)
         prompt = self._engine.encode(render(turns))
