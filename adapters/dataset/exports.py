@@ -230,7 +230,8 @@ def _plain(message: Message) -> Message:
     """A message of which all is in its text; a tool's result is the user's, because the format knows no other role."""
     calls = [call_text(c["function"]["name"], c["function"]["arguments"]) for c in message.get("tool_calls") or []]
     role = {"tool": "user"}.get(str(message["role"]), message["role"])
-    return {"role": role, "content": "\n".join(calls) or message["content"]}
+    words = [str(message["content"])] if str(message["content"]).strip() else []
+    return {"role": role, "content": "\n".join([*words, *calls])}
 
 
 _AXOLOTL: Final = {

@@ -171,3 +171,10 @@ def test_every_form_is_one_json_object_a_row(tool: str) -> None:
         keys = {frozenset(line) for line in made}
         assert len(keys) == 1
         assert json.loads(json.dumps(made)) == made
+
+
+def test_a_text_format_keeps_what_was_said_beside_a_call() -> None:
+    given: Any = longer()
+    given["messages"][2]["content"] = "I cancel them."
+    [line] = [one for one in lines("axolotl", "kto", [given]) if "cancel both" in one["prompt"]]
+    assert 'I cancel them.\n{"name": "cancel_booking"' in line["prompt"]
