@@ -20,10 +20,11 @@ class Decoding:
     "number" is for any checkpoint: it abstains where the share of "[0]" among all numbers is at least
     ``abstain_share``. "reading" is for the bases that ``adapters.training`` makes: it abstains where the best sentence
     makes the question less than ``abstain_margin`` nats likelier than no sentence does. ``overlap_weight`` adds so
-    many nats for a sentence that holds all terms of the question (``speakers.evidence.overlap``). ``name_weight`` adds
-    so much of the log likelihood of a tool's name after the conversation: an adapter knows the names of its tools. A
-    tool is wanted where the best makes the request at least ``call_margin`` nats likelier, whatever the evidence: a
-    sentence that shares a name with a request would win otherwise.
+    many nats for a sentence that holds all terms of the question (``speakers.evidence.worth``). ``name_weight`` adds so
+    much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
+    tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
+    A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, whatever the
+    evidence: a sentence that shares a name with a request would win otherwise.
     """
 
     strategy: Strategy = "number"
@@ -32,6 +33,7 @@ class Decoding:
     overlap_weight: float = 0.0
     name_weight: float = 0.0
     call_margin: float = 0.0
+    verdict_weight: float = 0.0
 
     @classmethod
     def read(cls, directory: Path) -> Decoding:
@@ -47,8 +49,9 @@ class Decoding:
             weight = float(told.get("overlap_weight", cls.overlap_weight))
             names = float(told.get("name_weight", cls.name_weight))
             call = float(told.get("call_margin", cls.call_margin))
+            verdict = float(told.get("verdict_weight", cls.verdict_weight))
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= share <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share, margin, weight, names, call)
+        return cls(strategy, share, margin, weight, names, call, verdict)

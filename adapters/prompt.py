@@ -46,6 +46,8 @@ STOP_TOKENS: Final = (EOT, EOM, END)
 ASK_USER: Final = "ask_user"
 MAX_EVIDENCE: Final = 16
 MARKERS: Final = tuple(f"[{n}]" for n in range(MAX_EVIDENCE + 1))
+FITS: Final = MARKERS[1]
+"""What a base of ours says after a request that was read after what it is for."""
 MAX_TURNS: Final = 8
 NOTHING: Final = "-"
 DESCRIPTION_CHARS: Final = 64

@@ -54,6 +54,11 @@ def _plain(spec: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
     return dict(spec)
 
 
+def is_date(spec: Mapping[str, Any]) -> bool:
+    """Whether an argument is a date."""
+    return spec.get("format") in ("date", "date-time")
+
+
 def choices(spec: Mapping[str, Any], texts: Sequence[str]) -> list[JSON] | None:
     """All values that an argument may have, None for text, which is copied (``Spans``); lists stay open."""
     if "const" in spec:
@@ -67,7 +72,7 @@ def choices(spec: Mapping[str, Any], texts: Sequence[str]) -> list[JSON] | None:
         low, high = spec.get("minimum", float("-inf")), spec.get("maximum", float("inf"))
         found = [n for text in texts for n in integers_in(_undated(text))]
         return list(dict.fromkeys(n for n in found if low <= n <= high))
-    if spec.get("format") in ("date", "date-time"):
+    if is_date(spec):
         return list(dict.fromkeys(word for text in texts for word in date_words(text)))
     return None if kind == "string" else []
 
@@ -91,6 +96,18 @@ def used_up(value: JSON, values: Mapping[str, JSON], texts: Sequence[str]) -> bo
     inside = sum(other.count(value) for other in others)
     around = any(other in value and mentions(other) < 2 for other in others)
     return around or 0 < mentions(value) <= inside
+
+
+_AFTER_COPULA: Final = re.compile(r"에요|예요|고|라|며|요|야|니|었|지만|(?:ㅂ|입)니다")
+
+
+def _copula(value: str, rest: str) -> bool:
+    """Whether a value ends inside the word "is" that follows a name: at the 이, 이에 or 입니 of "곽성별이에요"."""
+    if value.endswith(("이에", "입니")):
+        return True
+    if len(value) < 2 or value[-1] != "이" or not "가" <= value[-2] <= "힣":
+        return False
+    return (ord(value[-2]) - ord("가")) % 28 != 0 and _AFTER_COPULA.match(rest) is not None
 
 
 class Spans:
@@ -126,6 +143,8 @@ class Spans:
             for part in parts[i:]:
                 value += part.text if not value else part.gap + part.text
                 if not part.ends or at + len(value) in inside:
+                    continue
+                if _copula(value, text[at + len(value) :]):
                     continue
                 longer = self._encode(spaced(value))
                 if len(longer) > tokens:

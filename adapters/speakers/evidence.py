@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
 
-from adapters.prompt import MAX_EVIDENCE, result_lines
+from adapters.prompt import MAX_EVIDENCE, request_of, result_lines, turns_of
+from adapters.speakers.expecting import expected, holds
 from state import Citation, Passage
 
 PER_TURN: Final = 14
+GAP_CHARS: Final = 3  # at most so many characters between a sentence and the next one
 assert PER_TURN <= MAX_EVIDENCE
 
 
@@ -38,21 +41,26 @@ def gather(
     """What the next turn may cite, and whether it is a tool's result that waits for an answer.
 
     The lines of the tool results since the last human message, if there are any; else sentences of the passages,
-    best passage first. When they are more than ``limit``, each passage keeps its first sentences, in turn, so that
-    no long passage crowds out the others.
+    best passage first. When they are more than ``limit``, those stay for which most speaks (``worth``), and among
+    equals those that stand earlier in their passage, so that no long passage crowds out the others.
     """
     lines = tool_lines(messages)
     if lines:
         return lines[:limit], True
     by_passage = [_sentences(passage) for passage in passages]
-    kept = [0] * len(by_passage)
-    left = limit
-    while left and any(kept[i] < len(rows) for i, rows in enumerate(by_passage)):
-        for i, rows in enumerate(by_passage):
-            if left and kept[i] < len(rows):
-                kept[i] += 1
-                left -= 1
-    return [row for i, rows in enumerate(by_passage) for row in rows[: kept[i]]], False
+    rows = [row for some in by_passage for row in some]
+    if len(rows) <= limit:
+        return rows, False
+    places = [place for some in by_passage for place in range(len(some))]
+    speaks = worth(request_of(turns_of(messages)), [row.text for row in rows], following(rows))
+    kept = sorted(range(len(rows)), key=lambda i: (-speaks[i], places[i], i))[:limit]
+    return [rows[i] for i in sorted(kept)], False
+
+
+def following(rows: Sequence[Evidence]) -> list[bool]:
+    """Whether each sentence comes right after the one before it in the list, in the same passage."""
+    near = (a.passage == b.passage and 0 <= b.start - a.end <= GAP_CHARS for a, b in pairwise(rows))
+    return [False, *near][: len(rows)]
 
 
 def tool_lines(messages: Sequence[AnyMessage]) -> list[Evidence]:
@@ -111,3 +119,29 @@ def overlap(question: str, sentences: Sequence[str]) -> list[float]:
     weight = {t: math.log(1 + (len(held) + 1) / (sum(t in h for h in held) + 0.5)) for t in asked}
     total = sum(weight.values()) or 1.0
     return [sum(weight[t] for t in asked & h) / total for h in held]
+
+
+BEFORE: Final = 0.3
+EXPECTED: Final = 0.2
+
+
+def worth(question: str, sentences: Sequence[str], follows: Sequence[bool] = ()) -> list[float]:
+    """What speaks for each sentence without any model: its overlap, what stands before it, and the kind of answer.
+
+    A sentence of a text often leaves unsaid whom it is about, because the sentence before said it: terms that only
+    that one holds count ``BEFORE`` as much. One that holds the kind of thing that is asked for gains ``EXPECTED``.
+
+    Args:
+        question: What is asked.
+        sentences: The candidates.
+        follows: Whether each stands right after the one before in this list in the same text; by default none does.
+    """
+    asked, held = terms(question), [terms(sentence) for sentence in sentences]
+    weight = {t: math.log(1 + (len(held) + 1) / (sum(t in h for h in held) + 0.5)) for t in asked}
+    total, kind = sum(weight.values()) or 1.0, expected(question)
+    found = []
+    for i, own in enumerate(held):
+        before = held[i - 1] - own if i and i < len(follows) and follows[i] else set()
+        share = (sum(weight[t] for t in asked & own) + BEFORE * sum(weight[t] for t in asked & before)) / total
+        found.append(share + (EXPECTED if kind and holds(kind, sentences[i], question) else 0.0))
+    return found

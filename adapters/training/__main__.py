@@ -1,4 +1,4 @@
-"""``python -m adapters.training corpus | pretrain | adapter | tune | evaluate``: how the weights are made.
+"""``python -m adapters.training corpus | pretrain | cool | adapter | tune | evaluate``: how the weights are made.
 
 ``dojang adapters …`` says the same in words and two languages; this door needs nothing of the shell.
 """
@@ -14,7 +14,8 @@ from adapters.training import corpus
 from state import UserError
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-TOKENS = 5_000_000
+TOKENS = 60_000_000
+COOLING = 600_000
 EXAMPLES = 1_500
 
 
@@ -26,6 +27,10 @@ def _parser() -> argparse.ArgumentParser:
     base = commands.add_parser("pretrain", help="train a base from its written initial weights")
     base.add_argument("--out", type=Path, required=True)
     base.add_argument("--tokens", type=int, default=TOKENS)
+    cool = commands.add_parser("cool", help="make a base out of a run that goes on")
+    cool.add_argument("--run", type=Path, required=True)
+    cool.add_argument("--out", type=Path, required=True)
+    cool.add_argument("--tokens", type=int, default=COOLING)
     adapter = commands.add_parser("adapter", help="train the front desk's adapter on a base")
     adapter.add_argument("--base", type=Path, default=WEIGHTS / "base")
     adapter.add_argument("--out", type=Path, required=True)
@@ -40,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.choices["evaluate"].add_argument("--failures", action="store_true", help="print what went wrong")
     for command in commands.choices.values():
         command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--threads", type=int, default=1)
     return parser
 
 
@@ -59,11 +65,15 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(asked.threads)
     if asked.command == "pretrain":
         from adapters.training.pretrain import pretrain
 
         print(pretrain(asked.out, tokens=asked.tokens, seed=asked.seed, on_progress=_say))
+    elif asked.command == "cool":
+        from adapters.training.pretrain import cool
+
+        print(cool(asked.run, asked.out, tokens=asked.tokens, on_progress=_say))
     elif asked.command == "adapter":
         from adapters.training.sft import generated, train_adapter
 

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 from adapters.prompt import Turn
-from adapters.speakers.evidence import PER_TURN, overlap
+from adapters.speakers.evidence import PER_TURN, worth
 from adapters.training import frontdesk, qa
 from adapters.training.examples import Example, Kind
 from adapters.training.words import Values
@@ -29,6 +29,8 @@ DECIDED: Final = "call or answer decided right"
 FALSE: Final = "false abstention (lower is better)"
 FALSE_SAMPLE: Final = "sample documents, false abstention (lower is better)"
 WEIGHTS_TRIED: Final = (0.0, 3.0, 6.0, 10.0, 15.0, 20.0, 25.0, 30.0)
+NAME_WEIGHTS_TRIED: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+VERDICT_WEIGHTS_TRIED: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 MARGINS_TRIED: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 Make = Callable[[random.Random, Language], Example]
 
@@ -118,18 +120,13 @@ def messages_of(turns: list[Turn]) -> list[AnyMessage]:
 
 
 def passages_of(sentences: list[str]) -> list[Passage]:
-    """The sentences as one passage, so that their order and number stay."""
-    text, spans = "", []
-    for sentence in sentences:
-        spans.append([len(text), len(text) + len(sentence)])
-        text += sentence + "\n"
-    if not spans:
-        return []
+    """Each sentence as a passage of its own: their order says nothing, and none continues the one before."""
     return [
         Passage(
-            id="p", document="d", title="", text=text, start=0, end=len(text), page=None, language="en",
-            sentences=spans, scores={"fused": 1.0}, trust="trusted",
+            id=f"p{i}", document="d", title="", text=text, start=0, end=len(text), page=None, language="en",
+            sentences=[[0, len(text)]], scores={"fused": 1.0}, trust="trusted",
         )
+        for i, text in enumerate(sentences)
     ]  # fmt: skip
 
 
@@ -237,10 +234,40 @@ def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
                 if e.n > PER_TURN or not e.evidence:
                     continue
                 choice, tools = e.choice(), len(e.tools)
-                shared = [0.0] * tools + overlap(choice.request, e.evidence)
+                shared = [0.0] * tools + worth(choice.request, e.evidence)
                 margins = generator.speaker.margins(choice.request, choice.candidates)
                 found.append(Weighed(margins, shared, tools, choice.right))
     return found
+
+
+class Readings(NamedTuple):
+    """One choice: how much likelier each candidate makes it and the log odds that it fits; which is right (0: none)."""
+
+    read: list[tuple[float, float]]
+    right: int
+
+
+def readings(generator: Any, *, n: int, seed: int) -> list[Readings]:
+    """Questions with an answer and requests, each among sentences and all tools; no held-out wordings."""
+    found = []
+    for name in ("question, sentence chosen", "call, unseen names and dates"):
+        for language in LANGUAGES:
+            for e in examples(name, language, n, seed):
+                e = replace(e, evidence=e.evidence[:PER_TURN], tools=list(frontdesk.TOOLS))
+                if e.n <= PER_TURN:
+                    choice = e.choice()
+                    found.append(Readings(generator.speaker.readings(choice.request, choice.candidates), choice.right))
+    return found
+
+
+def judged(choices: list[Readings]) -> float:
+    """The weight of the log odds with which most choices are right; the smallest of the best."""
+
+    def right(weight: float) -> int:
+        worth = ([read + weight * odds for read, odds in c.read] for c in choices)
+        return sum(max(range(len(x)), key=x.__getitem__) + 1 == c.right for x, c in zip(worth, choices, strict=True))
+
+    return max(VERDICT_WEIGHTS_TRIED, key=lambda weight: (right(weight), -weight))
 
 
 def tuned(questions: list[Weighed]) -> tuple[float, float]:
@@ -262,16 +289,36 @@ def tuned(questions: list[Weighed]) -> tuple[float, float]:
     return min(grid, key=lambda pair: (cost(*pair), pair))
 
 
-def requests(generator: Any, *, n: int, seed: int) -> list[float]:
-    """By how many nats the best tool makes requests likelier that want one, complete or not; no held-out wordings."""
+class Wanting(NamedTuple):
+    """One request: what each tool is worth by its purpose and by its name, and which is right."""
+
+    margins: list[float]
+    names: list[float]
+    right: int
+
+
+def requests(generator: Any, *, n: int, seed: int) -> list[Wanting]:
+    """Requests that want a tool, complete or not; no held-out wordings."""
     found = []
     for name in ("call, unseen names and dates", "missing argument asked"):
         for language in LANGUAGES:
             for e in examples(name, language, n, seed):
-                choice = e.choice()
+                e = replace(e, tools=list(frontdesk.TOOLS))
+                choice, speaker = e.choice(), generator.speaker
                 tools = [candidate for candidate in choice.candidates if candidate[1]]
-                found.append(max(generator.speaker.margins(choice.request, tools)))
+                names = speaker.named(speaker.prompt_of(messages_of(e.turns)), e.tools)
+                found.append(Wanting(speaker.margins(choice.request, tools), names, choice.right - 1))
     return found
+
+
+def weighted(wanting: list[Wanting]) -> float:
+    """The weight of the names with which most requests find their tool; the smallest of the best."""
+
+    def right(weight: float) -> int:
+        worth = ([m + weight * n for m, n in zip(w.margins, w.names, strict=True)] for w in wanting)
+        return sum(max(range(len(x)), key=x.__getitem__) == w.right for x, w in zip(worth, wanting, strict=True))
+
+    return max(NAME_WEIGHTS_TRIED, key=lambda weight: (right(weight), -weight))
 
 
 def parted(calls: list[float], questions: list[float]) -> float:

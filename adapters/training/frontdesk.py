@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.prompt import Turn, call_text, purpose
-from adapters.training import qa
+from adapters.training import qa, wordings
 from adapters.training.examples import Example, tool
-from adapters.training.wordings import ASK, FRAGMENTS, REASONS, REPLIES, TEXTS, openings
-from adapters.training.words import Side, Values, fill
+from adapters.training.wordings import ASK, REASONS, REPLIES, TEXTS
+from adapters.training.words import Side, Values, choose, fill
 from state import JSON, Language, ToolSpec
 
 SEARCH = tool(
@@ -110,9 +110,9 @@ def _message(v: Values) -> str:
 
 
 def utterance(v: Values, q: Request, given: list[str], *, heldout: bool = False) -> str:
-    """The user's sentence that gives the arguments ``given`` of ``q``."""
+    """The user's words that give the arguments ``given`` of ``q``: a sentence, sometimes with others around it."""
     r = v.rng
-    opening = r.choice(openings(v.language, q.tool["name"], heldout=heldout))
+    opening = choose(r, wordings.opening(r, v.language, q.tool["name"], heldout=heldout))
     order = [g for g in given if g != "check_out" or "check_in" not in given]
     if "room_type" in order and r.random() < 0.5 and (roomy := _with_room(opening, q.spoken["room_type"])):
         opening, order = roomy, [g for g in order if g != "room_type"]
@@ -122,17 +122,75 @@ def utterance(v: Values, q: Request, given: list[str], *, heldout: bool = False)
         r.shuffle(order)
     late = ("text",) if v.language == "ko" else ("reason", "text")
     order.sort(key=lambda g: late.index(g) + 1 if g in late else 0)
+    apart = [g for g in order if r.random() < 0.5] if r.random() < 0.25 else []
+    whole = "check_in" in order and "check_out" in given and "check_out" not in order
+    if whole and "check_in" in apart:
+        apart.insert(apart.index("check_in") + 1, "check_out")
     parts = []
     for argument in order:
-        whole = argument == "check_in" and "check_out" in given and "check_out" not in order
-        pieces = FRAGMENTS[v.language]["stay" if whole else argument]
-        parts.append(r.choice(pieces[-1:] if heldout and r.random() < 0.3 else pieces[:-1]))
+        if argument in apart:
+            continue
+        name = "stay" if argument == "check_in" and whole else argument
+        rare = heldout and r.random() < 0.3
+        parts.append(choose(r, r.choice(wordings.fragments(v.language, name, heldout=rare))))
     mark = r.choice((" ", " ", " ", ", ", " and ")) if v.language == "en" else r.choice((" ", " ", " ", ", "))
-    text = fill(r, opening.replace("{parts}", mark.join(parts)), **q.spoken)
+    words = _styled(v, opening).replace("{parts}", mark.join(parts))
+    text = _around(v, words, [choose(r, _apart(v, g)) for g in apart], heldout=heldout)
+    text = fill(r, text, **q.spoken)
     text = (
         re.sub(r"\s+([,.?:])", r"\1", " ".join(text.split())).replace(",.", ".").replace(",?", "?").replace(",,", ",")
     )
     return text[0].upper() + text[1:] if v.language == "en" and r.random() < 0.7 else text
+
+
+def _apart(v: Values, argument: str) -> str:
+    """A sentence of its own that gives an argument."""
+    return v.rng.choice(wordings.lines(v.language, f"sentence.{argument}").train)
+
+
+def _around(v: Values, words: str, more: list[str], *, heldout: bool) -> str:
+    """A request with the sentences that belong to it, and sometimes with something said before or after."""
+    r = v.rng
+    if more:
+        ended = words if words.rstrip().endswith((".", "?", "!")) else f"{words}."
+        after = " ".join(more)
+        words = f"{after} {words}" if r.random() < 0.2 else f"{ended} {after}"
+
+    def said(kind: str) -> str:
+        found = wordings.lines(v.language, kind)
+        return r.choice(found.test if heldout and found.test and r.random() < 0.5 else found.train)
+
+    before = f"{said('before')} " if r.random() < 0.12 else ""
+    after = f" {said('after')}" if r.random() < 0.12 else ""
+    return f"{before}{words}{after}"
+
+
+def _styled(v: Values, template: str) -> str:
+    """A template as people type it: sometimes all small, without its last mark, with a slip."""
+    r = v.rng
+    if v.language == "en" and r.random() < 0.15:
+        template = template.lower()
+    if r.random() < 0.15:
+        template = template.rstrip(".!")
+    return _slip(r, template) if r.random() < 0.1 else template
+
+
+def _slip(r: random.Random, template: str) -> str:
+    """One slip of the fingers in a word: a letter left out, doubled or changed for its neighbour; in Korean a lost space."""
+    words = template.split(" ")
+    long = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha() and word.isascii()]
+    if not long:
+        plain = [i for i in range(len(words) - 1) if "{" not in words[i] + words[i + 1]]
+        if not plain:
+            return template
+        i = r.choice(plain)
+        return " ".join([*words[:i], words[i] + words[i + 1], *words[i + 2 :]])
+    i, word = (at := r.choice(long)), words[at]
+    k = r.randrange(1, len(word) - 1)
+    words[i] = r.choice(
+        (word[:k] + word[k + 1 :], word[:k] + word[k] + word[k:], word[:k] + word[k + 1] + word[k] + word[k + 2 :])
+    )
+    return " ".join(words)
 
 
 def _with_room(opening: str, room: str) -> str:

@@ -15,16 +15,15 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-WIDTH: Final = 256
+WIDTH: Final = 320
 HEADS: Final = 8
-LAYERS: Final = 4
-MLP: Final = 704
+LAYERS: Final = 6
+MLP: Final = 2.75  # times the width
 ROPE_THETA: Final = 500_000.0  # Llama 3's: its slow half hardly turns within a context
 LOOKING_LAYER: Final = 0
 LOOKERS: Final = 2
 COPY_LAYER: Final = 2
 COPIERS: Final = 4
-POINT_LAYER: Final = 3
 POINTERS: Final = 4
 MATCH_GAIN: Final = 2.0
 SINK: Final = 9.0
@@ -37,7 +36,7 @@ def configuration(
 ) -> LlamaConfig:
     """The shape: widths are multiples of 64, as NF4 on a CPU wants them."""
     return LlamaConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=MLP * width // WIDTH // 64 * 64,
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=int(MLP * width) // 64 * 64,
         num_hidden_layers=layers, num_attention_heads=HEADS, num_key_value_heads=HEADS, head_dim=width // HEADS,
         max_position_embeddings=context, tie_word_embeddings=True, bos_token_id=bos, eos_token_id=eos, pad_token_id=pad,
         attention_dropout=0.0, rms_norm_eps=1e-5,
@@ -168,7 +167,7 @@ def _pointing(model: LlamaForCausalLM, copy: Tensor, e0: float) -> None:
     """Values and outputs that copy what a head attends to; where it attends, training has to find out."""
     heads = model.config.num_attention_heads
     dim = copy.shape[1] // heads
-    attention: Any = model.model.layers[POINT_LAYER].self_attn
+    attention: Any = model.model.layers[-1].self_attn
     for i in range(POINTERS):
         rows, part = slice((heads - 1 - i) * dim, (heads - i) * dim), copy[i * dim : (i + 1) * dim]
         attention.v_proj.weight[rows] = part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 TODAY = "2026-11-22"
@@ -13,18 +14,25 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     """Measure, choose, and write ``decoding.json`` into both folders."""
     from adapters.decoding import DECODING_FILE
     from adapters.serving import load_generator
-    from adapters.training.evaluate import parted, requests, tuned, weighed
+    from adapters.speakers.reading import ReadingSpeaker
+    from adapters.training.evaluate import judged, parted, readings, requests, tuned, weighed, weighted
 
     generator = load_generator(str(base), adapter=adapter, today=TODAY)
+    verdict = judged(readings(generator, n=n, seed=seed + 1_000))
+    speaker = generator.speaker
+    assert isinstance(speaker, ReadingSpeaker)
+    speaker.decoding = replace(speaker.decoding, verdict_weight=verdict)
     questions = weighed(generator, n=n, seed=seed + 1_000)
     weight, margin = tuned(questions)
-    call = parted(requests(generator, n=n, seed=seed + 1_000), [max(q.margins[: q.tools]) for q in questions])
+    wanting = requests(generator, n=n, seed=seed + 1_000)
+    call = parted([max(w.margins) for w in wanting], [max(q.margins[: q.tools]) for q in questions])
     settings = {
         "strategy": "reading",
         "abstain_margin": margin,
         "overlap_weight": weight,
-        "name_weight": 1.0,
+        "name_weight": weighted(wanting),
         "call_margin": call,
+        "verdict_weight": verdict,
     }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

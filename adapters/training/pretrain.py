@@ -6,7 +6,8 @@ Why a loop of our own and not ``transformers.Trainer``: see docs/adr/0003-embedd
 float32, arithmetic is bfloat16 autocast, logits are computed at scored positions only. What the model says itself is
 scored token by token, and the pointing heads of the last layer by whether they look at what is copied. A choice is
 scored as it is served: the request is read after each candidate and after nothing, and the loss is the cross-entropy
-of the right reading among all, by the summed log likelihoods of the request.
+of the right reading among all, by the summed log likelihoods of the request, and once more by the log odds of the
+token ``FITS`` after each reading, where nothing is worth 0.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,16 +27,21 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from adapters.decoding import DECODING_FILE
-from adapters.prompt import EOT, asked, lead
+from adapters.prompt import EOT, FITS, asked, lead
 from adapters.training import heads, tokenizer
 from adapters.training.corpus import Item, item_at
 from adapters.training.examples import Choice
+from state import UserError
 
 FIRST: Final = 3.0  # the first token of a value decides between all others
 TABLE_EPS: Final = 1e-3
+CHECKPOINT: Final = "checkpoint.pt"
+MADE_FILE: Final = "pretraining.json"
+"""What a base was made from: tokens, examples, settings."""
 LINK: Final = 0.5  # looking at the source of a copied token, against saying it
 READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
+JUDGED: Final = 3.0  # the same choice, by what is said after each reading
 Progress = Callable[[dict[str, float]], None]
 
 
@@ -47,11 +53,11 @@ class Plan:
     seed: int = 0
     rate: float = 1e-3
     embedding_rate: float = 0.5  # times ``rate``; embeddings are small numbers that a full step erases
-    frozen: float = 0.6  # share of the tokens during which the written heads stay as they were written
+    frozen: int = 3_000_000  # so many tokens long the written heads stay as they were written
     step_tokens: int = 2_048
     window: int = 256
-    warmup: float = 0.02
-    decay: float = 0.0
+    warmup: int = 100_000  # tokens
+    cooling: float = 0.15  # share of the tokens, at the end, over which the rate falls to nothing
     width: int = heads.WIDTH
     layers: int = heads.LAYERS
 
@@ -84,9 +90,10 @@ def encode(tok: PreTrainedTokenizerFast, item: Item) -> Rows:
         return ids
 
     if isinstance(item, Choice):
-        words = ids_of(asked(item.request))
+        words, fits = ids_of(asked(item.request)), ids_of(FITS)
         leads = [ids_of(lead(text, tool=tool)) for text, tool in [("", False), *item.candidates]]
-        return Rows([x + words for x in leads], [[0.0] * len(x) + [1.0] * len(words) for x in leads], item.right)
+        read = [[0.0] * len(x) + [1.0] * len(words) + [0.0] for x in leads]
+        return Rows([x + words + fits for x in leads], read, item.right)
     prompt = ids_of(item.prompt)
     ids, weights, links = list(prompt), [0.0] * len(prompt), []
     for text, own in [*item.pieces, (EOT, not item.pieces[-1][0].endswith("\n"))]:
@@ -139,14 +146,27 @@ def pad(rows: list[Rows], fill: int) -> tuple[Tensor, Tensor]:
     return ids, weights
 
 
-def losses_of(model: LlamaForCausalLM, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Losses at the scored positions, and which row each belongs to. No padding mask: pads stand right."""
+def losses_of(
+    model: LlamaForCausalLM, ids: Tensor, weights: Tensor, ends: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Losses at the scored positions, which row each belongs to, and the losses of the tokens at ``ends``, one a row.
+
+    No padding mask: pads stand right.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         scored = weights[:, 1:] > 0
         logits = model.lm_head(hidden[scored])
+        last = None if ends is None else model.lm_head(hidden[torch.arange(len(ids)), ends - 1])
     losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][scored], reduction="none")
-    return losses, scored.nonzero()[:, 0]
+    rows = scored.nonzero()[:, 0]
+    if last is None or ends is None:
+        return losses, rows, None
+    return (
+        losses,
+        rows,
+        torch.nn.functional.cross_entropy(last.float(), ids[torch.arange(len(ids)), ends], reduction="none"),
+    )
 
 
 def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tensor, float]:
@@ -154,26 +174,36 @@ def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tenso
     ids, weights = pad(rows, fill)
     if rows[0].right is None:
         with _looks(model) as looks:
-            losses, _ = losses_of(model, ids, weights)
+            losses, _, _ = losses_of(model, ids, weights)
         kept = weights[:, 1:][weights[:, 1:] > 0]
         return (losses * kept).sum() + pointing_loss(looks[0], rows), float(kept.sum())
-    losses, place = losses_of(model, ids, weights)
+    ends = torch.tensor([len(x) - 1 for r in rows for x in r.ids])
+    losses, place, fits = losses_of(model, ids, weights, ends)
+    assert fits is not None
+    judged = verdict(-fits)
     read = torch.zeros(len(ids)).index_add(0, place, losses)  # the request's surprise after each candidate
     total, norm, at = torch.zeros(()), 0.0, 0
     for r in rows:
         assert r.right is not None
         some = read[at : at + len(r.ids)]
         words = sum(w > 0 for w in r.weights[r.right])
+        each = torch.cat([torch.zeros(1), judged[at + 1 : at + len(r.ids)]])  # nothing is worth 0
         total = total - CHOSEN * torch.log_softmax(-some, dim=0)[r.right] + READ * some[r.right]
-        norm, at = norm + CHOSEN + READ * words, at + len(r.ids)
+        total = total - JUDGED * torch.log_softmax(each, dim=0)[r.right]
+        norm, at = norm + CHOSEN + JUDGED + READ * words, at + len(r.ids)
     return total, norm
+
+
+def verdict(fits: Tensor) -> Tensor:
+    """Log odds of "it fits" from its log likelihood."""
+    return fits - torch.log1p(-torch.exp(fits.clamp(max=-1e-6)))
 
 
 @contextmanager
 def _looks(model: LlamaForCausalLM) -> Iterator[list[Tensor]]:
     """Gathers the attention ``(batch, heads, to, from)`` of the pointing layer."""
     gathered: list[Tensor] = []
-    attention = model.model.layers[heads.POINT_LAYER].self_attn
+    attention = model.model.layers[-1].self_attn
     hook = attention.register_forward_hook(lambda module, given, out: gathered.append(out[1]))
     try:
         yield gathered
@@ -195,12 +225,29 @@ def pointing_loss(looks: Tensor, rows: list[Rows]) -> Tensor:
 
 
 def rate_at(plan: Plan, seen: int) -> float:
-    """Learning rate after ``seen`` tokens: warm-up, then a cosine down to ``decay`` of the peak."""
-    done = min(seen / plan.tokens, 1.0)
-    if done < plan.warmup:
-        return plan.rate * (done / plan.warmup + 0.02)
-    wave = 0.5 * (1 + math.cos(math.pi * (done - plan.warmup) / (1 - plan.warmup)))
-    return plan.rate * (plan.decay + (1 - plan.decay) * wave)
+    """Learning rate after ``seen`` tokens: up, level, and down to nothing at the end.
+
+    Level, so that a run can be cooled off at any checkpoint (``cool``) and goes on beside it: Hägele et al. 2024,
+    "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", whose 1 − √ is the way down.
+    """
+    up = min(1.0, seen / max(plan.warmup, 1) + 0.02)
+    falling = plan.cooling * plan.tokens
+    done = min(max(seen - (plan.tokens - falling), 0.0) / max(falling, 1.0), 1.0)
+    return plan.rate * up * (1 - math.sqrt(done))
+
+
+def cool(run: Path, out: Path, *, tokens: int, on_progress: Progress | None = None) -> Path:
+    """A base out of a run that goes on: its checkpoint and ``tokens`` more with a falling rate, saved into ``out``."""
+    if not (run / CHECKPOINT).exists():
+        raise UserError(f"{run} has no checkpoint: it is no run that goes on; give the folder of one (pretrain --out)")
+    kept = torch.load(run / CHECKPOINT, weights_only=True)
+    seen = int(kept["state"]["seen"])
+    plan = replace(Plan(**kept["plan"]), tokens=seen + tokens, cooling=tokens / (seen + tokens))
+    if not (out / CHECKPOINT).exists():
+        out.mkdir(parents=True, exist_ok=True)
+        tokenizer.load(run).save_pretrained(out)
+        torch.save({**kept, "plan": asdict(plan)}, out / CHECKPOINT)
+    return pretrain(out, tokens=0, plan=plan, on_progress=on_progress)
 
 
 def pretrain(
@@ -213,7 +260,7 @@ def pretrain(
         out: The folder; ``checkpoint.pt`` in it is the state to resume from and is removed at the end.
         tokens: Tokens to read.
         seed: Weights, items and order follow from it.
-        on_progress: Called after every window with ``tokens, total, loss, chosen, tokens_per_s``.
+        on_progress: Called after every window with ``tokens, total, examples, loss, chosen, tokens_per_s``.
         resume: Continue from the checkpoint of the same plan, if there is one.
         plan: All settings; ``tokens`` and ``seed`` are ignored when it is given.
         save_s: Seconds between checkpoints.
@@ -226,7 +273,7 @@ def pretrain(
     model = heads.initial(_configuration(tok, plan), plan.seed)
     optimizer, kept = _optimizer(model, plan), _Kept(model)
     state: dict[str, Any] = {"index": 0, "seen": 0}
-    saved = out / "checkpoint.pt"
+    saved = out / CHECKPOINT
     if resume and saved.exists():
         state = _restore(saved, plan, model, optimizer)
     model.set_attn_implementation("eager")  # on a CPU a third faster than the fused backward pass at these lengths
@@ -240,7 +287,7 @@ def pretrain(
         state["index"], windows = index, windows + 1
         if on_progress:
             speed = (state["seen"] - before) / (time.monotonic() - begun)
-            told = {"tokens": state["seen"], "total": plan.tokens, "loss": loss, "chosen": chosen}
+            told = {"tokens": state["seen"], "total": plan.tokens, "examples": index, "loss": loss, "chosen": chosen}
             on_progress({**told, "tokens_per_s": speed})
         if time.monotonic() - written > save_s or windows == stop_after:
             _store(saved, plan, model, optimizer, state)
@@ -248,6 +295,8 @@ def pretrain(
         if windows == stop_after:
             return out
     save(model, out)
+    made = {"tokens": state["seen"], "examples": state["index"], "plan": asdict(plan)}
+    (out / MADE_FILE).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     saved.unlink(missing_ok=True)
     return out
 
@@ -303,7 +352,7 @@ def _window(
         for group in optimizer.param_groups:
             group["lr"] = rate_at(plan, state["seen"]) * group["share"]
         optimizer.step()
-        if state["seen"] < plan.frozen * plan.tokens:
+        if state["seen"] < plan.frozen:
             kept.restore()
         optimizer.zero_grad(set_to_none=True)
         entry = sums[rows[0].right is not None]

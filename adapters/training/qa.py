@@ -1,7 +1,8 @@
 """Generated questions of hotel guests with evidence sentences. The grammars are ``grammar/qa.<language>.txt``.
 
 In a grammar, ``# topic.aspect`` opens a block, ``?`` is a question and ``=`` a sentence that answers every question
-of its block. The last question and the last sentence of each block are for tests only.
+of its block. The last question and the last sentence of each block are for tests only. ``grammar/more.<language>.txt``
+has more of both; which of its lines are for tests only is decided by a hash.
 """
 
 # ruff: noqa: E501 - one wording or rule a line reads better than a wrapped one
@@ -17,6 +18,7 @@ from typing import Final
 
 from adapters.prompt import Turn
 from adapters.training.examples import Example
+from adapters.training.wordings import for_tests
 from adapters.training.words import Side, Values, fill
 from state import Language
 
@@ -52,12 +54,14 @@ OFF_TOPIC: Final[dict[Language, list[str]]] = {
 
 @dataclass
 class Block:
-    """One aspect of a topic: questions, and sentences of which each answers each."""
+    """One aspect of a topic: questions, and sentences of which each answers each; some are for tests only."""
 
     topic: str
     aspect: str
     questions: list[str] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
+    test_questions: list[str] = field(default_factory=list)
+    test_sentences: list[str] = field(default_factory=list)
 
 
 @cache
@@ -79,11 +83,10 @@ def bare(question: str) -> str:
     return question.lower().rstrip("?. ")
 
 
-@cache
-def blocks(language: Language) -> tuple[Block, ...]:
-    """All blocks of a language's grammar, in file order."""
+def read_blocks(path: Path) -> list[Block]:
+    """The blocks of a grammar file, in order, with all their lines as if for training."""
     found: list[Block] = []
-    for line in (GRAMMAR / f"qa.{language}.txt").read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         mark, _, text = line.partition(" ")
         if mark == "#":
             topic, _, aspect = text.partition(".")
@@ -92,6 +95,22 @@ def blocks(language: Language) -> tuple[Block, ...]:
             found[-1].questions.append(text)
         elif mark == "=":
             found[-1].sentences.append(text)
+    return found
+
+
+@cache
+def blocks(language: Language) -> tuple[Block, ...]:
+    """All blocks of a language's grammar, in file order, those of both files together."""
+    found = read_blocks(GRAMMAR / f"qa.{language}.txt")
+    for block in found:
+        block.test_questions, block.test_sentences = [block.questions.pop()], [block.sentences.pop()]
+    by_name = {(block.topic, block.aspect): block for block in found}
+    for more in read_blocks(GRAMMAR / f"more.{language}.txt"):
+        block = by_name[more.topic, more.aspect]
+        for text in more.questions:
+            (block.test_questions if for_tests(text) else block.questions).append(text)
+        for text in more.sentences:
+            (block.test_sentences if for_tests(text) else block.sentences).append(text)
     return tuple(found)
 
 
@@ -131,7 +150,7 @@ def slots(v: Values) -> dict[str, str]:
 
 def sentence(v: Values, block: Block, *, heldout: bool = False) -> str:
     """One evidence sentence of a block, with random values."""
-    forms = block.sentences[-1:] if heldout else block.sentences[:-1]
+    forms = block.test_sentences if heldout else block.sentences
     while True:
         text = fill(v.rng, v.rng.choice(forms), **slots(v))
         text = text[0].upper() + text[1:]
@@ -141,7 +160,7 @@ def sentence(v: Values, block: Block, *, heldout: bool = False) -> str:
 
 def question(v: Values, block: Block, *, heldout: bool = False) -> str:
     """One question of a block."""
-    forms = block.questions[-1:] if heldout else block.questions[:-1]
+    forms = block.test_questions if heldout else block.questions
     while bare(text := fill(v.rng, v.rng.choice(forms), **slots(v))) in sample_questions():
         pass
     if v.language == "en" and v.rng.random() < 0.3:

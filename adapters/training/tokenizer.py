@@ -3,7 +3,7 @@
 A word, syllable, digit or sign takes the space before it along; ``adapters.prompt.spaced`` puts one before every word.
 So a name is the same tokens in the request and in the call, and the token before a word is the word before it.
 
-Vocabulary (6,144): 256 bytes, the 2,350 common syllables of KS X 1001 with their two-byte stems, digits, signs and
+Vocabulary (8,192): 256 bytes, the 2,350 common syllables of KS X 1001 with their two-byte stems, digits, signs and
 frequent syllables with their space, English pieces learned from the generated text, Llama-3's special tokens, and one
 token for each evidence number ``[0]`` … ``[16]``.
 """
@@ -23,10 +23,10 @@ from transformers import PreTrainedTokenizerFast
 from adapters.prompt import BOS, CHAT_TEMPLATE, END, EOT, MARKERS, SPECIAL_TOKENS, STOP_TOKENS
 from adapters.training import corpus
 
-VOCABULARY: Final = 6_144
+VOCABULARY: Final = 8_192
 CONTEXT: Final = 2_048
 STOPS: Final = STOP_TOKENS
-SPACED_SYLLABLES: Final = 700
+SPACED_SYLLABLES: Final = 1_600
 _PIECES = r"\n+| ?[A-Za-z]+| ?[가-힣]| ?\p{N}| ?[^\s\p{N}A-Za-z가-힣]|\s"
 _SIGNS: Final = "()[]{}<>\"'.,:;?!-_/~=+|*&@#%"
 

@@ -1,5 +1,7 @@
 """How people ask the front desk, in Korean and English. The last two of every list here are for tests only.
 
+More wordings stand in ``grammar/desk.<language>.txt``; which of its lines are for tests only is decided by a hash.
+
 An opening is a frame around a verb phrase ("Could you {do}?" around "book a room {parts}"), or a whole saying.
 ``{parts}`` is where the fragments of the given arguments go.
 """
@@ -8,13 +10,19 @@ An opening is a frame around a verb phrase ("Could you {do}?" around "book a roo
 
 from __future__ import annotations
 
-from typing import Final
+import random
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from state import Language
 
+GRAMMAR: Final = Path(__file__).parent / "grammar"
+
 FRAMES: Final[dict[Language, list[str]]] = {
-    "en": ["{do} for me", "{do} for me, please.", "Can we {do}?", "Could we {do}?", "I'm calling to {do}.", "I am writing to {do}.", "Is it possible to {do}?", "May I {do}?", "Time to {do}.", "Kindly {do}.", "Please help me to {do}.", "Next, {do}.", "Can somebody {do}?", "You should {do}", "I was told to {do}.", "The guest asked me to {do}.", "Hey, {do}", "Sorry, can you {do}?", "Now {do}", "Go ahead and {do}.", "Do me a favour and {do}.", "Quickly {do}, please.", "I'd appreciate it if you could {do}.", "It is time to {do}.", "Could someone {do}?", "We'd like to {do}, please.", "{do}", "{do}.", "Please {do}.", "Please {do}", "{do}, please.", "Can you {do}?", "Could you {do}?", "Could you please {do}?", "I'd like to {do}.", "I want to {do}", "I need to {do}.", "I would like you to {do}.", "Hi, {do}.", "Hello, can you {do}?", "Would you {do}?", "Help me {do}.", "Let's {do}.", "I have to {do} today.", "Good morning, I'd like to {do}.", "We need to {do}", "My boss asked me to {do}.", "Ok, {do} now.", "Would it be possible to {do}?", "Be so kind as to {do}."],
-    "ko": ["{do} 주세요!", "저기요, {do} 주세요.", "{do} 주셨으면 해요.", "{do} 주셨으면 합니다.", "실례지만 {do} 주시겠습니까?", "{do} 줄 수 있나요?", "{do} 주실래요?", "좀 {do} 주세요.", "{do} 주셔야 합니다.", "{do} 주세요, 부탁입니다.", "다음으로 {do} 주세요.", "{do} 주시면 좋겠습니다.", "{do} 주시기 바랍니다.", "이제 {do} 줘요", "{do} 달라고 하십니다.", "얼른 {do} 주실 수 있죠?", "{do} 주시죠", "오늘 안에 {do} 주세요.", "손님이 {do} 달라고 하셨어요.", "{do} 주시겠습니까?", "{do} 주세요", "{do} 주세요.", "{do} 줘", "{do} 주시겠어요?", "{do} 줄래?", "{do} 주실 수 있나요?", "안녕하세요, {do} 주세요.", "{do} 주십시오.", "{do} 줄 수 있어?", "혹시 {do} 주실 수 있을까요?", "지금 {do} 주세요", "{do} 주시면 감사하겠습니다.", "{do} 달라고 합니다", "죄송하지만 {do} 주세요.", "빨리 {do} 주세요", "{do} 줘요", "네, {do} 주세요.", "{do} 주시길 바랍니다.", "바로 {do} 주실래요?", "{do} 주면 좋겠어요", "수고하십니다, {do} 주시기 바랍니다.", "{do} 주시면 안 될까요?"],
+    "en": ["{do} for me", "{do} for me, please.", "Can we {do}?", "Could we {do}?", "I'm calling to {do}.", "I am writing to {do}.", "Is it possible to {do}?", "May I {do}?", "Time to {do}.", "Kindly {do}.", "Please help me to {do}.", "Next, {do}.", "Can somebody {do}?", "You should {do}", "I was told to {do}.", "The guest asked me to {do}.", "Hey, {do}", "Sorry, can you {do}?", "Now {do}", "Go ahead and {do}.", "Do me a favour and {do}.", "Quickly {do}, please.", "I'd appreciate it if you could {do}.", "It is time to {do}.", "Could someone {do}?", "We'd like to {do}, please.", "{do}", "{do}.", "Please {do}.", "Please {do}", "{do}, please.", "Can you {do}?", "Could you {do}?", "Could you please {do}?", "I'd like to {do}.", "I want to {do}", "I need to {do}.", "I would like you to {do}.", "Hi, {do}.", "Hello, can you {do}?", "Would you {do}?", "Help me {do}.", "Let's {do}.", "I have to {do}.", "Good morning, I'd like to {do}.", "We need to {do}", "My boss asked me to {do}.", "Ok, {do} now.", "Would it be possible to {do}?", "Be so kind as to {do}."],
+    "ko": ["{do} 주세요!", "저기요, {do} 주세요.", "{do} 주셨으면 해요.", "{do} 주셨으면 합니다.", "실례지만 {do} 주시겠습니까?", "{do} 줄 수 있나요?", "{do} 주실래요?", "좀 {do} 주세요.", "{do} 주셔야 합니다.", "{do} 주세요, 부탁입니다.", "다음으로 {do} 주세요.", "{do} 주시면 좋겠습니다.", "{do} 주시기 바랍니다.", "이제 {do} 줘요", "{do} 달라고 하십니다.", "얼른 {do} 주실 수 있죠?", "{do} 주시죠", "빠른 시간 안에 {do} 주세요.", "손님이 {do} 달라고 하셨어요.", "{do} 주시겠습니까?", "{do} 주세요", "{do} 주세요.", "{do} 줘", "{do} 주시겠어요?", "{do} 줄래?", "{do} 주실 수 있나요?", "안녕하세요, {do} 주세요.", "{do} 주십시오.", "{do} 줄 수 있어?", "혹시 {do} 주실 수 있을까요?", "지금 {do} 주세요", "{do} 주시면 감사하겠습니다.", "{do} 달라고 합니다", "죄송하지만 {do} 주세요.", "빨리 {do} 주세요", "{do} 줘요", "네, {do} 주세요.", "{do} 주시길 바랍니다.", "바로 {do} 주실래요?", "{do} 주면 좋겠어요", "수고하십니다, {do} 주시기 바랍니다.", "{do} 주시면 안 될까요?"],
 }  # fmt: skip
 
 DO: Final[dict[Language, dict[str, list[str]]]] = {
@@ -128,10 +136,66 @@ TEXTS: Final[dict[Language, list[str]]] = {
 }  # fmt: skip
 
 
-def openings(language: Language, intent: str, *, heldout: bool) -> list[str]:
-    """All openings of an intent: those for training, or those that only tests use."""
-    frames, phrases, sayings = FRAMES[language], DO[language][intent], SAY[language][intent]
-    if heldout:
-        pairs = [(f, d) for f in frames for d in phrases[-2:]] + [(f, d) for f in frames[-2:] for d in phrases[:-2]]
-        return [f.replace("{do}", d) for f, d in pairs] + sayings[-2:] * 8
-    return [f.replace("{do}", d) for f in frames[:-2] for d in phrases[:-2]] + sayings[:-2] * 20
+HELDOUT_SHARE: Final = 7  # one line in so many of ``grammar/desk.*.txt`` is for tests only
+HELDOUT_KINDS: Final = {"do": 0.45, "frame": 0.2, "say": 0.35}
+SAYINGS: Final = 0.4  # share of the openings that are no frame around a phrase
+
+
+class Lines(NamedTuple):
+    """Wordings of one kind: those that training shows, and those that only tests use."""
+
+    train: list[str]
+    test: list[str]
+
+
+def for_tests(line: str) -> bool:
+    """Whether a line of a grammar file is held out, by a hash of its text."""
+    return zlib.crc32(f"wording:{line}".encode()) % HELDOUT_SHARE == 0
+
+
+@cache
+def written(language: Language) -> dict[str, Lines]:
+    """The blocks of ``grammar/desk.<language>.txt`` by their names."""
+    found: dict[str, Lines] = {}
+    name = ""
+    for line in (GRAMMAR / f"desk.{language}.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("# "):
+            name = line[2:].strip()
+            found[name] = Lines([], [])
+        elif line:
+            held = for_tests(line) and bool(found[name].train)
+            (found[name].test if held else found[name].train).append(line)
+    return found
+
+
+@cache
+def lines(language: Language, kind: str, intent: str = "") -> Lines:
+    """All wordings of a kind: ``frame``, ``do`` and ``say`` (of an intent), or a block of the grammar file."""
+    listed = {
+        "frame": FRAMES[language],
+        "do": DO[language].get(intent, []),
+        "say": SAY[language].get(intent, []),
+    }.get(kind, [])
+    more = written(language).get({"frame": "frames"}.get(kind, f"{intent}.{kind}" if intent else kind), Lines([], []))
+    return Lines(listed[:-2] + more.train, listed[-2:] + more.test)
+
+
+def opening(rng: random.Random, language: Language, intent: str, *, heldout: bool) -> str:
+    """An opening of an intent: for training, or (``heldout``) one of which some part is for tests only."""
+    frames, phrases, sayings = (lines(language, kind, intent) for kind in ("frame", "do", "say"))
+    if not heldout:
+        if rng.random() < SAYINGS:
+            return rng.choice(sayings.train)
+        return rng.choice(frames.train).replace("{do}", rng.choice(phrases.train))
+    kind = rng.choices(list(HELDOUT_KINDS), list(HELDOUT_KINDS.values()))[0]
+    if kind == "say":
+        return rng.choice(sayings.test)
+    if kind == "frame":
+        return rng.choice(frames.test).replace("{do}", rng.choice(phrases.train))
+    return rng.choice(frames.train + frames.test).replace("{do}", rng.choice(phrases.test))
+
+
+def fragments(language: Language, argument: str, *, heldout: bool) -> list[str]:
+    """How an argument is said inside a request."""
+    listed, more = FRAGMENTS[language][argument], written(language).get(argument, Lines([], []))
+    return (listed[-1:] + more.test) if heldout else listed[:-1] + more.train

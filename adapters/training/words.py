@@ -110,6 +110,21 @@ def fill(rng: random.Random, template: str, **slots: object) -> str:
     return josa(text).strip()
 
 
+_RELATIVE: Final = ("오늘", "내일", "모레", "today", "tomorrow", "이번 주", "this", "다음 주", "next")
+
+
+def _backwards(first: str, last: str) -> bool:
+    """Whether two days that depend on today are the wrong way round ("next Friday" to "this Wednesday")."""
+
+    def place(text: str) -> tuple[int, int] | None:
+        found = [n for n, word in enumerate(_RELATIVE) if text.startswith(word)]
+        day = next((n for n, (en, ko) in enumerate(zip(DAYS, DAYS_KO, strict=True)) if text.endswith((en, ko))), 0)
+        return (found[0], day) if found else None
+
+    a, b = place(first), place(last)
+    return a is not None and b is not None and a >= b
+
+
 @dataclass(frozen=True)
 class Values:
     """Draws values of one side and language. ``any_side`` values (times, prices) are not split."""
@@ -258,7 +273,12 @@ class Values:
             a, b = self.date(first, style), self.date(last, style if r.random() < 0.85 else 0)
             if self.language == "ko" and style < 2 and first.month == last.month and r.random() < 0.2:
                 b = f"{last.day}일"
-            if a != b and side_of(a) == self.side and (side_of(b) == self.side or self.side == "train"):
+            if (
+                a != b
+                and not _backwards(a, b)
+                and side_of(a) == self.side
+                and (side_of(b) == self.side or self.side == "train")
+            ):
                 return a, b
 
     def guests(self) -> tuple[str, int]:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dojang.cli.adapters_dataset import dataset as dataset_group
+from dojang.cli.adapters_dataset import frozen
 from dojang.cli.adapters_plan import plan
+from dojang.cli.adapters_registry import add, diff, gc, verify
 from dojang.cli.adapters_show import listed, shipped, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
 
 if TYPE_CHECKING:
+    from adapters.training.real_qa import Score
     from adapters.training.recipe import Recipe
     from adapters.training.rows import Row
     from adapters.training.run import Base, Source
@@ -26,6 +30,11 @@ app.add_typer(adapters, name="adapters", help="Train adapters, measure them, and
 adapters.command()(plan)
 adapters.command()(show)
 adapters.command("list")(listed)
+adapters.command()(add)
+adapters.command()(diff)
+adapters.command()(verify)
+adapters.command()(gc)
+adapters.add_typer(dataset_group, name="dataset", help="Decisions as training data: built, frozen, exported.")
 
 BaseFolder = Annotated[
     Path | None, typer.Option("--base", metavar="DIR", help="The base; the one that ships with Dojang if not given.")
@@ -38,17 +47,27 @@ Number = Annotated[int, typer.Option("-n", min=1, help="Examples of each kind an
 def pretrain(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the base is made; a run that was cut off goes on.")],
-    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to read.")] = 5_000_000,
+    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to read.")] = 20_000_000,
+    cool: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A run that goes on: a base is made of its checkpoint, read on with a falling rate."
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
     seed: Seed = 0,
 ) -> int:
-    """Train a base from its written initial weights, on generated text and one core."""
+    """Train a base from its written initial weights, on generated text."""
     call = invocation(context)
     _ = call.terminal.gettext
-    _one_thread()
-    from adapters.training.pretrain import pretrain as make
+    _one_thread(threads)
+    from adapters.training import pretrain as making
 
     with call.terminal.working(_("reading text")) as tell:
-        made = make(out, tokens=tokens, seed=seed, on_progress=lambda news: tell(_reading(_, news)))
+        if cool:
+            made = making.cool(cool, out, tokens=tokens, on_progress=lambda news: tell(_reading(_, news)))
+        else:
+            made = making.pretrain(out, tokens=tokens, seed=seed, on_progress=lambda news: tell(_reading(_, news)))
     call.terminal.document({"base": str(made)})
     call.terminal.line(_("the base is in {folder}").format(folder=made))
     return Exit.DONE
@@ -66,6 +85,9 @@ def train(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The adapter's folder; it must not exist yet.")],
     data: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows as JSON Lines; see docs/training.md.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ID", help="A dataset of decisions; `dojang adapters dataset list` has them.")
+    ] = None,
     generated: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Rows of the sample front desk instead of a file.")
     ] = None,
@@ -109,8 +131,9 @@ def train(
 
     call = invocation(context)
     _ = call.terminal.gettext
-    if (data is None) == (generated is None):
-        raise UserError("give either --data FILE or --generated N")
+    if sum(given is not None for given in (data, dataset, generated)) != 1:
+        raise UserError("give one of --data FILE, --dataset ID and --generated N")
+    folder = frozen(call.settings, dataset) if dataset is not None else None
     given = {
         "rank": rank, "alpha": alpha, "dropout": dropout, "rate": rate, "epochs": epochs, "batch": batch,
         "accumulate": accumulate, "seq": seq, "heldout": heldout, "patience": patience, "every": every, "beta": beta,
@@ -125,7 +148,7 @@ def train(
         from adapters.training.run import train as make
 
         opened = open_base(base or shipped()[0], recipe.quantization)
-        rows, sources = _rows(opened, recipe, data, generated, replay, today)
+        rows, sources = _rows(opened, recipe, folder or data, generated, replay, today)
         told = make(
             opened, out, rows, recipe, sources=sources, start=start, resume=not fresh,
             on_progress=lambda news: tell(_step(_, news)),
@@ -161,8 +184,11 @@ def _rows(
     if share and not (base.reading and recipe.method == "sft"):
         raise UserError("only bases that Dojang made have text to replay, and only sft can; leave --replay away")
     if data is not None:
-        file = read(data, recipe.method, base.dialect(checked_text(today)))
-        rows, sources = file.rows, [Source(data.name, len(file.rows), file.sha256, file.licences)]
+        dataset = data.name if data.is_dir() else ""
+        path = data / f"{recipe.method}.jsonl" if dataset else data
+        file = read(path, recipe.method, base.dialect(checked_text(today)))
+        told = (len(file.rows), file.sha256, file.licences, dataset, file.unsayable)
+        rows, sources = file.rows, [Source(f"dataset {dataset}" if dataset else path.name, *told)]
     else:
         rows = [sft.row_of(said) for said in sft.generated(generated or 0, recipe.seed)]
         sources = sft.sources(len(rows), 0)
@@ -212,6 +238,13 @@ def evaluate(
     n: Number = 40,
     seed: Seed = 0,
     failures: Annotated[bool, typer.Option("--failures", help="Also what went wrong.")] = False,
+    qa: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also real questions about real paragraphs; see docs/training.md."),
+    ] = None,
+    qa_n: Annotated[
+        int | None, typer.Option("--qa-n", min=1, help="So many of them of each set; all if not given.")
+    ] = None,
 ) -> int:
     """Measure a base with an adapter as it is served, on names, dates and wordings that no training text shows."""
     call = invocation(context)
@@ -224,10 +257,16 @@ def evaluate(
     with call.terminal.working(_("measuring")):
         generator = load_generator(str(base or shipped()[0]), adapter=adapter or shipped()[1], today=TODAY)
         report = measure(generator, n=n, seed=seed)
+        real = _real(generator, qa, qa_n, seed) if qa else {}
     call.terminal.document(
         {name: {language: asdict(tally) for language, tally in by.items()} for name, by in report.tallies.items()}
+        | {name: asdict(score) for name, score in real.items()}
     )
     call.terminal.line(report.table())
+    if real:
+        from adapters.training.real_qa import table
+
+        call.terminal.line(table(real))
     for name, tallies in report.tallies.items() if failures else ():
         for tally in tallies.values():
             for told in tally.failures:
@@ -235,8 +274,17 @@ def evaluate(
     return Exit.DONE
 
 
-def _one_thread() -> None:
+def _real(generator: Any, folder: Path, n: int | None, seed: int) -> dict[str, Score]:
+    """How real questions are answered, by the name of each set."""
+    from adapters.training.frontdesk import TOOLS
+    from adapters.training.real_qa import measure, questions
+    from store.language import sentences
+
+    return {name: measure(generator, asked, TOOLS) for name, asked in questions(folder, sentences, n=n, seed=seed)}
+
+
+def _one_thread(threads: int = 1) -> None:
     """The same numbers on every machine: sums depend on how they are divided among threads."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -141,13 +142,18 @@ def export(
     form: Annotated[Format, typer.Option("--format", help="JSON lines, or one JSON array.")] = Format.JSONL,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A new file; stdout when not given.")] = None,
 ) -> int:
-    """Write a conversation as plain JSON: checkpoints, writes, decisions, effects. Not encrypted."""
+    """Write a conversation as plain JSON: checkpoints, writes, decisions, effects. Not encrypted, and noted."""
+    from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.exporting import as_json, as_jsonl, export
     from dojang.parts import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
-    records = export(call.settings.threads, thread, keys=load_session_keys(call.settings))
+    keys = load_session_keys(call.settings)
+    rest = export(call.settings.threads, thread, keys=keys)
+    records = chain([next(rest)], rest)  # there is such a conversation: noted before any of it is shown
+    audit = AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
+    audit.note(thread, "thread.exported", call.settings.user, thread)
     if out is None and call.as_json:
         call.terminal.document(list(records))
         return Exit.DONE

@@ -178,3 +178,14 @@ def test_an_address_is_copied_whole(engine: Engine) -> None:
     spans = {text for start in found for _, text in start.ends}
     assert {"kim15@mail.co.kr", "BK-2041", "Yuna-Lee"} <= spans
     assert not spans & {"kim", "kim15", "15@mail.co.kr", "mail", "BK", "2041", "Yuna", "Lee"}
+
+
+def test_a_name_ends_before_the_korean_word_for_is() -> None:
+    def ends(text: str) -> set[str]:
+        return {value for start in Spans(lambda t: list(t.encode()), [text]).starts(0) for _, value in start.ends}
+
+    found = ends("이름은 곽성별이에요")
+    assert "곽성별" in found
+    assert not {"곽성별이", "곽성별이에"} & found
+    assert "김이" in ends("김이 님"), "a name may end so"
+    assert "하나이" in ends("하나이고"), "after an open syllable nobody says 이고"

@@ -130,10 +130,11 @@ def test_held_out_wordings_are_never_in_training_text() -> None:
                     checked += 1
                     assert f"{fixed} " not in seen or language == "ko", fixed
         for block in qa.blocks(language):
-            fixed = block.questions[-1].split("{")[0].lower()
-            if "(" not in fixed and len(fixed) > 10:
-                checked += 1
-                assert fixed not in seen, fixed
+            for held in block.test_questions:
+                fixed = held.split("{")[0].lower()
+                if "(" not in fixed and len(fixed) > 10:
+                    checked += 1
+                    assert fixed not in seen, fixed
     assert checked > 60
 
 
@@ -162,11 +163,19 @@ def test_the_sample_documents_are_never_in_training_text() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_there_are_thirty_wordings_of_every_intent_and_some_are_for_tests_only(language: Language) -> None:
     for intent in wordings.DO[language]:
-        train = set(wordings.openings(language, intent, heldout=False))
-        test = set(wordings.openings(language, intent, heldout=True))
-        assert len(train) >= 30
-        assert len(test) >= 12
-        assert not train & test
+        phrases, sayings = (wordings.lines(language, kind, intent) for kind in ("do", "say"))
+        assert len(phrases.train) + len(sayings.train) >= 30
+        assert len(phrases.test) + len(sayings.test) >= 4
+        assert not {*phrases.train, *sayings.train} & {*phrases.test, *sayings.test}
+        r = random.Random(intent)
+        drawn = {wordings.opening(r, language, intent, heldout=False) for _ in range(400)}
+        held = [wordings.opening(r, language, intent, heldout=True) for _ in range(100)]
+        assert len(drawn) > 100
+        assert not drawn & set(held)
+        frames = wordings.lines(language, "frame").test
+        whole = [*phrases.test, *sayings.test]
+        around = [frame.split("{do}") for frame in frames]
+        assert all(any(w in o for w in whole) or any(all(p in o for p in a) for a in around) for o in held)
 
 
 def test_a_disguise_changes_names_and_nothing_else() -> None:

@@ -1,5 +1,8 @@
 """Tokenizer, pretraining and QLoRA at toy size, and a floor under the weights that ship."""
 
+import json
+import math
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,12 +11,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoConfig
 
 from adapters.local.loading import load_local, read_note
-from adapters.prompt import CHAT_TEMPLATE, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
+from adapters.prompt import CHAT_TEMPLATE, FITS, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
-from adapters.training import heads, pretrain, sft, tokenizer
-from adapters.training.evaluate import DECIDED, Weighed, evaluate, parted, tuned
+from adapters.training import corpus, heads, pretrain, sft, tokenizer
+from adapters.training.evaluate import (
+    DECIDED,
+    Readings,
+    Wanting,
+    Weighed,
+    evaluate,
+    judged,
+    parted,
+    tuned,
+    weighted,
+)
 from adapters.training.examples import Choice, Said
 from state import UserError
 
@@ -54,7 +68,7 @@ def test_a_name_is_the_same_tokens_wherever_it_stands(tok: Any) -> None:
 def test_special_tokens_and_evidence_numbers_are_one_token_each(tok: Any) -> None:
     for token in (*SPECIAL_TOKENS, *MARKERS):
         assert len(tok(token, add_special_tokens=False).input_ids) == 1
-    assert len(tok) == tokenizer.VOCABULARY
+    assert len(tok) == AutoConfig.from_pretrained(BASE).vocab_size
 
 
 def test_the_chat_template_writes_what_render_writes(tok: Any) -> None:
@@ -101,6 +115,33 @@ def test_pretraining_lowers_the_loss_and_resumes_to_the_same_weights(tmp_path: P
     pretrain.pretrain(parts, tokens=0, plan=TINY)
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
     assert not (parts / "checkpoint.pt").exists()
+    made = json.loads((parts / "pretraining.json").read_text(encoding="utf-8"))
+    assert made == json.loads((whole / "pretraining.json").read_text(encoding="utf-8"))
+    assert made["tokens"] >= TINY.tokens
+    assert made["examples"] >= 4 * TINY.window
+
+
+def test_a_base_is_cooled_off_from_a_run_that_goes_on(tmp_path: Path) -> None:
+    run, cooled = _seeded(tmp_path / "run"), tmp_path / "cooled"
+    seen: list[float] = []
+    pretrain.pretrain(run, tokens=0, plan=TINY, stop_after=1, on_progress=lambda told: seen.append(told["tokens"]))
+    before = (run / "checkpoint.pt").read_bytes()
+    pretrain.cool(run, cooled, tokens=3_000, on_progress=lambda told: seen.append(told["tokens"]))
+    assert len(seen) >= 2
+    assert seen[-1] >= seen[0] + 3_000, "it goes on where the run is"
+    assert (cooled / "model.safetensors").exists()
+    assert (run / "checkpoint.pt").read_bytes() == before
+    with pytest.raises(UserError, match="no checkpoint"):
+        pretrain.cool(cooled, tmp_path / "again", tokens=3_000)
+
+
+def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
+    plan = pretrain.Plan(1_000, rate=1.0, warmup=100, cooling=0.2)
+    rates = [pretrain.rate_at(plan, seen) for seen in (0, 50, 100, 500, 800, 801, 900, 1_000)]
+    assert rates[:3] == sorted(rates[:3])
+    assert rates[2:5] == [1.0, 1.0, 1.0]
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[-1] == 0.0
 
 
 def test_an_adapter_trains_saves_and_speaks_the_same_after_reloading(tmp_path: Path) -> None:
@@ -146,7 +187,8 @@ def test_a_request_is_scored_whole_after_each_candidate_and_after_nothing(tok: A
     rows = pretrain.encode(tok, choice)
     assert rows.right == 1
     leads = [lead(), lead("The Pool opens at 7."), lead("book room: Book.", tool=True)]
-    assert [tok.decode(ids) for ids in rows.ids] == [before + asked("When does the Pool open?") for before in leads]
+    read = [before + asked("When does the Pool open?") + FITS for before in leads]
+    assert [tok.decode(ids) for ids in rows.ids] == read
     assert "\n the pool opens at 7." in leads[1]
     words = len(tok(asked(choice.request), add_special_tokens=False).input_ids)
     assert [sum(weights) for weights in rows.weights] == [words] * 3
@@ -159,7 +201,44 @@ def test_a_step_of_choices_is_lost_where_the_right_reading_is_the_least_likely(t
     right, norm = pretrain.loss_of(model, [pretrain.encode(tok, choice)], 0)
     wrong, _ = pretrain.loss_of(model, [pretrain.encode(tok, choice._replace(right=2))], 0)
     assert right.item() < wrong.item()
-    assert norm > pretrain.CHOSEN
+    assert norm > pretrain.CHOSEN + pretrain.JUDGED
+
+
+def test_a_verdict_is_judged_among_all_candidates_and_nothing_is_worth_zero(
+    tok: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pretrain.verdict(torch.tensor([0.5]).log()).item() == pytest.approx(0.0, abs=1e-5)
+    lines = [("The pool opens at 7.", False), ("Breakfast is at 8.", False)]
+
+    def lost(right: int, odds: list[float]) -> float:
+        def given(*_: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            likely = torch.sigmoid(torch.tensor([9.0, *odds])).log()  # what is said after no candidate counts nothing
+            return torch.zeros(3), torch.arange(3), -likely
+
+        monkeypatch.setattr(pretrain, "losses_of", given)
+        total, _ = pretrain.loss_of(None, [pretrain.encode(tok, Choice("pool?", lines, right))], 0)
+        return total.item() - pretrain.CHOSEN * math.log(3)
+
+    for right, odds in ((1, [5.0, -5.0]), (2, [-5.0, 5.0]), (0, [-5.0, -5.0])):
+        assert lost(right, odds) < 0.1
+        assert all(lost(wrong, odds) > 10 for wrong in {0, 1, 2} - {right})
+
+
+def test_the_weights_of_names_and_verdicts_are_the_smallest_that_choose_best() -> None:
+    named = [Wanting([2.0, 1.0], [-1.0, 1.0], 1), Wanting([2.0, 1.0], [1.0, -1.0], 0)]
+    assert weighted(named) == 1.0
+    assert weighted([Wanting([2.0, 1.0], [0.0, 0.0], 0)]) == 0.0
+    assert judged([Readings([(1.0, -2.0), (0.5, 2.0)], 2)]) == 0.5
+    assert judged([Readings([(1.0, -2.0), (0.5, 2.0)], 1)]) == 0.0
+
+
+def test_the_base_learns_the_names_of_the_desks_tools_and_of_no_others() -> None:
+    for language in ("en", "ko"):
+        for draw, taught in ((corpus.desk, True), (corpus.disguised, False), (corpus.invented, False)):
+            made = [draw(random.Random(i), language) for i in range(40)]
+            calls = [said for said in made if isinstance(said, Said) and said.pieces[0][0].endswith("\n")]
+            assert len(calls) > 10
+            assert {said.pieces[0][1] for said in calls if len(said.pieces) > 2} == {taught}
 
 
 def test_the_overlap_and_the_margin_are_chosen_by_what_they_cost() -> None:
@@ -179,9 +258,9 @@ def test_calls_are_parted_from_questions_in_the_middle_of_the_gap() -> None:
 FLOORS = {  # of 12 each: somewhat under what was measured (MODEL_CARD.md), well over a model that guesses
     "call, unseen names and dates": 4,
     "call after a question was answered": 1,
-    "missing argument asked": 8,
+    "missing argument asked": 4,
     "tool result told": 11,
-    "question, sentence chosen": 7,
+    "question, sentence chosen": 4,
 }
 
 

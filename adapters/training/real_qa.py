@@ -1,0 +1,207 @@
+"""Real questions about real paragraphs: does the served generator cite the sentence that holds the answer?
+
+``dojang adapters evaluate --qa FOLDER`` reads every folder below it that has ``paragraphs.jsonl`` ({id, title, text})
+and ``questions.jsonl`` ({id, question, gold, answer_start}), such as XQuAD's and KorQuAD's development sets. Nothing is
+ever trained on them. Each question comes with its own paragraph and two others, of the same article where there are
+any. Beside the generator stand three ways to choose by words alone; the best of them is what has to be beaten.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from langchain_core.messages import HumanMessage
+
+from adapters.speakers.evidence import overlap
+from state import Language, Passage, UserError
+
+Split = Callable[[str], Sequence[tuple[int, int]]]
+"""Cuts a text into sentences: [start, end) offsets in order."""
+PARAGRAPHS: Final = 3
+_WORD: Final = re.compile(r"\w+")
+K1: Final = 1.2
+B: Final = 0.75
+"""Okapi BM25's usual constants (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework")."""
+
+
+class Question(NamedTuple):
+    """A question, the paragraphs that it is asked over, and the [start, end) of the sentence of one that answers."""
+
+    text: str
+    language: Language
+    passages: list[Passage]
+    gold: str
+    place: tuple[int, int]
+
+
+@dataclass
+class Score:
+    """How often the sentence with the answer was chosen, by whom, and how often the generator did not answer."""
+
+    asked: int
+    right: dict[str, int]
+    abstained: int = 0
+    called: int = 0
+
+    def best(self) -> tuple[str, int]:
+        """The best way to choose by words alone."""
+        words = {name: n for name, n in self.right.items() if name != "generator"}
+        return max(words.items(), key=lambda item: item[1])
+
+
+def questions(folder: Path, split: Split, *, n: int | None, seed: int) -> Iterator[tuple[str, list[Question]]]:
+    """The questions of every set below ``folder``: all, or ``n`` that ``seed`` draws.
+
+    Raises:
+        UserError: There is no set.
+    """
+    found = sorted(path.parent for path in folder.glob("*/questions.jsonl"))
+    if not found:
+        raise UserError(
+            f"{folder} has no folder with questions.jsonl and paragraphs.jsonl; see adapters/training/real_qa.py"
+        )
+    for place in found:
+        yield place.name, _read(place, split, n, seed)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _read(folder: Path, split: Split, n: int | None, seed: int) -> list[Question]:
+    paragraphs = {row["id"]: row for row in _rows(folder / "paragraphs.jsonl")}
+    by_title: dict[str, list[str]] = defaultdict(list)
+    for row in paragraphs.values():
+        by_title[row["title"]].append(row["id"])
+    asked = _rows(folder / "questions.jsonl")
+    if n is not None and n < len(asked):
+        asked = random.Random(f"real:{seed}").sample(asked, k=n)
+    cut = {key: [(s, e) for s, e in split(row["text"])] for key, row in paragraphs.items()}
+    made = (_question(row, paragraphs, by_title, cut, seed) for row in asked)
+    return [question for question in made if question is not None]
+
+
+def _question(
+    row: dict[str, Any],
+    paragraphs: dict[str, dict[str, Any]],
+    by_title: dict[str, list[str]],
+    cut: dict[str, list[tuple[int, int]]],
+    seed: int,
+) -> Question | None:
+    r = random.Random(f"real:{seed}:{row['id']}")
+    gold = row["gold"]
+    same = [key for key in by_title[paragraphs[gold]["title"]] if key != gold]
+    near = r.sample(same, k=min(PARAGRAPHS - 1, len(same)))
+    others = [key for key in paragraphs if key != gold and key not in same]
+    keys = [gold, *near, *r.sample(others, k=PARAGRAPHS - 1 - len(near))]
+    r.shuffle(keys)
+    place = next(((s, e) for s, e in cut[gold] if s <= row["answer_start"] < e), None)
+    if place is None:
+        return None
+    language: Language = "ko" if re.search("[가-힣]", row["question"]) else "en"
+    return Question(row["question"], language, [_passage(paragraphs[k], cut[k], language) for k in keys], gold, place)
+
+
+def _passage(row: dict[str, Any], cut: list[tuple[int, int]], language: Language) -> Passage:
+    return Passage(
+        id=row["id"], document=row["title"], title=row["title"], text=row["text"], start=0, end=len(row["text"]),
+        page=None, language=language, sentences=[[s, e] for s, e in cut], scores={"fused": 1.0}, trust="trusted",
+    )  # fmt: skip
+
+
+def measure(generator: Any, asked: list[Question], tools: Sequence[Any]) -> Score:
+    """Ask ``generator`` (the Generator port) with ``tools`` on offer, and the three ways beside it."""
+    score = Score(len(asked), dict.fromkeys(("generator", *LEXICAL), 0))
+    for question in asked:
+        said = generator.reply(
+            [HumanMessage(question.text)], passages=question.passages, tools=tools, language=question.language
+        )
+        places = [(p["id"], s, e) for p in question.passages for s, e in p["sentences"]]
+        texts = [p["text"][s:e] for p in question.passages for s, e in p["sentences"]]
+        right = places.index((question.gold, *question.place))
+        for name, way in LEXICAL.items():
+            worth = way(question.text, texts)
+            score.right[name] += max(range(len(worth)), key=worth.__getitem__) == right
+        for cited in said["citations"][:1]:
+            inside = question.place[0] <= cited["start"] < question.place[1]
+            score.right["generator"] += cited["passage"] == question.gold and inside
+        score.abstained += said["abstained"]
+        score.called += not said["citations"] and not said["abstained"]
+    return score
+
+
+def table(scores: dict[str, Score]) -> str:
+    """A Markdown table."""
+    rows = ["| real questions, right sentence | generator | best by words alone | abstained | taken for a request |"]
+    rows.append("|---|---|---|---|---|")
+    for name, s in scores.items():
+        best, right = s.best()
+        cells = [f"{right / s.asked:.3f} ({right}/{s.asked})" for right in (s.right["generator"], right)]
+        rows.append(f"| {name} | {cells[0]} | {best} {cells[1]} | {s.abstained} | {s.called} |")
+    return "\n".join(rows)
+
+
+# ------------------------------------------------------------------------------------------- by words alone
+
+
+def _words(text: str) -> list[str]:
+    """Hangul by pairs of syllables, other words by their first letters, as in ``speakers.evidence``; repeats stay."""
+    found: list[str] = []
+    for word in re.findall(r"[가-힣]+|[a-z]+|\d+", text.casefold()):
+        if "가" <= word[0] <= "힣":
+            found += [word[i : i + 2] for i in range(len(word) - 1)] or [word]
+        else:
+            found.append(word[:5])
+    return found
+
+
+def bm25(question: str, sentences: Sequence[str]) -> list[float]:
+    """Okapi BM25 over the candidates."""
+    texts = [Counter(_words(sentence)) for sentence in sentences]
+    mean = sum(sum(text.values()) for text in texts) / max(len(texts), 1) or 1.0
+    held = Counter(term for text in texts for term in text)
+    weight = {t: math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) for t, n in held.items()}
+
+    def score(text: Counter[str]) -> float:
+        long = K1 * (1 - B + B * sum(text.values()) / mean)
+        return sum(weight[t] * text[t] * (K1 + 1) / (text[t] + long) for t in set(_words(question)) if text[t])
+
+    return [score(text) for text in texts]
+
+
+def pieces(question: str, sentences: Sequence[str]) -> list[float]:
+    """Cosine of TF-IDF over runs of two to five letters (two and three for Korean)."""
+    sizes = (2, 3) if re.search("[가-힣]", question) else (3, 4, 5)
+
+    def runs(text: str) -> Counter[str]:
+        text = f" {' '.join(_WORD.findall(text.casefold()))} "
+        return Counter(text[i : i + k] for k in sizes for i in range(len(text) - k + 1))
+
+    texts, asked = [runs(sentence) for sentence in sentences], runs(question)
+    held = Counter(run for text in texts for run in text)
+    weight = {t: math.log((1 + len(texts)) / (1 + n)) + 1 for t, n in held.items()}
+
+    def score(text: Counter[str]) -> float:
+        long = math.sqrt(sum(((1 + math.log(n)) * weight[t]) ** 2 for t, n in text.items())) or 1.0
+        both = (t for t in asked if t in text)
+        return sum((1 + math.log(asked[t])) * (1 + math.log(text[t])) * weight[t] ** 2 for t in both) / long
+
+    return [score(text) for text in texts]
+
+
+LEXICAL: Final[dict[str, Callable[[str, Sequence[str]], list[float]]]] = {
+    "overlap": overlap,
+    "BM25": bm25,
+    "runs of letters": pieces,
+}
+
+
+__all__ = ["LEXICAL", "Question", "Score", "Split", "bm25", "measure", "pieces", "questions", "table"]
