@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from adapters.dataset.duplicates import near
-from adapters.dataset.mapping import DISPUTED, NOT_THE_MODELS, Row, Taught, disputed, taught
+from adapters.dataset.mapping import DISPUTED, NOT_THE_MODELS, ReadsDate, Row, Taught, disputed, taught
 from adapters.dataset.points import Point
 from adapters.dataset.scrubbing import Scrub
 from state import UserError
@@ -75,6 +75,7 @@ def build(
     choices: Choices = Choices(),
     find: Callable[[str], Iterable[tuple[int, int]]],
     pseudonym: Callable[[str], str],
+    reads: ReadsDate = lambda words, day: None,
 ) -> Dataset:
     """The dataset of these points.
 
@@ -83,13 +84,14 @@ def build(
         choices: What counts.
         find: The places of personal data in a text.
         pseudonym: What stands for a reviewer's name.
+        reads: How dates in words are read, so that an edited date stands in a row as somebody had said it.
 
     Raises:
         UserError: there are no decisions, none of them teaches anything, or all are of one thread.
     """
     choices = choices.checked()
     left_out: Counter[str] = Counter()
-    found = _useful(points, choices, left_out)
+    found = _useful(points, choices, left_out, reads)
     threads = _threads(found)
     _enough(points, found, threads, left_out)
     held = set(threads[-max(1, round(len(threads) * choices.heldout)) :])
@@ -118,11 +120,11 @@ def build(
     return Dataset(**{**_fields(made), "warnings": _warnings(made, training)})
 
 
-def _useful(points: Sequence[Point], choices: Choices, left_out: Counter[str]) -> list[Taught]:
+def _useful(points: Sequence[Point], choices: Choices, left_out: Counter[str], reads: ReadsDate) -> list[Taught]:
     found: list[Taught] = []
     edits: list[Point] = []
     for point in points:
-        one = taught(point, self_approved=choices.self_approved)
+        one = taught(point, self_approved=choices.self_approved, reads=reads)
         if isinstance(one, str):
             left_out[one] += 1
             edits += [point] if one == NOT_THE_MODELS else []

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from adapters.dataset.points import IN_DOUBT, Message, Point, untold
+from adapters.forms.datewords import date_words
 from adapters.prompt import ASK_USER, request_of, turns_of
 from state import JSON, Citation, Decision, Prompt, Review, ToolSpec, person_of
 
@@ -37,6 +39,9 @@ SEVERAL_CALLS: Final = "several_calls"
 UNCLEAR: Final = "unclear"
 
 Row = dict[str, JSON]
+ReadsDate = Callable[[str, str], str | None]
+"""The ISO date that words mean on a day (ISO), or None."""
+_ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 Verdict = Literal["good", "bad", "edited"]
 
 
@@ -86,10 +91,10 @@ class Taught:
         }
 
 
-def taught(point: Point, *, self_approved: bool = False) -> Taught | str:
+def taught(point: Point, *, self_approved: bool = False, reads: ReadsDate = lambda words, day: None) -> Taught | str:
     """What a point teaches, or why it teaches nothing.
 
-    ``self_approved``: whether approvals by the person who made the request count.
+    ``self_approved``: whether approvals by the person who made the request count. ``reads``: how dates are read.
     """
     review, prompt, decision = point["review"], point["prompt"], point["decision"]
     if why := point["lacks"] or _excluded(point, self_approved=self_approved):
@@ -98,7 +103,7 @@ def taught(point: Point, *, self_approved: bool = False) -> Taught | str:
     assert prompt is not None
     kind = review["subject"].partition(":")[0]
     if kind == "call":
-        return _call(point, prompt, review, decision)
+        return _call(point, prompt, review, decision, reads)
     return _question(point, prompt, decision) if kind == "question" else _text(point, prompt, review, decision)
 
 
@@ -120,7 +125,7 @@ def _excluded(point: Point, *, self_approved: bool) -> str:
     return IN_DOUBT if review["kind"] == "in_doubt" else ""
 
 
-def _call(point: Point, prompt: Prompt, review: Review, decision: Decision) -> Taught | str:
+def _call(point: Point, prompt: Prompt, review: Review, decision: Decision, reads: ReadsDate) -> Taught | str:
     if "#" in review["subject"]:
         return NOT_THE_MODELS  # a person's edit was asked about; the first review taught it
     if len(prompt["said"]["calls"]) != 1:
@@ -131,8 +136,20 @@ def _call(point: Point, prompt: Prompt, review: Review, decision: Decision) -> T
     if decision["type"] == "reject":
         return Taught(point, prompt, "bad", said)
     if decision["type"] == "edit" and edited is not None and edited != shown:
-        return Taught(point, prompt, "edited", said, call(tool, _as_written(written, shown, edited)))
+        kept = _as_written(written, shown, edited)
+        day = prompt["rendered"]["today"] or prompt["at"][:10]
+        wanted = {key: _in_words(value, point["messages"], day, reads) for key, value in kept.items()}
+        return Taught(point, prompt, "edited", said, call(tool, wanted))
     return Taught(point, prompt, "good", said)
+
+
+def _in_words(value: JSON, messages: Sequence[Message], day: str, reads: ReadsDate) -> JSON:
+    """An edited date as somebody had said it, the newest words first, where they mean it; any other value as it is."""
+    if not isinstance(value, str) or not _ISO_DATE.fullmatch(value):
+        return value
+    spoken = [str(m["content"]) for m in reversed(messages) if m["role"] != "assistant"]
+    words = (word for text in spoken for word in date_words(text))
+    return next((word for word in words if reads(word, day) == value), value)
 
 
 def _as_written(written: Mapping[str, JSON], shown: Mapping[str, JSON], edited: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -243,7 +260,24 @@ def openai_tool(tool: ToolSpec) -> JSON:
 
 
 __all__ = [
-    "AUTOMATIC", "BULK", "COMMENTED", "CORRECTED", "DISPUTED", "EXPIRED", "NOT_THE_MODELS", "SELF_APPROVED",
-    "SEVERAL_CALLS", "STANDING", "UNCLEAR", "Row", "Taught", "Verdict", "call", "disputed", "openai_tool", "taught",
+    "AUTOMATIC",
+    "BULK",
+    "COMMENTED",
+    "CORRECTED",
+    "DISPUTED",
+    "EXPIRED",
+    "NOT_THE_MODELS",
+    "SELF_APPROVED",
+    "SEVERAL_CALLS",
+    "STANDING",
+    "UNCLEAR",
+    "ReadsDate",
+    "Row",
+    "Taught",
+    "Verdict",
+    "call",
+    "disputed",
+    "openai_tool",
+    "taught",
     "text",
 ]  # fmt: skip

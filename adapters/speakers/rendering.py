@@ -1,6 +1,7 @@
 """The text that each way of speaking puts before the model, as one string, and its hash.
 
 The hash is kept with what was said; ``adapters.speakers.proving`` renders what was kept again and compares.
+Whoever changes what is read gives its form another number, else decisions of before are taken for changed ones.
 """
 
 from __future__ import annotations

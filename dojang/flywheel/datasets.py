@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,20 @@ def build_dataset(parts: Parts, choices: Choices, *, on_progress: Progress) -> t
         choices=choices,
         find=lambda text: [(entity.start, entity.end) for entity in find(text)],
         pseudonym=name,
+        reads=_read_date,
     )
     written = folder.write(made, datasets_of(parts.settings))
     return written, folder.manifest(written), found.problems
+
+
+def _read_date(words: str, day: str) -> str | None:
+    """As the tools read dates."""
+    from tools.dates import Unreadable, read_date
+
+    try:
+        return read_date(words, today=date.fromisoformat(day)).isoformat()
+    except (Unreadable, ValueError):
+        return None
 
 
 def _tokenizer(settings: Settings) -> Any:
