@@ -267,6 +267,42 @@ class Draft(TypedDict):
     speaker: str
 
 
+class Rendered(TypedDict):
+    """How a turn's prompt was made from what the generator was given; made again, it has the same hash."""
+
+    form: str  # which code rendered it, and how: "reading/1", "numbered/1", "endpoint/1", "endpoint/1 strict"
+    today: str  # the ISO date that the prompt tells; "" where it tells none
+    sha256: str  # of the rendered text, in UTF-8
+    messages: NotRequired[int]  # how many of the oldest messages were left out, because they did not fit
+    evidence: NotRequired[int]  # how many of the last sentences of the evidence were
+
+
+class Said(TypedDict):
+    """What the model said in one turn, before anybody judged it."""
+
+    calls: list[dict[str, JSON]]  # id, name, args
+    text: str
+    citations: list[Citation]
+    clarification: str
+    about: str
+    abstained: bool
+
+
+class Prompt(TypedDict):
+    """One model turn: what the generator was given, and what it said. Bodies are whole; a log keeps them once."""
+
+    turn: str  # the id of the message that began the turn
+    round: int  # model turns since then, from 1
+    at: str  # ISO 8601, UTC
+    language: Language
+    messages: list[str]  # ids, oldest first
+    tools: list[ToolSpec]
+    passages: list[Passage]
+    rendered: Rendered
+    speaker: str
+    said: Said
+
+
 class Generation(TypedDict):
     """One turn of the generator: tool calls, or text with citations, or a question to the person."""
 
@@ -276,6 +312,7 @@ class Generation(TypedDict):
     about: str  # "tool.argument" that is missing, when known
     abstained: bool
     speaker: str  # base and adapter that spoke, e.g. "dojang-base@frontdesk-1a2b3c"
+    prompt: NotRequired[Rendered]  # absent: what was said cannot be shown to follow from a prompt, and trains nothing
 
 
 class Spent(TypedDict):

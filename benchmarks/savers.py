@@ -22,9 +22,10 @@ and a turn on another thread, so neither is counted, on either side), file cache
 time; ``read_mb``: by how much that process grew. For InMemorySaver, which no other process can read, ``read_mb`` is
 what it holds.
 
-The third table: ``list_1``, all checkpoints, by a metadata filter, of so many small threads (written without waiting
-for the disk, each with one checkpoint) for the first time; ``list`` the same by a new saver; ``list10`` the ten newest;
-``_c`` in CPU time; ``peak_mb`` by how much the process's peak grew by all of them.
+"Looks" is DoNothing and what no saver that notices changes in place can leave out: it compares the fields of every
+message with copies of its own when the list is put, and when it is handed out again.
+
+The third table is that of ``lists.py``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ import json
 import os
 import random
 import resource
-import sqlite3
 import string
 import subprocess
 import sys
@@ -44,51 +44,30 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, NamedTuple, TypedDict
+from typing import Annotated, Any, TypedDict
 
-import aiosqlite
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, empty_checkpoint
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
-from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, interrupt
-from psycopg import Connection
-from psycopg.rows import dict_row
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from contenders import ALONE, SAVERS, Took, durability_of, open_saver, size_of  # noqa: E402
+from lists import list_took  # noqa: E402
 
 from checkpoints import FileSaver  # noqa: E402
 from store.embedded import EmbeddedPostgres  # noqa: E402
 
 CONFIG: Any = {"configurable": {"thread_id": "bench"}}
-SAVERS = ["DoNothing", "FileSaver", "FileSaver os", "InMemorySaver", "SqliteSaver", "AsyncSqliteSaver", "PostgresSaver"]
-RELAXED = {"SqliteSaver": "PRAGMA synchronous = OFF", "PostgresSaver": "SET synchronous_commit = off"}
-"""How a saver's database is told not to wait for the disk, to fill it quickly."""
 
 WINDOW = 20
 """Turns up to the one that is reported; their median is the figure."""
-
-
-class Took(NamedTuple):
-    """A point in time, or a stretch of it."""
-
-    ms: float  # wall
-    cpu: float  # milliseconds of this process
-
-    @staticmethod
-    def now() -> Took:
-        """This instant."""
-        return Took(time.perf_counter() * 1000, time.process_time() * 1000)
-
-    def since(self) -> Took:
-        """From then to now."""
-        now = Took.now()
-        return Took(now.ms - self.ms, now.cpu - self.cpu)
 
 
 class Chat(TypedDict):
@@ -97,54 +76,8 @@ class Chat(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
-class DoNothing(BaseCheckpointSaver[Any]):
-    """Hands the last checkpoint's own objects back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last: CheckpointTuple | None = None
-
-    def get_next_version(self, current: Any, channel: None) -> int:
-        """One more."""
-        return 1 if current is None else int(current) + 1
-
-    def get_tuple(self, config: Any) -> CheckpointTuple | None:
-        """The last one that was put."""
-        return self._last
-
-    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
-        """Keeps the objects."""
-        where: Any = {**config["configurable"], "checkpoint_id": checkpoint["id"]}
-        self._last = CheckpointTuple({"configurable": where}, checkpoint, metadata, None, [])
-        return self._last.config
-
-    def put_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
-        """Nothing."""
-
-
 def text(rng: random.Random, size: int = 500) -> str:
     return "".join(rng.choices(string.ascii_letters + string.digits, k=size))
-
-
-def open_saver(name: str, directory: Path, runner: asyncio.Runner | None = None) -> BaseCheckpointSaver[Any]:
-    """A saver over a directory; PostgresSaver finds the address of its server in the file ``dsn`` there."""
-    if name == "SqliteSaver":
-        return SqliteSaver(sqlite3.connect(directory / "db.sqlite", check_same_thread=False))
-    if name == "AsyncSqliteSaver":
-        assert runner is not None
-
-        async def connect() -> AsyncSqliteSaver:
-            return AsyncSqliteSaver(await aiosqlite.connect(directory / "db.sqlite"))
-
-        return runner.run(connect())
-    if name == "PostgresSaver":
-        dsn = (directory / "dsn").read_text()
-        saver = PostgresSaver(Connection.connect(dsn, autocommit=True, prepare_threshold=0, row_factory=dict_row))
-        saver.setup()
-        return saver
-    if name.startswith("FileSaver"):
-        return FileSaver(directory / "threads", durability="os" if "os" in name else "sync")
-    return DoNothing() if name == "DoNothing" else InMemorySaver()
 
 
 class Chatting:
@@ -206,90 +139,6 @@ def turns_took(chats: dict[str, Chatting], turns: int, minutes: float) -> dict[s
         for name, chat in chats.items():
             took[name].append(chat.invoke({"messages": [HumanMessage(said)]}))
     return took
-
-
-def list_took(name: str, directory: Path, threads: int, runner: asyncio.Runner) -> dict[str, float]:
-    """A row of the third table: threads of one checkpoint each, in a directory of their own."""
-    configs: list[Any] = [{"configurable": {"thread_id": f"l{i}", "checkpoint_ns": ""}} for i in range(threads)]
-    filling: Any = open_saver("FileSaver os" if name == "FileSaver" else name, directory, runner)
-
-    async def fill() -> None:
-        await filling.setup()
-        await filling.conn.execute("PRAGMA synchronous = OFF")
-        for config in configs:
-            await filling.aput(config, empty_checkpoint(), {"source": "input", "step": -7}, {})
-        await filling.conn.commit()
-
-    if isinstance(filling, AsyncSqliteSaver):
-        runner.run(fill())
-    else:
-        if name in RELAXED:
-            filling.setup()
-            filling.conn.execute(RELAXED[name])
-        for config in configs:
-            filling.put(config, empty_checkpoint(), {"source": "input", "step": -7}, {})
-
-    def fresh() -> Any:
-        return open_saver(name, directory) if name.startswith("FileSaver") else filling  # ours remembers what it read
-
-    async def read(saver: Any, limit: int | None) -> int:
-        return len([t async for t in saver.alist(None, filter={"step": -7}, limit=limit)])
-
-    def once(saver: Any, limit: int | None) -> Took:
-        began = Took.now()
-        if isinstance(saver, AsyncSqliteSaver):
-            found = runner.run(read(saver, limit))
-        else:
-            found = sum(1 for _ in saver.list(None, filter={"step": -7}, limit=limit))
-        took = began.since()
-        assert found == (limit or threads)
-        return took
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    first = once(fresh(), None)
-    row = {"list_1": first.ms, "list_1_c": first.cpu}
-    for column, limit in (("list", None), ("list10", 10)):
-        took = [once(fresh(), limit) for _ in range(3)]
-        row |= {column: median(t.ms for t in took), column + "_c": median(t.cpu for t in took)}
-    row["peak_mb"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    if isinstance(filling, AsyncSqliteSaver):
-        runner.run(filling.conn.close())
-    return row
-
-
-def durability_of(name: str, saver: Any, runner: asyncio.Runner) -> str:
-    """What a saver does to be durable, asked of it."""
-    if name == "SqliteSaver":
-        asked = [saver.conn.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "synchronous")]
-        return f"journal_mode={asked[0]} synchronous={asked[1]} (2: FULL)"
-    if name == "AsyncSqliteSaver":
-
-        async def ask(pragma: str) -> Any:
-            async with saver.conn.execute(f"PRAGMA {pragma}") as cursor:
-                row = await cursor.fetchone()
-                return row[0]
-
-        return f"journal_mode={runner.run(ask('journal_mode'))} synchronous={runner.run(ask('synchronous'))} (2: FULL)"
-    if name == "PostgresSaver":
-        asked = [
-            next(iter(saver.conn.execute(f"SHOW {p}").fetchone().values()))
-            for p in ("fsync", "synchronous_commit", "wal_sync_method")
-        ]
-        return "fsync={} synchronous_commit={} wal_sync_method={}".format(*asked)
-    return {"FileSaver": "fdatasync before each call returns", "FileSaver os": "none (survives kill -9)"}.get(
-        name, "none"
-    )
-
-
-def size_of(name: str, directory: Path) -> int:
-    """Bytes on disk; of PostgreSQL the checkpointer's tables with their indexes."""
-    if name == "PostgresSaver":
-        names = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
-        with Connection.connect((directory / "dsn").read_text()) as connection:
-            query = "SELECT pg_total_relation_size(t::regclass) FROM unnest(%s::text[]) t"
-            rows = connection.execute(query, [list(names)])
-            return sum(row[0] for row in rows)
-    return sum(p.stat().st_size for p in directory.rglob("*") if p.is_file() and p.name != "dsn")
 
 
 def cold_reads(directories: dict[str, Path], repeats: int) -> dict[str, tuple[float, float, float]]:
@@ -397,7 +246,7 @@ class Bench:
                 self.runner.run(chat.saver.conn.close())
             elif isinstance(chat.saver, PostgresSaver):
                 chat.saver.conn.close()
-        readable = {n: d for n, d in directories.items() if n not in ("InMemorySaver", "DoNothing")}
+        readable = {n: d for n, d in directories.items() if n not in ("InMemorySaver", *ALONE)}
         cold = cold_reads(readable, 9)
         for row in rows:
             held = row.pop("held")
@@ -411,7 +260,7 @@ class Bench:
             window = took[max(0, mark - WINDOW) : mark]
             row |= {f"ms_{mark}": median(t.ms for t in window), f"cpu_{mark}": median(t.cpu for t in window)}
         row["cpu_mean"] = sum(t.cpu for t in took) / len(took)
-        whole = name != "DoNothing"  # which can neither resume nor remember
+        whole = name not in ALONE  # which can neither resume nor remember
         row["resume"] = median(chat.resume_ms() for _ in range(5)) if whole else NAN
         row["hist10"] = median(chat.history_ms() for _ in range(5)) if whole else NAN
         held = sum(len(data) for _, data in chat.saver.blobs.values()) if isinstance(chat.saver, InMemorySaver) else NAN
@@ -420,7 +269,7 @@ class Bench:
     def lists(self, threads: int) -> list[Row]:
         """Rows of the third table."""
         rows = []
-        for name in (n for n in self.names if n != "DoNothing"):
+        for name in (n for n in self.names if n not in ALONE):
             rows.append({"saver": name, **list_took(name, self.directory(name, "list"), threads, self.runner)})
         return rows
 

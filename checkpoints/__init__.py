@@ -6,7 +6,8 @@ The modules, each knowing those below it and none above::
 
     care, pruning, importing, exporting, rotation,   what the commands do to whole threads
       erasing
-    saver                                            LangGraph's interface; decisions, ledger, chain: the other logs
+    saver                                            LangGraph's interface
+    decisions, ledger, prompts, chain                the other logs
     progress, leases                                 what decision records add up to; who runs an effect now
     listing, rebuilding                              many checkpoints at once
     session                                          one thread: read, put, put_writes
@@ -43,6 +44,7 @@ from checkpoints.files.mending import Report
 from checkpoints.index import Summary, ThreadIndex, ThreadRow
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
+from checkpoints.records.prompts import PromptLog
 from checkpoints.saver import FileSaver
 from checkpoints.upkeep.care import ThreadReport, VerifyReport, repair, stats, verify
 from checkpoints.values.codec import StrictSerializer
@@ -62,6 +64,7 @@ __all__ = [
     "NewerFormat",
     "NotAThreadFolder",
     "PlaintextRefused",
+    "PromptLog",
     "Report",
     "StrictSerializer",
     "Summary",

@@ -304,13 +304,14 @@ class FileSaver(BaseCheckpointSaver[Any]):
             session = self.sessions.apart(self.sessions.folders.path(thread_id))
             if not session.log.path.exists():
                 continue
-            with session.log.locked(), session.view(whole=True) as view:
-                if view is None:
-                    continue
-                keep: set[Key] = set()
-                if strategy == "keep_latest":
-                    newest = {(ns, max(cps)) for ns, cps in session.where.cps.items()}
-                    keep = _needed(_all_tables(session, view), newest)
+            with session.log.locked():
+                with session.view(whole=True) as view:
+                    if view is None:
+                        continue
+                    keep: set[Key] = set()
+                    if strategy == "keep_latest":
+                        newest = {(ns, max(cps)) for ns, cps in session.where.cps.items()}
+                        keep = _needed(_all_tables(session, view), newest)
                 rebuild(session, lambda key, keep=keep: key in keep)  # type: ignore[misc]
 
     # async

@@ -19,11 +19,11 @@ from langgraph.checkpoint.base import CheckpointTuple
 from dojang.notice import Notice
 from dojang.settings import SAMPLE, Settings
 from graph import AgentGraph, build_graph
-from nodes.ports import Clock, Deps, Generator, SystemClock
+from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
 from state import Decision, Review
 
 if TYPE_CHECKING:
-    from checkpoints import DecisionLog, EffectLedger, FileSaver, Summary, ThreadIndex
+    from checkpoints import DecisionLog, EffectLedger, FileSaver, PromptLog, Summary, ThreadIndex
     from checkpoints.audit.trail import AuditLog
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
@@ -96,6 +96,13 @@ class Parts:
         from checkpoints.audit.trail import AuditedLedger
 
         return AuditedLedger(self.settings.threads, self.audit)
+
+    @cached_property
+    def prompts(self) -> PromptLog:
+        """What the model was given and said, for training."""
+        from checkpoints import PromptLog
+
+        return PromptLog(self.settings.threads, keys=self.session_keys)
 
     @cached_property
     def notice(self) -> Notice:
@@ -253,6 +260,7 @@ class Parts:
             roles=None if self.settings.roles is None else tuple(self.settings.roles),
             feedback=self.settings.feedback,
             outbox=self.notice,
+            prompts=self.prompts if self.settings.keep_prompts else NoPrompts(),
         )
 
 

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     feedback: Literal["never", "abstained", "always"] = Field(
         "never", description="after which answers a person is asked what they think of them"
     )
+    keep_prompts: bool = Field(
+        True, description="whether sessions keep what the model was given, so that decisions can be learned from"
+    )
     notify: str = Field("", description="command that is told of escalations and of calls that pass, as JSON on stdin")
     language: Literal["ko", "en"] | None = Field(None, description="language of commands and pages; empty: by locale")
     session_keys: Path | None = Field(None, description="file of the keys that seal the sessions; empty: not sealed")

@@ -290,6 +290,11 @@ class Workspace:
         self._runs.state(thread_id)
         return self.parts.folders.path(thread_id)
 
+    def keep_out(self, thread_id: str, *, out: bool = True) -> bool:
+        """Keep a thread out of training, or let it in again; whether that changed anything."""
+        self._runs.state(thread_id)
+        return self.parts.prompts.keep_out(thread_id, out, self.settings.user, self.parts.clock.now())
+
     # -- documents ------------------------------------------------------------------------------------------------
 
     def ingest(

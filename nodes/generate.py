@@ -11,7 +11,18 @@ from nodes.gate import open_review, text_action, unfit
 from nodes.ports import Checked, Deps, thread_of
 from nodes.spending import spent_with
 from nodes.wording import say
-from state import AgentState, BrokenInvariant, Draft, Generation, Proposal, Review
+from state import (
+    AgentState,
+    BrokenInvariant,
+    Draft,
+    Generation,
+    Passage,
+    Prompt,
+    Proposal,
+    Review,
+    Said,
+    ToolSpec,
+)
 
 
 def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
@@ -25,17 +36,14 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     deps = runtime.context
     rounds = state.get("rounds", 0) + 1
     passages = deps.retriever.fetch([p["id"] for p in state.get("passages") or []])
-    reply = deps.generator.reply(
-        state["messages"],
-        passages=passages,
-        tools=deps.toolbox.offered() if rounds < deps.max_rounds else [],
-        language=state["language"],
-    )
+    tools = deps.toolbox.offered() if rounds < deps.max_rounds else []
+    reply = deps.generator.reply(state["messages"], passages=passages, tools=tools, language=state["language"])
     message = reply["message"]
     if not isinstance(message, AIMessage):
         raise BrokenInvariant(
             f"the generator {reply['speaker']} answered with a {type(message).__name__}, not an AIMessage"
         )
+    _note(state, runtime, rounds, passages, tools, reply, message)
     counted = {"rounds": rounds, "spent": spent_with(state.get("spent") or [], reply["speaker"], message)}
     note = _left_out(state, message)
     if reply["clarification"]:
@@ -46,6 +54,42 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         return {**counted, **_propose(state, runtime, told)}
     draft = _draft(state, reply, message)
     return {**counted, "draft": Draft(**{**draft, "text": f"{draft['text']}\n{note}".strip()})}
+
+
+def _note(
+    state: AgentState,
+    runtime: Runtime[Deps],
+    rounds: int,
+    passages: list[Passage],
+    tools: list[ToolSpec],
+    reply: Generation,
+    message: AIMessage,
+) -> None:
+    """Keep what the model had before it, beside what it said; nothing where nobody can show what it had."""
+    rendered = reply.get("prompt")
+    if rendered is None:
+        return
+    said = Said(
+        calls=[{"id": call["id"], "name": call["name"], "args": call["args"]} for call in message.tool_calls],
+        text=message.text,
+        citations=reply["citations"],
+        clarification=reply["clarification"],
+        about=reply["about"],
+        abstained=reply["abstained"],
+    )
+    prompt = Prompt(
+        turn=state.get("turn", ""),
+        round=rounds,
+        at=runtime.context.clock.now().isoformat(),
+        language=state["language"],
+        messages=[m.id or "" for m in state["messages"]],
+        tools=tools,
+        passages=passages,
+        rendered=rendered,
+        speaker=reply["speaker"],
+        said=said,
+    )
+    runtime.context.prompts.note(thread_of(runtime), prompt)
 
 
 def _left_out(state: AgentState, message: AIMessage) -> str:

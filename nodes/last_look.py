@@ -40,8 +40,9 @@ def held_back(
 
 
 def is_recorded(runtime: Runtime[Deps], decision: Decision) -> bool:
-    """Whether a decision of the state is one of the thread's record: it came through the door."""
-    return runtime.context.decisions.of(thread_of(runtime)).get(decision["review_id"]) == decision
+    """Whether a decision of the state is one of the thread's record, and nobody can take it back any more."""
+    found = runtime.context.decisions.progress(thread_of(runtime)).get(decision["review_id"], untouched())
+    return found["released"] and found["decision"] == decision
 
 
 def _changed(state: AgentState, runtime: Runtime[Deps], action: Action, review: Review, decision: Decision) -> bool:

@@ -15,7 +15,20 @@ from typing import Literal, NotRequired, Protocol, TypedDict
 from langchain_core.messages import AnyMessage
 from langgraph.runtime import Runtime
 
-from state import JSON, Action, Decision, Generation, Language, Outcome, Passage, Progress, Recovery, ToolSpec, Verdict
+from state import (
+    JSON,
+    Action,
+    Decision,
+    Generation,
+    Language,
+    Outcome,
+    Passage,
+    Progress,
+    Prompt,
+    Recovery,
+    ToolSpec,
+    Verdict,
+)
 
 
 class Retriever(Protocol):
@@ -184,6 +197,21 @@ class NoOutbox:
         """Nothing."""
 
 
+class Prompts(Protocol):
+    """What the model was given and what it said, turn by turn: what a decision can later be learned from."""
+
+    def note(self, thread_id: str, prompt: Prompt) -> None:
+        """Write it down. Never raises: a turn does not fail because it could not be kept for training."""
+        ...
+
+
+class NoPrompts:
+    """Keeps none."""
+
+    def note(self, thread_id: str, prompt: Prompt) -> None:
+        """Nothing."""
+
+
 class Clock(Protocol):
     """Time, so that tests can turn it."""
 
@@ -217,6 +245,7 @@ class Deps:
     roles: tuple[str, ...] | None = None  # of whoever answers at the door; None: not known
     feedback: Literal["never", "abstained", "always"] = "never"  # after which answers a person is asked
     outbox: Outbox = field(default_factory=NoOutbox)
+    prompts: Prompts = field(default_factory=NoPrompts)
 
 
 def thread_of(runtime: Runtime[Deps]) -> str:

@@ -154,5 +154,6 @@ def translations(source: Language, target: Language) -> dict[str, str]:
 
 
 def clip(text: str, limit: int = 160) -> str:
-    """At most ``limit`` characters of a text that a summary quotes."""
+    """At most ``limit`` characters of a text that a summary quotes, in one line."""
+    text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"

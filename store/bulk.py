@@ -22,6 +22,7 @@ from store.vectors import VectorTable, fenced, index, index_name, is_indexed
 LOCK = 4_701_310_025  # any fixed number: shared by large ingests, alone for whoever makes the index
 AT_LEAST = 1_000  # vectors to come; fewer are indexed one by one
 SHARE = 6  # an ingest of a sixth of what is there is large
+SLOW = 200_000  # above, comparing all for a search is too slow for so little gain: as many as are there must come
 DROP_WAIT = "3s"  # for searches and other ingests; nobody else waits longer for us
 CLOSE_WAIT_S = 60.0
 UNLOCK: Final = "SELECT pg_advisory_unlock(%s)"
@@ -73,7 +74,7 @@ class Bulk:
         if self._there is None:
             with fenced(), self._connections.use() as connection:
                 self._there = _count(connection, self._table)
-        return expected * SHARE >= self._there
+        return expected * (SHARE if self._there <= SLOW else 1) >= self._there
 
     def _hold(self) -> None:
         """Keep others from making the index. Where the connection breaks, they may: that costs time, nothing else."""

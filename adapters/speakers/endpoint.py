@@ -24,6 +24,7 @@ from adapters.forms.parsing import Call, arguments, checked_name, parse_reply, s
 from adapters.forms.strict import strict_schema
 from adapters.prompt import ASK_USER, harmless
 from adapters.speakers.evidence import tool_lines
+from adapters.speakers.rendering import ENDPOINT, STRICT, endpoint_text, rendered
 from state import Citation, DojangError, Generation, Language, Passage, ToolSpec
 
 _MARK = re.compile(r"\s?\[(\d{1,3})\]")
@@ -86,7 +87,21 @@ class EndpointSpeaker:
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
     ) -> Generation:
         """The next turn; see ``ChatGenerator.reply``."""
-        prompt: list[BaseMessage] = [SystemMessage(system_prompt(passages, language, self._today())), *messages]
+        today = self._today()
+        system = system_prompt(passages, language, today)
+        offered = offered_tools(tools, strict=self._strict) if tools else []
+        told = rendered(STRICT if self._strict else ENDPOINT, endpoint_text(system, messages, offered), today)
+        return {**self._turn(system, messages, passages, tools, language), "prompt": told}
+
+    def _turn(
+        self,
+        system: str,
+        messages: Sequence[AnyMessage],
+        passages: Sequence[Passage],
+        tools: Sequence[ToolSpec],
+        language: Language,
+    ) -> Generation:
+        prompt: list[BaseMessage] = [SystemMessage(system), *messages]
         said = self._said(prompt, tools)
         try:
             return self._read(said, messages, passages, tools)

@@ -22,6 +22,7 @@ from adapters.local.fitting import PROBE, LeftOut, fit, shared
 from adapters.local.templates import agent_turn
 from adapters.prompt import ASK_USER, MARKERS, turns_of
 from adapters.speakers.evidence import gather
+from adapters.speakers.rendering import NUMBERED, numbered_text, rendered
 from adapters.speakers.turns import abstention, answer, generation
 from state import Generation, Language, Passage, ToolSpec, UserError
 
@@ -47,9 +48,24 @@ class NumberedSpeaker:
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
     ) -> Generation:
         """The next turn."""
+        today = self._today()
+        made = self._turn(messages, passages, tools, language, today)
+        left_out = made["message"].response_metadata.get("left_out")
+        tokenizer = self._engine.local.tokenizer
+        text = numbered_text(tokenizer, messages, passages, tools, language, today, left_out)
+        return {**made, "prompt": rendered(NUMBERED, text, today, left_out)}
+
+    def _turn(
+        self,
+        messages: Sequence[AnyMessage],
+        passages: Sequence[Passage],
+        tools: Sequence[ToolSpec],
+        language: Language,
+        today: str,
+    ) -> Generation:
         evidence, pending = gather(messages, passages)
         sentences = [row.text for row in evidence]
-        prefix, kept, left_out = self._read(messages, tools, sentences, language)
+        prefix, kept, left_out = self._read(messages, tools, sentences, language, today)
         sentences = sentences[: len(sentences) - (left_out["evidence"] if left_out else 0)]
         prompt = len(prefix.ids)
         spoken = [t.content for t in turns_of(kept) if t.role != "assistant"]
@@ -63,10 +79,15 @@ class NumberedSpeaker:
         return answer(self._chat, evidence[n - 1], prompt, len(self._engine.encode(sentences[n - 1])), left_out)
 
     def _read(
-        self, messages: Sequence[AnyMessage], tools: Sequence[ToolSpec], sentences: Sequence[str], language: Language
+        self,
+        messages: Sequence[AnyMessage],
+        tools: Sequence[ToolSpec],
+        sentences: Sequence[str],
+        language: Language,
+        today: str,
     ) -> tuple[Prefix, list[AnyMessage], LeftOut | None]:
         """The prompt, without the oldest turns, and then the last sentences, where it would be too long."""
-        engine, today = self._engine, self._today()
+        engine = self._engine
         context = engine.local.context
         room = context - min(self._max_tokens, context // 4)
         for shown in range(len(sentences), -1, -1):

@@ -40,6 +40,7 @@ from adapters.prompt import (
     value_text,
 )
 from adapters.speakers.evidence import Evidence, following, gather, worth
+from adapters.speakers.rendering import READING, reading_text, rendered
 from adapters.speakers.turns import abstention, answer, generation
 from state import JSON, Generation, Language, Passage, ToolSpec
 
@@ -87,6 +88,12 @@ class ReadingSpeaker:
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
     ) -> Generation:
         """The next turn."""
+        told = rendered(READING, reading_text(messages, passages, tools))
+        return {**self._turn(messages, passages, tools, language), "prompt": told}
+
+    def _turn(
+        self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
+    ) -> Generation:
         evidence, pending = gather(messages, passages)
         turns, prompt = turns_of(messages), self.prompt_of(messages)
         if pending:

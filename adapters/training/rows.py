@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -24,12 +24,9 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 
 from adapters.local.templates import conversation
 from adapters.prompt import ASK_USER, EOT, asking, call_text, filled, harmless, render, spaced, turns_of
+from adapters.training.decided import Given, Pieces, Raw, Unsayable, is_decided, numbered, read_out, read_pair
 from adapters.training.recipe import Method
 from state import ToolSpec, UserError
-
-Raw = Mapping[str, Any]
-Pieces = list[tuple[str, bool]]
-"""What the assistant says; True marks what is learned."""
 
 WANTED: Final[dict[Method, tuple[str, ...]]] = {
     "sft": ("prompt", "completion"),
@@ -49,11 +46,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Data:
-    """What was read: rows, the SHA-256 of the file's bytes, and the licences that rows name."""
+    """What was read: rows, the SHA-256 of the file's bytes, and the licences that rows name.
+
+    ``unsayable`` counts decisions that this base has no way to say, which are left out.
+    """
 
     rows: list[Row]
     sha256: str
     licences: tuple[str, ...] = ()
+    unsayable: int = 0
 
 
 def read(path: Path, method: Method, dialect: Dialect) -> Data:
@@ -70,13 +71,16 @@ def read(path: Path, method: Method, dialect: Dialect) -> Data:
     rows: list[Row] = []
     wrong: list[tuple[int, str]] = []
     licences: set[str] = set()
+    unsayable = 0
     for number, line in enumerate(content.split(b"\n"), 1):
         if not line.strip():
             continue
         try:
             raw = _object(line)
-            rows.append(dialect.row(raw, method))
+            rows += dialect.rows(raw, method)
             licences |= {str(raw[key]) for key in ("license", "licence") if raw.get(key)}
+        except Unsayable:
+            unsayable += 1
         except ValueError as e:
             wrong.append((number, str(e)))
     if wrong:
@@ -84,10 +88,15 @@ def read(path: Path, method: Method, dialect: Dialect) -> Data:
         raise UserError(
             f"line {first} of {path} is no {method} row: {why}; so are {len(wrong)} rows, nothing was trained"
         )
+    if not rows and unsayable:
+        raise UserError(
+            f"none of the {unsayable} {method} rows of {path} is something that this base can say; train "
+            "another base, or with another method"
+        )
     if not rows:
         raise UserError(f"{path} has no rows; give a JSON Lines file with {', '.join(WANTED[method])} in each line")
     _check_labels(rows, path)
-    return Data(rows, hashlib.sha256(content).hexdigest(), tuple(sorted(licences)))
+    return Data(rows, hashlib.sha256(content).hexdigest(), tuple(sorted(licences)), unsayable)
 
 
 def _check_labels(rows: Sequence[Row], path: Path) -> None:
@@ -122,6 +131,41 @@ class Dialect:
         self._tokenizer = tokenizer
         self._reading = reading
         self._today = today
+
+    def rows(self, raw: Raw, method: Method) -> list[Row]:
+        """All that a row teaches: one rendered row, or of a dataset's decision as many as this kind of base learns.
+
+        Raises:
+            ValueError: with what is wrong.
+            Unsayable: this kind of base cannot say it.
+        """
+        return self._decided(raw, method) if is_decided(raw) else [self.row(raw, method)]
+
+    def _decided(self, raw: Raw, method: Method) -> list[Row]:
+        missing = [key for key in WANTED[method] if key not in raw]
+        if missing:
+            raise ValueError(f"the row lacks {', '.join(missing)}")
+        messages = [
+            m for m in _messages(raw["prompt"], "prompt") if isinstance(m, HumanMessage | AIMessage | ToolMessage)
+        ]
+        given = Given(messages, _tools(raw["tools"]), raw["passages"], raw["language"], raw["today"] or self._today)
+        label = bool(raw["label"]) if method == "kto" else None
+        if method == "dpo":
+            return [self._pair(given, raw["chosen"], raw["rejected"])]
+        if not self._reading:
+            prompt, pieces = numbered(self._tokenizer, given, raw["completion"], self._end())
+            return [Row(prompt, (pieces,), label)]
+        learned = read_out(given, raw["completion"])
+        # That a call was rejected does not say that the request was for another tool.
+        return [Row(prompt, (pieces,), label) for prompt, pieces in (learned[:1] if label is False else learned)]
+
+    def _pair(self, given: Given, chosen: Raw, rejected: Raw) -> Row:
+        if self._reading:
+            prompt, better, worse = read_pair(given, chosen, rejected)
+        else:
+            prompt, better = numbered(self._tokenizer, given, chosen, self._end())
+            worse = numbered(self._tokenizer, given, rejected, self._end())[1]
+        return Row(prompt, (better, worse))
 
     def row(self, raw: Raw, method: Method) -> Row:
         """A checked and rendered row; raises ValueError with what is wrong."""
@@ -254,7 +298,7 @@ def _tools(given: Any) -> list[ToolSpec]:
             ToolSpec(
                 name=inner["name"],
                 description=str(inner.get("description") or inner["name"]),
-                parameters={"properties": {}, **parameters},
+                parameters=parameters if "properties" in parameters else {"properties": {}, **parameters},
                 schema_version="",
                 effect_class="write",
                 recovery="at_most_once",

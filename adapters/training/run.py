@@ -56,12 +56,14 @@ class Base:
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from, for the manifest."""
+    """Where rows come from, for the manifest; ``dataset`` is the id of a dataset of decisions, "" for others."""
 
     name: str
     rows: int
     sha256: str = ""
     licences: tuple[str, ...] = field(default=())
+    dataset: str = ""
+    unsayable: int = 0
 
 
 def open_base(path: Path, quantization: str) -> Base:

@@ -184,7 +184,11 @@ class ThreadFolders:
         if version > FORMAT:
             raise NewerFormat(f"{path} has format {version}, this program reads up to {FORMAT}; update it")
         if folder_name(thread_id) != folder.name:
-            raise DamagedLog(path, 0, f"its thread id {thread_id!r} does not belong to this folder")
+            name = folder_name(thread_id)
+            what = (
+                f"its thread {thread_id!r} belongs into a folder named {name}; if this one was renamed, rename it back"
+            )
+            raise DamagedLog(path, 0, what)
         return thread_id
 
     def folders(self) -> list[Path]:

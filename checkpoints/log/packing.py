@@ -64,19 +64,19 @@ def pack_log(log: Journal, packed: int) -> Moved | None:
     what is wrong with it.
     """
     temp = log.path.with_name(f".{log.path.name}.{secrets.token_hex(4)}.tmp")
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as files:
         try:
             source = open_file(log.path, os.O_RDONLY)
-            stack.callback(os.close, source)
+            files.callback(os.close, source)
             target = open_file(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             stack.callback(temp.unlink, missing_ok=True)
-            stack.callback(os.close, target)
-            return _pack(log, packed, source, target, temp)
+            files.callback(os.close, target)
+            return _pack(log, packed, source, target, temp, files)
         except (OSError, DojangError, Damage, Unusual):
             return None
 
 
-def _pack(log: Journal, packed: int, source: int, target: int, temp: Path) -> Moved | None:
+def _pack(log: Journal, packed: int, source: int, target: int, temp: Path, files: contextlib.ExitStack) -> Moved | None:
     data = read_all(source)
     out = _Output(target)
     moving = Moving(log, source, out.write)
@@ -92,6 +92,7 @@ def _pack(log: Journal, packed: int, source: int, target: int, temp: Path) -> Mo
         moving.finish()
         out.flush()
         sync_file(target)
+        files.close()  # both: Windows does not rename over a file that somebody has open
         rename_over(temp, log.path)
         sync_dir(log.path.parent)
         for left_over in log.path.parent.glob(f".{log.path.name}.*.tmp"):

@@ -5,6 +5,7 @@ Goes through ``Session`` record by record, values decoded and encoded again. Rea
 
 from __future__ import annotations
 
+import errno
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -23,31 +24,37 @@ from state import DojangError
 
 def rebuild(session: Session, keep: Callable[[Key], bool]) -> None:
     """Rewrite the log with the checkpoints that ``keep`` wants, and their writes."""
-    with session.log.locked(), session.view(whole=True) as view:
-        if view is not None:
-            with replacement(session, session.log.keys) as fresh:
-                _replay(session, view, fresh, keep)
+    with session.log.locked():
+        if session.log.path.exists():
+            _rewrite(session, keep)
+
+
+def _rewrite(session: Session, keep: Callable[[Key], bool], skip: Collection[int] = ()) -> None:
+    with replacement(session, session.log.keys) as fresh, session.view(whole=True) as view:
+        if view is None:
+            raise FileNotFoundError(errno.ENOENT, "it was deleted", str(session.log.path))
+        _replay(session, view, fresh, keep, skip)
 
 
 def drop_broken(session: Session) -> list[str]:
     """Rewrite the log without the checkpoints and writes that cannot be read; which those were, one line each."""
-    with session.log.locked(), session.view(whole=True) as view:
-        if view is None:
-            return []
-        where, gone, said = session.where, set[int](), list[str]()
-        for ns, cps in where.cps.items():
-            for cp, at in cps.items():
-                if not _readable(lambda at=at: decoded(view, view.tables(at))):  # type: ignore[misc]
-                    gone.add(at)
-                    said.append(f"checkpoint {cp!r}" + (f" of namespace {ns!r}" if ns else ""))
-        for (_, cp), offsets in where.writes.items():
-            for at in offsets:
-                if not _readable(lambda at=at: pending(view, [at])):  # type: ignore[misc]
-                    gone.add(at)
-                    said.append(f"a task's writes at checkpoint {cp!r}")
-        broken = {(ns, cp) for ns, cps in where.cps.items() for cp, at in cps.items() if at in gone}
-        with replacement(session, session.log.keys) as fresh:
-            _replay(session, view, fresh, lambda key: key not in broken, gone)
+    with session.log.locked():
+        with session.view(whole=True) as view:
+            if view is None:
+                return []
+            where, gone, said = session.where, set[int](), list[str]()
+            for ns, cps in where.cps.items():
+                for cp, at in cps.items():
+                    if not _readable(lambda at=at: decoded(view, view.tables(at))):  # type: ignore[misc]
+                        gone.add(at)
+                        said.append(f"checkpoint {cp!r}" + (f" of namespace {ns!r}" if ns else ""))
+            for (_, cp), offsets in where.writes.items():
+                for at in offsets:
+                    if not _readable(lambda at=at: pending(view, [at])):  # type: ignore[misc]
+                        gone.add(at)
+                        said.append(f"a task's writes at checkpoint {cp!r}")
+            broken = {(ns, cp) for ns, cps in where.cps.items() for cp, at in cps.items() if at in gone}
+        _rewrite(session, lambda key: key not in broken, gone)
         return said
 
 
@@ -62,6 +69,8 @@ def _readable(read: Callable[[], object]) -> bool:
 @contextmanager
 def replacement(session: Session, keys: KeyRing | None) -> Iterator[Session]:
     """An empty log beside the session's, which takes its place when the block ends well. Call it under the lock.
+
+    Neither file may be open any more by then: Windows does not rename over a file that somebody has open.
 
     Raises:
         DiskFault: nothing was changed.

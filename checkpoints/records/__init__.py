@@ -1,1 +1,1 @@
-"""What the gate writes into a session's folder: decisions, effects and their leases, notices."""
+"""What is written into a session's folder beside its states: decisions, effects and leases, notices, prompts."""

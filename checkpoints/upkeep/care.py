@@ -85,7 +85,7 @@ def repair(directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing |
     folders = ThreadFolders(directory)
     folder = folders.path(thread_id)
     if not folder.is_dir():
-        raise UserError(f"there is no thread {thread_id!r} in {folders.root}; `dojang threads list` shows all")
+        raise UserError(f"there is no thread {thread_id!r} in {folders.root}; `dojang threads` shows all")
     try:
         folders.thread_id(folder)
     except (DamagedLog, FileNotFoundError):

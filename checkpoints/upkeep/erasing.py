@@ -16,6 +16,8 @@ from checkpoints.files.locks import run_lock
 from checkpoints.files.mending import rewrite
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
+from checkpoints.records.prompts import KIND as PROMPTS
+from checkpoints.records.prompts import blanked
 from checkpoints.saver import FileSaver
 from checkpoints.upkeep.redacting import ERASED, Words, redact
 from state import UserError
@@ -30,6 +32,7 @@ class Erased(TypedDict):
     decisions: int  # records of which the words are gone
     effects: int
     texts: int  # values in the checkpoints of which words are gone
+    prompts: int  # kept turns of the model of which what it said is gone
     checkpoints: bool  # whether the conversation itself is gone
     left: str  # why nothing, or not all, was erased; "" else
 
@@ -46,7 +49,7 @@ def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[
         words = _words(audit, saver, thread_id, person)
         if not words.reviews and not words.texts:
             continue
-        done = Erased(thread_id=thread_id, decisions=0, effects=0, texts=0, checkpoints=False, left="")
+        done = Erased(thread_id=thread_id, decisions=0, effects=0, texts=0, prompts=0, checkpoints=False, left="")
         try:
             with run_lock(saver.directory, thread_id, owner=f"{actor}, erasing"):
                 done["left"] = _unfinished(saver, thread_id)
@@ -74,6 +77,9 @@ def _erase_words(
     """The decisions come last: a crash before them leaves the words by which the next call finds the others."""
     audit.note(thread_id, "content.erased", actor, thread_id, {"what": "words in checkpoints", "reason": reason})
     done["texts"] = redact(saver, thread_id, words)
+    done["prompts"] = _erase_prompts(
+        audit, thread_id, lambda r: blanked(r) if words.taken_from(r["said"]) != r["said"] else r
+    )
     edited = {e["key"] for e in _entries(audit, thread_id) if e["k"] == "intent" and e["action"]["args"] in words.args}
 
     def effect(record: Record) -> Record | None:
@@ -104,8 +110,11 @@ def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str) -> Er
         journal = Journal(_path(audit, thread_id, name), kind=name, keys=audit.folders.keys)
         counts.append(_erase(audit, thread_id, journal, _blank, actor, reason) if journal.path.exists() else 0)
     audit.note(thread_id, "content.erased", actor, thread_id, {"what": "checkpoints", "reason": reason})
+    prompts = _erase_prompts(audit, thread_id, blanked, bodies=False)
     saver.prune([thread_id], strategy="delete")
-    return Erased(thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, checkpoints=True, left="")
+    return Erased(
+        thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, prompts=prompts, checkpoints=True, left=""
+    )
 
 
 def _log(audit: AuditLog) -> DecisionLog:
@@ -150,6 +159,21 @@ def _erase(
         if any(after is not None for after in blanked):
             rewrite(journal, [after or before for before, after in zip(records, blanked, strict=True)])
     return sum(after is not None for after in blanked)
+
+
+def _erase_prompts(audit: AuditLog, thread_id: str, without: Callable[[Record], Record], *, bodies: bool = True) -> int:
+    """Take words out of kept turns, and the passages that were read too unless ``bodies``; no chain holds them."""
+    journal = Journal(_path(audit, thread_id, PROMPTS), kind=PROMPTS, keys=audit.folders.keys)
+    if not journal.path.exists():
+        return 0
+    with journal.locked():
+        records = [entry.record for entry in journal.read()[1:]]
+        fresh = {n for n, r in enumerate(records) if r["k"] == "prompt" and "erased" not in r}
+        after = [without(r) if n in fresh else r for n, r in enumerate(records)]
+        kept = [r for r in after if bodies or r["k"] != "body"]
+        if kept != records:
+            rewrite(journal, kept)
+    return sum(a != b for a, b in zip(records, after, strict=True))
 
 
 def _said(record: Record) -> Record | None:

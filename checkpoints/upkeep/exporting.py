@@ -14,6 +14,7 @@ import orjson
 from checkpoints.files.crypto import KeyRing
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
+from checkpoints.records.prompts import PromptLog
 from checkpoints.saver import FileSaver
 from checkpoints.values.codec import Encoder
 from state import UserError
@@ -24,7 +25,7 @@ FORMAT = 1
 def export(
     directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The records: one ``thread``, then ``checkpoint``, ``decision``, ``intent`` and ``outcome`` in their order.
+    """The records: one ``thread``, then ``checkpoint``, ``decision``, ``intent`` and ``outcome``, ``prompt``, in order.
 
     Raises:
         UserError: there is no such thread, or the keys do not fit.
@@ -54,6 +55,8 @@ def export(
     for decision in DecisionLog(directory, keys=keys).of(thread_id).values():
         yield {"k": "decision", "decision": dict(decision)}
     yield from EffectLedger(directory, keys=keys).entries(thread_id)
+    for prompt in PromptLog(directory, keys=keys).read(thread_id).prompts:
+        yield {"k": "prompt", "prompt": dict(prompt)}
 
 
 def as_jsonl(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:

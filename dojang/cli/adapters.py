@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dojang.cli.adapters_dataset import dataset as dataset_group
+from dojang.cli.adapters_dataset import frozen
 from dojang.cli.adapters_plan import plan
+from dojang.cli.adapters_registry import add, diff, gc, verify
 from dojang.cli.adapters_show import listed, shipped, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
@@ -27,6 +30,11 @@ app.add_typer(adapters, name="adapters", help="Train adapters, measure them, and
 adapters.command()(plan)
 adapters.command()(show)
 adapters.command("list")(listed)
+adapters.command()(add)
+adapters.command()(diff)
+adapters.command()(verify)
+adapters.command()(gc)
+adapters.add_typer(dataset_group, name="dataset", help="Decisions as training data: built, frozen, exported.")
 
 BaseFolder = Annotated[
     Path | None, typer.Option("--base", metavar="DIR", help="The base; the one that ships with Dojang if not given.")
@@ -77,6 +85,9 @@ def train(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The adapter's folder; it must not exist yet.")],
     data: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows as JSON Lines; see docs/training.md.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ID", help="A dataset of decisions; `dojang adapters dataset list` has them.")
+    ] = None,
     generated: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Rows of the sample front desk instead of a file.")
     ] = None,
@@ -120,8 +131,9 @@ def train(
 
     call = invocation(context)
     _ = call.terminal.gettext
-    if (data is None) == (generated is None):
-        raise UserError("give either --data FILE or --generated N")
+    if sum(given is not None for given in (data, dataset, generated)) != 1:
+        raise UserError("give one of --data FILE, --dataset ID and --generated N")
+    folder = frozen(call.settings, dataset) if dataset is not None else None
     given = {
         "rank": rank, "alpha": alpha, "dropout": dropout, "rate": rate, "epochs": epochs, "batch": batch,
         "accumulate": accumulate, "seq": seq, "heldout": heldout, "patience": patience, "every": every, "beta": beta,
@@ -136,7 +148,7 @@ def train(
         from adapters.training.run import train as make
 
         opened = open_base(base or shipped()[0], recipe.quantization)
-        rows, sources = _rows(opened, recipe, data, generated, replay, today)
+        rows, sources = _rows(opened, recipe, folder or data, generated, replay, today)
         told = make(
             opened, out, rows, recipe, sources=sources, start=start, resume=not fresh,
             on_progress=lambda news: tell(_step(_, news)),
@@ -172,8 +184,11 @@ def _rows(
     if share and not (base.reading and recipe.method == "sft"):
         raise UserError("only bases that Dojang made have text to replay, and only sft can; leave --replay away")
     if data is not None:
-        file = read(data, recipe.method, base.dialect(checked_text(today)))
-        rows, sources = file.rows, [Source(data.name, len(file.rows), file.sha256, file.licences)]
+        dataset = data.name if data.is_dir() else ""
+        path = data / f"{recipe.method}.jsonl" if dataset else data
+        file = read(path, recipe.method, base.dialect(checked_text(today)))
+        told = (len(file.rows), file.sha256, file.licences, dataset, file.unsayable)
+        rows, sources = file.rows, [Source(f"dataset {dataset}" if dataset else path.name, *told)]
     else:
         rows = [sft.row_of(said) for said in sft.generated(generated or 0, recipe.seed)]
         sources = sft.sources(len(rows), 0)

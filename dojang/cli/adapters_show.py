@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dojang.cli.adapters_registry import ALIASES, folder_of, registry_of, stale_of
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
+from dojang.cli.words import word
+
+if TYPE_CHECKING:
+    from dojang.settings import Settings
 
 
 def show(
     context: typer.Context,
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="An adapter; else the shipped one.")] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Argument(metavar="DIR|ID", help="A folder, an id of the registry, or champion; else the shipped one."),
+    ] = None,
 ) -> int:
     """Show what an adapter was trained from, by what, under which licences, and how it went."""
     from adapters.local.loading import read_note
@@ -21,7 +29,9 @@ def show(
 
     call = invocation(context)
     _ = call.terminal.gettext
-    path = folder or shipped()[1]
+    path = folder_of(call.settings, adapter) if adapter is not None else shipped()[1]
+    if why := stale_of(call.settings, path):
+        call.terminal.note(_("stale: {why}").format(why=why), style="bold red")
     note = read_note(path)
     if note and not (path / MANIFEST).is_file():  # trained before there were manifests
         call.terminal.document({"adapter": str(path), "note": note})
@@ -35,27 +45,44 @@ def show(
 
 
 def listed(context: typer.Context) -> int:
-    """List the adapters that ship with Dojang and those under DOJANG_HOME/models."""
+    """List the adapters of the registry, those under DOJANG_HOME/models, and the one that ships with Dojang."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    registry = registry_of(call.settings)
+    names: dict[str, list[str]] = {}
+    for alias, adapter in registry.aliases().items():
+        names.setdefault(adapter, []).append(alias)
+    kept = {entry["id"]: Path(entry["path"]) for entry in registry.entries()}
+    made = [file.parent for file in sorted(call.settings.home.glob("models/**/adapter_config.json"))]
+    entries = [{**_about(call.settings, path), "adapter": name, "registered": True} for name, path in kept.items()]
+    entries += [{**_about(call.settings, path), "registered": False} for path in [shipped()[1], *made]]
+    for entry in entries:
+        entry["aliases"] = names.get(entry["adapter"], [])
+    call.terminal.document(entries)
+    rows = [
+        [
+            *(str(e[key] or "–") for key in ("adapter", "method", "base", "rows", "at")),
+            " ".join([*(word(_, ALIASES, alias) for alias in e["aliases"]), *([_("stale")] if e["stale"] else [])]),
+        ]
+        for e in entries
+    ]
+    call.terminal.rows(rows, head=[_("adapter"), _("method"), _("base"), _("rows"), _("trained at"), ""])
+    return Exit.DONE
+
+
+def _about(settings: Settings, folder: Path) -> dict[str, Any]:
     from adapters.local.loading import read_note
     from adapters.training.manifest import MANIFEST, read_manifest
 
-    call = invocation(context)
-    _ = call.terminal.gettext
-    found = [shipped()[1], *(file.parent for file in sorted(call.settings.home.glob("models/**/adapter_config.json")))]
-    entries: list[dict[str, Any]] = []
-    for folder in found:
-        told = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
-        base = told.get("base", {}).get("fingerprint") or read_note(folder).get("base_fingerprint")
-        made = {
-            "method": told.get("method"),
-            "rows": told.get("counts", {}).get("trained"),
-            "at": told.get("trained_at"),
-        }
-        entries.append({"adapter": str(folder), "base": base, **made})
-    call.terminal.document(entries)
-    rows = [[str(e[key] or "–") for key in ("adapter", "method", "base", "rows", "at")] for e in entries]
-    call.terminal.rows(rows, head=[_("adapter"), _("method"), _("base"), _("rows"), _("trained at")])
-    return Exit.DONE
+    told = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
+    return {
+        "adapter": str(folder),
+        "base": told.get("base", {}).get("fingerprint") or read_note(folder).get("base_fingerprint"),
+        "method": told.get("method"),
+        "rows": told.get("counts", {}).get("trained"),
+        "at": told.get("trained_at"),
+        "stale": stale_of(settings, folder),
+    }
 
 
 def summary(terminal: Any, told: dict[str, Any]) -> None:

@@ -51,6 +51,7 @@ EVENTS: Final = {
     "thread.anchored": N_("chain witnessed"),
     "thread.copied": N_("conversation copied"),
     "thread.deleted": N_("conversation deleted"),
+    "thread.exported": N_("conversation exported"),
     "chain.reopened": N_("chain begun anew"),
     "audit.exported": N_("audit exported"),
     "key.made": N_("key made"),
@@ -202,6 +203,7 @@ def erase(
 ) -> int:
     """Erase content for good. Digests stay, the chains still verify, and that it was erased is noted."""
     from checkpoints.upkeep.erasing import erase_person, erase_thread
+    from dojang.flywheel.stale import mark_person, mark_threads
     from state import UserError
 
     call = invocation(context)
@@ -212,16 +214,21 @@ def erase(
         raise UserError("content is erased for a reason; write it with --reason")
     check_home(call.settings.home)
     log, user = _log(call, sealed=True), call.settings.user
+    stale = mark_person(call.settings, person, reason) if person is not None else []  # first: a crash forgets no mark
     found = [erase_thread(log, thread, user, reason)] if thread is not None else []
     found += erase_person(log, person, user, reason) if person is not None else []
-    call.terminal.document(found)
+    stale = sorted({*stale, *mark_threads(call.settings, [one["thread_id"] for one in found], reason)})
+    call.terminal.document({"erased": found, "stale_datasets": stale})
     for one in found:
-        said = _("{thread}: {decisions} decisions, {effects} effects and {texts} states without words").format(
-            thread=one["thread_id"], decisions=one["decisions"], effects=one["effects"], texts=one["texts"]
-        )
+        said = _(
+            "{thread}: {decisions} decisions, {effects} effects, {texts} states and {prompts} model turns without words"
+        ).format(**{key: one[key] for key in ("decisions", "effects", "texts", "prompts")}, thread=one["thread_id"])
         call.terminal.line(f"{said}; {call.terminal.told(one['left'])}" if one["left"] else said)
     if not found:
         call.terminal.note(_("nothing was found to erase"))
+    if stale:
+        said = _("stale now: the datasets {ids}, and every adapter that was trained on them")
+        call.terminal.note(said.format(ids=", ".join(stale)), style="yellow")
     return Exit.DONE
 
 

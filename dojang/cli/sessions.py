@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -63,6 +64,8 @@ def verify(context: typer.Context) -> int:
     for thread in report["damaged"]:
         for problem in thread["problems"]:
             call.terminal.line(f"  {thread['thread_id'] or thread['folder']}: {call.terminal.told(problem)}")
+    if any(thread["thread_id"] for thread in report["damaged"]):
+        call.terminal.note(_("`dojang checkpoints repair ID` keeps what is intact and says what is lost"))
     return Exit.BROKEN if report["damaged"] else Exit.DONE
 
 
@@ -102,27 +105,34 @@ def stats(
     from checkpoints import stats as stats_of
     from checkpoints.files.folders import ThreadFolders
     from dojang.parts import load_session_keys
-    from state import UserError
+    from state import DojangError, UserError
 
     call = invocation(context)
     _ = call.terminal.gettext
     folders, keys = ThreadFolders(call.settings.threads), load_session_keys(call.settings)
     if thread is not None and not folders.path(thread).is_dir():
         raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
-    ids = [thread] if thread is not None else [thread_id for thread_id, _folder in folders.threads()]
-    found = []
+    found, unread = [], []
     with call.terminal.working(_("counting")) as tell:
         say = now_and_then(tell)
-        for thread_id in ids:
-            found.append(stats_of(call.settings.threads, thread_id, keys=keys))
-            say(thread_id)
+        for folder in [folders.path(thread)] if thread is not None else folders.folders():
+            try:
+                thread_id = thread if thread is not None else folders.thread_id(folder)
+                found.append(stats_of(call.settings.threads, thread_id, keys=keys))
+                say(thread_id)
+            except DojangError as e:
+                if thread is not None:
+                    raise
+                unread.append(str(e))
     call.terminal.document(found)
     rows = [
         [one["thread_id"], str(one["checkpoints"]), str(one["writes"]), str(sum(one["bytes"].values()))]
         for one in found
     ]
     call.terminal.rows(rows, head=[_("conversation"), _("checkpoints"), _("writes"), _("bytes")])
-    return Exit.DONE
+    for problem in unread:
+        call.terminal.error(problem)
+    return Exit.BROKEN if unread else Exit.DONE
 
 
 @checkpoints.command()
@@ -132,13 +142,18 @@ def export(
     form: Annotated[Format, typer.Option("--format", help="JSON lines, or one JSON array.")] = Format.JSONL,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A new file; stdout when not given.")] = None,
 ) -> int:
-    """Write a conversation as plain JSON: checkpoints, writes, decisions, effects. Not encrypted."""
+    """Write a conversation as plain JSON: checkpoints, writes, decisions, effects. Not encrypted, and noted."""
+    from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.exporting import as_json, as_jsonl, export
     from dojang.parts import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
-    records = export(call.settings.threads, thread, keys=load_session_keys(call.settings))
+    keys = load_session_keys(call.settings)
+    rest = export(call.settings.threads, thread, keys=keys)
+    records = chain([next(rest)], rest)  # there is such a conversation: noted before any of it is shown
+    audit = AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
+    audit.note(thread, "thread.exported", call.settings.user, thread)
     if out is None and call.as_json:
         call.terminal.document(list(records))
         return Exit.DONE

@@ -1,4 +1,4 @@
-"""threads, thread, history: the conversations and how they went."""
+"""threads, thread, history, opt-out: the conversations, how they went, and whether they may be trained on."""
 
 from __future__ import annotations
 
@@ -94,4 +94,21 @@ def history(
     ]
     head = [_("step"), _("at"), _("source"), _("wrote"), _("then")]
     call.terminal.rows(rows, head=head)
+    return Exit.DONE
+
+
+@app.command("opt-out")
+def opt_out(
+    context: typer.Context,
+    thread_id: ThreadId,
+    undo: Annotated[bool, typer.Option("--undo", help="Let it in again.")] = False,
+) -> int:
+    """Keep a conversation out of training: no dataset that is built from now on has anything of it."""
+    call = invocation(context)
+    with call.workspace() as workspace:
+        fresh = workspace.keep_out(thread_id, out=not undo)
+    _ = call.terminal.gettext
+    call.terminal.document({"thread_id": thread_id, "out": not undo, "changed": fresh})
+    said = _("{thread} may be trained on") if undo else _("{thread} is kept out of training")
+    call.terminal.line(said.format(thread=thread_id))
     return Exit.DONE

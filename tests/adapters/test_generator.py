@@ -20,7 +20,8 @@ from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine, Prefix
 from adapters.prompt import MARKERS
 from adapters.speakers.evidence import gather
-from state import Generation
+from adapters.speakers.proving import again
+from state import Generation, Prompt
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 
 RULES = passage("Check-in starts at 15:00. Breakfast is served from 7 to 10. Pets are not allowed.", start=100)
@@ -115,6 +116,29 @@ def test_a_tool_result_is_answered_with_its_line(engine: Engine) -> None:
         "quote": "예약번호 B-7로 확정되었습니다.",
     }  # fmt: skip
     assert result[citation["start"] : citation["end"]] == citation["quote"]
+
+
+@pytest.mark.parametrize(("strategy", "form"), [("number", "numbered/1"), ("reading", "reading/1")])
+def test_a_turn_says_how_its_prompt_was_rendered_and_it_can_be_rendered_again(
+    engine: Engine, strategy: Any, form: str
+) -> None:
+    made = ChatGenerator(
+        ChatLlama(engine=engine, adapter="red"),
+        today="2026-11-22",
+        decoding=Decoding(strategy=strategy),
+        max_tokens=300,
+    )
+    messages: list[Any] = [HumanMessage(ASK, id="m")]
+    said = turn(made, messages)
+    noted = said["prompt"]
+    kept = Prompt(
+        turn="m", round=1, at="", language="ko", messages=["m"], tools=[BOOK, CANCEL], passages=[RULES, KOREAN],
+        rendered=noted, speaker="", said={},  # type: ignore[typeddict-item]
+    )  # fmt: skip
+    assert noted["form"] == form
+    assert again(kept, messages, engine.local.tokenizer) == noted
+    assert again({**kept, "passages": [KOREAN]}, messages, engine.local.tokenizer) != noted
+    assert again(kept, [HumanMessage(ASK + "!")], engine.local.tokenizer) != noted
 
 
 def test_an_older_tool_result_is_no_evidence() -> None:

@@ -69,6 +69,24 @@ def save_adapter(base: Path, folder: Path, *, seed: int, marked: bool = True) ->
     return folder
 
 
+def lora(folder: Path, n: int, *, base: str = "b" * 16, **manifest: Any) -> Path:
+    """A LoRA adapter of one tensor."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "revision": "main",
+              "base_model_name_or_path": "base", "task_type": "CAUSAL_LM"}  # fmt: skip
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file(
+        {"base_model.model.q_proj.lora_A.weight": torch.full((2, 4), float(n))}, folder / "adapter_model.safetensors"
+    )
+    (folder / "dojang.json").write_text(json.dumps({"base_fingerprint": base}), encoding="utf-8")
+    told = {"base": {"fingerprint": base}, "method": "sft", "counts": {"trained": n}, "trained_at": "now", **manifest}
+    (folder / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+    return folder
+
+
 def tool(name: str, properties: dict[str, JSON], required: list[str]) -> ToolSpec:
     return ToolSpec(
         name=name,

@@ -35,6 +35,7 @@ RETURNING = frozenset(
         ("checkpoints/audit/chain.py", "head_problem"),
         ("store/readers/kinds.py", "kind_in_words"),
         ("adapters/local/loading.py", "_missing"),
+        ("adapters/registry/aliases.py", "_problem"),
         ("tools/checking.py", "_errors"),
         ("tools/checking.py", "_error"),
         ("tools/checking.py", "violations"),

@@ -131,7 +131,7 @@ def test_the_front_desk_is_trained_from_generated_rows(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "english", "korean"),
     [
-        ((), "give either --data FILE or --generated N", "가운데 하나를 주십시오"),
+        ((), "give one of --data FILE, --dataset ID and --generated N", "가운데 하나를 주십시오"),
         (("--data", "none.jsonl"), "none.jsonl cannot be read", "읽을 수 없습니다"),
         (("--data", "wrong.jsonl"), "line 1 of wrong.jsonl is no sft row: the row lacks completion", "행에 빠진 것이"),
         (("--data", "rows.jsonl", "--device", "cuda"), "no usable CUDA", "쓸 수 있는 CUDA가 없습니다"),

@@ -14,7 +14,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from checkpoints import FileSaver, KeyRing
 from checkpoints.upkeep.pruning import prune
-from tests.checkpoints.cases import chat_graph, config
+from tests.checkpoints.cases import chat_graph, checkpoint, config, metadata
 from tests.dojang.conftest import Shell
 
 Rows = Callable[[], list[tuple[Any, ...]]]
@@ -110,3 +110,20 @@ def test_sealed_from_the_first_word_to_a_new_key(
     assert lost.code == 2, lost
     assert shell("checkpoints", "verify").code == 0  # the framing needs no key
     assert os.stat(keys).st_mode & 0o777 == 0o600
+
+
+def test_one_that_cannot_be_read_does_not_hide_the_others(shell: Shell) -> None:
+    """A folder under a wrong name: the rest is counted, and it says which name is right."""
+    saver = FileSaver(shell.home / "threads")
+    for thread in ("one", "two"):
+        saver.put(config(thread), checkpoint({"v": 1}, {"v": 1}), metadata(), {"v": 1})
+    right = saver.sessions.folders.path("one")
+    wrong = right.rename(right.with_name("other-" + "0" * 32))
+    counted = shell("checkpoints", "stats")
+    assert (counted.code, "two" in counted.out, right.name in counted.err) == (70, True, True)
+    assert shell("checkpoints", "stats", "--json").json[0]["thread_id"] == "two"
+    checked = shell("checkpoints", "verify")
+    assert (checked.code, right.name in checked.out) == (70, True)
+    wrong.rename(right)
+    assert shell("checkpoints", "stats").code == 0
+    assert shell("checkpoints", "verify").code == 0

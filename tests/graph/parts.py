@@ -263,6 +263,7 @@ class MemoryLedger:
 class MemoryDecisions:
     stored: dict[str, Decision] = field(default_factory=dict)
     votes: dict[str, dict[str, Decision]] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
 
     def of(self, thread_id: str) -> dict[str, Decision]:
         return dict(self.stored)
@@ -285,13 +286,13 @@ class MemoryDecisions:
     def progress(self, thread_id: str) -> dict[str, Progress]:
         return {
             review_id: Progress(
-                votes=list(votes.values()),
+                votes=list(self.votes.get(review_id, {}).values()),
                 decision=self.stored.get(review_id),
-                released=review_id in self.stored,
+                released=review_id in self.stored and review_id not in self.held,
                 claim=None,
                 escalated_at="",
             )
-            for review_id, votes in self.votes.items()
+            for review_id in self.votes | self.stored
         }
 
     def release(self, thread_id: str, review_ids: Iterable[str], at: datetime) -> dict[str, Decision]:

@@ -9,9 +9,10 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import Command
 
 from graph import AgentGraph
+from nodes.door import rule
 from nodes.ports import Deps
 from state import PassingFault, fresh
-from tests.graph.parts import NOW, MemoryLedger, Rules, Toys, calls, deps, says
+from tests.graph.parts import NOW, MemoryDecisions, MemoryLedger, Rules, Toys, calls, deps, says
 from tests.graph.talk import CONFIG, crash_once, decide, ran, say, values, waiting
 
 
@@ -166,6 +167,17 @@ def test_a_requester_who_is_to_be_somebody_else_does_not_approve(graph: AgentGra
     assert ran(parts) == []
     with pytest.raises(Exception, match="somebody else has to approve"):
         decide(graph, parts, {"type": "approve", "by": "emma"})
+
+
+def test_a_decision_that_can_still_be_taken_back_runs_nothing(graph: AgentGraph) -> None:
+    parts = deps(calls(("pay", {"room": "1"})), says("No."))
+    say(graph, parts)
+    [(_, review)] = waiting(graph)
+    recorded = rule(review, {"type": "approve", "by": "kim"}, parts)
+    assert isinstance(parts.decisions, MemoryDecisions)
+    parts.decisions.held.add(review["id"])
+    forge(graph, parts, {"decisions": {review["id"]: recorded}}, as_node="review")
+    assert ran(parts) == []
 
 
 @pytest.mark.parametrize("said", ["approve", "reject"])

@@ -136,22 +136,18 @@ def test_a_broken_file_is_reported(documents: Documents, folder: Path) -> None:
         documents.ingest_bytes("note.xyz", b"text")
 
 
-@pytest.mark.parametrize(
-    ("text", "query"),
-    [
-        ("חניה עולה 15 שקלים ללילה.", "חניה"),
-        ("تكلفة موقف السيارات 15 دولارا.", "موقف السيارات"),
-        ("Pa\u00adr\u200bking costs \u202e15,000\u202c won.", "parking"),
-        ("주\u200b차 요금은 \u206615,000\u2069원입니다.", "주차 요금"),
-    ],
-    ids=["hebrew", "arabic", "soft hyphen", "zero width"],
-)
-def test_text_from_right_to_left_and_with_unseen_characters_is_found_and_stays_as_it_is(
-    documents: Documents, text: str, query: str
-) -> None:
-    documents.ingest_bytes("house.txt", text.encode())
-    found = documents.search(query)
-    assert [(passage["text"], passage["scores"]["lexical"] > 0) for passage in found] == [(text, True)]
+def test_text_from_right_to_left_and_with_unseen_characters_is_found_and_stays_as_it_is(documents: Documents) -> None:
+    texts = {
+        "חניה": "חניה עולה 15 שקלים ללילה.",
+        "موقف السيارات": "تكلفة موقف السيارات 15 دولارا.",
+        "parking": "Pa\u00adr\u200bking costs \u202e15,000\u202c won.",
+        "주차 요금": "주\u200b차 요금은 \u206615,000\u2069원입니다.",
+    }
+    for number, text in enumerate(texts.values()):
+        documents.ingest_bytes(f"{number}.txt", text.encode())
+    for query, text in texts.items():
+        found = [passage["text"] for passage in documents.search(query) if passage["scores"]["lexical"] > 0.2]
+        assert found == [text], query
 
 
 def test_a_correction_is_a_new_version(documents: Documents, folder: Path) -> None:

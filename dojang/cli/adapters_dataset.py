@@ -1,0 +1,189 @@
+"""adapters dataset build, list, stats, export: decisions as training data. Starts no database and loads no weights."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import checked_text, invocation
+from dojang.cli.words import N_, word
+from dojang.home import check_home
+
+if TYPE_CHECKING:
+    from dojang.settings import Settings
+
+dataset = typer.Typer(no_args_is_help=True)
+
+REASONS = {
+    "automatic": N_("nobody decided it"),
+    "asked_by_a_rule": N_("a rule asked, not the model"),
+    "bulk": N_("approved in bulk"),
+    "commented": N_("a comment, no judgement"),
+    "corrected": N_("the data were corrected, not the answer"),
+    "disputed": N_("people disagreed, or took it back"),
+    "erased": N_("words were erased"),
+    "expired": N_("nobody decided in time"),
+    "hash_differs": N_("the prompt of then cannot be shown: it is another one now"),
+    "in_doubt": N_("about an effect in doubt"),
+    "near_heldout": N_("nearly the same request is held out"),
+    "no_prompt": N_("the prompt was not kept"),
+    "no_review": N_("the review is gone from the checkpoints"),
+    "not_rendered": N_("no base at hand can render the prompt of then"),
+    "not_the_models": N_("the words were a person's"),
+    "opted_out": N_("the conversation is kept out of training"),
+    "self_approved": N_("approved by whoever asked"),
+    "several_calls": N_("several calls in one turn"),
+    "standing": N_("approved in advance"),
+    "too_long": N_("too long"),
+    "unclear": N_("nobody can say what the question was about"),
+}
+WARNINGS = {
+    "few_decisions": N_("few decisions: too few to tell whether an adapter of them is better"),
+    "one_sided": N_("all decisions say the same of what was proposed: sft can learn from them, kto and dpo cannot"),
+    "one_reviewer": N_("one person decided everything: the adapter learns that person's judgement"),
+}
+DatasetId = Annotated[str, typer.Argument(metavar="ID", help="A dataset's id, or how it begins.")]
+
+
+@dataset.command()
+def build(
+    context: typer.Context,
+    self_approved: Annotated[
+        bool, typer.Option("--self-approved", help="Count approvals by whoever made the request, too.")
+    ] = False,
+    heldout: Annotated[float, typer.Option(help="Share of the conversations, the newest, that is held out.")] = 0.2,
+    alike: Annotated[float, typer.Option(help="From which share of common words on two requests are the same.")] = 0.8,
+    longest: Annotated[int, typer.Option(help="Characters of the longest row.")] = 64_000,
+) -> int:
+    """Build a dataset of all decisions that teach something; what is left out is counted by reason."""
+    from adapters.dataset.building import Choices
+    from dojang.flywheel.datasets import build_dataset
+    from dojang.parts import Parts
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    check_home(call.settings.home)
+    choices = Choices(self_approved=self_approved, heldout=heldout, alike=alike, longest=longest).checked()
+    with closing(Parts(call.settings)) as parts, call.terminal.counting(_("reading decisions")) as tell:
+        folder, told, problems = build_dataset(parts, choices, on_progress=lambda done, total: tell(done, total, ""))
+    call.terminal.document({"dataset": told["id"], "folder": str(folder), "problems": problems, **told})
+    _summary(call.terminal, told)
+    for problem in problems:
+        call.terminal.note(call.terminal.told(problem), style="yellow")
+    call.terminal.line(_("dataset {id} is in {folder}").format(id=told["id"], folder=folder))
+    return Exit.DONE
+
+
+@dataset.command("list")
+def listed(context: typer.Context) -> int:
+    """List the datasets that were built, newest first."""
+    from adapters.dataset import folder
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    root = _root(call.settings)
+    stale = folder.stale(root)
+    found = []
+    for one in folder.folders(root):
+        try:
+            told = folder.manifest(one)
+            found.append({"dataset": one.name, "built_at": told["built_at"], **_rows(told), "problem": ""})
+        except folder.DamagedDataset as e:
+            found.append({"dataset": one.name, "built_at": "", "problem": str(e)})
+        found[-1]["stale"] = stale.get(one.name, "")
+    found.sort(key=lambda row: str(row["built_at"]), reverse=True)
+    call.terminal.document(found)
+    head = [_("dataset"), _("built at"), "sft", "dpo", "kto", _("held out"), ""]
+    table = [
+        [
+            row["dataset"],
+            call.terminal.moment(row["built_at"]) if row["built_at"] else "–",
+            *(str(row.get(key, "–")) for key in ("sft", "dpo", "kto", "heldout")),
+            _("damaged") if row["problem"] else _("stale") if row["stale"] else "",
+        ]
+        for row in found
+    ]
+    call.terminal.rows(table, head=head)
+    if not found:
+        call.terminal.note(_("there is no dataset yet; `dojang adapters dataset build` makes one"))
+    return Exit.DONE
+
+
+@dataset.command()
+def stats(context: typer.Context, dataset_id: DatasetId) -> int:
+    """Show what is in a dataset and what was left out, and check that it is unchanged."""
+    from adapters.dataset import folder
+
+    call = invocation(context)
+    root = _root(call.settings)
+    told = folder.verify(root, checked_text(dataset_id))
+    why = folder.stale(root).get(told["id"], "")
+    call.terminal.document({**told, "stale": why})
+    _summary(call.terminal, told)
+    if why:
+        call.terminal.line(
+            call.terminal.gettext("stale: {why}; build a new one and train on that").format(why=why), style="bold red"
+        )
+    return Exit.DONE
+
+
+@dataset.command()
+def export(
+    context: typer.Context,
+    dataset_id: DatasetId,
+    tool: Annotated[str, typer.Option("--format", help="trl, llama-factory, axolotl or openai.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+) -> int:
+    """Write the training rows of a dataset in the form of another training tool."""
+    from dojang.flywheel.exporting import export as write
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    files = write(_root(call.settings), checked_text(dataset_id), checked_text(tool), out)
+    call.terminal.document({"folder": str(out), "files": files})
+    call.terminal.rows([[name, str(rows)] for name, rows in files.items()], head=[_("file"), _("rows")])
+    return Exit.DONE
+
+
+def frozen(settings: Settings, name: str) -> Path:
+    """The folder of a dataset that may be trained on: unchanged, and nothing of it erased since."""
+    from adapters.dataset import folder
+    from state import UserError
+
+    root = _root(settings)
+    told = folder.verify(root, checked_text(name))
+    if why := folder.stale(root).get(told["id"]):
+        raise UserError(f"dataset {told['id']} is stale: {why}; build a new one, and train on that")
+    return root / str(told["id"])
+
+
+def _root(settings: Settings) -> Path:
+    from dojang.flywheel.stale import datasets_of
+
+    return datasets_of(settings)
+
+
+def _rows(told: dict[str, Any]) -> dict[str, int]:
+    return {name.removesuffix(".jsonl"): about["rows"] for name, about in told["files"].items()}
+
+
+def _summary(terminal: Any, told: dict[str, Any]) -> None:
+    _ = terminal.gettext
+    rows = _rows(told)
+    terminal.line(
+        _("{decisions} decisions in {threads} conversations").format(
+            decisions=told["decisions"], threads=told["threads"]
+        )
+    )
+    table = [[method, str(rows[method])] for method in ("sft", "dpo", "kto")]
+    terminal.rows([*table, [_("held out"), str(rows["heldout"])]], head=[_("method"), _("rows")])
+    out = [[word(_, REASONS, why), str(count)] for why, count in told["left_out"].items()]
+    terminal.rows(out, head=[_("left out"), _("decisions")])
+    if told["scrubbed"]:
+        terminal.line(_("{count} pieces of personal data were made unreadable").format(count=told["scrubbed"]))
+    for warning in told["warnings"]:
+        terminal.note(word(_, WARNINGS, warning), style="yellow")

@@ -1,0 +1,125 @@
+"""adapters add, diff, verify, gc: the registry. Loads no weights and starts no database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import checked_text, invocation
+from dojang.cli.words import N_
+from dojang.home import check_home
+
+if TYPE_CHECKING:
+    from adapters.registry.aliases import Registry
+    from dojang.settings import Settings
+
+ALIASES = {"champion": N_("champion"), "candidate": N_("candidate"), "previous": N_("previous")}
+AdapterName = Annotated[str, typer.Argument(metavar="DIR|ID", help="A folder, an id of the registry, or an alias.")]
+DAY_S = 86_400
+
+
+def add(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An adapter that was trained.")],
+    candidate: Annotated[bool, typer.Option("--candidate", help="Also make it the candidate.")] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the log.")] = "",
+) -> int:
+    """Copy an adapter into the registry, where it is named by its content and never changes."""
+    from state import UserError
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    check_home(call.settings.home)
+    if candidate and not checked_text(reason).strip():
+        raise UserError("an adapter becomes the candidate for a reason; write it with --reason")
+    registry = registry_of(call.settings)
+    seen = registry.aliases().get("candidate")
+    entry = registry.add(folder)
+    if candidate:
+        registry.nominate(entry["id"], seen=seen, by=call.settings.user, reason=reason)
+    call.terminal.document({**entry, "candidate": candidate})
+    call.terminal.line(_("adapter {id} is in the registry").format(id=entry["id"]))
+    if candidate:
+        call.terminal.line(_("it is the candidate now"))
+    return Exit.DONE
+
+
+def diff(context: typer.Context, first: AdapterName, second: AdapterName) -> int:
+    """Show in what two adapters differ: base, data, settings, what was measured. Code 1 when they differ."""
+    from dojang.flywheel.comparing import differences
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    found = differences(folder_of(call.settings, first), folder_of(call.settings, second))
+    call.terminal.document([{"key": key, "first": a, "second": b} for key, a, b in found])
+    rows = [[key, _shown(a), _shown(b)] for key, a, b in found]
+    call.terminal.rows(rows, head=["", first, second])
+    if not found:
+        call.terminal.line(_("they are the same"))
+    return Exit.PROBLEM if found else Exit.DONE
+
+
+def verify(context: typer.Context) -> int:
+    """Check every adapter of the registry, the promotions log and the aliases. Code 70 when something was changed."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    registry = registry_of(call.settings)
+    problems = registry.problems()
+    adapters, promotions = len(registry.entries()), len(registry.log.read())
+    call.terminal.document({"adapters": adapters, "promotions": promotions, "problems": problems})
+    said = _("{adapters} adapters, {promotions} promotions, {problems} problems")
+    call.terminal.line(said.format(adapters=adapters, promotions=promotions, problems=len(problems)))
+    for problem in problems:
+        call.terminal.line(call.terminal.told(problem), style="bold red")
+    return Exit.BROKEN if problems else Exit.DONE
+
+
+def gc(
+    context: typer.Context,
+    older_than: Annotated[
+        float, typer.Option(min=0, metavar="DAYS", help="Only adapters that were added so long ago.")
+    ] = 7,
+    promoted: Annotated[bool, typer.Option("--promoted", help="Also champions of the past.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> int:
+    """Delete adapters of the registry that no alias names, and what interrupted commands left."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    registry = registry_of(call.settings)
+    how: dict[str, Any] = {"promoted": promoted, "older_s": older_than * DAY_S}
+    gone = dict.fromkeys(registry.unused(**how), 0) if dry_run else registry.gc(**how)
+    call.terminal.document({"adapters": list(gone), "bytes": sum(gone.values()), "dry_run": dry_run})
+    said = _("would be deleted: {id}") if dry_run else _("deleted: {id}")
+    for adapter in gone:
+        call.terminal.line(said.format(id=adapter))
+    if not gone:
+        call.terminal.note(_("there is nothing to delete"))
+    return Exit.DONE
+
+
+def registry_of(settings: Settings) -> Registry:
+    """The registry of a home."""
+    from adapters.registry.aliases import Registry as Found
+
+    return Found(settings.home / "registry")
+
+
+def folder_of(settings: Settings, name: str) -> Path:
+    """An adapter's folder: the path itself, or where the registry has what is called so."""
+    path = Path(checked_text(name))
+    return path if path.is_dir() else registry_of(settings).path(name)
+
+
+def stale_of(settings: Settings, folder: Path) -> str:
+    """Why an adapter should not serve any more: words that it, or what it went on from, was trained on were erased."""
+    from dojang.flywheel.comparing import why_stale
+    from dojang.flywheel.stale import datasets_of
+
+    return why_stale(folder, registry_of(settings), datasets_of(settings))
+
+
+def _shown(value: Any) -> str:
+    return "–" if value is None else str(value)

@@ -1,0 +1,73 @@
+"""Datasets of a home, built from its sessions. Prints nothing."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.dataset import folder
+from adapters.dataset.building import Choices, build
+from dojang.flywheel.points import Progress, Sessions, collect
+from dojang.flywheel.stale import Pseudonyms, datasets_of
+from state import UserError
+
+if TYPE_CHECKING:
+    from dojang.parts import Parts
+    from dojang.settings import Settings
+
+
+def sessions_of(parts: Parts) -> Sessions:
+    """Where a home's points come from."""
+    sealed = parts.session_keys is not None
+    cache = None if sealed else parts.settings.home / "points.sqlite"
+    return Sessions(parts.saver, parts.decisions, parts.prompts, _tokenizer(parts.settings), cache)
+
+
+def build_dataset(parts: Parts, choices: Choices, *, on_progress: Progress) -> tuple[Path, dict[str, Any], list[str]]:
+    """Build a dataset of all sessions: its folder, its manifest, and what could not be read.
+
+    Raises:
+        UserError: there is too little to build it from.
+        PassingFault: the disk refused; nothing was kept.
+    """
+    from tools.pii import find
+
+    found = collect(sessions_of(parts), on_progress=on_progress)
+    if not found.points and found.problems:
+        raise UserError(f"no session can be read: {found.problems[0]}")
+    name = Pseudonyms(parts.settings.home)
+    made = build(
+        found.points,
+        choices=choices,
+        find=lambda text: [(entity.start, entity.end) for entity in find(text)],
+        pseudonym=name,
+        reads=_read_date,
+    )
+    written = folder.write(made, datasets_of(parts.settings))
+    return written, folder.manifest(written), found.problems
+
+
+def _read_date(words: str, day: str) -> str | None:
+    """As the tools read dates."""
+    from tools.dates import Unreadable, read_date
+
+    try:
+        return read_date(words, today=date.fromisoformat(day)).isoformat()
+    except (Unreadable, ValueError):
+        return None
+
+
+def _tokenizer(settings: Settings) -> Any:
+    """Of the local model that the settings name, where its chat template is needed; None for an endpoint's and ours."""
+    if settings.model == "embedded" or settings.model.startswith("openai:"):
+        return None
+    from adapters.training.run import open_base
+
+    try:
+        return open_base(Path(settings.model), settings.quantization).tokenizer
+    except UserError:  # not there any more: what it read cannot be shown, and is counted as that
+        return None
+
+
+__all__ = ["build_dataset", "sessions_of"]

@@ -1,0 +1,358 @@
+"""The registry: adapters whole or not there, one champion that is never in doubt, whoever races or dies, wherever."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.errors import AdapterNotUsable
+from adapters.registry import folders
+from adapters.registry.aliases import AliasMoved, Registry
+from adapters.registry.log import DamagedPromotions, NotPromoted, PromotionLog
+from state import Conflict, UserError
+from tests.adapters.tiny import lora as adapter
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="a child is killed in the middle of a promotion")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry")
+
+
+@pytest.fixture
+def two(registry: Registry, tmp_path: Path) -> tuple[str, str]:
+    """Two adapters, the first of them champion."""
+    first, second = (registry.add(adapter(tmp_path / f"a{n}", n))["id"] for n in (1, 2))
+    registry.promote(first, seen=None, by="kim", reason="the first")
+    return first, second
+
+
+def link(registry: Registry, alias: str) -> str:
+    return (registry.links / alias).resolve().name
+
+
+# --------------------------------------------------------------------------------------------------------- adapters
+
+
+def test_an_adapter_is_named_by_its_files_and_read_only(registry: Registry, tmp_path: Path) -> None:
+    source = adapter(tmp_path / "a", 1)
+    entry = registry.add(source)
+    place = Path(entry["path"])
+    assert place.name == entry["id"] == folders.id_of(source)
+    assert registry.add(source)["id"] == entry["id"]
+    assert [oct(p.stat().st_mode & 0o777) for p in place.iterdir()] == ["0o400"] * 4
+    assert {p.name: p.read_bytes() for p in place.iterdir()} == {p.name: p.read_bytes() for p in source.iterdir()}
+    assert (entry["method"], entry["rows"], entry["base"]) == ("sft", 1, "b" * 16)
+    other = registry.add(adapter(tmp_path / "b", 2))
+    assert sorted(e["id"] for e in registry.entries()) == sorted([entry["id"], other["id"]])
+    assert registry.resolve(entry["id"][:8]) == entry["id"]
+
+
+def test_peft_reads_a_registered_adapter_as_it_is(registry: Registry, tmp_path: Path) -> None:
+    from peft import PeftConfig
+    from peft.utils import load_peft_weights
+
+    place = registry.add(adapter(tmp_path / "a", 3))["path"]
+    assert PeftConfig.from_pretrained(place).r == 2
+    [weights] = load_peft_weights(place, device="cpu").values()
+    assert float(weights.max()) == 3.0
+
+
+def test_what_is_no_adapter_is_refused(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(AdapterNotUsable, match="no adapter folder"):
+        registry.add(tmp_path / "nothing")
+    linked = adapter(tmp_path / "a", 1)
+    (linked / "more").symlink_to("/etc/passwd")
+    with pytest.raises(AdapterNotUsable, match="no plain file"):
+        registry.add(linked)
+    with pytest.raises(AdapterNotUsable, match="no adapter is champion yet"):
+        registry.resolve("champion")
+    with pytest.raises(AdapterNotUsable, match="0 adapters of the registry begin with 'zz'"):
+        registry.resolve("zz")
+    assert folders.ids(registry.adapters) == []
+    registry.settle()
+    assert list(registry.adapters.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["changed", "gone", "more"])
+def test_a_changed_adapter_is_found_and_never_promoted(how: str, registry: Registry, two: tuple[str, str]) -> None:
+    first, second = two
+    place = registry.adapters / second
+    place.chmod(0o700)
+    file = place / "manifest.json"
+    file.chmod(0o600)
+    match how:
+        case "changed":
+            file.write_bytes(file.read_bytes() + b" ")
+        case "gone":
+            file.unlink()
+        case _:
+            (place / "extra").write_bytes(b"")
+    assert [second in problem for problem in registry.problems()] == [True]
+    with pytest.raises(folders.DamagedAdapter):
+        registry.promote(second, seen=first, by="kim", reason="better")
+    assert registry.aliases() == {"champion": first}
+
+
+# ------------------------------------------------------------------------------------------------------------ aliases
+
+
+def test_a_promotion_changes_all_names_together(registry: Registry, two: tuple[str, str]) -> None:
+    first, second = two
+    registry.nominate(second, seen=None, by="kim", reason="trained today")
+    assert registry.aliases() == {"champion": first, "candidate": second}
+    registry.promote(second, seen=first, by="lee", reason="better on held-out decisions")
+    assert registry.aliases() == {"champion": second, "previous": first}
+    assert (link(registry, "champion"), link(registry, "previous")) == (second, first)
+    assert not (registry.links / "candidate").exists()
+    last = registry.log.read()[-1]
+    assert (last["by"], last["reason"], last["n"]) == ("lee", "better on held-out decisions", 3)
+    registry.promote(first, seen=second, by="lee", reason="back again")
+    assert registry.aliases() == {"champion": first, "previous": second}
+    assert registry.problems() == []
+
+
+def test_who_looked_at_another_champion_is_told(registry: Registry, two: tuple[str, str]) -> None:
+    first, second = two
+    with pytest.raises(AliasMoved, match=f"champion is {first} by now, not {second}") as moved:
+        registry.promote(second, seen=second, by="kim", reason="better")
+    assert (moved.value.found, isinstance(moved.value, Conflict)) == (first, True)
+    with pytest.raises(AliasMoved):
+        registry.promote(second, seen=None, by="kim", reason="better")
+    with pytest.raises(UserError, match="say who and why"):
+        registry.promote(second, seen=first, by="kim", reason=" ")
+    assert registry.aliases() == {"champion": first}
+
+
+def test_an_adapter_of_another_base_takes_no_champions_place(
+    registry: Registry, two: tuple[str, str], tmp_path: Path
+) -> None:
+    foreign = registry.add(adapter(tmp_path / "c", 3, base="c" * 16))["id"]
+    with pytest.raises(AdapterNotUsable, match="trained on the base cccccccccccccccc"):
+        registry.promote(foreign, seen=two[0], by="kim", reason="better")
+    assert registry.aliases()["champion"] == two[0]
+
+
+def test_a_spoilt_champion_is_replaced(registry: Registry, two: tuple[str, str]) -> None:
+    first, second = two
+    (registry.adapters / first).chmod(0o700)
+    shutil.rmtree(registry.adapters / first)
+    assert [first in problem for problem in registry.problems()] == [True]
+    registry.promote(second, seen=first, by="kim", reason="the old one is gone")
+    assert registry.aliases()["champion"] == second
+
+
+def promote_at(root: str, name: str, seen: str, start: Any, said: Any) -> None:
+    start.wait()
+    try:
+        Registry(Path(root)).promote(name, seen=seen, by=name, reason="race")
+        said.put((name, "won"))
+    except AliasMoved as moved:
+        said.put((name, moved.found))
+
+
+def test_of_raced_promotions_one_wins_and_the_others_are_told(registry: Registry, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    names = [registry.add(adapter(tmp_path / f"a{n}", n))["id"] for n in range(5)]
+    registry.promote(names[0], seen=None, by="kim", reason="first")
+    barrier = Barrier(4)
+
+    def race(name: str) -> str | None:
+        barrier.wait()
+        try:
+            Registry(registry.root).promote(name, seen=names[0], by=name, reason="race")
+        except AliasMoved as moved:
+            return moved.found
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(race, names[1:]))
+    champion = registry.aliases()["champion"]
+    assert [name for name, found in zip(names[1:], told, strict=True) if found is None] == [champion]
+    assert [found for found in told if found is not None] == [champion] * 3
+    assert len(registry.log.read()) == 2
+
+
+def test_promotions_of_two_processes_exclude_each_other(registry: Registry, tmp_path: Path) -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("children share the fixture by fork")
+    names = [registry.add(adapter(tmp_path / f"a{n}", n))["id"] for n in range(3)]
+    registry.promote(names[0], seen=None, by="kim", reason="first")
+    context: Any = multiprocessing.get_context("fork")
+    start, said = context.Event(), context.Queue()
+    racers = [
+        context.Process(target=promote_at, args=(str(registry.root), n, names[0], start, said)) for n in names[1:]
+    ]
+    for racer in racers:
+        racer.start()
+    start.set()
+    told = dict(said.get(timeout=60) for _ in racers)
+    for racer in racers:
+        racer.join()
+    champion = registry.aliases()["champion"]
+    assert sorted(told.values()) == sorted(["won", champion])
+    assert told[champion] == "won"
+
+
+# --------------------------------------------------------------------------------------- killed, full, changed behind
+
+
+STEPS = ("write", "fsync", "replace", "symlink", "ftruncate", "rename", "mkdir", "unlink", "chmod", "open")
+
+
+def killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Do the work in a child that is killed before its ``step``-th call of the file system; whether it had ended."""
+    child = os.fork()
+    if child == 0:
+        calls = 0
+
+        def dying(real: Any) -> Any:
+            def call(*args: Any, **options: Any) -> Any:
+                nonlocal calls
+                calls += 1
+                if calls == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*args, **options)
+
+            return call
+
+        try:
+            for name in STEPS:
+                setattr(os, name, dying(getattr(os, name)))
+            work()
+        finally:
+            os._exit(0)
+    return os.WIFEXITED(os.waitpid(child, 0)[1])
+
+
+@needs_fork
+def test_killed_at_any_step_of_a_promotion_the_champion_is_never_in_doubt(
+    registry: Registry, two: tuple[str, str], tmp_path: Path
+) -> None:
+    first, second = two
+    registry.nominate(second, seen=None, by="kim", reason="trained")
+    before, after = registry.aliases(), {"champion": second, "previous": first}
+    seen, step, ended = set(), 0, False
+    while not ended:
+        step += 1
+        home = tmp_path / f"at{step}"
+        shutil.copytree(registry.root, home, symlinks=True)
+        there = Registry(home)
+        ended = killed_at(step, partial(there.promote, second, seen=first, by="lee", reason="better"))
+        fresh = Registry(home)
+        now = fresh.aliases()
+        assert now in (before, after), step
+        assert not ended or now == after
+        assert link(fresh, "champion") in (first, now["champion"])  # what other programs read never runs ahead
+        seen.add(now["champion"])
+        fresh.settle()
+        assert fresh.problems() == []
+        if now == before:  # whoever was cut off does it again
+            fresh.promote(second, seen=first, by="lee", reason="better")
+        assert (fresh.aliases(), link(fresh, "champion"), link(fresh, "previous")) == (after, second, first)
+        shutil.rmtree(home / "aliases")
+    assert seen == {first, second}
+    assert step > 8
+
+
+@needs_fork
+def test_killed_at_any_step_of_an_addition_it_is_there_whole_or_not_at_all(registry: Registry, tmp_path: Path) -> None:
+    source = adapter(tmp_path / "a", 1)
+    wanted, step, ended = folders.id_of(source), 0, False
+    while not ended:
+        step += 1
+        there = Registry(tmp_path / f"at{step}")
+        ended = killed_at(step, partial(there.add, source))
+        assert folders.ids(there.adapters) in ([], [wanted])
+        assert there.problems() == []
+        there.settle()
+        assert not there.adapters.exists() or list(folders.leftovers(there.adapters)) == []
+        assert there.add(source)["id"] == wanted
+    assert step > 6
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_full_disk_changes_nothing(
+    call: str, registry: Registry, two: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two
+    data = registry.log.path.read_bytes()
+
+    def full(fd: int, *rest: Any) -> Any:
+        if call == "write":
+            real(fd, bytes(rest[0])[:7])  # some of it still fits
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        real = os.write
+        patched.setattr(os, call, full)
+        with pytest.raises(NotPromoted, match="nothing was changed"):
+            PromotionLog(registry.log.path).append({"at": "", "by": "k", "reason": "r", "set": {"champion": second}})
+        with pytest.raises(NotPromoted):
+            registry.promote(second, seen=first, by="kim", reason="better")
+        if call == "fsync":
+            with pytest.raises(folders.NotRegistered, match="nothing was kept"):
+                registry.add(adapter(tmp_path / "c", 9))
+    assert registry.log.path.read_bytes() == data
+    assert (registry.aliases(), link(registry, "champion")) == ({"champion": first}, first)
+    registry.settle()
+    assert len(folders.ids(registry.adapters)) == 2
+    assert list(folders.leftovers(registry.adapters)) == []
+    registry.promote(second, seen=first, by="kim", reason="better")
+    assert registry.aliases()["champion"] == second
+
+
+def test_a_torn_line_is_nothing_and_a_changed_one_stops_everything(registry: Registry, two: tuple[str, str]) -> None:
+    first, second = two
+    with registry.log.path.open("ab") as log:
+        log.write(b'{"n": 2, "set": {"champion": "evil"')
+    assert registry.aliases() == {"champion": first}
+    registry.promote(second, seen=first, by="kim", reason="better")
+    assert registry.aliases()["champion"] == second
+    whole = registry.log.path.read_bytes()
+    for spoilt in (
+        whole.replace(b"better", b"bitter"),
+        whole.split(b"\n", 1)[1],
+        whole + whole.splitlines()[0] + b"\n",
+    ):
+        registry.log.path.write_bytes(spoilt)
+        with pytest.raises(DamagedPromotions, match="put back from a copy"):
+            registry.aliases()
+        with pytest.raises(DamagedPromotions):
+            registry.promote(first, seen=second, by="kim", reason="back")
+    registry.log.path.write_bytes(whole)
+    assert registry.problems() == []
+
+
+def test_what_nothing_names_is_deleted_when_it_is_asked_for(
+    registry: Registry, two: tuple[str, str], tmp_path: Path
+) -> None:
+    first, second = two
+    third = registry.add(adapter(tmp_path / "c", 3))["id"]
+    registry.promote(second, seen=first, by="kim", reason="better")
+    registry.promote(third, seen=second, by="kim", reason="better still")
+    fourth = registry.add(adapter(tmp_path / "d", 4))["id"]
+    assert registry.unused(older_s=3600) == []
+    assert registry.unused() == [fourth]
+    assert registry.unused(promoted=True) == sorted([first, fourth])
+    assert list(registry.gc()) == [fourth]
+    assert registry.gc(promoted=True)[first] > 100
+    assert folders.ids(registry.adapters) == sorted([second, third])
+    assert registry.problems() == []
+    (registry.links / "champion").unlink()
+    (registry.links / "champion").symlink_to("../adapters/nothing")
+    assert "does not follow the log" in registry.problems()[0]
+    registry.settle()
+    assert link(registry, "champion") == third
