@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Final
 
 from state import UserError
 from store.language import clean
@@ -131,6 +135,13 @@ def built(name: str, data: bytes, format_: str, builder: Builder, *, title: str 
 def digest_of(data: bytes) -> str:
     """SHA-256, hex: by it a file is known again."""
     return hashlib.sha256(data).hexdigest()
+
+
+DAMAGE: Final[tuple[type[Exception], ...]] = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, LookupError, ValueError, TypeError, AttributeError,
+    SyntaxError, RuntimeError, EOFError, OSError, OverflowError,
+)  # fmt: skip
+"""What the Office libraries, and zip under them, raise of a damaged or sealed file."""
 
 
 def broken(name: str, kind: str, error: Exception) -> Unreadable:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 from store.language import clean
 from store.readers.cells import shown
 from store.readers.encodings import decode
-from store.readers.extract import Builder, Extract, broken, built
+from store.readers.extract import DAMAGE, Builder, Extract, broken, built
 from store.readers.tables import add_table
 
 USUAL_SHEET = re.compile(r"(?:sheet|시트) ?1", re.I)
@@ -61,10 +60,7 @@ def read_xlsx(name: str, data: bytes) -> Extract:
             title = str(book.properties.title or "")
         finally:
             book.close()
-    except (
-        zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, TypeError, AttributeError, IndexError,
-        SyntaxError, NotImplementedError, RecursionError, EOFError, OSError, OverflowError,
-    ) as error:  # fmt: skip
+    except (*DAMAGE, InvalidFileException) as error:
         raise broken(name, "Excel", error) from None
     if len(builder.headings) == len(builder.parts):
         builder = Builder()  # names of empty sheets are no text

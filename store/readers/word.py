@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from typing import Any
 
 from store.language import clean
-from store.readers.extract import Builder, Extract, broken, built
+from store.readers.extract import DAMAGE, Builder, Extract, broken, built
 from store.readers.tables import add_table
 
 TEXT = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -31,10 +30,7 @@ def read_docx(name: str, data: bytes) -> Extract:
             level = re.fullmatch(r"(?:heading|제목) ?([1-6])", style.lower())
             builder.add(block.text, int(level.group(1)) if level else 1 if style == "Title" else 0)
         title = str(document.core_properties.title or "")
-    except (
-        zipfile.BadZipFile, OpcError, KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError,
-        NotImplementedError, RecursionError, EOFError, OSError, OverflowError,
-    ) as error:  # fmt: skip
+    except (*DAMAGE, OpcError) as error:
         raise broken(name, "Word", error) from None
     if title in ("", "Word Document"):
         title = builder.first_heading() or title
