@@ -19,6 +19,7 @@ def read_docx(name: str, data: bytes) -> Extract:
     from docx.opc.exceptions import OpcError
     from docx.table import Table
 
+    damage: tuple[type[Exception], ...] = (*DAMAGE, OpcError)
     builder = Builder()
     try:
         document = docx.Document(io.BytesIO(data))
@@ -30,7 +31,7 @@ def read_docx(name: str, data: bytes) -> Extract:
             level = re.fullmatch(r"(?:heading|제목) ?([1-6])", style.lower())
             builder.add(block.text, int(level.group(1)) if level else 1 if style == "Title" else 0)
         title = str(document.core_properties.title or "")
-    except (*DAMAGE, OpcError) as error:
+    except damage as error:
         raise broken(name, "Word", error) from None
     if title in ("", "Word Document"):
         title = builder.first_heading() or title
