@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.dataset.building import METHODS, Dataset, choices_of
+from adapters.durable import sync_dir
 from state import BrokenInvariant, PassingFault, UserError
 
 FORMAT: Final = 1
@@ -266,18 +267,7 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sync_dir(path: Path) -> None:
-    """Make a rename in a folder durable, where the system has a way to."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 __all__ = [
     "FILES", "MANIFEST", "DamagedDataset", "DatasetNotWritten", "UnknownDataset", "folders", "manifest", "mark_stale",
-    "named", "read", "stale", "sync_dir", "threads_of", "verify", "write",
+    "named", "read", "stale", "threads_of", "verify", "write",
 ]  # fmt: skip

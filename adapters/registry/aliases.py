@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from adapters.durable import sync_dir
 from adapters.errors import AdapterNotUsable
 from adapters.registry import folders
 from adapters.registry.folders import Entry
@@ -207,7 +208,7 @@ class Registry:
         for left in self.links.glob(".*"):
             left.unlink(missing_ok=True)
         if changed:
-            folders.sync_dir(self.links)
+            sync_dir(self.links)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
+from adapters.durable import sync_dir
 from adapters.errors import AdapterNotUsable
 from adapters.local.loading import check_adapter, fingerprint, read_note
 from state import BrokenInvariant, PassingFault
@@ -189,18 +190,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync_dir(path: Path) -> None:
-    """Make names in a folder durable, where the system has a way to."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 __all__ = [
     "DamagedAdapter", "Entry", "NotRegistered", "add", "entry", "files_of", "id_of", "ids", "leftovers", "manifest_of",
-    "remove", "sweep", "sync_dir", "verify",
+    "remove", "sweep", "verify",
 ]  # fmt: skip

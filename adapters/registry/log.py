@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
+from adapters.durable import sync_dir
 from state import BrokenInvariant, PassingFault
 
 _ROOT: Final = "0" * 64
@@ -75,7 +76,7 @@ class PromotionLog:
             finally:
                 os.close(fd)
             if fresh:
-                _sync_dir(self.path.parent)
+                sync_dir(self.path.parent)
         except OSError as e:
             raise NotPromoted(
                 f"{self.path} cannot be written ({e.strerror}); nothing was changed: free space and try again"
@@ -124,16 +125,6 @@ class PromotionLog:
 def _hash(last: str, bare: Mapping[str, Any]) -> str:
     said = json.dumps([last, bare], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _sync_dir(path: Path) -> None:
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 __all__ = ["DamagedPromotions", "NotPromoted", "Promotion", "PromotionLog"]

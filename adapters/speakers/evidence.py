@@ -113,10 +113,15 @@ def terms(text: str) -> set[str]:
     return found
 
 
+def _rarity(asked: set[str], held: Sequence[set[str]]) -> dict[str, float]:
+    """What each term that is asked for weighs: more, the fewer sentences hold it."""
+    return {t: math.log(1 + (len(held) + 1) / (sum(t in h for h in held) + 0.5)) for t in asked}
+
+
 def overlap(question: str, sentences: Sequence[str]) -> list[float]:
     """Share of the question's terms that each sentence holds, 0 to 1; a term that few sentences hold weighs more."""
     asked, held = terms(question), [terms(sentence) for sentence in sentences]
-    weight = {t: math.log(1 + (len(held) + 1) / (sum(t in h for h in held) + 0.5)) for t in asked}
+    weight = _rarity(asked, held)
     total = sum(weight.values()) or 1.0
     return [sum(weight[t] for t in asked & h) / total for h in held]
 
@@ -137,7 +142,7 @@ def worth(question: str, sentences: Sequence[str], follows: Sequence[bool] = ())
         follows: Whether each stands right after the one before in this list in the same text; by default none does.
     """
     asked, held = terms(question), [terms(sentence) for sentence in sentences]
-    weight = {t: math.log(1 + (len(held) + 1) / (sum(t in h for h in held) + 0.5)) for t in asked}
+    weight = _rarity(asked, held)
     total, kind = sum(weight.values()) or 1.0, expected(question)
     found = []
     for i, own in enumerate(held):

@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.prompt import Turn, call_text
-from adapters.training import frontdesk
 from adapters.training.examples import Example, tool
 from adapters.training.words import Side, Values, fill
 from state import JSON, Language, ToolSpec
@@ -287,8 +286,3 @@ def disguised(rng: random.Random, example: Example) -> Example:
         arguments={arguments[k]: x for k, x in example.arguments.items()},
         about=f"{names[tool_name]}.{arguments[argument]}" if argument else "",
     )
-
-
-def front_desk(rng: random.Random, side: Side, language: Language, kind: str) -> Example:
-    """A disguised front-desk example."""
-    return disguised(rng, frontdesk.example(rng, side, language, kind))

@@ -21,6 +21,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.durable import sync_dir
 from adapters.local.families import FAMILIES, give_template
 from adapters.local.hub import locate
 from adapters.local.loading import NOTE_FILE, LocalModel, check_adapter, check_model, check_quantization, fingerprint
@@ -353,10 +354,7 @@ def _move(adapter: Path, out: Path) -> None:
     if out.is_dir():
         out.rmdir()  # it was empty when the run began; if not now, nothing of it is lost
     os.rename(adapter, out)
-    if hasattr(os, "O_DIRECTORY"):
-        parent = os.open(out.parent, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(parent)
-        os.close(parent)
+    sync_dir(out.parent)
 
 
 __all__ = ["Base", "Source", "newest_checkpoint", "open_base", "rows_hash", "staging_of", "train"]

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from checkpoints.files.folders import HEADS, ThreadFolders, open_file, replace_file
 from checkpoints.files.frames import ROOT, Damage, frame, parse
 from checkpoints.files.stamps import different, pressed, slot_of
+from checkpoints.values.codec import is_text
 from state import DojangError
 
 KIND, VERSION = "heads", 2
@@ -160,17 +161,8 @@ class Heads:
         rows = {
             name: [*head.proof, head.newest, head.thread_id, head.oldest]
             for name, head in now.items()
-            if head.proof is not None and _text(name + head.newest + head.thread_id + head.oldest)
+            if head.proof is not None and is_text(name + head.newest + head.thread_id + head.oldest)
         }
         line, _ = frame({"k": KIND, "version": VERSION, "threads": rows}, ROOT)
         with contextlib.suppress(DojangError, OSError):  # full, read-only: it is only there to save time
             replace_file(self.folders.root / HEADS, line, sync=False)
-
-
-def _text(text: str) -> bool:
-    """Whether JSON can hold it; what has lone surrogates is derived again."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -106,7 +106,7 @@ class Encoder:
         return plain_text(text)
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Node:
-        if "$" not in value and all(type(k) is str and (k.isascii() or _is_text(k)) for k in value):
+        if "$" not in value and all(type(k) is str and (k.isascii() or is_text(k)) for k in value):
             return {k: self.encode(v, depth + 1) for k, v in value.items()}
         pairs = [[self.encode(k, depth + 1), self.encode(v, depth + 1)] for k, v in value.items()]
         return {"$": "dict", "v": pairs}
@@ -150,12 +150,13 @@ class Encoder:
 
 def plain_text(text: str) -> Node:
     """A str that JSON can hold as it is, else its UTF-8 with lone surrogates in base64."""
-    if text.isascii() or _is_text(text):
+    if text.isascii() or is_text(text):
         return text
     return {"$": "str", "v": base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()}
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether UTF-8, and so JSON, can hold it: it has no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
