@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dojang.cli.adapters_dataset import dataset as dataset_group
-from dojang.cli.adapters_dataset import frozen
 from dojang.cli.adapters_plan import plan
 from dojang.cli.adapters_registry import add, diff, gc, verify
 from dojang.cli.adapters_show import listed, shipped, show, summary
@@ -21,8 +20,6 @@ from dojang.cli.invocation import checked_text, invocation
 if TYPE_CHECKING:
     from adapters.training.real_qa import Score
     from adapters.training.recipe import Recipe
-    from adapters.training.rows import Row
-    from adapters.training.run import Base, Source
 
 app = typer.Typer()
 adapters = typer.Typer(no_args_is_help=True)
@@ -133,7 +130,6 @@ def train(
     _ = call.terminal.gettext
     if sum(given is not None for given in (data, dataset, generated)) != 1:
         raise UserError("give one of --data FILE, --dataset ID and --generated N")
-    folder = frozen(call.settings, dataset) if dataset is not None else None
     given = {
         "rank": rank, "alpha": alpha, "dropout": dropout, "rate": rate, "epochs": epochs, "batch": batch,
         "accumulate": accumulate, "seq": seq, "heldout": heldout, "patience": patience, "every": every, "beta": beta,
@@ -144,11 +140,14 @@ def train(
     quantized = one_quantization(quantization, four=four, eight=eight)
     recipe = _recipe({**given, "method": method, "quantization": quantized, "seed": seed}, generated)
     with call.terminal.working(_("preparing")) as tell:
+        from adapters.training.material import Wanted, gathered
         from adapters.training.run import open_base
         from adapters.training.run import train as make
+        from dojang.flywheel.datasets import trainable
 
+        folder = trainable(call.settings, checked_text(dataset)) if dataset is not None else None
         opened = open_base(base or shipped()[0], recipe.quantization)
-        rows, sources = _rows(opened, recipe, folder or data, generated, replay, today)
+        rows, sources = gathered(opened, recipe, Wanted(folder or data, generated, replay, checked_text(today)))
         told = make(
             opened, out, rows, recipe, sources=sources, start=start, resume=not fresh,
             on_progress=lambda news: tell(_step(_, news)),
@@ -168,32 +167,6 @@ def _recipe(given: dict[str, Any], generated: int | None) -> Recipe:
 
         return replace(RECIPE, **{key: value for key, value in given.items() if value is not None}).checked()
     return Recipe(**{key: value for key, value in given.items() if value is not None}).checked()
-
-
-def _rows(
-    base: Base, recipe: Recipe, data: Path | None, generated: int | None, replay: float | None, today: str
-) -> tuple[list[Row], list[Source]]:
-    from adapters.training import sft
-    from adapters.training.rows import read
-    from adapters.training.run import Source
-    from state import UserError
-
-    if generated is not None and recipe.method != "sft":
-        raise UserError(f"generated rows are sft rows; give a file of {recipe.method} rows with --data")
-    share = replay if replay is not None else 0.3 if generated is not None else 0.0
-    if share and not (base.reading and recipe.method == "sft"):
-        raise UserError("only bases that Dojang made have text to replay, and only sft can; leave --replay away")
-    if data is not None:
-        dataset = data.name if data.is_dir() else ""
-        path = data / f"{recipe.method}.jsonl" if dataset else data
-        file = read(path, recipe.method, base.dialect(checked_text(today)))
-        told = (len(file.rows), file.sha256, file.licences, dataset, file.unsayable)
-        rows, sources = file.rows, [Source(f"dataset {dataset}" if dataset else path.name, *told)]
-    else:
-        rows = [sft.row_of(said) for said in sft.generated(generated or 0, recipe.seed)]
-        sources = sft.sources(len(rows), 0)
-    old = [sft.row_of(said) for said in sft.replayed(sft.replays(len(rows), share), recipe.seed)]
-    return rows + old, sources + sft.sources(0, len(old))
 
 
 def _step(_: Callable[[str], str], news: dict[str, float]) -> str:

@@ -149,18 +149,6 @@ def export(
     return Exit.DONE
 
 
-def frozen(settings: Settings, name: str) -> Path:
-    """The folder of a dataset that may be trained on: unchanged, and nothing of it erased since."""
-    from adapters.dataset import folder
-    from state import UserError
-
-    root = _root(settings)
-    told = folder.verify(root, checked_text(name))
-    if why := folder.stale(root).get(told["id"]):
-        raise UserError(f"dataset {told['id']} is stale: {why}; build a new one, and train on that")
-    return root / str(told["id"])
-
-
 def _root(settings: Settings) -> Path:
     from dojang.flywheel.stale import datasets_of
 

@@ -48,6 +48,19 @@ def build_dataset(parts: Parts, choices: Choices, *, on_progress: Progress) -> t
     return written, folder.manifest(written), found.problems
 
 
+def trainable(settings: Settings, name: str) -> Path:
+    """The folder of a dataset that may be trained on: unchanged, and nothing of it erased since.
+
+    Raises:
+        UnknownDataset, DamagedDataset, UserError: it is stale.
+    """
+    root = datasets_of(settings)
+    told = folder.verify(root, name)
+    if why := folder.stale(root).get(told["id"]):
+        raise UserError(f"dataset {told['id']} is stale: {why}; build a new one, and train on that")
+    return root / str(told["id"])
+
+
 def _read_date(words: str, day: str) -> str | None:
     """As the tools read dates."""
     from tools.dates import Unreadable, read_date
@@ -70,4 +83,4 @@ def _tokenizer(settings: Settings) -> Any:
         return None
 
 
-__all__ = ["build_dataset", "sessions_of"]
+__all__ = ["build_dataset", "sessions_of", "trainable"]

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from adapters.prompt import CHAT_TEMPLATE, EOT
+from adapters.training.material import Wanted, gathered
 from adapters.training.recipe import Recipe
 from adapters.training.run import Base
-from dojang.cli.adapters import _rows
 from dojang.cli.exits import Exit
 from tests.adapters.tiny import lora
 from tests.dojang.conftest import Shell
@@ -56,7 +56,7 @@ def test_an_adapter_of_decisions_names_its_dataset_and_is_marked_when_words_of_i
     told = built(shell)
     folder = Path(told["folder"])
     base = Base(folder, "tiny", {}, "b" * 16, SimpleNamespace(chat_template=CHAT_TEMPLATE, eos_token=EOT), reading=True)
-    rows, [source] = _rows(base, Recipe(), folder, None, None, "")
+    rows, [source] = gathered(base, Recipe(), Wanted(folder))
     counted = (source.dataset, source.rows, source.unsayable, len(rows))
     assert counted == (told["dataset"], 4, 2, 4)  # nobody spoke of a suite
     assert source.sha256 == told["files"]["sft.jsonl"]["sha256"]
