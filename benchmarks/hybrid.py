@@ -28,11 +28,10 @@ from psycopg.conninfo import make_conninfo
 from retrieval import Row, load
 
 from store import EmbeddedPostgres, MiniLM, Ranking
-from store.language import syllable_pairs, terms
-from store.schema import migrate
-from store.search import UNLIMITED, Question, search
-from store.store import configure
-from store.vectors import Model, VectorTable, copy_vectors, create, index, record
+from store.schema.migrations import migrate
+from store.schema.vectors import Model, VectorTable, copy_vectors, create, index, record
+from store.searching.search import UNLIMITED, Question, configure, search
+from store.text.language import syllable_pairs, terms
 
 RARE = 2  # paragraphs that a word may stand in to be renamed
 BLOCK = 5_000  # passages a COPY

@@ -28,13 +28,13 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from store import EmbeddedPostgres
-from store.bulk import finish
-from store.chunking import Chunk
-from store.preparing import Part
+from store.ingesting.bulk import finish
+from store.ingesting.chunking import Chunk
+from store.ingesting.preparing import Part
+from store.ingesting.writing import adjust_corpus, put
 from store.readers.extract import extract_of
-from store.schema import migrate
-from store.vectors import Model, VectorTable, create, index, record
-from store.writing import adjust_corpus, put
+from store.schema.migrations import migrate
+from store.schema.vectors import Model, VectorTable, create, index, record
 
 WIDTH = 384
 PART = 2_000

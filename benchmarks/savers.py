@@ -62,7 +62,7 @@ from contenders import ALONE, SAVERS, Took, durability_of, open_saver, size_of  
 from lists import list_took  # noqa: E402
 
 from checkpoints import FileSaver  # noqa: E402
-from store.embedded import EmbeddedPostgres  # noqa: E402
+from store.postgres.embedded import EmbeddedPostgres  # noqa: E402
 
 CONFIG: Any = {"configurable": {"thread_id": "bench"}}
 

@@ -34,10 +34,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from store import EmbeddedPostgres
-from store.schema import migrate
-from store.search import Question, Ranking, search
-from store.store import configure
-from store.vectors import Model, VectorTable, copy_vectors, create, index, record
+from store.schema.migrations import migrate
+from store.schema.vectors import Model, VectorTable, copy_vectors, create, index, record
+from store.searching.search import Question, Ranking, configure, search
 
 Floats = npt.NDArray[np.float32]
 WIDTH = 384

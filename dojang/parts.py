@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from checkpoints.files.folders import ThreadFolders
     from checkpoints.records.notices import NoticeLog
     from dojang.cited import CitedIndex
-    from store.embedding import Embedder
+    from store.models.embedding import Embedder
     from store.port import Documents
     from tools.policy import FilePolicy
     from tools.standing import Standing
@@ -165,7 +165,7 @@ class Parts:
     @cached_property
     def store(self) -> Documents:
         """The documents."""
-        from store.reranking import load_reranker
+        from store.models.reranking import load_reranker
 
         s = self.settings
         key = s.reranker_api_key.get_secret_value() if s.reranker_api_key else None
@@ -173,7 +173,7 @@ class Parts:
             embedder = load_embedder_of(s)
             reranker = load_reranker(s.reranker, base_url=s.reranker_base_url, api_key=key)
             if (place := qdrant_place(s)) is not None:
-                from store.qdrant import QdrantStore
+                from store.qdrant.store import QdrantStore
 
                 return self._exit.enter_context(QdrantStore(place, embedder, key=store_key(s), reranker=reranker))
             from store import DocumentStore

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from checkpoints import ThreadRow
     from dojang.cited import CitedBy
     from store import DocumentRow, DocumentStore, IngestReport
-    from store.corrections import Version
-    from store.reindexing import ReindexReport
+    from store.ingesting.corrections import Version
+    from store.ingesting.reindexing import ReindexReport
 
 CONSOLE_UNDO_S = 5.0
 """How long a decision from the console can be taken back where the settings do not say."""

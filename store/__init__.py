@@ -9,11 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from store.embedded import EmbeddedPostgres
-    from store.embedding import Embedder, HuggingFaceEmbedder, MiniLM, OpenAIEmbedder, load_embedder
-    from store.ingest import IngestReport
+    from store.ingesting.ingest import IngestReport
+    from store.models.embedding import Embedder, HuggingFaceEmbedder, MiniLM, OpenAIEmbedder, load_embedder
+    from store.postgres.embedded import EmbeddedPostgres
     from store.readers.extract import Extract, Unreadable
-    from store.search import Ranking
+    from store.searching.search import Ranking
     from store.store import DocumentRow, DocumentStore
 
 __all__ = [
@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "embedded": ("EmbeddedPostgres",),
-    "embedding": ("Embedder", "HuggingFaceEmbedder", "MiniLM", "OpenAIEmbedder", "load_embedder"),
-    "ingest": ("IngestReport",),
+    "postgres.embedded": ("EmbeddedPostgres",),
+    "models.embedding": ("Embedder", "HuggingFaceEmbedder", "MiniLM", "OpenAIEmbedder", "load_embedder"),
+    "ingesting.ingest": ("IngestReport",),
     "readers.extract": ("Extract", "Unreadable"),
-    "search": ("Ranking",),
+    "searching.search": ("Ranking",),
     "store": ("DocumentRow", "DocumentStore"),
 }
 

@@ -1,4 +1,4 @@
-"""What every store of documents can do: PostgreSQL (``store.store.DocumentStore``) and Qdrant (:mod:`store.qdrant`).
+"""What every store of documents can do: PostgreSQL (``store.store``), Qdrant (``store.qdrant.store``).
 
 Both satisfy it by their shape; ``tests/store/test_port.py`` runs the same tests on both, and says where they differ.
 """
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 from state import Passage, Trust
 
 if TYPE_CHECKING:
-    from store.embedding import Embedder
-    from store.ingest import IngestReport, Work
-    from store.reranking import Reranker
-    from store.search import Ranking
+    from store.ingesting.ingest import IngestReport, Work
+    from store.models.embedding import Embedder
+    from store.models.reranking import Reranker
+    from store.searching.search import Ranking
     from store.store import DocumentRow
 
 

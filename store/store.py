@@ -14,26 +14,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypedDict
 
-from pgvector.psycopg import register_vector
 from psycopg import sql
 
 from state import Passage, Trust, UserError
-from store import corrections, writing
-from store.bulk import Finishing
-from store.corrections import Version
-from store.database import Connection, Connections, connect
-from store.embedding import Embedder
-from store.ingest import Ingest, IngestReport, Progress, Work
-from store.language import clean
-from store.preparing import INDEX_VERSION
+from store.database import Connections, connect
+from store.ingesting import corrections, writing
+from store.ingesting.bulk import Finishing
+from store.ingesting.corrections import Version
+from store.ingesting.ingest import Ingest, IngestReport, Progress, Work
+from store.ingesting.preparing import INDEX_VERSION
+from store.ingesting.reindexing import Reindex, ReindexReport
+from store.ingesting.writing import Vectors
+from store.models.embedding import Embedder
+from store.models.reranking import Reranker, reranked, reranked_depth
 from store.readers.files import LIMIT_BYTES
-from store.reindexing import Reindex, ReindexReport
-from store.reranking import Reranker, reranked, reranked_depth
-from store.schema import migrate
-from store.search import SETTINGS, Ranking, analysed, checked_k, passage_of, search
-from store.statement import COLUMNS
-from store.vectors import bind, fenced
-from store.writing import Vectors
+from store.schema.migrations import migrate
+from store.schema.vectors import bind, fenced
+from store.searching.search import Ranking, analysed, checked_k, configure, passage_of, search
+from store.searching.statement import COLUMNS
+from store.text.language import clean
 
 
 class DocumentRow(TypedDict):
@@ -56,7 +55,7 @@ class DocumentStore:
     """Documents in a PostgreSQL with pgvector.
 
     Args:
-        dsn: where; see :class:`store.embedded.EmbeddedPostgres` for one that needs no setup.
+        dsn: where; see :class:`store.postgres.embedded.EmbeddedPostgres` for one that needs no setup.
         embedder: makes the vectors; None searches by words alone.
         ranking: the numbers of the ranking.
         reranker: puts the first passages of a search in another order; None leaves them.
@@ -115,7 +114,8 @@ class DocumentStore:
 
         A file in a folder is named by its path below that folder, a single file by its file name. What is there
         already with the same content stays untouched; a changed file replaces its passages, and corrections are
-        carried over or set aside (:mod:`store.corrections`). A file that cannot be read is reported, the rest goes in.
+        carried over or set aside (:mod:`store.ingesting.corrections`). A file that cannot be read is reported, the rest
+        goes in.
         """
         return self._ingest(trust, metadata, on_progress, on_work).files(paths)
 
@@ -247,14 +247,6 @@ class DocumentStore:
             on_progress=on_progress,
             on_work=on_work,
         )
-
-
-def configure(connection: Connection) -> None:
-    """Types and settings of a connection that searches."""
-    register_vector(connection)
-    for setting in SETTINGS:
-        connection.execute(setting)
-    connection.commit()
 
 
 def _no_document(name: str) -> UserError:

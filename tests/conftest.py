@@ -20,7 +20,7 @@ LINGER_S = 3.0
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """DSN of one embedded server for the whole session, shared by all xdist workers."""
-    from store.embedded import EmbeddedPostgres
+    from store.postgres.embedded import EmbeddedPostgres
 
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

@@ -251,7 +251,7 @@ def _real(generator: Any, folder: Path, n: int | None, seed: int) -> dict[str, S
     """How real questions are answered, by the name of each set."""
     from adapters.training.frontdesk import TOOLS
     from adapters.training.real_qa import measure, questions
-    from store.language import sentences
+    from store.text.language import sentences
 
     return {name: measure(generator, asked, TOOLS) for name, asked in questions(folder, sentences, n=n, seed=seed)}
 

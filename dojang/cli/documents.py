@@ -259,11 +259,11 @@ def reembed(context: typer.Context) -> int:
             bar(f"{done:,}/{total:,}")
 
         if (place := qdrant_place(call.settings)) is not None:
-            from store.qdrant import reembed as embed_in_qdrant
+            from store.qdrant.store import reembed as embed_in_qdrant
 
             made = embed_in_qdrant(place, embedder, tell, key=store_key(call.settings))
         else:
-            from store.reembedding import reembed as embed_in_postgres
+            from store.ingesting.reembedding import reembed as embed_in_postgres
 
             made = embed_in_postgres(workspace.parts.dsn, embedder, tell)
     call.terminal.document({"passages": made, "model": embedder.name})

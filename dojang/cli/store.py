@@ -22,7 +22,7 @@ Tell = Callable[[int, int, str], None]
 @store.command()
 def backup(context: typer.Context, folder: Folder) -> int:
     """Write documents and the tables of tools into a new folder, as they are at one instant."""
-    from store.backup import backup as write_backup
+    from store.postgres.backup import backup as write_backup
 
     call = invocation(context)
     _ = call.terminal.gettext
@@ -51,8 +51,8 @@ def restore(
 ) -> int:
     """Put a backup in place of everything that the database holds; when it fails, nothing has changed."""
     from state import UserError
-    from store.backup import read_manifest
-    from store.backup import restore as put_back
+    from store.postgres.backup import read_manifest
+    from store.postgres.backup import restore as put_back
 
     call = invocation(context)
     _ = call.terminal.gettext
@@ -82,8 +82,8 @@ def move(
     to: Annotated[str, typer.Option("--to", metavar="DSN", help="An empty database with pgvector, as postgresql://….")],
 ) -> int:
     """Copy everything into another PostgreSQL, compare, and say which setting makes Dojang use it."""
-    from store.backup import move as copy_to
     from store.database import describe
+    from store.postgres.backup import move as copy_to
 
     call = invocation(context)
     _ = call.terminal.gettext

@@ -208,7 +208,7 @@ class Cycle:
                 f"{self.file} is no turn that this version wrote; move it away and turn the cycle again: what it made "
                 "is in the registry"
             )
-        return Turn(**told)  # type: ignore[typeddict-item]
+        return Turn(**told)  # type: ignore[typeddict-item, no-any-return]
 
     def _write(self, told: Turn) -> Turn:
         """Durable on return."""

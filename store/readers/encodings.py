@@ -6,8 +6,8 @@ import codecs
 import re
 from collections.abc import Callable
 
-from store.language import HANGUL, clean
 from store.readers.extract import Unreadable
+from store.text.language import HANGUL, clean
 
 CONTROL_SHARE = 0.02
 BOMS = (

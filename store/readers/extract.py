@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from state import UserError
-from store.language import clean
+from store.text.language import clean
 
 
 class Unreadable(UserError):

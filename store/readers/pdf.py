@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from store.language import clean
 from store.readers.extract import Builder, Extract, Heading, Record, Unreadable, broken, extract_of
 from store.readers.pdf_columns import unruled_grids
 from store.readers.pdf_lines import Grid, grids_of
 from store.readers.plain import title_line
 from store.readers.tables import add_table
+from store.text.language import clean
 
 MOST_PAGES = 5_000
 HEADING_SIZE = 1.15  # times the size of most of the text

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from store.language import clean
 from store.readers.cells import shown
 from store.readers.encodings import decode
 from store.readers.extract import DAMAGE, Builder, Extract, broken, built
 from store.readers.tables import add_table
+from store.text.language import clean
 
 USUAL_SHEET = re.compile(r"(?:sheet|시트) ?1", re.I)
 

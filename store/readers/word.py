@@ -6,9 +6,9 @@ import io
 import re
 from typing import Any
 
-from store.language import clean
 from store.readers.extract import DAMAGE, Builder, Extract, broken, built
 from store.readers.tables import add_table
+from store.text.language import clean
 
 TEXT = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from store.embedded import EmbeddedPostgres
+from store.postgres.embedded import EmbeddedPostgres
 from tests.chaos.campaign import PHASES, ROWS, Tally, run, wanted
 
 COLUMNS = ("", "episodes", "kills", "decisions", "lost", "approved", "happened", "doubled", "in doubt", "settled")

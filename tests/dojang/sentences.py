@@ -26,7 +26,7 @@ TELLING = {"error": 0, "Found": 2, "broken": 2, "problem": 3, "remark": 3, "Find
 """Functions that take a sentence, and the position from which on."""
 VALUE_ERRORS = ("tools/rules.py", "tools/standing.py", "checkpoints/", "adapters/training/rows.py")
 """Where the text of a ValueError is put into a message."""
-TABLES = ("store/diagnosis.py",)
+TABLES = ("store/postgres/diagnosis.py",)
 """Modules with a table of (pattern, flag, sentence with blanks for ``str.format``)."""
 RETURNING = frozenset(
     {

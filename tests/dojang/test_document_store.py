@@ -10,7 +10,7 @@ import pytest
 
 from dojang.parts import Parts
 from dojang.settings import BadSetting, load_settings
-from store.qdrant import QdrantStore
+from store.qdrant.store import QdrantStore
 from tests.dojang.conftest import Shell
 from tests.store.endpoint import Endpoint, serving
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from state import Language
-from store.embedding import Vectors, unit_length
-from store.language import terms
+from store.models.embedding import Vectors, unit_length
 from store.store import DocumentStore
+from store.text.language import terms
 from tests.store.endpoint import Endpoint, serving
 
 
@@ -47,6 +47,6 @@ def store(postgres_dsn: str, embedder: HashEmbedder) -> Iterator[DocumentStore]:
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    monkeypatch.setattr("store.endpoints.FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr("store.models.endpoints.FIRST_PAUSE_S", 0.0)
     with serving() as made:
         yield made

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from store import bulk, ingest
+from store.ingesting import bulk, ingest
 from store.store import DocumentStore
 from tests.store.conftest import HashEmbedder
 

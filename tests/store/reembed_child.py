@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from store.reembedding import reembed
+from store.ingesting.reembedding import reembed
 from tests.store.conftest import HashEmbedder
 
 

@@ -15,10 +15,10 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from state import BrokenInvariant, UserError
-from store import backup as backups
-from store.backup import backup, move, read_manifest, restore, without_password
+from store.postgres import backup as backups
+from store.postgres.backup import backup, move, read_manifest, restore, without_password
+from store.postgres.tables import measured, names_of
 from store.store import DocumentStore
-from store.tables import measured, names_of
 from tests.store.conftest import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
@@ -145,7 +145,7 @@ def test_a_restore_that_fails_halfway_leaves_the_old(filled: str, tmp_path: Path
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from store import backup
+from store.postgres import backup
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[3] == "commit":

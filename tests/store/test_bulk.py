@@ -14,10 +14,10 @@ import pytest
 from psycopg import sql
 
 from state import Conflict
-from store import bulk
-from store.reembedding import reembed
+from store.ingesting import bulk
+from store.ingesting.reembedding import reembed
+from store.schema.vectors import VectorTable, is_indexed
 from store.store import DocumentStore
-from store.vectors import VectorTable, is_indexed
 from tests.store.conftest import HashEmbedder
 from tests.store.test_embedded import until
 from tests.store.test_kills import ROOT
@@ -27,8 +27,8 @@ TABLE = VectorTable(1)
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.bulk.AT_LEAST", 6)
-    monkeypatch.setattr("store.ingest.BATCH_DOCUMENTS", 2)
+    monkeypatch.setattr("store.ingesting.bulk.AT_LEAST", 6)
+    monkeypatch.setattr("store.ingesting.ingest.BATCH_DOCUMENTS", 2)
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_a_small_ingest_keeps_the_index(
     store.ingest([folder / "0.md"], on_progress=lambda *_: seen.append(indexed(connection)))
     store.ingest([folder])
     (folder / "new.md").write_text("# New\n\nOne more.\n\n## And\n\nAnother.\n")
-    monkeypatch.setattr("store.bulk.AT_LEAST", 1)
-    monkeypatch.setattr("store.bulk.SHARE", 2)  # 2 vectors beside 16
+    monkeypatch.setattr("store.ingesting.bulk.AT_LEAST", 1)
+    monkeypatch.setattr("store.ingesting.bulk.SHARE", 2)  # 2 vectors beside 16
     store.ingest([folder / "new.md"], on_progress=lambda *_: seen.append(indexed(connection)))
     assert seen == [True, True]
 
@@ -91,7 +91,7 @@ def test_a_small_ingest_keeps_the_index(
 def test_what_searches_for_long_does_not_hold_an_ingest_up(
     store: DocumentStore, folder: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.bulk.DROP_WAIT", "1ms")
+    monkeypatch.setattr("store.ingesting.bulk.DROP_WAIT", "1ms")
     with psycopg.connect(postgres_dsn) as reader:
         reader.execute("SELECT count(*) FROM vectors_1")
         assert len(store.ingest([folder]).added) == 8
@@ -153,7 +153,7 @@ def test_the_next_ingest_makes_an_index_that_is_missing(
 def test_a_small_shared_memory_still_gives_an_index(
     store: DocumentStore, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from store import vectors
+    from store.schema import vectors
 
     real, tried = vectors._index, []
 

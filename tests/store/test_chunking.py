@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.chunking import MAX_CHARACTERS, MAX_SENTENCES, chunk
-from store.language import language_of, sentences, stem, terms
+from store.ingesting.chunking import MAX_CHARACTERS, MAX_SENTENCES, chunk
 from store.readers.extract import Unreadable
 from store.readers.files import read_bytes
+from store.text.language import language_of, sentences, stem, terms
 
 MIXED = "체크인은 오후 3시부터입니다. 주차\n\n # ## - 1. ``` --- | The pool, e.g. Mr. opens 7 a.m.! 😀 Wi-Fi 無料 \t"
 LONG = ["가" * 600, "x" * 1200, "\n", "\n\n", "조식은 22,000원입니다.", "It costs 5,000 won."]

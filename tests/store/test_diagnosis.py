@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from state import DojangError, PassingFault, UserError
-from store import diagnosis
-from store.embedded import EmbeddedPostgres
-from store.server import MAJOR, Server
+from store.postgres import diagnosis
+from store.postgres.embedded import EmbeddedPostgres
+from store.postgres.server import MAJOR, Server
 from tests.store.test_embedded import until
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -15,15 +15,15 @@ import pytest
 
 from state import PassingFault, UserError
 from store.database import connect, describe
-from store.embedded import EmbeddedPostgres
-from store.server import Server, command_line
+from store.postgres.embedded import EmbeddedPostgres
+from store.postgres.server import Server, command_line
 from store.store import DocumentStore
 
 ROOT = Path(__file__).parents[2]
 CLIENT = """
 import sys
 from pathlib import Path
-from store.embedded import EmbeddedPostgres
+from store.postgres.embedded import EmbeddedPostgres
 client = EmbeddedPostgres(Path(sys.argv[1]), linger_s=float(sys.argv[2]))
 print(client.start(), flush=True)
 sys.stdin.read()
@@ -151,7 +151,7 @@ def test_everything_killed_at_once_then_started_again(home: Path) -> None:
     watchers = [
         int(entry.name)
         for entry in Path("/proc").glob("[0-9]*")
-        if "store.watcher" in (words := command_line(int(entry.name)) or "") and str(home) in words
+        if "store.postgres.watcher" in (words := command_line(int(entry.name)) or "") and str(home) in words
     ]
     assert watchers
     for pid in [*watchers, process_id(home)]:
@@ -216,7 +216,7 @@ def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
 
 
 def test_where_sockets_are_refused_it_listens_on_loopback_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.server._takes_sockets", lambda folder: False)
+    monkeypatch.setattr("store.postgres.server._takes_sockets", lambda folder: False)
     with EmbeddedPostgres(home, linger_s=0.0) as dsn, psycopg.connect(dsn) as connection:
         assert connection.execute("SELECT inet_server_addr() <<= '127.0.0.0/8'").fetchone() == (True,)
         with pytest.raises(UserError, match="refused the login"):

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from state import UserError
-from store import suspicion
 from store.store import DocumentStore
+from store.text import suspicion
 from tests.store.conftest import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def test_an_unchanged_file_is_not_parsed_again(
 ) -> None:
     (tmp_path / "a.md").write_text("Parking is free.")
     store.ingest([tmp_path / "a.md"])
-    monkeypatch.setattr("store.ingest.read_bytes", lambda *_, **__: pytest.fail("it was parsed"))
+    monkeypatch.setattr("store.ingesting.ingest.read_bytes", lambda *_, **__: pytest.fail("it was parsed"))
     assert store.ingest([tmp_path / "a.md"]).unchanged == ["a.md"]
 
 
@@ -98,8 +98,8 @@ def test_one_file_named_twice_goes_in_once(store: DocumentStore, tmp_path: Path)
 def test_a_long_document_is_written_part_by_part(
     store: DocumentStore, monkeypatch: pytest.MonkeyPatch, postgres_dsn: str
 ) -> None:
-    monkeypatch.setattr("store.ingest.STREAMED_CHARACTERS", 1_000)
-    monkeypatch.setattr("store.preparing.PART_PASSAGES", 7)
+    monkeypatch.setattr("store.ingesting.ingest.STREAMED_CHARACTERS", 1_000)
+    monkeypatch.setattr("store.ingesting.preparing.PART_PASSAGES", 7)
     text = "# Rules\n\n" + "\n".join(f"- Rule {n} is about thing{n}." for n in range(200))
     assert store.ingest_bytes("rules.md", text.encode()).added == ["rules.md"]
     assert one(postgres_dsn, "SELECT count(*), sum(length) FROM passages") == one(
@@ -110,7 +110,7 @@ def test_a_long_document_is_written_part_by_part(
 
 MEASURED = """
 import resource, sys
-from store import ingest
+from store.ingesting import ingest
 from store.store import DocumentStore
 with DocumentStore(sys.argv[1], None) as store:
     store.ingest_bytes("warm.md", b"Parking is free for guests.")
@@ -210,7 +210,7 @@ def test_reindex_uses_the_newer_code_and_keeps_ids_where_the_cut_is_the_same(
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute("UPDATE documents SET made_by = 0")
     assert all(row["stale"] for row in store.documents())
-    monkeypatch.setattr("store.chunking.chunks.__kwdefaults__", {"max_characters": 500, "max_sentences": 1})
+    monkeypatch.setattr("store.ingesting.chunking.chunks.__kwdefaults__", {"max_characters": 500, "max_sentences": 1})
     (tmp_path / "a.md").write_text("# House\n\nSomething else now.\n")
     report = store.reindex(["a.md"])
     assert report.from_store == ["a.md"]  # the file has changed: what was ingested is cut again
@@ -230,7 +230,7 @@ def test_a_failed_reindex_leaves_the_old_index(
     def fail(*_: object) -> None:
         raise RuntimeError("in the middle")
 
-    monkeypatch.setattr("store.writing._copy_postings", fail)
+    monkeypatch.setattr("store.ingesting.writing._copy_postings", fail)
     with pytest.raises(RuntimeError):
         store.reindex()
     assert one(postgres_dsn, "SELECT id, seq FROM passages") == before

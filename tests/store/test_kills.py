@@ -16,8 +16,8 @@ import psycopg
 import pytest
 
 from state import PassingFault
-from store.embedded import EmbeddedPostgres
-from store.server import Server
+from store.postgres.embedded import EmbeddedPostgres
+from store.postgres.server import Server
 from store.store import DocumentStore
 from tests.store.test_embedded import until
 
@@ -118,7 +118,7 @@ def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 def test_the_server_killed_mid_ingest_is_a_passing_fault_and_it_goes_on(
     server: EmbeddedPostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.ingest.BATCH_DOCUMENTS", 2)
+    monkeypatch.setattr("store.ingesting.ingest.BATCH_DOCUMENTS", 2)
     with DocumentStore(server.start(), None) as store:
 
         def kill(name: str, done: int, total: int) -> None:

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from state import Conflict, UserError
-from store import qdrant as qdrant_store
-from store import reembedding
-from store.embedding import Embedder, Vectors
+from store.ingesting import reembedding
+from store.models.embedding import Embedder, Vectors
+from store.models.reranking import Reranker
 from store.port import Documents
-from store.qdrant import QdrantStore
-from store.reranking import Reranker
+from store.qdrant import store as qdrant_store
+from store.qdrant.store import QdrantStore
 from store.store import DocumentStore
 from tests.store.conftest import HashEmbedder
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from state import PassingFault, UserError
-from store.qdrant import INDEXED, QdrantStore, reembed
+from store.qdrant.store import INDEXED, QdrantStore, reembed
 from tests.store.conftest import HashEmbedder
 from tests.store.qdrant_server import FakeServer, serving
 

@@ -16,10 +16,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state import UserError
-from store.language import clean
 from store.readers import kinds
 from store.readers.extract import Unreadable
 from store.readers.files import read, read_bytes
+from store.text.language import clean
 
 SAMPLE = Path(__file__).parents[2] / "dojang" / "sample" / "documents"
 ENDINGS = [f"a{ending}" for ending in kinds.ENDINGS]

@@ -14,10 +14,10 @@ import pytest
 
 from state import Conflict, PassingFault, UserError
 from store.database import Connection
-from store.embedding import Vectors
-from store.reembedding import reembed
+from store.ingesting.reembedding import reembed
+from store.models.embedding import Vectors
+from store.schema.vectors import VectorTable, index
 from store.store import DocumentStore
-from store.vectors import VectorTable, index
 from tests.store.conftest import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
@@ -212,6 +212,6 @@ def test_what_comes_while_the_index_is_built(
         index(connection, table)
         fill(store, late, "late.md")
 
-    monkeypatch.setattr("store.reembedding.index", built)
+    monkeypatch.setattr("store.ingesting.reembedding.index", built)
     assert reembed(postgres_dsn, HashEmbedder("other", WIDTH)) == 60 + late
     assert lacking(postgres_dsn, "vectors_2") == 0

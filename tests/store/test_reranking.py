@@ -8,7 +8,7 @@ import pytest
 
 from state import PassingFault, UserError
 from store import MiniLM
-from store.reranking import CrossEncoder, EndpointReranker, load_reranker
+from store.models.reranking import CrossEncoder, EndpointReranker, load_reranker
 from tests.store.endpoint import Endpoint
 
 

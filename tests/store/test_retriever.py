@@ -5,7 +5,7 @@ from __future__ import annotations
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
-from store.retriever import PassageRetriever
+from store.searching.retriever import PassageRetriever
 from store.store import DocumentStore
 
 TEXT = b"# House\n\n## Parking\n\nParking costs 15,000 won a night.\n\n## Pool\n\nThe pool opens at 7 a.m.\n"

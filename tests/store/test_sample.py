@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from store import DocumentStore, MiniLM
-from store.language import language_of
+from store.text.language import language_of
 
 SAMPLE = Path(__file__).parents[2] / "dojang" / "sample" / "documents"
 QUESTIONS = [

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store import term_counts
-from store.language import terms
-from store.search import Ranking
+from store.schema import term_counts
+from store.searching.search import Ranking
 from store.store import DocumentStore
+from store.text.language import terms
 from tests.store.conftest import HashEmbedder
 
 WORDS = "parking pool sauna garden breakfast towel lobby bicycle minibar shuttle".split()
@@ -101,7 +101,7 @@ def test_many_matches_of_a_filter_go_another_way_to_the_same_place(
     questions = ["even pool", "hotel", "unique4 sauna", "zebra"]
     for wanted in ({"half": "0"}, {"half": "1", "language": "en"}, {"document": "11.txt"}, {"half": "none"}):
         few = [hotel.search(question, k=4, filters=wanted) for question in questions]
-        monkeypatch.setattr("store.search.EXACT_BELOW", 0)
+        monkeypatch.setattr("store.searching.search.EXACT_BELOW", 0)
         many = [hotel.search(question, k=4, filters=wanted) for question in questions]
         monkeypatch.undo()
         assert many == few

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from state import Conflict, PassingFault, UserError
-from store import schema
-from store.reembedding import reembed
+from store.ingesting.reembedding import reembed
+from store.schema import migrations as schema
 from store.store import DocumentStore
 from tests.store.conftest import HashEmbedder
 
@@ -136,7 +136,7 @@ def test_a_broken_file_is_reported_and_the_rest_goes_in(store: DocumentStore, fo
 def test_a_cut_off_batch_is_taken_up_again(
     store: DocumentStore, folder: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.ingest.BATCH_DOCUMENTS", 1)
+    monkeypatch.setattr("store.ingesting.ingest.BATCH_DOCUMENTS", 1)
 
     class Cut(Exception):
         pass

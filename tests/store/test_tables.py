@@ -13,12 +13,12 @@ import openpyxl
 import pytest
 from docx.oxml import OxmlElement
 
-from store.chunking import chunk
-from store.ingest import index_terms
-from store.language import terms
+from store.ingesting.chunking import chunk
+from store.ingesting.ingest import index_terms
 from store.readers.cells import shown
 from store.readers.extract import Extract, structure_of, with_structure
 from store.readers.files import read, read_bytes
+from store.text.language import terms
 
 FILES = Path(__file__).parent / "files"
 ROWS = [["객실", "요금"], ["디럭스 온돌", "140,000원"], ["스위트. 조식 포함", "320,000원"]]

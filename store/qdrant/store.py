@@ -23,13 +23,13 @@ from typing import Any, Final
 import numpy as np
 
 from state import Conflict, Passage, PassingFault, Trust, UserError
-from store.embedding import Embedder
-from store.folders import files_of
-from store.ingest import IngestReport, Progress, Work
-from store.language import clean, language_of, sentences
-from store.locks import FileLock
-from store.preparing import Prepared, embed_known, index_terms, length_of, passage_id, prepare
-from store.qdrant_points import (
+from store.ingesting.folders import files_of
+from store.ingesting.ingest import IngestReport, Progress, Work
+from store.ingesting.preparing import Prepared, embed_known, index_terms, length_of, passage_id, prepare
+from store.models.embedding import Embedder
+from store.models.reranking import Reranker, reranked, reranked_depth
+from store.postgres.locks import FileLock
+from store.qdrant.points import (
     DENSE,
     NAMESPACE,
     SEPARATOR,
@@ -45,10 +45,10 @@ from store.qdrant_points import (
 )
 from store.readers.extract import Extract, Unreadable
 from store.readers.files import LIMIT_BYTES, read, read_bytes
-from store.reranking import Reranker, reranked, reranked_depth
-from store.search import Question, Ranking, analysed, checked_k
+from store.schema.vectors import Model, model_of
+from store.searching.search import Question, Ranking, analysed, checked_k
 from store.store import DocumentRow
-from store.vectors import Model, model_of
+from store.text.language import clean, language_of, sentences
 
 DOCUMENTS: Final = "dojang_documents"
 META: Final = str(uuid.uuid5(NAMESPACE, "meta"))

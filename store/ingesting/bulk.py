@@ -17,7 +17,7 @@ from psycopg import sql
 
 from state import Conflict, DojangError
 from store.database import Connection, Connections
-from store.vectors import VectorTable, fenced, index, index_name, is_indexed
+from store.schema.vectors import VectorTable, fenced, index, index_name, is_indexed
 
 LOCK = 4_701_310_025  # any fixed number: shared by large ingests, alone for whoever makes the index
 AT_LEAST = 1_000  # vectors to come; fewer are indexed one by one

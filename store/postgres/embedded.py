@@ -1,8 +1,8 @@
 """The embedded PostgreSQL with pgvector: ``with EmbeddedPostgres(home / "postgres") as dsn: …``.
 
 Many processes share one directory. Whoever comes first starts the server; it outlives its starter, and a detached
-watcher (:mod:`store.watcher`) stops it some seconds after the last client is gone. No TCP port is opened; logging in
-needs the password file in the directory, which only its owner can read.
+watcher (:mod:`store.postgres.watcher`) stops it some seconds after the last client is gone. No TCP port is opened;
+logging in needs the password file in the directory, which only its owner can read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from state import PassingFault, UserError
-from store.locks import FileLock
-from store.server import START_TIMEOUT_S, USER, Server
+from store.postgres.locks import FileLock
+from store.postgres.server import START_TIMEOUT_S, USER, Server
 
 LINGER_S = 10.0
 LOCK_TIMEOUT_S = 120.0
@@ -138,8 +138,8 @@ class EmbeddedPostgres:
         environment = {
             key: value for key, value in os.environ.items() if key not in ("PYTHONSAFEPATH", "PYTHONWARNINGS")
         }
-        command = [sys.executable, "-m", "store.watcher", str(self.directory), "--linger", str(self.linger_s)]
-        root = Path(__file__).resolve().parents[1]
+        command = [sys.executable, "-m", "store.postgres.watcher", str(self.directory), "--linger", str(self.linger_s)]
+        root = Path(__file__).resolve().parents[2]
         with (self.directory / "watcher.log").open("ab") as log:
             # the shell's "&" makes it nobody's child: it outlives us, and no zombie is left to us
             subprocess.run(

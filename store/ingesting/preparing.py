@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from state import Trust
-from store.chunking import Chunk, chunks
-from store.embedding import Embedder
-from store.language import BIGRAM, syllable_pairs, terms
+from store.ingesting.chunking import Chunk, chunks
+from store.models.embedding import Embedder
 from store.readers.extract import Extract
-from store.suspicion import flags_of
+from store.text.language import BIGRAM, syllable_pairs, terms
+from store.text.suspicion import flags_of
 
 INDEX_VERSION = 3
 """Raised when reading, cutting or indexing changes, so that `dojang documents` can say what to index again."""

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from state import Language
-from store.language import Span, language_of, sentences, trimmed
 from store.readers.extract import Extract
+from store.text.language import Span, language_of, sentences, trimmed
 
 MAX_CHARACTERS = 500
 MAX_SENTENCES = 5

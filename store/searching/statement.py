@@ -1,4 +1,4 @@
-"""The SQL of a search, put together from its parts: see :mod:`store.search` for what it computes and why."""
+"""The SQL of a search, put together from its parts: see :mod:`store.searching.search` for what it computes and why."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import functools
 
 from psycopg import sql
 
-from store.filters import Filter
-from store.vectors import VectorTable
+from store.schema.vectors import VectorTable
+from store.searching.filters import Filter
 
 COLUMNS = sql.SQL("p.id, d.name, p.title, p.text, p.start_at, p.end_at, p.page, p.language, p.sentences, d.trust")
 BEST = sql.SQL("best JOIN passages p ON p.seq = best.seq JOIN documents d ON d.id = p.document")

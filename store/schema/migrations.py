@@ -1,7 +1,7 @@
 """The tables, as an append-only list of migrations applied under an advisory lock.
 
 Never change a migration that was released: append one. What depends on the embedding model is not a migration: see
-:mod:`store.vectors`. Passage lengths stand beside each posting.
+:mod:`store.schema.migrations.vectors`. Passage lengths stand beside each posting.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import LiteralString
 import psycopg
 
 from state import UserError
-from store import deletions, term_counts
 from store.database import Connection
+from store.schema import deletions, term_counts
 
 LOCK = 4_701_310_021  # any fixed number: the advisory lock of this application's migrations
 NEEDED_VECTOR_VERSION = (0, 7)  # halfvec

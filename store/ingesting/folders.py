@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.language import clean
 from store.readers.kinds import known
+from store.text.language import clean
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from state import BrokenInvariant, PassingFault, UserError
-from store.account import clean_environment
 from store.database import Connection, connect, describe
-from store.schema import ensure_vector
-from store.server import programs
-from store.tables import Table, differences, measured, names_of
+from store.postgres.account import clean_environment
+from store.postgres.server import programs
+from store.postgres.tables import Table, differences, measured, names_of
+from store.schema.migrations import ensure_vector
 
 FORMAT = 1
 DUMP = "database.dump"

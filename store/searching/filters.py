@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from store.language import clean
+from store.text.language import clean
 
 EXACT_BELOW = 10_000  # matches that are all compared: pgvector's iterative scan loses rows (recall .63 to .80)
 DOCUMENT_FILTERS: Final[dict[str, LiteralString]] = {

@@ -20,14 +20,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgvector import HalfVector
+from pgvector.psycopg import register_vector
 
 from state import Passage, UserError
 from store.database import Connection
-from store.embedding import Embedder
-from store.filters import EXACT_BELOW, passage_filter
-from store.language import BIGRAM, clean, language_of, syllable_pairs, terms
-from store.statement import hybrid
-from store.vectors import VectorTable
+from store.models.embedding import Embedder
+from store.schema.vectors import VectorTable
+from store.searching.filters import EXACT_BELOW, passage_filter
+from store.searching.statement import hybrid
+from store.text.language import BIGRAM, clean, language_of, syllable_pairs, terms
 
 QUERY_CHARACTERS = 4_000  # what lies beyond cannot be a question
 QUERY_TERMS = 256
@@ -43,6 +44,14 @@ SETTINGS = (
     "SET jit = off",
     "SET max_parallel_workers_per_gather = 0",
 )
+
+
+def configure(connection: Connection) -> None:
+    """Types and settings of a connection that searches."""
+    register_vector(connection)
+    for setting in SETTINGS:
+        connection.execute(setting)
+    connection.commit()
 
 
 @dataclass(frozen=True)

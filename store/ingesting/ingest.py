@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from state import Trust, UserError
-from store import corrections, writing
-from store.bulk import Bulk
 from store.database import Connections
-from store.folders import Found, files_of
-from store.language import clean
-from store.preparing import (
+from store.ingesting import corrections, writing
+from store.ingesting.bulk import Bulk
+from store.ingesting.folders import Found, files_of
+from store.ingesting.preparing import (
     Part,
     Prepared,
     Spool,
@@ -31,10 +30,11 @@ from store.preparing import (
     passage_id,
     prepare,
 )
+from store.ingesting.writing import Fate, Known, Vectors
 from store.readers.extract import Extract, Unreadable, digest_of
 from store.readers.files import LIMIT_BYTES, bytes_of, read_bytes
-from store.vectors import fenced
-from store.writing import Fate, Known, Vectors
+from store.schema.vectors import fenced
+from store.text.language import clean
 
 __all__ = [
     "Fate",

@@ -79,7 +79,7 @@ class EndpointReranker:
     """An endpoint that speaks ``/rerank`` as Cohere, Jina, vLLM and llama.cpp do."""
 
     def __init__(self, base_url: str, key: str, model: str, *, timeout_s: float = 30.0) -> None:
-        from store.endpoints import Endpoint
+        from store.models.endpoints import Endpoint
 
         self.name = model
         self._endpoint = Endpoint(base_url, "/rerank", key, kind="reranking", timeout_s=timeout_s)

@@ -17,10 +17,10 @@ from psycopg import sql
 
 from state import Conflict
 from store.database import Connection, connect
-from store.embedding import Embedder
-from store.schema import migrate
-from store.store import configure
-from store.vectors import KEYS, VectorTable, create, index, meta, model_of, record, recorded_model
+from store.models.embedding import Embedder
+from store.schema.migrations import migrate
+from store.schema.vectors import KEYS, VectorTable, create, index, meta, model_of, record, recorded_model
+from store.searching.search import configure
 
 Progress = Callable[[int, int], None]
 """Called after each batch with how many passages have their new vector and how many there are."""

@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from state import Passage
-from store.embedding import unit_length
-from store.language import clean
-from store.preparing import Prepared, passage_id
+from store.ingesting.preparing import Prepared, passage_id
+from store.models.embedding import unit_length
+from store.text.language import clean
 
 NAMESPACE: Final = uuid.UUID("6f1a7f6e-52a0-4d0b-9a2e-0d3c7c9d8e51")
 DENSE: Final = "text"

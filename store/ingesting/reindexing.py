@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from state import UserError
-from store import corrections, writing
-from store.bulk import Bulk
 from store.database import Connections
-from store.preparing import Part, embed_parts, parts_of
+from store.ingesting import corrections, writing
+from store.ingesting.bulk import Bulk
+from store.ingesting.preparing import Part, embed_parts, parts_of
+from store.ingesting.writing import Vectors
 from store.readers.extract import Extract, Unreadable, digest_of, with_structure
 from store.readers.files import bytes_of, read_bytes
-from store.vectors import fenced
-from store.writing import Vectors
+from store.schema.vectors import fenced
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """The tables of vectors, ``vectors_1``, ``vectors_2``, …, one for each model; ``store_meta`` names the one in use.
 
 A row stands for a current passage in a language that the model knows. Passages themselves are never rewritten when
-vectors come or go, so a second model's table can be filled and indexed beside the first (:mod:`store.reembedding`).
+vectors come or go, so a second model's table can be filled and indexed beside the first
+(:mod:`store.ingesting.reembedding`).
 Whoever still has the model of a table that was replaced is told so at the next statement.
 """
 
@@ -18,7 +19,7 @@ from psycopg import sql
 
 from state import Conflict, UserError
 from store.database import Connection
-from store.embedding import Embedder
+from store.models.embedding import Embedder
 
 LOCK = 4_701_310_023  # any fixed number: the advisory lock of whoever makes or changes the tables of vectors
 HNSW = "WITH (m = 16, ef_construction = 64)"

@@ -15,10 +15,10 @@ from psycopg.types.json import Jsonb
 
 from state import Trust
 from store.database import Connection
-from store.embedding import Embedder
-from store.preparing import INDEX_VERSION, Part, length_of, passage_id
+from store.ingesting.preparing import INDEX_VERSION, Part, length_of, passage_id
+from store.models.embedding import Embedder
 from store.readers.extract import Extract, structure_of
-from store.vectors import VectorTable, write_vectors
+from store.schema.vectors import VectorTable, write_vectors
 
 Fate = Literal["added", "replaced", "unchanged"]
 

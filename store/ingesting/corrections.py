@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from state import Conflict, UserError
-from store import writing
 from store.database import Connection
-from store.language import clean, language_of, sentences
-from store.preparing import embed_known, index_terms, length_of, passage_id
-from store.suspicion import flags_of
-from store.vectors import remove_vector, write_vectors
-from store.writing import Vectors
+from store.ingesting import writing
+from store.ingesting.preparing import embed_known, index_terms, length_of, passage_id
+from store.ingesting.writing import Vectors
+from store.schema.vectors import remove_vector, write_vectors
+from store.text.language import clean, language_of, sentences
+from store.text.suspicion import flags_of
 
 LIMIT_CHARACTERS = 20_000
 

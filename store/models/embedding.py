@@ -129,7 +129,7 @@ class OpenAIEmbedder:
         *,
         timeout_s: float = 30.0,
     ) -> None:
-        from store.endpoints import Endpoint
+        from store.models.endpoints import Endpoint
 
         self.name = model
         self.languages = languages

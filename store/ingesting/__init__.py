@@ -1,0 +1,1 @@
+"""Files into passages, and everything that is changed about them later."""

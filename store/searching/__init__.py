@@ -1,0 +1,1 @@
+"""A question into one SQL statement, and what comes back."""
