@@ -24,7 +24,7 @@ from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
 from dojang.runs import OnNode, Runs, UnknownThread, waiting_of
 from dojang.settings import Settings, load_settings
-from nodes.door import Expired, NotEntitled, VoteCounted, Who, expiry_of, rule
+from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
 from nodes.gate import LOOK_IT_UP
 from nodes.wire import StaleDecision, by_review
 from state import (
@@ -254,12 +254,6 @@ class Workspace:
     def do_due(self) -> Done:
         """Escalate, expire and release whatever is due; see :mod:`dojang.due`."""
         return do_due(self)
-
-    def expire_due(self, *, on_node: OnNode | None = None) -> list[RunResult]:
-        """End every review whose deadline is over: denied by default, never counted as a rejection."""
-        now = self.parts.clock.now()
-        due = {r["thread_id"] for r in self.inbox(limit=10_000) if expiry_of(r, now) is not None}
-        return [self.resume(thread_id, on_node=on_node) for thread_id in sorted(due)]
 
     # -- threads --------------------------------------------------------------------------------------------------
 

@@ -16,10 +16,10 @@ import orjson
 
 from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, PlaintextRefused, WrongKey
 from checkpoints.files.crypto import is_sealed
-from checkpoints.files.folders import open_file, rename_over, sync_dir, sync_file, write_all
+from checkpoints.files.folders import open_file, rename_over, sync_file, write_all
 from checkpoints.files.frames import ROOT, Damage, Entry, Record, checked, frame, scan
 from checkpoints.files.journal import Journal, Writer, check_header, gen_of, header, new_gen, sealed
-from checkpoints.files.stamps import Stamp
+from checkpoints.files.stamps import replace_log
 
 _START = b'{"crc":"'
 
@@ -245,9 +245,7 @@ def rewrite(journal: Journal, records: Iterable[Record]) -> None:
             sync_file(fd)
         finally:
             os.close(fd)
-        rename_over(temp, path)
-        Stamp(path.parent).press()
-        sync_dir(path.parent)
+        replace_log(temp, path)
     except OSError as e:
         with contextlib.suppress(OSError):
             temp.unlink()

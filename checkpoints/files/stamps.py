@@ -13,7 +13,7 @@ import os
 import secrets
 from pathlib import Path
 
-from checkpoints.files.folders import SAFE_OPEN, read_at
+from checkpoints.files.folders import SAFE_OPEN, read_at, rename_over, sync_dir
 
 STAMPS = ".stamps"
 DIGITS = 3
@@ -47,6 +47,17 @@ class Stamp:
                 os.write(fd, secrets.token_bytes(WIDTH))
             finally:
                 os.close(fd)
+
+
+def replace_log(fresh: Path, path: Path) -> None:
+    """A session's log that was written anew takes the old one's place: whole, seen by whoever lists, durable on return.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    rename_over(fresh, path)
+    Stamp(path.parent).press()
+    sync_dir(path.parent)
 
 
 def pressed(root: Path) -> bytes | None:

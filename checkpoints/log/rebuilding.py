@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from checkpoints.errors import DiskFault
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import rename_over, sync_dir
+from checkpoints.files.stamps import replace_log
 from checkpoints.log.memory import decoded
 from checkpoints.log.positions import Key
 from checkpoints.log.session import Session, pending
@@ -85,9 +85,7 @@ def replacement(session: Session, keys: KeyRing | None) -> Iterator[Session]:
         fresh.packer.off = True
         yield fresh
         fresh.seal()
-        rename_over(fresh.log.path, session.log.path)
-        session.stamp.press()
-        sync_dir(folder)
+        replace_log(fresh.log.path, session.log.path)
     except OSError as e:
         raise DiskFault(f"cannot rewrite {session.log.path}: {e.strerror}; nothing was changed") from e
     finally:

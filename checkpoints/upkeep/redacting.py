@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple
 
 from checkpoints.errors import DiskFault
-from checkpoints.files.folders import rename_over, sync_dir
+from checkpoints.files.stamps import replace_log
 from checkpoints.saver import FileSaver
 from checkpoints.values.codec import Decoder, Encoder
 from checkpoints.values.messages import MESSAGES
@@ -114,9 +114,7 @@ def redact(saver: FileSaver, thread_id: str, words: Words) -> int:
                 if changed:
                     staged.sessions.of(thread_id).seal()
                     folder = folders.path(thread_id)
-                    rename_over(aside / folder.name / session.log.path.name, session.log.path)
-                    session.stamp.press()
-                    sync_dir(folder)
+                    replace_log(aside / folder.name / session.log.path.name, session.log.path)
         except OSError as e:
             raise DiskFault(f"cannot rewrite {session.log.path}: {e.strerror}; nothing was erased") from e
         finally:

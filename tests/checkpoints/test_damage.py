@@ -12,6 +12,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from checkpoints import DamagedLog, DecisionLog, EffectLedger, FileSaver, KeyRing, NewerFormat, repair, verify
+from checkpoints.files.stamps import pressed
 from checkpoints.log.packing import pack_log
 from state import Action, Outcome
 from tests.checkpoints.cases import DAMAGED_COMMAND, checkpoint, config, decision, dump, metadata
@@ -139,8 +140,10 @@ def test_repair_keeps_what_is_whole(made: tuple[Path, list[Any], Path], tmp_path
     path.write_bytes(b"\n".join(lines))
     assert "tusk" not in str(verify(tmp_path)["damaged"])
     assert len(verify(tmp_path)["damaged"]) == 1
+    seen = pressed(tmp_path)
     report = repair(tmp_path, "t")
     assert report["problems"] == []
+    assert pressed(tmp_path) != seen  # whoever made a list before looks again
     assert _read_checkpoints(tmp_path) == history[-2]
     assert verify(tmp_path)["damaged"] == []
     kept = [f["kept"] for f in report["files"] if f["kept"]]

@@ -153,7 +153,7 @@ def test_a_crash_while_it_is_written_anew_changes_nothing_and_the_next_call_ends
         raise SystemExit
 
     with monkeypatch.context() as cut:
-        cut.setattr(checkpoints.upkeep.redacting, "rename_over", die)
+        cut.setattr(checkpoints.upkeep.redacting, "replace_log", die)
         with pytest.raises(SystemExit):
             erase_person(home.audit, "lee", "admin", "asked for it")
     assert home.states() == whole

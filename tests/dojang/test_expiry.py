@@ -40,12 +40,12 @@ def test_due_reviews_are_ended_and_the_guest_is_told(workspace: Workspace, clock
     waiting = workspace.ask("Please book a room").reviews[0]
     later = workspace.ask("refund BK-2031").reviews[0]  # due in four hours, the booking in a day
     clock.at += timedelta(hours=5)
-    [ended] = workspace.expire_due()
+    [ended] = workspace.do_due().runs
     assert ended.thread_id == later["thread_id"]
     assert ended.outcomes[0]["status"] == "refused"
     assert [r["id"] for r in workspace.inbox()] == [waiting["id"]]
     assert workspace.parts.decisions.of(later["thread_id"])[later["id"]]["by"] == ""
-    assert workspace.expire_due() == []
+    assert workspace.do_due().runs == []
 
 
 def test_an_approval_that_comes_too_late_runs_nothing(workspace: Workspace, clock: Turned) -> None:
