@@ -367,6 +367,7 @@ class AgentState(AgentInput):
     language: NotRequired[Language]  # intake
     turn: NotRequired[str]  # intake: the id of the message that began this turn; absent in old threads
     requester: NotRequired[str]  # intake: who made this turn's request
+    adapter: NotRequired[str]  # intake, once; generate in a thread of an older version: who speaks in this thread
     reading: NotRequired[Reading]  # intake
     passages: NotRequired[list[PassageRef]]  # retrieve: best first
     evidence: NotRequired[Weighed]  # retrieve

@@ -13,6 +13,10 @@ class AdapterNotUsable(UserError):
     """The adapter directory is missing, damaged, or was trained on another base."""
 
 
+class AdapterGone(AdapterNotUsable):
+    """The adapter that a conversation began with is not there any more, or is another one by now."""
+
+
 class PromptTooLong(UserError):
     """The conversation and its evidence do not fit into the model's context."""
 

@@ -55,6 +55,7 @@ class ChatGenerator:
         prices: tuple[float, float] | None = None,
     ) -> None:
         told = today if callable(today) else (lambda: today or date.today().isoformat())
+        self.chat, self.today = chat, told
         decoding = decoding or Decoding()
         self.speaker: Speaker
         if not isinstance(chat, ChatLlama):

@@ -16,7 +16,9 @@ from state import UserError
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from adapters.decoding import Decoding
     from adapters.generator import ChatGenerator
+    from adapters.local.chat import ChatLlama
 
 WEIGHTS: Final = Path(__file__).parent / "weights"
 EMBEDDED: Final = "embedded"
@@ -106,18 +108,57 @@ def load_generator(
     **options: object,
 ) -> ChatGenerator:
     """``load_chat`` with the generator port around it and the decoding settings that were exported with the weights."""
-    from adapters.decoding import Decoding
     from adapters.generator import ChatGenerator
     from adapters.local.chat import ChatLlama
 
     chat = load_chat(model, **options)  # type: ignore[arg-type]
-    decoding = None
-    if isinstance(chat, ChatLlama):
-        local = chat.engine.local
-        spoken = local.adapters.get(chat.adapter) if chat.adapter else None
-        places = [p for p in (spoken, local.directory, local.directory.parent) if p and (p / "decoding.json").exists()]
-        decoding = Decoding.read(places[0]) if places else None
+    decoding = _decoding(chat) if isinstance(chat, ChatLlama) else None
     return ChatGenerator(chat, today=today, decoding=decoding, strict=strict, prices=prices)
+
+
+def beside(generator: ChatGenerator, name: str, folder: Path) -> ChatGenerator:
+    """A generator of one more adapter on the base that a local ``generator`` speaks with, which is loaded once.
+
+    Others may speak meanwhile. ``name``: what the speaker is called; where another folder's adapter has that name, some
+    digits of the fingerprint of its weights follow. Decoding settings are the adapter's own, or else the base's.
+
+    Raises:
+        AdapterNotUsable: missing, damaged, of another base; or no adapter can be loaded beside this model.
+    """
+    from adapters.generator import ChatGenerator
+    from adapters.local.chat import ChatLlama
+    from adapters.local.loading import fingerprint
+
+    if not isinstance(generator.chat, ChatLlama):
+        raise AdapterNotUsable(f"{folder} cannot be loaded at an endpoint; name an adapter that its server knows")
+    engine = generator.chat.engine
+    known: dict[str, Path] = dict(engine.local.adapters)
+    called = next((n for n, path in known.items() if path == folder), name)
+    if known.get(called, folder) != folder:
+        called = f"{called}-{fingerprint(folder)[:8]}"
+    engine.add_adapter(called, str(folder))
+    chat = generator.chat.model_copy(update={"adapter": called})
+    return ChatGenerator(chat, today=generator.today, decoding=_decoding(chat))
+
+
+def base_fingerprint(model: str, *, download: bool = False) -> str:
+    """What names the weights of a local base, without loading it; "" for an endpoint."""
+    from adapters.local.hub import locate
+    from adapters.local.loading import fingerprint
+
+    if model.startswith(ENDPOINT):
+        return ""
+    return fingerprint(WEIGHTS / "base" if model == EMBEDDED else locate(model, download=download)[0])
+
+
+def _decoding(chat: ChatLlama) -> Decoding | None:
+    """How a local model speaks: as was measured with the adapter, or else with the base."""
+    from adapters.decoding import DECODING_FILE, Decoding
+
+    local = chat.engine.local
+    spoken = local.adapters.get(chat.adapter) if chat.adapter else None
+    places = [p for p in (spoken, local.directory, local.directory.parent) if p and (p / DECODING_FILE).exists()]
+    return Decoding.read(places[0]) if places else None
 
 
 def _adapter(adapter: str | Path | None, folders: dict[str, str | Path], *, shipped: bool) -> str | None:

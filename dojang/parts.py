@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property
@@ -49,6 +50,11 @@ class Parts:
         """Close what was opened, newest first."""
         with self._lock:
             self._exit.close()
+
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Also call this when the parts are closed, before what was opened earlier."""
+        with self._lock:
+            self._exit.callback(callback)
 
     def today(self) -> date:
         """The date that "tomorrow" is counted from."""
@@ -220,33 +226,49 @@ class Parts:
 
     @cached_property
     def generator(self) -> Generator:
-        """The model."""
-        from adapters import EMBEDDED, EMBEDDED_ADAPTER, load_generator
+        """What goes with the model: the shipped base and its adapter, a folder's base alone, an endpoint's model."""
+        from adapters import EMBEDDED, EMBEDDED_ADAPTER
 
         with self._lock:
-            s = self.settings
-            return load_generator(
-                s.model,
-                today=lambda: self.today().isoformat(),
-                adapter=s.adapter or (EMBEDDED_ADAPTER if s.model == EMBEDDED else None),
-                adapters=s.adapters,
-                quantization=s.quantization,
-                device=s.device,
-                int8_threshold=s.int8_threshold,
-                allow_pickle=s.allow_pickle,
-                download=s.model_download,
-                base_url=s.model_base_url,
-                api_key=s.model_api_key.get_secret_value() if s.model_api_key else None,
-                timeout_s=s.model_timeout_s,
-                max_retries=s.model_retries,
-                budget_s=s.model_budget_s,
-                strict=s.model_strict,
-                prices=s.model_prices,
-            )
+            return self._loaded(EMBEDDED_ADAPTER if self.settings.model == EMBEDDED else None)
+
+    def generator_beside(self, name: str, folder: Path) -> Generator:
+        """A generator of one more adapter on the local base that is loaded; see ``adapters.serving.beside``."""
+        from adapters.generator import ChatGenerator
+        from adapters.serving import beside
+
+        return beside(cast(ChatGenerator, self.generator), name, folder)
+
+    def generator_named(self, adapter: str) -> Generator:
+        """A generator of an endpoint's adapter."""
+        return self._loaded(adapter)
+
+    def _loaded(self, adapter: str | None) -> Generator:
+        from adapters import load_generator
+
+        s = self.settings
+        return load_generator(
+            s.model,
+            today=lambda: self.today().isoformat(),
+            adapter=adapter,
+            adapters={name: Path(path).expanduser().absolute() for name, path in s.adapters.items()},
+            quantization=s.quantization,
+            device=s.device,
+            int8_threshold=s.int8_threshold,
+            allow_pickle=s.allow_pickle,
+            download=s.model_download,
+            base_url=s.model_base_url,
+            api_key=s.model_api_key.get_secret_value() if s.model_api_key else None,
+            timeout_s=s.model_timeout_s,
+            max_retries=s.model_retries,
+            budget_s=s.model_budget_s,
+            strict=s.model_strict,
+            prices=s.model_prices,
+        )
 
     @cached_property
     def deps(self) -> Deps:
-        """Everything that the nodes may call."""
+        """Everything that the nodes may call, where what goes with the model speaks; ``Runs`` puts in who does."""
         return Deps(
             retriever=self.store,
             generator=self.generator,

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from state import Language, Reason, Review
 
 
-def as_read(review: Review, toolbox: Callable[[], Toolbox], language: Language) -> Review:
+def as_read(review: Review, toolbox: Callable[[Review], Toolbox], language: Language) -> Review:
     """A copy of the review for a reader of ``language``; never for a record, a digest or JSON.
 
-    ``toolbox``: asked for only where the summary has to be said anew.
+    ``toolbox``: of the review's thread; asked for only where the summary has to be said anew.
     """
     read = review.copy()
     read["summary"] = sentence_of(review, toolbox, language)
@@ -27,7 +27,7 @@ def as_read(review: Review, toolbox: Callable[[], Toolbox], language: Language) 
     return read
 
 
-def sentence_of(review: Review, toolbox: Callable[[], Toolbox], language: Language) -> str:
+def sentence_of(review: Review, toolbox: Callable[[Review], Toolbox], language: Language) -> str:
     """What will happen: as it was recorded, or, for another reader, by the tool's template or the gate's own."""
     from state import DojangError
 
@@ -36,7 +36,7 @@ def sentence_of(review: Review, toolbox: Callable[[], Toolbox], language: Langua
         return review["summary"]
     if action["tool"] and review["kind"] in ("tool", "compliance"):
         try:
-            return toolbox().describe(action["tool"], action["args"], language)
+            return toolbox(review).describe(action["tool"], action["args"], language)
         except DojangError:
             pass
     return told(review["summary"], language)

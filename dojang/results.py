@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dojang.flags import Flag
 from state import Decision, Draft, Outcome, Passage, Progress, Review, Spent, untouched
+
+if TYPE_CHECKING:
+    from adapters.gate.report import Report
 
 RunStatus = Literal["done", "paused", "busy"]
 ReviewStatus = Literal["open", "claimed", "recorded", "decided", "expired", "superseded"]
@@ -25,6 +28,7 @@ class RunResult:
     outcomes: list[Outcome]  # of this turn's calls
     note: str = ""  # one line for a person, when there is something to say
     spent: list[Spent] = field(default_factory=list)  # tokens of the whole thread, by speaker
+    adapter: str = ""  # that this conversation keeps; "": what goes with the model
 
     def as_json(self) -> dict[str, Any]:
         """A dict that ``json.dumps`` takes."""
@@ -53,6 +57,7 @@ class ReviewCard:
     conversation: list[dict[str, str]]  # {"role", "text"} of the thread up to the pause, oldest first
     passages: list[Passage]  # the evidence with its text
     note: str = ""  # why something is missing (the store does not answer, a passage is gone)
+    report: Report | None = None  # of the gate, where a promotion rests on it
     progress: Progress = field(default_factory=untouched)
     flags: list[Flag] = field(default_factory=list)
 

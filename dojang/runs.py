@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
 
 from dojang.parts import Parts
 from dojang.results import RunResult, RunStatus
+from dojang.speaking import Speaking
 from nodes.door import expiry_of
 from nodes.gate import pending_proposals
+from nodes.ports import Deps
 from state import AgentState, Conflict, Decision, Progress, Review, UserError
 
+KEPT: Final = "dojang_adapter"
+"""Member of a checkpoint's metadata: with which adapter its run was begun."""
 OnNode = Callable[[str], None]
 """Called with the name of each graph node as it finishes: progress for whoever waits."""
 
@@ -33,6 +37,7 @@ class Runs:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self.speaking = Speaking(parts)
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -54,6 +59,14 @@ class Runs:
         with contextlib.closing(cast(Any, history)):
             yield from history
 
+    def deps(self, thread_id: str) -> Deps:
+        """The ports of a run on this thread, new or old: with the adapter that it keeps, or is to begin with.
+
+        Raises:
+            UserError: that adapter, or the model, cannot be loaded.
+        """
+        return self.speaking.deps(kept_adapter(self.parts.reader.get_state(self.config(thread_id))), thread_id)
+
     def result(self, snapshot: StateSnapshot, *, status: RunStatus | None = None, note: str = "") -> RunResult:
         """Where the thread of a state stands."""
         values = snapshot.values
@@ -72,6 +85,7 @@ class Runs:
             outcomes=list((values.get("outcomes") or {}).values()),
             note=note,
             spent=list(values.get("spent") or []),
+            adapter=values.get("adapter", ""),
         )
 
     def _can_go_on(self, thread_id: str, decisions: Sequence[Decision]) -> str:
@@ -101,14 +115,19 @@ class Runs:
 
     # -- running --------------------------------------------------------------------------------------------------
 
-    def start(self, thread_id: str, given: Any, on_node: OnNode | None, *, guard: bool = False) -> RunResult:
-        """Run a new message. ``guard``: the thread exists; look again that nothing waits, now that nobody else runs."""
+    def start(
+        self, thread_id: str, given: Any, on_node: OnNode | None, *, guard: bool = False, adapter: str | None = None
+    ) -> RunResult:
+        """Run a new message. ``guard``: the thread exists; look again that nothing waits, now that nobody else runs.
+
+        ``adapter``: with which a new thread begins, where that is not for the settings to say.
+        """
         with self.parts.run_lock(thread_id):
             if guard:
                 self.audit(self.state(thread_id))  # what the last turn left unnoted: a new one clears its records
                 self._end_feedback(thread_id, on_node)
                 self.ready_for_input(self.state(thread_id))
-            result = self._stream(thread_id, given, on_node)
+            result = self._stream(thread_id, given, on_node, adapter=adapter)
         return self._go_on(result, on_node)
 
     def release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
@@ -183,8 +202,10 @@ class Runs:
             self.parts.audit.note(thread_id, "run.released", self.parts.settings.user, thread_id, facts)
         return ready
 
-    def _stream(self, thread_id: str, given: Any, on_node: OnNode | None) -> RunResult:
-        config, deps, settings = self.config(thread_id), self.parts.deps, self.parts.settings
+    def _stream(self, thread_id: str, given: Any, on_node: OnNode | None, *, adapter: str | None = None) -> RunResult:
+        config, settings = self.config(thread_id), self.parts.settings
+        deps = self.deps(thread_id) if adapter is None else self.speaking.deps(adapter, thread_id)
+        config["metadata"] = {KEPT: deps.adapter}  # a run that is killed before intake has kept it goes on with it
         rules: dict[str, Any] = {"policy": settings.policy.name, "hard": settings.hard_policy.name}
         self.parts.audit.changed("policy.seen", settings.user, deps.policy.version, rules)
         for update in self.parts.graph.stream(given, config, context=deps, stream_mode="updates", durability="sync"):
@@ -233,6 +254,16 @@ _NOBODY = Decision(
     review_id="", digest="", type="expire", by="", at="", reason="", edited_args=None, message="", dwell_ms=None,
     channel="superseded",
 )  # fmt: skip
+
+
+def kept_adapter(snapshot: StateSnapshot) -> str | None:
+    """What a thread keeps of its adapter; None: nothing yet, or it is older than adapters that are kept.
+
+    The state says it, or, where a new thread's first run was killed before it could, the input's metadata.
+    """
+    noted = (snapshot.metadata or {}).get(KEPT)
+    kept = snapshot.values.get("adapter", noted)
+    return kept if isinstance(kept, str) else None
 
 
 def releasable(progress: Progress, now: datetime) -> bool:

@@ -51,9 +51,17 @@ class Settings(BaseSettings):
         None, description="price of a million tokens read and of a million written, like `[0.15, 0.6]`"
     )
     adapter: str | None = Field(
-        None, description="path of a LoRA adapter, its name at an endpoint; empty: the one that goes with the model"
+        None,
+        description="who speaks in new conversations: path of a LoRA adapter, `champion`, `candidate`, an id of the "
+        "registry, a name at an endpoint; empty: the champion of this base, else the one that goes with the model",
     )
     adapters: dict[str, str] = Field({}, description="more adapters on the same base, as JSON: name to path")
+    canary: float = Field(
+        0.0, ge=0, le=1, description="share of new conversations that begin with the candidate instead of the champion"
+    )
+    shadow: bool = Field(
+        False, description="whether the candidate is asked every turn of the champion's as well, for comparison only"
+    )
     quantization: Literal["nf4", "int8", "bf16", "fp32"] = Field("nf4", description="how local weights are held")
     int8_threshold: float = Field(6.0, ge=0, description="activations above it stay in 16 bits, with int8; 0: none do")
     device: str = Field("auto", description="where local weights are: auto, cpu, cuda, cuda:1")

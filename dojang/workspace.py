@@ -10,6 +10,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -24,8 +25,10 @@ from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
 from dojang.runs import OnNode, Runs, UnknownThread, waiting_of
 from dojang.settings import Settings, load_settings
+from dojang.speaking import is_promotion
 from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
 from nodes.gate import LOOK_IT_UP
+from nodes.ports import Deps
 from nodes.wire import StaleDecision, by_review
 from state import (
     Claim,
@@ -42,11 +45,13 @@ from state import (
 )
 
 if TYPE_CHECKING:
+    from adapters.gate.report import Report
     from checkpoints import ThreadRow
     from dojang.cited import CitedBy
     from store import DocumentRow, DocumentStore, IngestReport
     from store.ingesting.corrections import Version
     from store.ingesting.reindexing import ReindexReport
+    from tools.toolbox import Toolbox
 
 CONSOLE_UNDO_S = 5.0
 """How long a decision from the console can be taken back where the settings do not say."""
@@ -108,11 +113,17 @@ class Workspace:
         if thread_id is not None:
             self._runs.ready_for_input(self._runs.state(thread_id))
         thread = thread_id or f"th_{secrets.token_hex(5)}"
-        self._prepare()
+        self._prepare(thread)
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.settings.user)
         run = self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
+        return self._shown(run, self.settings.user)
+
+    def begin_program(self, program: str, message: HumanMessage, *, on_node: OnNode | None = None) -> RunResult:
+        """A thread of its own for a program instead of a model; see ``dojang.speaking``."""
+        thread = f"{program.partition(':')[2]}_{secrets.token_hex(5)}"
+        run = self._runs.start(thread, {"messages": [message]}, on_node, adapter=program)
         return self._shown(run, self.settings.user)
 
     def resume(self, thread_id: str, *, on_node: OnNode | None = None) -> RunResult:
@@ -151,6 +162,7 @@ class Workspace:
         progress = self.parts.decisions.progress(thread_id).get(review_id)
         released = review_id in (snapshot.values.get("decisions") or {})
         passages, note = self._evidence(review)
+        report, unread = self._report(review)
         status = _status(progress, released, _asked_again(snapshot, review), self.parts.clock.now())
         self._runs.audit(snapshot)
         seen: dict[str, Any] = {"status": status, "digest": review["digest"]}
@@ -161,7 +173,8 @@ class Workspace:
             decision=progress["decision"] if progress is not None else None,
             conversation=[_line(m) for m in snapshot.values.get("messages") or []],
             passages=passages,
-            note=note,
+            note=" ".join(part for part in (note, unread) if part),
+            report=report,
             progress=progress or untouched(),
             flags=flags_of(review, progress or untouched(), self.parts.clock.now()),
         )
@@ -196,10 +209,10 @@ class Workspace:
         raw: object = {"type": decision} if isinstance(decision, str) else decision
         named = raw.get("by") if isinstance(raw, dict) else None
         actor = by or (named if isinstance(named, str) and named else self.settings.user)
-        self._prepare()
+        deps = self._prepare(thread_id)
         try:
             who = self._who(actor, role, channel)
-            stored = rule(review, raw, self.parts.deps, who)  # the record notes who lost to whom
+            stored = rule(review, raw, deps, who)  # the record notes who lost to whom
         except VoteCounted as counted:
             run = self._runs.result(self._runs.state(thread_id), note=str(counted))
             return DecisionResult(decision=counted.vote, run=self._shown(run, actor))
@@ -215,6 +228,20 @@ class Workspace:
             facts: dict[str, Any] = {"status": "open", "digest": review["digest"]}
             self.parts.audit.note(run.thread_id, "review.shown", actor, review["id"], facts)
         return run
+
+    def toolbox_of(self, review: Review) -> Toolbox:
+        """The tools of the thread that a review belongs to, for forms that are filled in about it."""
+        return self._promotions if is_promotion(review) else self.parts.toolbox
+
+    def describer(self, review: Review) -> Toolbox:
+        """The tools as far as they say what the call of a review does: lists and cards need no database for that."""
+        return self._promotions if is_promotion(review) else self.parts.describer()
+
+    @cached_property
+    def _promotions(self) -> Toolbox:
+        from dojang.flywheel.promoting import describing
+
+        return describing(self.settings)
 
     def answer(self, thread_id: str, raw: object, **how: Any) -> list[DecisionResult]:
         """Decide what a thread waits for, in any wire form that names it: see :func:`nodes.wire.by_review`.
@@ -419,9 +446,20 @@ class Workspace:
         gone = len(ids) - len(found)
         return found, f"{gone} passages of the evidence are no longer in the store" if gone else ""
 
-    def _prepare(self) -> None:
+    def _report(self, review: Review) -> tuple[Report | None, str]:
+        """What a promotion rests on, or why it cannot be shown."""
+        if not is_promotion(review):
+            return None, ""
+        from dojang.flywheel.promoting import report_of
+
+        try:
+            return report_of(self.settings, review), ""
+        except DojangError as error:
+            return None, f"the report cannot be shown: {error}"
+
+    def _prepare(self, thread_id: str) -> Deps:
         """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
-        assert self.parts.deps is not None
+        return self._runs.deps(thread_id)
 
 
 def _status(progress: Progress | None, released: bool, again: bool, now: datetime) -> ReviewStatus:

@@ -17,12 +17,14 @@ from nodes.answer import answer
 from nodes.comply import comply
 from nodes.generate import generate
 from nodes.intake import intake
-from nodes.ports import Deps
+from nodes.ports import Deps, thread_of
 from nodes.retrieve import retrieve
 from nodes.review import ReviewTask, review
 from state import AgentInput, AgentOutput, AgentState, UserError
 
 Node = Callable[[Any, Runtime[Deps]], dict[str, Any]]
+Bind = Callable[[Mapping[str, Any], str], Deps]
+"""From what a node reads and the thread's id to its ports: who speaks, the state says."""
 
 
 class AgentGraph(CompiledStateGraph[AgentState, Deps, AgentInput, AgentOutput]):
@@ -61,12 +63,12 @@ def _is_interrupt_id(key: object) -> bool:
     return isinstance(key, str) and len(key) == 32 and set(key) <= set("0123456789abcdef")
 
 
-def state_graph(deps: Callable[[], Deps] | None = None) -> StateGraph[AgentState, Deps, AgentInput, AgentOutput]:
+def state_graph(deps: Bind | None = None) -> StateGraph[AgentState, Deps, AgentInput, AgentOutput]:
     """The graph before it is compiled, for those who add nodes of their own.
 
     Args:
         deps: gives every node its ports where the caller of the graph cannot pass ``context=`` (a LangGraph server);
-            called once a node execution.
+            called once a node execution, with what the node reads and the thread's id.
     """
     graph = StateGraph(AgentState, context_schema=Deps, input_schema=AgentInput, output_schema=AgentOutput)
     graph.add_node("intake", _with(deps, intake))
@@ -87,12 +89,12 @@ def state_graph(deps: Callable[[], Deps] | None = None) -> StateGraph[AgentState
     return graph
 
 
-def _with(deps: Callable[[], Deps] | None, node: Node) -> Any:
+def _with(deps: Bind | None, node: Node) -> Any:
     if deps is None:
         return node
 
     def bound(state: Any, runtime: Runtime[Deps]) -> dict[str, Any]:
-        return node(state, runtime.override(context=deps()))
+        return node(state, runtime.override(context=deps(state, thread_of(runtime))))
 
     return bound
 

@@ -14,15 +14,17 @@ from langgraph.types import Send
 from nodes.gate import allowed_args, open_reviews, pending_proposals
 from nodes.intake import turn_is_open
 from nodes.review import ReviewTask
-from state import AgentState, Kind
+from state import AgentState, Kind, Review
 
 
 def send_reviews(state: AgentState) -> list[Send]:
     """One execution of the door for each open review."""
-    return [
-        Send("review", ReviewTask(review=review, language=state["language"], draft=state.get("draft")))
-        for review in open_reviews(state)
-    ]
+    return [Send("review", _task(state, review)) for review in open_reviews(state)]
+
+
+def _task(state: AgentState, review: Review) -> ReviewTask:
+    task = ReviewTask(review=review, language=state["language"], draft=state.get("draft"))
+    return {**task, "adapter": state["adapter"]} if "adapter" in state else task
 
 
 def after_intake(state: AgentState) -> Literal["retrieve", "comply"] | Sequence[Send]:

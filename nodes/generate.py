@@ -44,7 +44,11 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
             f"the generator {reply['speaker']} answered with a {type(message).__name__}, not an AIMessage"
         )
     _note(state, runtime, rounds, passages, tools, reply, message)
-    counted = {"rounds": rounds, "spent": spent_with(state.get("spent") or [], reply["speaker"], message)}
+    counted: dict[str, Any] = {
+        "rounds": rounds,
+        "spent": spent_with(state.get("spent") or [], reply["speaker"], message),
+        **({} if "adapter" in state else {"adapter": deps.adapter}),  # a thread of an older version: from here on
+    }
     note = _left_out(state, message)
     if reply["clarification"]:
         question = f"{reply['clarification']} {note}".strip()

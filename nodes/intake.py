@@ -46,6 +46,7 @@ def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         "language": language,
         "turn": last.id or "",
         "requester": last.name or runtime.context.requester,
+        "adapter": state.get("adapter", runtime.context.adapter),  # a thread keeps the one that it began with
         "reading": reading,
         "passages": [],
         "draft": None,

@@ -240,6 +240,7 @@ class Deps:
     decisions: Decisions
     clock: Clock = field(default_factory=SystemClock)
     requester: str = "local"
+    adapter: str = ""  # which adapter ``generator`` speaks with: what a new thread keeps; "": what goes with the model
     passages_k: int = 4
     max_rounds: int = 6
     roles: tuple[str, ...] | None = None  # of whoever answers at the door; None: not known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
@@ -21,6 +21,7 @@ class ReviewTask(TypedDict):
     review: Review
     language: Language
     draft: Draft | None
+    adapter: NotRequired[str]  # who speaks in the thread; absent in reviews that older versions sent
 
 
 def review(state: ReviewTask, runtime: Runtime[Deps]) -> dict[str, Any]:

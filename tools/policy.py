@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from state import JSON, Kind, Language, Reason, RuleOutcome, Verdict
+from state import JSON, TOP_TIER, Kind, Language, Reason, RuleOutcome, Verdict
 from tools.rules import BrokenPolicy, ConditionFailed, Rule, read_rules
 from tools.standing import HIGHEST_STANDING_TIER, Standing, StandingApproval
 
@@ -41,6 +41,10 @@ _SENTENCES = {
     "default.write": (
         "No rule covers this call, and it changes something.",
         "이 호출에 맞는 규칙이 없고, 실행하면 바뀌는 것이 있습니다.",
+    ),
+    "guarded": (
+        "This changes who answers from now on: a person decides it, each time.",
+        "앞으로 누가 답할지가 바뀝니다. 매번 사람이 결재합니다.",
     ),
     "default.answer": ("No rule covers this answer.", "이 답변에 걸리는 규칙이 없습니다."),
 }
@@ -90,6 +94,17 @@ class FilePolicy:
         self.rules = tuple(rules)
         self.version = version
         self.standing = standing
+        self._guarded: frozenset[str] = frozenset()
+
+    def guarding(self, *tools: str) -> FilePolicy:
+        """The same rules, with one more that no file relaxes: calls of these tools ask at the top tier, each time.
+
+        Rules may want more (votes, roles, another person than the requester) or forbid it. No approval in advance
+        holds.
+        """
+        guarded = FilePolicy(self.rules, self.version)
+        guarded._guarded = frozenset(tools)
+        return guarded
 
     def judge(self, subject_id: str, subject: Mapping[str, Any]) -> Verdict:
         """The verdict on a call or an answer (keys as in ``nodes.ports.Subject``); odd arguments never raise.
@@ -138,6 +153,8 @@ class FilePolicy:
 
     def _findings(self, subject: Mapping[str, JSON]) -> list[_Finding]:
         found = [finding for rule in self.rules if (finding := _finding(rule, subject)) is not None]
+        if subject["on"] == "call" and subject["tool"] in self._guarded:
+            found = [_built_in("guarded", "ask", "high", subject, tier=TOP_TIER), *found]
         built_in = _default(subject, matched=bool(found))
         return [built_in, *found] if built_in is not None else found
 
@@ -317,13 +334,18 @@ def _default(subject: Mapping[str, JSON], *, matched: bool) -> _Finding | None:
 
 
 def _built_in(
-    rule_id: str, outcome: RuleOutcome, severity: Literal["low", "medium", "high"], subject: Mapping[str, JSON]
+    rule_id: str,
+    outcome: RuleOutcome,
+    severity: Literal["low", "medium", "high"],
+    subject: Mapping[str, JSON],
+    *,
+    tier: int = DEFAULT_TIER,
 ) -> _Finding:
     english, korean = _SENTENCES[rule_id]
     text = korean if subject["language"] == "ko" else english
     texts: dict[Language, str] = {"en": english, "ko": korean}
     reason = Reason(rule_id=rule_id, text=text, severity=severity, hard=True, texts=texts)
-    return _Finding(outcome, reason, _kind(subject))
+    return _Finding(outcome, reason, _kind(subject), tier)
 
 
 def _kind(subject: Mapping[str, JSON]) -> Kind:

@@ -186,6 +186,7 @@ def _provenance(one: Taught, pseudonym: Callable[[str], str], held: set[str]) ->
         "prompt_sha256": one.prompt["rendered"]["sha256"],
         "form": one.prompt["rendered"]["form"],
         "requester": pseudonym(requester) if requester else "",
+        "tier": point["review"].get("tier", 0) if point["review"] else 0,
     }
 
 

@@ -76,9 +76,15 @@ class Taught:
                 return [{**given, "completion": self.said, "label": self.verdict == "good"}]
 
     def held_out(self) -> Row:
-        """The point as it is compared with later: what was said, and what a person made of it."""
+        """The point as it is compared with later: what was said, what a person made of it, and on which day."""
         decided: JSON = self.wanted if self.verdict == "edited" else self.said if self.verdict == "good" else None
-        return {**self._given(), "verdict": self.verdict, "said": self.said, "decided": decided}
+        compared: Row = {"verdict": self.verdict, "said": self.said, "decided": decided, "day": self.day}
+        return {**self._given(), **compared}
+
+    @property
+    def day(self) -> str:
+        """The ISO date that dates in words are counted from."""
+        return str(self.prompt["rendered"]["today"] or self.prompt["at"][:10])
 
     def _given(self) -> Row:
         return {

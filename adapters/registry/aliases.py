@@ -42,6 +42,10 @@ class AliasMoved(Conflict):
         self.alias, self.found = alias, found
 
 
+class NoPrevious(UserError):
+    """There was no champion before this one."""
+
+
 class Registry:
     """All of a registry. Cheap to make; safe between threads and processes."""
 
@@ -89,10 +93,13 @@ class Registry:
         """Make an adapter the candidate, if the candidate is still ``seen``. Raises as :meth:`promote`."""
         return self.point({CANDIDATE: adapter}, seen={CANDIDATE: seen}, by=by, reason=reason)
 
-    def promote(self, adapter: str, *, seen: str | None, by: str, reason: str) -> Promotion:
+    def promote(
+        self, adapter: str, *, seen: str | None, by: str, reason: str, key: str = "", report: str = ""
+    ) -> Promotion:
         """Make an adapter the champion, if the champion is still ``seen``; the old one becomes ``previous``.
 
-        One record changes all three names, so that no crash leaves them half changed.
+        One record changes all three names, so that no crash leaves them half changed. ``key``: the effect's; a second
+        call under it gets the record of the first and changes nothing. ``report``: what it was decided on.
 
         Raises:
             AliasMoved: somebody else promoted first.
@@ -105,17 +112,51 @@ class Registry:
             changes[CANDIDATE] = None
         if seen is not None and (self.adapters / seen).is_dir():
             self._same_base(adapter, seen)
-        return self.point(changes, seen={CHAMPION: seen}, by=by, reason=reason)
+        noted = {name: value for name, value in (("key", key), ("report", report)) if value}
+        return self.point(changes, seen={CHAMPION: seen}, by=by, reason=reason, **noted)
+
+    def promoted_as(self, key: str) -> Promotion | None:
+        """The promotion that an effect made under this key; None where it certainly made none."""
+        return next((record for record in self.log.read() if key and record.get("key") == key), None)
+
+    def rollback(self, *, by: str, reason: str) -> Promotion:
+        """Champion and previous change places, in one record, if both are still what they were a moment ago.
+
+        Raises:
+            NoPrevious: there is nothing to go back to.
+            AliasMoved, DamagedAdapter, NotPromoted: as :meth:`promote`; the champion is who it was.
+        """
+        now = self.aliases()
+        champion, previous = now.get(CHAMPION), now.get(PREVIOUS)
+        if previous is None:
+            raise NoPrevious(
+                f"the champion is {champion or 'nothing'} and there was none before it to go back to; `dojang adapters "
+                "list` shows what can be promoted instead"
+            )
+        changes = {CHAMPION: previous, PREVIOUS: champion}
+        seen = {CHAMPION: champion, PREVIOUS: previous}
+        return self.point(changes, seen=seen, by=by, reason=reason, rollback=True)
 
     def point(
-        self, changes: Mapping[str, str | None], *, seen: Mapping[str, str | None], by: str, reason: str
+        self,
+        changes: Mapping[str, str | None],
+        *,
+        seen: Mapping[str, str | None],
+        by: str,
+        reason: str,
+        **noted: str | bool,
     ) -> Promotion:
-        """Let aliases name other adapters, all together or none; what ``seen`` says must still be so."""
+        """Let aliases name other adapters, all together or none; what ``seen`` says must still be so.
+
+        ``noted``: more members of the record; under a ``key`` that the log has already, that record is the answer.
+        """
         if not by.strip() or not reason.strip():
             raise UserError("an adapter is named by a person, and for a reason; say who and why")
         with self._locked():
             now = self.log.aliases()
             self._follow(now)  # whatever a crash left undone
+            if (done := self.promoted_as(str(noted.get("key", "")))) is not None:
+                return done
             for alias, expected in seen.items():
                 if now.get(alias) != expected:
                     raise AliasMoved(alias, now.get(alias), expected)
@@ -123,7 +164,7 @@ class Registry:
                 if adapter is not None and alias != PREVIOUS:  # a spoilt champion must not be in the way of another
                     folders.verify(self.adapters, adapter)
             at = datetime.now(UTC).isoformat(timespec="seconds")
-            record = self.log.append({"at": at, "by": by, "reason": reason, "set": dict(changes)})
+            record = self.log.append({"at": at, "by": by, "reason": reason, "set": dict(changes), **noted})
             self._follow(self.log.aliases())
         return record
 
@@ -222,4 +263,4 @@ class Registry:
             raise Conflict(f"somebody else changes {self.root} right now; try again") from None
 
 
-__all__ = ["ALIASES", "CANDIDATE", "CHAMPION", "PREVIOUS", "AliasMoved", "Registry"]
+__all__ = ["ALIASES", "CANDIDATE", "CHAMPION", "PREVIOUS", "AliasMoved", "NoPrevious", "Registry"]

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from adapters.durable import sync_dir
 from state import BrokenInvariant, PassingFault
@@ -35,6 +35,9 @@ class Promotion(TypedDict):
     by: str
     reason: str
     set: dict[str, str | None]  # alias → adapter; None: it names nothing any more
+    key: NotRequired[str]  # of the effect that promoted: the same key again finds this record
+    report: NotRequired[str]  # on which it was promoted
+    rollback: NotRequired[bool]  # back to what was champion before
     sha256: str
 
 

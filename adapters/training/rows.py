@@ -16,14 +16,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from adapters.local.templates import conversation
-from adapters.prompt import ASK_USER, EOT, asking, call_text, filled, harmless, render, spaced, turns_of
+from adapters.prompt import ASK_USER, EOT, asking, call_text, filled, harmless, render, request_of, spaced, turns_of
 from adapters.training.decided import Given, Pieces, Raw, Unsayable, is_decided, numbered, read_out, read_pair
 from adapters.training.recipe import Method
 from state import ToolSpec, UserError
@@ -37,11 +37,16 @@ WANTED: Final[dict[Method, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A rendered row: special tokens are in the texts. ``answers`` are one completion, or chosen and rejected."""
+    """A rendered row: special tokens are in the texts. ``answers`` are one completion, or chosen and rejected.
+
+    ``request`` is what the user wanted, "" where nobody can tell; ``generated``: a program of ours made it up.
+    """
 
     prompt: str
     answers: tuple[Pieces, ...]
     label: bool | None = None
+    request: str = ""
+    generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,8 @@ class Dialect:
             ValueError: with what is wrong.
             Unsayable: this kind of base cannot say it.
         """
-        return self._decided(raw, method) if is_decided(raw) else [self.row(raw, method)]
+        found = self._decided(raw, method) if is_decided(raw) else [self.row(raw, method)]
+        return [replace(row, request=_request(raw)) for row in found]
 
     def _decided(self, raw: Raw, method: Method) -> list[Row]:
         missing = [key for key in WANTED[method] if key not in raw]
@@ -234,6 +240,14 @@ class Dialect:
         """The token that ends a turn."""
         template = self._tokenizer.chat_template or ""
         return EOT if EOT in template else str(self._tokenizer.eos_token)
+
+
+def _request(raw: Raw) -> str:
+    """What the user wanted, where the prompt is a conversation."""
+    given = _completed(raw).get("prompt", raw.get("messages"))
+    if not isinstance(given, list):
+        return ""
+    return request_of(turns_of([m for m in _messages(given, "prompt") if not isinstance(m, SystemMessage)]))  # type: ignore[misc]
 
 
 def _completed(raw: Raw) -> Raw:

@@ -25,7 +25,7 @@ from adapters.durable import sync_dir
 from adapters.local.families import FAMILIES, give_template
 from adapters.local.hub import locate
 from adapters.local.loading import NOTE_FILE, LocalModel, check_adapter, check_model, check_quantization, fingerprint
-from adapters.training import curves, manifest
+from adapters.training import curves, learned, manifest
 from adapters.training.encoding import Prepared, prepare
 from adapters.training.fits import check_disk, check_memory
 from adapters.training.recipe import Recipe
@@ -132,6 +132,7 @@ def train(
         told |= {"duration_s": round(time.monotonic() - begun, 1), "resumed_from_step": resumed}
         told["trained_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         _put_together(trainer, folder / "adapter", told)
+        learned.write(folder / "adapter", listed, start)
         _move(folder / "adapter", out)
     return told
 
@@ -154,7 +155,8 @@ def rows_hash(rows: Iterable[Row]) -> str:
     """SHA-256 of the rendered rows in their order."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n")
+        told = {"prompt": row.prompt, "answers": row.answers, "label": row.label}
+        digest.update(json.dumps(told, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -65,7 +65,7 @@ def row_of(said: Said) -> Row:
     ends_itself = said.pieces[-1][0].endswith("\n")
     names = ends_itself and len(said.pieces) > 1
     pieces = [(text, own or (names and at == 0)) for at, (text, own) in enumerate(said.pieces)]
-    return Row(said.prompt, ([*pieces, (EOT, not ends_itself)],))
+    return Row(said.prompt, ([*pieces, (EOT, not ends_itself)],), generated=True)
 
 
 def train_adapter(

@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dojang.cli.adapters_dataset import dataset as dataset_group
+<<<<<<< HEAD
+=======
+from dojang.cli.adapters_dataset import frozen
+from dojang.cli.adapters_gate import compare, report
+>>>>>>> voices
 from dojang.cli.adapters_plan import plan
-from dojang.cli.adapters_registry import add, diff, gc, verify
+from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
 from dojang.cli.adapters_show import listed, shipped, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
@@ -31,6 +36,7 @@ adapters.command()(add)
 adapters.command()(diff)
 adapters.command()(verify)
 adapters.command()(gc)
+adapters.command()(report)
 adapters.add_typer(dataset_group, name="dataset", help="Decisions as training data: built, frozen, exported.")
 
 BaseFolder = Annotated[
@@ -207,8 +213,30 @@ def tune(
 def evaluate(
     context: typer.Context,
     base: BaseFolder = None,
-    adapter: Annotated[Path | None, typer.Option(metavar="DIR", help="The adapter that is served with it.")] = None,
-    n: Number = 40,
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|ID",
+            help="The adapter that is served with it; the one that ships with Dojang if not given, with --against the "
+            "candidate.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="champion|ID",
+            help="Compare an adapter with this one on held-out decisions; code 1 unless it passes.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ID", help="With --against: on which decisions; the newest if not given.")
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n", min=0, help="Examples of each kind and language; 40, with --against 4 of the old domain, 0 for none."
+        ),
+    ] = None,
     seed: Seed = 0,
     failures: Annotated[bool, typer.Option("--failures", help="Also what went wrong.")] = False,
     qa: Annotated[
@@ -220,27 +248,34 @@ def evaluate(
     ] = None,
 ) -> int:
     """Measure a base with an adapter as it is served, on names, dates and wordings that no training text shows."""
+    from state import UserError
+
     call = invocation(context)
     _ = call.terminal.gettext
+    if against is None and dataset is not None:
+        raise UserError("decisions are compared on with --against; name whom to compare with, or leave --dataset away")
     _one_thread()
+    if against is not None:
+        return compare(call, adapter, against, dataset, n)
     from adapters.serving import load_generator
     from adapters.training.evaluate import evaluate as measure
     from adapters.training.margins import TODAY
 
     with call.terminal.working(_("measuring")):
-        generator = load_generator(str(base or shipped()[0]), adapter=adapter or shipped()[1], today=TODAY)
-        report = measure(generator, n=n, seed=seed)
+        folder = shipped()[1] if adapter is None else folder_of(call.settings, adapter)
+        generator = load_generator(str(base or shipped()[0]), adapter=folder, today=TODAY)
+        measured = measure(generator, n=40 if n is None else n, seed=seed)
         real = _real(generator, qa, qa_n, seed) if qa else {}
     call.terminal.document(
-        {name: {language: asdict(tally) for language, tally in by.items()} for name, by in report.tallies.items()}
+        {name: {language: asdict(tally) for language, tally in by.items()} for name, by in measured.tallies.items()}
         | {name: asdict(score) for name, score in real.items()}
     )
-    call.terminal.line(report.table())
+    call.terminal.line(measured.table())
     if real:
         from adapters.training.real_qa import table
 
         call.terminal.line(table(real))
-    for name, tallies in report.tallies.items() if failures else ():
+    for name, tallies in measured.tallies.items() if failures else ():
         for tally in tallies.values():
             for told in tally.failures:
                 call.terminal.line(f"{name}: {told}")

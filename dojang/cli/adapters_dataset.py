@@ -58,20 +58,44 @@ def build(
     heldout: Annotated[float, typer.Option(help="Share of the conversations, the newest, that is held out.")] = 0.2,
     alike: Annotated[float, typer.Option(help="From which share of common words on two requests are the same.")] = 0.8,
     longest: Annotated[int, typer.Option(help="Characters of the longest row.")] = 64_000,
+    least: Annotated[
+        int, typer.Option(help="Rule: so many held-out points that say what would have been right, or nobody can tell.")
+    ] = 30,
+    conversations: Annotated[int, typer.Option(help="Rule: in so many conversations.")] = 10,
+    confidence: Annotated[float, typer.Option(help="Rule: of the interval of a difference.")] = 0.95,
+    nearest: Annotated[int, typer.Option(help="Rule: past edits that the baseline is shown.")] = 3,
+    slice_least: Annotated[int, typer.Option(help="Rule: points from which a slice counts.")] = 15,
+    slice_fall: Annotated[float, typer.Option(help="Rule: by how much no slice may fall, as a share.")] = 0.05,
+    old_loss: Annotated[float, typer.Option(help="Rule: how much of the old domain may be lost, as a share.")] = 0.02,
 ) -> int:
-    """Build a dataset of all decisions that teach something; what is left out is counted by reason."""
+    """Build a dataset of all decisions that teach something, and note the rules by which an adapter of it may pass."""
     from adapters.dataset.building import Choices
+    from adapters.gate.rules import Rules, noted
     from dojang.flywheel.datasets import build_dataset
+    from dojang.flywheel.stale import gates_of
     from dojang.parts import Parts
 
     call = invocation(context)
     _ = call.terminal.gettext
     check_home(call.settings.home)
     choices = Choices(self_approved=self_approved, heldout=heldout, alike=alike, longest=longest).checked()
+    rules = Rules(
+        least=least, conversations=conversations, confidence=confidence, nearest=nearest, slice_least=slice_least,
+        slice_fall=slice_fall, old_loss=old_loss,
+    ).checked()  # fmt: skip
     with closing(Parts(call.settings)) as parts, call.terminal.counting(_("reading decisions")) as tell:
-        folder, told, problems = build_dataset(parts, choices, on_progress=lambda done, total: tell(done, total, ""))
-    call.terminal.document({"dataset": told["id"], "folder": str(folder), "problems": problems, **told})
+        folder, told, problems = build_dataset(
+            parts, choices, on_progress=lambda done, total: tell(done, total, ""), rules=rules
+        )
+    record = noted(gates_of(call.settings), told["id"])
+    call.terminal.document(
+        {"dataset": told["id"], "folder": str(folder), "problems": problems, **told, "rules": record}
+    )
     _summary(call.terminal, told)
+    if record is not None and record["values"] != rules.values():
+        said = _("its rules were noted before, and stay: {rules}")
+        shown = ", ".join(f"{name} {value}" for name, value in record["values"].items())
+        call.terminal.note(said.format(rules=shown), style="yellow")
     for problem in problems:
         call.terminal.note(call.terminal.told(problem), style="yellow")
     call.terminal.line(_("dataset {id} is in {folder}").format(id=told["id"], folder=folder))

@@ -23,7 +23,7 @@ SHOWN_EVIDENCE = 600
 
 def tell_card(terminal: Terminal, workspace: Workspace, card: ReviewCard) -> None:
     """The whole card: what will happen first, how to decide last."""
-    review = as_read(card.review, workspace.parts.describer, terminal.language)
+    review = as_read(card.review, workspace.describer, terminal.language)
     _head(terminal, card, review, workspace.parts.clock.now())
     tell_arguments(terminal, review["action"])
     _why(terminal, review)

@@ -36,7 +36,7 @@ def inbox(
         progress = workspace.progress(reviews)
         flagged = workspace.flags(reviews)
         now = workspace.parts.clock.now()
-        read = [as_read(r, workspace.parts.describer, call.terminal.language) for r in reviews]
+        read = [as_read(r, workspace.describer, call.terminal.language) for r in reviews]
     _ = call.terminal.gettext
     call.terminal.document([{**r, "progress": progress[r["id"]], "flags": flagged[r["id"]]} for r in reviews])
     if reviews:

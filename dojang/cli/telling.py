@@ -86,7 +86,7 @@ def tell_outcomes(terminal: Terminal, outcomes: list[Outcome]) -> None:
 def tell_waiting(terminal: Terminal, workspace: Workspace, review: Review) -> None:
     """A review that waits, and the commands that decide it."""
     _ = terminal.gettext
-    review = as_read(review, workspace.parts.describer, terminal.language)
+    review = as_read(review, workspace.describer, terminal.language)
     terminal.line(
         _("Review {id} ({kind}) waits for a person:").format(id=review["id"], kind=word(_, KINDS, review["kind"])),
         style="yellow",

@@ -154,7 +154,10 @@ class Cycle:
         from dojang.flywheel.gating import evaluate_against
 
         self._stage("evaluate")
-        path = evaluate_against(self.parts, told["adapter"], dataset=told["dataset"], on_progress=self._progress)
+        path = evaluate_against(
+            self.parts, told["adapter"], dataset=told["dataset"],
+            on_progress=lambda done, total, who: self._progress({"done": done, "total": total, "who": who}),
+        )  # fmt: skip
         report = read_report(path.parent, path.stem)
         return self._write({**told, "report": report["id"], "verdict": report["verdict"]})
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.dataset import folder
 from adapters.dataset.building import Choices, build
+from adapters.gate.rules import Rules, note
 from dojang.flywheel.points import Progress, Sessions, collect
-from dojang.flywheel.stale import Pseudonyms, datasets_of
+from dojang.flywheel.stale import Pseudonyms, datasets_of, gates_of
 from state import UserError
 
 if TYPE_CHECKING:
@@ -24,15 +25,20 @@ def sessions_of(parts: Parts) -> Sessions:
     return Sessions(parts.saver, parts.decisions, parts.prompts, _tokenizer(parts.settings), cache)
 
 
-def build_dataset(parts: Parts, choices: Choices, *, on_progress: Progress) -> tuple[Path, dict[str, Any], list[str]]:
+def build_dataset(
+    parts: Parts, choices: Choices, *, on_progress: Progress, rules: Rules = Rules()
+) -> tuple[Path, dict[str, Any], list[str]]:
     """Build a dataset of all sessions: its folder, its manifest, and what could not be read.
 
+    What counts as better than the champion is noted with it; for a dataset that is there already, the first rules stay.
+
     Raises:
-        UserError: there is too little to build it from.
+        UserError: there is too little to build it from, or a rule is out of its range.
         PassingFault: the disk refused; nothing was kept.
     """
     from tools.pii import find
 
+    rules.checked()
     found = collect(sessions_of(parts), on_progress=on_progress)
     if not found.points and found.problems:
         raise UserError(f"no session can be read: {found.problems[0]}")
@@ -45,6 +51,7 @@ def build_dataset(parts: Parts, choices: Choices, *, on_progress: Progress) -> t
         reads=_read_date,
     )
     written = folder.write(made, datasets_of(parts.settings))
+    note(gates_of(parts.settings), written.name, rules)
     return written, folder.manifest(written), found.problems
 
 

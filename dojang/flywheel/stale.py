@@ -27,6 +27,11 @@ def datasets_of(settings: Settings) -> Path:
     return settings.home / "datasets"
 
 
+def gates_of(settings: Settings) -> Path:
+    """Where a home's rules, kept replies and reports of comparisons are."""
+    return settings.home / "gates"
+
+
 def mark_person(settings: Settings, person: str, why: str) -> list[str]:
     """Mark the datasets with rows of conversations in which a person asked or decided; before words are erased."""
     root = datasets_of(settings)
@@ -75,4 +80,4 @@ def _key(path: Path) -> bytes:
     return key
 
 
-__all__ = ["Pseudonyms", "datasets_of", "mark_person", "mark_threads"]
+__all__ = ["Pseudonyms", "datasets_of", "gates_of", "mark_person", "mark_threads"]

@@ -26,7 +26,7 @@ def review_page(
     workspace = desk.workspace
     card = replace(card, review=desk.read(card.review))
     review = card.review
-    spec = spec_of(workspace.parts.toolbox, review["action"]["tool"]) if review["action"]["tool"] else None
+    spec = spec_of(workspace.toolbox_of(review), review["action"]["tool"]) if review["action"]["tool"] else None
     steps = workspace.history(review["thread_id"], limit=60)
     item = item_of(card, spec, steps, desk.say, workspace.parts.clock.now())
     held = form or {}
@@ -114,7 +114,7 @@ def _said(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> dict[str, An
 
 
 def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str, Any]) -> dict[str, Any] | Response:
-    card, toolbox = replace(card, review=desk.read(card.review)), desk.workspace.parts.toolbox
+    card, toolbox = replace(card, review=desk.read(card.review)), desk.workspace.toolbox_of(card.review)
     review = card.review
     tool = review["action"]["tool"]
     item = item_of(card, spec_of(toolbox, tool) if tool else None, [], desk.say, desk.workspace.parts.clock.now())

@@ -100,7 +100,7 @@ class Desk:
 
     def read(self, review: Review) -> Review:
         """The review in the reader's language."""
-        return as_read(review, self.workspace.parts.describer, self.language)
+        return as_read(review, self.workspace.describer, self.language)
 
     def inbox(self, kind: str = "", offset: int = 0) -> dict[str, Any]:
         """The context of the list of open reviews: rows, and how many there are of each kind."""

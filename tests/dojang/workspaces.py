@@ -93,6 +93,17 @@ class Rehearsed:
         return None
 
 
+@dataclass
+class Voice:
+    """The same model under the name of an adapter."""
+
+    model: Generator
+    name: str
+
+    def reply(self, messages: Sequence[AnyMessage], **given: Any) -> Generation:
+        return {**self.model.reply(messages, **given), "speaker": f"rehearsed@{self.name}"}
+
+
 def _quoted(passages: Sequence[Passage]) -> Generation:
     if not passages:
         return told("The documents do not say.", abstained=True)
@@ -120,6 +131,9 @@ class RehearsedParts(Parts):
     @cached_property
     def generator(self) -> Generator:
         return self._generator
+
+    def generator_beside(self, name: str, folder: Path) -> Generator:
+        return Voice(self._generator, name)
 
 
 def settings_for(home: Path, dsn: str, **others: Any) -> Settings:

@@ -190,7 +190,7 @@ def test_an_empty_message_is_refused(graph: AgentGraph) -> None:
 
 def test_ports_can_be_bound_where_no_context_can_be_passed() -> None:
     parts = deps(calls(("book", {"room": "1"})), says("Booked."))
-    bound = state_graph(lambda: parts).compile(checkpointer=InMemorySaver())
+    bound = state_graph(lambda state, thread_id: parts).compile(checkpointer=InMemorySaver())
     bound.invoke({"messages": [HumanMessage("book")]}, CONFIG)
     [interrupt_id] = [i.id for task in bound.get_state(CONFIG).tasks for i in task.interrupts]
     bound.invoke(Command(resume={interrupt_id: {"decisions": [{"type": "approve"}]}}), CONFIG)

@@ -1,0 +1,70 @@
+"""Wires who speaks to the graph: from what a thread keeps of its adapter to the ports of its next run.
+
+Model threads get the generator of their adapter (``flywheel.voices``); threads that a program began get that program,
+with a toolbox and rules of their own (``flywheel.promoting``), and need neither model nor database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from dojang.parts import Parts
+from nodes.ports import Deps
+from state import Review, UserError
+
+if TYPE_CHECKING:
+    from dojang.flywheel.voices import Voices
+
+PROGRAM: Final = "program:"
+"""What a thread that no model speaks in keeps begins so."""
+PROMOTION: Final = "promote_adapter"
+"""The one tool of the program that proposes promotions: a name that no other tool may have."""
+
+
+class Speaking:
+    """Who speaks in which thread of a home. Cheap to make."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    @cached_property
+    def voices(self) -> Voices:
+        """The adapters that can speak."""
+        from dojang.flywheel.voices import Voices
+
+        parts = self.parts
+        return Voices(parts.settings, lambda: parts.generator, parts.generator_beside, parts.generator_named)
+
+    def begin(self, thread_id: str) -> str:
+        """What a new thread will keep."""
+        return self.voices.begin(thread_id)
+
+    def deps(self, adapter: str | None, thread_id: str) -> Deps:
+        """The ports of a run on a thread that keeps ``adapter``; None: it keeps none yet, and gets what new ones get.
+
+        Raises:
+            UserError: the adapter or the model is not usable; nobody else speaks in its place.
+        """
+        kept = self.begin(thread_id) if adapter is None else adapter
+        if kept.startswith(PROGRAM):
+            return self._of_program(kept, thread_id)
+        if any(tool["name"] == PROMOTION for tool in self.parts.toolbox.offered()):
+            raise UserError(f"the tool name {PROMOTION!r} is Dojang's own; rename that tool of DOJANG_TOOLS")
+        return replace(self.parts.deps, generator=self.voices.speaker(kept), adapter=kept)
+
+    def _of_program(self, kept: str, thread_id: str) -> Deps:
+        from dojang.flywheel.promoting import SPEAKER, promotion_deps
+
+        if kept != SPEAKER:
+            raise UserError(f"thread {thread_id} was begun by {kept}, which this version does not have; update Dojang")
+        return promotion_deps(self.parts, thread_id)
+
+
+def is_promotion(review: Review) -> bool:
+    """Whether a review is about a new champion."""
+    return review["action"]["tool"] == PROMOTION
+
+
+__all__ = ["PROGRAM", "PROMOTION", "Speaking", "is_promotion"]

@@ -1,0 +1,51 @@
+"""Homes with adapters and reports, for tests of who speaks and who is promoted. No model, no database, no training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adapters.gate.report import Figure, Findings, write_report
+from adapters.registry.aliases import Registry
+from adapters.serving import EMBEDDED, base_fingerprint
+from dojang.workspace import Workspace
+from tests.adapters.tiny import lora
+from tests.dojang.workspaces import workspace_for
+
+NO_DATABASE = "host=/nowhere dbname=none"
+FIGURE = Figure(candidate=0.9, against=0.4, difference=0.5, low=0.31, high=0.68, n=40)
+
+
+def home(folder: Path, **others: Any) -> Workspace:
+    """A workspace whose database does not answer: whatever needs it fails."""
+    return workspace_for(folder, NO_DATABASE, **others)
+
+
+def adapters(folder: Path, *numbers: int, base: str = "") -> list[str]:
+    """Adapters of the shipped base in the registry of a home; their ids."""
+    registry = Registry(folder / "registry")
+    on = base or base_fingerprint(EMBEDDED)
+    source = folder.parent / f"{folder.name}-trained"
+    return [registry.add(lora(source / f"a{n}-{len(list(source.glob('*')))}", n, base=on))["id"] for n in numbers]
+
+
+def crown(folder: Path, adapter: str, *, seen: str | None = None) -> None:
+    """Make an adapter champion without a review, as nobody but a test does."""
+    Registry(folder / "registry").promote(adapter, seen=seen, by="kim", reason="the first")
+
+
+def report(folder: Path, candidate: str, against: str = "", **others: Any) -> str:
+    """A report of the gate in a home; its id."""
+    found: Any = Findings(
+        verdict="passed",
+        reasons=[{"code": "few_slices", "kind": "note", "facts": {"n": 1}}],
+        candidate=candidate,
+        against=against,
+        dataset="d" * 16,
+        rules={"dataset": "d" * 16, "digest": "r" * 16, "at": "2026-11-22T08:00:00+00:00", "values": {"match": 0}},
+        figures={"match": FIGURE, "repeated": Figure(**{**FIGURE, "low": None, "high": None, "n": 3})},
+        slices={"language:ko": {"match": FIGURE}},
+        baselines={"base": {"match": FIGURE}, "nearest": {"match": FIGURE}},
+        at="2026-11-22T09:00:00+00:00",
+    )
+    return write_report(folder / "gates", {**found, **others}).stem
