@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dojang.cli.adapters_cycle import cycle
 from dojang.cli.adapters_dataset import dataset as dataset_group
-<<<<<<< HEAD
-=======
-from dojang.cli.adapters_dataset import frozen
 from dojang.cli.adapters_gate import compare, report
->>>>>>> voices
 from dojang.cli.adapters_plan import plan
 from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
 from dojang.cli.adapters_show import listed, shipped, show, summary
@@ -37,6 +34,7 @@ adapters.command()(diff)
 adapters.command()(verify)
 adapters.command()(gc)
 adapters.command()(report)
+adapters.command()(cycle)
 adapters.add_typer(dataset_group, name="dataset", help="Decisions as training data: built, frozen, exported.")
 
 BaseFolder = Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dojang.cli.adapters_gate import VERDICTS
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
 from dojang.cli.words import N_, word
@@ -25,12 +26,6 @@ STAGES = {
     "evaluate": N_("comparing with the champion"),
     "propose": N_("asking a person"),
 }
-VERDICTS = {
-    "passed": N_("the gate let it through"),
-    "failed": N_("the gate refused it"),
-    "cannot_tell": N_("the gate cannot tell"),
-    "": N_("not compared yet"),
-}
 
 
 def cycle(
@@ -44,6 +39,9 @@ def cycle(
     epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 3,
     replay: Annotated[
         float | None, typer.Option(min=0, max=0.8, help="Share of the base's own text, so that it forgets nothing.")
+    ] = None,
+    old: Annotated[
+        int | None, typer.Option(min=0, help="Items of the old domain for each slice and language; 0 leaves it out.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The result follows from it.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on.")] = False,
@@ -60,6 +58,7 @@ def cycle(
     from adapters.serving import EMBEDDED
     from adapters.training.recipe import Recipe
     from dojang.flywheel.cycle import Cycle, Plan
+    from dojang.flywheel.gating import OLD_ITEMS
     from dojang.workspace import Workspace
 
     ours = call.settings.model == EMBEDDED and method == "sft"
@@ -67,38 +66,38 @@ def cycle(
         Choices(self_approved=self_approved, heldout=heldout).checked(),
         Recipe(method=method, rate=rate, epochs=epochs, seed=seed).checked(),  # type: ignore[arg-type]
         replay if replay is not None else 0.3 if ours else None,
+        OLD_ITEMS if old is None else old,
     )
-    with Workspace(call.settings) as workspace, call.terminal.working(_("turning")) as tell:
-        now = ""
+    with Workspace(call.settings) as workspace, call.terminal.counting(_("turning")) as tell:
+        at = STAGES["dataset"]
 
         def stage(name: str) -> None:
-            nonlocal now
-            now = word(_, STAGES, name)
-            tell(now)
+            nonlocal at
+            at = STAGES[name]
+            call.terminal.note(f"… {_(at)}")
 
-        turning = Cycle(workspace, plan, on_stage=stage, on_progress=lambda news: tell(f"{now}: {_news(_, news)}"))
+        turning = Cycle(workspace, plan, on_stage=stage, on_progress=lambda news: tell(*_news(_, _(at), news)))
         told = turning.turn(fresh=fresh)
     call.terminal.document(told)
     _tell(call.terminal, told)
     return Exit.PAUSED if told["thread_id"] else Exit.DONE if told["verdict"] == "passed" else Exit.PROBLEM
 
 
-def _news(_: Callable[[str], str], news: dict[str, Any]) -> str:
-    """What a stage said of itself, in numbers."""
-    done, total = news.get("done", news.get("step")), news.get("total")
-    said = [f"{done:.0f}/{total:.0f}"] if done is not None and total else []
+def _news(_: Callable[[str], str], stage: str, news: dict[str, Any]) -> tuple[int, int, str]:
+    """How much of a stage is done, of how much, and what it said of itself."""
+    said = [stage]
     if "loss" in news:
         said.append(_("loss {loss}").format(loss=f"{news['loss']:.3f}"))
     if "left_s" in news:
         said.append(_("{minutes} min left").format(minutes=f"{news['left_s'] / 60:.0f}"))
-    return ", ".join(said)
+    return int(news.get("done", news.get("step", 0))), int(news.get("total", 0)), ", ".join(said)
 
 
 def _tell(terminal: Terminal, told: Turn) -> None:
     _ = terminal.gettext
     rows = [[_("dataset"), told["dataset"]], [_("adapter"), told["adapter"]], [_("report"), told["report"]]]
     terminal.rows([row for row in rows if row[1]])
-    terminal.line(word(_, VERDICTS, told["verdict"]), style="bold")
+    terminal.line(_("the gate: {verdict}").format(verdict=word(_, VERDICTS, told["verdict"])), style="bold")
     if told["thread_id"]:
         terminal.line(_("the promotion waits for a person in thread {thread}").format(thread=told["thread_id"]))
     elif told["report"]:

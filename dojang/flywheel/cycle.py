@@ -22,10 +22,11 @@ from adapters.durable import sync_dir
 from adapters.registry.aliases import CANDIDATE, CHAMPION, Registry
 from adapters.serving import EMBEDDED, EMBEDDED_ADAPTER, ENDPOINT, WEIGHTS
 from adapters.training.recipe import Recipe
+from dojang.flywheel.gating import OLD_ITEMS, evaluate_against
 from state import BrokenInvariant, Conflict, UserError
 
 if TYPE_CHECKING:
-    from dojang.workspace import Workspace
+    from dojang.flywheel.promoting import Home
 
 FILE: Final = "cycle.json"
 FORMAT: Final = 1
@@ -49,22 +50,31 @@ class Turn(TypedDict):
 
 @dataclass(frozen=True)
 class Plan:
-    """How a turn is made; another plan begins another turn. ``replay``: share of the base's own old text."""
+    """How a turn is made; another plan is another turn.
+
+    ``replay``: share of the base's own old text. ``old_items``: of the old domain, for each slice and language.
+    """
 
     choices: Choices = field(default_factory=Choices)
     recipe: Recipe = field(default_factory=Recipe)
     replay: float | None = None
+    old_items: int = OLD_ITEMS
 
     def told(self) -> dict[str, Any]:
         """As it stands in the file."""
-        told = {"choices": asdict(self.choices), "recipe": self.recipe.checked().settings(), "replay": self.replay}
+        told = {
+            "choices": asdict(self.choices),
+            "recipe": self.recipe.checked().settings(),
+            "replay": self.replay,
+            "old_items": self.old_items,
+        }
         return dict(json.loads(json.dumps(told)))
 
 
 class Cycle:
     """A turn over the home of a workspace."""
 
-    def __init__(self, workspace: Workspace, plan: Plan, *, on_stage: OnStage, on_progress: OnProgress) -> None:
+    def __init__(self, workspace: Home, plan: Plan, *, on_stage: OnStage, on_progress: OnProgress) -> None:
         self.workspace, self.plan = workspace, plan
         self.settings, self.parts = workspace.settings, workspace.parts
         self.registry = Registry(self.settings.home / "registry")
@@ -151,12 +161,12 @@ class Cycle:
 
     def _measured(self, told: Turn) -> Turn:
         from adapters.gate.report import read_report
-        from dojang.flywheel.gating import evaluate_against
 
         self._stage("evaluate")
         path = evaluate_against(
             self.parts, told["adapter"], dataset=told["dataset"],
             on_progress=lambda done, total, who: self._progress({"done": done, "total": total, "who": who}),
+            old_items=self.plan.old_items,
         )  # fmt: skip
         report = read_report(path.parent, path.stem)
         return self._write({**told, "report": report["id"], "verdict": report["verdict"]})
