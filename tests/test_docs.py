@@ -112,8 +112,8 @@ def _prose(text: str) -> str:
 
 
 def _marked(text: str) -> set[str]:
-    """What stands between backticks, on one line or two; ``NAME`` that holds a place may be in Korean."""
-    spans = re.findall(r"`([^`]+)`", _prose(text))
+    """What stands between backticks, on one line or two, and settings anywhere; ``NAME`` may be in Korean."""
+    spans = re.findall(r"`([^`]+)`", _prose(text)) + re.findall(r"DOJANG_\w+", text)
     return {" ".join(span.split()).replace("이름", "NAME") for span in spans}
 
 
