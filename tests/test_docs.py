@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from dojang.cli.audit import EVENTS
 from dojang.settings import Settings, settings_table
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TWINS = sorted((ROOT / "docs" / "ko").glob("*.md"))
+HANGUL = re.compile("[가-힣]")
+COMMAND = re.compile(r"(dojang|make|DOJANG_\w+=|\$|source|pip|from|import) ?")
+"""How a line of a block begins that is the same in every language but for what a person would say."""
 
 
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert settings_table() in page, "run: python -m dojang.settings > docs/settings.md"
+
+
+def test_every_event_of_the_audit_chain_is_documented() -> None:
+    page = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    left_out = {"thread.copied"}  # of `AuditLog.copied`, which nothing in the program calls
+    assert {event for event in EVENTS if f"`{event}`" not in page} == left_out
 
 
 def test_every_setting_says_what_it_is_for() -> None:
@@ -45,3 +59,91 @@ def test_both_readmes_have_the_same_sections_and_commands() -> None:
     assert len(re.findall(r"^## ", english, re.MULTILINE)) == len(re.findall(r"^## ", korean, re.MULTILINE))
     variables = re.compile(r"`(DOJANG_\w+)`")
     assert variables.findall(english) == variables.findall(korean)
+
+
+@pytest.mark.parametrize("page", TWINS, ids=lambda p: p.name)
+def test_a_korean_page_and_its_english_twin_say_the_same(page: Path) -> None:
+    """Section by section: settings, commands and names, rows, points, blocks, links. Prose is not compared."""
+    english, korean = ROOT / "docs" / page.name, page
+    ours, theirs = (_sections(p.read_text(encoding="utf-8")) for p in (english, korean))
+    assert [level for level, _, _ in ours] == [level for level, _, _ in theirs]
+    for (_, title, one), (_, titel, other) in zip(ours, theirs, strict=True):
+        where = f"{title} / {titel}"
+        assert _marked(other) == _marked(one), where
+        assert _links(korean, other) == _links(english, one), where
+        assert _shape(other) == _shape(one), where
+        block, twin = _blocks(one), _blocks(other)
+        assert len(twin) == len(block), where
+        assert [pair for pair in zip(block, twin, strict=True) if not _same_line(*pair)] == [], where
+
+
+@pytest.mark.parametrize("page", TWINS, ids=lambda p: p.name)
+def test_twins_name_each_other_at_the_top(page: Path) -> None:
+    english = ROOT / "docs" / page.name
+    assert f"[한국어](ko/{page.name})" in english.read_text(encoding="utf-8").splitlines()[:4]
+    assert f"[English](../{page.name})" in page.read_text(encoding="utf-8").splitlines()[:4]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.ko.md", *TWINS], ids=lambda p: p.name)
+def test_korean_pages_lead_to_korean_pages(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace(f"[English](../{page.name})", "")
+    inside = {f"docs/{twin.name}" for twin in TWINS}
+    led = {os.path.relpath(page.parent / target, ROOT) for target in re.findall(r"\]\(([^)#:]+)", text)}
+    led |= set(re.findall(r"docs/[\w/-]+\.md", text))
+    assert led & inside == set()
+
+
+def _sections(text: str) -> list[tuple[int, str, str]]:
+    """Level, title and text of each section; a line in a block is no heading."""
+    found: list[tuple[int, str, list[str]]] = []
+    fenced = False
+    for line in text.splitlines():
+        fenced ^= line.startswith("```")
+        heading = None if fenced else re.match(r"(#+) (.*)", line)
+        if heading:
+            found.append((len(heading[1]), heading[2], []))
+        else:
+            found[-1][2].append(line)
+    return [(level, title, "\n".join(lines)) for level, title, lines in found]
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def _marked(text: str) -> set[str]:
+    """What stands between backticks, on one line or two, and settings anywhere; ``NAME`` may be in Korean."""
+    spans = re.findall(r"`([^`]+)`", _prose(text)) + re.findall(r"DOJANG_\w+", text)
+    return {" ".join(span.split()).replace("이름", "NAME") for span in spans}
+
+
+def _blocks(text: str) -> list[str]:
+    """The lines of all fenced blocks, fences and their languages with them."""
+    return "".join(re.findall(r"^```.*?^```\n?", text, flags=re.DOTALL | re.MULTILINE)).splitlines()
+
+
+def _links(page: Path, text: str) -> Counter[str]:
+    targets = re.findall(r"\]\(([^)]+)\)", _prose(text))
+    inside = [os.path.relpath(page.parent / t, ROOT).replace("docs/ko/", "docs/") for t in targets if "://" not in t]
+    return Counter([t for t in inside if t != f"docs/{page.name}"] + [t for t in targets if "://" in t])
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    """How many rows of tables, points of lists, paragraphs that begin or end with neither."""
+    lines = _prose(text).splitlines()
+    paragraphs = len(re.findall(r"(?:^|\n\n)(?![-|\s])", _prose(text).strip()))
+    return sum(line.startswith("|") for line in lines), sum(line.startswith("- ") for line in lines), paragraphs
+
+
+def _same_line(line: str, twin: str) -> bool:
+    """Whether two lines of a block are the same but for their comments and for words in Korean."""
+    english, korean = (re.sub(r"(^|\s+)# .*", "", text).rstrip() for text in (line, twin))
+    if english == korean:
+        return True
+    first = HANGUL.search(korean)
+    if first is None:
+        return False
+    if not COMMAND.match(korean):
+        return english.startswith(korean[: first.start()].rstrip(" \"'"))
+    words, their = shlex.split(english), shlex.split(korean)
+    return len(words) == len(their) and all(a == b or HANGUL.search(b) for a, b in zip(words, their, strict=True))
