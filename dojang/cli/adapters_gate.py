@@ -15,6 +15,7 @@ from dojang.home import check_home
 
 if TYPE_CHECKING:
     from adapters.gate.report import Figure, Report
+    from dojang.cli.terminal import Terminal
 
 METRICS = {
     "match": N_("does what was decided"),
@@ -86,8 +87,14 @@ def report(
 
 
 def _show(call: Any, told: Report) -> int:
-    terminal, _ = call.terminal, call.terminal.gettext
-    terminal.document(told)
+    call.terminal.document(told)
+    tell_report(call.terminal, told)
+    return Exit.DONE if told["verdict"] == "passed" else Exit.PROBLEM
+
+
+def tell_report(terminal: Terminal, told: Report) -> None:
+    """A report for a person: figures with their intervals, slices, baselines, the verdict and its reasons."""
+    _ = terminal.gettext
     terminal.line(
         _("candidate {candidate}, against {against}, decisions of dataset {dataset}").format(
             candidate=told["candidate"], against=told["against"] or _("what goes with the model"),
@@ -108,7 +115,6 @@ def _show(call: Any, told: Report) -> int:
         line = f"- {sentence(_, reason['code'], reason['facts'])}"
         terminal.line(line, style="dim" if reason["kind"] == "note" else "")
     terminal.line(_("report {id}").format(id=told["id"]))
-    return Exit.DONE if passed else Exit.PROBLEM
 
 
 def sentence(_: Callable[[str], str], code: str, facts: Mapping[str, Any]) -> str:
