@@ -14,7 +14,7 @@ from dojang.cli.adapters_dataset import dataset as dataset_group
 from dojang.cli.adapters_dataset import frozen
 from dojang.cli.adapters_gate import compare, report
 from dojang.cli.adapters_plan import plan
-from dojang.cli.adapters_promote import history, promote, rollback
+from dojang.cli.adapters_promote import history, promote, rollback, shadow
 from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
 from dojang.cli.adapters_show import listed, shipped, show, summary
 from dojang.cli.exits import Exit
@@ -40,6 +40,7 @@ adapters.command()(report)
 adapters.command()(promote)
 adapters.command()(rollback)
 adapters.command()(history)
+adapters.command()(shadow)
 adapters.add_typer(dataset_group, name="dataset", help="Decisions as training data: built, frozen, exported.")
 
 BaseFolder = Annotated[

@@ -131,7 +131,7 @@ def _slice(_: Callable[[str], str], name: str) -> str:
 
 
 def _row(name: str, figure: Figure) -> list[str]:
-    low, high = (_number(figure[key], signed=True) for key in ("low", "high"))  # type: ignore[literal-required]
+    low, high = (_number(figure[key], signed=True) for key in ("low", "high"))
     return [
         name, _number(figure["candidate"]), _number(figure["against"]), _number(figure["difference"], signed=True),
         f"{low} … {high}" if figure["low"] is not None else "–", str(figure["n"]),

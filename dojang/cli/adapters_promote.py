@@ -1,4 +1,4 @@
-"""adapters promote, rollback, history: who is champion, and since when. Loads no weights and starts no database."""
+"""adapters promote, rollback, history, shadow: who is champion, who wants to be. Starts no database."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def history(context: typer.Context) -> int:
     """List what was ever promoted, rolled back or made the candidate, newest first: who, when, why, on which report."""
     call = invocation(context)
     _ = call.terminal.gettext
-    records = [dict(record) for record in reversed(registry_of(call.settings).log.read())]
+    records: list[dict[str, Any]] = [dict(record) for record in reversed(registry_of(call.settings).log.read())]
     call.terminal.document(records)
     head = [_("number"), _("at"), _("by"), _("what"), _("report"), _("reason")]
     table = [
@@ -70,6 +70,40 @@ def history(context: typer.Context) -> int:
     call.terminal.rows(table, head=head)
     if not records:
         call.terminal.note(_("nothing was promoted yet"))
+    return Exit.DONE
+
+
+def shadow(
+    context: typer.Context,
+    self_approved: Annotated[
+        bool, typer.Option("--self-approved", help="Also count approvals by whoever made the request.")
+    ] = False,
+) -> int:
+    """Show how candidates that were asked in the shadow would have fared against what people then decided."""
+    from dojang.flywheel.datasets import sessions_of
+    from dojang.flywheel.gating import read_value
+    from dojang.flywheel.shadow import compare
+    from dojang.parts import Parts
+
+    call = invocation(context)
+    _ = call.terminal.gettext
+    with closing(Parts(call.settings)) as parts, call.terminal.working(_("reading decisions")):
+        found = compare(sessions_of(parts), read_value, self_approved=self_approved)
+    call.terminal.document([one.as_json() for one in found])
+    head = [
+        _("adapter"), _("turns"), _("decided"), _("does what was decided"), _("who spoke"),
+        _("says again what was refused"), _("who spoke"),
+    ]  # fmt: skip
+    table = [
+        [
+            one.adapter, str(one.asked), str(one.decided),
+            *(f"{n}/{one.wanted}" for n in one.agreed), *(f"{n}/{one.refused}" for n in one.repeated),
+        ]
+        for one in found
+    ]  # fmt: skip
+    call.terminal.rows(table, head=head)
+    if not found:
+        call.terminal.note(_("no candidate was asked yet; DOJANG_SHADOW=true asks it every turn"))
     return Exit.DONE
 
 

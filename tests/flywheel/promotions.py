@@ -12,8 +12,9 @@ from langchain_core.messages import AnyMessage
 from adapters.gate.report import Figure, Findings, write_report
 from adapters.registry.aliases import Registry
 from adapters.serving import EMBEDDED, base_fingerprint
+from adapters.speakers.rendering import READING, reading_text, rendered
 from dojang.workspace import Workspace
-from state import Generation
+from state import Generation, Language, Passage, ToolSpec
 from tests.adapters.tiny import lora
 from tests.dojang.workspaces import RehearsedParts, settings_for, told, workspace_for
 from tests.graph.parts import Shelf, Toys, calls
@@ -54,7 +55,8 @@ def report(folder: Path, candidate: str, against: str = "", **others: Any) -> st
         baselines={"base": {"match": FIGURE}, "nearest": {"match": FIGURE}},
         at="2026-11-22T09:00:00+00:00",
     )
-    return write_report(folder / "gates", {**found, **others}).stem
+    told: Any = {**found, **others}
+    return write_report(folder / "gates", told).stem
 
 
 class DeskParts(RehearsedParts):
@@ -70,13 +72,20 @@ class DeskParts(RehearsedParts):
 
 
 class Chatty:
-    """A model that has nothing to say, and calls ``book`` where it is asked to book."""
+    """A model that has nothing to say, and calls ``book`` where it is asked to book; it tells its prompts."""
 
-    def reply(self, messages: Sequence[AnyMessage], **given: Any) -> Generation:
+    def reply(
+        self,
+        messages: Sequence[AnyMessage],
+        *,
+        passages: Sequence[Passage],
+        tools: Sequence[ToolSpec],
+        language: Language,
+    ) -> Generation:
         last = messages[-1]
-        return (
-            calls(("book", {"room": "1"})) if last.type == "human" and "book" in last.text else told("", abstained=True)
-        )
+        book = last.type == "human" and "book" in last.text
+        said = calls(("book", {"room": "1"})) if book else told("", abstained=True)
+        return {**said, "prompt": rendered(READING, reading_text(messages, passages, tools))}
 
 
 def front(folder: Path, **others: Any) -> Workspace:

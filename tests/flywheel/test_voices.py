@@ -44,7 +44,7 @@ def speaker(desk: Workspace, thread_id: str) -> str:
     return desk.thread(thread_id).spent[-1]["speaker"]
 
 
-def voices(at: Path, **others: Any) -> Voices:
+def voices(at: Path, **others: Any) -> Any:
     """Whoever speaks says only under which name."""
     settings: Settings = settings_for(at, NO_DATABASE, **others)
     named: Any = lambda name: f"named {name}"  # noqa: E731
@@ -128,7 +128,8 @@ def test_a_conversation_of_an_older_version_gets_what_new_ones_get_and_keeps_it(
     runtime: Any = SimpleNamespace(context=ports, execution_info=None)
     state: Any = {"messages": [HumanMessage("hi", id="h")], "language": "en"}
     assert generate(state, runtime)["adapter"] == "a1"
-    assert "adapter" not in generate({**state, "adapter": ""}, runtime)
+    kept: Any = {**state, "adapter": ""}
+    assert "adapter" not in generate(kept, runtime)
 
 
 # ------------------------------------------------------------------------------------------------------- who begins
