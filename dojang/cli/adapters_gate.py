@@ -95,7 +95,8 @@ def _show(call: Any, told: Report) -> int:
         )
     )  # fmt: skip
     head = ["", _("candidate"), _("the other"), _("difference"), _("interval"), _("decisions")]
-    terminal.rows([_row(word(_, METRICS, name), f) for name, f in told["figures"].items()], head=head)
+    there = [(name, told["figures"][name]) for name in METRICS if name in told["figures"]]
+    terminal.rows([_row(word(_, METRICS, name), figure) for name, figure in there], head=head)
     slices = [_row(_slice(_, name), figures["match"]) for name, figures in told["slices"].items()]
     terminal.rows(slices, head=[_("does what was decided"), *head[1:]])
     for name, figures in told["baselines"].items():
@@ -125,7 +126,7 @@ def _slice(_: Callable[[str], str], name: str) -> str:
 
 
 def _row(name: str, figure: Figure) -> list[str]:
-    low, high = (_number(figure[key], signed=True) for key in ("low", "high"))  # type: ignore[literal-required]
+    low, high = (_number(figure[key], signed=True) for key in ("low", "high"))
     return [
         name, _number(figure["candidate"]), _number(figure["against"]), _number(figure["difference"], signed=True),
         f"{low} … {high}" if figure["low"] is not None else "–", str(figure["n"]),
