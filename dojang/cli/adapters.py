@@ -292,7 +292,7 @@ def evaluate(
     with call.terminal.working(_("measuring")):
         folder = shipped()[1] if adapter is None else folder_of(call.settings, adapter)
         generator = load_generator(str(base or shipped()[0]), adapter=folder, today=TODAY)
-        measured = measure(generator, n=40 if n is None else n, seed=seed)
+        measured = measure(generator, n=n or 40, seed=seed)
         real = _real(generator, qa, qa_n, seed) if qa else {}
     call.terminal.document(
         {name: {language: asdict(tally) for language, tally in by.items()} for name, by in measured.tallies.items()}

@@ -102,7 +102,8 @@ def tell_report(terminal: Terminal, told: Report) -> None:
         )
     )  # fmt: skip
     head = ["", _("candidate"), _("the other"), _("difference"), _("interval"), _("decisions")]
-    terminal.rows([_row(word(_, METRICS, name), f) for name, f in told["figures"].items()], head=head)
+    there = [(name, told["figures"][name]) for name in METRICS if name in told["figures"]]
+    terminal.rows([_row(word(_, METRICS, name), figure) for name, figure in there], head=head)
     slices = [_row(_slice(_, name), figures["match"]) for name, figures in told["slices"].items()]
     terminal.rows(slices, head=[_("does what was decided"), *head[1:]])
     for name, figures in told["baselines"].items():
