@@ -27,7 +27,7 @@ METRICS = {
     "seconds": N_("seconds (less is better)"),
     "old_domain": N_("old domain"),
 }
-VERDICTS = {"passed": N_("passed"), "failed": N_("failed"), "cannot_tell": N_("cannot tell")}
+VERDICTS = {"passed": N_("passed"), "failed": N_("did not pass"), "cannot_tell": N_("cannot tell")}
 BASELINES = {"base": N_("against the base alone"), "nearest": N_("against the champion with the nearest past edits")}
 SPEAKERS = {
     "candidate": N_("candidate"), "champion": N_("champion"), "base": N_("the base alone"),
