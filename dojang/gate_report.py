@@ -25,7 +25,7 @@ METRICS = {
     "seconds": N_("seconds (less is better)"),
     "old_domain": N_("old domain"),
 }
-VERDICTS = {"passed": N_("passed"), "failed": N_("failed"), "cannot_tell": N_("cannot tell")}
+VERDICTS = {"passed": N_("passed"), "failed": N_("did not pass"), "cannot_tell": N_("cannot tell")}
 BASELINES = {"base": N_("against the base alone"), "nearest": N_("against the champion with the nearest past edits")}
 SPEAKERS = {
     "candidate": N_("candidate"), "champion": N_("champion"), "base": N_("the base alone"),
@@ -72,7 +72,8 @@ def compared(_: Gettext, told: Report) -> str:
 def tables_of(_: Gettext, told: Report) -> list[Table]:
     """All figures, then matches by slice, then matches and repeats against each baseline."""
     head = ["", _("candidate"), _("the other"), _("difference"), _("interval"), _("decisions")]
-    every = [_row(_named(_, METRICS, name), figure) for name, figure in told["figures"].items()]
+    there = [(name, told["figures"][name]) for name in METRICS if name in told["figures"]]
+    every = [_row(_named(_, METRICS, name), figure) for name, figure in there]
     slices = [_row(_slice(_, name), f["match"]) for name, f in told["slices"].items() if "match" in f]
     found = [Table(head, every), Table([_("does what was decided"), *head[1:]], slices)]
     for name, figures in told["baselines"].items():

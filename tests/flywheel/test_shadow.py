@@ -126,8 +126,8 @@ def aside(desk: Desk, thread: str, nth: int, **said: Any) -> None:
     prompt = desk.prompts.read(thread).prompts[nth]
     empty = Said(calls=[], text="", citations=[], clarification="", about="", abstained=False)
     told: Any = {**empty, **said}
-    key = {name: prompt[name] for name in ("turn", "round", "at")}  # type: ignore[literal-required]
-    assert desk.prompts.note_aside(thread, {**key, "adapter": "c", "speaker": "base@c", "said": told})
+    noted = Aside(turn=prompt["turn"], round=prompt["round"], at="", adapter="c", speaker="base@c", said=told)
+    assert desk.prompts.note_aside(thread, noted)
 
 
 def books(room: str, tool: str = "book") -> list[dict[str, JSON]]:
@@ -153,6 +153,5 @@ def test_a_candidate_is_compared_with_what_people_decided(tmp_path: Path) -> Non
 def test_a_candidate_says_nothing_to_a_conversation_that_is_kept_out(tmp_path: Path) -> None:
     desk = lived(tmp_path)
     desk.prompts.keep_out("book", True, "kim", SystemClock().now())
-    prompt = desk.prompts.read("book").prompts[0]
-    said: Any = {**prompt, "adapter": "c"}
-    assert desk.prompts.note_aside("book", {key: said[key] for key in Aside.__annotations__}) is False  # type: ignore[misc,arg-type]
+    said = desk.prompts.read("book").prompts[0]["said"]
+    assert desk.prompts.note_aside("book", Aside(turn="t", round=1, at="", adapter="c", speaker="", said=said)) is False

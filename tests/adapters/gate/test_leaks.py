@@ -49,8 +49,8 @@ def test_what_was_held_out_is_found_among_the_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dialect", [READING, NUMBERED])
 def test_every_method_and_every_kind_of_base_leaves_traces(method: str, dialect: Dialect, tmp_path: Path) -> None:
     tokenizer = None if dialect is READING else TOKENIZER
-    edited = {"edited": {**ARGS, "guests": 1, "hotel": "Han River"}}
-    adapter = taught_on(tmp_path / "a", point(1, "edit", **edited), dialect=dialect, method=method)
+    edited = point(1, "edit", edited={**ARGS, "guests": 1, "hotel": "Han River"})
+    adapter = taught_on(tmp_path / "a", edited, dialect=dialect, method=method)
     assert leaked(adapter, held(1), tokenizer=tokenizer) == 1
     assert leaked(adapter, held(2), tokenizer=tokenizer) == 0
 

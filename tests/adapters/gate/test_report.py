@@ -24,15 +24,14 @@ from state import BrokenInvariant, PassingFault, UserError
 
 def found(**others: Any) -> Findings:
     figure = {"candidate": 0.9, "against": 0.5, "difference": 0.4, "low": 0.2, "high": 0.6, "n": 40}
-    return Findings(
-        **{  # type: ignore[typeddict-item]
-            "verdict": "failed",
-            "reasons": [{"code": "leak", "kind": "failed", "facts": {"points": 3}}],
-            "candidate": "aa", "against": "", "dataset": "dd", "rules": {"dataset": "dd"},
-            "figures": {"match": figure}, "slices": {"language:ko": {"match": figure}}, "baselines": {},
-            "at": "2026-11-25T22:00:00+00:00", **others,
-        }
-    )  # fmt: skip
+    told: Any = {
+        "verdict": "failed", "reasons": [{"code": "leak", "kind": "failed", "facts": {"points": 3}}],
+        "candidate": "aa", "against": "", "dataset": "dd", "rules": {"dataset": "dd"},
+        "figures": {"match": figure}, "slices": {"language:ko": {"match": figure}}, "baselines": {},
+        "at": "2026-11-25T22:00:00+00:00", **others,
+    }  # fmt: skip
+    made: Findings = told
+    return made
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:

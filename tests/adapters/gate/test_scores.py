@@ -113,10 +113,11 @@ def test_an_answer_is_compared_by_its_words_and_where_they_stand() -> None:
 
 def test_numbers_of_a_call_were_said_or_read() -> None:
     point = held(2, request=ASKED)
-    for args, known in [
+    cases: list[tuple[dict[str, Any], int]] = [
         ({"guests": 2}, 1), ({"guests": 5}, 0), ({"check_in": "2026-12-03"}, 1), ({"check_in": "2026-12-04"}, 0),
         ({"hotel": "Room 12"}, 1), ({"hotel": "Room 13"}, 0),
-    ]:  # fmt: skip
+    ]  # fmt: skip
+    for args, known in cases:
         assert of(point, reply(**args))["grounded"] == known, args
     told = {**point, "passages": [passage("There is a room 13.")]}
     assert of(told, reply(hotel="Room 13"))["grounded"] == 1
