@@ -303,6 +303,17 @@ class Prompt(TypedDict):
     said: Said
 
 
+class Aside(TypedDict):
+    """What another adapter would have said in a turn that was somebody else's; nobody but a comparison reads it."""
+
+    turn: str  # of the prompt that it was shown as well
+    round: int
+    at: str  # ISO 8601, UTC
+    adapter: str  # as a thread keeps one
+    speaker: str
+    said: Said
+
+
 class Generation(TypedDict):
     """One turn of the generator: tool calls, or text with citations, or a question to the person."""
 

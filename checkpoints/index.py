@@ -35,6 +35,7 @@ class Summary(TypedDict):
     updated_at: str  # ISO 8601, UTC
     reviews: list[Review]  # the open ones
     spent: NotRequired[list[Spent]]  # tokens, by speaker
+    adapter: NotRequired[str]  # that the thread keeps
 
 
 class ThreadRow(TypedDict):
@@ -47,6 +48,7 @@ class ThreadRow(TypedDict):
     open_reviews: int
     error: str  # why the thread cannot be read; "" else
     spent: list[Spent]  # tokens and cost so far, by speaker
+    adapter: str  # that the thread keeps; "": what goes with the model
 
 
 Summarise = Callable[[CheckpointTuple, dict[str, Decision]], Summary]
@@ -55,7 +57,7 @@ _SCHEMA = """
 CREATE TABLE threads (
     folder TEXT PRIMARY KEY, thread_id TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL,
     updated_at TEXT NOT NULL, open_reviews INTEGER NOT NULL, error TEXT NOT NULL, spent TEXT NOT NULL,
-    signature TEXT NOT NULL
+    adapter TEXT NOT NULL, signature TEXT NOT NULL
 );
 CREATE INDEX by_time ON threads (updated_at DESC, folder);
 CREATE TABLE reviews (
@@ -66,7 +68,7 @@ CREATE INDEX by_folder ON reviews (folder);
 CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
 """
-_VERSION: Final = 10 * FORMAT + 1  # of these tables: with another one they are made anew
+_VERSION: Final = 10 * FORMAT + 2  # of these tables: with another one they are made anew
 _INDEX = Place("", "index", "", 0, "")
 _SOURCES = ("thread.json", "checkpoints.jsonl", "decisions.jsonl")
 
@@ -95,10 +97,10 @@ class ThreadIndex:
     def threads(self, limit: int = 50, offset: int = 0) -> list[ThreadRow]:
         """Threads, last changed first."""
         query = (
-            "SELECT thread_id, title, status, updated_at, open_reviews, error, spent FROM threads "
+            "SELECT thread_id, title, status, updated_at, open_reviews, error, spent, adapter FROM threads "
             "ORDER BY updated_at DESC, folder LIMIT ? OFFSET ?"
         )
-        names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error", "spent")
+        names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error", "spent", "adapter")
         rows = self._ask(query, (limit, offset))
         found = [cast(ThreadRow, dict(zip(names, row, strict=True))) for row in rows]
         for row in found:
@@ -180,6 +182,7 @@ class ThreadIndex:
             open_reviews=len(summary["reviews"]),
             error="",
             spent=summary.get("spent") or [],
+            adapter=summary.get("adapter") or "",
         )
         waiting = {r["id"] for r in summary["reviews"]}
         reviews: list[tuple[str, Review | None]] = [(r["id"], r) for r in summary["reviews"]]
@@ -242,7 +245,9 @@ class ThreadIndex:
 
 
 def _empty(thread_id: str, status: Status, error: str) -> ThreadRow:
-    return ThreadRow(thread_id=thread_id, title="", status=status, updated_at="", open_reviews=0, error=error, spent=[])
+    return ThreadRow(
+        thread_id=thread_id, title="", status=status, updated_at="", open_reviews=0, error=error, spent=[], adapter=""
+    )
 
 
 def _signature(folder: Path) -> str:
@@ -266,7 +271,7 @@ def _store(
 ) -> None:
     columns = {**row, "spent": json.dumps(row["spent"])}
     values = (folder, *(_safe(v) for v in columns.values()), signature)
-    db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     db.execute("DELETE FROM reviews WHERE folder = ?", (folder,))
     db.executemany(
         "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",

@@ -18,6 +18,7 @@ from dojang.home import check_home
 from dojang.parts import Parts, load_embedder_of
 from dojang.results import Check
 from dojang.settings import Settings
+from dojang.speaking import Speaking
 from dojang.vocabulary import N_
 from state import DojangError
 
@@ -40,6 +41,7 @@ def examine(parts: Parts) -> Iterator[Check]:
         (N_("PostgreSQL"), lambda: _postgres(parts)),
         (N_("embedding model"), lambda: _embedding(settings)),
         (N_("language model"), lambda: _generator(parts)),
+        (N_("champion"), lambda: _champion(parts)),
         (N_("policy"), lambda: _policy(parts)),
         (N_("tools"), lambda: _tools(settings)),
         (N_("session files"), lambda: _sessions(settings)),
@@ -120,9 +122,39 @@ def _embedding(settings: Settings) -> Finding:
 def _generator(parts: Parts) -> Finding:
     from langchain_core.messages import HumanMessage
 
-    generation = parts.generator.reply([HumanMessage("hello")], passages=[], tools=[], language="en")
+    voices = Speaking(parts).voices
+    speaks = voices.speaker(voices.begin("doctor"))
+    generation = speaks.reply([HumanMessage("hello")], passages=[], tools=[], language="en")
     said = generation["clarification"] or generation["message"].text
     return bool(generation["speaker"]), f"{generation['speaker']} says: {said[:60]!r}", ""
+
+
+def _champion(parts: Parts) -> Finding:
+    """Whether the registry's champion is who new conversations begin with, or why not."""
+    from adapters.registry.folders import entry, verify
+
+    voices, asked = Speaking(parts).voices, parts.settings.adapter or ""
+    champion = voices.registry.aliases().get("champion", "")
+    if not champion:
+        return True, "none: what goes with the model speaks", ""
+    verify(voices.registry.adapters, champion)
+    if asked not in ("", "champion"):
+        return True, f"{champion}; DOJANG_ADAPTER names {asked}, so it begins no conversation", ""
+    if voices.endpoint:
+        served = asked == "champion"
+        return (
+            served,
+            f"{champion}, asked for by this name at the endpoint" if served else f"{champion}, not served",
+            ("where the endpoint's server has it under its id, set DOJANG_ADAPTER=champion"),
+        )
+    if voices.champion() != champion:
+        base = entry(voices.registry.adapters, champion)["base"] or "nobody noted"
+        return (
+            False,
+            f"{champion} cannot be served: it was trained on base {base}, another one than {parts.settings.model}",
+            "set DOJANG_MODEL to its base, or promote an adapter of this one",
+        )
+    return True, f"{champion}, on this base", ""
 
 
 def _policy(parts: Parts) -> Finding:

@@ -340,4 +340,5 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
         updated_at=tuple_.checkpoint["ts"],
         reviews=reviews,
         spent=list(values.get("spent") or []),
+        adapter=str(values.get("adapter") or ""),
     )

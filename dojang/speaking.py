@@ -15,6 +15,7 @@ from nodes.ports import Deps
 from state import Review, UserError
 
 if TYPE_CHECKING:
+    from dojang.flywheel.shadow import Shadow
     from dojang.flywheel.voices import Voices
 
 PROGRAM: Final = "program:"
@@ -52,7 +53,30 @@ class Speaking:
             return self._of_program(kept, thread_id)
         if any(tool["name"] == PROMOTION for tool in self.parts.toolbox.offered()):
             raise UserError(f"the tool name {PROMOTION!r} is Dojang's own; rename that tool of DOJANG_TOOLS")
-        return replace(self.parts.deps, generator=self.voices.speaker(kept), adapter=kept)
+        speaks = replace(self.parts.deps, generator=self.voices.speaker(kept), adapter=kept)
+        return speaks if self.shadow is None else self._overheard(speaks, self.shadow)
+
+    @cached_property
+    def shadow(self) -> Shadow | None:
+        """Who asks the candidate as well; None where the settings want none, or no turns are kept."""
+        from dojang.flywheel.shadow import Shadow
+
+        parts = self.parts
+        if not (parts.settings.shadow and parts.settings.keep_prompts):
+            return None
+        shadow = Shadow(parts.prompts, self.voices.speaker, parts.clock)
+        parts.on_close(shadow.close)
+        return shadow
+
+    def _overheard(self, speaks: Deps, shadow: Shadow) -> Deps:
+        """The candidate is asked what the thread's own speaker is asked, unless it is that speaker."""
+        from dojang.flywheel.shadow import Overheard
+
+        candidate = self.voices.candidate()
+        if candidate in ("", speaks.adapter):
+            return speaks
+        heard = Overheard(speaks.generator, speaks.prompts, shadow, candidate)
+        return replace(speaks, generator=heard, prompts=heard)
 
     def _of_program(self, kept: str, thread_id: str) -> Deps:
         from dojang.flywheel.promoting import SPEAKER, promotion_deps

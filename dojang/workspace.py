@@ -23,10 +23,15 @@ from dojang.flags import Flag, flags_of
 from dojang.origin import check_origin
 from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
-from dojang.runs import OnNode, Runs, UnknownThread, waiting_of
+from dojang.runs import OnNode, Runs, UnknownThread, kept_adapter, waiting_of
 from dojang.settings import Settings, load_settings
+<<<<<<< HEAD
 from dojang.speaking import is_promotion
 from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
+=======
+from dojang.speaking import PROGRAM, is_promotion
+from nodes.door import Expired, NotEntitled, VoteCounted, Who, expiry_of, rule
+>>>>>>> voices
 from nodes.gate import LOOK_IT_UP
 from nodes.ports import Deps
 from nodes.wire import StaleDecision, by_review
@@ -111,7 +116,10 @@ class Workspace:
         if not text.strip():
             raise UserError("the message is empty; write a question or a request")
         if thread_id is not None:
-            self._runs.ready_for_input(self._runs.state(thread_id))
+            snapshot = self._runs.state(thread_id)
+            if (kept_adapter(snapshot) or "").startswith(PROGRAM):
+                raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
+            self._runs.ready_for_input(snapshot)
         thread = thread_id or f"th_{secrets.token_hex(5)}"
         self._prepare(thread)
         if on_start is not None:

@@ -95,8 +95,13 @@ def note(root: Path, dataset: str, rules: Rules) -> Noted:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(root / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with open(fd, "ab", buffering=0) as file:
-            file.write(f"\n{line}\n".encode())  # also after a torn line
-            os.fsync(file.fileno())
+            end = os.fstat(fd).st_size
+            try:
+                file.write(f"\n{line}\n".encode())  # also after a torn line
+                os.fsync(fd)
+            except OSError:
+                os.ftruncate(fd, end)
+                raise
         sync_dir(root)
     except OSError as e:
         raise RulesNotNoted(

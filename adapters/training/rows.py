@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -45,8 +45,8 @@ class Row:
     prompt: str
     answers: tuple[Pieces, ...]
     label: bool | None = None
-    request: str = ""
-    generated: bool = False
+    request: str = field(default="", compare=False)
+    generated: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
 record before it names too, only how many), tools and passages by the hash of their content; each content is written
 once a session. Appends are not waited for on the disk: a power cut may cost a training row, never a decision.
 
-A person may keep a whole conversation out of training; that is a record of the same file, and it is waited for.
+A person may keep a whole conversation out of training; that is a record of the same file, and it is waited for. What a
+candidate would have said to the same prompt stands beside the turn as a record of its own kind (``aside``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
@@ -24,9 +25,12 @@ import orjson
 from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import ThreadFolders
 from checkpoints.files.journal import Journal
-from state import DojangError, Passage, Prompt, Said
+from state import Aside, DojangError, Passage, Prompt, Said
 
 KIND: Final = "prompts"
+ASIDE: Final = "aside"
+SPOKEN: Final = frozenset({"prompt", ASIDE})
+"""Kinds of records that hold what somebody said."""
 REMEMBERED: Final = 256
 """Threads whose last record and known contents stay in memory."""
 _log = logging.getLogger(__name__)
@@ -39,6 +43,7 @@ class Kept:
     """What a session's file has: turns oldest first, and what of it cannot be used."""
 
     prompts: list[Prompt] = field(default_factory=list)
+    asides: list[Aside] = field(default_factory=list)  # of candidates, in the order in which they were said
     out: bool = False  # a person keeps the conversation out of training
     erased: set[str] = field(default_factory=set)  # "turn#round" of those whose words were erased
     lost: int = 0  # records that rest on others which are gone
@@ -58,6 +63,14 @@ class PromptLog:
             self._append(thread_id, prompt)
         except (DojangError, OSError) as e:
             _log.warning("thread %s: a turn is not kept for training: %s", thread_id, e)
+
+    def note_aside(self, thread_id: str, aside: Aside) -> bool:
+        """Append what a candidate would have said, as :meth:`note`; whether it was kept. Never raises."""
+        try:
+            return self._write(thread_id, lambda fold: [{"k": ASIDE, **aside}])
+        except (DojangError, OSError) as e:
+            _log.warning("thread %s: what a candidate said is not kept: %s", thread_id, e)
+            return False
 
     def keep_out(self, thread_id: str, out: bool, by: str, at: datetime) -> bool:
         """Keep a conversation out of training from now on, or let it in again, durable on return; whether that is new.
@@ -81,6 +94,8 @@ class PromptLog:
                 bodies[record["sha256"]] = record["body"]
             elif record["k"] == "prompt":
                 _collect(record, fold.ids, bodies, kept)
+            elif record["k"] == ASIDE and "erased" not in record:
+                kept.asides.append(cast(Aside, {key: record[key] for key in Aside.__annotations__}))
         kept.out = fold.out
         return kept
 
@@ -89,17 +104,22 @@ class PromptLog:
         return [entry.record for entry in self._journal(thread_id).read()[1:]]
 
     def _append(self, thread_id: str, prompt: Prompt) -> None:
+        self._write(thread_id, lambda fold: list(fold.records_of(prompt)))
+
+    def _write(self, thread_id: str, records_of: Callable[[_Fold], list[Record]]) -> bool:
         if not self.folders.path(thread_id).is_dir():
-            return  # no session of ours: nothing to keep it beside
+            return False  # no session of ours: nothing to keep it beside
         journal, fold = self._known(thread_id)
         with journal.writing() as writer:
             if writer.reset:
                 fold.forget()
             fold.take_all(entry.record for entry in writer.news)
-            if not fold.out:
-                records = list(fold.records_of(prompt))
-                writer.write(records)
-                fold.take_all(records)
+            if fold.out:
+                return False
+            records = records_of(fold)
+            writer.write(records)
+            fold.take_all(records)
+            return True
 
     def _known(self, thread_id: str) -> tuple[Journal, _Fold]:
         """What is remembered of a thread; the fold is touched under the journal's lock only."""
@@ -211,4 +231,4 @@ def _collect(record: Record, ids: list[str] | None, bodies: Mapping[str, Any], k
         kept.prompts.append(cast(Prompt, whole))
 
 
-__all__ = ["KIND", "Kept", "PromptLog", "blanked", "hash_of", "key_of"]
+__all__ = ["ASIDE", "KIND", "SPOKEN", "Kept", "PromptLog", "blanked", "hash_of", "key_of"]

@@ -17,7 +17,7 @@ from checkpoints.files.mending import rewrite
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import KIND as PROMPTS
-from checkpoints.records.prompts import blanked
+from checkpoints.records.prompts import SPOKEN, blanked
 from checkpoints.saver import FileSaver
 from checkpoints.upkeep.redacting import ERASED, Words, redact
 from state import UserError
@@ -168,7 +168,7 @@ def _erase_prompts(audit: AuditLog, thread_id: str, without: Callable[[Record], 
         return 0
     with journal.locked():
         records = [entry.record for entry in journal.read()[1:]]
-        fresh = {n for n, r in enumerate(records) if r["k"] == "prompt" and "erased" not in r}
+        fresh = {n for n, r in enumerate(records) if r["k"] in SPOKEN and "erased" not in r}
         after = [without(r) if n in fresh else r for n, r in enumerate(records)]
         kept = [r for r in after if bodies or r["k"] != "body"]
         if kept != records:

@@ -55,8 +55,9 @@ def export(
     for decision in DecisionLog(directory, keys=keys).of(thread_id).values():
         yield {"k": "decision", "decision": dict(decision)}
     yield from EffectLedger(directory, keys=keys).entries(thread_id)
-    for prompt in PromptLog(directory, keys=keys).read(thread_id).prompts:
-        yield {"k": "prompt", "prompt": dict(prompt)}
+    kept = PromptLog(directory, keys=keys).read(thread_id)
+    yield from ({"k": "prompt", "prompt": dict(prompt)} for prompt in kept.prompts)
+    yield from ({"k": "aside", "aside": dict(aside)} for aside in kept.asides)
 
 
 def as_jsonl(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:

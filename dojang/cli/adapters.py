@@ -14,6 +14,7 @@ from dojang.cli.adapters_cycle import cycle
 from dojang.cli.adapters_dataset import dataset as dataset_group
 from dojang.cli.adapters_gate import compare, report
 from dojang.cli.adapters_plan import plan
+from dojang.cli.adapters_promote import history, promote, rollback, shadow
 from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
 from dojang.cli.adapters_show import listed, shipped, show, summary
 from dojang.cli.exits import Exit
@@ -34,7 +35,14 @@ adapters.command()(diff)
 adapters.command()(verify)
 adapters.command()(gc)
 adapters.command()(report)
+<<<<<<< HEAD
 adapters.command()(cycle)
+=======
+adapters.command()(promote)
+adapters.command()(rollback)
+adapters.command()(history)
+adapters.command()(shadow)
+>>>>>>> voices
 adapters.add_typer(dataset_group, name="dataset", help="Decisions as training data: built, frozen, exported.")
 
 BaseFolder = Annotated[
@@ -262,7 +270,7 @@ def evaluate(
     with call.terminal.working(_("measuring")):
         folder = shipped()[1] if adapter is None else folder_of(call.settings, adapter)
         generator = load_generator(str(base or shipped()[0]), adapter=folder, today=TODAY)
-        measured = measure(generator, n=40 if n is None else n, seed=seed)
+        measured = measure(generator, n=n or 40, seed=seed)
         real = _real(generator, qa, qa_n, seed) if qa else {}
     call.terminal.document(
         {name: {language: asdict(tally) for language, tally in by.items()} for name, by in measured.tallies.items()}

@@ -27,6 +27,7 @@ def tell_card(terminal: Terminal, workspace: Workspace, card: ReviewCard) -> Non
     _head(terminal, card, review, workspace.parts.clock.now())
     tell_arguments(terminal, review["action"])
     _why(terminal, review)
+    _report(terminal, card)
     _evidence(terminal, card)
     _conversation(terminal, card)
     if card.note:
@@ -134,6 +135,15 @@ def _why(terminal: Terminal, review: Review) -> None:
         for reason in review["why"]
     ]
     terminal.rows(rows, head=["  " + _("rule"), _("severity"), _("binding"), _("text")])
+
+
+def _report(terminal: Terminal, card: ReviewCard) -> None:
+    if card.report is None:
+        return
+    from dojang.cli.adapters_gate import tell_report
+
+    _title(terminal, terminal.gettext("What the gate found"))
+    tell_report(terminal, card.report)
 
 
 def _evidence(terminal: Terminal, card: ReviewCard) -> None:

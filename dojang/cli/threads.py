@@ -53,6 +53,8 @@ def thread(context: typer.Context, thread_id: ThreadId) -> int:
     terminal = call.terminal
     terminal.document({**run.as_json(), "conversation": lines, "folder": str(folder)})
     terminal.line(f"{thread_id} · {word(terminal.gettext, STATUSES, run.status)}", style="yellow")
+    if run.adapter:
+        terminal.line(terminal.gettext("adapter: {adapter}").format(adapter=run.adapter))
     if not call.as_json:
         tell_conversation(terminal, lines)
         tell_outcomes(terminal, run.outcomes)

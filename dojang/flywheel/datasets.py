@@ -26,7 +26,7 @@ def sessions_of(parts: Parts) -> Sessions:
 
 
 def build_dataset(
-    parts: Parts, choices: Choices, *, on_progress: Progress, rules: Rules = Rules()
+    parts: Parts, choices: Choices, *, on_progress: Progress, rules: Rules | None = None
 ) -> tuple[Path, dict[str, Any], list[str]]:
     """Build a dataset of all sessions: its folder, its manifest, and what could not be read.
 
@@ -38,7 +38,7 @@ def build_dataset(
     """
     from tools.pii import find
 
-    rules.checked()
+    rules = (rules or Rules()).checked()
     found = collect(sessions_of(parts), on_progress=on_progress)
     if not found.points and found.problems:
         raise UserError(f"no session can be read: {found.problems[0]}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ def evaluate_against(
     )  # fmt: skip
 
 
+@lru_cache(maxsize=65_536)
 def read_value(words: str, day: str) -> JSON:
     """A number or a date in words as the tools read it; what is neither, or an id with a leading zero, as it is."""
     from tools.amounts import Unreadable as NoNumber
@@ -196,12 +198,16 @@ def _comparable(settings: Settings, registry: Registry, ours: Adapter, theirs: A
     base = folders.entry(registry.adapters, ours.id)["base"]
     wanted = _base_of(settings)
     champion = folders.entry(registry.adapters, theirs.id)["base"] if theirs.id else wanted
-    for other, what in ((wanted, "the model of the settings"), (champion, f"the champion {theirs.id}")):
-        if base and other and base != other:
-            raise AdapterNotUsable(
-                f"adapter {ours.id} was trained on the base {base}, but {what} is on {other}: they cannot be compared; "
-                "train it on that base"
-            )
+    if base and wanted and base != wanted:
+        raise AdapterNotUsable(
+            f"adapter {ours.id} was trained on the base {base}, but the model of the settings is {wanted}: it cannot "
+            "be compared; train it on that base"
+        )
+    if base and champion and base != champion:
+        raise AdapterNotUsable(
+            f"adapter {ours.id} was trained on the base {base}, but {theirs.id} on {champion}: they cannot be "
+            "compared; train it on that base"
+        )
 
 
 def _base_of(settings: Settings) -> str:

@@ -18,7 +18,7 @@ from adapters.gate.report import DamagedReport, Report, read_report
 from adapters.registry.aliases import CHAMPION, AliasMoved, Registry
 from adapters.registry.folders import DamagedAdapter, verify
 from dojang.flywheel.comparing import why_stale
-from dojang.flywheel.stale import datasets_of
+from dojang.flywheel.stale import datasets_of, gates_of
 from dojang.flywheel.voices import registry_of
 from nodes.ports import Deps, NoPrompts
 from state import JSON, Generation, Language, Passage, ToolSpec, UserError
@@ -84,7 +84,7 @@ def propose(workspace: Home, adapter: str, report: str, reason: str) -> RunResul
     wanted = {
         "adapter": registry.resolve(adapter),
         "champion": registry.aliases().get(CHAMPION, ""),
-        "report": read_report(settings.home / "gates", report)["id"],
+        "report": read_report(gates_of(settings), report)["id"],
         "reason": reason.strip(),
     }
     checked(settings, wanted["adapter"], wanted["champion"], wanted["report"])
@@ -109,7 +109,7 @@ def checked(settings: Settings, adapter: str, champion: str, report_id: str) -> 
         DamagedReport, DamagedAdapter: it is not what it is named after.
     """
     registry = registry_of(settings)
-    report = read_report(settings.home / "gates", report_id)
+    report = read_report(gates_of(settings), report_id)
     if report["verdict"] != "passed":
         why = ", ".join(reason["code"] for reason in report["reasons"] if reason["kind"] != "note") or "no reason noted"
         raise NotPromotable(
@@ -138,7 +138,7 @@ def report_of(settings: Settings, review: Review) -> Report | None:
     """The report that a review of a promotion rests on; None for any other review. Raises as ``read_report``."""
     if review["action"]["tool"] != TOOL:
         return None
-    return read_report(settings.home / "gates", str(review["action"]["args"].get("report", "")))
+    return read_report(gates_of(settings), str(review["action"]["args"].get("report", "")))
 
 
 # ------------------------------------------------------------------------------------------------------ back again

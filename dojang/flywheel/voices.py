@@ -87,7 +87,9 @@ class Voices:
         return self._fitting(self.registry.aliases().get(CHAMPION, ""))
 
     def candidate(self) -> str:
-        """The candidate, where it is there and of this base; else ""."""
+        """The candidate, where it is there and of this base; else "". An endpoint is not asked for one."""
+        if self.endpoint:
+            return ""
         try:
             return self._fitting(self.registry.aliases().get(CANDIDATE, ""))
         except AdapterGone as gone:

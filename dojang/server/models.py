@@ -222,6 +222,7 @@ class ReviewCardModel(Model):
     conversation: list[LineModel]
     passages: list[PassageModel]
     note: str
+    report: dict[str, Any] | None = Field(description="of the gate, where a promotion rests on it")
     progress: ProgressModel
     flags: list[Flag] = Field(description="what makes it one to look at twice")
 
@@ -277,6 +278,7 @@ class RunModel(Model):
     outcomes: list[OutcomeModel]
     note: str
     spent: list[SpentModel]
+    adapter: str = Field(description='that the conversation keeps; "": what goes with the model')
 
 
 class DecisionOut(Model):

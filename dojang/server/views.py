@@ -9,10 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from dojang.flags import flags_of
+from dojang.gate_report import Table, compared, reasons_of, tables_of, verdict_of
+from dojang.language import catalogue
 from dojang.results import ReviewCard, Step
 from dojang.server.clean import clean, pretty_json
 from dojang.server.forms import Field, fields_of, text_field
@@ -30,6 +32,9 @@ from dojang.server.wording import (
 from dojang.times import left
 from dojang.vocabulary import DOUBT, EFFECTS, FLAGS, KINDS, SAID
 from state import JSON, TOP_TIER, Citation, Decision, Draft, Passage, Progress, Review, ToolSpec, untouched
+
+if TYPE_CHECKING:
+    from adapters.gate.report import Report
 
 NO_TOOL: Final[dict[str, JSON]] = {}
 
@@ -119,6 +124,18 @@ class Node:
 
 
 @dataclass(frozen=True)
+class GateReport:
+    """What a promotion rests on."""
+
+    id: str
+    verdict: str
+    passed: bool
+    compared: str
+    tables: list[Table]
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
 class Item:
     """The whole review page, from the top."""
 
@@ -155,6 +172,7 @@ class Item:
     own: str  # who asked, where that person may not approve
     undo_until: str  # "" where nothing can be taken back any more
     look_up: str  # the one answer that the review takes, where it is no free text
+    report: GateReport | None
 
 
 def row_of(review: Review, say: Say, now: datetime, progress: Progress | None = None) -> Row:
@@ -225,6 +243,20 @@ def item_of(card: ReviewCard, spec: ToolSpec | None, steps: Sequence[Step], say:
         own="" if review.get("self_approval", True) else review.get("requester", ""),
         undo_until=undo_until(card, say, now),
         look_up=next(iter(review["answer_schema"].get("enum") or [""])),
+        report=gate_report(card.report, say) if card.report is not None else None,
+    )
+
+
+def gate_report(told: Report, say: Say) -> GateReport:
+    """The report of the gate in the words of the commands."""
+    gettext = catalogue("cli", say.language).gettext
+    return GateReport(
+        id=told["id"],
+        verdict=verdict_of(gettext, told),
+        passed=told["verdict"] == "passed",
+        compared=compared(gettext, told),
+        tables=tables_of(gettext, told),
+        reasons=[text for text, _ in reasons_of(gettext, told)],
     )
 
 

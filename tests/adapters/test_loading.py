@@ -5,14 +5,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from adapters.errors import AdapterNotUsable, ModelNotUsable
 from adapters.local.loading import fingerprint, load_local
 from state import UserError
 from tests.adapters.tiny import save_adapter, save_base
+
+if TYPE_CHECKING:
+    from adapters.local.engine import Engine
 
 
 def copy_of(folder: Path, to: Path) -> Path:
@@ -143,7 +147,7 @@ def test_missing_and_damaged_adapter(base: Path, adapter_folders: dict[str, Path
         load_local(base, adapters={"x": folder}, quantization="fp32")
 
 
-def test_an_adapter_can_join_later(base: Path, adapter_folders: dict[str, Path]) -> None:
+def test_an_adapter_can_join_later(base: Path, adapter_folders: dict[str, Path], tmp_path: Path) -> None:
     from adapters.local.engine import Engine
 
     engine = Engine(load_local(base, quantization="fp32", device="cpu"))
@@ -154,3 +158,28 @@ def test_an_adapter_can_join_later(base: Path, adapter_folders: dict[str, Path])
     assert (engine.read(prompt, adapter="red").logits != before).any()
     with pytest.raises(AdapterNotUsable, match="taken"):
         engine.add_adapter("red", str(adapter_folders["blue"]))
+    _generators_share_the_base(engine, adapter_folders, tmp_path)
+
+
+def _generators_share_the_base(engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
+    """Beside a generator that speaks already: one base in memory, a name and decoding settings of its own."""
+    from adapters.generator import ChatGenerator
+    from adapters.local.chat import ChatLlama
+    from adapters.serving import beside
+
+    red = ChatGenerator(ChatLlama(engine=engine, adapter="red", max_tokens=8), today="2026-11-22")
+    blue = beside(red, "3f9c0d1e2a3b4c5d", folders["blue"])
+    reading = copy_of(folders["blue"], tmp_path / "red")
+    (reading / "decoding.json").write_text('{"strategy": "reading", "abstain_margin": 0.5}')
+    other = beside(red, "red", reading)
+    assert [g.chat.engine for g in (blue, other)] == [engine, engine]  # type: ignore[attr-defined]
+    assert beside(red, "another name", folders["blue"]).chat.adapter == "3f9c0d1e2a3b4c5d"  # type: ignore[attr-defined]
+    assert [type(g.speaker).__name__ for g in (blue, other)] == ["NumberedSpeaker", "ReadingSpeaker"]
+    said = [g.reply([HumanMessage("hi")], passages=[], tools=[], language="en") for g in (red, blue, other)]
+    of = engine.local.name
+    assert [s["speaker"] for s in said] == [
+        f"{of}@red", f"{of}@3f9c0d1e2a3b4c5d", f"{of}@red-{fingerprint(reading)[:8]}",
+    ]  # fmt: skip
+    (reading / "dojang.json").write_text('{"base_fingerprint": "f"}')
+    with pytest.raises(AdapterNotUsable, match="was trained on the base"):
+        beside(red, "x", copy_of(reading, tmp_path / "foreign"))

@@ -19,7 +19,7 @@ from checkpoints.records.prompts import hash_of, key_of
 from checkpoints.upkeep.erasing import erase_person, erase_thread
 from checkpoints.upkeep.exporting import export
 from checkpoints.upkeep.rotation import encrypt, reseal
-from state import Prompt, Rendered, Said, ToolSpec
+from state import Aside, Prompt, Rendered, Said, ToolSpec
 from tests.flywheel.desk import Desk
 from tests.graph.parts import asks, calls, passage, says, spec
 
@@ -228,3 +228,23 @@ def test_an_erased_conversation_keeps_neither_turns_nor_passages(tmp_path: Path)
 
 def test_hashes_of_contents_do_not_depend_on_the_order_of_keys() -> None:
     assert hash_of({"a": 1, "b": [{"c": "가"}]}) == hash_of({"b": [{"c": "가"}], "a": 1})
+
+
+def test_what_a_candidate_said_is_sealed_exported_erased_and_unknown_to_older_readers(tmp_path: Path) -> None:
+    said: Any = {"calls": [], "text": "secret", "citations": [], "clarification": "", "about": "", "abstained": False}
+    aside = Aside(turn="human-1", round=1, at=NOW.isoformat(), adapter="c" * 16, speaker="base@c", said=said)
+    sealed = log(tmp_path / "sealed", KEYS)
+    assert sealed.note_aside("t", aside)
+    assert b"secret" not in path_of(tmp_path / "sealed").read_bytes()
+    assert PromptLog(tmp_path / "sealed", keys=KEYS).read("t").asides == [aside]
+    plain = log(tmp_path / "plain")
+    plain.note("t", turn(1, ["m1"]))
+    assert plain.note_aside("t", aside)
+    plain.note("t", turn(2, ["m1", "m2"]))
+    kept = plain.read("t")
+    assert ([p["messages"] for p in kept.prompts], kept.asides, kept.lost) == ([["m1"], ["m1", "m2"]], [aside], 0)
+    assert {"k": "aside", "aside": dict(aside)} in list(export(tmp_path / "plain", "t"))
+    audit = AuditLog(tmp_path / "plain", tmp_path / "keys")
+    assert erase_thread(audit, "t", "kim", "asked")["prompts"] == 3
+    assert plain.read("t").asides == []
+    assert b"secret" not in path_of(tmp_path / "plain").read_bytes()

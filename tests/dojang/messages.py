@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [
     *sorted((ROOT / "dojang" / "cli").glob("*.py")),
     ROOT / "dojang" / "vocabulary.py",
+    ROOT / "dojang" / "gate_report.py",
     ROOT / "dojang" / "doctor.py",
     ROOT / "dojang" / "cli" / "demo.py",
     ROOT / "dojang" / "__main__.py",

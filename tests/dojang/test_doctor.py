@@ -18,6 +18,7 @@ NAMES = [
     "PostgreSQL",
     "embedding model",
     "language model",
+    "champion",
     "policy",
     "tools",
     "session files",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from langchain_core.messages import AnyMessage
 
 from adapters.gate.report import Figure, Findings, write_report
 from adapters.registry.aliases import Registry
 from adapters.serving import EMBEDDED, base_fingerprint
+from adapters.speakers.rendering import READING, reading_text, rendered
 from dojang.workspace import Workspace
+from state import Generation, Language, Passage, ToolSpec
 from tests.adapters.tiny import lora
-from tests.dojang.workspaces import workspace_for
+from tests.dojang.workspaces import RehearsedParts, settings_for, told, workspace_for
+from tests.graph.parts import Shelf, Toys, calls
 
 NO_DATABASE = "host=/nowhere dbname=none"
 FIGURE = Figure(candidate=0.9, against=0.4, difference=0.5, low=0.31, high=0.68, n=40)
@@ -48,4 +55,40 @@ def report(folder: Path, candidate: str, against: str = "", **others: Any) -> st
         baselines={"base": {"match": FIGURE}, "nearest": {"match": FIGURE}},
         at="2026-11-22T09:00:00+00:00",
     )
-    return write_report(folder / "gates", {**found, **others}).stem
+    told: Any = {**found, **others}
+    return write_report(folder / "gates", told).stem
+
+
+class DeskParts(RehearsedParts):
+    """The real parts, but for the model, the documents (none) and the tools (one that looks, one that writes)."""
+
+    @cached_property
+    def store(self) -> Any:
+        return Shelf([])
+
+    @cached_property
+    def toolbox(self) -> Any:
+        return Toys()
+
+
+class Chatty:
+    """A model that has nothing to say, and calls ``book`` where it is asked to book; it tells its prompts."""
+
+    def reply(
+        self,
+        messages: Sequence[AnyMessage],
+        *,
+        passages: Sequence[Passage],
+        tools: Sequence[ToolSpec],
+        language: Language,
+    ) -> Generation:
+        last = messages[-1]
+        book = last.type == "human" and "book" in last.text
+        said = calls(("book", {"room": "1"})) if book else told("", abstained=True)
+        return {**said, "prompt": rendered(READING, reading_text(messages, passages, tools))}
+
+
+def front(folder: Path, **others: Any) -> Workspace:
+    """A workspace whose conversations need no database."""
+    settings = settings_for(folder, NO_DATABASE, **others)
+    return Workspace(settings, parts=DeskParts(settings, generator=Chatty()))

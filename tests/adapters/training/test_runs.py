@@ -30,7 +30,9 @@ from tests.adapters.tiny import save_adapter, save_base
 from tests.adapters.training.runs import SMALL, raw, run
 
 ROOT = Path(__file__).parents[3]
-LASTING = ("adapter_model.safetensors", "adapter_config.json", "dojang.json", "curves.jsonl", "curves.png")
+LASTING = (
+    "adapter_model.safetensors", "adapter_config.json", "dojang.json", "curves.jsonl", "curves.png", "learned.jsonl",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
