@@ -25,13 +25,8 @@ from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
 from dojang.runs import OnNode, Runs, UnknownThread, kept_adapter, waiting_of
 from dojang.settings import Settings, load_settings
-<<<<<<< HEAD
-from dojang.speaking import is_promotion
-from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
-=======
 from dojang.speaking import PROGRAM, is_promotion
-from nodes.door import Expired, NotEntitled, VoteCounted, Who, expiry_of, rule
->>>>>>> voices
+from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
 from nodes.gate import LOOK_IT_UP
 from nodes.ports import Deps
 from nodes.wire import StaleDecision, by_review

@@ -35,14 +35,11 @@ adapters.command()(diff)
 adapters.command()(verify)
 adapters.command()(gc)
 adapters.command()(report)
-<<<<<<< HEAD
 adapters.command()(cycle)
-=======
 adapters.command()(promote)
 adapters.command()(rollback)
 adapters.command()(history)
 adapters.command()(shadow)
->>>>>>> voices
 adapters.add_typer(dataset_group, name="dataset", help="Decisions as training data: built, frozen, exported.")
 
 BaseFolder = Annotated[
