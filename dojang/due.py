@@ -6,12 +6,13 @@ released by the next `resume`. This makes it happen while nobody looks: `dojang 
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from adapters.errors import AdapterGone
 from dojang.runs import releasable
 from nodes.door import expiry_of
 from state import Conflict, Review
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dojang.parts import Parts
     from dojang.results import RunResult
 
+_log = logging.getLogger(__name__)
 MOST = 10_000
 """Reviews and threads that one look goes through."""
 
@@ -65,8 +67,12 @@ def do_due(workspace: Threads) -> Done:
     threads = sorted({review["thread_id"] for review in over} | {thread for thread, _ in held})
     runs = []
     for thread_id in threads:
-        with contextlib.suppress(Conflict):  # another run holds it: the next look finds it again
+        try:
             runs.append(workspace.resume(thread_id))
+        except Conflict:  # another run holds it: the next look finds it again
+            continue
+        except AdapterGone as gone:  # this conversation waits for its adapter; the others do not
+            _log.warning("thread %s cannot go on: %s", thread_id, gone)
     parts.notice.send()
     return Done(escalated, [review["id"] for review in over], [review_id for _, review_id in held], runs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from state import UserError
 from tests.adapters.tiny import lora
 from tests.dojang.workspaces import settings_for
 from tests.flywheel.promotions import NO_DATABASE, adapters, crown, front
-from tests.graph.parts import deps, says
+from tests.graph.parts import FixedClock, deps, says
 
 
 @pytest.fixture
@@ -107,6 +108,41 @@ def test_an_adapter_that_is_gone_speaks_again_when_it_is_back_and_nobody_in_its_
     manifest.write_text("{}", encoding="utf-8")
     with front(at) as desk, pytest.raises(DamagedAdapter):
         desk.ask("hi", thread_id=waits["thread_id"])
+
+
+def test_one_conversation_whose_adapter_is_gone_keeps_no_other_waiting(at: Path) -> None:
+    clock = FixedClock()
+    with front(at, clock=clock) as desk:
+        late = desk.ask("book").thread_id
+        crown(at, *adapters(at, 1))
+        lost = desk.ask("book").thread_id
+        clock.at += timedelta(days=30)
+    shutil.rmtree(at / "registry")
+    with front(at, clock=clock) as desk:
+        done = desk.do_due()
+    assert ([run.thread_id for run in done.runs], len(done.expired)) == ([late], 2)
+    assert lost not in [run.thread_id for run in done.runs]
+
+
+def test_in_a_langgraph_server_threads_keep_their_adapter_too(at: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.types import Command
+
+    from dojang import studio
+    from dojang.speaking import Speaking
+
+    first, second = adapters(at, 1, 2)
+    crown(at, first)
+    with front(at) as desk:
+        monkeypatch.setattr(studio, "_speaking", lambda: Speaking(desk.parts))
+        served = studio.graph.copy({"checkpointer": InMemorySaver()})
+        config: Any = {"configurable": {"thread_id": "th_studio"}}
+        served.invoke({"messages": [HumanMessage("book", id="h1")]}, config)
+        crown(at, second, seen=first)
+        [waits] = served.get_state(config).interrupts
+        served.invoke(Command(resume={waits.id: {"type": "approve", "by": "lee"}}), config)
+        state = served.get_state(config).values
+    assert (state["adapter"], [row["speaker"] for row in state["spent"]]) == (first, [f"rehearsed@{first}"])
 
 
 def test_a_first_run_that_is_killed_before_intake_keeps_what_it_was_begun_with(desk: Workspace, at: Path) -> None:
