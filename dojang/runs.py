@@ -204,8 +204,10 @@ class Runs:
 
     def _stream(self, thread_id: str, given: Any, on_node: OnNode | None, *, adapter: str | None = None) -> RunResult:
         config, settings = self.config(thread_id), self.parts.settings
-        deps = self.deps(thread_id) if adapter is None else self.speaking.deps(adapter, thread_id)
-        config["metadata"] = {KEPT: deps.adapter}  # a run that is killed before intake has kept it goes on with it
+        before = self.parts.reader.get_state(config)
+        deps = self.speaking.deps(kept_adapter(before) if adapter is None else adapter, thread_id)
+        if "adapter" not in before.values:  # a run that is killed before intake has kept it goes on with it
+            config["metadata"] = {KEPT: deps.adapter}
         rules: dict[str, Any] = {"policy": settings.policy.name, "hard": settings.hard_policy.name}
         self.parts.audit.changed("policy.seen", settings.user, deps.policy.version, rules)
         for update in self.parts.graph.stream(given, config, context=deps, stream_mode="updates", durability="sync"):

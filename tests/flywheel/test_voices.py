@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,16 @@ from dojang.flywheel.voices import Voices, in_share, kept_as
 from dojang.runs import kept_adapter
 from dojang.settings import Settings
 from dojang.workspace import Workspace
+from graph import AgentGraph
 from nodes.generate import generate
 from state import UserError
 from tests.adapters.tiny import lora
 from tests.dojang.workspaces import settings_for
 from tests.flywheel.promotions import NO_DATABASE, adapters, crown, front
+from tests.graph.conftest import graph
 from tests.graph.parts import FixedClock, deps, says
+
+__all__ = ["graph"]  # a fixture
 
 
 @pytest.fixture
@@ -157,7 +162,6 @@ def test_a_first_run_that_is_killed_before_intake_keeps_what_it_was_begun_with(d
 
 
 def test_a_conversation_of_an_older_version_gets_what_new_ones_get_and_keeps_it() -> None:
-    from dataclasses import replace
     from types import SimpleNamespace
 
     ports = replace(deps(says("A"), says("B")), adapter="a1")
@@ -166,6 +170,15 @@ def test_a_conversation_of_an_older_version_gets_what_new_ones_get_and_keeps_it(
     assert generate(state, runtime)["adapter"] == "a1"
     kept: Any = {**state, "adapter": ""}
     assert "adapter" not in generate(kept, runtime)
+
+
+def test_whatever_ports_a_later_turn_has_the_state_says_what_was_kept(graph: AgentGraph) -> None:
+    for adapter, text in (("a1", "one?"), ("b2", "two?")):
+        ports = replace(deps(says("Yes.")), adapter=adapter)
+        kept = graph.invoke({"messages": [HumanMessage(text)]}, {"configurable": {"thread_id": "t"}}, context=ports)
+        assert (kept["answer"]["text"], graph.get_state({"configurable": {"thread_id": "t"}}).values["adapter"]) == (
+            "Yes.", "a1",
+        )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------- who begins
