@@ -114,6 +114,13 @@ def test_a_korean_slice_that_falls_keeps_it_out() -> None:
     assert (said, codes(reasons), notes(reasons).count("slice_unknown")) == ("passed", [], 2)
 
 
+def test_a_slice_of_one_conversation_has_no_interval_to_fall_by() -> None:
+    of = [{**point, "thread": "one" if point["language"] == "ko" else point["thread"]} for point in POINTS]
+    champion = speaks(lambda n: n % 2 == 1 and n % 4 == 1)
+    said, reasons = verdict(speaks(lambda n: n % 2 == 0), champion, of=of)
+    assert (said, [code for code in codes(reasons) if code == "slice_fell"]) == ("passed", [])
+
+
 def test_forgetting_the_old_domain_keeps_it_out() -> None:
     def old(lost: int) -> list[Pair]:
         return [Pair(str(n), float(n >= lost), 1.0) for n in range(100)]
