@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adapters.errors import AdapterGone
+from adapters.errors import AdapterNotUsable
+from adapters.registry.folders import DamagedAdapter
 from dojang.runs import releasable
 from nodes.door import expiry_of
 from state import Conflict, Review
@@ -71,7 +72,7 @@ def do_due(workspace: Threads) -> Done:
             runs.append(workspace.resume(thread_id))
         except Conflict:  # another run holds it: the next look finds it again
             continue
-        except AdapterGone as gone:  # this conversation waits for its adapter; the others do not
+        except (AdapterNotUsable, DamagedAdapter) as gone:  # it waits for its adapter; the others do not
             _log.warning("thread %s cannot go on: %s", thread_id, gone)
     parts.notice.send()
     return Done(escalated, [review["id"] for review in over], [review_id for _, review_id in held], runs)

@@ -165,8 +165,7 @@ def _failed(of: Compared, rules: Rules) -> list[Reason]:
 def _fell(match: Figure, rules: Rules) -> bool:
     if match["n"] < rules.slice_least or match["difference"] is None:
         return False
-    whole = match["high"] is None or match["high"] < 0
-    return match["difference"] < -rules.slice_fall and whole
+    return match["difference"] < -rules.slice_fall and match["high"] is not None and match["high"] < 0
 
 
 def _notes(of: Compared, rules: Rules) -> list[Reason]:

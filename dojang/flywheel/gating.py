@@ -218,7 +218,9 @@ def _base_of(settings: Settings) -> str:
 
     if settings.model.startswith(ENDPOINT):
         return ""
-    return fingerprint(WEIGHTS / "base" if settings.model == EMBEDDED else locate(settings.model)[0])
+    if settings.model == EMBEDDED:
+        return fingerprint(WEIGHTS / "base")
+    return fingerprint(locate(settings.model, download=settings.model_download)[0])
 
 
 def _noted(settings: Settings, registry: Registry, adapter: str, dataset: str) -> dict[str, Noted | None]:

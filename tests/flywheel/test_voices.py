@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -139,7 +140,12 @@ def test_in_a_langgraph_server_threads_keep_their_adapter_too(at: Path, monkeypa
     first, second = adapters(at, 1, 2)
     crown(at, first)
     with front(at) as desk:
-        monkeypatch.setattr(studio, "_speaking", lambda: Speaking(desk.parts))
+        speaking, loaded = Speaking(desk.parts), list[str]()
+        real = desk.parts.generator_beside
+        monkeypatch.setattr(
+            desk.parts, "generator_beside", lambda name, folder: (loaded.append(name), real(name, folder))[1]
+        )
+        monkeypatch.setattr(studio, "_speaking", lambda: speaking)
         served = studio.graph.copy({"checkpointer": InMemorySaver()})
         config: Any = {"configurable": {"thread_id": "th_studio"}}
         served.invoke({"messages": [HumanMessage("book", id="h1")]}, config)
@@ -148,6 +154,7 @@ def test_in_a_langgraph_server_threads_keep_their_adapter_too(at: Path, monkeypa
         served.invoke(Command(resume={waits.id: {"type": "approve", "by": "lee"}}), config)
         state = served.get_state(config).values
     assert (state["adapter"], [row["speaker"] for row in state["spent"]]) == (first, [f"rehearsed@{first}"])
+    assert loaded == [first]  # the door knows it, too
 
 
 def test_a_first_run_that_is_killed_before_intake_keeps_what_it_was_begun_with(desk: Workspace, at: Path) -> None:
@@ -232,15 +239,26 @@ def test_an_endpoint_has_adapters_of_its_own(at: Path) -> None:
 def test_many_who_want_one_adapter_at_once_load_it_once(at: Path) -> None:
     [only] = adapters(at, 1)
     loaded: list[str] = []
+    asked = threading.Event()
 
     def beside(name: str, folder: Path) -> Any:
         loaded.append(name)
+        asked.wait(60)  # the others come meanwhile
         return object()
 
     found = Voices(settings_for(at, NO_DATABASE), object, beside, object)  # type: ignore[arg-type]
+    begun = threading.Semaphore(0)
+
+    def speaks(_: int) -> Any:
+        begun.release()
+        return found.speaker(only)
+
     with ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(lambda _: found.speaker(only), range(32)))
-    assert (len(made), loaded) == (1, [only])
+        made = [pool.submit(speaks, n) for n in range(8)]
+        for _ in made:
+            begun.acquire()
+        asked.set()
+    assert (len({one.result() for one in made}), loaded) == (1, [only])
 
 
 # ------------------------------------------------------------------------------------------------------------ canary

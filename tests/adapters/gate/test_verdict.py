@@ -114,6 +114,12 @@ def test_a_korean_slice_that_falls_keeps_it_out() -> None:
     assert (said, codes(reasons), notes(reasons).count("slice_unknown")) == ("passed", [], 2)
 
 
+def test_a_slice_of_one_conversation_has_no_interval_to_fall_by() -> None:
+    of = [{**point, "thread": "one" if point["language"] == "ko" else point["thread"]} for point in POINTS]
+    champion = speaks(lambda n: n % 2 == 1 and n % 4 == 1)
+    assert "slice_fell" not in codes(verdict(speaks(lambda n: n % 2 == 0), champion, of=of)[1])
+
+
 def test_forgetting_the_old_domain_keeps_it_out() -> None:
     def old(lost: int) -> list[Pair]:
         return [Pair(str(n), float(n >= lost), 1.0) for n in range(100)]
