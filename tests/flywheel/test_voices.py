@@ -142,9 +142,12 @@ def test_in_a_langgraph_server_threads_keep_their_adapter_too(at: Path, monkeypa
     with front(at) as desk:
         speaking, loaded = Speaking(desk.parts), list[str]()
         real = desk.parts.generator_beside
-        monkeypatch.setattr(
-            desk.parts, "generator_beside", lambda name, folder: (loaded.append(name), real(name, folder))[1]
-        )
+
+        def beside(name: str, folder: Path) -> Any:
+            loaded.append(name)
+            return real(name, folder)
+
+        monkeypatch.setattr(desk.parts, "generator_beside", beside)
         monkeypatch.setattr(studio, "_speaking", lambda: speaking)
         served = studio.graph.copy({"checkpointer": InMemorySaver()})
         config: Any = {"configurable": {"thread_id": "th_studio"}}
