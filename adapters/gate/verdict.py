@@ -69,7 +69,6 @@ def compared(
     *,
     old: Sequence[Pair] = (),
     past_edits: int = 0,
-    training: Training = Training(),
 ) -> Compared:
     """Figures over all points, by slice, and against each baseline. Points have ``thread`` and ``tier`` beside them.
 
@@ -91,7 +90,6 @@ def compared(
         baselines={name: figures(points, other) for name, other in baselines.items()},
         conversations=groups_of(pairs(points, candidate, against, "match")),
         past_edits=past_edits,
-        training=training,
     )
 
 
