@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
 
 from dojang.parts import Parts
 from dojang.results import RunResult, RunStatus
-from dojang.speaking import Speaking
 from nodes.door import expiry_of
 from nodes.gate import pending_proposals
 from nodes.ports import Deps
@@ -32,12 +31,20 @@ class UnknownThread(UserError):
     """There is no thread with this id."""
 
 
+class Speaks(Protocol):
+    """Who speaks in which thread: ``dojang.speaking``."""
+
+    def deps(self, adapter: str | None, thread_id: str) -> Deps:
+        """The ports of a run on a thread that keeps ``adapter``; None: it gets what new ones get."""
+        ...
+
+
 class Runs:
     """The runs of one home."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, speaking: Speaks) -> None:
         self.parts = parts
-        self.speaking = Speaking(parts)
+        self.speaking = speaking
 
     # -- looking --------------------------------------------------------------------------------------------------
 
