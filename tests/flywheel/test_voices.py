@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -21,6 +21,7 @@ from adapters.local.loading import fingerprint
 from adapters.registry.aliases import Registry
 from adapters.registry.folders import DamagedAdapter
 from dojang.flywheel.voices import Voices, in_share, kept_as
+from dojang.parts import Parts
 from dojang.runs import kept_adapter
 from dojang.settings import Settings
 from dojang.workspace import Workspace
@@ -217,6 +218,21 @@ def test_the_settings_say_who_begins(at: Path, tmp_path: Path) -> None:
     assert kept_as(folder) != kept
     with pytest.raises(AdapterGone, match=r"not in .*desk\.2 any more"):
         voices(at).speaker(kept)
+
+
+def test_parts_without_a_conversation_speak_with_the_one_of_the_settings(
+    at: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [only] = adapters(at, 1)
+    folder = lora(tmp_path / "desk.2", 7)
+    for name in ("generator_of_model", "generator_beside", "generator_named"):
+        told = property(lambda self: "model") if name == "generator_of_model" else lambda self, *given: given
+        monkeypatch.setattr(Parts, name, told)
+    place = at / "registry" / "adapters" / only
+    wanted = {None: "model", "frontdesk": "model", str(folder): ("desk-2", folder), only: (only, place)}
+    assert {name: Parts(settings_for(at, NO_DATABASE, adapter=name)).generator for name in wanted} == wanted
+    served = settings_for(at, NO_DATABASE, model="openai:m", model_base_url="http://127.0.0.1:1/v1", adapter="night")
+    assert cast(Any, Parts(served).generator) == ("night",)
 
 
 def test_a_champion_of_another_base_serves_nobody(at: Path) -> None:
