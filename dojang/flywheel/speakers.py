@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from adapters.gate.nearest import PastEdit, Reminded
+from adapters.gate.nearest import SHOWN_TURNS, PastEdit, Reminded
 from adapters.gate.replies import Speaker, speaker_name
 from state import JSON
 
@@ -54,7 +54,7 @@ class Panel:
         """The same, shown the nearest past edits."""
         what, generator = self._endpoint(adapter) if self._remote else self._local(adapter)
         shown = Reminded(generator, edits, k=k, short=self.reading)
-        return Speaker(speaker_name(**what, nearest=k), shown, self._tell)
+        return Speaker(speaker_name(**what, nearest=[k, SHOWN_TURNS]), shown, self._tell)
 
     @property
     def reading(self) -> bool:
