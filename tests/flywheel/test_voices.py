@@ -230,7 +230,8 @@ def test_parts_without_a_conversation_speak_with_the_one_of_the_settings(
         monkeypatch.setattr(Parts, name, told)
     place = at / "registry" / "adapters" / only
     wanted = {None: "model", "frontdesk": "model", str(folder): ("desk-2", folder), only: (only, place)}
-    assert {name: Parts(settings_for(at, NO_DATABASE, adapter=name)).generator for name in wanted} == wanted
+    spoken: Any = {name: Parts(settings_for(at, NO_DATABASE, adapter=name)).generator for name in wanted}
+    assert spoken == wanted
     served = settings_for(at, NO_DATABASE, model="openai:m", model_base_url="http://127.0.0.1:1/v1", adapter="night")
     assert cast(Any, Parts(served).generator) == ("night",)
 
