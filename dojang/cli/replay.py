@@ -25,7 +25,7 @@ JUDGED = {
 RULES = {"asks": N_("asks"), "passes": N_("passes"), "refuses": N_("refuses")}
 MORE_REASONS = {**REASONS, "state_gone": N_("the state of then is gone")}
 STYLES = {"better": "green", "worse": "bold red", "failed": "bold red"}
-SHOWN_CHARS = 100
+SHOWN_CHARS = 300
 
 
 @app.command()

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,9 @@ def lived(tmp_path_factory: pytest.TempPathFactory, module_dsn: str) -> Path:
         ):
             [review] = workspace.ask(text).reviews
             workspace.decide(review["id"], said, by="lee")
+        workspace.parts.standing.allow(
+            by="lee", tool="book_room", condition="args.guests == 4", max_uses=2, lasts=timedelta(days=1)
+        )
     return home
 
 
@@ -152,6 +155,13 @@ def test_a_call_gives_back_what_it_gave_then_and_any_other_ends_the_point(lived:
     )  # fmt: skip
     repeated = again(lived, now(refund=[None, calls(("find_booking", FOUND)), calls(("issue_refund", FAIR))]))  # type: ignore[list-item]
     assert ("issue_refund", "better", "asks") in judged(repeated)  # looked up again, from the record
+
+
+def test_what_was_approved_in_advance_passes_and_is_not_counted(lived: Path) -> None:
+    before = files(lived)
+    found = again(lived, now(book=[calls(("book_room", {**STAY, "guests": 4}))]))
+    assert ("book_room", "not_recorded", "passes") in judged(found)
+    assert files(lived) == before
 
 
 def test_one_thread_and_a_date(lived: Path) -> None:
