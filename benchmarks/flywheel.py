@@ -27,8 +27,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +54,7 @@ OLD_SLICES: Final = (
 )  # fmt: skip
 RESAMPLES: Final = 10_000
 ROOT: Final = Path(__file__).parents[1]
+GATE: Final = find_spec("adapters.gate") is not None
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Run:
     adapter: Path
     seed: int
     recipe: tuple[str, ...]
+    jobs: int = 1
 
     @property
     def home(self) -> Path:
@@ -170,7 +176,11 @@ def freeze(run: Run, decided: Sequence[Mapping[str, Any]], count: int) -> Path:
         find=lambda text: [(entity.start, entity.end) for entity in find(text)],
     )  # fmt: skip
     parts.close()
-    return folder.write(made, datasets_of(settings_of(run)))
+    written = folder.write(made, datasets_of(settings_of(run)))
+    if GATE:  # what will count as better is noted before anything is trained
+        noting: Any = import_module("adapters.gate.rules")
+        noting.note(run.home / "gates", written.name, noting.Rules())
+    return written
 
 
 # ------------------------------------------------------------------------------------------------------------ training
@@ -278,8 +288,13 @@ def _old(example: Any, generator: Any) -> tuple[bool, str]:
     return judge(example, reply).right, ""
 
 
-def measure(run: Run, name: str, adapter: Path, items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+def measure(run: Run, name: str, adapter: Path) -> dict[str, dict[str, Any]]:
     """What a speaker says to each item; what was asked before the run was cut off is not asked again."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    each = run.old_whole if name in (SHIPPED, str(run.main)) else run.old
+    items = [*shift_items(run), *old_items(run, each)]
     path = run.work / "measured" / f"{name}.jsonl"
     path.parent.mkdir(exist_ok=True)
     done = {line["key"]: line for line in lines(path)}
@@ -334,6 +349,23 @@ def compared(run: Run, first: Mapping[str, Any], other: Mapping[str, Any]) -> di
         told[name] = sum(after) / max(len(after), 1)
         told[f"{name}_gain"] = paired(before, after, run.seed)
     return told
+
+
+def gated(run: Run, adapter: Path, dataset: str) -> tuple[str, list[str]]:
+    """What the gate says of an adapter beside the shipped one, on the held-out decisions: verdict and reasons."""
+    from contextlib import closing
+
+    from dojang.parts import Parts
+
+    def tell(done: int, total: int, who: str) -> None:
+        if done % 100 == 0:
+            say(f"gate: {done} of {total} replies ({who})")
+
+    gating: Any = import_module("dojang.flywheel.gating")
+    with closing(Parts(settings_of(run))) as parts:
+        path = gating.evaluate_against(parts, adapter, "champion", dataset, on_progress=tell, old_items=run.old)
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return told["verdict"], [str(reason) for reason in told["reasons"]]
 
 
 # ------------------------------------------------------------------------------------------------------------- telling
@@ -408,23 +440,31 @@ def main() -> None:
     wanted = {a.text: a for a in held(run)}
     speakers: dict[str, Path] = {SHIPPED: run.adapter}
     sets: dict[int, Path] = {}
+    to_learn: list[tuple[str, Path, str]] = []
     for count in run.decisions:
         sets[count] = freeze(run, decided, count)
-        speakers[str(count)] = train(run, str(count), sets[count] / "sft.jsonl", dataset=sets[count].name)
+        to_learn.append((str(count), sets[count] / "sft.jsonl", sets[count].name))
     if controls:
         rows, test = sets[run.main] / "sft.jsonl", sets[run.main] / "heldout.jsonl"
-        speakers["shuffled"] = train(run, "shuffled", shuffled(rows, run.work / "shuffled.jsonl", run.seed))
-        speakers["leaked"] = train(run, "leaked", leaked(rows, test, wanted, run.work / "leaked.jsonl"))
-    asked: dict[str, dict[str, Any]] = {}
-    for name, adapter in speakers.items():
-        each = run.old_whole if name in (SHIPPED, str(run.main)) else run.old
-        asked[name] = measure(run, name, adapter, [*shift_items(run), *old_items(run, each)])
-    found = {name: compared(run, asked[SHIPPED], told) for name, told in asked.items()}
+        to_learn.append(("shuffled", shuffled(rows, run.work / "shuffled.jsonl", run.seed), ""))
+        to_learn.append(("leaked", leaked(rows, test, wanted, run.work / "leaked.jsonl"), ""))
+    with ThreadPoolExecutor(run.jobs) as pool:  # each is a process of its own
+        made = pool.map(lambda one: train(run, one[0], one[1], dataset=one[2]), to_learn)
+        speakers |= dict(zip((name for name, _, _ in to_learn), made, strict=True))
+    with ProcessPoolExecutor(run.jobs, mp_context=get_context("spawn")) as workers:
+        told = workers.map(measure, [run] * len(speakers), speakers, speakers.values())
+        asked: dict[str, dict[str, Any]] = dict(zip(speakers, told, strict=True))
+    found = {name: compared(run, asked[SHIPPED], said) for name, said in asked.items()}
     print(f"\nThe operator is a program. Seed {run.seed}; {seconds(decided)}.\n")
     print(table(found))
     print()
     for text, holds in claims(found, str(run.main)):
         print(f"{'yes' if holds else 'NO '}  {text}")
+    for name in (str(run.main), "shuffled", "leaked") if GATE else ():
+        if name in speakers:
+            verdict, reasons = gated(run, speakers[name], sets[run.main].name)
+            expected = "passed" if name == str(run.main) else "failed"
+            print(f"{'yes' if verdict == expected else 'NO '}  gate on {name}: {verdict} ({'; '.join(reasons)})")
     draw(run, found, picture)
     say(f"drawn into {picture}; {(time.monotonic() - begun) / 60:.1f} min in this run")
 
@@ -434,11 +474,12 @@ def _arguments() -> tuple[Run, Path, bool]:
     parser.add_argument("--work", type=Path, default=Path("var/flywheel"), help="where everything is kept")
     parser.add_argument("--decisions", type=int, nargs="+", default=[50, 100, 200, 400])
     parser.add_argument("--heldout", type=int, default=120, help="requests that no adapter learns from")
-    parser.add_argument("--old", type=int, default=12, help="items of each slice and language of the old domain")
-    parser.add_argument("--old-whole", type=int, default=40, help="the same for the adapter that the claims are about")
+    parser.add_argument("--old", type=int, default=8, help="items of each slice and language of the old domain")
+    parser.add_argument("--old-whole", type=int, default=30, help="the same for the adapter that the claims are about")
     parser.add_argument("--base", type=Path, default=WEIGHTS / "base")
     parser.add_argument("--adapter", type=Path, default=WEIGHTS / "frontdesk")
     parser.add_argument("--picture", type=Path, default=None)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings and measurements side by side")
     parser.add_argument("--no-controls", action="store_true", help="without the two candidates that must not pass")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", default="1e-3")
@@ -455,6 +496,7 @@ def _arguments() -> tuple[Run, Path, bool]:
     run = Run(
         given.work.absolute(), tuple(sorted(given.decisions)), given.heldout, given.old,
         max(given.old, given.old_whole), given.base.absolute(), given.adapter.absolute(), given.seed, recipe,
+        given.jobs,
     )  # fmt: skip
     return run, given.picture or run.work / "flywheel.png", not given.no_controls
 

@@ -216,15 +216,11 @@ def right(asked: Asked, tool: str, args: Mapping[str, JSON]) -> bool:
 def decide(asked: Asked, review: Mapping[str, Any]) -> dict[str, Any]:
     """What the simulated operator says: yes to what is right, an edit of what is nearly right, no to what is wrong.
 
-    Nearly right is the right tool with at most two arguments wrong. A question about what was said is refused.
+    Nearly right is the right tool: all of its arguments can be edited. A question about what was said is refused.
     """
     tool, args = review["action"]["tool"], review["action"]["args"]
     if review["kind"] == "clarification" or tool != asked.tool:
         return {"type": "reject", "reason": "not what was asked for"}
     if right(asked, tool, args):
         return {"type": "approve"}
-    given, wanted = whole(tool, args), whole(asked.tool, asked.args)
-    wrong = [key for key in {*given, *wanted} if given.get(key) != wanted.get(key)]
-    return (
-        {"type": "edit", "edited_args": wanted} if len(wrong) <= 2 else {"type": "reject", "reason": "too much wrong"}
-    )
+    return {"type": "edit", "edited_args": whole(asked.tool, asked.args)}
