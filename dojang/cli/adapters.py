@@ -13,6 +13,7 @@ import typer
 from dojang.cli.adapters_cycle import cycle
 from dojang.cli.adapters_dataset import dataset as dataset_group
 from dojang.cli.adapters_gate import compare, report
+from dojang.cli.adapters_matrix import matrix
 from dojang.cli.adapters_plan import plan
 from dojang.cli.adapters_promote import history, promote, rollback, shadow
 from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
@@ -36,6 +37,7 @@ adapters.command()(verify)
 adapters.command()(gc)
 adapters.command()(report)
 adapters.command()(cycle)
+adapters.command()(matrix)
 adapters.command()(promote)
 adapters.command()(rollback)
 adapters.command()(history)
