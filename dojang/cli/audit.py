@@ -56,6 +56,10 @@ EVENTS: Final = {
     "audit.exported": N_("audit exported"),
     "key.made": N_("key made"),
     "key.rotated": N_("key rotated"),
+    "token.made": N_("token made"),
+    "token.revoked": N_("token revoked"),
+    "session.began": N_("logged in"),
+    "session.ended": N_("logged out"),
 }
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
 COLUMNS: Final = (
