@@ -142,7 +142,7 @@ def test_denied_or_left_alone_nothing_changes(at: Path, two: tuple[str, str]) ->
             desk.ask("please promote it all the same", thread_id=refused.run.thread_id)
         asked(desk, at, second, first)
         clock.at += timedelta(days=30)
-        [over] = desk.expire_due()
+        [over] = desk.do_due().runs
         assert over.outcomes[0]["status"] == "refused"
     assert (champion(at), promotions(at)) == (first, 1)
 
