@@ -31,7 +31,7 @@ def create(
         list[str],
         typer.Option(
             metavar="ROLE",
-            help="viewer, operator, manager, developer or admin; beside one of these, roles of your policy. Repeatable.",
+            help="viewer, operator, manager, developer or admin, and roles of your policy beside it. Repeatable.",
         ),
     ],
     days: Annotated[int, typer.Option(metavar="N", help="How long it opens the door.")] = DAYS,

@@ -91,11 +91,11 @@ class Database:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise PassingFault(f"{self.path} cannot be used ({error}); nobody is let in meanwhile, try again") from error
+            raise PassingFault(f"{self.path} cannot be used ({error}); nobody is let in, try again") from error
         except sqlite3.DatabaseError as error:
             raise BrokenTokens(
                 f"{self.path} is damaged ({error}); nobody is let in: put back a copy, or move it away and make new "
                 "tokens with `dojang tokens create`"
             ) from error
         except OSError as error:
-            raise PassingFault(f"{self.path} cannot be made ({error.strerror}); free the disk, then try again") from error
+            raise PassingFault(f"{self.path} cannot be made ({error.strerror}); free the disk and try again") from error

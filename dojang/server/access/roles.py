@@ -12,7 +12,7 @@ Allowed = frozenset[str]
 SEE: Final[Allowed] = frozenset(ROLES)
 ASK: Final[Allowed] = frozenset(("operator", "manager", "developer", "admin"))
 DECIDE: Final[Allowed] = frozenset(("operator", "manager", "admin"))
-"""Who may claim, decide and undo; which review, the policy says as well. A developer builds the agent and has no say."""
+"""Who may claim, decide and undo; the policy has its say as well. A developer builds the agent, and has none."""
 STEER: Final[Allowed] = frozenset(("developer", "admin"))
 """Who may change where a thread goes on: copies, forks, updates of its state."""
 ADMINISTER: Final[Allowed] = frozenset(("admin",))

@@ -1,7 +1,7 @@
 """Tokens: made, shown once, recognised, revoked. What they open is said elsewhere (``rules``).
 
-A token is ``dj_<8 hexadecimal digits>_<43 characters>``. The first part is its visible prefix and the key of its row; of
-the second, 256 random bits, only the SHA-256 is kept. No salt and no slow hash: there is nothing to guess.
+A token is ``dj_<8 hexadecimal digits>_<43 characters>``. The first part is its visible prefix and the key of its row;
+of the second, 256 random bits, only the SHA-256 is kept. No salt and no slow hash: there is nothing to guess.
 """
 
 from __future__ import annotations
@@ -156,9 +156,10 @@ class Tokens:
     def good(self, token: Token) -> Token:
         """The same token, if it opens the door now; its last use is noted, to the hour. Raises BadToken."""
         now = self.now()
-        if (status := token.status(now)) != "active":
-            when = token.revoked_at or token.expires_at
-            raise BadToken(f"token {token.prefix} is {status} since {when}; ask for another one")
+        if token.revoked_at:
+            raise BadToken(f"token {token.prefix} was revoked at {token.revoked_at}; ask for another one")
+        if token.status(now) == "expired":
+            raise BadToken(f"token {token.prefix} expired at {token.expires_at}; ask for another one")
         if not token.used_at or now - datetime.fromisoformat(token.used_at) >= USED_EVERY:
             hour = _utc(now.replace(minute=0, second=0, microsecond=0))
             with self.database.writing() as db:
