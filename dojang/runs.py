@@ -7,6 +7,7 @@ thread's run lock is the only one who runs it.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
@@ -37,7 +38,14 @@ class Runs:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self.user = parts.settings.user
         self.speaking = Speaking(parts)
+
+    def acting(self, user: str) -> Runs:
+        """The same runs, started and released by somebody else."""
+        acting = copy.copy(self)
+        acting.user = user
+        return acting
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -199,7 +207,7 @@ class Runs:
         ready = {interrupt_id: free[review["id"]] for interrupt_id, review in waiting if review["id"] in free}
         if ready:
             facts: dict[str, Any] = {"reviews": list(free)}
-            self.parts.audit.note(thread_id, "run.released", self.parts.settings.user, thread_id, facts)
+            self.parts.audit.note(thread_id, "run.released", self.user, thread_id, facts)
         return ready
 
     def _stream(self, thread_id: str, given: Any, on_node: OnNode | None, *, adapter: str | None = None) -> RunResult:
@@ -207,7 +215,7 @@ class Runs:
         deps = self.deps(thread_id) if adapter is None else self.speaking.deps(adapter, thread_id)
         config["metadata"] = {KEPT: deps.adapter}  # a run that is killed before intake has kept it goes on with it
         rules: dict[str, Any] = {"policy": settings.policy.name, "hard": settings.hard_policy.name}
-        self.parts.audit.changed("policy.seen", settings.user, deps.policy.version, rules)
+        self.parts.audit.changed("policy.seen", self.user, deps.policy.version, rules)
         for update in self.parts.graph.stream(given, config, context=deps, stream_mode="updates", durability="sync"):
             for node in update:
                 if on_node is not None and not node.startswith("__"):

@@ -7,6 +7,7 @@ a DojangError and leaves things as they were.
 from __future__ import annotations
 
 import contextlib
+import copy
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -41,6 +42,7 @@ from state import (
     Review,
     Trust,
     UserError,
+    person_of,
     untouched,
 )
 
@@ -72,8 +74,21 @@ class Workspace:
         check_origin()
         self.settings = settings or load_settings()
         self.parts = parts or Parts(self.settings)
+        self.user = self.settings.user
+        self.roles: tuple[str, ...] | None = None if self.settings.roles is None else tuple(self.settings.roles)
+        self._proven = False
         self._runs = Runs(self.parts)
-        self._listed: list[str] = []
+        self._listed: dict[str, list[str]] = {}
+
+    def acting(self, user: str, roles: Sequence[str]) -> Workspace:
+        """The same workspace for somebody who has shown who they are: what they ask, see and decide is theirs.
+
+        Nothing done through it bears another name, whatever a decision says of itself. Closing stays with this one.
+        """
+        acting = copy.copy(self)
+        acting.user, acting.roles, acting._proven = user, tuple(roles), True
+        acting._runs = self._runs.acting(user)
+        return acting
 
     def __enter__(self) -> Self:
         return self
@@ -119,22 +134,22 @@ class Workspace:
         self._prepare(thread)
         if on_start is not None:
             on_start(thread)
-        message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.settings.user)
+        message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.user)
         run = self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
-        return self._shown(run, self.settings.user)
+        return self._shown(run, self.user)
 
     def begin_program(self, program: str, message: HumanMessage, *, on_node: OnNode | None = None) -> RunResult:
         """A thread of its own for a program instead of a model; see ``dojang.speaking``."""
         thread = f"{program.partition(':')[2]}_{secrets.token_hex(5)}"
         run = self._runs.start(thread, {"messages": [message]}, on_node, adapter=program)
-        return self._shown(run, self.settings.user)
+        return self._shown(run, self.user)
 
     def resume(self, thread_id: str, *, on_node: OnNode | None = None) -> RunResult:
         """Go on with a thread: release decisions that were recorded, or finish a run that was cut off.
 
         A thread that only waits for people, or is done, is returned as it stands.
         """
-        return self._shown(self._runs.release(thread_id, on_node), self.settings.user)
+        return self._shown(self._runs.release(thread_id, on_node), self.user)
 
     # -- reviews --------------------------------------------------------------------------------------------------
 
@@ -169,7 +184,7 @@ class Workspace:
         status = _status(progress, released, _asked_again(snapshot, review), self.parts.clock.now())
         self._runs.audit(snapshot)
         seen: dict[str, Any] = {"status": status, "digest": review["digest"]}
-        self.parts.audit.note(thread_id, "review.shown", self.settings.user, review_id, seen)
+        self.parts.audit.note(thread_id, "review.shown", self.user, review_id, seen)
         return ReviewCard(
             review=review,
             status=status,
@@ -199,7 +214,7 @@ class Workspace:
         Args:
             review_id: which review; unknown and stale ids are refused before anything is written.
             decision: a type such as ``"approve"``, or any wire form that ``nodes.door`` reads.
-            by: who decides; the settings' user when None.
+            by: who decides; this workspace's user when None.
             role: in which role, where the settings do not say it or say several.
             channel: where it was said: cli, console, http, notebook, python.
             on_node: progress.
@@ -210,8 +225,7 @@ class Workspace:
         thread_id = self._thread_of(review_id)
         _, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
-        named = raw.get("by") if isinstance(raw, dict) else None
-        actor = by or (named if isinstance(named, str) and named else self.settings.user)
+        actor = self._actor(decision, by)
         deps = self._prepare(thread_id)
         try:
             who = self._who(actor, role, channel)
@@ -224,6 +238,20 @@ class Workspace:
             self.parts.audit.note(thread_id, "decision.refused", actor, review_id, why)
             raise
         return DecisionResult(decision=stored, run=self._shown(self._runs.release_or_tell(thread_id, on_node), actor))
+
+    def _actor(self, decision: object, by: str | None) -> str:
+        """Who decides: whom the caller names, else whom the decision names, else this workspace's user.
+
+        Raises:
+            NotEntitled: the decision claims to be another person's than theirs who have shown who they are.
+        """
+        named = decision.get("by") if isinstance(decision, dict) else None
+        claimed = by or (named if isinstance(named, str) else "")
+        if self._proven and claimed and person_of(claimed) != person_of(self.user):
+            raise NotEntitled(
+                f"{self.user} decides under their own name only, not as {claimed!r}; nothing was recorded"
+            )
+        return self.user if self._proven else claimed or self.user
 
     def _shown(self, run: RunResult, actor: str) -> RunResult:
         """A run that somebody is given, with its open reviews: that they were shown them is noted first."""
@@ -263,19 +291,17 @@ class Workspace:
             UnknownReview, UserError (this person said nothing), Conflict (released, or somebody else's).
         """
         thread_id = self._thread_of(review_id)
-        return self.parts.decisions.undo(thread_id, review_id, by or self.settings.user, self.parts.clock.now())
+        return self.parts.decisions.undo(thread_id, review_id, by or self.user, self.parts.clock.now())
 
     def claim(self, review_id: str, *, by: str | None = None) -> Claim:
         """Reserve a review for ten minutes; Conflict where somebody else has it, or it is decided."""
         review = self._reviewed(review_id)
-        return self.parts.decisions.claim(
-            review["thread_id"], review_id, by or self.settings.user, self.parts.clock.now()
-        )
+        return self.parts.decisions.claim(review["thread_id"], review_id, by or self.user, self.parts.clock.now())
 
     def give_back(self, review_id: str, *, by: str | None = None) -> None:
         """End a claim of one's own before its time."""
         thread_id = self._thread_of(review_id)
-        self.parts.decisions.unclaim(thread_id, review_id, by or self.settings.user, self.parts.clock.now())
+        self.parts.decisions.unclaim(thread_id, review_id, by or self.user, self.parts.clock.now())
 
     def look_up(self, review_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> DecisionResult:
         """Let the tool say whether an effect in doubt happened; where it cannot tell, another review opens."""
@@ -296,7 +322,7 @@ class Workspace:
         """Where a thread stands, without running it."""
         snapshot = self._runs.state(thread_id)
         self._runs.audit(snapshot)
-        return self._shown(self._runs.result(snapshot), self.settings.user)
+        return self._shown(self._runs.result(snapshot), self.user)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""
@@ -317,7 +343,7 @@ class Workspace:
     def keep_out(self, thread_id: str, *, out: bool = True) -> bool:
         """Keep a thread out of training, or let it in again; whether that changed anything."""
         self._runs.state(thread_id)
-        return self.parts.prompts.keep_out(thread_id, out, self.settings.user, self.parts.clock.now())
+        return self.parts.prompts.keep_out(thread_id, out, self.user, self.parts.clock.now())
 
     # -- documents ------------------------------------------------------------------------------------------------
 
@@ -344,15 +370,15 @@ class Workspace:
 
     def set_trust(self, document: str, trust: Trust, *, reason: str, by: str | None = None) -> None:
         """What a person says of a document's trust, until its content changes."""
-        self._kept().set_trust(document, trust, author=by or self.settings.user, reason=reason)
+        self._kept().set_trust(document, trust, author=by or self.user, reason=reason)
 
     def correct(self, passage: str, text: str, *, reason: str, by: str | None = None) -> Passage:
         """A new version of a passage. UserError, or Conflict where somebody was first."""
-        return self.parts.store.correct(passage, text, author=by or self.settings.user, reason=reason)
+        return self.parts.store.correct(passage, text, author=by or self.user, reason=reason)
 
     def undo_correction(self, passage: str, *, reason: str = "", by: str | None = None) -> Passage:
         """Back to the text before, as a new version."""
-        return self._kept().undo_correction(passage, author=by or self.settings.user, reason=reason)
+        return self._kept().undo_correction(passage, author=by or self.user, reason=reason)
 
     def passage_history(self, passage: str) -> list[Version]:
         """The versions of a passage, oldest first; [] where it was never corrected."""
@@ -364,7 +390,7 @@ class Workspace:
 
     def settle(self, number: int, *, reason: str = "", by: str | None = None) -> None:
         """Note that a person looked at a correction that was set aside."""
-        self._kept().settle(number, author=by or self.settings.user, reason=reason)
+        self._kept().settle(number, author=by or self.user, reason=reason)
 
     def cited(self, passage: str) -> list[CitedBy]:
         """The answers that cited this passage, in any of its versions, by thread."""
@@ -423,20 +449,19 @@ class Workspace:
 
     def _note_listing(self, ids: list[str]) -> None:
         """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
-        if ids and ids != self._listed:
+        if ids and ids != self._listed.get(self.user):
             facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}
-            self.parts.audit.note(None, "inbox.listed", self.settings.user, "inbox", facts, cast(Any, ids))
-            self._listed = ids
+            self.parts.audit.note(None, "inbox.listed", self.user, "inbox", facts, cast(Any, ids))
+            self._listed[self.user] = ids
 
     def _who(self, by: str, role: str, channel: str) -> Who:
-        roles = self.settings.roles
+        roles = self.roles
         if role and roles is not None and role not in roles:
             have = ", ".join(roles) or "none"
             raise NotEntitled(f"{by} does not have the role {role!r}; the roles are: {have}")
         wait = self.settings.undo_s
         hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel == "console" else 0.0)
-        known = None if roles is None else tuple(roles)
-        return Who(by=by, channel=channel, roles=known, role=role, hold_s=hold_s)
+        return Who(by=by, channel=channel, roles=roles, role=role, hold_s=hold_s)
 
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:
         ids = [p["id"] for p in review["evidence"]]

@@ -17,12 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
 from dojang.language import locale_language
-from dojang.server import api, pages, reference
+from dojang.server import api, login, pages, reference
+from dojang.server.access.admission import Admission
+from dojang.server.access.callers import Caller, Doorkeeper
+from dojang.server.access.sessions import Sessions
+from dojang.server.access.table import TABLE
+from dojang.server.access.tokens import Tokens, redacted
 from dojang.server.clean import clean
 from dojang.server.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Guards, wants_json
 from dojang.server.keeping import Keeper
-from dojang.server.serving import bind, run_until_interrupted, url_of
+from dojang.server.serving import bind, is_loopback, run_until_interrupted, url_of
 from dojang.server.wording import sayer
 from dojang.settings import Settings
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
@@ -40,11 +45,12 @@ _STATUS: Final[tuple[tuple[type[DojangError], int], ...]] = (
 )
 
 
-def create_app(workspace: Workspace, *, max_body: int = MAX_BODY) -> FastAPI:
+def create_app(workspace: Workspace, *, settings: Settings | None = None, max_body: int = MAX_BODY) -> FastAPI:
     """The application over an open workspace, which stays the caller's to close.
 
     Args:
         workspace: the files, the store and the graph that pages show and decisions resume.
+        settings: where it is served and who may come in; the workspace's own when None.
         max_body: largest request body in bytes.
     """
     app = FastAPI(
@@ -55,10 +61,20 @@ def create_app(workspace: Workspace, *, max_body: int = MAX_BODY) -> FastAPI:
         redoc_url=None,
     )
     app.state.workspace = workspace
+    app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
+    app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
+    app.add_middleware(
+        Admission,
+        routes=lambda: app.router.routes,
+        table=TABLE,
+        doorkeeper=app.state.doorkeeper,
+        answer=_answer,
+        is_api=wants_json,
+    )
     app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
     app.add_middleware(Guards, max_body=max_body)
-    for router in (api.router, pages.router, reference.router):
+    for router in (api.router, pages.router, login.router, reference.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -88,7 +104,7 @@ def serve(
             on_ready(url)
         else:
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
-        app = create_app(opened)
+        app = create_app(opened, settings=settings)
         with app.state.keeper:
             run_until_interrupted(app, listener)
 
@@ -96,6 +112,13 @@ def serve(
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:
     """The workspace that somebody else closes, or one of our own."""
     return Workspace(settings) if workspace is None else nullcontext(workspace)
+
+
+def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
+    """Who recognises callers: tokens of the home; the local user, where only this machine reaches the server."""
+    tokens = Tokens(workspace.settings.home, workspace.parts.audit)
+    local = Caller(workspace.user, workspace.roles, "local") if is_loopback(settings.host) else None
+    return Doorkeeper(tokens, Sessions(tokens, hours=settings.session_hours), local)
 
 
 def status_of(error: DojangError) -> int:
@@ -140,14 +163,14 @@ class Faults:
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            log.exception("%s %s failed", scope["method"], redacted(scope["path"]))
             text = f"something went wrong inside ({type(error).__name__}); recorded decisions are kept"
             await _answer(Request(scope), 500, text)(scope, receive, send)
 
 
 def _answer(request: Request, status: int, text: str, *, winner: object = None) -> Response:
     if wants_json(request.url.path):
-        body = {"error": clean(text)} | ({"winner": winner} if winner else {})
+        body = {"error": clean(redacted(text))} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
-    return desk.page("error.html", status=status, code=status, text=desk.say.told(text))
+    return desk.page("error.html", status=status, code=status, text=desk.say.told(redacted(text)))

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dojang.messages import told
+from dojang.server.access.callers import LOOPBACK
 from dojang.server.wording import language_of
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 MAX_BODY: Final = 1_048_576  # bytes; the longest decision text is 20,000 characters, 9 bytes each in a Korean form
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: Final = {
@@ -114,7 +114,8 @@ def check_origin(headers: Headers, host: str, path: str) -> None:
     """Let a change through only if it comes from one of our own pages, or from a program that is no browser.
 
     Browsers send Origin with every POST, and a page cannot forge or drop it. A request with neither header is no
-    browser's; it is taken by the JSON API alone, and only with a content type that no HTML form can produce.
+    browser's; it is taken with a token in a header, which no page of another site can send, or else by the JSON API
+    alone, and only with a content type that no HTML form can produce.
 
     Raises:
         Refused: 403.
@@ -125,7 +126,8 @@ def check_origin(headers: Headers, host: str, path: str) -> None:
         raise Refused(403, "this request comes from another site; open the page here and send it again")
     if origin is None and site is None:
         json_body = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-        if not (path.startswith("/api/") and json_body):
+        token = "authorization" in headers or "x-api-key" in headers
+        if not (token or (path.startswith("/api/") and json_body)):
             raise Refused(403, "a form needs an Origin header; programs use the JSON API under /api")
 
 

@@ -22,6 +22,11 @@ class CannotServe(UserError):
         self.port = port
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that is bound to ``host``."""
+    return host.strip().strip("[]").lower() in ("127.0.0.1", "::1", "localhost")
+
+
 def loopback_address(host: str, port: int) -> str:
     """The address to bind for ``host``.
 

@@ -105,7 +105,7 @@ class Tokens:
         now = self.now()
         prefix = self._free_prefix()
         secret = f"{prefix}_{secrets.token_urlsafe(32)}"
-        made = Token(prefix, name, roles, _utc(now), by, _utc(now + timedelta(days=days)), "", "", "")
+        made = Token(prefix, name, roles, utc(now), by, utc(now + timedelta(days=days)), "", "", "")
         row = (prefix, hashed(secret), name, " ".join(roles), made.created_at, by, made.expires_at, "", "", "")
         with self.database.writing() as db:
             db.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -131,7 +131,7 @@ class Tokens:
             token = token_of(db.execute("SELECT * FROM tokens WHERE prefix = ?", (prefix,)).fetchone())
             if token.revoked_at:
                 raise Conflict(f"token {prefix} was revoked by {token.revoked_by} already")
-            values = (_utc(self.now()), by, prefix)
+            values = (utc(self.now()), by, prefix)
             db.execute("UPDATE tokens SET revoked_at = ?, revoked_by = ? WHERE prefix = ?", values)
             db.execute("DELETE FROM sessions WHERE prefix = ?", (prefix,))
             self.audit.note(None, "token.revoked", by, prefix, {"name": token.name})
@@ -161,7 +161,7 @@ class Tokens:
         if token.status(now) == "expired":
             raise BadToken(f"token {token.prefix} expired at {token.expires_at}; ask for another one")
         if not token.used_at or now - datetime.fromisoformat(token.used_at) >= USED_EVERY:
-            hour = _utc(now.replace(minute=0, second=0, microsecond=0))
+            hour = utc(now.replace(minute=0, second=0, microsecond=0))
             with self.database.writing() as db:
                 db.execute("UPDATE tokens SET used_at = ? WHERE prefix = ?", (hour, token.prefix))
         return token
@@ -197,5 +197,6 @@ def _check(name: str, roles: tuple[str, ...], days: int) -> None:
         raise UserError(f"a token lasts from 1 to {DAYS_MAX} days, not {days}")
 
 
-def _utc(moment: datetime) -> str:
+def utc(moment: datetime) -> str:
+    """A time as the file has it."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")
