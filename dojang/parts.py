@@ -333,7 +333,8 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
     thread_id = tuple_.config["configurable"]["thread_id"]
     reviews = [r for r in waiting if r["id"] not in decisions and r["thread_id"] == thread_id]
     messages = values.get("messages") or []
-    title = next((m.text for m in messages if m.type == "human"), "")
+    first = next((m for m in messages if m.type == "human"), None)
+    title = first.text if first is not None else ""
     return Summary(
         title=title[:200],
         status="interrupted" if waiting else "idle",
@@ -341,4 +342,5 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
         reviews=reviews,
         spent=list(values.get("spent") or []),
         adapter=str(values.get("adapter") or ""),
+        owner=(first.name if first is not None else None) or str(values.get("requester") or ""),
     )

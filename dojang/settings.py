@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that `dojang serve` binds")
     port: int = Field(8723, ge=0, le=65535, description="port that `dojang serve` binds; 0: any free one")
 
+    share_threads: bool = Field(
+        False, description="whether everybody with a token sees every conversation, not only their own"
+    )
     behind_tls: bool = Field(False, description="whether people reach the server by https, through a proxy")
     session_hours: float = Field(12.0, gt=0, le=720, description="hours after which somebody logs in again")
 

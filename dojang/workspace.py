@@ -313,10 +313,15 @@ class Workspace:
 
     # -- threads --------------------------------------------------------------------------------------------------
 
-    def threads(self, *, limit: int = 50, offset: int = 0) -> list[ThreadRow]:
-        """Threads, newest first."""
+    def threads(self, *, limit: int = 50, offset: int = 0, owner: str | None = None) -> list[ThreadRow]:
+        """Threads, newest first; with ``owner``, those in which this person asked first."""
         self.parts.index.refresh()
-        return self.parts.index.threads(limit=limit, offset=offset)
+        return self.parts.index.threads(limit=limit, offset=offset, owner=owner)
+
+    def owner(self, thread_id: str) -> str:
+        """Who asked first in a thread; "" where nobody has yet, or there is no such thread."""
+        self.parts.index.refresh(thread_id)
+        return self.parts.index.owner(thread_id)
 
     def thread(self, thread_id: str) -> RunResult:
         """Where a thread stands, without running it."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 import dojang
 from dojang.server.access.callers import workspace_of
+from dojang.server.access.owning import only_of
 from dojang.server.models import (
     ClaimModel,
     DecisionIn,
@@ -78,6 +79,6 @@ def claim_review(request: Request, review_id: str) -> Any:
 
 @router.get("/api/threads", tags=["threads"], response_model=list[ThreadModel])
 def list_threads(request: Request, limit: Limit = 50, offset: Offset = 0) -> Any:
-    """Threads, newest first."""
-    rows = workspace_of(request).threads(limit=limit, offset=offset)
+    """Threads, newest first: all, or those of whoever asks, as their role says."""
+    rows = workspace_of(request).threads(limit=limit, offset=offset, owner=only_of(request))
     return [{key: dict(row)[key] for key in ThreadModel.model_fields} for row in rows]

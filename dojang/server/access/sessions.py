@@ -1,6 +1,6 @@
 """Sessions of the console: a token is typed once, a cookie stands for it until it expires, is ended or revoked.
 
-The cookie is random and means nothing by itself; its SHA-256 is a row beside the tokens, so a session ends on the server.
+The cookie is random and means nothing by itself; its SHA-256 is a row beside the tokens, so sessions end on the server.
 """
 
 from __future__ import annotations
