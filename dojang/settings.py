@@ -106,6 +106,16 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that `dojang serve` binds")
     port: int = Field(8723, ge=0, le=65535, description="port that `dojang serve` binds; 0: any free one")
 
+    public_hosts: list[str] = Field(
+        [],
+        description="names by which others reach the server, as browsers send them: `desk.example.com`",
+    )
+    cors_origins: list[str] = Field(
+        [], description="other sites whose pages may call the API with a token, like `http://localhost:3000`"
+    )
+    rate_limit: str = Field(
+        "1200/minute", description="requests that one person, or one unknown address, may make; empty: any number"
+    )
     share_threads: bool = Field(
         False, description="whether everybody with a token sees every conversation, not only their own"
     )
@@ -132,6 +142,13 @@ class Settings(BaseSettings):
         if store != "postgres" and not store.startswith("qdrant:"):
             raise ValueError("must be postgres, qdrant:FOLDER or qdrant:URL")
         return store
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _a_rate(cls, rate: str) -> str:
+        if rate.strip() and not re.fullmatch(r"[1-9]\d{0,8} ?/ ?(second|minute|hour)", rate.strip()):
+            raise ValueError("must be like 1200/minute")
+        return rate.strip()
 
     @property
     def threads(self) -> Path:

@@ -76,16 +76,18 @@ class Workspace:
         self.parts = parts or Parts(self.settings)
         self.user = self.settings.user
         self.roles: tuple[str, ...] | None = None if self.settings.roles is None else tuple(self.settings.roles)
-        self._proven = False
+        self._proven, self._decides = False, True
         self._runs = Runs(self.parts)
         self._listed: dict[str, list[str]] = {}
 
-    def acting(self, user: str, roles: Sequence[str]) -> Workspace:
+    def acting(self, user: str, roles: Sequence[str], *, decides: bool = True) -> Workspace:
         """The same workspace for somebody who has shown who they are: what they ask, see and decide is theirs.
 
         Nothing done through it bears another name, whatever a decision says of itself. Closing stays with this one.
+        ``decides``: whether they have a say in reviews at all, in whatever form it comes.
         """
         acting = copy.copy(self)
+        acting._decides = decides
         acting.user, acting.roles, acting._proven = user, tuple(roles), True
         acting._runs = self._runs.acting(user)
         return acting
@@ -243,8 +245,10 @@ class Workspace:
         """Who decides: whom the caller names, else whom the decision names, else this workspace's user.
 
         Raises:
-            NotEntitled: the decision claims to be another person's than theirs who have shown who they are.
+            NotEntitled: they have no say in reviews, or claim to be somebody else than they have shown to be.
         """
+        if not self._decides:
+            raise NotEntitled(f"{self.user} has no role that decides reviews; nothing was recorded")
         named = decision.get("by") if isinstance(decision, dict) else None
         claimed = by or (named if isinstance(named, str) else "")
         if self._proven and claimed and person_of(claimed) != person_of(self.user):

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
@@ -20,14 +21,16 @@ from dojang.language import locale_language
 from dojang.server import api, login, pages, reference
 from dojang.server.access.admission import Admission
 from dojang.server.access.callers import Caller, Doorkeeper
+from dojang.server.access.limiting import Limiter
+from dojang.server.access.owning import check_sees
 from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
-from dojang.server.access.tokens import Tokens, redacted
+from dojang.server.access.tokens import Tokens, any_made, redacted
 from dojang.server.clean import clean
 from dojang.server.desk import HERE, Desk
-from dojang.server.guards import MAX_BODY, Guards, wants_json
+from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
-from dojang.server.serving import bind, is_loopback, run_until_interrupted, url_of
+from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
 from dojang.server.wording import sayer
 from dojang.settings import Settings
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
@@ -71,9 +74,17 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         doorkeeper=app.state.doorkeeper,
         answer=_answer,
         is_api=wants_json,
+        check_sees=check_sees,
     )
     app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
-    app.add_middleware(Guards, max_body=max_body)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=app.state.settings.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "X-Api-Key", "Content-Type", "Last-Event-ID"],
+        expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
+    )
+    app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
     for router in (api.router, pages.router, login.router, reference.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
@@ -94,9 +105,10 @@ def serve(
         on_ready: called with the address to open; when None, it is written to stderr.
 
     Raises:
-        CannotServe: a host that is not loopback, or a port that is taken.
+        CannotServe: others would reach it and no token was made, or the address or port cannot be used.
     """
     say = sayer(settings.language or locale_language())
+    check_reach(settings)
     with bind(settings.host, settings.port) as listener, opened_by(settings, workspace) as opened:
         opened.check_policy()
         url = url_of(listener)
@@ -114,11 +126,32 @@ def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContex
     return Workspace(settings) if workspace is None else nullcontext(workspace)
 
 
+def check_reach(settings: Settings) -> None:
+    """Raise CannotServe where others than the local user would reach the server, and nobody has a token yet."""
+    elsewhere = not is_loopback(settings.host)
+    if (elsewhere or settings.public_hosts) and not any_made(settings.home):
+        given = f"DOJANG_HOST={settings.host}" if elsewhere else "DOJANG_PUBLIC_HOSTS"
+        raise CannotServe(
+            settings.host,
+            settings.port,
+            f"{given}: others reach the server, and no token was made, so nobody could say who they are: make one with "
+            f"`dojang tokens create`, or serve on 127.0.0.1 only",
+        )
+    if is_wildcard(settings.host) and not settings.public_hosts:
+        raise CannotServe(
+            settings.host,
+            settings.port,
+            f"DOJANG_HOST={settings.host}: say by which names people reach the server in DOJANG_PUBLIC_HOSTS, like "
+            f'["desk.example.com"]; requests for other names are refused',
+        )
+
+
 def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
     """Who recognises callers: tokens of the home; the local user, where only this machine reaches the server."""
     tokens = Tokens(workspace.settings.home, workspace.parts.audit)
     local = Caller(workspace.user, workspace.roles, "local") if is_loopback(settings.host) else None
-    return Doorkeeper(tokens, Sessions(tokens, hours=settings.session_hours), local)
+    sessions = Sessions(tokens, hours=settings.session_hours)
+    return Doorkeeper(tokens, sessions, local, Limiter(settings.rate_limit), settings.cors_origins)
 
 
 def status_of(error: DojangError) -> int:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from dojang.reading import as_read
 from dojang.server.access.callers import Caller, workspace_of
+from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
 from dojang.server.views import Row, row_of
 from dojang.server.wording import (
@@ -121,7 +122,7 @@ class Desk:
         """This page's address in a language. A page that answered a POST has none of its own: its parent does."""
         here = self.request.url.path if self.request.method == "GET" else self.request.url.path.rpartition("/")[0]
         kept = [(k, v) for k, v in self.request.query_params.multi_items() if k != "lang"]
-        return (here or "/") + "?" + urlencode([*kept, ("lang", code)])
+        return redacted((here or "/") + "?" + urlencode([*kept, ("lang", code)]))
 
 
 def desk(request: Request) -> Desk:

@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from dojang.server.access.callers import Doorkeeper
+from dojang.server.access.callers import Doorkeeper, address_of
+from dojang.server.access.limiting import TooMany
 from dojang.server.access.sessions import COOKIE
-from dojang.server.access.tokens import BadToken
+from dojang.server.access.tokens import TOKEN, BadToken
 from dojang.server.desk import AtDesk, Desk, Form
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -32,9 +33,13 @@ def begin(desk: AtDesk, form: Form) -> Response:
     if doorkeeper.open():
         return RedirectResponse(wanted, status_code=303)
     try:
-        secret, _token = doorkeeper.sessions.begin(form.get("token", "").strip())
+        secret = doorkeeper.begin(form.get("token", "").strip(), address_of(desk.request))
     except BadToken as error:
         return _form(desk, wanted, status=401, error=str(error))
+    except TooMany as error:
+        late = _form(desk, wanted, status=429, error=str(error))
+        late.headers["Retry-After"] = str(error.retry_after_s)
+        return late
     answer = RedirectResponse(wanted, status_code=303)
     answer.set_cookie(
         COOKIE,
@@ -60,7 +65,7 @@ def end(desk: AtDesk, form: Form) -> Response:
 def inside(wanted: str) -> str:
     """The page that was wanted, if it is one of this server; else the first one."""
     good = wanted.startswith("/") and not wanted.startswith(("//", "/\\", "/login")) and wanted.isprintable()
-    return wanted if good and wanted.isascii() else "/"
+    return wanted if good and wanted.isascii() and not TOKEN.search(wanted) else "/"
 
 
 def _form(desk: Desk, wanted: str, *, status: int = 200, error: str = "") -> HTMLResponse:

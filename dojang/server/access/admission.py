@@ -21,10 +21,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dojang.server.access.callers import Doorkeeper
+from dojang.server.access.callers import Doorkeeper, address_of
+from dojang.server.access.limiting import TooMany
 from dojang.server.access.roles import ROLES, Allowed
 from dojang.server.access.table import OPEN
 from dojang.server.access.tokens import BadToken
+from dojang.workspace import UnknownThread
 from state import DojangError, UserError
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Admission:
         table: (method, path) to the roles that it needs.
         doorkeeper: recognises callers.
         answer: what a refusal looks like.
+        check_sees: raises UnknownThread where the caller may not see a thread.
         is_api: whether a path is a program's, which is told 401 and not sent to a page.
     """
 
@@ -68,9 +71,10 @@ class Admission:
         doorkeeper: Doorkeeper,
         answer: Answer,
         is_api: Callable[[str], bool],
+        check_sees: Callable[[Request, str], None],
     ) -> None:
         self.app, self.routes, self.table = app, routes, table
-        self.doorkeeper, self.answer, self.is_api = doorkeeper, answer, is_api
+        self.doorkeeper, self.answer, self.is_api, self.check_sees = doorkeeper, answer, is_api, check_sees
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on with the caller in ``request.state``, or refuse."""
@@ -88,12 +92,14 @@ class Admission:
 
     async def _admit(self, request: Request, headers: Headers) -> None:
         """Find out who asks, and raise where they may not."""
-        path, allowed = request.url.path, self.allowed(request.method, request.url.path)
+        path = request.url.path
+        allowed, thread_id = self.allowed(request.method, path)
         try:
-            caller = request.state.caller = await run_in_threadpool(self.doorkeeper.caller, headers)
+            caller = await run_in_threadpool(self.doorkeeper.caller, headers, address_of(request))
+            request.state.caller = caller
         except BadToken:
             if allowed is OPEN:
-                return
+                return  # /ok says that it is well, /login what was wrong
             raise
         if allowed is OPEN:
             return
@@ -108,16 +114,22 @@ class Admission:
                 f"this needs one of the roles {wanted}; the token of {caller.name} has: {have}; ask for another one",
             )
 
-    def allowed(self, method: str, path: str) -> Allowed | None:
-        """Who may come to the route of a request: nobody where the table has no row; None where there is no route."""
+        if thread_id:
+            await run_in_threadpool(self.check_sees, request, thread_id)
+
+    def allowed(self, method: str, path: str) -> tuple[Allowed | None, str]:
+        """Who may come to the route of a request, and to which thread it leads ("": to none).
+
+        Nobody may where the table has no row; None where there is no route.
+        """
         asked = "GET" if method in READS else method
         for route in served(self.routes()):
-            if asked in route.methods and route.regex.match(path):
+            if asked in route.methods and (found := route.regex.match(path)):
                 row = self.table.get((asked, route.path), NOBODY)
                 if row is NOBODY:
                     log.warning("%s %s is in no row of the table of access; it is not served", asked, route.path)
-                return row
-        return None
+                return row, found.groupdict().get("thread_id", "")
+        return None, ""
 
     def _refusal(self, request: Request, error: DojangError) -> Response:
         """The answer to whoever is not let in; who opens a page without a token is led to where they log in."""
@@ -129,7 +141,13 @@ class Admission:
             answer = self.answer(request, HTTPStatus.UNAUTHORIZED, str(error))
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
-        status = error.status if isinstance(error, NotAdmitted) else HTTPStatus.SERVICE_UNAVAILABLE
+        if isinstance(error, TooMany):
+            answer = self.answer(request, HTTPStatus.TOO_MANY_REQUESTS, str(error))
+            answer.headers["Retry-After"] = str(error.retry_after_s)
+            return answer
+        status = HTTPStatus.NOT_FOUND if isinstance(error, UnknownThread) else HTTPStatus.SERVICE_UNAVAILABLE
+        if isinstance(error, NotAdmitted):
+            status = HTTPStatus(error.status)
         return self.answer(request, status, str(error))
 
 

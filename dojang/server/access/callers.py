@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
 
-from dojang.server.access.roles import EVERY_THREAD, Allowed
+from dojang.server.access.limiting import Limiter
+from dojang.server.access.roles import DECIDE, EVERY_THREAD, Allowed
 from dojang.server.access.sessions import COOKIE, Sessions
-from dojang.server.access.tokens import BadToken, Token, Tokens
+from dojang.server.access.tokens import TOKEN, BadToken, Token, Tokens
 from dojang.workspace import Workspace
+from state import person_of
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 How = Literal["token", "session", "local"]
@@ -45,7 +49,9 @@ def caller_of(request: Request) -> Caller:
 
 def acting(workspace: Workspace, caller: Caller) -> Workspace:
     """The workspace as this caller uses it: their name on what is asked and decided, their roles at the door."""
-    return workspace if caller.how == "local" else workspace.acting(caller.name, caller.roles or ())
+    if caller.how == "local":
+        return workspace
+    return workspace.acting(caller.name, caller.roles or (), decides=caller.may(DECIDE))
 
 
 def workspace_of(request: Request) -> Workspace:
@@ -62,10 +68,20 @@ class Doorkeeper:
         sessions: the sessions of the console.
         local: the user to whom the loopback interface is open as long as no token was made; None where the server can
             be reached from elsewhere.
+        limiter: counts what is wrong, by address.
+        origins: other sites whose pages may call the API: with a token, never with a session.
     """
 
-    def __init__(self, tokens: Tokens, sessions: Sessions, local: Caller | None) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        sessions: Sessions,
+        local: Caller | None,
+        limiter: Limiter,
+        origins: Collection[str] = (),
+    ) -> None:
         self.tokens, self.sessions, self.local = tokens, sessions, local
+        self.limiter, self.origins = limiter, origins
         self._closed = False  # a token was made: that never becomes untrue
 
     def open(self) -> bool:
@@ -75,20 +91,47 @@ class Doorkeeper:
         self._closed = self._closed or self.tokens.any()
         return not self._closed
 
-    def caller(self, headers: Headers) -> Caller | None:
-        """Who asks; None where the request carries nothing that says it.
+    def caller(self, headers: Headers, address: str) -> Caller | None:
+        """Who asks, from which address; None where the request carries nothing that says it.
 
         Raises:
             BadToken: it carries a token that opens nothing, or two different ones.
+            TooMany: the caller asked too often, or the address was wrong too often.
         """
+        caller = self._caller(headers, address)
+        if caller is None or caller.how != "local":
+            self.limiter.ask(f"address {address}" if caller is None else f"person {person_of(caller.name)}")
+        return caller
+
+    def _caller(self, headers: Headers, address: str) -> Caller | None:
         if self.open() and self.local is not None and host_of(headers) in LOOPBACK:
             return self.local  # clients send keys that they have for other servers: nobody wants one here
         secret = presented(headers)
         if secret:
-            return _known(self.tokens.check(secret), "token")
+            with self.counted(secret, address):
+                return _known(self.tokens.check(secret), "token")
+        if headers.get("origin") in self.origins:
+            return None
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         token = self.sessions.check(cookie) if cookie else None
         return None if token is None else _known(token, "session")
+
+    def begin(self, secret: str, address: str) -> str:
+        """Begin a session of the console; what its cookie holds. Raises BadToken and TooMany."""
+        with self.counted(secret, address):
+            return self.sessions.begin(secret)[0]
+
+    @contextmanager
+    def counted(self, secret: str, address: str) -> Iterator[None]:
+        """Hear a token only from an address that was not wrong too often, and count it when it opens nothing."""
+        found = TOKEN.fullmatch(secret)
+        prefix = found[1] if found else ""
+        self.limiter.check_address(address, prefix)
+        try:
+            yield
+        except BadToken:
+            self.limiter.failed(address, prefix)
+            raise
 
 
 def presented(headers: Headers) -> str:
@@ -99,6 +142,11 @@ def presented(headers: Headers) -> str:
     if len(set(given)) > 1:
         raise BadToken("the request carries two different tokens; send one of them")
     return given[0] if given else ""
+
+
+def address_of(request: Request) -> str:
+    """From where a request comes; behind a proxy on this machine, what that says of it."""
+    return request.client.host if request.client is not None else ""
 
 
 def host_of(headers: Headers) -> str:

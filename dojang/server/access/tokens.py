@@ -81,11 +81,7 @@ class Tokens:
 
     def any(self) -> bool:
         """Whether a token was ever made. From then on nobody comes in without one, also when all are revoked."""
-        if not self.database.there():
-            return False
-        with self.database.reading() as db:
-            tables = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone()
-            return tables is not None and db.execute("SELECT 1 FROM tokens LIMIT 1").fetchone() is not None
+        return _any(self.database)
 
     def all(self) -> list[Token]:
         """Every token, oldest first."""
@@ -165,6 +161,19 @@ class Tokens:
             with self.database.writing() as db:
                 db.execute("UPDATE tokens SET used_at = ? WHERE prefix = ?", (hour, token.prefix))
         return token
+
+
+def any_made(home: Path) -> bool:
+    """Whether a token was ever made in a home; makes nothing there."""
+    return _any(Database(home / "tokens.sqlite"))
+
+
+def _any(database: Database) -> bool:
+    if not database.there():
+        return False
+    with database.reading() as db:
+        tables = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone()
+        return tables is not None and db.execute("SELECT 1 FROM tokens LIMIT 1").fetchone() is not None
 
 
 def hashed(secret: str) -> bytes:
