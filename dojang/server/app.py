@@ -73,7 +73,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         table=TABLE,
         doorkeeper=app.state.doorkeeper,
         answer=_answer,
-        is_api=wants_json,
+        is_api=_json_wanted,
         check_sees=check_sees,
     )
     app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
@@ -173,7 +173,7 @@ def _http(request: Request, error: Exception) -> Response:
 def _unreadable(request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     where = ".".join(str(part) for part in first["loc"])
-    return _answer(request, 422 if wants_json(request.url.path) else 400, f"{where}: {first['msg']}")
+    return _answer(request, 422 if _json_wanted(request) else 400, f"{where}: {first['msg']}")
 
 
 class Faults:
@@ -201,8 +201,12 @@ class Faults:
             await _answer(Request(scope), 500, text)(scope, receive, send)
 
 
+def _json_wanted(request: Request) -> bool:
+    return wants_json(request.url.path)
+
+
 def _answer(request: Request, status: int, text: str, *, winner: object = None) -> Response:
-    if wants_json(request.url.path):
+    if _json_wanted(request):
         body = {"error": clean(redacted(text))} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)

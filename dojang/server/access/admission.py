@@ -59,7 +59,7 @@ class Admission:
         doorkeeper: recognises callers.
         answer: what a refusal looks like.
         check_sees: raises UnknownThread where the caller may not see a thread.
-        is_api: whether a path is a program's, which is told 401 and not sent to a page.
+        is_api: whether a request is a program's, which is told 401 and not sent to a page.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Admission:
         table: Mapping[tuple[str, str], Allowed],
         doorkeeper: Doorkeeper,
         answer: Answer,
-        is_api: Callable[[str], bool],
+        is_api: Callable[[Request], bool],
         check_sees: Callable[[Request, str], None],
     ) -> None:
         self.app, self.routes, self.table = app, routes, table
@@ -134,7 +134,7 @@ class Admission:
     def _refusal(self, request: Request, error: DojangError) -> Response:
         """The answer to whoever is not let in; who opens a page without a token is led to where they log in."""
         path, query = request.url.path, request.url.query
-        if isinstance(error, NoToken) and request.method == "GET" and not self.is_api(path):
+        if isinstance(error, NoToken) and request.method == "GET" and not self.is_api(request):
             here = urlencode({"next": path + (f"?{query}" if query else "")})
             return RedirectResponse(f"/login?{here}", status_code=HTTPStatus.SEE_OTHER)
         if isinstance(error, BadToken):

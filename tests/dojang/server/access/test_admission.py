@@ -13,7 +13,7 @@ import pytest
 from dojang.server.access.admission import served
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.roles import ROLES
-from dojang.server.access.table import OPEN, TABLE
+from dojang.server.access.table import LANGGRAPH, OPEN, TABLE
 from tests.dojang.server.access.people import Echo, People
 from tests.dojang.server.conftest import BASE
 from tests.dojang.workspaces import workspace_for
@@ -44,7 +44,8 @@ def address(path: str) -> str:
 
 
 def test_every_route_has_a_row_and_every_row_a_route(gate: Gate) -> None:
-    assert set(gate.routes) == set(TABLE)
+    assert set(gate.routes) - set(TABLE) == set()
+    assert set(TABLE) - set(LANGGRAPH) - set(gate.routes) == set()
 
 
 def test_every_route_with_every_role(gate: Gate) -> None:
