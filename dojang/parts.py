@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
+    from checkpoints.records.about import AboutThreads
     from checkpoints.records.notices import NoticeLog
     from dojang.cited import CitedIndex
     from store.models.embedding import Embedder
@@ -80,6 +81,13 @@ class Parts:
         from checkpoints.files.folders import ThreadFolders
 
         return ThreadFolders(self.settings.threads)
+
+    @cached_property
+    def about(self) -> AboutThreads:
+        """What clients have noted about sessions."""
+        from checkpoints.records.about import AboutThreads
+
+        return AboutThreads(self.folders, keys=self.session_keys)
 
     @cached_property
     def audit(self) -> AuditLog:

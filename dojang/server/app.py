@@ -17,13 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
 from dojang.language import locale_language
-from dojang.server import api, pages, reference
+from dojang.server import api, langgraph, pages, reference
 from dojang.server.clean import clean
 from dojang.server.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Guards, wants_json
 from dojang.server.keeping import Keeper
+from dojang.server.langgraph.assistants import UnknownAssistant
+from dojang.server.langgraph.states import UnknownCheckpoint
+from dojang.server.programs import by_program
 from dojang.server.serving import bind, run_until_interrupted, url_of
 from dojang.server.wording import sayer
+from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError
@@ -33,6 +37,10 @@ log = logging.getLogger(__name__)
 _STATUS: Final[tuple[tuple[type[DojangError], int], ...]] = (
     (UnknownThread, 404),
     (UnknownReview, 404),
+    (UnknownRun, 404),
+    (UnknownAssistant, 404),
+    (UnknownCheckpoint, 404),
+    (QueueFull, 429),
     (Conflict, 409),
     (UserError, 400),
     (PassingFault, 503),
@@ -56,9 +64,10 @@ def create_app(workspace: Workspace, *, max_body: int = MAX_BODY) -> FastAPI:
     )
     app.state.workspace = workspace
     app.state.keeper = Keeper(workspace)
+    app.state.work = Work(workspace)
     app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
     app.add_middleware(Guards, max_body=max_body)
-    for router in (api.router, pages.router, reference.router):
+    for router in (api.router, langgraph.router, pages.router, reference.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -89,7 +98,7 @@ def serve(
         else:
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened)
-        with app.state.keeper:
+        with app.state.keeper, app.state.work:
             run_until_interrupted(app, listener)
 
 
@@ -105,7 +114,10 @@ def status_of(error: DojangError) -> int:
 
 def _told(request: Request, error: Exception) -> Response:
     status = status_of(error) if isinstance(error, DojangError) else 500
-    return _answer(request, status, str(error), winner=getattr(error, "winner", None))
+    answer = _answer(request, status, str(error), winner=getattr(error, "winner", None))
+    if isinstance(error, QueueFull):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -117,7 +129,7 @@ def _http(request: Request, error: Exception) -> Response:
 def _unreadable(request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     where = ".".join(str(part) for part in first["loc"])
-    return _answer(request, 422 if wants_json(request.url.path) else 400, f"{where}: {first['msg']}")
+    return _answer(request, 422 if _json_wanted(request) else 400, f"{where}: {first['msg']}")
 
 
 class Faults:
@@ -145,9 +157,15 @@ class Faults:
             await _answer(Request(scope), 500, text)(scope, receive, send)
 
 
+def _json_wanted(request: Request) -> bool:
+    return wants_json(request.url.path) or by_program(request.scope)
+
+
 def _answer(request: Request, status: int, text: str, *, winner: object = None) -> Response:
-    if wants_json(request.url.path):
-        body = {"error": clean(text)} | ({"winner": winner} if winner else {})
+    if _json_wanted(request):
+        # LangGraph's clients read "detail", ours read "error".
+        detail = {"detail": clean(text)} if by_program(request.scope) else {}
+        body = {"error": clean(text), **detail} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
     return desk.page("error.html", status=status, code=status, text=desk.say.told(text))
