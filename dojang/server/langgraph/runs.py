@@ -129,7 +129,7 @@ async def join_stream(
 ) -> Response:
     """Follow a run from its beginning, or from after ``Last-Event-ID``, as far as its events are kept."""
     row = await run_in_threadpool(work_of(request).rows.get, run_id, thread_id)
-    kinds = {mode.partition("-")[0] for mode in modes or []}
+    kinds = {mode.partition("-")[0] for mode in modes or [] if mode}
     return followed(work_of(request), row, after=after_of(last_event_id), modes=kinds, cancel=cancel_on_disconnect)
 
 

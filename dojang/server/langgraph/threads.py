@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from checkpoints import ThreadRow
+from dojang.runs import UnknownThread
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import ThreadIn, ThreadPatch, ThreadSearch
 from dojang.server.langgraph.caller import caller_of, work_of, workspace_of
@@ -50,7 +51,10 @@ def search(threads: AtThreads, asked: ThreadSearch) -> Response:
     """Threads that fit everything that is said, last changed first."""
     found = []
     for row in _found(threads, asked, asked.offset, asked.limit):
-        form = threads.form(row["thread_id"], status=row["status"])
+        try:
+            form = threads.form(row["thread_id"], status=row["status"])
+        except UnknownThread:  # deleted since it was listed
+            continue
         found.append({key: form[key] for key in asked.select if key in form} if asked.select else form)
     return Answer(found)
 

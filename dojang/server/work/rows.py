@@ -27,9 +27,9 @@ VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, thread_id TEXT NOT NULL,
-    requester TEXT NOT NULL, status TEXT NOT NULL, strategy TEXT NOT NULL, body TEXT NOT NULL, metadata TEXT NOT NULL, created_at TEXT NOT NULL,
-    updated_at TEXT NOT NULL, not_before REAL NOT NULL, holder TEXT NOT NULL, lease_until TEXT NOT NULL,
-    attempt INTEGER NOT NULL, stop TEXT NOT NULL, error TEXT NOT NULL
+    requester TEXT NOT NULL, status TEXT NOT NULL, strategy TEXT NOT NULL, body TEXT NOT NULL, metadata TEXT NOT NULL,
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, not_before REAL NOT NULL, holder TEXT NOT NULL,
+    lease_until TEXT NOT NULL, attempt INTEGER NOT NULL, stop TEXT NOT NULL, error TEXT NOT NULL
 );
 CREATE INDEX by_status ON runs (status, seq);
 CREATE INDEX by_thread ON runs (thread_id, seq);

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
+import orjson
 import pytest
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+from langgraph_sdk.errors import APIStatusError
 
 from dojang.server import create_app
 from dojang.server.serving import bind, server_for, url_of
@@ -19,12 +22,21 @@ from nodes.ports import Generator
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.workspaces import Rehearsed
 
-Ask = dict[str, list[dict[str, str]]]
 
-
-def says(text: str) -> Ask:
+def says(text: str) -> dict[str, Any]:
     """An input of one message."""
     return {"messages": [{"role": "user", "content": text}]}
+
+
+def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, str]:
+    """The status and the text with which a call of the SDK is refused; (200, "") where it is not."""
+    try:
+        call(*args, **kwargs)
+    except APIStatusError as error:
+        return error.status_code, str(error)
+    except httpx.HTTPStatusError as error:  # what runs.wait raises
+        return error.response.status_code, str(orjson.loads(error.__notes__[-1])["detail"])
+    return 200, ""
 
 
 class Held(Rehearsed):

@@ -26,7 +26,7 @@ def test_from_a_message_over_a_pause_to_the_end(client: SyncLangGraphClient, hou
     waiting = client.threads.get(thread_id)
     assert waiting["status"] == "interrupted"
     assert next(iter(waiting["interrupts"].values()))[0]["value"]["action_requests"][0]["name"] == "book_room"
-    ended = client.runs.wait(thread_id, "dojang", command={"resume": {"decisions": [{"type": "approve"}]}})
+    ended: Any = client.runs.wait(thread_id, "dojang", command={"resume": {"decisions": [{"type": "approve"}]}})
     assert ended["answer"]["text"]
     assert client.threads.get(thread_id)["status"] == "idle"
     assert len(house.history(thread_id)) == len(client.threads.get_history(thread_id, limit=100))
