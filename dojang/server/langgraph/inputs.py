@@ -67,7 +67,7 @@ def filters_of(given: Mapping[str, Any]) -> dict[str, str] | None:
     if filters is None:
         return None
     if not isinstance(filters, Mapping) or not all(isinstance(value, str) for value in filters.values()):
-        raise NotTaken('input.filters is an object of texts, like {"lang": "ko"}')
+        raise NotTaken("input.filters: send an object whose values are texts")
     return {str(key): value for key, value in filters.items()}
 
 

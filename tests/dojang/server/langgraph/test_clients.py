@@ -31,8 +31,10 @@ async def test_the_asynchronous_sdk(aclient: Callable[[], LangGraphClient]) -> N
         run = await client.runs.create(thread_id, "dojang", command={"resume": ids})
         values: Any = await client.runs.join(thread_id, run["run_id"])
         assert values["answer"]["text"]
-        copied = await client.threads.copy(thread_id)
-        assert (await client.threads.get_state(copied["thread_id"]))["values"]["messages"] == values["messages"]
+        copy: Any = client.threads.copy  # its annotation says that it returns nothing
+        copied: Any = await copy(thread_id)
+        state: Any = await client.threads.get_state(copied["thread_id"])
+        assert state["values"]["messages"] == values["messages"]
         await client.threads.update(copied["thread_id"], metadata={"was": thread_id})
         assert await client.threads.count(metadata={"was": thread_id}) == 1
         assert await client.threads.count(values={"question": "nobody asked this"}) == 0
@@ -43,7 +45,8 @@ async def test_the_asynchronous_sdk(aclient: Callable[[], LangGraphClient]) -> N
         await client.threads.delete(copied["thread_id"])
         assert await client.threads.count(metadata={"was": thread_id}) == 0
         assert len(await client.assistants.search()) == await client.assistants.count() == 1
-        assert (await client.assistants.get_schemas("dojang"))["input_schema"]["required"] == ["messages"]
+        schemas: Any = await client.assistants.get_schemas("dojang")
+        assert schemas["input_schema"]["required"] == ["messages"]
 
 
 async def test_a_remote_graph(client: SyncLangGraphClient, aclient: Callable[[], LangGraphClient]) -> None:
@@ -66,7 +69,9 @@ async def drive(remote: RemoteGraph) -> None:
     changed = remote.update_state(config, {"messages": [AIMessage("A note")]}, as_node="answer")
     assert changed["configurable"]["checkpoint_id"] > history[0].config["configurable"]["checkpoint_id"]
     assert {node.id for node in remote.get_graph().nodes.values()} >= {"review", "act"}
-    messages = [part async for part in remote.astream(says("When is check-out?"), config, stream_mode="messages")]
+    messages: list[Any] = [
+        part async for part in remote.astream(says("When is check-out?"), config, stream_mode="messages")
+    ]
     assert any(message["content"] for message, _ in messages)
 
 

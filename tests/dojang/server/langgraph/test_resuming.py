@@ -75,7 +75,7 @@ def test_a_wrong_answer_is_refused_and_wedges_nothing(client: SyncLangGraphClien
 
 def test_what_would_leave_a_pause_undecided_is_refused(client: SyncLangGraphClient, paused: dict[str, Any]) -> None:
     thread_id = paused["thread"]
-    tried = {
+    tried: dict[int, list[tuple[str, dict[str, Any]]]] = {
         400: [("goto", {"command": {"goto": "__end__"}}), ("update", {"command": {"update": {"question": "x"}}})],
         409: [(paused["review"]["id"], {"input": says("never mind")})],
     }
