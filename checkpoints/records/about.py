@@ -1,4 +1,4 @@
-"""What clients have noted about a session: ``about.json`` in its folder, one JSON object, replaced whole.
+"""What clients have noted about a session: ``about.jsonl`` in its folder, of which the last record counts.
 
 Small plain JSON that programs search threads by (``{"customer": "c-17"}``). Nothing in the house believes it. Where the
 sessions are sealed, so is it.
@@ -6,17 +6,14 @@ sessions are sealed, so is it.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any, Final
 
-from checkpoints.errors import DamagedLog
-from checkpoints.files.crypto import KeyRing, Place
-from checkpoints.files.folders import FORMAT, ThreadFolders, replace_file
-from checkpoints.files.locks import OsLock
+from checkpoints.files.crypto import KeyRing
+from checkpoints.files.folders import ThreadFolders
+from checkpoints.files.journal import Journal
 from state import JSON
 
-NAME: Final = "about.json"
+KIND: Final = "about"
 
 
 class AboutThreads:
@@ -27,41 +24,27 @@ class AboutThreads:
         self.keys = keys
 
     def of(self, thread_id: str) -> dict[str, JSON]:
-        """What is noted of a thread; {} where nothing is. DamagedLog where the file cannot be read."""
-        return self._read(self.folders.path(thread_id))
+        """What is noted of a thread; {} where nothing is."""
+        return _newest(list(self._journal(thread_id)))
 
     def merge(self, thread_id: str, noted: dict[str, JSON]) -> dict[str, JSON]:
         """Note these members beside those that are there, over those of the same name; durable on return.
 
         The thread's folder is made where it is not there.
         """
-        folder = self.folders.ensure(thread_id)
-        with OsLock(folder / "about.lock"):
-            merged = {**self._read(folder), **noted}
-            about: dict[str, Any] = {"k": "about", "format": FORMAT, "metadata": merged}
-            if self.keys is not None:
-                about = {**self.keys.seal(about, _place(folder)), "format": FORMAT}
-            replace_file(folder / NAME, json.dumps(about, ensure_ascii=False).encode() + b"\n")
+        self.folders.ensure(thread_id)
+        journal = self._journal(thread_id)
+        with journal.writing() as writer:
+            known = _newest(list(journal))
+            merged = {**known, **noted}
+            if merged != known:
+                writer.write([{"k": KIND, "metadata": merged}])
+                writer.wait()
         return merged
 
-    def _read(self, folder: Path) -> dict[str, JSON]:
-        path = folder / NAME
-        try:
-            about = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except ValueError as e:
-            raise DamagedLog(path, 0, "it is no JSON object") from e
-        sealed = isinstance(about, dict) and "box" in about
-        if not isinstance(about, dict) or sealed != (self.keys is not None):
-            raise DamagedLog(path, 0, "it is not what this directory's setting (sealed or plain) says")
-        if self.keys is not None:
-            about = self.keys.open(about, _place(folder))
-        noted = about.get("metadata")
-        if not isinstance(noted, dict):
-            raise DamagedLog(path, 0, "it holds no metadata")
-        return noted
+    def _journal(self, thread_id: str) -> Journal:
+        return Journal(self.folders.path(thread_id) / f"{KIND}.jsonl", kind=KIND, keys=self.keys)
 
 
-def _place(folder: Path) -> Place:
-    return Place(folder.name, "about", "", 0, "")
+def _newest(records: list[dict[str, Any]]) -> dict[str, JSON]:
+    return dict(records[-1]["metadata"]) if records else {}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from langgraph.types import StateSnapshot
 
 from dojang.runs import UnknownThread
 from dojang.server.langgraph.assistants import ASSISTANT_ID, GRAPH
+from dojang.server.langgraph.inputs import NotTaken
 from dojang.server.work import Row, Work
 from dojang.server.work.plain import interrupt_form, public_config
 from dojang.workspace import Workspace
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._:@-]{1,200}")
 
 
 def run_form(row: Row) -> dict[str, Any]:
@@ -79,6 +83,12 @@ class Threads:
         """Whether there is a folder of this thread."""
         return (self.workspace.parts.folders.path(thread_id) / "thread.json").exists()
 
+    def make(self, thread_id: str, metadata: dict[str, Any] | None = None) -> None:
+        """Make an empty thread; NotTaken where its id is no name for one."""
+        if not _NAME.fullmatch(thread_id):
+            raise NotTaken("a thread id has letters, digits and . _ : @ - in it, at most 200")
+        self.workspace.parts.about.merge(thread_id, metadata or {})
+
     def check(self, thread_id: str) -> None:
         """Raise UnknownThread unless it exists."""
         if not self.exists(thread_id):
@@ -101,9 +111,8 @@ class Threads:
             task.id: [interrupt_form(i) for i in task.interrupts] for task in snapshot.tasks if task.interrupts
         }
         if status is None:
-            busy = any(not row.over for row in self.work.rows.of(thread_id, limit=1))
-            failed = self.work.rows.failed() if not busy and not interrupts else {}
-            status = status_of(busy=busy, waits=bool(interrupts), failed=thread_id in failed)
+            failed = any(row.status in ("error", "timeout") for row in self.work.rows.of(thread_id, limit=1))
+            status = status_of(busy=self.work.rows.busy(thread_id), waits=bool(interrupts), failed=failed)
         updated = snapshot.created_at or created
         return {
             "thread_id": thread_id,

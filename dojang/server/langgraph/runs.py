@@ -195,7 +195,7 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
     if thread_id is not None:
         _there(threads, thread, asked)
     else:
-        threads.workspace.parts.about.merge(thread, {})
+        threads.make(thread)
     if resumes and asked.command is not None:
         decide(threads.workspace, thread, asked.command.resume, by=caller)
     elif message is not None and thread_id is not None:
@@ -218,7 +218,7 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
 def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
     """The thread exists, or is made where the body wants that."""
     if asked.if_not_exists == "create" and not threads.exists(thread_id):
-        threads.workspace.parts.about.merge(thread_id, {})
+        threads.make(thread_id)
     threads.check(thread_id)
 
 
@@ -230,8 +230,7 @@ def _fresh(threads: Threads, thread_id: str, message: dict[str, Any], work: Work
     snapshot = threads.workspace.look(thread_id)
     if any(old.id == message["id"] for old in snapshot.values.get("messages") or []):
         message = {**message, "id": f"human-{uuid.uuid4().hex[:16]}"}
-    busy = any(not row.over for row in work.rows.of(thread_id, limit=1))
-    if snapshot.created_at is not None and not busy:
+    if snapshot.created_at is not None and not work.rows.busy(thread_id):
         threads.workspace.check_ready(thread_id)
     return message
 

@@ -15,19 +15,16 @@ from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import CheckpointIn, HistoryIn, StateIn
 from dojang.server.langgraph.caller import caller_of
 from dojang.server.langgraph.forms import state_form
-from dojang.server.langgraph.inputs import NotTaken
+from dojang.server.langgraph.inputs import NotTaken, filters_of
 from dojang.server.langgraph.threads import AtThreads
 from dojang.server.programs import ProgramRoute
 from dojang.workspace import Workspace
-from state import AgentState, UserError
+from state import AgentState, Conflict, UserError
 
 router = APIRouter(tags=["langgraph state"], route_class=ProgramRoute, default_response_class=Answer)
 
-KEPT_OUT: Final = (
-    "decisions", "verdicts", "reviews", "proposals", "outcomes", "requester", "adapter", "draft", "answer", "turn",
-    "spent",
-)  # fmt: skip
-"""Keys of the state that only the graph writes: what was asked, allowed, decided and done, by whom and for whom."""
+TAKEN: Final = ("messages", "filters", "question")
+"""Keys of the state that may be changed by hand. What was asked, allowed, decided and done, only the graph writes."""
 
 
 class UnknownCheckpoint(UserError):
@@ -69,6 +66,8 @@ def update(request: Request, threads: AtThreads, thread_id: str, asked: StateIn)
         newest = workspace.look(thread_id)
         if newest.created_at is not None:
             workspace.check_ready(thread_id)
+        if waiting := workspace.waiting(thread_id):  # what somebody thinks of the last answer is a pause as well
+            raise Conflict(f"thread {thread_id} waits for a decision on {waiting[0][1]['id']}; decide it first")
         if given and given != newest.config["configurable"].get("checkpoint_id"):
             raise NotTaken("a state is changed at the newest checkpoint only; copy the thread to try another way")
         try:
@@ -138,10 +137,13 @@ def _allowed(values: Any, caller: str) -> dict[str, Any] | None:
             raise NotTaken("values is an object of state keys")
         merged |= part
     for key in merged:
-        if key in KEPT_OUT:
-            raise NotTaken(f"{key} is not taken: only the graph writes it, when it has asked, judged or run something")
         if key not in AgentState.__annotations__:
             raise NotTaken(f"the state has no key {key!r}")
+        if key not in TAKEN:
+            raise NotTaken(f"{key} is not taken: only the graph writes it, when it has asked, judged or run something")
+    if not isinstance(merged.get("question", ""), str):
+        raise NotTaken("question must be text")
+    filters_of(merged)
     if "messages" in merged:
         merged["messages"] = _messages(merged["messages"], caller)
     return merged

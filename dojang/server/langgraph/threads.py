@@ -42,7 +42,7 @@ def create(threads: AtThreads, asked: ThreadIn) -> Response:
         if asked.if_exists == "raise":
             raise Conflict(f"there is a thread {thread_id!r} already; send if_exists: do_nothing to be given it")
         return Answer(threads.form(thread_id))
-    threads.workspace.parts.about.merge(thread_id, _noted(asked.metadata or {}))
+    threads.make(thread_id, _noted(asked.metadata or {}))
     return Answer(threads.form(thread_id))
 
 
@@ -86,7 +86,7 @@ def delete(request: Request, threads: AtThreads, thread_id: str) -> Response:
     """Delete a thread with its folder. 409 while something of it is under way, or waits for a person."""
     threads.check(thread_id)
     rows = threads.work.rows
-    if any(row.thread_id == thread_id for row in rows.active()):
+    if rows.busy(thread_id):
         raise Conflict(f"thread {thread_id} has runs that are not over; cancel them first")
     threads.workspace.delete_thread(thread_id, by=caller_of(request))
     for row in rows.of(thread_id, limit=MOST):
@@ -99,7 +99,7 @@ def copy(request: Request, threads: AtThreads, thread_id: str) -> Response:
     """A new thread with what was said in this one. Its reviews and effects stay where they are."""
     threads.check(thread_id)
     target = str(uuid.uuid4())
-    threads.workspace.parts.about.merge(target, threads.workspace.parts.about.of(thread_id))
+    threads.make(target, threads.workspace.parts.about.of(thread_id))
     threads.workspace.copy_thread(thread_id, target, by=caller_of(request))
     return Answer(threads.form(target))
 

@@ -258,14 +258,20 @@ class RunRows:
         """All runs that are not over, oldest first."""
         return self._many(f"{_ROW} WHERE status IN ('pending', 'running') ORDER BY seq", ())
 
-    def failed(self) -> dict[str, dict[str, str]]:
-        """The error of each thread whose newest run ended in one."""
+    def busy(self, thread_id: str) -> bool:
+        """Whether a run of this thread is not over."""
+        query = "SELECT 1 FROM runs WHERE thread_id = ? AND status IN ('pending', 'running') LIMIT 1"
+        with self._lock:
+            return self._db.execute(query, (thread_id,)).fetchone() is not None
+
+    def failed(self) -> set[str]:
+        """The threads whose newest run ended in an error."""
         query = (
-            "SELECT thread_id, error FROM runs WHERE status IN ('error', 'timeout') AND seq IN "
+            "SELECT thread_id FROM runs WHERE status IN ('error', 'timeout') AND seq IN "
             "(SELECT MAX(seq) FROM runs GROUP BY thread_id)"
         )
         with self._lock:
-            return {thread: self._shown(error) or {} for thread, error in self._db.execute(query).fetchall()}
+            return {thread for (thread,) in self._db.execute(query).fetchall()}
 
     def delete(self, run_ids: Sequence[str]) -> None:
         """Forget runs that are over."""

@@ -25,7 +25,7 @@ from state import AgentState, DojangError
 
 log = logging.getLogger(__name__)
 
-BUSY_S: Final = 0.1
+BUSY_S: Final = 0.25
 """How long a run waits for a thread that somebody else holds before it is tried again."""
 RUN_ID: Final = "run_id"
 """Member of a checkpoint's metadata: which run wrote it."""
