@@ -10,10 +10,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
@@ -114,3 +116,24 @@ def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model:
         assert [second.rows.get(row.run_id).attempt for row in rows] == [2, 1]
         assert [second.rows.get(row.run_id).status for row in rows] == ["success", "success"]
     assert [line["role"] for line in house.conversation(thread)] == ["user", "assistant"]
+
+
+def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> None:
+    """As after a kill between a pause and the row that says so."""
+    thread, said = str(uuid.uuid4()), {"id": "human-given", "content": "please send a welcome"}
+    house.send(thread, HumanMessage(content=said["content"], id=said["id"], name="kim"))
+    work = Work(house)
+    row = work.accept(thread, "kim", Order(message=said))
+    taken = work.rows.take()
+    assert taken is not None
+    assert taken.run_id == row.run_id
+    work.worker.run(replace(taken, attempt=2), work.channel(row))
+    assert work.rows.get(row.run_id).status == "interrupted"
+    other = work.accept(thread, "kim", Order(message={**said, "id": "human-new"}))
+    taken = work.rows.take()
+    assert taken is not None
+    work.worker.run(taken, work.channel(other))
+    error = work.rows.get(other.run_id).error
+    assert error is not None
+    assert "waits for a decision" in error["message"]
+    work.rows.close()
