@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
 
 from dojang.parts import Parts
 from dojang.results import RunResult, RunStatus
-from dojang.speaking import Speaking
 from dojang.watching import OnNode, watching
 from nodes.door import expiry_of
 from nodes.gate import pending_proposals
@@ -31,12 +30,20 @@ class UnknownThread(UserError):
     """There is no thread with this id."""
 
 
+class Speaks(Protocol):
+    """Who speaks in which thread: ``dojang.speaking``."""
+
+    def deps(self, adapter: str | None, thread_id: str) -> Deps:
+        """The ports of a run on a thread that keeps ``adapter``; None: it gets what new ones get."""
+        ...
+
+
 class Runs:
     """The runs of one home."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, speaking: Speaks) -> None:
         self.parts = parts
-        self.speaking = Speaking(parts)
+        self.speaking = speaking
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -207,11 +214,13 @@ class Runs:
 
     def _stream(self, thread_id: str, given: Any, on_node: OnNode | None, *, adapter: str | None = None) -> RunResult:
         config, settings = self.config(thread_id), self.parts.settings
-        deps = self.deps(thread_id) if adapter is None else self.speaking.deps(adapter, thread_id)
+        before = self.parts.reader.get_state(config)
+        deps = self.speaking.deps(kept_adapter(before) if adapter is None else adapter, thread_id)
         watch = watching(on_node)
-        # A run that is killed before intake has kept the adapter goes on with it.
-        config["metadata"] = {KEPT: deps.adapter, **watch.metadata}
+        config["metadata"] = {**watch.metadata}
         config["callbacks"] = list(watch.callbacks)
+        if "adapter" not in before.values:  # a run that is killed before intake has kept it goes on with it
+            config["metadata"][KEPT] = deps.adapter
         rules: dict[str, Any] = {"policy": settings.policy.name, "hard": settings.hard_policy.name}
         self.parts.audit.changed("policy.seen", settings.user, deps.policy.version, rules)
         stream = self.parts.graph.stream(

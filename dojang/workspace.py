@@ -25,7 +25,7 @@ from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
 from dojang.runs import Runs, UnknownThread, kept_adapter, unfinished, waiting_of
 from dojang.settings import Settings, load_settings
-from dojang.speaking import PROGRAM, is_promotion
+from dojang.speaking import PROGRAM, Speaking, is_promotion
 from dojang.watching import OnNode
 from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
 from nodes.gate import LOOK_IT_UP
@@ -74,7 +74,8 @@ class Workspace:
         check_origin()
         self.settings = settings or load_settings()
         self.parts = parts or Parts(self.settings)
-        self._runs = Runs(self.parts)
+        self.speaking = Speaking(self.parts)
+        self._runs = Runs(self.parts, self.speaking)
         self._listed: list[str] = []
 
     def __enter__(self) -> Self:

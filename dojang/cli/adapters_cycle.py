@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dojang.cli.adapters_gate import VERDICTS
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
 from dojang.cli.words import N_, word
+from dojang.gate_report import VERDICTS
 from dojang.home import check_home
 
 if TYPE_CHECKING:

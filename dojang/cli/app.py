@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from dojang.cli import adapters, asking, audit, deciding, documents, policy, reviews, sessions, store, system, threads
+from dojang.cli import (
+    adapters,
+    asking,
+    audit,
+    deciding,
+    documents,
+    policy,
+    replay,
+    reviews,
+    sessions,
+    store,
+    system,
+    threads,
+)
 from dojang.cli.invocation import Invocation
 from dojang.cli.words import N_
 from dojang.language import catalogue
@@ -19,7 +32,7 @@ if TYPE_CHECKING:
 
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
-GROUPS = (asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, system)
+GROUPS = (asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, replay, system)
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."
 EXITS = (

@@ -18,6 +18,8 @@ from adapters.registry.aliases import AliasMoved, NoPrevious, Registry
 from adapters.registry.folders import DamagedAdapter
 from adapters.registry.log import PromotionLog
 from checkpoints import DecisionLog, EffectLedger
+from dojang.flywheel.datasets import sessions_of
+from dojang.flywheel.points import collect
 from dojang.flywheel.promoting import NotPromotable, propose, roll_back
 from dojang.workspace import Workspace
 from nodes.door import NotEntitled
@@ -92,6 +94,11 @@ def test_an_approved_promotion_changes_the_champion_once_and_says_by_whom(
     assert promotions(at) == 2
 
 
+def test_a_promotion_teaches_nothing(desk: Workspace, at: Path, two: tuple[str, str]) -> None:
+    desk.decide(asked(desk, at, two[1], two[0])["id"], "approve", by="lee")
+    assert collect(sessions_of(desk.parts)).points == []
+
+
 def test_the_first_champion_follows_nobody(desk: Workspace, at: Path) -> None:
     [only] = adapters(at, 1)
     review = asked(desk, at, only, "")
@@ -142,7 +149,7 @@ def test_denied_or_left_alone_nothing_changes(at: Path, two: tuple[str, str]) ->
             desk.ask("please promote it all the same", thread_id=refused.run.thread_id)
         asked(desk, at, second, first)
         clock.at += timedelta(days=30)
-        [over] = desk.expire_due()
+        [over] = desk.do_due().runs
         assert over.outcomes[0]["status"] == "refused"
     assert (champion(at), promotions(at)) == (first, 1)
 
