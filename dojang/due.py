@@ -6,12 +6,14 @@ released by the next `resume`. This makes it happen while nobody looks: `dojang 
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from adapters.errors import AdapterNotUsable
+from adapters.registry.folders import DamagedAdapter
 from dojang.runs import releasable
 from nodes.door import expiry_of
 from state import Conflict, Review
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from dojang.parts import Parts
     from dojang.results import RunResult
 
+_log = logging.getLogger(__name__)
 MOST = 10_000
 """Reviews and threads that one look goes through."""
 
@@ -65,8 +68,12 @@ def do_due(workspace: Threads) -> Done:
     threads = sorted({review["thread_id"] for review in over} | {thread for thread, _ in held})
     runs = []
     for thread_id in threads:
-        with contextlib.suppress(Conflict):  # another run holds it: the next look finds it again
+        try:
             runs.append(workspace.resume(thread_id))
+        except Conflict:  # another run holds it: the next look finds it again
+            continue
+        except (AdapterNotUsable, DamagedAdapter) as gone:  # it waits for its adapter; the others do not
+            _log.warning("thread %s cannot go on: %s", thread_id, gone)
     parts.notice.send()
     return Done(escalated, [review["id"] for review in over], [review_id for _, review_id in held], runs)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
+    from checkpoints.records.about import AboutThreads
     from checkpoints.records.notices import NoticeLog
     from dojang.cited import CitedIndex
     from store.models.embedding import Embedder
@@ -80,6 +81,13 @@ class Parts:
         from checkpoints.files.folders import ThreadFolders
 
         return ThreadFolders(self.settings.threads)
+
+    @cached_property
+    def about(self) -> AboutThreads:
+        """What clients have noted about sessions."""
+        from checkpoints.records.about import AboutThreads
+
+        return AboutThreads(self.folders, keys=self.session_keys)
 
     @cached_property
     def audit(self) -> AuditLog:
@@ -226,6 +234,21 @@ class Parts:
 
     @cached_property
     def generator(self) -> Generator:
+        """Who the settings name, else what goes with the model. Whom a conversation has, ``dojang.speaking`` knows."""
+        from adapters.registry.aliases import Registry
+        from adapters.serving import EMBEDDED, EMBEDDED_ADAPTER, ENDPOINT
+
+        s, named = self.settings, self.settings.adapter
+        if not named or (named == EMBEDDED_ADAPTER and s.model == EMBEDDED and named not in s.adapters):
+            return self.generator_of_model
+        if s.model.startswith(ENDPOINT):
+            return self.generator_named(named)
+        folder = Path(s.adapters.get(named, named)).expanduser().absolute()
+        place = folder if folder.is_dir() else Registry(s.home / "registry").path(named)
+        return self.generator_beside(place.resolve().name.replace(".", "-"), place)
+
+    @cached_property
+    def generator_of_model(self) -> Generator:
         """What goes with the model: the shipped base and its adapter, a folder's base alone, an endpoint's model."""
         from adapters import EMBEDDED, EMBEDDED_ADAPTER
 
@@ -237,7 +260,7 @@ class Parts:
         from adapters.generator import ChatGenerator
         from adapters.serving import beside
 
-        return beside(cast(ChatGenerator, self.generator), name, folder)
+        return beside(cast(ChatGenerator, self.generator_of_model), name, folder)
 
     def generator_named(self, adapter: str) -> Generator:
         """A generator of an endpoint's adapter."""
@@ -268,10 +291,15 @@ class Parts:
 
     @cached_property
     def deps(self) -> Deps:
-        """Everything that the nodes may call, where what goes with the model speaks; ``Runs`` puts in who does."""
+        """Everything that the nodes may call, where the one of the settings speaks."""
+        return self.deps_of(self.generator, "")
+
+    def deps_of(self, generator: Generator, adapter: str) -> Deps:
+        """Everything that the nodes may call, where this one speaks; ``adapter``: what a thread keeps of it."""
         return Deps(
             retriever=self.store,
-            generator=self.generator,
+            generator=generator,
+            adapter=adapter,
             toolbox=self.toolbox,
             policy=self.policy,
             ledger=self.ledger,

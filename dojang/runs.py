@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
 
 from dojang.parts import Parts
 from dojang.results import RunResult, RunStatus
-from dojang.speaking import Speaking
+from dojang.watching import OnNode, watching
 from nodes.door import expiry_of
 from nodes.gate import pending_proposals
 from nodes.ports import Deps
@@ -25,21 +25,27 @@ from state import AgentState, Conflict, Decision, Progress, Review, UserError
 
 KEPT: Final = "dojang_adapter"
 """Member of a checkpoint's metadata: with which adapter its run was begun."""
-OnNode = Callable[[str], None]
-"""Called with the name of each graph node as it finishes: progress for whoever waits."""
 
 
 class UnknownThread(UserError):
     """There is no thread with this id."""
 
 
+class Speaks(Protocol):
+    """Who speaks in which thread: ``dojang.speaking``."""
+
+    def deps(self, adapter: str | None, thread_id: str) -> Deps:
+        """The ports of a run on a thread that keeps ``adapter``; None: it gets what new ones get."""
+        ...
+
+
 class Runs:
     """The runs of one home."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, speaking: Speaks) -> None:
         self.parts = parts
         self.user = parts.settings.user
-        self.speaking = Speaking(parts)
+        self.speaking = speaking
 
     def acting(self, user: str) -> Runs:
         """The same runs, started and released by somebody else."""
@@ -53,9 +59,13 @@ class Runs:
         """What LangGraph is called with: resumes are strict, always."""
         return {"configurable": {"thread_id": thread_id, "__pregel_strict_resume": True}, "recursion_limit": 100}
 
+    def look(self, thread_id: str) -> StateSnapshot:
+        """The newest state of a thread, or an empty one (``created_at`` None) where there is none yet."""
+        return self.parts.reader.get_state(self.config(thread_id))
+
     def state(self, thread_id: str) -> StateSnapshot:
         """The newest state of a thread; raises UnknownThread."""
-        snapshot = self.parts.reader.get_state(self.config(thread_id))
+        snapshot = self.look(thread_id)
         if snapshot.created_at is None:
             raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
         return snapshot
@@ -212,14 +222,28 @@ class Runs:
 
     def _stream(self, thread_id: str, given: Any, on_node: OnNode | None, *, adapter: str | None = None) -> RunResult:
         config, settings = self.config(thread_id), self.parts.settings
-        deps = self.deps(thread_id) if adapter is None else self.speaking.deps(adapter, thread_id)
-        config["metadata"] = {KEPT: deps.adapter}  # a run that is killed before intake has kept it goes on with it
+        before = self.parts.reader.get_state(config)
+        deps = self.speaking.deps(kept_adapter(before) if adapter is None else adapter, thread_id)
+        watch = watching(on_node)
+        config["metadata"] = {**watch.metadata}
+        config["callbacks"] = list(watch.callbacks)
+        if "adapter" not in before.values:  # a run that is killed before intake has kept it goes on with it
+            config["metadata"][KEPT] = deps.adapter
         rules: dict[str, Any] = {"policy": settings.policy.name, "hard": settings.hard_policy.name}
         self.parts.audit.changed("policy.seen", self.user, deps.policy.version, rules)
-        for update in self.parts.graph.stream(given, config, context=deps, stream_mode="updates", durability="sync"):
-            for node in update:
-                if on_node is not None and not node.startswith("__"):
-                    on_node(node)
+        stream = self.parts.graph.stream(
+            given,
+            config,
+            context=deps,
+            stream_mode=watch.asked(),
+            subgraphs=True,
+            durability="sync",
+            interrupt_before=watch.interrupt_before,
+            interrupt_after=watch.interrupt_after,
+        )
+        with contextlib.closing(stream):
+            for ns, mode, chunk in stream:
+                watch.hear(ns, mode, chunk)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
         self.parts.notice.send()

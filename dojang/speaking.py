@@ -36,7 +36,7 @@ class Speaking:
         from dojang.flywheel.voices import Voices
 
         parts = self.parts
-        return Voices(parts.settings, lambda: parts.generator, parts.generator_beside, parts.generator_named)
+        return Voices(parts.settings, lambda: parts.generator_of_model, parts.generator_beside, parts.generator_named)
 
     def begin(self, thread_id: str) -> str:
         """What a new thread will keep."""
@@ -53,7 +53,7 @@ class Speaking:
             return self._of_program(kept, thread_id)
         if any(tool["name"] == PROMOTION for tool in self.parts.toolbox.offered()):
             raise UserError(f"the tool name {PROMOTION!r} is Dojang's own; rename that tool of DOJANG_TOOLS")
-        speaks = replace(self.parts.deps, generator=self.voices.speaker(kept), adapter=kept)
+        speaks = self.parts.deps_of(self.voices.speaker(kept), kept)
         return speaks if self.shadow is None else self._overheard(speaks, self.shadow)
 
     @cached_property

@@ -24,15 +24,17 @@ from dojang.flags import Flag, flags_of
 from dojang.origin import check_origin
 from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
-from dojang.runs import OnNode, Runs, UnknownThread, kept_adapter, waiting_of
+from dojang.runs import Runs, UnknownThread, kept_adapter, unfinished, waiting_of
 from dojang.settings import Settings, load_settings
-from dojang.speaking import PROGRAM, is_promotion
+from dojang.speaking import PROGRAM, Speaking, is_promotion
+from dojang.watching import OnNode
 from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
 from nodes.gate import LOOK_IT_UP
 from nodes.ports import Deps
 from nodes.wire import StaleDecision, by_review
 from state import (
     Claim,
+    Conflict,
     Decision,
     DecisionType,
     DojangError,
@@ -77,7 +79,8 @@ class Workspace:
         self.user = self.settings.user
         self.roles: tuple[str, ...] | None = None if self.settings.roles is None else tuple(self.settings.roles)
         self._proven, self._decides = False, True
-        self._runs = Runs(self.parts)
+        self.speaking = Speaking(self.parts)
+        self._runs = Runs(self.parts, self.speaking)
         self._listed: dict[str, list[str]] = {}
 
     def acting(self, user: str, roles: Sequence[str], *, decides: bool = True) -> Workspace:
@@ -128,10 +131,7 @@ class Workspace:
         if not text.strip():
             raise UserError("the message is empty; write a question or a request")
         if thread_id is not None:
-            snapshot = self._runs.state(thread_id)
-            if (kept_adapter(snapshot) or "").startswith(PROGRAM):
-                raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
-            self._runs.ready_for_input(snapshot)
+            self.check_ready(thread_id)
         thread = thread_id or f"th_{secrets.token_hex(5)}"
         self._prepare(thread)
         if on_start is not None:
@@ -140,18 +140,46 @@ class Workspace:
         run = self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
         return self._shown(run, self.user)
 
+    def send(
+        self,
+        thread_id: str,
+        message: HumanMessage,
+        *,
+        filters: dict[str, str] | None = None,
+        on_node: OnNode | None = None,
+    ) -> RunResult:
+        """Run a message that has its id, and its author's name, on a thread of this id, which may be new.
+
+        Raises:
+            Conflict, UserError: as :meth:`ask`.
+        """
+        snapshot = self._runs.look(thread_id)
+        begun = snapshot.created_at is not None
+        if begun:
+            self.check_ready(thread_id)
+        self._prepare(thread_id)
+        given: dict[str, Any] = {"messages": [message]} | ({"filters": filters} if filters is not None else {})
+        return self._shown(self._runs.start(thread_id, given, on_node, guard=begun), message.name or "")
+
+    def check_ready(self, thread_id: str) -> None:
+        """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there."""
+        snapshot = self._runs.state(thread_id)
+        if (kept_adapter(snapshot) or "").startswith(PROGRAM):
+            raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
+        self._runs.ready_for_input(snapshot)
+
     def begin_program(self, program: str, message: HumanMessage, *, on_node: OnNode | None = None) -> RunResult:
         """A thread of its own for a program instead of a model; see ``dojang.speaking``."""
         thread = f"{program.partition(':')[2]}_{secrets.token_hex(5)}"
         run = self._runs.start(thread, {"messages": [message]}, on_node, adapter=program)
         return self._shown(run, self.user)
 
-    def resume(self, thread_id: str, *, on_node: OnNode | None = None) -> RunResult:
+    def resume(self, thread_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> RunResult:
         """Go on with a thread: release decisions that were recorded, or finish a run that was cut off.
 
-        A thread that only waits for people, or is done, is returned as it stands.
+        A thread that only waits for people, or is done, is returned as it stands. ``by``: who is shown what waits.
         """
-        return self._shown(self._runs.release(thread_id, on_node), self.user)
+        return self._shown(self._runs.release(thread_id, on_node), by or self.user)
 
     # -- reviews --------------------------------------------------------------------------------------------------
 
@@ -224,6 +252,27 @@ class Workspace:
         Raises:
             UnknownReview, Conflict (somebody else was first or has claimed it), UserError (not allowed, bad edit).
         """
+        stored, note = self.record(review_id, decision, by=by, role=role, channel=channel)
+        thread_id, actor = self._thread_of(review_id), self._actor(decision, by)
+        if note:
+            run = self._runs.result(self._runs.state(thread_id), note=note)
+            return DecisionResult(decision=stored, run=self._shown(run, actor))
+        return DecisionResult(decision=stored, run=self._shown(self._runs.release_or_tell(thread_id, on_node), actor))
+
+    def record(
+        self,
+        review_id: str,
+        decision: DecisionType | dict[str, Any],
+        *,
+        by: str | None = None,
+        role: str = "",
+        channel: str = "python",
+    ) -> tuple[Decision, str]:
+        """Record a decision, durable on return, without going on with the run; for the rest see :meth:`decide`.
+
+        Returns:
+            The decision or vote as the record has it, and what it still waits for; "" where the run may go on.
+        """
         thread_id = self._thread_of(review_id)
         _, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
@@ -231,15 +280,13 @@ class Workspace:
         deps = self._prepare(thread_id)
         try:
             who = self._who(actor, role, channel)
-            stored = rule(review, raw, deps, who)  # the record notes who lost to whom
+            return rule(review, raw, deps, who), ""  # the record notes who lost to whom
         except VoteCounted as counted:
-            run = self._runs.result(self._runs.state(thread_id), note=str(counted))
-            return DecisionResult(decision=counted.vote, run=self._shown(run, actor))
+            return counted.vote, str(counted)
         except (StaleDecision, Expired, NotEntitled) as refused:
             why = {"why": type(refused).__name__, "channel": channel}
             self.parts.audit.note(thread_id, "decision.refused", actor, review_id, why)
             raise
-        return DecisionResult(decision=stored, run=self._shown(self._runs.release_or_tell(thread_id, on_node), actor))
 
     def _actor(self, decision: object, by: str | None) -> str:
         """Who decides: whom the caller names, else whom the decision names, else this workspace's user.
@@ -283,10 +330,17 @@ class Workspace:
 
         ``how``: as for :meth:`decide`. The whole of ``raw`` is matched with the reviews before the first is decided.
         """
-        waiting = waiting_of(self._runs.state(thread_id))
-        recorded = self.parts.decisions.of(thread_id)
-        still = [(interrupt_id, review) for interrupt_id, review in waiting if review["id"] not in recorded]
+        still = self.waiting(thread_id)
         return [self.decide(review["id"], cast(Any, said), **how) for review, said in by_review(still, raw)]
+
+    def waiting(self, thread_id: str) -> list[tuple[str, Review]]:
+        """(interrupt id, review) of what a thread waits for and nobody has decided."""
+        recorded = self.parts.decisions.of(thread_id)
+        return [
+            (interrupt_id, review)
+            for interrupt_id, review in waiting_of(self._runs.look(thread_id))
+            if review["id"] not in recorded
+        ]
 
     def undo(self, review_id: str, *, by: str | None = None) -> Decision:
         """Take back what this person said of a review, as long as nothing has been released; what counts no more.
@@ -332,6 +386,30 @@ class Workspace:
         snapshot = self._runs.state(thread_id)
         self._runs.audit(snapshot)
         return self._shown(self._runs.result(snapshot), self.user)
+
+    def look(self, thread_id: str) -> StateSnapshot:
+        """The newest state of a thread as LangGraph has it; an empty one where nothing was asked yet."""
+        return self._runs.look(thread_id)
+
+    def delete_thread(self, thread_id: str, *, by: str | None = None) -> None:
+        """Delete a session with all of its files; the audit keeps that, and who did it.
+
+        Raises:
+            Conflict: somebody runs it, it waits for a person, or a run on it was cut off.
+        """
+        with self.parts.run_lock(thread_id):
+            snapshot = self._runs.look(thread_id)
+            if unfinished(snapshot):
+                waiting = ", ".join(review["id"] for _, review in waiting_of(snapshot)) or "a run that was cut off"
+                raise Conflict(f"thread {thread_id} is not over: {waiting}; decide it, or let it end, before deleting")
+            self.parts.audit.deleted(thread_id, by or self.user)
+            self.parts.saver.delete_thread(thread_id)
+
+    def copy_thread(self, source: str, target: str, *, by: str | None = None) -> None:
+        """Copy what was said in a session into a new one; its reviews and effects stay where they are."""
+        with self.parts.run_lock(source):
+            self.parts.saver.copy_thread(source, target)
+            self.parts.audit.copied(source, target, by or self.user)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""

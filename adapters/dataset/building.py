@@ -15,12 +15,14 @@ from typing import Any, Final
 from adapters.dataset.duplicates import near
 from adapters.dataset.mapping import DISPUTED, NOT_THE_MODELS, ReadsDate, Row, Taught, disputed, taught
 from adapters.dataset.points import Point
+from adapters.dataset.reviewers import Judgement, findings
 from adapters.dataset.scrubbing import Scrub
 from state import UserError
 
 METHODS: Final = ("sft", "dpo", "kto")
 TOO_LONG: Final = "too_long"
 NEAR_HELDOUT: Final = "near_heldout"
+WITHOUT_REVIEWER: Final = "without_reviewer"
 FEW: Final = 50
 """Decisions below which nobody can tell whether an adapter of them is better."""
 FEW_DECISIONS: Final = "few_decisions"
@@ -34,16 +36,25 @@ class Choices:
 
     ``heldout``: share of the threads. ``alike``: Jaccard index of two requests' words from which they are the same.
     ``longest``: characters of a row as JSON; what a base cannot read is left out again when it is trained on.
+    ``without``: pseudonyms of reviewers whose decisions are left out. ``most_edits``: the share of all edits from which
+    one reviewer is warned of.
     """
 
     self_approved: bool = False
     heldout: float = 0.2
     alike: float = 0.8
     longest: int = 64_000
+    without: tuple[str, ...] = ()
+    most_edits: float = 0.8
 
     def checked(self) -> Choices:
         """Itself; raises UserError that names field, value and range."""
-        for name, low, high in (("heldout", 0.01, 0.9), ("alike", 0.05, 1.0), ("longest", 100, 10_000_000)):
+        for name, low, high in (
+            ("heldout", 0.01, 0.9),
+            ("alike", 0.05, 1.0),
+            ("longest", 100, 10_000_000),
+            ("most_edits", 0.01, 1.0),
+        ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise UserError(f"{name} is {value}; it lies between {low:g} and {high:g}")
@@ -63,6 +74,7 @@ class Dataset:
     scrubbed: int
     choices: Choices
     warnings: list[str] = field(default_factory=list)  # FEW_DECISIONS, ONE_SIDED, ONE_REVIEWER
+    signs: list[Row] = field(default_factory=list)  # what is unlike about some of them, see ``reviewers``
 
     def counts(self) -> dict[str, int]:
         """Rows by file."""
@@ -91,6 +103,7 @@ def build(
     """
     choices = choices.checked()
     left_out: Counter[str] = Counter()
+    points = _without(points, choices.without, pseudonym, left_out)
     found = _useful(points, choices, left_out, reads)
     threads = _threads(found)
     _enough(points, found, threads, left_out)
@@ -112,12 +125,48 @@ def build(
         heldout=[scrub.row(one.held_out()) for one in kept_out],
         provenance=[_provenance(one, pseudonym, held) for one in [*training, *kept_out]],
         left_out=dict(sorted((why, n) for why, n in left_out.items() if n)),
-        decisions=len(points),
+        decisions=len(points) + left_out[WITHOUT_REVIEWER],
         threads=len({p["thread_id"] for p in points}),
         scrubbed=scrub.replaced,
         choices=choices,
+        signs=_signs(found, choices, pseudonym, scrub),
     )
     return Dataset(**{**_fields(made), "warnings": _warnings(made, training)})
+
+
+def _without(
+    points: Sequence[Point], names: Sequence[str], pseudonym: Callable[[str], str], left_out: Counter[str]
+) -> list[Point]:
+    """The points but those that these reviewers decided; raises UserError where nobody is called so."""
+    told = [pseudonym(point["decision"]["by"]) for point in points] if names else []
+    for name in names:
+        if name not in told:
+            raise UserError(
+                f"no decision is by a reviewer {name!r}; `provenance.jsonl` of a dataset has their pseudonyms"
+            )
+        left_out[WITHOUT_REVIEWER] += told.count(name)
+    return [p for p, name in zip(points, told, strict=True) if name not in names] if names else list(points)
+
+
+def _signs(found: Sequence[Taught], choices: Choices, pseudonym: Callable[[str], str], scrub: Scrub) -> list[Row]:
+    told = []
+    for one in found:
+        decision, review = one.point["decision"], one.point["review"]
+        tool = review["action"]["tool"] if review is not None else ""
+        edit = json.dumps(_changed(one), ensure_ascii=False, sort_keys=True) if one.wanted is not None else ""
+        told.append(Judgement(pseudonym(decision["by"]), tool, decision["type"], decision["at"], edit))
+    unlike = [asdict(f) for f in findings(told, most_edits=choices.most_edits)]
+    return [json.loads(json.dumps({**row, "about": scrub.text(row["about"])})) for row in unlike]
+
+
+def _changed(one: Taught) -> Any:
+    """What a person changed: of a call the arguments with their new values, of words all of them."""
+    assert one.wanted is not None
+    calls = [(m.get("tool_calls") or [None])[0] for m in (one.said, one.wanted)]
+    if calls[0] is None or calls[1] is None:
+        return one.wanted["content"]
+    before, after = ((call["function"]["arguments"]) for call in calls)
+    return {key: after.get(key) for key in {*before, *after} if before.get(key) != after.get(key)}
 
 
 def _useful(points: Sequence[Point], choices: Choices, left_out: Counter[str], reads: ReadsDate) -> list[Taught]:
@@ -203,4 +252,14 @@ def choices_of(made: Dataset) -> dict[str, Any]:
     return asdict(made.choices)
 
 
-__all__ = ["FEW", "METHODS", "NEAR_HELDOUT", "TOO_LONG", "Choices", "Dataset", "build", "choices_of"]
+__all__ = [
+    "FEW",
+    "METHODS",
+    "NEAR_HELDOUT",
+    "TOO_LONG",
+    "WITHOUT_REVIEWER",
+    "Choices",
+    "Dataset",
+    "build",
+    "choices_of",
+]

@@ -236,6 +236,7 @@ def _manifest(made: Dataset, files: dict[str, bytes]) -> dict[str, Any]:
         "reviewers": len({row["reviewer"] for row in made.provenance}),
         "speakers": sorted({str(row["speaker"]) for row in made.provenance}),
         "warnings": made.warnings,
+        "signs": made.signs,
     }
     told["id"] = _hash(told)[:_ID]
     told["built_at"] = datetime.now(UTC).isoformat(timespec="seconds")

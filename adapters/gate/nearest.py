@@ -21,6 +21,8 @@ from adapters.prompt import MAX_TURNS, request_of, turns_of
 from state import Generation, Language, Passage, ToolSpec
 
 DONE: Final = "ok"
+"""What a shown call's result says: an endpoint wants one, and our base has never read a call without."""
+SHOWN_TURNS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Reminded:
         generator: Who answers.
         edits: What it may be shown.
         k: How many at most.
-        short: It reads its last eight turns only, so that fewer are shown, each without the call's result.
+        short: It reads its last eight turns only, so that fewer are shown: the conversation itself is read whole.
     """
 
     def __init__(self, generator: Asked, edits: Sequence[PastEdit], *, k: int, short: bool) -> None:
@@ -68,8 +70,8 @@ class Reminded:
     ) -> Generation:
         """The next turn, as if the nearest edits had been the beginning of the conversation."""
         turns = turns_of(messages)
-        room = min(self._k, max(0, MAX_TURNS - len(turns)) // 2) if self._short else self._k
-        shown = [message for edit in self.nearest(request_of(turns), room) for message in self._shown(edit)]
+        room = min(self._k, max(0, MAX_TURNS - len(turns)) // SHOWN_TURNS) if self._short else self._k
+        shown = [message for edit in self.nearest(request_of(turns), room) for message in _shown(edit)]
         return self._generator.reply([*shown, *messages], passages=passages, tools=tools, language=language)
 
     def nearest(self, request: str, k: int) -> list[PastEdit]:
@@ -86,10 +88,10 @@ class Reminded:
         both = math.fsum(sorted(most(word, unseen) for word in asked & told))
         return both / math.fsum(sorted(most(word, unseen) for word in asked | told))
 
-    def _shown(self, edit: PastEdit) -> list[AnyMessage]:
-        calls = edit.reply.tool_calls
-        results: list[AnyMessage] = [ToolMessage(DONE, tool_call_id=str(call["id"])) for call in calls]
-        return [HumanMessage(edit.request), edit.reply, *([] if self._short else results)]
+
+def _shown(edit: PastEdit) -> list[AnyMessage]:
+    results: list[AnyMessage] = [ToolMessage(DONE, tool_call_id=str(call["id"])) for call in edit.reply.tool_calls]
+    return [HumanMessage(edit.request), edit.reply, *results]
 
 
-__all__ = ["PastEdit", "Reminded", "past_edits"]
+__all__ = ["SHOWN_TURNS", "PastEdit", "Reminded", "past_edits"]

@@ -131,7 +131,7 @@ def ask_all(
 
 def ask(speaker: Speaker, point: Mapping[str, Any]) -> Reply:
     """What a speaker says to a point, with its tools, passages, language and day of then."""
-    speaker.told(str(point["today"]))
+    speaker.told(str(point["today"] or point.get("day") or ""))
     messages, tools = untold(point["prompt"]), [_spec(tool) for tool in point["tools"]]
     begun = time.perf_counter()
     try:

@@ -44,6 +44,9 @@ def figure(pairs: Sequence[Pair], *, confidence: float, seed: int) -> Figure:
 
 
 def _interval(groups: Mapping[str, tuple[float, int]], confidence: float, seed: int) -> tuple[float, float]:
+    means = {_rounded(total / count) for total, count in groups.values()}
+    if len(means) == 1:  # whatever is drawn has this mean
+        return min(means), max(means)
     import numpy as np
     from scipy.stats import bootstrap
 

@@ -69,7 +69,6 @@ def compared(
     *,
     old: Sequence[Pair] = (),
     past_edits: int = 0,
-    training: Training = Training(),
 ) -> Compared:
     """Figures over all points, by slice, and against each baseline. Points have ``thread`` and ``tier`` beside them.
 
@@ -91,7 +90,6 @@ def compared(
         baselines={name: figures(points, other) for name, other in baselines.items()},
         conversations=groups_of(pairs(points, candidate, against, "match")),
         past_edits=past_edits,
-        training=training,
     )
 
 
@@ -165,8 +163,7 @@ def _failed(of: Compared, rules: Rules) -> list[Reason]:
 def _fell(match: Figure, rules: Rules) -> bool:
     if match["n"] < rules.slice_least or match["difference"] is None:
         return False
-    whole = match["high"] is None or match["high"] < 0
-    return match["difference"] < -rules.slice_fall and whole
+    return match["difference"] < -rules.slice_fall and match["high"] is not None and match["high"] < 0
 
 
 def _notes(of: Compared, rules: Rules) -> list[Reason]:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,22 +186,25 @@ class Registry:
         named = [self._problem(alias, adapter) for alias, adapter in self.log.aliases().items()]
         return [*found, *(problem for problem in named if problem)]
 
-    def unused(self, *, promoted: bool = False, older_s: float = 0) -> list[str]:
-        """Adapters that nothing names and that were added so long ago; with ``promoted`` also champions of the past."""
-        named = set(self.log.aliases().values())
+    def unused(self, *, promoted: bool = False, older_s: float = 0, spared: Collection[str] = ()) -> list[str]:
+        """Adapters that nothing names and that were added so long ago; with ``promoted`` also champions of the past.
+
+        ``spared``: those that the caller knows to be wanted, whatever names them.
+        """
+        named = {*self.log.aliases().values(), *spared}
         once = {a for record in self.log.read() for a in record["set"].values() if a is not None}
         kept = named if promoted else named | once
         limit = time.time() - older_s
         found = [adapter for adapter in folders.ids(self.adapters) if adapter not in kept]
         return [adapter for adapter in found if (self.adapters / adapter).stat().st_ctime <= limit]
 
-    def gc(self, *, promoted: bool = False, older_s: float = 0) -> dict[str, int]:
+    def gc(self, *, promoted: bool = False, older_s: float = 0, spared: Collection[str] = ()) -> dict[str, int]:
         """Delete what is unused, and what crashes left; the bytes of each."""
         self.settle()
         if not self.root.is_dir():
             return {}
         with self._locked():
-            unused = self.unused(promoted=promoted, older_s=older_s)
+            unused = self.unused(promoted=promoted, older_s=older_s, spared=spared)
             return {adapter: folders.remove(self.adapters, adapter) for adapter in unused}
 
     # -- inside ---------------------------------------------------------------------------------------------------

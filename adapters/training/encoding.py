@@ -22,7 +22,7 @@ class Ids:
     learned: list[bool]
     label: bool | None
     group: str
-    """Hash of the prompt: rows that share it are held out together."""
+    """Hash of the request, or else of the prompt: rows that share it are held out together."""
 
     @property
     def length(self) -> int:
@@ -63,7 +63,7 @@ def encode(tokenizer: Any, row: Row) -> Ids:
         answers=[[i for piece, _ in pieces for i in piece] for pieces in encoded],
         learned=[own for piece, own in encoded[0] for _ in piece],
         label=row.label,
-        group=hashlib.sha256(row.prompt.encode()).hexdigest(),
+        group=hashlib.sha256((row.request or row.prompt).encode("utf-8", "surrogatepass")).hexdigest(),
     )
 
 
@@ -90,9 +90,10 @@ def prepare(tokenizer: Any, rows: Iterable[Row], recipe: Recipe) -> Prepared:
 
 
 def _split(rows: Sequence[Ids], recipe: Recipe) -> tuple[list[Ids], list[Ids]]:
-    """Prompts whose hash with the seed falls below the share are held out: whatever other rows there are, they stay so.
+    """Requests whose hash with the seed falls below the share are held out, and stay so when rows are added.
 
-    At least one prompt stands on each side, where there are two.
+    At least one stands on each side, where there are two. Where no request is known the prompt stands for it; all rows
+    of a base of ours that say which tool is wanted have one prompt, and would be on one side by that.
     """
     places = {row.group: _place(row.group, recipe.seed) for row in rows}
     if not recipe.heldout or len(places) < 2:

@@ -144,8 +144,9 @@ class Dialect:
             ValueError: with what is wrong.
             Unsayable: this kind of base cannot say it.
         """
-        found = self._decided(raw, method) if is_decided(raw) else [self.row(raw, method)]
-        return [replace(row, request=_request(raw)) for row in found]
+        if not is_decided(raw):
+            return [self.row(raw, method)]
+        return [replace(row, request=_request(raw)) for row in self._decided(raw, method)]
 
     def _decided(self, raw: Raw, method: Method) -> list[Row]:
         missing = [key for key in WANTED[method] if key not in raw]
@@ -188,7 +189,7 @@ class Dialect:
         answers = tuple(self._answer(raw[key], tools, key) for key in keys if key not in ("prompt", "label"))
         if len(answers) == 2 and answers[0] == answers[1]:
             raise ValueError("chosen and rejected are the same")
-        return Row(prompt, answers, label)
+        return Row(prompt, answers, label, _request(raw))
 
     def _prompt(self, given: Any, tools: Sequence[ToolSpec]) -> str:
         if isinstance(given, str):

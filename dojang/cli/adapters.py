@@ -257,6 +257,11 @@ def evaluate(
     _ = call.terminal.gettext
     if against is None and dataset is not None:
         raise UserError("decisions are compared on with --against; name whom to compare with, or leave --dataset away")
+    if against is not None and (base is not None or qa is not None):
+        raise UserError(
+            "with --against the base is the one of the settings, and decisions are what is asked; leave --base and "
+            "--qa away"
+        )
     _one_thread()
     if against is not None:
         return compare(call, adapter, against, dataset, n)

@@ -39,12 +39,18 @@ REASONS = {
     "several_calls": N_("several calls in one turn"),
     "standing": N_("approved in advance"),
     "too_long": N_("too long"),
+    "without_reviewer": N_("of a reviewer who is left out"),
     "unclear": N_("nobody can say what the question was about"),
 }
 WARNINGS = {
     "few_decisions": N_("few decisions: too few to tell whether an adapter of them is better"),
     "one_sided": N_("all decisions say the same of what was proposed: sft can learn from them, kto and dpo cannot"),
     "one_reviewer": N_("one person decided everything: the adapter learns that person's judgement"),
+}
+SIGNS = {
+    "differs": N_("{who}: {about} on {tool} {own} of {own_all} times, everybody else {others} of {others_all} (p {p})"),
+    "dominates": N_("{who} made {own} of all {own_all} edits"),
+    "campaign": N_("{who}, who came at about the same time, all made the same edit of {tool}: {about} ({own} times)"),
 }
 DatasetId = Annotated[str, typer.Argument(metavar="ID", help="A dataset's id, or how it begins.")]
 
@@ -58,6 +64,12 @@ def build(
     heldout: Annotated[float, typer.Option(help="Share of the conversations, the newest, that is held out.")] = 0.2,
     alike: Annotated[float, typer.Option(help="From which share of common words on two requests are the same.")] = 0.8,
     longest: Annotated[int, typer.Option(help="Characters of the longest row.")] = 64_000,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="REVIEWER", help="Leave out what this reviewer (a pseudonym) decided.")
+    ] = None,
+    most_edits: Annotated[
+        float, typer.Option(help="Warn of a reviewer who made more than this share of all edits.")
+    ] = 0.8,
     least: Annotated[
         int, typer.Option(help="Rule: so many held-out points that say what would have been right, or nobody can tell.")
     ] = 30,
@@ -78,7 +90,8 @@ def build(
     call = invocation(context)
     _ = call.terminal.gettext
     check_home(call.settings.home)
-    choices = Choices(self_approved=self_approved, heldout=heldout, alike=alike, longest=longest).checked()
+    left = tuple(checked_text(name) for name in without or ())
+    choices = Choices(self_approved, heldout, alike, longest, without=left, most_edits=most_edits).checked()
     rules = Rules(
         least=least, conversations=conversations, confidence=confidence, nearest=nearest, slice_least=slice_least,
         slice_fall=slice_fall, old_loss=old_loss,
@@ -199,3 +212,16 @@ def _summary(terminal: Any, told: dict[str, Any]) -> None:
         terminal.line(_("{count} pieces of personal data were made unreadable").format(count=told["scrubbed"]))
     for warning in told["warnings"]:
         terminal.note(word(_, WARNINGS, warning), style="yellow")
+    for sign in told.get("signs") or []:
+        terminal.note(_sign(_, sign), style="bold yellow")
+
+
+def _sign(_: Any, sign: dict[str, Any]) -> str:
+    """What is unlike about reviewers; it is no proof, and says how many it rests on."""
+    (own, own_all), (others, others_all) = sign["own"], sign["others"]
+    return str(
+        word(_, SIGNS, sign["sign"]).format(
+            who=", ".join(sign["reviewers"]), about=sign["about"], tool=sign["tool"] or _("words"), own=own,
+            own_all=own_all, others=others, others_all=others_all, p=f"{sign['p']:.2g}",
+        )
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,11 +86,11 @@ def gc(
     promoted: Annotated[bool, typer.Option("--promoted", help="Also champions of the past.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
 ) -> int:
-    """Delete adapters of the registry that no alias names, and what interrupted commands left."""
+    """Delete adapters of the registry that no alias names and no conversation keeps, and interrupted commands' rest."""
     call = invocation(context)
     _ = call.terminal.gettext
     registry = registry_of(call.settings)
-    how: dict[str, Any] = {"promoted": promoted, "older_s": older_than * DAY_S}
+    how: dict[str, Any] = {"promoted": promoted, "older_s": older_than * DAY_S, "spared": _kept(call.settings)}
     gone = dict.fromkeys(registry.unused(**how), 0) if dry_run else registry.gc(**how)
     call.terminal.document({"adapters": list(gone), "bytes": sum(gone.values()), "dry_run": dry_run})
     said = _("would be deleted: {id}") if dry_run else _("deleted: {id}")
@@ -98,6 +99,17 @@ def gc(
     if not gone:
         call.terminal.note(_("there is nothing to delete"))
     return Exit.DONE
+
+
+def _kept(settings: Settings) -> set[str]:
+    """The adapters with which conversations of this home were begun: they go on with no other."""
+    from dojang.parts import Parts
+
+    if not settings.threads.is_dir():
+        return set()
+    with closing(Parts(settings)) as parts:
+        parts.index.refresh()
+        return {row["adapter"] for row in parts.index.threads(limit=-1)}
 
 
 def registry_of(settings: Settings) -> Registry:

@@ -16,6 +16,7 @@ from dojang.cli import (
     deciding,
     documents,
     policy,
+    replay,
     reviews,
     sessions,
     store,
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
-GROUPS = (asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, tokens, system)
+GROUPS = (
+    asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, replay, tokens, system,
+)  # fmt: skip
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."
 EXITS = (

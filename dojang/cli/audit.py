@@ -51,6 +51,7 @@ EVENTS: Final = {
     "thread.anchored": N_("chain witnessed"),
     "thread.copied": N_("conversation copied"),
     "thread.deleted": N_("conversation deleted"),
+    "state.changed": N_("state changed by hand"),
     "thread.exported": N_("conversation exported"),
     "chain.reopened": N_("chain begun anew"),
     "audit.exported": N_("audit exported"),

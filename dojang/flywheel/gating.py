@@ -7,11 +7,11 @@ was cut off goes on. Prints nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from adapters.dataset import folder as datasets
 from adapters.errors import AdapterNotUsable
@@ -22,7 +22,7 @@ from adapters.gate.report import Findings, write_report
 from adapters.gate.rules import Noted, Rules, noted, rules_of
 from adapters.gate.statistics import Pair
 from adapters.registry import folders
-from adapters.registry.aliases import CHAMPION, Registry
+from adapters.registry.aliases import CANDIDATE, CHAMPION, Registry
 from dojang.flywheel.comparing import why_stale
 from dojang.flywheel.speakers import ENDPOINT, Adapter, Panel, Progress
 from dojang.flywheel.stale import datasets_of, gates_of
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from dojang.parts import Parts
     from dojang.settings import Settings
 
-OLD_ITEMS = 4
+BASE: Final = "base"
+OLD_ITEMS: Final = 4
 """Items of each slice and language of the old domain; 9 slices, 2 languages."""
 
 
@@ -87,35 +88,39 @@ def evaluate_against(
     ours = _registered(settings, registry, candidate)
     theirs = _against(settings, registry, against)
     _comparable(settings, registry, ours, theirs)
-    training = leaks.training_of(registry.path(ours.id), on.points, _noted(settings, registry, ours.id, on.id),
-                                 _tokenizer(settings))  # fmt: skip
-    panel = Panel(settings, [ours, theirs])
-    edits, rules = past_edits(on.edits), on.rules
-    speakers = {
-        "candidate": panel.speaker(ours),
-        "champion": panel.speaker(theirs),
-        "base": panel.speaker(None),
-        verdict.NEAREST: panel.reminded(theirs, edits, rules.nearest),
-    }
-    old = olddomain.items(old_items, rules.seed) if old_items and panel.reading else []
-    tell = _Counted(on_progress, len(speakers) * len(on.points) + 2 * len(old))
-    root = gates_of(settings)
-    said = {name: _ask(root, on, speaker, tell.by(name)) for name, speaker in speakers.items()}
-    right = [_ask_old(root, speakers[name], old, tell.by(name)) for name in ("candidate", "champion")]
-    scores = {name: verdict.scored(on.points, replies, read_value) for name, replies in said.items()}
-    found = verdict.compared(
-        on.points, scores["candidate"], scores["champion"],
-        {name: scores[name] for name in ("base", verdict.NEAREST)}, rules,
-        old=[Pair(key, right[0][key], right[1][key]) for key, _ in old], past_edits=len(edits), training=training,
-    )  # fmt: skip
-    judged, reasons = verdict.judged(found, rules)
+    noted_for = _noted(settings, registry, ours.id, on.id)
+    training = leaks.training_of(registry.path(ours.id), on.points, noted_for, _tokenizer(settings))
+    found = _compared(gates_of(settings), on, Panel(settings, [ours, theirs]), ours, theirs, old_items, on_progress)
+    judged, reasons = verdict.judged(replace(found, training=training), on.rules)
     return write_report(
-        root,
+        gates_of(settings),
         Findings(
             verdict=judged, reasons=reasons, candidate=ours.id, against=theirs.id, dataset=on.id, rules=on.told(),
             figures=found.figures, slices=found.slices, baselines=found.baselines,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
         ),
+    )  # fmt: skip
+
+
+def _compared(
+    root: Path, on: Frozen, panel: Panel, ours: Adapter, theirs: Adapter, old_items: int, on_progress: Progress
+) -> verdict.Compared:
+    """Ask everybody, and put the figures together."""
+    edits, rules = past_edits(on.edits), on.rules
+    speakers = {
+        CANDIDATE: panel.speaker(ours),
+        CHAMPION: panel.speaker(theirs),
+        BASE: panel.speaker(None),
+        verdict.NEAREST: panel.reminded(theirs, edits, rules.nearest),
+    }
+    old = olddomain.items(old_items, rules.seed) if old_items and panel.reading else []
+    tell = _Counted(on_progress, len(speakers) * len(on.points) + 2 * len(old))
+    said = {name: _ask(root, on, speaker, tell.by(name)) for name, speaker in speakers.items()}
+    right = [_ask_old(root, speakers[name], old, tell.by(name)) for name in (CANDIDATE, CHAMPION)]
+    scores = {name: verdict.scored(on.points, replies, read_value) for name, replies in said.items()}
+    return verdict.compared(
+        on.points, scores[CANDIDATE], scores[CHAMPION], {name: scores[name] for name in (BASE, verdict.NEAREST)}, rules,
+        old=[Pair(key, right[0][key], right[1][key]) for key, _ in old], past_edits=len(edits),
     )  # fmt: skip
 
 
@@ -218,7 +223,9 @@ def _base_of(settings: Settings) -> str:
 
     if settings.model.startswith(ENDPOINT):
         return ""
-    return fingerprint(WEIGHTS / "base" if settings.model == EMBEDDED else locate(settings.model)[0])
+    if settings.model == EMBEDDED:
+        return fingerprint(WEIGHTS / "base")
+    return fingerprint(locate(settings.model, download=settings.model_download)[0])
 
 
 def _noted(settings: Settings, registry: Registry, adapter: str, dataset: str) -> dict[str, Noted | None]:

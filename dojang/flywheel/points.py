@@ -102,6 +102,7 @@ class _Asked:
     review: Review
     checkpoint_id: str
     turn: str
+    of_a_program: bool = False
 
 
 def points_of(sessions: Sessions, thread_id: str) -> Iterator[Point]:
@@ -117,6 +118,8 @@ def points_of(sessions: Sessions, thread_id: str) -> Iterator[Point]:
     undone = {r["review_id"] for r in records if r["k"] == "undo"}
     kept = sessions.prompts.read(thread_id)
     asked, messages = _history(sessions.saver, thread_id)
+    if any(found.of_a_program for found in asked.values()):
+        return  # a promotion: no model said anything there
     for review_id, decision in fold.decided.items():
         point = _point(asked.get(review_id), decision, kept, messages, sessions.tokenizer)
         votes = [vote for vote in fold.of[review_id]["votes"] if vote is not decision]
@@ -132,7 +135,8 @@ def _history(saver: FileSaver, thread_id: str) -> tuple[dict[str, _Asked], dict[
         if number == 0:
             messages = {m.id: m for m in values.get("messages") or [] if m.id}
         for review_id, review in (values.get("reviews") or {}).items():
-            asked[review_id] = _Asked(review, str(state.checkpoint["id"]), str(values.get("turn") or ""))
+            program = str(values.get("adapter") or "").startswith("program:")
+            asked[review_id] = _Asked(review, str(state.checkpoint["id"]), str(values.get("turn") or ""), program)
     return asked, messages
 
 

@@ -5,12 +5,13 @@ A speaker is named by what it is, so that what it said can be kept: fingerprints
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from adapters.gate.nearest import PastEdit, Reminded
+from adapters.gate.nearest import SHOWN_TURNS, PastEdit, Reminded
 from adapters.gate.replies import Speaker, speaker_name
 from state import JSON
 
@@ -53,7 +54,7 @@ class Panel:
         """The same, shown the nearest past edits."""
         what, generator = self._endpoint(adapter) if self._remote else self._local(adapter)
         shown = Reminded(generator, edits, k=k, short=self.reading)
-        return Speaker(speaker_name(**what, nearest=k), shown, self._tell)
+        return Speaker(speaker_name(**what, nearest=[k, SHOWN_TURNS]), shown, self._tell)
 
     @property
     def reading(self) -> bool:
@@ -90,7 +91,7 @@ class Panel:
         named = next((name for name, path in local.adapters.items() if path == folder), None)
         what: dict[str, JSON] = {
             "base": local.fingerprint, "quantization": local.quantization, "decoding": asdict(decoding),
-            "adapter": fingerprint(folder) if folder else "",
+            "adapter": [fingerprint(folder), _config(folder)] if folder else [],
         }  # fmt: skip
         return what, ChatGenerator(chat.model_copy(update={"adapter": named}), today=self._today, decoding=decoding)
 
@@ -118,6 +119,11 @@ class Panel:
             "timeout_s": s.model_timeout_s, "max_retries": s.model_retries, "budget_s": s.model_budget_s,
         }  # fmt: skip
         return load_chat(s.model, adapter=adapter, adapters=adapters, **options)
+
+
+def _config(folder: Path) -> str:
+    """The hash of how an adapter's weights are applied: the same ones at another scale are another adapter."""
+    return hashlib.sha256((folder / "adapter_config.json").read_bytes()).hexdigest()[:16]
 
 
 Progress = Callable[[int, int, str], None]

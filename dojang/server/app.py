@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
 from dojang.language import locale_language
-from dojang.server import api, login, pages, reference
+from dojang.server import api, langgraph, login, pages, reference
 from dojang.server.access.admission import Admission
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
@@ -30,8 +30,12 @@ from dojang.server.clean import clean
 from dojang.server.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
+from dojang.server.langgraph.assistants import UnknownAssistant
+from dojang.server.langgraph.states import UnknownCheckpoint
+from dojang.server.programs import by_program
 from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
 from dojang.server.wording import sayer
+from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError
@@ -41,6 +45,10 @@ log = logging.getLogger(__name__)
 _STATUS: Final[tuple[tuple[type[DojangError], int], ...]] = (
     (UnknownThread, 404),
     (UnknownReview, 404),
+    (UnknownRun, 404),
+    (UnknownAssistant, 404),
+    (UnknownCheckpoint, 404),
+    (QueueFull, 429),
     (Conflict, 409),
     (UserError, 400),
     (PassingFault, 503),
@@ -66,6 +74,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.workspace = workspace
     app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
+    app.state.work = Work(workspace)
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
@@ -85,7 +94,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
     app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
-    for router in (api.router, pages.router, login.router, reference.router):
+    for router in (api.router, langgraph.router, pages.router, login.router, reference.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -117,7 +126,7 @@ def serve(
         else:
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened, settings=settings)
-        with app.state.keeper:
+        with app.state.keeper, app.state.work:
             run_until_interrupted(app, listener)
 
 
@@ -161,7 +170,10 @@ def status_of(error: DojangError) -> int:
 
 def _told(request: Request, error: Exception) -> Response:
     status = status_of(error) if isinstance(error, DojangError) else 500
-    return _answer(request, status, str(error), winner=getattr(error, "winner", None))
+    answer = _answer(request, status, str(error), winner=getattr(error, "winner", None))
+    if isinstance(error, QueueFull):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -202,12 +214,14 @@ class Faults:
 
 
 def _json_wanted(request: Request) -> bool:
-    return wants_json(request.url.path)
+    return wants_json(request.url.path) or by_program(request.scope)
 
 
 def _answer(request: Request, status: int, text: str, *, winner: object = None) -> Response:
     if _json_wanted(request):
-        body = {"error": clean(redacted(text))} | ({"winner": winner} if winner else {})
+        # LangGraph's clients read "detail", ours read "error".
+        detail = {"detail": clean(redacted(text))} if by_program(request.scope) else {}
+        body = {"error": clean(redacted(text)), **detail} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
     return desk.page("error.html", status=status, code=status, text=desk.say.told(redacted(text)))

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dojang.messages import told
 from dojang.server.access.callers import LOOPBACK
+from dojang.server.programs import by_program, is_program_path
 from dojang.server.wording import language_of
 from dojang.settings import Settings
 
@@ -164,9 +165,12 @@ def check_origin(headers: Headers, host: str, path: str, doors: Doors) -> None:
     if foreign:
         raise Refused(403, "this request comes from another site; open the page here and send it again")
     if origin is None and site is None:
-        json_body = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
         token = "authorization" in headers or "x-api-key" in headers
-        if not (token or (path.startswith("/api/") and json_body)):
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        api = path.startswith("/api/") and kind == "application/json"
+        # LangGraph's clients send some requests without a body; a form always names its type.
+        program = is_program_path(path) and kind in ("application/json", "")
+        if not (token or api or program):
             raise Refused(403, "a form needs an Origin header; programs use the JSON API under /api")
 
 
@@ -205,7 +209,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _answer(refused: Refused, scope: Scope, send: Send) -> None:
-    text, json_wanted = str(refused), wants_json(scope["path"])
+    text, json_wanted = str(refused), wants_json(scope["path"]) or by_program(scope)
     if not json_wanted:
         text = told(text, language_of(Request(scope), scope["app"].state.workspace.settings))
     body = (json.dumps({"error": text}) if json_wanted else text + "\n").encode()

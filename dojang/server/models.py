@@ -297,6 +297,7 @@ class ThreadModel(Model):
     updated_at: str
     open_reviews: int
     error: str
+    adapter: str = Field(description='that the conversation keeps; "": what goes with the model')
 
 
 class Problem(Model):

@@ -6,6 +6,7 @@ Run by every checkout that has the weights; how often it is right, ``python -m a
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -13,6 +14,8 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from adapters import WEIGHTS, load_generator
 from adapters.generator import ChatGenerator
+from adapters.registry.aliases import Registry
+from adapters.serving import beside
 from state import Language, Passage
 from tests.adapters.tiny import BOOK, CANCEL, passage
 from tools.toolbox import Toolbox
@@ -109,3 +112,15 @@ def test_answers_from_the_evidence(
     assert source["text"][citation["start"] - source["start"] : citation["end"] - source["start"]] == quote
     assert said["message"].content == f"{quote} [1]"
     assert time.process_time() - begun < 3.0, "three seconds of one core a reply are promised"
+
+
+def test_a_registered_adapter_speaks_on_the_base_that_is_loaded(embedded: ChatGenerator, tmp_path: Path) -> None:
+    """As in a server that runs while a champion is promoted: no second base, the same words, its id as speaker."""
+    place = Path(Registry(tmp_path / "registry").add(WEIGHTS / "frontdesk")["path"])
+    champion = beside(embedded, place.name, place)
+    assert champion.chat.engine is embedded.chat.engine  # type: ignore[attr-defined]
+    ask = [HumanMessage("Please cancel booking BK-2041")]
+    ours, theirs = (g.reply(ask, passages=[], tools=[BOOK, CANCEL], language="en") for g in (embedded, champion))
+    assert cast(AIMessage, ours["message"]).tool_calls[0]["args"] == {"booking_id": "BK-2041"}
+    assert cast(AIMessage, theirs["message"]).tool_calls[0]["args"] == {"booking_id": "BK-2041"}
+    assert (ours["speaker"].partition("@")[2], theirs["speaker"].partition("@")[2]) == ("frontdesk", place.name)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.errors import AdapterNotUsable
 from adapters.registry import folders
-from adapters.registry.aliases import AliasMoved, Registry
+from adapters.registry.aliases import AliasMoved, NoPrevious, Registry
 from adapters.registry.log import DamagedPromotions, NotPromoted, PromotionLog
 from state import Conflict, UserError
 from tests.adapters.tiny import lora as adapter
@@ -356,3 +358,49 @@ def test_what_nothing_names_is_deleted_when_it_is_asked_for(
     assert "does not follow the log" in registry.problems()[0]
     registry.settle()
     assert link(registry, "champion") == third
+
+
+# ------------------------------------------------------------------------------- whatever is done in whatever order
+
+
+Step = tuple[str, int, int]
+STEPS_OF = st.lists(
+    st.tuples(st.sampled_from(["promote", "again", "stale", "rollback"]), st.integers(0, 2), st.integers(0, 4)),
+    max_size=9,
+)
+
+
+@given(STEPS_OF)
+@settings(max_examples=25, deadline=None)
+def test_whatever_is_promoted_repeated_or_rolled_back_the_log_says_who_is_champion(steps: list[Step]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as root:
+        registry = Registry(Path(root) / "registry")
+        names = ["a" * 16, "b" * 16, "c" * 16]
+        for name in names:
+            (registry.adapters / name).mkdir(parents=True)
+        champion, previous, done = None, None, dict[str, tuple[str, int]]()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(folders, "verify", lambda root, adapter: None)
+            for kind, which, key in steps:
+                name, effect, count = names[which], f"fx_{key}", len(registry.log.read())
+                if kind == "rollback":
+                    if previous is None:
+                        with pytest.raises(NoPrevious):
+                            registry.rollback(by="kim", reason="r")
+                    else:
+                        registry.rollback(by="kim", reason="r")
+                        champion, previous = previous, champion
+                elif kind == "stale" and champion != name and effect not in done:
+                    with pytest.raises(AliasMoved):
+                        registry.promote(name, seen=name, by="kim", reason="r", key=effect)
+                elif kind == "again" and effect in done:
+                    again = registry.promote(name, seen="d" * 16, by="kim", reason="r", key=effect)
+                    assert (again["set"]["champion"], again["n"]) == done[effect]
+                elif kind == "promote" and effect not in done and champion != name:
+                    made = registry.promote(name, seen=champion, by="kim", reason="r", key=effect)
+                    champion, previous, done[effect] = name, champion, (name, made["n"])
+                    assert made["n"] == count + 1
+                assert (registry.aliases().get("champion"), registry.aliases().get("previous")) == (champion, previous)
+        assert Registry(registry.root).aliases() == registry.aliases()

@@ -132,6 +132,10 @@ class RehearsedParts(Parts):
     def generator(self) -> Generator:
         return self._generator
 
+    @cached_property
+    def generator_of_model(self) -> Generator:
+        return self.generator
+
     def generator_beside(self, name: str, folder: Path) -> Generator:
         return Voice(self._generator, name)
 

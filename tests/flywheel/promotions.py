@@ -14,6 +14,7 @@ from adapters.registry.aliases import Registry
 from adapters.serving import EMBEDDED, base_fingerprint
 from adapters.speakers.rendering import READING, reading_text, rendered
 from dojang.workspace import Workspace
+from nodes.ports import Clock
 from state import Generation, Language, Passage, ToolSpec
 from tests.adapters.tiny import lora
 from tests.dojang.workspaces import RehearsedParts, settings_for, told, workspace_for
@@ -88,7 +89,7 @@ class Chatty:
         return {**said, "prompt": rendered(READING, reading_text(messages, passages, tools))}
 
 
-def front(folder: Path, **others: Any) -> Workspace:
+def front(folder: Path, *, clock: Clock | None = None, **others: Any) -> Workspace:
     """A workspace whose conversations need no database."""
     settings = settings_for(folder, NO_DATABASE, **others)
-    return Workspace(settings, parts=DeskParts(settings, generator=Chatty()))
+    return Workspace(settings, parts=DeskParts(settings, generator=Chatty(), clock=clock))

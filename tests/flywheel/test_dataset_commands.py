@@ -73,6 +73,18 @@ def test_decisions_become_a_dataset_that_can_be_looked_at(shell: Shell) -> None:
     assert told["dataset"] in listed.out
 
 
+def test_rules_are_noted_with_a_dataset_and_stay(shell: Shell) -> None:
+    told = built(shell, "--least", "12", "--old-loss", "0.05")
+    assert (told["rules"]["dataset"], told["rules"]["values"]["least"]) == (told["dataset"], 12)
+    again = shell("adapters", "dataset", "build")
+    assert "its rules were noted before, and stay: least 12" in again.err
+    assert built(shell)["rules"] == told["rules"]
+    other = built(shell, "--heldout", "0.5")
+    assert (other["rules"]["values"]["least"], other["rules"]["values"]["old_loss"]) == (30, 0.02)
+    wrong = shell("adapters", "dataset", "build", "--confidence", "2")
+    assert (wrong.code, "the rule confidence is 2.0" in wrong.err) == (Exit.MISTAKE, True)
+
+
 def test_a_conversation_that_is_kept_out_is_counted_and_not_used(shell: Shell) -> None:
     assert shell("opt-out", "t0").code == Exit.DONE
     told = built(shell)

@@ -30,6 +30,7 @@ from dojang.parts import Parts
 from dojang.settings import load_settings
 from state import Generation, UserError
 from tests.adapters.gate.held import Answers
+from tests.adapters.openai_server import serve
 from tests.adapters.tiny import lora
 from tests.adapters.training.test_decided import READING, rows
 from tests.dojang.conftest import Shell
@@ -98,9 +99,11 @@ def dataset_of(home: Path) -> str:
     return one.name
 
 
-def trained(home: Path, n: int = 1, *, base: str = BASE, at: str = "", seen: list[Any] | None = None) -> Path:
+def trained(
+    home: Path, n: int = 1, *, base: str = BASE, at: str = "", seen: list[Any] | None = None, dataset: str = ""
+) -> Path:
     """An adapter as training leaves it: of the dataset's training side, unless it saw other points."""
-    sources = [{"dataset": dataset_of(home)}]
+    sources = [{"dataset": dataset or dataset_of(home)}]
     told = {"trained_at": at or datetime.now(UTC).isoformat(timespec="seconds"), "duration_s": 0.0}
     adapter = lora(home.parent / f"adapter{n}", n, base=base, data={"sources": sources}, **told)
     learned.write(adapter, [row for given in seen or POINTS[:9] for row in rows(READING, given, "kto")], None)
@@ -288,6 +291,8 @@ def test_the_command_shows_the_verdict_and_its_code_says_it(shell: Shell, home: 
     path.write_text(path.read_text(encoding="utf-8").replace('"failed"', '"passed"'), encoding="utf-8")
     tampered = shell("adapters", "report", failed.json["id"])
     assert (tampered.code, "was changed" in tampered.err) == (Exit.BROKEN, True)
+    both = shell("adapters", "evaluate", "--against", "champion", "--base", "x")
+    assert (both.code, "leave --base and --qa away" in both.err) == (Exit.MISTAKE, True)
     alone = shell("adapters", "evaluate", "--dataset", "x")
     assert (alone.code, "with --against" in alone.err) == (Exit.MISTAKE, True)
 
@@ -320,3 +325,21 @@ def test_the_embedded_model_is_compared_for_real(tmp_path: Path) -> None:
     kept = {path: path.read_text(encoding="utf-8") for path in (tmp_path / "gates" / "replies").iterdir()}
     assert len(kept) == 3, "the candidate is the adapter that ships, so they are one speaker; the base; the reminded"
     assert all("cancel_booking" in said or json.loads(said.split("\n")[1]) for said in kept.values())
+
+
+def test_at_an_endpoint_adapters_are_names_that_the_server_knows(home: Path) -> None:
+    """The candidate is asked for by its id, the endpoint's own model by its name; nothing is loaded here."""
+    made = build(POINTS[:20], choices=Choices(), find=lambda text: [], pseudonym=lambda name: f"#{name}")
+    dataset = datasets.write(made, home / "datasets").name
+    candidate = trained(home, base="c" * 16, dataset=dataset)
+    with serve() as script:
+        script.calls("book_room", json.dumps(ARGS))
+        settings = load_settings(home=home, model="openai:llama", model_base_url=script.url)
+        path = evaluate_against(Parts(settings), candidate, dataset=dataset)
+    report = read_report(path.parent, path.stem)
+    assert (report["verdict"], report["against"], "old_domain" in report["figures"]) == ("cannot_tell", "", False)
+    asked = [request["model"] for request in script.requests]
+    assert {name: asked.count(name) for name in set(asked)} == {report["candidate"]: 4, "llama": 4 + 4}
+    reminded = [len(request["messages"]) for request in script.requests[-4:]]
+    assert set(reminded) == {2 + 3 * 3}, "three past edits, each with what was asked, the call and a result"
+    assert {request["messages"][0]["content"].count("Today is 2026-11-22") for request in script.requests} == {1}

@@ -18,6 +18,8 @@ from adapters.registry.aliases import AliasMoved, NoPrevious, Registry
 from adapters.registry.folders import DamagedAdapter
 from adapters.registry.log import PromotionLog
 from checkpoints import DecisionLog, EffectLedger
+from dojang.flywheel.datasets import sessions_of
+from dojang.flywheel.points import collect
 from dojang.flywheel.promoting import NotPromotable, propose, roll_back
 from dojang.workspace import Workspace
 from nodes.door import NotEntitled
@@ -90,6 +92,11 @@ def test_an_approved_promotion_changes_the_champion_once_and_says_by_whom(
     assert (done.answer["speaker"], second in done.answer["text"]) == ("program:promotion", True)
     assert "effect.ended" in {record["event"] for record in desk.parts.audit.records(run.thread_id)}
     assert promotions(at) == 2
+
+
+def test_a_promotion_teaches_nothing(desk: Workspace, at: Path, two: tuple[str, str]) -> None:
+    desk.decide(asked(desk, at, two[1], two[0])["id"], "approve", by="lee")
+    assert collect(sessions_of(desk.parts)).points == []
 
 
 def test_the_first_champion_follows_nobody(desk: Workspace, at: Path) -> None:

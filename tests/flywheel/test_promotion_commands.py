@@ -127,3 +127,11 @@ def test_nobody_elses_tool_is_called_like_the_promotion(at: Path, monkeypatch: p
         desk.ask("hi")
     with home(at) as desk:
         assert desk.threads() == []
+
+
+def test_what_a_conversation_keeps_is_not_collected(shell: Shell, at: Path) -> None:
+    ours, theirs = adapters(at, 1, 2)
+    shell.monkeypatch.setenv("DOJANG_ADAPTER", ours)
+    assert shell("ask", "hi", "--json").json["adapter"] == ours
+    gone = shell("adapters", "gc", "--promoted", "--older-than", "0", "--json")
+    assert (gone.code, gone.json["adapters"]) == (Exit.DONE, [theirs])

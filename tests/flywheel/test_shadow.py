@@ -73,7 +73,7 @@ def test_a_candidate_that_fails_touches_no_conversation(at: Path, monkeypatch: p
     monkeypatch.setattr(DeskParts, "generator_beside", broken)
     with front(at, shadow=True) as desk:
         assert desk.ask("hi").status == "done"
-        shadow = desk._runs.speaking.shadow
+        shadow = desk.speaking.shadow
     assert shadow is not None
     assert (shadow.failed, shadow.kept) == (1, 0)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -18,15 +21,20 @@ from adapters.local.loading import fingerprint
 from adapters.registry.aliases import Registry
 from adapters.registry.folders import DamagedAdapter
 from dojang.flywheel.voices import Voices, in_share, kept_as
+from dojang.parts import Parts
 from dojang.runs import kept_adapter
 from dojang.settings import Settings
 from dojang.workspace import Workspace
+from graph import AgentGraph
 from nodes.generate import generate
 from state import UserError
 from tests.adapters.tiny import lora
 from tests.dojang.workspaces import settings_for
 from tests.flywheel.promotions import NO_DATABASE, adapters, crown, front
-from tests.graph.parts import deps, says
+from tests.graph.conftest import graph
+from tests.graph.parts import FixedClock, deps, says
+
+__all__ = ["graph"]  # a fixture
 
 
 @pytest.fixture
@@ -109,6 +117,50 @@ def test_an_adapter_that_is_gone_speaks_again_when_it_is_back_and_nobody_in_its_
         desk.ask("hi", thread_id=waits["thread_id"])
 
 
+def test_one_conversation_whose_adapter_is_gone_keeps_no_other_waiting(at: Path) -> None:
+    clock = FixedClock()
+    with front(at, clock=clock) as desk:
+        late = desk.ask("book").thread_id
+        crown(at, *adapters(at, 1))
+        lost = desk.ask("book").thread_id
+        clock.at += timedelta(days=30)
+    shutil.rmtree(at / "registry")
+    with front(at, clock=clock) as desk:
+        done = desk.do_due()
+    assert ([run.thread_id for run in done.runs], len(done.expired)) == ([late], 2)
+    assert lost not in [run.thread_id for run in done.runs]
+
+
+def test_in_a_langgraph_server_threads_keep_their_adapter_too(at: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.types import Command
+
+    from dojang import studio
+    from dojang.speaking import Speaking
+
+    first, second = adapters(at, 1, 2)
+    crown(at, first)
+    with front(at) as desk:
+        speaking, loaded = Speaking(desk.parts), list[str]()
+        real = desk.parts.generator_beside
+
+        def beside(name: str, folder: Path) -> Any:
+            loaded.append(name)
+            return real(name, folder)
+
+        monkeypatch.setattr(desk.parts, "generator_beside", beside)
+        monkeypatch.setattr(studio, "_speaking", lambda: speaking)
+        served = studio.graph.copy({"checkpointer": InMemorySaver()})
+        config: Any = {"configurable": {"thread_id": "th_studio"}}
+        served.invoke({"messages": [HumanMessage("book", id="h1")]}, config)
+        crown(at, second, seen=first)
+        [waits] = served.get_state(config).interrupts
+        served.invoke(Command(resume={waits.id: {"type": "approve", "by": "lee"}}), config)
+        state = served.get_state(config).values
+    assert (state["adapter"], [row["speaker"] for row in state["spent"]]) == (first, [f"rehearsed@{first}"])
+    assert loaded == [first]  # the door knows it, too
+
+
 def test_a_first_run_that_is_killed_before_intake_keeps_what_it_was_begun_with(desk: Workspace, at: Path) -> None:
     first, second = adapters(at, 1, 2)
     crown(at, first)
@@ -121,7 +173,6 @@ def test_a_first_run_that_is_killed_before_intake_keeps_what_it_was_begun_with(d
 
 
 def test_a_conversation_of_an_older_version_gets_what_new_ones_get_and_keeps_it() -> None:
-    from dataclasses import replace
     from types import SimpleNamespace
 
     ports = replace(deps(says("A"), says("B")), adapter="a1")
@@ -130,6 +181,15 @@ def test_a_conversation_of_an_older_version_gets_what_new_ones_get_and_keeps_it(
     assert generate(state, runtime)["adapter"] == "a1"
     kept: Any = {**state, "adapter": ""}
     assert "adapter" not in generate(kept, runtime)
+
+
+def test_whatever_ports_a_later_turn_has_the_state_says_what_was_kept(graph: AgentGraph) -> None:
+    for adapter, text in (("a1", "one?"), ("b2", "two?")):
+        ports = replace(deps(says("Yes.")), adapter=adapter)
+        kept = graph.invoke({"messages": [HumanMessage(text)]}, {"configurable": {"thread_id": "t"}}, context=ports)
+        assert (kept["answer"]["text"], graph.get_state({"configurable": {"thread_id": "t"}}).values["adapter"]) == (
+            "Yes.", "a1",
+        )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------- who begins
@@ -160,6 +220,22 @@ def test_the_settings_say_who_begins(at: Path, tmp_path: Path) -> None:
         voices(at).speaker(kept)
 
 
+def test_parts_without_a_conversation_speak_with_the_one_of_the_settings(
+    at: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [only] = adapters(at, 1)
+    folder = lora(tmp_path / "desk.2", 7)
+    for name in ("generator_of_model", "generator_beside", "generator_named"):
+        told = property(lambda self: "model") if name == "generator_of_model" else lambda self, *given: given
+        monkeypatch.setattr(Parts, name, told)
+    place = at / "registry" / "adapters" / only
+    wanted = {None: "model", "frontdesk": "model", str(folder): ("desk-2", folder), only: (only, place)}
+    spoken: Any = {name: Parts(settings_for(at, NO_DATABASE, adapter=name)).generator for name in wanted}
+    assert spoken == wanted
+    served = settings_for(at, NO_DATABASE, model="openai:m", model_base_url="http://127.0.0.1:1/v1", adapter="night")
+    assert cast(Any, Parts(served).generator) == ("night",)
+
+
 def test_a_champion_of_another_base_serves_nobody(at: Path) -> None:
     [other] = adapters(at, 1, base="b" * 16)
     crown(at, other)
@@ -183,15 +259,26 @@ def test_an_endpoint_has_adapters_of_its_own(at: Path) -> None:
 def test_many_who_want_one_adapter_at_once_load_it_once(at: Path) -> None:
     [only] = adapters(at, 1)
     loaded: list[str] = []
+    asked = threading.Event()
 
     def beside(name: str, folder: Path) -> Any:
         loaded.append(name)
+        asked.wait(60)  # the others come meanwhile
         return object()
 
     found = Voices(settings_for(at, NO_DATABASE), object, beside, object)  # type: ignore[arg-type]
+    begun = threading.Semaphore(0)
+
+    def speaks(_: int) -> Any:
+        begun.release()
+        return found.speaker(only)
+
     with ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(lambda _: found.speaker(only), range(32)))
-    assert (len(made), loaded) == (1, [only])
+        made = [pool.submit(speaks, n) for n in range(8)]
+        for _ in made:
+            begun.acquire()
+        asked.set()
+    assert (len({one.result() for one in made}), loaded) == (1, [only])
 
 
 # ------------------------------------------------------------------------------------------------------------ canary

@@ -76,9 +76,10 @@ def test_a_word_or_two_are_nobodys(tmp_path: Path) -> None:
 
 
 def test_what_an_adapter_went_on_from_counts_too(tmp_path: Path) -> None:
-    first = taught_on(tmp_path / "a", point(1))
+    first = taught_on(tmp_path / "a", point(1), point(5, request="A quiet room for 5 at Namsan Stay"))
     second = taught_on(tmp_path / "b", point(2), start=first)
     assert leaked(second, held(1), held(2), held(3)) == 2
+    assert leaked(second, held(6, request="at namsan stay, a quiet room for 5")) == 1
     unknown = lora(tmp_path / "c", 2)
     third = taught_on(tmp_path / "d", point(2), start=unknown)
     assert [training_of(folder, [], {}, None).known for folder in (second, unknown, third)] == [True, False, False]

@@ -49,6 +49,12 @@ def test_what_was_edited_is_wanted_and_what_was_proposed_is_not() -> None:
     assert [of(point, reply(**{**ARGS, "guests": n}))["repeated"] for n in (9, 2, 3)] == [0, 1, 0]
 
 
+def test_an_edit_to_another_form_of_the_same_leaves_nothing_to_repeat() -> None:
+    point = held(2, "edit", request=ASKED, args={"check_in": "December 3"}, edited={"check_in": "2026-12-03"})
+    got = of(point, reply(check_in="December 3"))
+    assert (got["match"], got["repeated"]) == (1, 0)
+
+
 def test_of_what_was_rejected_only_saying_it_again_is_known() -> None:
     got = of(held(2, "reject"), reply(**ARGS))
     assert (got["match"], got["distance"], got["repeated"]) == (None, None, 1)

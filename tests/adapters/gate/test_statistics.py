@@ -72,6 +72,13 @@ def test_points_of_one_conversation_are_no_new_evidence() -> None:
     assert apart["high"] < whole["high"]
 
 
+def test_a_long_conversation_weighs_as_much_as_its_points() -> None:
+    got = of([*(Pair("long", 1.0, 0.0) for _ in range(30)), *(Pair(str(n), 0.0, 0.0) for n in range(10))])
+    assert (got["difference"], got["low"]) == (0.75, 0.0)
+    assert got["high"] is not None
+    assert got["high"] > 0.75
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), SHARES, SHARES), min_size=2, max_size=25), st.integers(0, 9))
 def test_the_same_seed_gives_the_same_figure_and_swapping_sides_the_other_sign(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,11 +47,13 @@ def verdict(
     nearest: Scores | None = None,
     of: list[Any] = POINTS,
     rules: Rules = RULES,
+    training: Training | None = None,
     **how: Any,
 ) -> tuple[Verdict, list[Reason]]:
     champion = champion or speaks(half, of=of)
     baselines = {"base": speaks(lambda n: False, of=of), "nearest": nearest or champion}
-    return judged(compared(of, candidate, champion, baselines, rules, **{"past_edits": 5, **how}), rules)
+    found = compared(of, candidate, champion, baselines, rules, **{"past_edits": 5, **how})
+    return judged(replace(found, training=training or Training()), rules)
 
 
 def codes(reasons: list[Reason]) -> list[str]:
@@ -114,6 +117,12 @@ def test_a_korean_slice_that_falls_keeps_it_out() -> None:
     assert (said, codes(reasons), notes(reasons).count("slice_unknown")) == ("passed", [], 2)
 
 
+def test_a_slice_of_one_conversation_has_no_interval_to_fall_by() -> None:
+    of = [{**point, "thread": "one" if point["language"] == "ko" else point["thread"]} for point in POINTS]
+    champion = speaks(lambda n: n % 2 == 1 and n % 4 == 1)
+    assert "slice_fell" not in codes(verdict(speaks(lambda n: n % 2 == 0), champion, of=of)[1])
+
+
 def test_forgetting_the_old_domain_keeps_it_out() -> None:
     def old(lost: int) -> list[Pair]:
         return [Pair(str(n), float(n >= lost), 1.0) for n in range(100)]
@@ -173,8 +182,8 @@ def test_slices_are_by_language_tool_and_tier() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=90, max_size=90), st.booleans())
 def test_nothing_passes_that_is_not_surely_better(rows: list[tuple[bool, bool, bool]], leaked: bool) -> None:
     candidate, champion = speaks(lambda n: rows[n][0]), speaks(lambda n: rows[n][1], repeats=lambda n: rows[n][2])
-    found = compared(POINTS, candidate, champion, {"nearest": champion}, RULES, past_edits=1,
-                     training=Training(leaked=int(leaked)))  # fmt: skip
+    found = compared(POINTS, candidate, champion, {"nearest": champion}, RULES, past_edits=1)
+    found = replace(found, training=Training(leaked=int(leaked)))
     said, reasons = judged(found, RULES)
     low = found.figures["match"]["low"]
     assert low is not None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters.dataset.mapping import Taught, taught
 from adapters.prompt import ASK_USER, EOT
 from adapters.serving import WEIGHTS
 from adapters.training import tokenizer
@@ -18,6 +19,7 @@ from adapters.training.rows import Dialect, Row, read
 from adapters.training.run import open_base
 from adapters.training.trainers import balance, columns
 from state import UserError
+from tests.flywheel.made import point
 
 USER = {"role": "user", "content": "Cancel booking BK-7"}
 TOOL = {
@@ -198,6 +200,18 @@ def test_rows_with_one_prompt_stand_on_one_side_and_stay_there(base: Path, other
     assert {row.group for row in fewer.heldout} <= outside
     again = prepare(tok, list(reversed(rows)), Recipe(heldout=0.2))
     assert {row.group for row in again.heldout} == outside
+
+
+def test_rows_that_say_which_tool_is_wanted_are_not_held_out_all_together(base: Path) -> None:
+    """They have one prompt, the tool's purpose; each goes with the call of its request."""
+    tok = open_base(base, "nf4").tokenizer
+    dialect = Dialect(tok, reading=True)
+    decided = [one for one in (taught(point(n)) for n in range(2, 42)) if isinstance(one, Taught)]
+    rows = [row for one in decided for raw in one.rows("sft") for row in dialect.rows(raw, "sft")]
+    prepared = prepare(tok, rows, Recipe(heldout=0.2))
+    assert len(rows) == 80
+    assert len(prepared.heldout) == 2 * len({row.group for row in prepared.heldout})
+    assert 2 * 3 <= len(prepared.heldout) <= 2 * 14, "of 40 requests a fifth"
 
 
 def test_both_sides_have_a_prompt_however_few_there_are(base: Path, other: Dialect) -> None:

@@ -19,7 +19,7 @@ import torch
 
 from adapters.errors import AdapterNotUsable, ModelNotUsable
 from adapters.local.loading import load_local
-from adapters.training import curves, fits
+from adapters.training import curves, fits, learned
 from adapters.training import run as runs_module
 from adapters.training.manifest import read_manifest
 from adapters.training.recipe import Recipe, one_quantization
@@ -102,6 +102,8 @@ def test_what_was_trained_speaks_and_says_where_it_comes_from(base: Path, traine
     assert [p["step"] for p in points if "eval_loss" in p] == list(range(2, told["steps"] + 1, 2))
     assert min(p["eval_loss"] for p in points if "eval_loss" in p) == told["loss"]["held_out"]
     assert (trained / curves.PICTURE).read_bytes().startswith(b"\x89PNG")
+    knows = learned.read(trained)
+    assert (len(knows.prompts), len(knows.requests), knows.whole) == (24, 24, True)
     assert str(base.parent) not in "".join(f.read_text() for f in trained.glob("*.json*"))
 
 
