@@ -43,7 +43,7 @@ class People:
 
     def browser(self) -> TestClient:
         """A browser on a page of ours, not logged in."""
-        headers = {"origin": BASE, "sec-fetch-site": "same-origin", "accept-language": "en"}
+        headers = {"origin": BASE, "sec-fetch-site": "same-origin", "accept-language": "en", "accept": "text/html"}
         return TestClient(self.app, base_url=BASE, headers=headers, follow_redirects=False)
 
     def logged_in(self, token: str) -> TestClient:

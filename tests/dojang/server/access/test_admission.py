@@ -65,7 +65,7 @@ def test_without_a_good_token_nothing_opens_but_what_is_open(gate: Gate) -> None
     bad = {"": "needs a token", "x": "not known", good[:-1]: "not known", good[:12] + "a" * 43: "not known"}
     bad |= {people.expired(): "expired at", people.revoked(): "was revoked"}
     for token, why in bad.items():
-        client = people.client(token, origin=BASE)
+        client = people.client(token, origin=BASE, accept="text/html")
         for method, path in gate.routes:
             people.app.state.doorkeeper.limiter = Limiter("")  # one that has not heard the last token
             answer = client.request(method, address(path))
