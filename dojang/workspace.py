@@ -297,12 +297,13 @@ class Workspace:
         if not self._decides:
             raise NotEntitled(f"{self.user} has no role that decides reviews; nothing was recorded")
         named = decision.get("by") if isinstance(decision, dict) else None
-        claimed = by or (named if isinstance(named, str) else "")
-        if self._proven and claimed and person_of(claimed) != person_of(self.user):
-            raise NotEntitled(
-                f"{self.user} decides under their own name only, not as {claimed!r}; nothing was recorded"
-            )
-        return self.user if self._proven else claimed or self.user
+        said = [name for name in (by, named) if isinstance(name, str) and name]
+        for claimed in said if self._proven else []:
+            if person_of(claimed) != person_of(self.user):
+                raise NotEntitled(
+                    f"{self.user} decides under their own name only, not as {claimed!r}; nothing was recorded"
+                )
+        return self.user if self._proven else (said or [self.user])[0]
 
     def _shown(self, run: RunResult, actor: str) -> RunResult:
         """A run that somebody is given, with its open reviews: that they were shown them is noted first."""

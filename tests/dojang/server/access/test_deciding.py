@@ -57,6 +57,8 @@ def test_a_person_who_is_known_cannot_decide_as_another(workspace: Workspace) ->
     with pytest.raises(NotEntitled, match="own name only"):
         lee.decide(review["id"], said, by="park")
     with pytest.raises(NotEntitled, match="own name only"):
+        lee.decide(review["id"], {**said, "by": "park"}, by="lee")
+    with pytest.raises(NotEntitled, match="own name only"):
         lee.answer(review["thread_id"], {**said, "by": "park"})
     assert lee.show(review["id"]).progress["votes"] == []
     assert lee.decide(review["id"], {**said, "by": " LEE "}).decision["by"] == "lee"
