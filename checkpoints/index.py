@@ -22,7 +22,7 @@ from checkpoints.files.folders import FORMAT, folder_name
 from checkpoints.files.locks import OsLock
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.saver import FileSaver
-from state import BrokenInvariant, Decision, DojangError, Kind, Review, Spent
+from state import BrokenInvariant, Decision, DojangError, Kind, Review, Spent, person_of
 
 Status = Literal["idle", "interrupted", "error"]
 
@@ -36,6 +36,7 @@ class Summary(TypedDict):
     reviews: list[Review]  # the open ones
     spent: NotRequired[list[Spent]]  # tokens, by speaker
     adapter: NotRequired[str]  # that the thread keeps
+    owner: NotRequired[str]  # who asked first in it
 
 
 class ThreadRow(TypedDict):
@@ -49,6 +50,7 @@ class ThreadRow(TypedDict):
     error: str  # why the thread cannot be read; "" else
     spent: list[Spent]  # tokens and cost so far, by speaker
     adapter: str  # that the thread keeps; "": what goes with the model
+    owner: str  # who asked first in it; "": nobody yet, or an old record does not say
 
 
 Summarise = Callable[[CheckpointTuple, dict[str, Decision]], Summary]
@@ -57,7 +59,7 @@ _SCHEMA = """
 CREATE TABLE threads (
     folder TEXT PRIMARY KEY, thread_id TEXT NOT NULL, title TEXT NOT NULL, status TEXT NOT NULL,
     updated_at TEXT NOT NULL, open_reviews INTEGER NOT NULL, error TEXT NOT NULL, spent TEXT NOT NULL,
-    adapter TEXT NOT NULL, signature TEXT NOT NULL
+    adapter TEXT NOT NULL, owner TEXT NOT NULL, signature TEXT NOT NULL
 );
 CREATE INDEX by_time ON threads (updated_at DESC, folder);
 CREATE TABLE reviews (
@@ -68,7 +70,7 @@ CREATE INDEX by_folder ON reviews (folder);
 CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
 """
-_VERSION: Final = 10 * FORMAT + 2  # of these tables: with another one they are made anew
+_VERSION: Final = 10 * FORMAT + 3  # of these tables: with another one they are made anew
 _INDEX = Place("", "index", "", 0, "")
 _SOURCES = ("thread.json", "checkpoints.jsonl", "decisions.jsonl")
 
@@ -94,17 +96,15 @@ class ThreadIndex:
 
     # asking
 
-    def threads(self, limit: int = 50, offset: int = 0) -> list[ThreadRow]:
-        """Threads, last changed first."""
-        query = (
-            "SELECT thread_id, title, status, updated_at, open_reviews, error, spent, adapter FROM threads "
-            "ORDER BY updated_at DESC, folder LIMIT ? OFFSET ?"
-        )
-        names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error", "spent", "adapter")
-        rows = self._ask(query, (limit, offset))
+    def threads(self, limit: int = 50, offset: int = 0, *, owner: str | None = None) -> list[ThreadRow]:
+        """Threads, last changed first; with ``owner``, those of this person only."""
+        names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error", "spent", "adapter", "owner")
+        where, whose = ("", ()) if owner is None else ("WHERE person(owner) = ? ", (person_of(owner),))
+        query = f"SELECT {', '.join(names)} FROM threads {where}ORDER BY updated_at DESC, folder LIMIT ? OFFSET ?"
+        rows = self._ask(query, (*whose, limit, offset))
         found = [cast(ThreadRow, dict(zip(names, row, strict=True))) for row in rows]
         for row in found:
-            row["title"] = self._shown(row["title"])
+            row["title"], row["owner"] = self._shown(row["title"]), self._shown(row["owner"])
             row["spent"] = json.loads(cast(str, row["spent"]))
         return found
 
@@ -120,6 +120,11 @@ class ThreadIndex:
         query = "SELECT thread_id FROM reviews JOIN threads USING (folder) WHERE review_id = ? ORDER BY open DESC"
         rows = self._ask(query, (review_id,))
         return str(rows[0][0]) if rows else None
+
+    def owner(self, thread_id: str) -> str:
+        """Who asked first in a thread; "" where nobody did, or there is none."""
+        rows = self._ask("SELECT owner FROM threads WHERE thread_id = ?", (thread_id,))
+        return self._shown(rows[0][0]) if rows else ""
 
     def counts(self) -> dict[str, int]:
         """How many threads there are and how many reviews are open: {"threads": n, "open_reviews": n}."""
@@ -154,7 +159,7 @@ class ThreadIndex:
                 signature = _signature(folder)  # before reading: a change meanwhile is seen next time
                 if known.pop(folder.name, None) != signature:
                     row, reviews = self._derive(folder)
-                    row["title"] = self._hidden(row["title"])
+                    row["title"], row["owner"] = self._hidden(row["title"]), self._hidden(row["owner"])
                     with db:
                         _store(db, folder.name, signature, row, reviews, self._hidden)
             with db:
@@ -183,6 +188,7 @@ class ThreadIndex:
             error="",
             spent=summary.get("spent") or [],
             adapter=summary.get("adapter") or "",
+            owner=summary.get("owner") or "",
         )
         waiting = {r["id"] for r in summary["reviews"]}
         reviews: list[tuple[str, Review | None]] = [(r["id"], r) for r in summary["reviews"]]
@@ -231,6 +237,7 @@ class ThreadIndex:
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         db = sqlite3.connect(self.path, timeout=30)
         try:
+            db.create_function("person", 1, lambda text: person_of(self._shown(text)), deterministic=True)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = OFF")  # derived: what a power cut spoils is made again
         except BaseException:
@@ -246,7 +253,15 @@ class ThreadIndex:
 
 def _empty(thread_id: str, status: Status, error: str) -> ThreadRow:
     return ThreadRow(
-        thread_id=thread_id, title="", status=status, updated_at="", open_reviews=0, error=error, spent=[], adapter=""
+        thread_id=thread_id,
+        title="",
+        status=status,
+        updated_at="",
+        open_reviews=0,
+        error=error,
+        spent=[],
+        adapter="",
+        owner="",
     )
 
 
@@ -271,7 +286,7 @@ def _store(
 ) -> None:
     columns = {**row, "spent": json.dumps(row["spent"])}
     values = (folder, *(_safe(v) for v in columns.values()), signature)
-    db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     db.execute("DELETE FROM reviews WHERE folder = ?", (folder,))
     db.executemany(
         "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",

@@ -284,6 +284,14 @@ class FileSaver(BaseCheckpointSaver[Any]):
         for session, gone in found:
             rebuild(session, lambda key, gone=gone: key not in gone)  # type: ignore[misc]
 
+    def delete_runs_of(self, thread_id: str, run_ids: Sequence[str]) -> int:
+        """``delete_for_runs`` in one thread, which nobody else runs meanwhile; how many checkpoints went."""
+        session = self.sessions.apart(self.sessions.folders.path(str(thread_id)))
+        gone = _of_runs(session, str(thread_id), {str(r) for r in run_ids})
+        if gone:
+            rebuild(session, lambda key: key not in gone)
+        return len(gone)
+
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all checkpoints and writes; added to what the target has. A missing source copies nothing."""
         source, target = str(source_thread_id), str(target_thread_id)

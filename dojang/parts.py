@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
+    from checkpoints.records.about import AboutThreads
     from checkpoints.records.notices import NoticeLog
     from dojang.cited import CitedIndex
     from store.models.embedding import Embedder
@@ -80,6 +81,13 @@ class Parts:
         from checkpoints.files.folders import ThreadFolders
 
         return ThreadFolders(self.settings.threads)
+
+    @cached_property
+    def about(self) -> AboutThreads:
+        """What clients have noted about sessions."""
+        from checkpoints.records.about import AboutThreads
+
+        return AboutThreads(self.folders, keys=self.session_keys)
 
     @cached_property
     def audit(self) -> AuditLog:
@@ -353,7 +361,8 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
     thread_id = tuple_.config["configurable"]["thread_id"]
     reviews = [r for r in waiting if r["id"] not in decisions and r["thread_id"] == thread_id]
     messages = values.get("messages") or []
-    title = next((m.text for m in messages if m.type == "human"), "")
+    first = next((m for m in messages if m.type == "human"), None)
+    title = first.text if first is not None else ""
     return Summary(
         title=title[:200],
         status="interrupted" if waiting else "idle",
@@ -361,4 +370,5 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
         reviews=reviews,
         spent=list(values.get("spent") or []),
         adapter=str(values.get("adapter") or ""),
+        owner=(first.name if first is not None else None) or str(values.get("requester") or ""),
     )

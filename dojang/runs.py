@@ -7,7 +7,8 @@ thread's run lock is the only one who runs it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, cast
 
@@ -16,6 +17,7 @@ from langgraph.types import Command, StateSnapshot
 
 from dojang.parts import Parts
 from dojang.results import RunResult, RunStatus
+from dojang.watching import OnNode, watching
 from nodes.door import expiry_of
 from nodes.gate import pending_proposals
 from nodes.ports import Deps
@@ -23,8 +25,6 @@ from state import AgentState, Conflict, Decision, Progress, Review, UserError
 
 KEPT: Final = "dojang_adapter"
 """Member of a checkpoint's metadata: with which adapter its run was begun."""
-OnNode = Callable[[str], None]
-"""Called with the name of each graph node as it finishes: progress for whoever waits."""
 
 
 class UnknownThread(UserError):
@@ -44,7 +44,14 @@ class Runs:
 
     def __init__(self, parts: Parts, speaking: Speaks) -> None:
         self.parts = parts
+        self.user = parts.settings.user
         self.speaking = speaking
+
+    def acting(self, user: str) -> Runs:
+        """The same runs, started and released by somebody else."""
+        acting = copy.copy(self)
+        acting.user = user
+        return acting
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -52,9 +59,13 @@ class Runs:
         """What LangGraph is called with: resumes are strict, always."""
         return {"configurable": {"thread_id": thread_id, "__pregel_strict_resume": True}, "recursion_limit": 100}
 
+    def look(self, thread_id: str) -> StateSnapshot:
+        """The newest state of a thread, or an empty one (``created_at`` None) where there is none yet."""
+        return self.parts.reader.get_state(self.config(thread_id))
+
     def state(self, thread_id: str) -> StateSnapshot:
         """The newest state of a thread; raises UnknownThread."""
-        snapshot = self.parts.reader.get_state(self.config(thread_id))
+        snapshot = self.look(thread_id)
         if snapshot.created_at is None:
             raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
         return snapshot
@@ -206,21 +217,33 @@ class Runs:
         ready = {interrupt_id: free[review["id"]] for interrupt_id, review in waiting if review["id"] in free}
         if ready:
             facts: dict[str, Any] = {"reviews": list(free)}
-            self.parts.audit.note(thread_id, "run.released", self.parts.settings.user, thread_id, facts)
+            self.parts.audit.note(thread_id, "run.released", self.user, thread_id, facts)
         return ready
 
     def _stream(self, thread_id: str, given: Any, on_node: OnNode | None, *, adapter: str | None = None) -> RunResult:
         config, settings = self.config(thread_id), self.parts.settings
         before = self.parts.reader.get_state(config)
         deps = self.speaking.deps(kept_adapter(before) if adapter is None else adapter, thread_id)
+        watch = watching(on_node)
+        config["metadata"] = {**watch.metadata}
+        config["callbacks"] = list(watch.callbacks)
         if "adapter" not in before.values:  # a run that is killed before intake has kept it goes on with it
-            config["metadata"] = {KEPT: deps.adapter}
+            config["metadata"][KEPT] = deps.adapter
         rules: dict[str, Any] = {"policy": settings.policy.name, "hard": settings.hard_policy.name}
-        self.parts.audit.changed("policy.seen", settings.user, deps.policy.version, rules)
-        for update in self.parts.graph.stream(given, config, context=deps, stream_mode="updates", durability="sync"):
-            for node in update:
-                if on_node is not None and not node.startswith("__"):
-                    on_node(node)
+        self.parts.audit.changed("policy.seen", self.user, deps.policy.version, rules)
+        stream = self.parts.graph.stream(
+            given,
+            config,
+            context=deps,
+            stream_mode=watch.asked(),
+            subgraphs=True,
+            durability="sync",
+            interrupt_before=watch.interrupt_before,
+            interrupt_after=watch.interrupt_after,
+        )
+        with contextlib.closing(stream):
+            for ns, mode, chunk in stream:
+                watch.hear(ns, mode, chunk)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
         self.parts.notice.send()

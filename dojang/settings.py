@@ -105,6 +105,27 @@ class Settings(BaseSettings):
     passages_k: int = Field(4, ge=1, le=50, description="passages retrieved for a question")
     host: str = Field("127.0.0.1", description="address that `dojang serve` binds")
     port: int = Field(8723, ge=0, le=65535, description="port that `dojang serve` binds; 0: any free one")
+    workers: int = Field(4, ge=1, le=64, description="runs that one server carries out at a time")
+    queue: int = Field(1000, ge=1, le=1_000_000, description="runs that may wait; more are refused with 429")
+    run_timeout_s: float | None = Field(
+        None, gt=0, description="seconds after which a run of a server is stopped between two steps; empty: never"
+    )
+
+    public_hosts: list[str] = Field(
+        [],
+        description="names by which others reach the server, as browsers send them: `desk.example.com`",
+    )
+    cors_origins: list[str] = Field(
+        [], description="other sites whose pages may call the API with a token, like `http://localhost:3000`"
+    )
+    rate_limit: str = Field(
+        "1200/minute", description="requests that one person, or one unknown address, may make; empty: any number"
+    )
+    share_threads: bool = Field(
+        False, description="whether everybody with a token sees every conversation, not only their own"
+    )
+    behind_tls: bool = Field(False, description="whether people reach the server by https, through a proxy")
+    session_hours: float = Field(12.0, gt=0, le=720, description="hours after which somebody logs in again")
 
     @field_validator("home", "policy", "hard_policy", "session_keys")
     @classmethod
@@ -126,6 +147,13 @@ class Settings(BaseSettings):
         if store != "postgres" and not store.startswith("qdrant:"):
             raise ValueError("must be postgres, qdrant:FOLDER or qdrant:URL")
         return store
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _a_rate(cls, rate: str) -> str:
+        if rate.strip() and not re.fullmatch(r"[1-9]\d{0,8} ?/ ?(second|minute|hour)", rate.strip()):
+            raise ValueError("must be like 1200/minute")
+        return rate.strip()
 
     @property
     def threads(self) -> Path:

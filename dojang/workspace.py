@@ -7,6 +7,7 @@ a DojangError and leaves things as they were.
 from __future__ import annotations
 
 import contextlib
+import copy
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,15 +24,17 @@ from dojang.flags import Flag, flags_of
 from dojang.origin import check_origin
 from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
-from dojang.runs import OnNode, Runs, UnknownThread, kept_adapter, waiting_of
+from dojang.runs import Runs, UnknownThread, kept_adapter, unfinished, waiting_of
 from dojang.settings import Settings, load_settings
 from dojang.speaking import PROGRAM, Speaking, is_promotion
+from dojang.watching import OnNode
 from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
 from nodes.gate import LOOK_IT_UP
 from nodes.ports import Deps
 from nodes.wire import StaleDecision, by_review
 from state import (
     Claim,
+    Conflict,
     Decision,
     DecisionType,
     DojangError,
@@ -41,6 +44,7 @@ from state import (
     Review,
     Trust,
     UserError,
+    person_of,
     untouched,
 )
 
@@ -72,9 +76,24 @@ class Workspace:
         check_origin()
         self.settings = settings or load_settings()
         self.parts = parts or Parts(self.settings)
+        self.user = self.settings.user
+        self.roles: tuple[str, ...] | None = None if self.settings.roles is None else tuple(self.settings.roles)
+        self._proven, self._decides = False, True
         self.speaking = Speaking(self.parts)
         self._runs = Runs(self.parts, self.speaking)
-        self._listed: list[str] = []
+        self._listed: dict[str, list[str]] = {}
+
+    def acting(self, user: str, roles: Sequence[str], *, decides: bool = True) -> Workspace:
+        """The same workspace for somebody who has shown who they are: what they ask, see and decide is theirs.
+
+        Nothing done through it bears another name, whatever a decision says of itself. Closing stays with this one.
+        ``decides``: whether they have a say in reviews at all, in whatever form it comes.
+        """
+        acting = copy.copy(self)
+        acting._decides = decides
+        acting.user, acting.roles, acting._proven = user, tuple(roles), True
+        acting._runs = self._runs.acting(user)
+        return acting
 
     def __enter__(self) -> Self:
         return self
@@ -112,30 +131,55 @@ class Workspace:
         if not text.strip():
             raise UserError("the message is empty; write a question or a request")
         if thread_id is not None:
-            snapshot = self._runs.state(thread_id)
-            if (kept_adapter(snapshot) or "").startswith(PROGRAM):
-                raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
-            self._runs.ready_for_input(snapshot)
+            self.check_ready(thread_id)
         thread = thread_id or f"th_{secrets.token_hex(5)}"
         self._prepare(thread)
         if on_start is not None:
             on_start(thread)
-        message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.settings.user)
+        message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.user)
         run = self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
-        return self._shown(run, self.settings.user)
+        return self._shown(run, self.user)
+
+    def send(
+        self,
+        thread_id: str,
+        message: HumanMessage,
+        *,
+        filters: dict[str, str] | None = None,
+        on_node: OnNode | None = None,
+    ) -> RunResult:
+        """Run a message that has its id, and its author's name, on a thread of this id, which may be new.
+
+        Raises:
+            Conflict, UserError: as :meth:`ask`.
+        """
+        snapshot = self._runs.look(thread_id)
+        begun = snapshot.created_at is not None
+        if begun:
+            self.check_ready(thread_id)
+        self._prepare(thread_id)
+        given: dict[str, Any] = {"messages": [message]} | ({"filters": filters} if filters is not None else {})
+        return self._shown(self._runs.start(thread_id, given, on_node, guard=begun), message.name or "")
+
+    def check_ready(self, thread_id: str) -> None:
+        """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there."""
+        snapshot = self._runs.state(thread_id)
+        if (kept_adapter(snapshot) or "").startswith(PROGRAM):
+            raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
+        self._runs.ready_for_input(snapshot)
 
     def begin_program(self, program: str, message: HumanMessage, *, on_node: OnNode | None = None) -> RunResult:
         """A thread of its own for a program instead of a model; see ``dojang.speaking``."""
         thread = f"{program.partition(':')[2]}_{secrets.token_hex(5)}"
         run = self._runs.start(thread, {"messages": [message]}, on_node, adapter=program)
-        return self._shown(run, self.settings.user)
+        return self._shown(run, self.user)
 
-    def resume(self, thread_id: str, *, on_node: OnNode | None = None) -> RunResult:
+    def resume(self, thread_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> RunResult:
         """Go on with a thread: release decisions that were recorded, or finish a run that was cut off.
 
-        A thread that only waits for people, or is done, is returned as it stands.
+        A thread that only waits for people, or is done, is returned as it stands. ``by``: who is shown what waits.
         """
-        return self._shown(self._runs.release(thread_id, on_node), self.settings.user)
+        return self._shown(self._runs.release(thread_id, on_node), by or self.user)
 
     # -- reviews --------------------------------------------------------------------------------------------------
 
@@ -170,7 +214,7 @@ class Workspace:
         status = _status(progress, released, _asked_again(snapshot, review), self.parts.clock.now())
         self._runs.audit(snapshot)
         seen: dict[str, Any] = {"status": status, "digest": review["digest"]}
-        self.parts.audit.note(thread_id, "review.shown", self.settings.user, review_id, seen)
+        self.parts.audit.note(thread_id, "review.shown", self.user, review_id, seen)
         return ReviewCard(
             review=review,
             status=status,
@@ -200,7 +244,7 @@ class Workspace:
         Args:
             review_id: which review; unknown and stale ids are refused before anything is written.
             decision: a type such as ``"approve"``, or any wire form that ``nodes.door`` reads.
-            by: who decides; the settings' user when None.
+            by: who decides; this workspace's user when None.
             role: in which role, where the settings do not say it or say several.
             channel: where it was said: cli, console, http, notebook, python.
             on_node: progress.
@@ -208,23 +252,58 @@ class Workspace:
         Raises:
             UnknownReview, Conflict (somebody else was first or has claimed it), UserError (not allowed, bad edit).
         """
+        stored, note = self.record(review_id, decision, by=by, role=role, channel=channel)
+        thread_id, actor = self._thread_of(review_id), self._actor(decision, by)
+        if note:
+            run = self._runs.result(self._runs.state(thread_id), note=note)
+            return DecisionResult(decision=stored, run=self._shown(run, actor))
+        return DecisionResult(decision=stored, run=self._shown(self._runs.release_or_tell(thread_id, on_node), actor))
+
+    def record(
+        self,
+        review_id: str,
+        decision: DecisionType | dict[str, Any],
+        *,
+        by: str | None = None,
+        role: str = "",
+        channel: str = "python",
+    ) -> tuple[Decision, str]:
+        """Record a decision, durable on return, without going on with the run; for the rest see :meth:`decide`.
+
+        Returns:
+            The decision or vote as the record has it, and what it still waits for; "" where the run may go on.
+        """
         thread_id = self._thread_of(review_id)
         _, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
-        named = raw.get("by") if isinstance(raw, dict) else None
-        actor = by or (named if isinstance(named, str) and named else self.settings.user)
+        actor = self._actor(decision, by)
         deps = self._prepare(thread_id)
         try:
             who = self._who(actor, role, channel)
-            stored = rule(review, raw, deps, who)  # the record notes who lost to whom
+            return rule(review, raw, deps, who), ""  # the record notes who lost to whom
         except VoteCounted as counted:
-            run = self._runs.result(self._runs.state(thread_id), note=str(counted))
-            return DecisionResult(decision=counted.vote, run=self._shown(run, actor))
+            return counted.vote, str(counted)
         except (StaleDecision, Expired, NotEntitled) as refused:
             why = {"why": type(refused).__name__, "channel": channel}
             self.parts.audit.note(thread_id, "decision.refused", actor, review_id, why)
             raise
-        return DecisionResult(decision=stored, run=self._shown(self._runs.release_or_tell(thread_id, on_node), actor))
+
+    def _actor(self, decision: object, by: str | None) -> str:
+        """Who decides: whom the caller names, else whom the decision names, else this workspace's user.
+
+        Raises:
+            NotEntitled: they have no say in reviews, or claim to be somebody else than they have shown to be.
+        """
+        if not self._decides:
+            raise NotEntitled(f"{self.user} has no role that decides reviews; nothing was recorded")
+        named = decision.get("by") if isinstance(decision, dict) else None
+        said = [name for name in (by, named) if isinstance(name, str) and name]
+        for claimed in said if self._proven else []:
+            if person_of(claimed) != person_of(self.user):
+                raise NotEntitled(
+                    f"{self.user} decides under their own name only, not as {claimed!r}; nothing was recorded"
+                )
+        return self.user if self._proven else (said or [self.user])[0]
 
     def _shown(self, run: RunResult, actor: str) -> RunResult:
         """A run that somebody is given, with its open reviews: that they were shown them is noted first."""
@@ -252,10 +331,17 @@ class Workspace:
 
         ``how``: as for :meth:`decide`. The whole of ``raw`` is matched with the reviews before the first is decided.
         """
-        waiting = waiting_of(self._runs.state(thread_id))
-        recorded = self.parts.decisions.of(thread_id)
-        still = [(interrupt_id, review) for interrupt_id, review in waiting if review["id"] not in recorded]
+        still = self.waiting(thread_id)
         return [self.decide(review["id"], cast(Any, said), **how) for review, said in by_review(still, raw)]
+
+    def waiting(self, thread_id: str) -> list[tuple[str, Review]]:
+        """(interrupt id, review) of what a thread waits for and nobody has decided."""
+        recorded = self.parts.decisions.of(thread_id)
+        return [
+            (interrupt_id, review)
+            for interrupt_id, review in waiting_of(self._runs.look(thread_id))
+            if review["id"] not in recorded
+        ]
 
     def undo(self, review_id: str, *, by: str | None = None) -> Decision:
         """Take back what this person said of a review, as long as nothing has been released; what counts no more.
@@ -264,19 +350,17 @@ class Workspace:
             UnknownReview, UserError (this person said nothing), Conflict (released, or somebody else's).
         """
         thread_id = self._thread_of(review_id)
-        return self.parts.decisions.undo(thread_id, review_id, by or self.settings.user, self.parts.clock.now())
+        return self.parts.decisions.undo(thread_id, review_id, by or self.user, self.parts.clock.now())
 
     def claim(self, review_id: str, *, by: str | None = None) -> Claim:
         """Reserve a review for ten minutes; Conflict where somebody else has it, or it is decided."""
         review = self._reviewed(review_id)
-        return self.parts.decisions.claim(
-            review["thread_id"], review_id, by or self.settings.user, self.parts.clock.now()
-        )
+        return self.parts.decisions.claim(review["thread_id"], review_id, by or self.user, self.parts.clock.now())
 
     def give_back(self, review_id: str, *, by: str | None = None) -> None:
         """End a claim of one's own before its time."""
         thread_id = self._thread_of(review_id)
-        self.parts.decisions.unclaim(thread_id, review_id, by or self.settings.user, self.parts.clock.now())
+        self.parts.decisions.unclaim(thread_id, review_id, by or self.user, self.parts.clock.now())
 
     def look_up(self, review_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> DecisionResult:
         """Let the tool say whether an effect in doubt happened; where it cannot tell, another review opens."""
@@ -288,16 +372,45 @@ class Workspace:
 
     # -- threads --------------------------------------------------------------------------------------------------
 
-    def threads(self, *, limit: int = 50, offset: int = 0) -> list[ThreadRow]:
-        """Threads, newest first."""
+    def threads(self, *, limit: int = 50, offset: int = 0, owner: str | None = None) -> list[ThreadRow]:
+        """Threads, newest first; with ``owner``, those in which this person asked first."""
         self.parts.index.refresh()
-        return self.parts.index.threads(limit=limit, offset=offset)
+        return self.parts.index.threads(limit=limit, offset=offset, owner=owner)
+
+    def owner(self, thread_id: str) -> str:
+        """Who asked first in a thread; "" where nobody has yet, or there is no such thread."""
+        self.parts.index.refresh(thread_id)
+        return self.parts.index.owner(thread_id)
 
     def thread(self, thread_id: str) -> RunResult:
         """Where a thread stands, without running it."""
         snapshot = self._runs.state(thread_id)
         self._runs.audit(snapshot)
-        return self._shown(self._runs.result(snapshot), self.settings.user)
+        return self._shown(self._runs.result(snapshot), self.user)
+
+    def look(self, thread_id: str) -> StateSnapshot:
+        """The newest state of a thread as LangGraph has it; an empty one where nothing was asked yet."""
+        return self._runs.look(thread_id)
+
+    def delete_thread(self, thread_id: str, *, by: str | None = None) -> None:
+        """Delete a session with all of its files; the audit keeps that, and who did it.
+
+        Raises:
+            Conflict: somebody runs it, it waits for a person, or a run on it was cut off.
+        """
+        with self.parts.run_lock(thread_id):
+            snapshot = self._runs.look(thread_id)
+            if unfinished(snapshot):
+                waiting = ", ".join(review["id"] for _, review in waiting_of(snapshot)) or "a run that was cut off"
+                raise Conflict(f"thread {thread_id} is not over: {waiting}; decide it, or let it end, before deleting")
+            self.parts.audit.deleted(thread_id, by or self.user)
+            self.parts.saver.delete_thread(thread_id)
+
+    def copy_thread(self, source: str, target: str, *, by: str | None = None) -> None:
+        """Copy what was said in a session into a new one; its reviews and effects stay where they are."""
+        with self.parts.run_lock(source):
+            self.parts.saver.copy_thread(source, target)
+            self.parts.audit.copied(source, target, by or self.user)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""
@@ -318,7 +431,7 @@ class Workspace:
     def keep_out(self, thread_id: str, *, out: bool = True) -> bool:
         """Keep a thread out of training, or let it in again; whether that changed anything."""
         self._runs.state(thread_id)
-        return self.parts.prompts.keep_out(thread_id, out, self.settings.user, self.parts.clock.now())
+        return self.parts.prompts.keep_out(thread_id, out, self.user, self.parts.clock.now())
 
     # -- documents ------------------------------------------------------------------------------------------------
 
@@ -345,15 +458,15 @@ class Workspace:
 
     def set_trust(self, document: str, trust: Trust, *, reason: str, by: str | None = None) -> None:
         """What a person says of a document's trust, until its content changes."""
-        self._kept().set_trust(document, trust, author=by or self.settings.user, reason=reason)
+        self._kept().set_trust(document, trust, author=by or self.user, reason=reason)
 
     def correct(self, passage: str, text: str, *, reason: str, by: str | None = None) -> Passage:
         """A new version of a passage. UserError, or Conflict where somebody was first."""
-        return self.parts.store.correct(passage, text, author=by or self.settings.user, reason=reason)
+        return self.parts.store.correct(passage, text, author=by or self.user, reason=reason)
 
     def undo_correction(self, passage: str, *, reason: str = "", by: str | None = None) -> Passage:
         """Back to the text before, as a new version."""
-        return self._kept().undo_correction(passage, author=by or self.settings.user, reason=reason)
+        return self._kept().undo_correction(passage, author=by or self.user, reason=reason)
 
     def passage_history(self, passage: str) -> list[Version]:
         """The versions of a passage, oldest first; [] where it was never corrected."""
@@ -365,7 +478,7 @@ class Workspace:
 
     def settle(self, number: int, *, reason: str = "", by: str | None = None) -> None:
         """Note that a person looked at a correction that was set aside."""
-        self._kept().settle(number, author=by or self.settings.user, reason=reason)
+        self._kept().settle(number, author=by or self.user, reason=reason)
 
     def cited(self, passage: str) -> list[CitedBy]:
         """The answers that cited this passage, in any of its versions, by thread."""
@@ -424,20 +537,19 @@ class Workspace:
 
     def _note_listing(self, ids: list[str]) -> None:
         """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
-        if ids and ids != self._listed:
+        if ids and ids != self._listed.get(self.user):
             facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}
-            self.parts.audit.note(None, "inbox.listed", self.settings.user, "inbox", facts, cast(Any, ids))
-            self._listed = ids
+            self.parts.audit.note(None, "inbox.listed", self.user, "inbox", facts, cast(Any, ids))
+            self._listed[self.user] = ids
 
     def _who(self, by: str, role: str, channel: str) -> Who:
-        roles = self.settings.roles
+        roles = self.roles
         if role and roles is not None and role not in roles:
             have = ", ".join(roles) or "none"
             raise NotEntitled(f"{by} does not have the role {role!r}; the roles are: {have}")
         wait = self.settings.undo_s
         hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel == "console" else 0.0)
-        known = None if roles is None else tuple(roles)
-        return Who(by=by, channel=channel, roles=known, role=role, hold_s=hold_s)
+        return Who(by=by, channel=channel, roles=roles, role=role, hold_s=hold_s)
 
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:
         ids = [p["id"] for p in review["evidence"]]

@@ -125,15 +125,20 @@ def role_of(review: Review, who: Who) -> str:
     return fitting[0]
 
 
-def check_name(review: Review, name: str) -> None:
-    """Raise InvalidDecision for a name that could pass for somebody else's, or for none.
+def good_name(name: str) -> bool:
+    """Whether a name is one, and could not pass for somebody else's.
 
     Case, Unicode form, spaces and invisible signs make no other person (``state.person_of``); letters that look alike
     in two alphabets would, so a name is written in one.
     """
     scripts = {unicodedata.name(c, "").partition(" ")[0] for c in name if c.isalpha()} & {"LATIN", "CYRILLIC", "GREEK"}
     hidden = any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for c in name)
-    if not person_of(name) or len(name) > NAME_MAX or hidden or len(scripts) > 1:
+    return bool(person_of(name)) and len(name) <= NAME_MAX and not hidden and len(scripts) <= 1
+
+
+def check_name(review: Review, name: str) -> None:
+    """Raise InvalidDecision for a name that could pass for somebody else's, or for none."""
+    if not good_name(name):
         raise InvalidDecision(
             review["id"],
             f"review {review['id']}: {name[:40]!a} is no name to decide under: write it in the letters of one "

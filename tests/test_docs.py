@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dojang.cli.audit import EVENTS
+from dojang.server.access.table import rows
 from dojang.settings import Settings, settings_table
 
 ROOT = Path(__file__).parents[1]
@@ -29,8 +30,13 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_event_of_the_audit_chain_is_documented() -> None:
     page = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
-    left_out = {"thread.copied"}  # of `AuditLog.copied`, which nothing in the program calls
-    assert {event for event in EVENTS if f"`{event}`" not in page} == left_out
+    assert {event for event in EVENTS if f"`{event}`" not in page} == set()
+
+
+@pytest.mark.parametrize("page", ["docs/access.md", "docs/ko/access.md"])
+def test_the_table_of_access_is_documented(page: str) -> None:
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if re.match(r"\| `[A-Z]+ /", line)] == rows()
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -22,6 +22,7 @@ from dojang.cli import (
     store,
     system,
     threads,
+    tokens,
 )
 from dojang.cli.invocation import Invocation
 from dojang.cli.words import N_
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
-GROUPS = (asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, replay, system)
+GROUPS = (
+    asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, replay, tokens, system,
+)  # fmt: skip
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."
 EXITS = (

@@ -51,11 +51,16 @@ EVENTS: Final = {
     "thread.anchored": N_("chain witnessed"),
     "thread.copied": N_("conversation copied"),
     "thread.deleted": N_("conversation deleted"),
+    "state.changed": N_("state changed by hand"),
     "thread.exported": N_("conversation exported"),
     "chain.reopened": N_("chain begun anew"),
     "audit.exported": N_("audit exported"),
     "key.made": N_("key made"),
     "key.rotated": N_("key rotated"),
+    "token.made": N_("token made"),
+    "token.revoked": N_("token revoked"),
+    "session.began": N_("logged in"),
+    "session.ended": N_("logged out"),
 }
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
 COLUMNS: Final = (

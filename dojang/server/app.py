@@ -13,17 +13,29 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
 from dojang.language import locale_language
-from dojang.server import api, pages, reference
+from dojang.server import api, langgraph, login, pages, reference
+from dojang.server.access.admission import Admission
+from dojang.server.access.callers import Caller, Doorkeeper
+from dojang.server.access.limiting import Limiter
+from dojang.server.access.owning import check_sees
+from dojang.server.access.sessions import Sessions
+from dojang.server.access.table import TABLE
+from dojang.server.access.tokens import Tokens, any_made, redacted
 from dojang.server.clean import clean
 from dojang.server.desk import HERE, Desk
-from dojang.server.guards import MAX_BODY, Guards, wants_json
+from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
-from dojang.server.serving import bind, run_until_interrupted, url_of
+from dojang.server.langgraph.assistants import UnknownAssistant
+from dojang.server.langgraph.states import UnknownCheckpoint
+from dojang.server.programs import by_program
+from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
 from dojang.server.wording import sayer
+from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError
@@ -33,6 +45,10 @@ log = logging.getLogger(__name__)
 _STATUS: Final[tuple[tuple[type[DojangError], int], ...]] = (
     (UnknownThread, 404),
     (UnknownReview, 404),
+    (UnknownRun, 404),
+    (UnknownAssistant, 404),
+    (UnknownCheckpoint, 404),
+    (QueueFull, 429),
     (Conflict, 409),
     (UserError, 400),
     (PassingFault, 503),
@@ -40,11 +56,12 @@ _STATUS: Final[tuple[tuple[type[DojangError], int], ...]] = (
 )
 
 
-def create_app(workspace: Workspace, *, max_body: int = MAX_BODY) -> FastAPI:
+def create_app(workspace: Workspace, *, settings: Settings | None = None, max_body: int = MAX_BODY) -> FastAPI:
     """The application over an open workspace, which stays the caller's to close.
 
     Args:
         workspace: the files, the store and the graph that pages show and decisions resume.
+        settings: where it is served and who may come in; the workspace's own when None.
         max_body: largest request body in bytes.
     """
     app = FastAPI(
@@ -55,10 +72,29 @@ def create_app(workspace: Workspace, *, max_body: int = MAX_BODY) -> FastAPI:
         redoc_url=None,
     )
     app.state.workspace = workspace
+    app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
+    app.state.work = Work(workspace)
+    app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
+    app.add_middleware(
+        Admission,
+        routes=lambda: app.router.routes,
+        table=TABLE,
+        doorkeeper=app.state.doorkeeper,
+        answer=_answer,
+        is_api=_json_wanted,
+        check_sees=check_sees,
+    )
     app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
-    app.add_middleware(Guards, max_body=max_body)
-    for router in (api.router, pages.router, reference.router):
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=app.state.settings.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "X-Api-Key", "Content-Type", "Last-Event-ID"],
+        expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
+    )
+    app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
+    for router in (api.router, langgraph.router, pages.router, login.router, reference.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -78,9 +114,10 @@ def serve(
         on_ready: called with the address to open; when None, it is written to stderr.
 
     Raises:
-        CannotServe: a host that is not loopback, or a port that is taken.
+        CannotServe: others would reach it and no token was made, or the address or port cannot be used.
     """
     say = sayer(settings.language or locale_language())
+    check_reach(settings)
     with bind(settings.host, settings.port) as listener, opened_by(settings, workspace) as opened:
         opened.check_policy()
         url = url_of(listener)
@@ -88,14 +125,42 @@ def serve(
             on_ready(url)
         else:
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
-        app = create_app(opened)
-        with app.state.keeper:
+        app = create_app(opened, settings=settings)
+        with app.state.keeper, app.state.work:
             run_until_interrupted(app, listener)
 
 
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:
     """The workspace that somebody else closes, or one of our own."""
     return Workspace(settings) if workspace is None else nullcontext(workspace)
+
+
+def check_reach(settings: Settings) -> None:
+    """Raise CannotServe where others than the local user would reach the server, and nobody has a token yet."""
+    elsewhere = not is_loopback(settings.host)
+    if (elsewhere or settings.public_hosts) and not any_made(settings.home):
+        given = f"DOJANG_HOST={settings.host}" if elsewhere else "DOJANG_PUBLIC_HOSTS"
+        raise CannotServe(
+            settings.host,
+            settings.port,
+            f"{given}: others reach the server, and no token was made, so nobody could say who they are: make one with "
+            f"`dojang tokens create`, or serve on 127.0.0.1 only",
+        )
+    if is_wildcard(settings.host) and not settings.public_hosts:
+        raise CannotServe(
+            settings.host,
+            settings.port,
+            f"DOJANG_HOST={settings.host}: say by which names people reach the server in DOJANG_PUBLIC_HOSTS, like "
+            f'["desk.example.com"]; requests for other names are refused',
+        )
+
+
+def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
+    """Who recognises callers: tokens of the home; the local user, where only this machine reaches the server."""
+    tokens = Tokens(workspace.settings.home, workspace.parts.audit)
+    local = Caller(workspace.user, workspace.roles, "local") if is_loopback(settings.host) else None
+    sessions = Sessions(tokens, hours=settings.session_hours)
+    return Doorkeeper(tokens, sessions, local, Limiter(settings.rate_limit), settings.cors_origins)
 
 
 def status_of(error: DojangError) -> int:
@@ -105,7 +170,10 @@ def status_of(error: DojangError) -> int:
 
 def _told(request: Request, error: Exception) -> Response:
     status = status_of(error) if isinstance(error, DojangError) else 500
-    return _answer(request, status, str(error), winner=getattr(error, "winner", None))
+    answer = _answer(request, status, str(error), winner=getattr(error, "winner", None))
+    if isinstance(error, QueueFull):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -117,7 +185,7 @@ def _http(request: Request, error: Exception) -> Response:
 def _unreadable(request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     where = ".".join(str(part) for part in first["loc"])
-    return _answer(request, 422 if wants_json(request.url.path) else 400, f"{where}: {first['msg']}")
+    return _answer(request, 422 if _json_wanted(request) else 400, f"{where}: {first['msg']}")
 
 
 class Faults:
@@ -140,14 +208,20 @@ class Faults:
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            log.exception("%s %s failed", scope["method"], redacted(scope["path"]))
             text = f"something went wrong inside ({type(error).__name__}); recorded decisions are kept"
             await _answer(Request(scope), 500, text)(scope, receive, send)
 
 
+def _json_wanted(request: Request) -> bool:
+    return wants_json(request.url.path) or by_program(request.scope)
+
+
 def _answer(request: Request, status: int, text: str, *, winner: object = None) -> Response:
-    if wants_json(request.url.path):
-        body = {"error": clean(text)} | ({"winner": winner} if winner else {})
+    if _json_wanted(request):
+        # LangGraph's clients read "detail", ours read "error".
+        detail = {"detail": clean(redacted(text))} if by_program(request.scope) else {}
+        body = {"error": clean(redacted(text)), **detail} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
-    return desk.page("error.html", status=status, code=status, text=desk.say.told(text))
+    return desk.page("error.html", status=status, code=status, text=desk.say.told(redacted(text)))

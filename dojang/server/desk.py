@@ -16,6 +16,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 
 from dojang.reading import as_read
+from dojang.server.access.callers import Caller, workspace_of
+from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
 from dojang.server.views import Row, row_of
 from dojang.server.wording import (
@@ -77,6 +79,7 @@ class Desk:
     def __init__(self, workspace: Workspace, request: Request) -> None:
         self.workspace = workspace
         self.request = request
+        self.caller: Caller | None = getattr(request.state, "caller", None)  # None: somebody unknown
         self.language: Language = language_of(request, workspace.settings)
         self.say: Say = sayer(self.language)
 
@@ -84,7 +87,7 @@ class Desk:
         """A rendered page."""
         base = {
             "path": self.request.url.path,
-            "user": self.workspace.settings.user,
+            "caller": self.caller,
             "langs": [(code, self._in(code)) for code in LANGUAGES],
             "counts": None,
             "total": None,
@@ -119,12 +122,14 @@ class Desk:
         """This page's address in a language. A page that answered a POST has none of its own: its parent does."""
         here = self.request.url.path if self.request.method == "GET" else self.request.url.path.rpartition("/")[0]
         kept = [(k, v) for k, v in self.request.query_params.multi_items() if k != "lang"]
-        return (here or "/") + "?" + urlencode([*kept, ("lang", code)])
+        return redacted((here or "/") + "?" + urlencode([*kept, ("lang", code)]))
 
 
 def desk(request: Request) -> Desk:
     """FastAPI's way to a Desk."""
-    return Desk(request.app.state.workspace, request)
+    if request.state.caller is None:  # a page that is open to everybody shows nothing of the workspace
+        return Desk(request.app.state.workspace, request)
+    return Desk(workspace_of(request), request)
 
 
 async def posted(request: Request) -> Mapping[str, str]:

@@ -1,14 +1,16 @@
 """What every request passes before a page sees it: Host, Origin, size; and the headers on every answer.
 
-The server listens on the loopback interface and has no log-in, so a page of another site must reach nothing: a foreign
-Host (DNS rebinding) is refused, and a POST needs the browser's own word (Origin, Sec-Fetch-Site) that it comes from
-one of our pages. Plain ASGI, because the answer of a refused request must not depend on a framework.
+Who asks is found out behind it (``access``). As long as that may be the local user without a token, a page of another
+site must reach nothing: a foreign Host (DNS rebinding) is refused, and a POST needs the browser's own word (Origin,
+Sec-Fetch-Site) that it comes from one of our pages. Plain ASGI, because the answer of a refused request must not depend
+on a framework.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,9 +18,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dojang.messages import told
+from dojang.server.access.callers import LOOPBACK
+from dojang.server.programs import by_program, is_program_path
 from dojang.server.wording import language_of
+from dojang.settings import Settings
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 MAX_BODY: Final = 1_048_576  # bytes; the longest decision text is 20,000 characters, 9 bytes each in a Korean form
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: Final = {
@@ -43,17 +47,48 @@ class Refused(Exception):
         self.status = status
 
 
+@dataclass(frozen=True)
+class Doors:
+    """By which names the server is reached, and from which other sites.
+
+    ``hosts``: as the Host header has them, besides those of the loopback interface. ``tls``: whether people reach those
+    by https. ``origins``: other sites whose pages may call the API, like ``http://localhost:3000``.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    tls: bool = False
+    origins: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Doors:
+        """What the settings say; an address that is bound is a name, too, with the port."""
+        host = settings.host.strip().strip("[]").lower()
+        bound = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+        hosts = {name.lower() for name in settings.public_hosts} | {bound}
+        return cls(frozenset(hosts), settings.behind_tls, frozenset(settings.cors_origins))
+
+    def origin_of(self, host: str) -> str:
+        """The origin of our own pages as a browser has it."""
+        name = host if host.endswith("]") or ":" not in host else host.rpartition(":")[0]
+        return f"https://{host}" if self.tls and name not in LOOPBACK else f"http://{host}"
+
+
+NO_DOORS: Final = Doors()
+
+
 class Guards:
     """The ASGI middleware.
 
     Args:
         app: what is guarded.
         max_body: largest request body in bytes; a larger one is 413.
+        doors: how the server is reached, besides by its own machine.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body: int = MAX_BODY) -> None:
+    def __init__(self, app: ASGIApp, *, max_body: int = MAX_BODY, doors: Doors = NO_DOORS) -> None:
         self.app = app
         self.max_body = max_body
+        self.doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on; a refusal is answered here."""
@@ -64,9 +99,9 @@ class Guards:
         dressed = _dressed(scope, send)
         try:
             headers = Headers(scope=scope)
-            host = check_host(headers, scope.get("server"))
+            host = check_host(headers, scope.get("server"), self.doors)
             if scope["method"] not in SAFE_METHODS:
-                check_origin(headers, host, scope["path"])
+                check_origin(headers, host, scope["path"], self.doors)
             body = await self._body(headers, receive)
         except Refused as refused:
             await _answer(refused, scope, dressed)
@@ -93,8 +128,8 @@ class Guards:
         return Refused(413, f"a request may have {self.max_body:,} bytes; shorten the text")
 
 
-def check_host(headers: Headers, server: tuple[str, int | None] | None) -> str:
-    """The Host of the request, once it is known to name this server on this machine.
+def check_host(headers: Headers, server: tuple[str, int | None] | None, doors: Doors) -> str:
+    """The Host of the request, once it is known to name this server.
 
     Raises:
         Refused: 400 without exactly one Host, 421 when it names another machine or port.
@@ -103,6 +138,8 @@ def check_host(headers: Headers, server: tuple[str, int | None] | None) -> str:
     if len(given) != 1:
         raise Refused(400, "the request names no host, or several")
     host = given[0].lower()
+    if host in doors.hosts:
+        return host
     name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
     expected = str(server[1]) if server and server[1] is not None else port
     if name not in LOOPBACK or (port or "80") != expected:
@@ -110,22 +147,30 @@ def check_host(headers: Headers, server: tuple[str, int | None] | None) -> str:
     return host
 
 
-def check_origin(headers: Headers, host: str, path: str) -> None:
+def check_origin(headers: Headers, host: str, path: str, doors: Doors) -> None:
     """Let a change through only if it comes from one of our own pages, or from a program that is no browser.
 
     Browsers send Origin with every POST, and a page cannot forge or drop it. A request with neither header is no
-    browser's; it is taken by the JSON API alone, and only with a content type that no HTML form can produce.
+    browser's; it is taken with a token in a header, which no page of another site can send, or else by the JSON API
+    alone, and only with a content type that no HTML form can produce. Pages of the sites that the settings list are let
+    through as well; the session of a browser counts for nothing there.
 
     Raises:
         Refused: 403.
     """
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    foreign = (origin is not None and origin.lower() != f"http://{host}") or site not in (None, "same-origin")
+    if origin in doors.origins:
+        return
+    foreign = (origin is not None and origin.lower() != doors.origin_of(host)) or site not in (None, "same-origin")
     if foreign:
         raise Refused(403, "this request comes from another site; open the page here and send it again")
     if origin is None and site is None:
-        json_body = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-        if not (path.startswith("/api/") and json_body):
+        token = "authorization" in headers or "x-api-key" in headers
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        api = path.startswith("/api/") and kind == "application/json"
+        # LangGraph's clients send some requests without a body; a form always names its type.
+        program = is_program_path(path) and kind in ("application/json", "")
+        if not (token or api or program):
             raise Refused(403, "a form needs an Origin header; programs use the JSON API under /api")
 
 
@@ -164,7 +209,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _answer(refused: Refused, scope: Scope, send: Send) -> None:
-    text, json_wanted = str(refused), wants_json(scope["path"])
+    text, json_wanted = str(refused), wants_json(scope["path"]) or by_program(scope)
     if not json_wanted:
         text = told(text, language_of(Request(scope), scope["app"].state.workspace.settings))
     body = (json.dumps({"error": text}) if json_wanted else text + "\n").encode()

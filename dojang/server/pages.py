@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from dojang.server.access.owning import only_of
 from dojang.server.deciding import review_page, take_back, take_claim, take_decision
 from dojang.server.desk import AtDesk, Form
 from dojang.server.views import (
@@ -63,7 +64,7 @@ def threads(desk: AtDesk, offset: Offset = 0) -> Response:
 
 
 def _threads(desk: AtDesk, *, offset: int = 0, status: int = 200, error: str = "", held: str = "") -> HTMLResponse:
-    found = desk.workspace.threads(limit=51, offset=offset)
+    found = desk.workspace.threads(limit=51, offset=offset, owner=only_of(desk.request))
     rows = [{"row": row, "href": thread_href(row["thread_id"])} for row in found[:50]]
     more = f"offset={offset + 50}" if len(found) > 50 else ""
     context = {"rows": rows, "more": more, "error": desk.say.told(error), "held": held, "section": "threads"}

@@ -1,4 +1,4 @@
-"""Binds a loopback address and runs an application on it with uvicorn. Knows no page and no workspace."""
+"""Binds an address and runs an application on it with uvicorn. Knows no page and no workspace."""
 
 from __future__ import annotations
 
@@ -22,34 +22,39 @@ class CannotServe(UserError):
         self.port = port
 
 
-def loopback_address(host: str, port: int) -> str:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that is bound to ``host``."""
+    return host.strip().strip("[]").lower() in ("127.0.0.1", "::1", "localhost")
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether a server that is bound to ``host`` is reached by every address of this machine."""
+    return host.strip().strip("[]") in ("0.0.0.0", "::")
+
+
+def address_to_bind(host: str, port: int) -> str:
     """The address to bind for ``host``.
 
     Raises:
-        CannotServe: any other machine could reach it. There is no log-in yet, so that would hand out the stamp.
+        CannotServe: it is no address of a machine.
     """
     name = "127.0.0.1" if host.strip().lower() == "localhost" else host.strip().strip("[]")
     try:
-        safe = ipaddress.ip_address(name).is_loopback and name in ("127.0.0.1", "::1")
+        ipaddress.ip_address(name)
     except ValueError:
-        safe = False
-    if not safe:
         raise CannotServe(
-            host,
-            port,
-            f"DOJANG_HOST={host}: the console has no log-in, so it is served on 127.0.0.1 only; "
-            f"from another machine, use `ssh -L 8723:127.0.0.1:8723 <this machine>`",
-        )
+            host, port, f"DOJANG_HOST={host}: write an IP address of this machine, like 127.0.0.1"
+        ) from None
     return name
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket on a loopback address; port 0 takes any free one.
+    """A listening socket; port 0 takes any free one.
 
     Raises:
-        CannotServe: the address is not loopback, or the port is taken or not allowed.
+        CannotServe: the address is none of this machine, or the port is taken or not allowed.
     """
-    address = loopback_address(host, port)
+    address = address_to_bind(host, port)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

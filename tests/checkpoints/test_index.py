@@ -11,6 +11,7 @@ import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
 from checkpoints import DecisionLog, FileSaver, Summary, ThreadIndex
+from checkpoints.files.crypto import KeyRing
 from state import Decision
 from tests.checkpoints.cases import checkpoint, config, decision, metadata, review
 
@@ -156,3 +157,23 @@ def test_many_refresh_at_once(saver: FileSaver, tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(refresh, range(12))) == [20] * 12
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_threads_of_one_person(tmp_path: Path, sealed: bool) -> None:
+    keys = KeyRing.of(b"k" * 32) if sealed else None
+
+    def owned(latest: CheckpointTuple, decisions: dict[str, Decision]) -> Summary:
+        made = summarise(latest, decisions)
+        return {**made, "owner": made["title"]}
+
+    saver = FileSaver(tmp_path / "threads", durability="os", keys=keys)
+    index = ThreadIndex(tmp_path / "index.sqlite", tmp_path / "threads", owned, keys=keys)
+    for number, name in enumerate(("Hana", "lee", " HANA", "")):
+        write(saver, f"t{number}", number, title=name)
+    index.refresh()
+    assert sorted(row["thread_id"] for row in index.threads(owner="hana")) == ["t0", "t2"]
+    assert len(index.threads(owner="hana", limit=1, offset=1)) == 1
+    assert (len(index.threads()), index.threads(owner="nobody")) == (4, [])
+    assert [index.owner(f"t{number}") for number in range(5)] == ["Hana", "lee", " HANA", "", ""]
+    assert (b"Hana" in (tmp_path / "index.sqlite").read_bytes()) is not sealed

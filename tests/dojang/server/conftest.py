@@ -60,7 +60,7 @@ def client(workspace: Workspace) -> Iterator[TestClient]:
 
 def browser_of(workspace: Workspace, **options: Any) -> TestClient:
     """A client that sends what a browser on our own page would send."""
-    headers = {"origin": BASE, "sec-fetch-site": "same-origin", "accept-language": "en"}
+    headers = {"origin": BASE, "sec-fetch-site": "same-origin", "accept-language": "en", "accept": "text/html,*/*"}
     return TestClient(create_app(workspace, **options), base_url=BASE, headers=headers, follow_redirects=False)
 
 

@@ -1,0 +1,101 @@
+"""The file of tokens and sessions: ``DOJANG_HOME/tokens.sqlite``, readable by its owner alone, each change durable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from state import BrokenInvariant, PassingFault
+
+WAIT_S: Final = 10.0
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE tokens (
+    prefix TEXT PRIMARY KEY, hash BLOB NOT NULL, name TEXT NOT NULL, roles TEXT NOT NULL, created_at TEXT NOT NULL,
+    created_by TEXT NOT NULL, expires_at TEXT NOT NULL, used_at TEXT NOT NULL, revoked_at TEXT NOT NULL,
+    revoked_by TEXT NOT NULL
+);
+CREATE TABLE sessions (hash BLOB PRIMARY KEY, prefix TEXT NOT NULL REFERENCES tokens, expires_at TEXT NOT NULL);
+"""
+
+
+class BrokenTokens(BrokenInvariant):
+    """The file cannot be read as what it is; nobody is let in on it."""
+
+
+class Database:
+    """The file. Nothing is made before something is first written; safe from many threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def there(self) -> bool:
+        """Whether there is a file at all."""
+        return self.path.exists()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for queries; only where the file is there."""
+        with self._told(), contextlib.closing(self._open()) as db:
+            yield db
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed and on the disk afterwards, or nothing of it, where the block raises."""
+        with self._told():
+            self._make()
+            with contextlib.closing(self._open()) as db:
+                db.execute("BEGIN IMMEDIATE")
+                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in (*_SCHEMA.split(";")[:-1], f"PRAGMA user_version = {_VERSION}"):
+                        db.execute(statement)
+                try:
+                    yield db
+                except BaseException:
+                    db.execute("ROLLBACK")
+                    raise
+                db.execute("COMMIT")
+
+    def _make(self) -> None:
+        if self.path.exists():
+            return
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        if os.name == "posix":
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
+        try:
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA synchronous = EXTRA")  # a commit is on the disk, the removal of its journal too
+            db.execute("PRAGMA foreign_keys = ON")
+            if db.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
+                raise BrokenTokens(f"{self.path} was written by a newer Dojang; update this one")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise PassingFault(f"{self.path} cannot be used ({error}); nobody is let in, try again") from error
+        except sqlite3.DatabaseError as error:
+            raise BrokenTokens(
+                f"{self.path} is damaged ({error}); nobody is let in: put back a copy, or move it away and make new "
+                "tokens with `dojang tokens create`"
+            ) from error
+        except OSError as error:
+            raise PassingFault(f"{self.path} cannot be made ({error.strerror}); free the disk and try again") from error

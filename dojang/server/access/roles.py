@@ -1,0 +1,20 @@
+"""The five roles of the server, from least to most, and which of them may do what kind of thing."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+Role = Literal["viewer", "operator", "manager", "developer", "admin"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+Allowed = frozenset[str]
+"""Roles of which a caller needs one."""
+SEE: Final[Allowed] = frozenset(ROLES)
+ASK: Final[Allowed] = frozenset(("operator", "manager", "developer", "admin"))
+DECIDE: Final[Allowed] = frozenset(("operator", "manager", "admin"))
+"""Who may claim, decide and undo; the policy has its say as well. A developer builds the agent, and has none."""
+STEER: Final[Allowed] = frozenset(("developer", "admin"))
+"""Who may change where a thread goes on: copies, forks, updates of its state."""
+ADMINISTER: Final[Allowed] = frozenset(("admin",))
+EVERY_THREAD: Final[Allowed] = frozenset(("manager", "developer", "admin"))
+"""Who sees threads that others asked in."""

@@ -1,0 +1,97 @@
+"""Which role a route needs. A route that is not here is answered as if it did not exist.
+
+The table of docs/access.md is this one; a test holds them together, and walks every route with every role.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dojang.server.access.roles import ASK, DECIDE, ROLES, SEE, STEER, Allowed
+
+OPEN: Final[Allowed] = frozenset(("anybody",))
+"""Served to whoever reaches the server, known or not."""
+
+LANGGRAPH: Final[dict[tuple[str, str], Allowed]] = {
+    ("GET", "/info"): SEE,
+    ("POST", "/assistants/search"): SEE,
+    ("POST", "/assistants/count"): SEE,
+    ("GET", "/assistants/{assistant_id}"): SEE,
+    ("POST", "/assistants/{assistant_id}/versions"): SEE,
+    ("GET", "/assistants/{assistant_id}/schemas"): SEE,
+    ("GET", "/assistants/{assistant_id}/graph"): SEE,
+    ("GET", "/assistants/{assistant_id}/subgraphs"): SEE,
+    ("GET", "/assistants/{assistant_id}/subgraphs/{namespace}"): SEE,
+    ("POST", "/threads/search"): SEE,
+    ("POST", "/threads/count"): SEE,
+    ("PATCH", "/threads/{thread_id}"): ASK,
+    ("DELETE", "/threads/{thread_id}"): STEER,
+    ("POST", "/threads/{thread_id}/copy"): STEER,
+    ("GET", "/threads/{thread_id}/state"): SEE,
+    ("GET", "/threads/{thread_id}/state/{checkpoint_id}"): SEE,
+    ("POST", "/threads/{thread_id}/state/checkpoint"): SEE,
+    ("POST", "/threads/{thread_id}/state"): STEER,
+    ("GET", "/threads/{thread_id}/history"): SEE,
+    ("POST", "/threads/{thread_id}/history"): SEE,
+    ("GET", "/threads/{thread_id}/stream"): SEE,
+    ("GET", "/threads/{thread_id}/runs"): SEE,
+    ("POST", "/threads/{thread_id}/runs"): ASK,
+    ("POST", "/threads/{thread_id}/runs/wait"): ASK,
+    ("POST", "/threads/{thread_id}/runs/stream"): ASK,
+    ("GET", "/threads/{thread_id}/runs/{run_id}"): SEE,
+    ("GET", "/threads/{thread_id}/runs/{run_id}/join"): SEE,
+    ("GET", "/threads/{thread_id}/runs/{run_id}/stream"): SEE,
+    ("POST", "/threads/{thread_id}/runs/{run_id}/cancel"): ASK,
+    ("DELETE", "/threads/{thread_id}/runs/{run_id}"): STEER,
+    ("POST", "/runs"): ASK,
+    ("POST", "/runs/wait"): ASK,
+    ("POST", "/runs/stream"): ASK,
+    ("POST", "/runs/batch"): ASK,
+    ("POST", "/runs/cancel"): STEER,
+}
+"""Rows of the routes that LangGraph's clients call, beside those whose paths the console has, too.
+
+A resume in the body of a run is a decision: ``Workspace.acting`` refuses it from whoever has no say.
+"""
+
+TABLE: Final[dict[tuple[str, str], Allowed]] = {
+    **LANGGRAPH,
+    # the server
+    ("GET", "/ok"): OPEN,
+    ("GET", "/openapi.json"): SEE,
+    ("GET", "/static/{path}"): OPEN,
+    ("GET", "/login"): OPEN,
+    ("POST", "/login"): OPEN,
+    ("POST", "/logout"): OPEN,
+    # the JSON API
+    ("GET", "/api/reviews"): SEE,
+    ("GET", "/api/reviews/{review_id}"): SEE,
+    ("POST", "/api/reviews/{review_id}/decision"): DECIDE,
+    ("POST", "/api/reviews/{review_id}/undo"): DECIDE,
+    ("POST", "/api/reviews/{review_id}/claim"): DECIDE,
+    ("GET", "/api/threads"): SEE,
+    # the console
+    ("GET", "/"): SEE,
+    ("GET", "/reviews/{review_id}"): SEE,
+    ("POST", "/reviews/{review_id}/decision"): DECIDE,
+    ("POST", "/reviews/{review_id}/undo"): DECIDE,
+    ("POST", "/reviews/{review_id}/claim"): DECIDE,
+    ("GET", "/threads"): SEE,
+    ("POST", "/threads"): ASK,
+    ("GET", "/threads/{thread_id}"): SEE,
+    ("POST", "/threads/{thread_id}/messages"): ASK,
+    ("POST", "/threads/{thread_id}/resume"): ASK,
+    ("GET", "/documents"): SEE,
+    ("GET", "/passages/{passage_id}"): SEE,
+    ("GET", "/docs"): SEE,
+}
+"""(method, path of the route) to the roles of which the caller needs one. HEAD and OPTIONS count as GET."""
+
+
+def rows() -> list[str]:
+    """The table in Markdown, as docs/access.md has it."""
+    return [f"| `{method} {path}` | {_names(allowed)} |" for (method, path), allowed in TABLE.items()]
+
+
+def _names(allowed: Allowed) -> str:
+    return ", ".join(f"`{role}`" for role in ROLES if role in allowed) or "–"

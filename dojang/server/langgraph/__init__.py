@@ -1,0 +1,16 @@
+"""The routes of a LangGraph server, so that ``langgraph-sdk``, ``RemoteGraph`` and what is built on them work.
+
+Each module is one resource. They translate between the SDK's words and ours; what happens is the workspace's doing, and
+runs are :mod:`dojang.server.work`'s. Crons are not served: nothing here acts by the clock without a person.
+"""
+
+from fastapi import APIRouter
+
+from dojang.server.langgraph import assistants, runs, states, threads
+from dojang.server.programs import ProgramRoute
+
+router = APIRouter(route_class=ProgramRoute)
+for part in (assistants.router, runs.router, states.router, threads.router):
+    router.include_router(part)
+
+__all__ = ["router"]

@@ -1,0 +1,139 @@
+"""Threads, states and runs in the SDK's forms. Read from the thread's folder and the accepted runs; keeps nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from langgraph.types import StateSnapshot
+
+from dojang.runs import UnknownThread
+from dojang.server.langgraph.assistants import ASSISTANT_ID, GRAPH
+from dojang.server.langgraph.inputs import NotTaken
+from dojang.server.work import Row, Work
+from dojang.server.work.plain import interrupt_form, public_config
+from dojang.workspace import Workspace
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._:@-]{1,200}")
+
+
+def run_form(row: Row) -> dict[str, Any]:
+    """A run."""
+    return {
+        "run_id": row.run_id,
+        "thread_id": row.thread_id,
+        "assistant_id": ASSISTANT_ID,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "status": row.status,
+        "metadata": row.metadata,
+        "multitask_strategy": row.strategy,
+        "kwargs": {"stream_mode": row.body["modes"]},
+        **({"error": row.error} if row.error else {}),
+    }
+
+
+def state_form(snapshot: StateSnapshot) -> dict[str, Any]:
+    """A state."""
+    return {
+        "values": snapshot.values,
+        "next": list(snapshot.next),
+        "checkpoint": _checkpoint(snapshot.config),
+        "metadata": {k: v for k, v in (snapshot.metadata or {}).items() if not k.startswith("__")},
+        "created_at": snapshot.created_at,
+        "parent_checkpoint": _checkpoint(snapshot.parent_config) if snapshot.parent_config else None,
+        "tasks": [
+            {
+                "id": task.id,
+                "name": task.name,
+                "path": list(task.path),
+                "error": str(task.error) if task.error else None,
+                "interrupts": [interrupt_form(interrupt) for interrupt in task.interrupts],
+                "checkpoint": None,
+                "state": None,
+                "result": task.result,
+            }
+            for task in snapshot.tasks
+        ],
+        "interrupts": [interrupt_form(interrupt) for task in snapshot.tasks for interrupt in task.interrupts],
+    }
+
+
+def _checkpoint(config: Any) -> dict[str, Any]:
+    inner = public_config(config)["configurable"]
+    return {
+        "thread_id": inner.get("thread_id"),
+        "checkpoint_ns": inner.get("checkpoint_ns") or "",
+        "checkpoint_id": inner.get("checkpoint_id"),
+        "checkpoint_map": inner.get("checkpoint_map"),
+    }
+
+
+@dataclass(frozen=True)
+class Threads:
+    """The threads of a home, as clients see them."""
+
+    workspace: Workspace
+    work: Work
+    only: str | None = None  # whose threads a list has; None: everybody's
+
+    def exists(self, thread_id: str) -> bool:
+        """Whether there is a folder of this thread."""
+        return (self.workspace.parts.folders.path(thread_id) / "thread.json").exists()
+
+    def make(self, thread_id: str, metadata: dict[str, Any] | None = None) -> None:
+        """Make an empty thread; NotTaken where its id is no name for one."""
+        if not _NAME.fullmatch(thread_id):
+            raise NotTaken("a thread id has letters, digits and . _ : @ - in it, at most 200")
+        self.workspace.parts.about.merge(thread_id, metadata or {})
+
+    def check(self, thread_id: str) -> None:
+        """Raise UnknownThread unless it exists."""
+        if not self.exists(thread_id):
+            raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
+
+    def metadata(self, thread_id: str) -> dict[str, Any]:
+        """What is noted of a thread, and which graph it is of."""
+        return {"graph_id": GRAPH, "assistant_id": ASSISTANT_ID, **self.workspace.parts.about.of(thread_id)}
+
+    def form(self, thread_id: str, *, status: str | None = None) -> dict[str, Any]:
+        """One thread, whole. ``status``: where it is known already.
+
+        Raises:
+            UnknownThread: there is none.
+        """
+        self.check(thread_id)
+        snapshot = self.workspace.look(thread_id)
+        created = self.created_at(thread_id)
+        interrupts = {
+            task.id: [interrupt_form(i) for i in task.interrupts] for task in snapshot.tasks if task.interrupts
+        }
+        if status is None:
+            failed = any(row.status in ("error", "timeout") for row in self.work.rows.of(thread_id, limit=1))
+            status = status_of(busy=self.work.rows.busy(thread_id), waits=bool(interrupts), failed=failed)
+        updated = snapshot.created_at or created
+        return {
+            "thread_id": thread_id,
+            "created_at": created,
+            "updated_at": updated,
+            "state_updated_at": updated,
+            "metadata": self.metadata(thread_id),
+            "status": status,
+            "config": {},
+            "values": snapshot.values or None,
+            "interrupts": interrupts,
+        }
+
+    def created_at(self, thread_id: str) -> str:
+        """When the folder was made."""
+        path = self.workspace.parts.folders.path(thread_id) / "thread.json"
+        about = json.loads(path.read_bytes())
+        return str(about.get("created_at") or datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat())
+
+
+def status_of(*, busy: bool, waits: bool, failed: bool) -> str:
+    """A thread's status: a run that waits for nobody or is under way counts first, then a person's turn."""
+    return "busy" if busy else "interrupted" if waits else "error" if failed else "idle"

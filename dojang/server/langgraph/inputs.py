@@ -1,0 +1,116 @@
+"""What a client gives a run: one message of a person, or a decision on what waits. Nothing else gets in."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from checkpoints.files.locks import OsLock
+from dojang.server.langgraph.bodies import RunIn
+from dojang.workspace import Workspace
+from nodes.wire import by_review
+from state import Conflict, UserError
+
+_PERSON: Final = ("human", "user")
+_KEYS: Final = ("messages", "filters")
+
+
+class NotTaken(UserError):
+    """Something in the body is not taken; the message names it."""
+
+
+def check_options(asked: RunIn) -> None:
+    """Raise NotTaken where a body asks for what would go round the gate, or is not served."""
+    if asked.command is not None and asked.command.goto not in (None, [], ()):
+        raise NotTaken("command.goto is not taken: it would leave what waits undecided; decide it (reject, for one)")
+    if asked.command is not None and asked.command.update not in (None, {}, [], ()):
+        raise NotTaken("command.update is not taken; send the change to POST /threads/ID/state, and a message as input")
+    if asked.checkpoint_id or (asked.checkpoint or {}).get("checkpoint_id"):
+        raise NotTaken("a run goes on from the newest checkpoint; copy the thread to try another way")
+    if asked.context:
+        raise NotTaken("context is not taken: what a run works with is the server's own")
+    if asked.webhook:
+        raise NotTaken("webhook is not served; join the run, or follow its stream")
+
+
+def message_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The one new message of an input, as ``{"id", "content"}``. Whose it is, is not for the body to say.
+
+    Raises:
+        NotTaken: another key of the state, no message or several, a message that is no person's, no text.
+    """
+    strange = [key for key in given if key not in _KEYS]
+    if strange:
+        raise NotTaken(f"input.{strange[0]} is not taken: a run is given messages (and filters), nothing else")
+    messages = given.get("messages")
+    if isinstance(messages, str | Mapping):
+        messages = [messages]
+    if not isinstance(messages, list) or len(messages) != 1:
+        raise NotTaken("input.messages: send exactly one message, the new one; the thread has the others")
+    message = messages[0]
+    if isinstance(message, str):
+        message = {"type": "human", "content": message}
+    if isinstance(message, list) and len(message) == 2:
+        message = {"type": message[0], "content": message[1]}
+    if not isinstance(message, Mapping):
+        raise NotTaken("input.messages: a message is an object with a role (user) and a content")
+    role = message.get("type") or message.get("role")
+    if role not in _PERSON:
+        raise NotTaken(f"input.messages: a message of {role!r} is not taken; only a person's (human, user) is")
+    return {"id": _id_of(message.get("id")), "content": _content(message.get("content"))}
+
+
+def filters_of(given: Mapping[str, Any]) -> dict[str, str] | None:
+    """The filters of an input; None where it has none. NotTaken where they are no object of texts."""
+    filters = given.get("filters")
+    if filters is None:
+        return None
+    if not isinstance(filters, Mapping) or not all(isinstance(value, str) for value in filters.values()):
+        raise NotTaken("input.filters: send an object whose values are texts")
+    return {str(key): value for key, value in filters.items()}
+
+
+def decide(workspace: Workspace, thread_id: str, said: object, *, by: str) -> str:
+    """Record what a resume says, at the door, as the caller; nothing runs yet. What it still waits for; "" nothing.
+
+    Raises:
+        Conflict: nothing waits, or not under that id (any more): somebody was first.
+        UserError: the answer does not fit its review.
+    """
+    # One at a time: of two clients that say the same, as the same person, one decides and the other is told so.
+    with OsLock(workspace.parts.folders.ensure(thread_id) / "resume.lock"):
+        still = workspace.waiting(thread_id)
+        ids = {key for interrupt_id, review in still for key in (interrupt_id, review["id"])}
+        if not still:
+            raise Conflict(f"nothing waits for a decision on thread {thread_id}; it was decided already")
+        by_id = isinstance(said, Mapping) and bool(said) and not {"type", "decisions"} & set(said)
+        if by_id and isinstance(said, Mapping) and not ids & {str(key) for key in said}:
+            raise Conflict(f"nothing waits under the id {next(iter(said))!r}; these wait: {', '.join(sorted(ids))}")
+        answers = [(review["id"], cast(Any, raw)) for review, raw in by_review(still, said)]
+        notes = [workspace.record(review_id, raw, by=by, channel="http")[1] for review_id, raw in answers]
+    return " ".join(note for note in notes if note)
+
+
+def _id_of(given: object) -> str:
+    """A client's own id where it is a UUID: no other can be taken for one of ours."""
+    try:
+        return str(uuid.UUID(str(given)))
+    except ValueError:
+        return f"human-{uuid.uuid4().hex[:16]}"
+
+
+def _content(content: object) -> str:
+    """The text of a message; NotTaken where it has none, or something that is no text."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
+        if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
+            raise NotTaken("input.messages: only text can be read; send the words alone")
+        content = "\n".join(str(text) for text in texts)
+    if not isinstance(content, str) or not content.strip():
+        raise NotTaken("the message is empty; write a question or a request")
+    try:
+        content.encode()
+    except UnicodeEncodeError:
+        raise NotTaken("the message has half a character in it; send well-formed text") from None
+    return content

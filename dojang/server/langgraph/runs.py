@@ -1,0 +1,269 @@
+"""Runs: accepted, waited for, streamed, joined, cancelled, forgotten; on a thread, or on one made for the run."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from dojang.server.langgraph.answers import Answer
+from dojang.server.langgraph.assistants import check_assistant
+from dojang.server.langgraph.bodies import CancelMany, RunIn
+from dojang.server.langgraph.caller import caller_of, work_of
+from dojang.server.langgraph.forms import Threads, run_form
+from dojang.server.langgraph.inputs import NotTaken, check_options, decide, filters_of, message_of
+from dojang.server.langgraph.sse import Following, after_of, told
+from dojang.server.langgraph.threads import AtThreads, threads_of
+from dojang.server.programs import ProgramRoute
+from dojang.server.work import Order, Row, Work
+from dojang.server.work.plain import dumps
+from dojang.server.work.worker import final_values
+from state import Conflict
+
+router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, default_response_class=Answer)
+LastEventID = Annotated[str | None, Header(alias="Last-Event-ID")]
+Action = Literal["interrupt", "rollback"]
+Modes = Annotated[list[str] | None, Query(alias="stream_mode")]
+NOT_BEGUN = 1 << 62
+
+
+@router.post("/threads/{thread_id}/runs")
+def create(request: Request, thread_id: str, asked: RunIn) -> Response:
+    """Accept a run, and do not wait for it."""
+    row = accepted(request, thread_id, asked)
+    return Answer(run_form(row), headers=places(row))
+
+
+@router.post("/threads/{thread_id}/runs/wait")
+async def wait(request: Request, thread_id: str, asked: RunIn) -> Response:
+    """Accept a run and answer with the thread's values when it has ended or paused."""
+    row = await run_in_threadpool(accepted, request, thread_id, asked)
+    return await ended(request, row, cancel=asked.on_disconnect == "cancel")
+
+
+@router.post("/threads/{thread_id}/runs/stream")
+async def stream(request: Request, thread_id: str, asked: RunIn) -> Response:
+    """Accept a run and follow it by server-sent events. A reader that goes away does not end it, unless it says so."""
+    row = await run_in_threadpool(accepted, request, thread_id, asked)
+    return followed(work_of(request), row, cancel=asked.on_disconnect == "cancel")
+
+
+@router.post("/runs")
+def create_alone(request: Request, asked: RunIn) -> Response:
+    """Accept a run on a thread of its own, which goes with it unless something of it has to stay."""
+    row = accepted(request, None, asked)
+    return Answer(run_form(row), headers=places(row))
+
+
+@router.post("/runs/wait")
+async def wait_alone(request: Request, asked: RunIn) -> Response:
+    """The same, answered with the values."""
+    row = await run_in_threadpool(accepted, request, None, asked)
+    return await ended(request, row, cancel=asked.on_disconnect == "cancel")
+
+
+@router.post("/runs/stream")
+async def stream_alone(request: Request, asked: RunIn) -> Response:
+    """The same, followed by server-sent events."""
+    row = await run_in_threadpool(accepted, request, None, asked)
+    return followed(work_of(request), row, cancel=asked.on_disconnect == "cancel")
+
+
+@router.post("/runs/batch")
+def create_many(request: Request, asked: list[RunIn]) -> Response:
+    """Accept several runs, each on a thread of its own."""
+    return Answer([run_form(accepted(request, None, one)) for one in asked])
+
+
+@router.post("/runs/cancel", status_code=204)
+def cancel_many(request: Request, asked: CancelMany, action: Action = "interrupt") -> Response:
+    """Cancel the runs that are named, or all of a thread, or all of a status."""
+    work = work_of(request)
+    if not (asked.thread_id or asked.run_ids or asked.status):
+        raise NotTaken("name the runs to cancel: thread_id and run_ids, or a status (pending, running, all)")
+    for row in work.rows.active():
+        named = asked.run_ids is None or row.run_id in asked.run_ids
+        if named and asked.thread_id in (None, row.thread_id) and asked.status in (None, "all", row.status):
+            work.stop(row.run_id, action)
+    return Response(status_code=204)
+
+
+@router.get("/threads/{thread_id}/runs")
+def listed(
+    threads: AtThreads,
+    thread_id: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    status: str | None = None,
+) -> Response:
+    """The runs of a thread, newest first."""
+    threads.check(thread_id)
+    rows = threads.work.rows.of(thread_id, status=status, limit=limit, offset=offset)
+    return Answer([run_form(row) for row in rows])
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}")
+def get(request: Request, thread_id: str, run_id: str) -> Response:
+    """One run."""
+    return Answer(run_form(work_of(request).rows.get(run_id, thread_id)))
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/join")
+async def join(request: Request, thread_id: str, run_id: str) -> Response:
+    """Wait for a run; answered with the thread's values."""
+    row = await run_in_threadpool(work_of(request).rows.get, run_id, thread_id)
+    return await ended(request, row, cancel=False)
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/stream")
+async def join_stream(
+    request: Request,
+    thread_id: str,
+    run_id: str,
+    modes: Modes = None,
+    cancel_on_disconnect: bool = False,
+    last_event_id: LastEventID = None,
+) -> Response:
+    """Follow a run from its beginning, or from after ``Last-Event-ID``, as far as its events are kept."""
+    row = await run_in_threadpool(work_of(request).rows.get, run_id, thread_id)
+    kinds = {mode.partition("-")[0] for mode in modes or [] if mode}
+    return followed(work_of(request), row, after=after_of(last_event_id), modes=kinds, cancel=cancel_on_disconnect)
+
+
+@router.get("/threads/{thread_id}/stream")
+async def join_thread(request: Request, thread_id: str, last_event_id: LastEventID = None) -> Response:
+    """Follow the run of a thread that is under way; where there is none, the newest one, which is over."""
+    threads, work = threads_of(request), work_of(request)
+    await run_in_threadpool(threads.check, thread_id)
+    rows = await run_in_threadpool(lambda: work.rows.of(thread_id, limit=100))
+    active = [row for row in rows if not row.over]
+    if not rows:
+        raise Conflict(f"thread {thread_id} has no run to follow; start one")
+    return followed(work, active[-1] if active else rows[0], after=after_of(last_event_id))
+
+
+@router.post("/threads/{thread_id}/runs/{run_id}/cancel")
+async def cancel(
+    request: Request, thread_id: str, run_id: str, wait: bool = False, action: Action = "interrupt"
+) -> Response:
+    """Cancel a run: at once if it has not begun, else between two steps. 409 where it is over."""
+    work = work_of(request)
+    row = await run_in_threadpool(work.rows.get, run_id, thread_id)
+    if row.over:
+        raise Conflict(f"run {run_id} is over ({row.status})")
+    await run_in_threadpool(work.stop, run_id, action)
+    if not wait:
+        return Response(status_code=202)
+    return await ended(request, row, cancel=False)
+
+
+@router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
+def delete(request: Request, thread_id: str, run_id: str) -> Response:
+    """Forget a run that is over. The thread keeps what came of it."""
+    work = work_of(request)
+    if not work.rows.get(run_id, thread_id).over:
+        raise Conflict(f"run {run_id} is not over; cancel it first")
+    work.forget(run_id)
+    return Response(status_code=204)
+
+
+# -- what these have in common ----------------------------------------------------------------------------------------
+
+
+def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
+    """Take a run in: a decision is recorded at the door first, a message gets its id; the row is on the disk.
+
+    Raises:
+        Conflict: the thread waits for a decision, or is busy and the strategy is reject; or a resume came too late.
+        UserError: the body asks for what is not taken, or a decision does not fit.
+        QueueFull: too many runs wait.
+    """
+    threads, work, caller = threads_of(request), work_of(request), caller_of(request)
+    check_assistant(asked.assistant_id)
+    check_options(asked)
+    resumes = asked.command is not None and "resume" in asked.command.model_fields_set
+    message, filters = None, None
+    if not resumes and asked.input is not None:
+        message, filters = message_of(asked.input), filters_of(asked.input)
+    if thread_id is None and message is None:
+        raise NotTaken("a run without a thread begins with a message: send input.messages")
+    thread = thread_id or str(uuid.uuid4())
+    work.check_room(thread, asked.multitask_strategy)
+    if thread_id is not None:
+        _there(threads, thread, asked)
+    else:
+        threads.make(thread)
+    if resumes and asked.command is not None:
+        decide(threads.workspace, thread, asked.command.resume, by=caller)
+    elif message is not None and thread_id is not None:
+        message = _fresh(threads, thread, message, work)
+    order = Order(
+        message=message,
+        filters=filters,
+        modes=asked.modes(),
+        subgraphs=asked.stream_subgraphs,
+        resumable=asked.stream_resumable,
+        temporary=thread_id is None and asked.on_completion == "delete",
+        interrupt_before=asked.interrupt_before,
+        interrupt_after=asked.interrupt_after,
+    )
+    return work.accept(
+        thread, caller, order, strategy=asked.multitask_strategy, metadata=asked.metadata, after_s=asked.after_seconds
+    )
+
+
+def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
+    """The thread exists, or is made where the body wants that."""
+    if asked.if_not_exists == "create" and not threads.exists(thread_id):
+        threads.make(thread_id)
+    threads.check(thread_id)
+
+
+def _fresh(threads: Threads, thread_id: str, message: dict[str, Any], work: Work) -> dict[str, Any]:
+    """The message, under an id that the thread does not have: an old one would be written over.
+
+    Conflict where nothing is under way and the thread would refuse it anyway: told at once, not by a run that fails.
+    """
+    snapshot = threads.workspace.look(thread_id)
+    if any(old.id == message["id"] for old in snapshot.values.get("messages") or []):
+        message = {**message, "id": f"human-{uuid.uuid4().hex[:16]}"}
+    if snapshot.created_at is not None and not work.rows.busy(thread_id):
+        threads.workspace.check_ready(thread_id)
+    return message
+
+
+def places(row: Row, suffix: str = "") -> dict[str, str]:
+    """Where the run is: ``Content-Location`` for the client to know its ids, ``Location`` to come back to."""
+    path = f"/threads/{row.thread_id}/runs/{row.run_id}"
+    return {"Content-Location": path} | ({"Location": path + suffix} if suffix else {})
+
+
+def followed(work: Work, row: Row, *, after: int = 0, modes: Any = (), cancel: bool = False) -> Response:
+    """The stream of a run."""
+
+    async def left() -> None:
+        if not (await run_in_threadpool(work.rows.get, row.run_id)).over:
+            await run_in_threadpool(work.stop, row.run_id, "interrupt")
+
+    return Following(told(work, row, after, modes), places(row, "/stream"), left if cancel else None)
+
+
+async def ended(request: Request, row: Row, *, cancel: bool) -> Response:
+    """The answer when a run is over: the thread's values, or ``{"__error__": …}``."""
+    work = work_of(request)
+    async for _ in work.follow(row, NOT_BEGUN):
+        if await request.is_disconnected():
+            if cancel:
+                await run_in_threadpool(work.stop, row.run_id, "interrupt")
+            break
+    row = await run_in_threadpool(work.rows.get, row.run_id)
+    if row.error is not None:
+        return Answer({"__error__": row.error}, headers=places(row, "/join"))
+    values = work.channel(row).values
+    if values is None:
+        snapshot = await run_in_threadpool(threads_of(request).workspace.look, row.thread_id)
+        values = dumps(final_values(snapshot))
+    return Response(values, media_type="application/json", headers=places(row, "/join"))

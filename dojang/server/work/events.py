@@ -1,0 +1,133 @@
+"""The events of a run, numbered from 1, for any number of readers. A slow reader holds nobody: it reads from a buffer.
+
+The buffer is bounded; who falls behind by more than it holds goes on with the oldest event that is left, unless the run
+is resumable: then what has left the buffer is read from the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from dojang.server.work.rows import RunRows
+
+KEEP_EVENTS: Final = 4_096
+KEEP_BYTES: Final = 4 * 1024 * 1024
+KEEP_RUNS: Final = 256
+"""Runs that are over whose events stay in memory."""
+
+
+class Event(NamedTuple):
+    """One event: its number, its name, JSON."""
+
+    n: int
+    event: str
+    data: bytes
+
+
+class Channel:
+    """The events of one run. ``put`` and ``close`` from the worker, the rest from anywhere."""
+
+    def __init__(self, run_id: str, rows: RunRows, *, resumable: bool) -> None:
+        self.run_id, self.rows, self.resumable = run_id, rows, resumable
+        self.last = rows.last_event(run_id) if resumable else 0
+        self.closed = False
+        self.values: bytes | None = None  # the state's values at the end of the run, as JSON
+        self._kept: deque[Event] = deque()
+        self._bytes = 0
+        self._putting = threading.Lock()
+        self._lock = threading.Lock()
+        self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+
+    def put(self, event: str, data: bytes) -> None:
+        """Add an event; what comes after the end is dropped."""
+        with self._putting:
+            if self.closed:
+                return
+            if self.resumable:
+                self.rows.keep_event(self.run_id, self.last + 1, event, data)
+            with self._lock:
+                self.last += 1
+                self._kept.append(Event(self.last, event, data))
+                self._bytes += len(data)
+                while len(self._kept) > KEEP_EVENTS or (self._bytes > KEEP_BYTES and len(self._kept) > 1):
+                    self._bytes -= len(self._kept.popleft().data)
+        self._wake()
+
+    def close(self) -> None:
+        """No more will come."""
+        with self._lock:
+            self.closed = True
+        self._wake()
+
+    def after(self, n: int) -> tuple[list[Event], bool]:
+        """Events with a number above ``n`` that can be had, in order, and whether there will be no others."""
+        with self._lock:
+            kept = [event for event in self._kept if event.n > n]
+            closed = self.closed
+        if self.resumable and n < self.last and (not kept or kept[0].n > n + 1):
+            older = [Event(*found) for found in self.rows.events(self.run_id, n)]
+            return older, False
+        return kept, closed
+
+    async def follow(self, n: int, wait_s: float) -> AsyncIterator[Event | None]:
+        """Events above ``n`` as they come, until the channel is closed; None each time nothing came for ``wait_s``."""
+        woken = asyncio.Event()
+        with self._lock:
+            self._readers[woken] = asyncio.get_running_loop()
+        try:
+            while True:
+                woken.clear()
+                found, closed = self.after(n)
+                for event in found:
+                    yield event
+                    n = event.n
+                if found:
+                    continue
+                if closed:
+                    return
+                try:
+                    await asyncio.wait_for(woken.wait(), wait_s)
+                except TimeoutError:
+                    yield None
+        finally:
+            with self._lock:
+                self._readers.pop(woken, None)
+
+    def _wake(self) -> None:
+        with self._lock:
+            readers = list(self._readers.items())
+        for woken, loop in readers:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(woken.set)
+
+
+class Channels:
+    """The channels of the runs that this process knows."""
+
+    def __init__(self, rows: RunRows) -> None:
+        self.rows = rows
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, Channel] = OrderedDict()
+
+    def of(self, run_id: str, *, resumable: bool) -> Channel:
+        """The channel of a run, made where there is none."""
+        with self._lock:
+            found = self._open.get(run_id)
+            if found is None:
+                found = self._open[run_id] = Channel(run_id, self.rows, resumable=resumable)
+            self._open.move_to_end(run_id)
+            over = [key for key, channel in self._open.items() if channel.closed]
+            for key in over[: max(0, len(over) - KEEP_RUNS)]:
+                del self._open[key]
+            return found
+
+    def forget(self, run_id: str) -> None:
+        """The run is deleted."""
+        with self._lock:
+            channel = self._open.pop(run_id, None)
+        if channel is not None:
+            channel.close()

@@ -1,0 +1,43 @@
+"""What a client asks of a run, in our own words; it is what a row keeps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from langchain_core.messages import HumanMessage
+
+from dojang.server.work.streaming import StreamMode
+
+
+@dataclass(frozen=True)
+class Order:
+    """One run, accepted or about to be.
+
+    ``message``: the new message with its id, as ``{"id", "content"}``; None: the thread goes on where it is.
+    ``temporary``: the thread was made for this run, and may go with it.
+    """
+
+    message: dict[str, Any] | None
+    filters: dict[str, str] | None = None
+    modes: list[StreamMode] = field(default_factory=lambda: ["values"])
+    subgraphs: bool = False
+    resumable: bool = False
+    temporary: bool = False
+    interrupt_before: str | list[str] | None = None
+    interrupt_after: str | list[str] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``from_json`` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Self:
+        """What ``as_json`` gave."""
+        return cls(**body)
+
+    def human(self, name: str) -> HumanMessage | None:
+        """The message, by its author."""
+        if self.message is None:
+            return None
+        return HumanMessage(content=self.message["content"], id=self.message["id"], name=name)

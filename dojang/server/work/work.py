@@ -1,0 +1,183 @@
+"""The runs that a server has accepted: taken in, worked on by threads, followed by readers, drained at the end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Final, Self
+
+from dojang.server.work.events import Channel, Channels, Event
+from dojang.server.work.order import Order
+from dojang.server.work.rows import QueueFull, Row, RunRows, Strategy
+from dojang.server.work.worker import Worker, close
+from dojang.workspace import Workspace
+from state import Conflict
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.5
+"""How often an idle worker looks for what it was not told of: rows of other processes, rows whose time has come."""
+FOLLOW_S: Final = 2.0
+"""How often a reader to whom nothing comes looks whether another process has ended the run, or it has gone itself."""
+REAP_S: Final = 5.0
+DRAIN_S: Final = 30.0
+"""How long the end of a server waits for steps that are under way. What takes longer is taken up at the next start."""
+
+
+class Work:
+    """Use it as a context manager around serving: without that runs are accepted, and wait.
+
+    Args:
+        workspace: whose threads are run.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        settings = workspace.settings
+        self.workspace = workspace
+        self.capacity = settings.queue
+        self.rows = RunRows(settings.home / "runs.sqlite", keys=workspace.parts.session_keys)
+        self.channels = Channels(self.rows)
+        self.worker = Worker(workspace, self.rows, timeout_s=settings.run_timeout_s, draining=lambda: self._draining)
+        self._changed = threading.Condition()
+        self._draining = False
+        self._reaped = 0.0
+        self._here: set[str] = set()  # runs that this process carries out
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"dojang-worker-{n}", daemon=True)
+            for n in range(settings.workers)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._draining = True
+            self._changed.notify_all()
+        until = time.monotonic() + DRAIN_S
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            self.rows.close()
+
+    # -- accepting ------------------------------------------------------------------------------------------------
+
+    def accept(
+        self,
+        thread_id: str,
+        requester: str,
+        order: Order,
+        *,
+        strategy: Strategy = "enqueue",
+        metadata: dict[str, Any] | None = None,
+        after_s: float = 0,
+    ) -> Row:
+        """Take a run in; it is on the disk on return.
+
+        Raises:
+            Conflict: the thread is busy, and the strategy is ``reject``.
+            QueueFull: too many runs wait.
+        """
+        now = datetime.now(UTC).isoformat()
+        row = Row(
+            run_id=str(uuid.uuid4()), thread_id=thread_id, requester=requester, status="pending", strategy=strategy,
+            body=order.as_json(), metadata=metadata or {}, created_at=now, updated_at=now, attempt=0, stop="",
+            error=None,
+        )  # fmt: skip
+        self.channels.of(row.run_id, resumable=order.resumable)
+        ended = self.rows.accept(row, capacity=self.capacity, after_s=after_s)
+        for run_id in ended:
+            self._told_over(run_id)
+        self._notify()
+        return row
+
+    def check_room(self, thread_id: str, strategy: Strategy) -> None:
+        """Raise what ``accept`` would raise now, for whoever has something to do before it."""
+        active = self.rows.active()
+        waiting = sum(row.status == "pending" for row in active)
+        if waiting >= self.capacity:
+            raise QueueFull(waiting)
+        busy = [row.run_id for row in active if row.thread_id == thread_id]
+        if busy and strategy == "reject":
+            raise Conflict(f"thread {thread_id} is busy with run {busy[0]}; wait for it before resuming")
+
+    def stop(self, run_id: str, how: str) -> None:
+        """Cancel a run: now if it has not begun, else between two steps. ``how``: interrupt or rollback."""
+        self.rows.stop(run_id, how)
+        if self.rows.get(run_id).over:
+            self._told_over(run_id)
+
+    def forget(self, run_id: str) -> None:
+        """Delete what is kept of a run that is over."""
+        self.rows.delete([run_id])
+        self.channels.forget(run_id)
+
+    # -- following ------------------------------------------------------------------------------------------------
+
+    def channel(self, row: Row) -> Channel:
+        """The events of a run."""
+        return self.channels.of(row.run_id, resumable=Order.from_json(row.body).resumable)
+
+    async def follow(self, row: Row, after: int = 0) -> AsyncIterator[Event | None]:
+        """The events of a run with a number above ``after``, to its end; None now and then where nothing comes."""
+        channel = self.channel(row)
+        if self.rows.get(row.run_id).over:
+            self._told_over(row.run_id)
+        async for event in channel.follow(after, FOLLOW_S):
+            yield event
+            if event is None and row.run_id not in self._here and self.rows.get(row.run_id).over:
+                self._told_over(row.run_id)  # another process has finished it
+
+    def _told_over(self, run_id: str) -> None:
+        row = self.rows.get(run_id)
+        channel = self.channel(row)
+        if not channel.closed and row.over:
+            finished = channel.resumable and any(
+                e.event in ("end", "error") for e in channel.after(channel.last - 1)[0]
+            )
+            if finished:
+                channel.close()
+            else:
+                close(channel, run_id, row.status, row.error)
+
+    # -- working --------------------------------------------------------------------------------------------------
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _serve(self) -> None:
+        while not self._draining:
+            try:
+                row = self._next()
+                if row is not None:
+                    self._here.add(row.run_id)
+                    try:
+                        self.worker.run(row, self.channel(row))
+                    finally:
+                        self._here.discard(row.run_id)
+                    self._notify()  # the next run of this thread may begin
+                    continue
+            except Exception:
+                log.exception("a worker stumbled; it goes on")
+            with self._changed:
+                if not self._draining:
+                    self._changed.wait(LOOK_S)
+
+    def _next(self) -> Row | None:
+        with self._changed:
+            due = time.monotonic() > self._reaped + REAP_S or not self._reaped
+            if due:
+                self._reaped = time.monotonic()
+        if due:
+            self.rows.reap()
+        return self.rows.take()

@@ -1,0 +1,161 @@
+"""One run, carried out: a row becomes calls of the workspace, and what came of it becomes the row's status."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+from langgraph.types import StateSnapshot
+
+from checkpoints.errors import ThreadBusy
+from checkpoints.files.locks import run_lock
+from checkpoints.records.leases import BEAT_S, beating
+from dojang.results import RunResult
+from dojang.server.work.events import Channel
+from dojang.server.work.order import Order
+from dojang.server.work.plain import dumps
+from dojang.server.work.rows import Row, RunRows, RunStatus
+from dojang.server.work.streaming import Streamed
+from dojang.watching import Stopped, Watch
+from dojang.workspace import Workspace
+from nodes.gate import pending_proposals
+from state import AgentState, DojangError
+
+log = logging.getLogger(__name__)
+
+BUSY_S: Final = 0.25
+"""How long a run waits for a thread that somebody else holds before it is tried again."""
+RUN_ID: Final = "run_id"
+"""Member of a checkpoint's metadata: which run wrote it."""
+
+
+class Worker:
+    """Carries out rows. Holds no thread of its own."""
+
+    def __init__(self, workspace: Workspace, rows: RunRows, *, timeout_s: float | None, draining: Callable[[], bool]):
+        self.workspace = workspace
+        self.rows = rows
+        self.timeout_s = timeout_s
+        self.draining = draining
+
+    def run(self, row: Row, channel: Channel) -> None:
+        """Carry out a row that this process has taken; its status is on the disk before its readers are told."""
+        if channel.last == 0 or (row.attempt > 1 and not channel.resumable):
+            channel.put("metadata", dumps({"run_id": row.run_id, "attempt": row.attempt}))
+        why: list[str] = []
+        try:
+            with beating(lambda: self.rows.beat(row.run_id), BEAT_S):
+                result = self._go(row, self._watch(row, channel, why))
+            status: RunStatus = "success" if result.status == "done" else "interrupted"
+            self._end(row, channel, status)
+        except Stopped:
+            self._stopped(row, channel, why[-1] if why else "interrupt")
+        except ThreadBusy:
+            self.rows.give_back(row.run_id, after_s=BUSY_S)
+        except DojangError as error:
+            self._end(row, channel, "error", {"error": type(error).__name__, "message": str(error)})
+        except Exception as error:
+            log.exception("run %s on thread %s failed", row.run_id, row.thread_id)
+            text = "something went wrong inside; recorded decisions are kept"
+            self._end(row, channel, "error", {"error": type(error).__name__, "message": text})
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _go(self, row: Row, watch: Watch) -> RunResult:
+        order = Order.from_json(row.body)
+        message = order.human(row.requester)
+        acting = self.workspace.acting(row.requester, (), decides=False)  # what it decides was recorded when it came
+        if message is None or (row.attempt > 1 and self._given(row, message.id or "")):
+            return acting.resume(row.thread_id, on_node=watch)
+        return acting.send(row.thread_id, message, filters=order.filters, on_node=watch)
+
+    def _given(self, row: Row, message_id: str) -> bool:
+        """Whether the thread has the input already: a run that a stop cut off gives it once."""
+        snapshot = self.workspace.look(row.thread_id)
+        if (snapshot.metadata or {}).get(RUN_ID) == row.run_id:
+            return True
+        return any(message.id == message_id for message in snapshot.values.get("messages") or [])
+
+    def _watch(self, row: Row, channel: Channel, why: list[str]) -> Watch:
+        order = Order.from_json(row.body)
+        streamed = Streamed(order.modes, channel.put, subgraphs=order.subgraphs)
+        until = time.monotonic() + self.timeout_s if self.timeout_s else None
+
+        def stop(values: Mapping[str, Any]) -> bool:
+            wish = "drain" if self.draining() else self.rows.get(row.run_id).stop
+            if not wish and until is not None and time.monotonic() > until:
+                wish = "timeout"
+            # A newer message may not come between a call and its result: where one is on its way, it ends first.
+            if not wish or (wish.endswith("-superseded") and pending_proposals(cast(AgentState, values))):
+                return False
+            why.append(wish)
+            return True
+
+        return Watch(
+            modes=streamed.graph_modes(),
+            on_event=streamed.take,
+            stop=stop,
+            metadata={RUN_ID: row.run_id},
+            callbacks=streamed.callbacks(),
+            interrupt_before=order.interrupt_before,
+            interrupt_after=order.interrupt_after,
+        )
+
+    def _stopped(self, row: Row, channel: Channel, why: str) -> None:
+        if why == "drain":
+            self.rows.give_back(row.run_id)
+            return
+        if why.startswith("rollback"):
+            self._roll_back(row)
+        self._end(row, channel, "timeout" if why == "timeout" else "interrupted")
+
+    def _roll_back(self, row: Row) -> None:
+        """Take the run's checkpoints out, unless something of it has to stay: an effect, a review, a decision."""
+        parts, settings = self.workspace.parts, self.workspace.settings
+        with run_lock(settings.threads, row.thread_id, owner=f"{row.requester}, rolling back"):
+            values = self.workspace.look(row.thread_id).values
+            message = (Order.from_json(row.body).message or {}).get("id")
+            begun = values.get("turn") == message
+            if begun and any(values.get(key) for key in ("outcomes", "reviews", "decisions")):
+                log.info("run %s is not rolled back: it has effects or reviews", row.run_id)
+                return
+            if message is not None:
+                parts.saver.delete_runs_of(row.thread_id, [row.run_id])
+
+    def _end(self, row: Row, channel: Channel, status: RunStatus, error: dict[str, str] | None = None) -> None:
+        snapshot: StateSnapshot | None = None
+        try:
+            snapshot = self.workspace.look(row.thread_id)
+            channel.values = dumps(final_values(snapshot))
+        except DojangError as unreadable:
+            log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
+        self.rows.finish(row.run_id, status, error)
+        close(channel, row.run_id, status, error)
+        if Order.from_json(row.body).temporary and status == "success" and snapshot is not None:
+            self._tidy(row.thread_id, snapshot)
+
+    def _tidy(self, thread_id: str, snapshot: StateSnapshot) -> None:
+        """A thread that was made for one run goes with it, unless something of it has to stay."""
+        if any(snapshot.values.get(key) for key in ("outcomes", "reviews", "decisions")):
+            return
+        try:
+            self.workspace.delete_thread(thread_id)
+        except DojangError as error:
+            log.warning("the temporary thread %s stays: %s", thread_id, error)
+
+
+def final_values(snapshot: StateSnapshot) -> dict[str, Any]:
+    """What a client that waits is given: the values, and the pauses beside them."""
+    waiting = [interrupt for task in snapshot.tasks for interrupt in task.interrupts]
+    return {**snapshot.values, **({"__interrupt__": waiting} if waiting else {})}
+
+
+def close(channel: Channel, run_id: str, status: str, error: dict[str, str] | None) -> None:
+    """Tell the readers that the run is over."""
+    if error is not None:
+        channel.put("error", dumps(error))
+    else:
+        channel.put("end", dumps({"run_id": run_id, "status": status}))
+    channel.close()

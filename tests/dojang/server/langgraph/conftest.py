@@ -1,0 +1,125 @@
+"""A real server on a real socket, with its workers, over a workspace whose model follows rules."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from langgraph_sdk import get_client, get_sync_client
+from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+from langgraph_sdk.errors import APIStatusError
+
+from dojang.server import create_app
+from dojang.server.serving import bind, server_for, url_of
+from dojang.server.work import Work
+from dojang.workspace import Workspace
+from nodes.ports import Generator
+from tests.dojang.server.conftest import open_workspace
+from tests.dojang.workspaces import Rehearsed
+
+
+def says(text: str) -> dict[str, Any]:
+    """An input of one message."""
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, str]:
+    """The status and the text with which a call of the SDK is refused; (200, "") where it is not."""
+    try:
+        call(*args, **kwargs)
+    except APIStatusError as error:
+        return error.status_code, str(error)
+    except httpx.HTTPStatusError as error:  # what runs.wait raises
+        return error.response.status_code, str(orjson.loads(error.__notes__[-1])["detail"])
+    return 200, ""
+
+
+class Held(Rehearsed):
+    """A model that waits before it speaks, while it is held; otherwise it follows the rules at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = threading.Event()
+        self.free.set()
+        self.speaking = threading.Event()
+
+    def reply(self, messages: Any, **given: Any) -> Any:
+        self.speaking.set()
+        assert self.free.wait(30)
+        return super().reply(messages, **given)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self.speaking.clear()
+        self.free.clear()
+        try:
+            yield
+        finally:
+            self.free.set()
+
+
+@contextmanager
+def served(workspace: Workspace) -> Iterator[tuple[str, Work]]:
+    """The address of a server and its runs."""
+    app = create_app(workspace)
+    listener = bind("127.0.0.1", 0)
+    server = server_for(app)
+    thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
+    with app.state.work:
+        thread.start()
+        try:
+            yield url_of(listener), app.state.work
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            listener.close()
+
+
+@pytest.fixture(scope="package")
+def model() -> Held:
+    return Held()
+
+
+@pytest.fixture(scope="package")
+def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str, model: Generator) -> Iterator[Workspace]:
+    """One workspace for the tests of this folder: each works on threads of its own."""
+    home = tmp_path_factory.mktemp("house")
+    with open_workspace(home, postgres_server, generator=model, language="en") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="package")
+def server(house: Workspace) -> Iterator[tuple[str, Work]]:
+    with served(house) as found:
+        yield found
+
+
+@pytest.fixture
+def url(server: tuple[str, Work]) -> str:
+    return server[0]
+
+
+@pytest.fixture
+def work(server: tuple[str, Work]) -> Work:
+    return server[1]
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[SyncLangGraphClient]:
+    with get_sync_client(url=url, api_key=None) as opened:
+        yield opened
+
+
+@pytest.fixture
+def aclient(url: str) -> Callable[[], LangGraphClient]:
+    return lambda: get_client(url=url, api_key=None)
+
+
+@pytest.fixture
+def thread_id(client: SyncLangGraphClient) -> str:
+    return str(client.threads.create()["thread_id"])

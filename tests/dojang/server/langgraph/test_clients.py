@@ -1,0 +1,138 @@
+"""Other people's clients, unchanged: the asynchronous SDK, RemoteGraph, and what two chat pages send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.pregel.remote import RemoteGraph
+from langgraph.types import Command
+from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+
+from dojang.server.langgraph.assistants import ASSISTANT_ID
+from tests.dojang.server.langgraph.conftest import says
+
+
+async def test_the_asynchronous_sdk(aclient: Callable[[], LangGraphClient]) -> None:
+    async with aclient() as client:
+        thread_id = (await client.threads.create())["thread_id"]
+        created: list[Any] = []
+        stream = client.runs.stream(
+            thread_id, "dojang", input=says("please send a welcome"), version="v2", on_run_created=created.append
+        )
+        parts: list[Any] = [part async for part in stream]
+        assert parts[-1]["interrupts"][0]["value"]["action_requests"][0]["name"] == "send_message"
+        run = await client.runs.get(thread_id, created[0]["run_id"])
+        assert (run["status"], run["thread_id"]) == ("interrupted", thread_id)
+        ids = {pause["id"]: {"type": "approve"} for pause in parts[-1]["interrupts"]}
+        run = await client.runs.create(thread_id, "dojang", command={"resume": ids})
+        values: Any = await client.runs.join(thread_id, run["run_id"])
+        assert values["answer"]["text"]
+        copy: Any = client.threads.copy  # its annotation says that it returns nothing
+        copied: Any = await copy(thread_id)
+        state: Any = await client.threads.get_state(copied["thread_id"])
+        assert state["values"]["messages"] == values["messages"]
+        await client.threads.update(copied["thread_id"], metadata={"was": thread_id})
+        assert await client.threads.count(metadata={"was": thread_id}) == 1
+        assert await client.threads.count(values={"question": "nobody asked this"}) == 0
+        found = await client.threads.search(values={"question": values["question"]}, metadata={"was": thread_id})
+        assert [thread["thread_id"] for thread in found] == [copied["thread_id"]]
+        by_id = await client.threads.search(ids=[thread_id, copied["thread_id"]], sort_by="thread_id", sort_order="asc")
+        assert [t["thread_id"] for t in by_id] == sorted([thread_id, copied["thread_id"]])
+        await client.threads.delete(copied["thread_id"])
+        assert await client.threads.count(metadata={"was": thread_id}) == 0
+        assert len(await client.assistants.search()) == await client.assistants.count() == 1
+        schemas: Any = await client.assistants.get_schemas("dojang")
+        assert schemas["input_schema"]["required"] == ["messages"]
+
+
+async def test_a_remote_graph(client: SyncLangGraphClient, aclient: Callable[[], LangGraphClient]) -> None:
+    async with aclient() as asynchronous:
+        await drive(RemoteGraph("dojang", client=asynchronous, sync_client=client))
+
+
+async def drive(remote: RemoteGraph) -> None:
+    config: Any = {"configurable": {"thread_id": "remote-thread"}}
+    given = {"messages": [HumanMessage("please book a room")]}
+    updates: list[Any] = list(remote.stream(given, config, stream_mode="updates"))
+    (pause,) = updates[-1]["__interrupt__"]
+    assert remote.get_state(config).next == ("review",)
+    assert remote.get_state(config).interrupts[0].id == pause["id"]
+    values: Any = remote.invoke(Command(resume={pause["id"]: {"type": "reject", "reason": "not today"}}), config)
+    assert [message["type"] for message in values["messages"]][:2] == ["human", "ai"]
+    assert remote.get_state(config).next == ()
+    history = [state async for state in remote.aget_state_history(config)]
+    assert history[0].values["answer"]
+    changed = remote.update_state(config, {"messages": [AIMessage("A note")]}, as_node="answer")
+    assert changed["configurable"]["checkpoint_id"] > history[0].config["configurable"]["checkpoint_id"]
+    assert {node.id for node in remote.get_graph().nodes.values()} >= {"review", "act"}
+    messages: list[Any] = [
+        part async for part in remote.astream(says("When is check-out?"), config, stream_mode="messages")
+    ]
+    assert any(message["content"] for message, _ in messages)
+
+
+def test_what_agent_chat_ui_sends(url: str) -> None:
+    """GET /info, a thread, a streamed message in blocks; then the pause is found in the history and answered."""
+    with httpx.Client(base_url=url, timeout=30) as page:
+        assert page.get("info").json()["strict_resume"] is True
+        thread = page.post("threads", json={"metadata": {"graph_id": "dojang"}}).json()
+        runs = f"threads/{thread['thread_id']}/runs/stream"
+        said = {"id": "0b4f7a3e-2f4d-4a55-9b39-0d6cf9a1b1de", "type": "human"}
+        body: dict[str, Any] = {
+            "input": {"messages": [{**said, "content": [{"type": "text", "text": "please book a room"}]}]},
+            "stream_mode": ["values", "messages-tuple", "custom"],
+            "stream_subgraphs": True,
+            "stream_resumable": True,
+            "assistant_id": ASSISTANT_ID,
+            "on_disconnect": "continue",
+        }
+        assert "event: end" in page.post(runs, json=body).text
+        state = page.post(f"threads/{thread['thread_id']}/history", json={"limit": 1000}).json()[0]
+        assert state["values"]["messages"][0]["id"] == said["id"]
+        assert state["tasks"][0]["interrupts"][0]["value"]["review_configs"][0]["allowed_decisions"]
+        resume = {"command": {"resume": {"decisions": [{"type": "reject", "message": "No"}]}}, "input": {}}
+        assert "event: error" not in page.post(runs, json={**body, **resume}).text
+        assert page.get(f"threads/{thread['thread_id']}").json()["status"] == "idle"
+        answer = page.post(runs, json={**body, "command": {"goto": "__end__"}, "input": {}})
+        assert answer.status_code == 400
+
+
+def test_what_agent_inbox_sends(url: str, client: SyncLangGraphClient, thread_id: str) -> None:
+    """Interrupted threads of a graph, the state of one, and an answer in its own list, streamed."""
+    client.runs.wait(thread_id, "dojang", input=says("please book a room"))
+    with httpx.Client(base_url=url, timeout=30) as page:
+        wanted = {"status": "interrupted", "limit": 1000, "offset": 0, "metadata": {"assistant_id": ASSISTANT_ID}}
+        found = {thread["thread_id"]: thread for thread in page.post("threads/search", json=wanted).json()}
+        (pauses,) = found[thread_id]["interrupts"].values()
+        assert pauses[0]["value"]["action_requests"][0]["name"] == "book_room"
+        assert page.get(f"threads/{thread_id}/state").json()["next"] == ["review"]
+        args = {key: str(value) for key, value in pauses[0]["value"]["review"]["action"]["args"].items()}
+        answer = [{"type": "accept", "args": {"action": "book_room", "args": args}}]
+        body = {"assistant_id": "dojang", "command": {"resume": answer}, "stream_mode": "events"}
+        assert "event: end" in page.post(f"threads/{thread_id}/runs/stream", json=body).text
+        assert page.post(f"threads/{thread_id}/runs", json=body).status_code == 409
+        done = {"values": None, "as_node": "__end__"}
+        assert page.post(f"threads/{thread_id}/state", json=done).status_code == 200
+
+
+def test_pages_and_programs_share_paths(url: str, thread_id: str) -> None:
+    page = httpx.get(f"{url}threads", headers={"accept": "text/html,application/xhtml+xml"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert httpx.get(f"{url}threads/{thread_id}").json()["thread_id"] == thread_id
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert httpx.post(f"{url}threads", content="text=hello", headers=form).status_code == 403
+    assert httpx.post(f"{url}runs/wait", content="a=b", headers=form).status_code in (403, 405)
+    foreign = {"origin": "http://evil.example"}
+    assert httpx.post(f"{url}threads", json={}, headers=foreign).status_code == 403
+    unreadable = httpx.post(f"{url}threads/search", json={"limit": "many"})
+    assert unreadable.status_code == 422
+    assert "limit" in unreadable.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/threads/{thread_id}/runs/stream", "/assistants/search", "/threads/search"])
+def test_the_routes_are_described(url: str, path: str) -> None:
+    assert "post" in httpx.get(f"{url}openapi.json").json()["paths"][path]

@@ -1,0 +1,139 @@
+"""A server that is killed, or ends, under its runs: what was accepted is carried out, and no effect happens twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
+from dojang.server.work import Order, Work
+from dojang.workspace import Workspace
+from tests.dojang.server.langgraph.conftest import Held, says
+from tests.dojang.workspaces import TODAY
+
+ROOT = Path(__file__).parents[4]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+Started = tuple[subprocess.Popen[str], SyncLangGraphClient]
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def start(tmp_path: Path, postgres_dsn: str) -> Start:
+    """Starts a server over one home; gives the process and a client."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOJANG_")}
+    environment |= {
+        "DOJANG_HOME": str(tmp_path / "home"),
+        "DOJANG_DATABASE_URL": postgres_dsn,
+        "DOJANG_EMBEDDING": "none",
+        "DOJANG_TODAY": TODAY.isoformat(),
+        "DOJANG_USER": "kim",
+        "DOJANG_TEST_SILENT": str(tmp_path / "silent"),
+        "PYTHONPATH": str(ROOT),
+    }
+
+    @contextmanager
+    def started(**more: str) -> Iterator[Started]:
+        command = [sys.executable, "-m", "tests.dojang.server.langgraph.server_child"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env={**environment, **more}, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            try:
+                with get_sync_client(url=process.stdout.readline().strip(), api_key=None) as client:
+                    yield process, client
+            finally:
+                process.kill()
+
+    return started
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_server_that_is_killed_under_its_runs(
+    start: Start, tmp_path: Path, bookings: Callable[[], list[Any]]
+) -> None:
+    silent = tmp_path / "silent"
+    silent.touch()
+    with start() as (process, client):
+        one, two = (client.threads.create()["thread_id"] for _ in range(2))
+        runs = [
+            (thread, client.runs.create(thread, "dojang", input=says(text), stream_resumable=True)["run_id"])
+            for thread, text in [(one, "When is check-out?"), (one, "Is there parking?"), (two, "please book a room")]
+        ]
+        until(lambda: silent.with_suffix(".asked").exists())
+        process.kill()
+    silent.unlink()
+    with start(DOJANG_TEST_DIE="ran") as (process, client):  # every accepted run is carried out, its input given once
+        for thread, run in runs:
+            client.runs.join(thread, run)
+        said: Any = [client.runs.get(thread, run)["status"] for thread, run in runs]
+        assert said == ["success", "success", "interrupted"]
+        values: Any = client.threads.get_state(one)["values"]
+        people = [message["content"] for message in values["messages"] if message["type"] == "human"]
+        assert people == ["When is check-out?", "Is there parking?"]
+        numbers = [int(str(part.id)) for part in client.runs.join_stream(*runs[0])]
+        assert numbers == list(range(1, len(numbers) + 1))
+        run = client.runs.create(two, "dojang", command={"resume": {"decisions": [{"type": "approve"}]}})["run_id"]
+        assert process.wait(60) == -signal.SIGKILL
+    assert len(bookings()) == 1
+    with start() as (_, client):  # the effect that had happened is not done again
+        values = client.runs.join(two, run)
+        assert [outcome["status"] for outcome in values["outcomes"].values()] == ["done"]
+        assert client.runs.get(two, run)["status"] == "success"
+    assert len(bookings()) == 1
+
+
+def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model: Held) -> None:
+    thread = str(uuid.uuid4())
+    order = Order(message={"id": "m1", "content": "When is check-out?"})
+    house.parts.about.merge(thread, {})
+    first = Work(house)
+    with model.held(), first:
+        rows = [first.accept(thread, "kim", order), first.accept(thread, "kim", Order(message=None))]
+        assert model.speaking.wait(20)
+        first._draining = True  # what the end of the block does before it waits for steps that are under way
+        model.free.set()
+    with Work(house) as second:
+        until(lambda: all(second.rows.get(row.run_id).over for row in rows))
+        assert [second.rows.get(row.run_id).attempt for row in rows] == [2, 1]
+        assert [second.rows.get(row.run_id).status for row in rows] == ["success", "success"]
+    assert [line["role"] for line in house.conversation(thread)] == ["user", "assistant"]
+
+
+def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> None:
+    """As after a kill between a pause and the row that says so."""
+    thread, said = str(uuid.uuid4()), {"id": "human-given", "content": "please send a welcome"}
+    house.send(thread, HumanMessage(content=said["content"], id=said["id"], name="kim"))
+    work = Work(house)
+    row = work.accept(thread, "kim", Order(message=said))
+    taken = work.rows.take()
+    assert taken is not None
+    assert taken.run_id == row.run_id
+    work.worker.run(replace(taken, attempt=2), work.channel(row))
+    assert work.rows.get(row.run_id).status == "interrupted"
+    other = work.accept(thread, "kim", Order(message={**said, "id": "human-new"}))
+    taken = work.rows.take()
+    assert taken is not None
+    work.worker.run(taken, work.channel(other))
+    error = work.rows.get(other.run_id).error
+    assert error is not None
+    assert "waits for a decision" in error["message"]
+    work.rows.close()
