@@ -256,17 +256,17 @@ def test_calls_are_parted_from_questions_in_the_middle_of_the_gap() -> None:
 
 
 FLOORS = {  # of 12 each: somewhat under what was measured (MODEL_CARD.md), well over a model that guesses
-    "call, unseen names and dates": 4,
-    "call after a question was answered": 1,
-    "missing argument asked": 4,
-    "tool result told": 11,
-    "question, sentence chosen": 4,
+    "call, unseen names and dates": 7,
+    "call after a question was answered": 6,
+    "missing argument asked": 6,
+    "tool result told": 10,
+    "question, sentence chosen": 6,
 }
 
 
 def test_the_shipped_weights_stay_above_a_floor_and_under_their_size() -> None:
     size = sum(f.stat().st_size for f in WEIGHTS.rglob("*") if f.is_file())
-    assert size <= 20 * 2**20
+    assert size <= 60 * 2**20
     generator = load_generator(adapter=EMBEDDED_ADAPTER, today="2026-11-22", device="cpu")
     report = evaluate(generator, n=6, seed=77, names=list(FLOORS))
     right = {name: sum(t.right for t in tallies.values()) for name, tallies in report.tallies.items()}
