@@ -258,20 +258,19 @@ def test_newest_is_read_without_the_past(tmp_path: Path, monkeypatch: pytest.Mon
     saver.put(config(cp="01999"), checkpoint({"v": "끝"}, {"v": 2001}, "02000"), metadata(), {"v": 2001})
     size = (saver.sessions.folders.path("t") / "checkpoints.jsonl").stat().st_size
     assert size > 1_000_000
-    read = 0
+    read, here = 0, threading.get_ident()  # other tests leave threads that read, too
     real_read, real_pread = os.read, folders_module.read_at
 
-    def counting(fd: int, n: int) -> bytes:
+    def counted(data: bytes) -> bytes:
         nonlocal read
-        data = real_read(fd, n)
-        read += len(data)
+        read += len(data) if threading.get_ident() == here else 0
         return data
 
+    def counting(fd: int, n: int) -> bytes:
+        return counted(real_read(fd, n))
+
     def counting_at(fd: int, n: int, offset: int) -> bytes:
-        nonlocal read
-        data = real_pread(fd, n, offset)
-        read += len(data)
-        return data
+        return counted(real_pread(fd, n, offset))
 
     monkeypatch.setattr(os, "read", counting)
     monkeypatch.setattr(session_module, "read_at", counting_at)
