@@ -22,7 +22,7 @@ from adapters.gate.report import Findings, write_report
 from adapters.gate.rules import Noted, Rules, noted, rules_of
 from adapters.gate.statistics import Pair
 from adapters.registry import folders
-from adapters.registry.aliases import CANDIDATE, CHAMPION, Registry
+from adapters.registry.aliases import ALIASES, CANDIDATE, CHAMPION, Registry
 from dojang.flywheel.comparing import why_stale
 from dojang.flywheel.speakers import ENDPOINT, Adapter, Panel, Progress
 from dojang.flywheel.stale import datasets_of, gates_of
@@ -184,13 +184,16 @@ def _against(settings: Settings, registry: Registry, name: str) -> Adapter:
 
 
 def _with_the_model(settings: Settings) -> Adapter:
-    """What serves where nobody named a champion."""
+    """What serves where nobody named a champion: what the settings name, where that is no alias, or what ships."""
     from adapters import EMBEDDED, EMBEDDED_ADAPTER, WEIGHTS
 
+    named = settings.adapter or ""
     if settings.model.startswith(ENDPOINT):
-        return Adapter("", served=settings.adapter or "")
-    if settings.adapter is not None:
-        return Adapter("", Path(settings.adapters.get(settings.adapter, settings.adapter)))
+        return Adapter("", served="" if named in ALIASES else named)
+    if named in settings.adapters or (Path(named).is_dir() and named):
+        return Adapter("", Path(settings.adapters.get(named, named)))
+    if named and named not in (*ALIASES, EMBEDDED_ADAPTER):
+        return Adapter("", Registry(settings.home / "registry").path(named))
     return Adapter("", WEIGHTS / EMBEDDED_ADAPTER if settings.model == EMBEDDED else None)
 
 

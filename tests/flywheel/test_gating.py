@@ -343,3 +343,19 @@ def test_at_an_endpoint_adapters_are_names_that_the_server_knows(home: Path) -> 
     reminded = [len(request["messages"]) for request in script.requests[-4:]]
     assert set(reminded) == {2 + 3 * 3}, "three past edits, each with what was asked, the call and a result"
     assert {request["messages"][0]["content"].count("Today is 2026-11-22") for request in script.requests} == {1}
+
+
+def test_where_nobody_is_champion_the_settings_say_who_is_compared_with(tmp_path: Path) -> None:
+    folder = lora(tmp_path / "mine", 5, base="b" * 16)
+    identity = Registry(tmp_path / "home" / "registry").add(folder)["id"]
+
+    def against(**given: Any) -> Path | None:
+        return gating._with_the_model(load_settings(home=tmp_path / "home", **given)).folder
+
+    shipped = WEIGHTS / EMBEDDED_ADAPTER
+    assert [against(), against(adapter="champion"), against(adapter=EMBEDDED_ADAPTER)] == [shipped] * 3
+    assert against(adapter=str(folder)) == folder
+    assert against(adapter="desk", adapters={"desk": str(folder)}) == folder
+    assert against(adapter=identity) == tmp_path / "home" / "registry" / "adapters" / identity
+    with pytest.raises(AdapterNotUsable):
+        against(adapter="nobody")
