@@ -239,7 +239,7 @@ def evaluate(
     n: Annotated[
         int | None,
         typer.Option(
-            "-n", min=0, help="Examples of each kind and language; 40, with --against 4 of the old domain, 0 for none."
+            "-n", min=0, help="Examples of each kind and language; 40, with --against 12 of the old domain, 0 for none."
         ),
     ] = None,
     seed: Seed = 0,
