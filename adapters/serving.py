@@ -112,7 +112,7 @@ def load_generator(
     from adapters.local.chat import ChatLlama
 
     chat = load_chat(model, **options)  # type: ignore[arg-type]
-    decoding = _decoding(chat) if isinstance(chat, ChatLlama) else None
+    decoding = decoding_of(chat) if isinstance(chat, ChatLlama) else None
     return ChatGenerator(chat, today=today, decoding=decoding, strict=strict, prices=prices)
 
 
@@ -138,7 +138,7 @@ def beside(generator: ChatGenerator, name: str, folder: Path) -> ChatGenerator:
         called = f"{called}-{fingerprint(folder)[:8]}"
     engine.add_adapter(called, str(folder))
     chat = generator.chat.model_copy(update={"adapter": called})
-    return ChatGenerator(chat, today=generator.today, decoding=_decoding(chat))
+    return ChatGenerator(chat, today=generator.today, decoding=decoding_of(chat))
 
 
 def base_fingerprint(model: str, *, download: bool = False) -> str:
@@ -151,7 +151,7 @@ def base_fingerprint(model: str, *, download: bool = False) -> str:
     return fingerprint(WEIGHTS / "base" if model == EMBEDDED else locate(model, download=download)[0])
 
 
-def _decoding(chat: ChatLlama) -> Decoding | None:
+def decoding_of(chat: ChatLlama) -> Decoding | None:
     """How a local model speaks: as was measured with the adapter, or else with the base."""
     from adapters.decoding import DECODING_FILE, Decoding
 

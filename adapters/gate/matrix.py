@@ -6,7 +6,7 @@ is right when the reply says that it does not know. So who is shown no passages 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -101,7 +101,7 @@ def draw(matrix: Matrix, path: Path, labels: Mapping[Cell, str]) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for number, cell in enumerate(CELLS):
-        heights = [share(cells[cell].answered, cells[cell].answerable) or 0.0 for cells in matrix.values()]
+        heights = [cells[cell].answered / max(cells[cell].answerable, 1) for cells in matrix.values()]
         axes.bar([at + 0.2 * number - 0.3 for at in range(len(matrix))], heights, 0.18, label=labels[cell])
     axes.set_xticks(range(len(matrix)), list(matrix))
     axes.set_ylim(0, 1)
@@ -111,14 +111,4 @@ def draw(matrix: Matrix, path: Path, labels: Mapping[Cell, str]) -> None:
     figure.savefig(path, format="png", dpi=100, metadata={"Software": None})
 
 
-def share(part: int, whole: int) -> float | None:
-    """A share, None of nothing."""
-    return part / whole if whole else None
-
-
-def sources(asked: Iterable[Asked]) -> list[str]:
-    """The sources in the order in which they come."""
-    return list(dict.fromkeys(question.source for question in asked))
-
-
-__all__ = ["CELLS", "Asked", "Cell", "Matrix", "Tally", "draw", "measure", "plain", "share", "sources"]
+__all__ = ["CELLS", "Asked", "Cell", "Matrix", "Tally", "draw", "measure", "plain"]

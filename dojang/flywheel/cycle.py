@@ -7,6 +7,7 @@ promoted here: the last stage asks a person.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -194,7 +195,13 @@ class Cycle:
         return WEIGHTS / EMBEDDED_ADAPTER if self.settings.model == EMBEDDED else None
 
     def _place(self, told: Turn) -> Path:
-        return self.settings.home / "models" / f"cycle-{told['dataset']}"
+        """Where it is trained: named by all that it follows from, so that other settings never take over its work."""
+        follows = json.dumps([told["plan"], str(self._start())], sort_keys=True)
+        return (
+            self.settings.home
+            / "models"
+            / f"cycle-{told['dataset']}-{hashlib.sha256(follows.encode()).hexdigest()[:8]}"
+        )
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

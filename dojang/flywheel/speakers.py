@@ -80,20 +80,21 @@ class Panel:
         return self._day or date.today().isoformat()
 
     def _local(self, adapter: Adapter | None) -> tuple[dict[str, JSON], ChatGenerator]:
-        from adapters.decoding import DECODING_FILE, Decoding
+        from adapters.decoding import Decoding
         from adapters.generator import ChatGenerator
         from adapters.local.loading import fingerprint
+        from adapters.serving import decoding_of
 
-        chat = self._loaded()
-        local, folder = chat.engine.local, adapter.folder if adapter else None
-        places = [p for p in (folder, local.directory, local.directory.parent) if p and (p / DECODING_FILE).exists()]
-        decoding = Decoding.read(places[0]) if places else Decoding()
+        loaded = self._loaded()
+        local, folder = loaded.engine.local, adapter.folder if adapter else None
         named = next((name for name, path in local.adapters.items() if path == folder), None)
+        chat = loaded.model_copy(update={"adapter": named})
+        decoding = decoding_of(chat) or Decoding()
         what: dict[str, JSON] = {
             "base": local.fingerprint, "quantization": local.quantization, "decoding": asdict(decoding),
             "adapter": [fingerprint(folder), _config(folder)] if folder else [],
         }  # fmt: skip
-        return what, ChatGenerator(chat.model_copy(update={"adapter": named}), today=self._today, decoding=decoding)
+        return what, ChatGenerator(chat, today=self._today, decoding=decoding)
 
     def _endpoint(self, adapter: Adapter | None) -> tuple[dict[str, JSON], ChatGenerator]:
         from adapters.generator import ChatGenerator

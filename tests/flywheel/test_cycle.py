@@ -130,6 +130,18 @@ def test_other_settings_another_process_or_a_spoilt_file(opened: Workspace, chea
         turn(opened)
 
 
+def test_begun_anew_with_other_settings_it_takes_nothing_over(opened: Workspace, cheap: list[str]) -> None:
+    def cut(now: str) -> None:
+        if now == "register":
+            raise Turned
+
+    with pytest.raises(Turned):
+        turn(opened, at=cut)
+    told = turn(opened, Plan(Choices(), Recipe(epochs=2), replay=0.3, old_items=0), fresh=True)
+    assert told["plan"]["recipe"]["epochs"] == 2
+    assert [line.split()[0] for line in cheap] == ["train", "train", "evaluate"]
+
+
 def test_from_the_champion_on(opened: Workspace, cheap: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Path | None] = []
     real: Any = __import__("adapters.training.run", fromlist=["train"]).train
