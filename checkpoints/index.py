@@ -132,6 +132,10 @@ class ThreadIndex:
         threads, reviews = self._ask(query, ())[0]
         return {"threads": int(threads), "open_reviews": int(reviews)}
 
+    def open_by_kind(self) -> dict[str, int]:
+        """How many reviews of each kind are open; kinds without any are left out."""
+        return dict(self._ask("SELECT kind, COUNT(*) FROM reviews WHERE open = 1 GROUP BY kind", ()))
+
     # keeping
 
     def refresh(self, thread_id: str | None = None) -> None:

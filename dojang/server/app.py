@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
 from dojang.language import locale_language
-from dojang.server import api, langgraph, login, pages, reference
+from dojang.server import api, langgraph, login
 from dojang.server.access.admission import Admission
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
@@ -27,7 +27,8 @@ from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
 from dojang.server.access.tokens import Tokens, any_made, redacted
 from dojang.server.clean import clean
-from dojang.server.desk import HERE, Desk
+from dojang.server.console import ROUTERS
+from dojang.server.console.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
@@ -94,7 +95,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
     app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
-    for router in (api.router, langgraph.router, pages.router, login.router, reference.router):
+    for router in (api.router, langgraph.router, *ROUTERS, login.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -224,4 +225,4 @@ def _answer(request: Request, status: int, text: str, *, winner: object = None) 
         body = {"error": clean(redacted(text)), **detail} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
-    return desk.page("error.html", status=status, code=status, text=desk.say.told(redacted(text)))
+    return desk.page("frame/error.html", status=status, counted=False, code=status, text=desk.say.told(redacted(text)))

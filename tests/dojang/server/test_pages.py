@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dojang.server import create_app
-from dojang.server.views import button_label
+from dojang.server.console.item import button_label
 from dojang.server.wording import sayer
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import BASE, Ask

@@ -1,0 +1,33 @@
+"""How a thread came to a review: the nodes of its turn. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dojang.results import Step
+from dojang.server.wording import NODES, Say, label
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step on the way to the review."""
+
+    name: str
+    at: str
+    current: bool
+
+
+def path_of(steps: Sequence[Step], review_id: str, say: Say) -> list[Node]:
+    """The nodes from the turn's input to the review. ``steps`` come newest first; [] when they do not reach it."""
+    way: list[Node] = []
+    for step in sorted(steps, key=lambda s: s.number):
+        if step.source == "input":
+            way = []
+        names = list(dict.fromkeys(name for name in step.next if not name.startswith("__")))
+        here = review_id in step.review_ids
+        at = say.moment(step.at, seconds=True)
+        way += [Node(name=label(say, NODES, n), at=at, current=here and n == "review") for n in names]
+        if here:
+            return way
+    return []
