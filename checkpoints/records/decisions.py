@@ -16,6 +16,7 @@ from checkpoints.errors import AlreadyDecided, Claimed, TooLateToUndo
 from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import ThreadFolders
 from checkpoints.files.journal import Journal, Writer
+from checkpoints.files.stamps import Stamp
 from checkpoints.records.progress import Fold, live_claim, people_of
 from state import CLAIM_S, Claim, Conflict, Decision, Progress, UserError, person_of
 
@@ -160,9 +161,12 @@ class DecisionLog:
 
     @contextmanager
     def _writing(self, thread_id: str) -> Iterator[tuple[Writer, Fold]]:
-        self.folders.ensure(thread_id)
-        with self._journal(thread_id).writing() as writer:
-            yield writer, Fold([entry.record for entry in writer.news if entry.record["k"] != "head"])
+        folder = self.folders.ensure(thread_id)
+        try:
+            with self._journal(thread_id).writing() as writer:
+                yield writer, Fold([entry.record for entry in writer.news if entry.record["k"] != "head"])
+        finally:
+            Stamp(folder).press()  # whoever lists looks at this thread again
 
     def _journal(self, thread_id: str) -> Journal:
         return Journal(self.folders.path(thread_id) / "decisions.jsonl", kind="decisions", keys=self.folders.keys)
