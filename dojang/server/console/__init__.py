@@ -9,12 +9,13 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from dojang.server.console import deciding, documents, inbox, reference, reviews, threads
+from dojang.server.console import deciding, documents, inbox, reference, reviews, taking, threads
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     inbox.router,
     reviews.router,
     deciding.router,
+    taking.router,
     threads.router,
     documents.router,
     reference.router,

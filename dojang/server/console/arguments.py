@@ -16,12 +16,17 @@ class Argument:
     name: str
     text: str
     was: str | None = None
+    source: str = ""  # where it stands in what was said or read
 
 
-def arguments_of(args: Mapping[str, JSON], decision: Decision | None) -> list[Argument]:
+def arguments_of(
+    args: Mapping[str, JSON], decision: Decision | None, sources: Mapping[str, str] | None = None
+) -> list[Argument]:
     """The arguments; where a person edited them, the new ones with what they were."""
     edited = decision["edited_args"] if decision and decision["type"] == "edit" else None
-    return [Argument(name=k, text=plain(v)) for k, v in args.items()] if edited is None else differences(args, edited)
+    if edited is not None:
+        return differences(args, edited)
+    return [Argument(name=k, text=plain(v), source=(sources or {}).get(k, "")) for k, v in args.items()]
 
 
 def differences(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> list[Argument]:

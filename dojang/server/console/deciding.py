@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -15,7 +17,7 @@ from dojang.server.console.arguments import differences
 from dojang.server.console.desk import AtDesk, Desk, Form, dwell_ms
 from dojang.server.console.forms import typed
 from dojang.server.console.inbox import listed
-from dojang.server.console.item import item_of
+from dojang.server.console.item import Around, item_of
 from dojang.server.console.reviews import review_page
 from dojang.server.console.stamp import stamp_of
 from dojang.server.wording import CHIPS
@@ -24,6 +26,7 @@ from nodes.wire import StaleDecision
 from state import TOP_TIER, Conflict, PassingFault, UserError
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+ID: Final = re.compile(r"rv_[0-9a-f]{1,64}")
 
 
 @router.post("/reviews/{review_id}/decision")
@@ -38,12 +41,6 @@ def undo(desk: AtDesk, review_id: str, form: Form) -> Response:
     return take_back(desk, review_id)
 
 
-@router.post("/reviews/{review_id}/claim")
-def claim(desk: AtDesk, review_id: str, form: Form) -> Response:
-    """Reserve a review for ten minutes, or give it back."""
-    return take_claim(desk, review_id, form)
-
-
 def take_back(desk: Desk, review_id: str) -> Response:
     """Undo: 303 to the review, which is open again; 409 when it is too late."""
     try:
@@ -51,19 +48,7 @@ def take_back(desk: Desk, review_id: str) -> Response:
     except UserError as error:
         status = 409 if isinstance(error, Conflict) else 400
         return review_page(desk, desk.workspace.show(review_id), status=status, error=str(error))
-    return RedirectResponse(review_href(review_id), status_code=303)
-
-
-def take_claim(desk: Desk, review_id: str, form: Mapping[str, str]) -> Response:
-    """Reserve a review, or give it back."""
-    try:
-        if form.get("give_back") == "yes":
-            desk.workspace.give_back(review_id)
-        else:
-            desk.workspace.claim(review_id)
-    except Conflict as error:
-        return review_page(desk, desk.workspace.show(review_id), status=409, error=str(error))
-    return RedirectResponse(review_href(review_id), status_code=303)
+    return RedirectResponse(review_href(review_id, desk.chosen.query), status_code=303)
 
 
 def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Response:
@@ -85,7 +70,15 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
         return review_page(desk, card, status=status, error=str(error), form=form)
     except PassingFault as error:  # the run may have stopped after the decision was recorded: show what is true
         return review_page(desk, desk.workspace.show(review_id), status=503, error=str(error), form=form)
-    return RedirectResponse(review_href(review_id), status_code=303)
+    return RedirectResponse(onward(desk, review_id, form), status_code=303)
+
+
+def onward(desk: Desk, review_id: str, form: Mapping[str, str]) -> str:
+    """Where it goes on: the item that the page named as the next one, which says what was done; else the same one."""
+    following, query = form.get("next", ""), desk.chosen.query
+    if not ID.fullmatch(following):
+        return review_href(review_id, query)
+    return review_href(following, "&".join(part for part in (query, urlencode({"said": review_id})) if part))
 
 
 class NotYet(UserError):
@@ -115,7 +108,9 @@ def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str,
     card, toolbox = replace(card, review=desk.read(card.review)), desk.workspace.toolbox_of(card.review)
     review = card.review
     tool = review["action"]["tool"]
-    item = item_of(card, spec_of(toolbox, tool) if tool else None, [], desk.say, desk.workspace.parts.clock.now())
+    item = item_of(
+        card, Around(spec=spec_of(toolbox, tool) if tool else None, query=desk.chosen.query), desk.say, desk.now
+    )
     args, problems = typed(item.fields, form, desk.say)
     if not problems and tool:
         checked = toolbox.check(tool, args)
@@ -130,9 +125,12 @@ def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str,
     if form.get("confirmed") == "yes":
         return {**said, "edited_args": args}
     carried = {"type": "edit", "confirmed": "yes", "digest": review["digest"], "shown": form.get("shown", "")}
+    carried |= {"next": form["next"]} if form.get("next") else {}
     carried |= {f.key: form[f.key] for f in item.fields}
     changes = differences(review["action"]["args"], args)
-    return desk.page("item/edit.html", item=item, changes=changes, carried=carried, section="inbox", **listed(desk))
+    return desk.page(
+        "item/edit.html", item=item, changes=changes, carried=carried, section="inbox", **listed(desk, desk.chosen)
+    )
 
 
 def _refused(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> HTMLResponse:
@@ -148,5 +146,5 @@ def _refused(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> HTMLRespo
         stamp=stamp_of(card.decision, desk.say) if card.decision else None,
         typed=[word for word in words if word.strip()],
         section="inbox",
-        **listed(desk),
+        **listed(desk, desk.chosen),
     )

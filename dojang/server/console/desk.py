@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,11 +20,13 @@ from dojang.reading import as_read
 from dojang.server.access.callers import Caller, workspace_of
 from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
-from dojang.server.console.frame import frame_of
+from dojang.server.console.filters import Chosen, Person
+from dojang.server.console.frame import counts_of, frame_of
 from dojang.server.wording import (
     CHIPS,
     COOKIE,
     LANGUAGES,
+    PUT_OFF,
     TRUSTS,
     Say,
     label,
@@ -38,6 +41,7 @@ from state import Language, Review, UserError
 HERE: Final = Path(__file__).parent
 SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables")
 """Style sheets of every page, ``static/css/``, in the order in which they are read."""
+EVERYTHING: Final = Chosen()
 YEAR_S: Final = 365 * 24 * 3600
 
 
@@ -64,7 +68,7 @@ def environment(language: Language) -> Environment:
         lstrip_blocks=True,
     )
     say = sayer(language)
-    env.globals.update(_=say, chips=CHIPS, lang=language, sheets=SHEETS)
+    env.globals.update(_=say, chips=CHIPS, put_off=PUT_OFF, lang=language, sheets=SHEETS)
     env.filters["told"] = say.told
     env.filters["moment"] = say.moment
     env.filters["trust"] = partial(label, say, TRUSTS)
@@ -88,7 +92,7 @@ class Desk:
         template: str,
         *,
         section: str = "",
-        kind: str = "",
+        chosen: Chosen = EVERYTHING,
         status: int = 200,
         counted: bool = True,
         **context: Any,
@@ -98,7 +102,7 @@ class Desk:
         Args:
             template: its path under ``templates/``.
             section: which place of the frame it belongs to.
-            kind: to which kind of review its list is narrowed.
+            chosen: to what its list is narrowed.
             status: of HTTP.
             counted: whether the frame counts reviews; not on a page that says that something is broken.
             context: what the template shows.
@@ -107,8 +111,10 @@ class Desk:
             "path": self.request.url.path,
             "caller": self.caller,
             "langs": [(code, self._in(code)) for code in LANGUAGES],
-            "frame": frame_of(self.say, self._counts() if counted else None, section, kind) if self.caller else [],
+            "frame": frame_of(self.say, self._counts() if counted else None, section, chosen) if self.caller else [],
             "section": section,
+            "chosen": chosen,
+            "now_ms": int(self.now.timestamp() * 1000),
         }
         html = environment(self.language).get_template(template).render({**base, **context})
         response = HTMLResponse(html, status_code=status, headers={"Content-Language": self.language})
@@ -121,9 +127,27 @@ class Desk:
         """The review in the reader's language."""
         return as_read(review, self.workspace.describer, self.language)
 
+    @property
+    def now(self) -> datetime:
+        """The server's clock."""
+        return self.workspace.parts.clock.now()
+
+    @property
+    def person(self) -> Person:
+        """Whose lists these are. A user whose roles nobody has said has them all."""
+        roles = self.workspace.roles
+        later = self.workspace.snoozes.of(self.workspace.user, self.now)
+        known = roles if roles is not None else self.workspace.roles_above()
+        return Person(self.workspace.user, tuple(known), tuple(later))
+
+    @property
+    def chosen(self) -> Chosen:
+        """To what the address narrows the list."""
+        return Chosen.of(self.request.query_params)
+
     def _counts(self) -> dict[str, int] | None:
-        """Open reviews by kind, of the index as it stands: a list brings it up to date, its count does not."""
-        return self.workspace.parts.index.open_by_kind() if self.caller is not None else None
+        """What the frame counts, of the index as it stands: a list brings it up to date, its counts do not."""
+        return counts_of(self.workspace.parts.index, self.person, self.now) if self.caller is not None else None
 
     def _in(self, code: Language) -> str:
         """This page's address in a language. A page that answered a POST has none of its own: its parent does."""

@@ -1,35 +1,57 @@
-"""The list of open reviews, and the page that is only that."""
+"""The list of reviews, and the page that is only that. Read from the index: no session is opened for it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
-from urllib.parse import urlencode
+from dataclasses import replace
+from typing import Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from checkpoints.index import Listed
+from checkpoints.wanted import Wanted
 from dojang.server.console.desk import AtDesk, Desk
-from dojang.server.console.rows import Row, row_of
+from dojang.server.console.filters import Chosen
+from dojang.server.console.rows import row_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-Offset = Annotated[int, Query(ge=0, le=1_000_000)]
-ROWS: Final = 200  # reviews on one page
-COUNTED: Final = 1_000  # reviews that one page looks through
+ROWS: Final = 100  # reviews on one page
 
 
 @router.get("/")
-def inbox(desk: AtDesk, kind: str = "", offset: Offset = 0) -> Response:
-    """Open reviews, soonest due first."""
-    return desk.page("inbox/inbox.html", section="inbox", **listed(desk, kind, offset))
+def inbox(desk: AtDesk) -> Response:
+    """Open reviews, soonest due first, as the address narrows them."""
+    return desk.page("inbox/inbox.html", section="inbox", **listed(desk, desk.chosen))
 
 
-def listed(desk: Desk, kind: str = "", offset: int = 0) -> dict[str, Any]:
-    """The context of the list: its rows, where it goes on, and what it was narrowed to."""
-    every = desk.workspace.inbox(limit=COUNTED)
-    now = desk.workspace.parts.clock.now()
-    chosen = [r for r in every if not kind or r["kind"] == kind]
-    page = chosen[offset : offset + ROWS]
-    progress = desk.workspace.progress(page)
-    rows: list[Row] = [row_of(desk.read(r), desk.say, now, progress[r["id"]]) for r in page]
-    more = urlencode({"kind": kind, "offset": offset + ROWS}) if len(chosen) > offset + ROWS else ""
-    return {"rows": rows, "kind": kind, "more": more}
+def listed(desk: Desk, chosen: Chosen) -> dict[str, Any]:
+    """The context of the list: its rows, where it goes on, and what it is narrowed to."""
+    workspace, now = desk.workspace, desk.now
+    found = workspace.found(chosen.wanted(desk.person, now), limit=ROWS + 1, after=chosen.key())
+    page, more = found[:ROWS], ""
+    if len(found) > ROWS:
+        more = replace(chosen, after="~".join(page[-1]["key"])).href()
+    edited = edited_of(desk, page)
+    rows = [
+        row_of(desk.read(one["review"]), desk.say, now, one["progress"], query=chosen.query, edited=edited)
+        for one in page
+    ]
+    narrowed = [(text, without.href()) for text, without in chosen.chips()]
+    return {"rows": rows, "more": more, "chosen": chosen, "narrowed": narrowed, "here": chosen.href()}
+
+
+def edited_of(desk: Desk, page: list[Listed]) -> set[str]:
+    """Ids of those reviews that are about a call which a person edited: few, so each is looked up."""
+    again = [one["review"] for one in page if "#" in one["review"]["subject"]]
+    return {review["id"] for review in again if _was_edited(desk, review["thread_id"], review["subject"])}
+
+
+def _was_edited(desk: Desk, thread_id: str, subject: str) -> bool:
+    base = subject.partition("#")[0]
+    before = desk.workspace.parts.index.find(Wanted(thread_id=thread_id, status="decided"), limit=50)
+    return any(
+        (said := one["progress"]["decision"]) is not None
+        and said["type"] == "edit"
+        and one["review"]["subject"].partition("#")[0] == base
+        for one in before
+    )

@@ -23,7 +23,7 @@ class Segment:
 
 def highlighted(text: str, values: Iterable[JSON]) -> list[Segment]:
     """``text`` cut so that the arguments that appear in it can be marked."""
-    shown = {form for v in values for form in _forms(v)}
+    shown = {form for v in values for form in forms_of(v)}
     if not shown:
         return [Segment(text)]
     pattern = "|".join(re.escape(form) for form in sorted(shown, key=len, reverse=True))
@@ -31,7 +31,8 @@ def highlighted(text: str, values: Iterable[JSON]) -> list[Segment]:
     return [Segment(piece, marked=i % 2 == 1) for i, piece in enumerate(pieces) if piece]
 
 
-def _forms(value: JSON) -> list[str]:
+def forms_of(value: JSON) -> list[str]:
+    """How a value may be written in a text; [] for one that would be found anywhere."""
     if isinstance(value, bool) or value is None:
         return []
     if isinstance(value, int | float):

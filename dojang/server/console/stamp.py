@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from dojang.server.clean import clean
-from dojang.server.wording import CHIPS, Say, label, titled
+from dojang.server.wording import CHIPS, MARKS, Say, label, titled
 from dojang.vocabulary import SAID
 from state import Decision
 
@@ -14,10 +15,12 @@ from state import Decision
 class Stamp:
     """The seal on a decided item."""
 
-    word: str
+    word: str  # as it stands in a sentence
+    mark: str  # as it is cut into the seal
     who: str
     who_short: str
     at: str
+    day: str  # 2026.11.26
     type: str
     reason: str
     message: str
@@ -28,9 +31,11 @@ def stamp_of(decision: Decision, say: Say) -> Stamp:
     who = clean(decision["by"])
     return Stamp(
         word=titled(say, SAID, decision["type"]),
+        mark=label(say, MARKS, decision["type"]),
         who=who,
         who_short=who if len(who) <= 9 else who[:8] + "…",
         at=say.moment(decision["at"]),
+        day=f"{datetime.fromisoformat(decision['at']).astimezone():%Y.%m.%d}",
         type=decision["type"],
         reason=reason_of(decision, say),
         message=decision["message"],

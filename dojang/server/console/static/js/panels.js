@@ -9,6 +9,17 @@ export const open = (name) => {
   if (first) first.focus();
 };
 
+// Escape closes what is open, unless something was typed into it: then it stays.
+export const close = () => {
+  const panel = one(".bar details[open]");
+  if (!panel) return false;
+  const typed = [...panel.querySelectorAll("input:not([type=hidden]), textarea")].some((f) => f.value !== f.defaultValue);
+  if (typed) return false;
+  panel.open = false;
+  panel.querySelector("summary").focus();
+  return true;
+};
+
 const alone = (event) => {
   if (!event.target.matches || !event.target.matches(".bar details") || !event.target.open) return;
   for (const other of document.querySelectorAll(".bar details[open]")) if (other !== event.target) other.open = false;
