@@ -43,6 +43,15 @@ const keys = {
   t: () => look("#way"), m: () => press("nav [data-view=view-mine]"), "/": () => one("#seek")?.select(), "?": show,
 };
 
+// In the panel of a rejection a digit chooses a reason.
+const choose = (event) => {
+  const chip = document.querySelectorAll("[data-panel=reject][open] [name=chip]")[Number(event.key) - 1];
+  if (!chip) return false;
+  chip.checked = true;
+  chip.focus();
+  return true;
+};
+
 const typing = (element) => element.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], dialog") !== null;
 
 const pressed = (event) => {
@@ -53,6 +62,7 @@ const pressed = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
   if (event.key === "Escape" && close()) { event.preventDefault(); return; }
   if (typing(event.target) || !keysAct()) return;
+  if (/^[1-9]$/.test(event.key) && choose(event)) { event.preventDefault(); return; }
   const key = keys[event.key.toLowerCase()];
   if (key && (!event.shiftKey || event.key === "?")) { event.preventDefault(); key(); }
 };
