@@ -142,9 +142,7 @@ class Settings(BaseSettings):
     oidc_roles: dict[str, list[str]] = Field(
         {}, description='which group gives which roles, as JSON: `{"desk-operators": ["operator"]}`'
     )
-    oidc_domains: list[str] = Field(
-        [], description="mail domains whose people may log in; empty: any"
-    )
+    oidc_domains: list[str] = Field([], description="mail domains whose people may log in; empty: any")
     oidc_audience: str | None = Field(
         None, description="audience of the provider's access tokens that programs may send; empty: none is taken"
     )

@@ -101,5 +101,7 @@ def login_form(desk: Desk, wanted: str, *, status: int = 200, error: str = "") -
     """The page on which people log in; it is never shown what was typed."""
     wanted, issuer = inside(wanted), desk.request.app.state.settings.oidc_issuer or ""
     context = {"provider": urlsplit(issuer).hostname or "", "there": "/login/provider?next=" + quote(wanted, safe="")}
-    langs = {"langs": []} if desk.request.url.path.startswith("/login/") else {}  # their addresses are good once
+    langs: dict[str, list[str]] = (
+        {"langs": []} if desk.request.url.path.startswith("/login/") else {}
+    )  # their addresses are good once
     return desk.page("login.html", status=status, error=desk.say.told(error), wanted=wanted, **context, **langs)

@@ -26,8 +26,8 @@ def client_of(settings: Settings) -> Client | None:
         raise BadSetting("setting DOJANG_OIDC_SCOPES: without openid the provider says of nobody who they are")
     if not any(set(roles) & set(ROLES) for roles in settings.oidc_roles.values()):
         raise BadSetting(
-            "setting DOJANG_OIDC_ROLES: no group has a role, so nobody could come in; write "
-            f'{{"a group": ["operator"]}}, with one of {", ".join(ROLES)}'
+            "setting DOJANG_OIDC_ROLES: no group has a role, so nobody could come in; give one of "
+            f"{', '.join(ROLES)} to a group of the provider"
         )
     if settings.oidc_audience == settings.oidc_client_id:
         raise BadSetting(

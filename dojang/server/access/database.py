@@ -1,4 +1,4 @@
-"""The file of tokens, persons and sessions: ``DOJANG_HOME/tokens.sqlite``, readable by its owner alone, each change durable."""
+"""The file of tokens, persons and sessions: ``DOJANG_HOME/tokens.sqlite``, for its owner alone, each change durable."""
 
 from __future__ import annotations
 

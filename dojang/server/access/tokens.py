@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TOKEN: Final = re.compile(r"(dj_[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 DAYS_MAX: Final = 366
+SOON: Final = timedelta(days=14)
+"""So long before a token expires, lists say so."""
 USED_EVERY: Final = timedelta(hours=1)
 """How coarse the last use is: a request writes nothing, but for one in an hour."""
 _ROLE: Final = re.compile(r"[^\W\d_][\w-]{0,49}")
@@ -63,6 +65,10 @@ class Token:
         if self.revoked_at:
             return "revoked"
         return "expired" if now >= datetime.fromisoformat(self.expires_at) else "active"
+
+    def ends_soon(self, now: datetime) -> bool:
+        """Whether it opens the door, and not much longer."""
+        return self.status(now) == "active" and datetime.fromisoformat(self.expires_at) - now < SOON
 
 
 class Tokens:

@@ -1,7 +1,7 @@
 """Log-ins with the provider: begun, finished, asked after again, ended. Rows beside those of the tokens' sessions.
 
-A begun log-in is bound to its browser by a cookie, and finished once. A finished one is a random cookie whose SHA-256 is
-a row; the provider's refresh token is in it, sealed with a key that is made of the cookie, so the file alone opens
+A begun log-in is bound to its browser by a cookie, and finished once. A finished one is a random cookie whose SHA-256
+is a row; the provider's refresh token is in it, sealed with a key that is made of the cookie, so the file alone opens
 nothing. With that token the provider is asked again, every so often, whether the person is still one of theirs.
 """
 
@@ -166,14 +166,13 @@ class Logins:
         found = self._row(cookie)
         if found is None:
             return None
-        groups, name = json.loads(found["groups"]), found["name"]
         kept = unsealed(cookie, found["sealed"])
-        if self.recheck and "refresh_token" in kept and utc(self.tokens.now()) >= found["check_at"]:
-            again = self._again(cookie, found, kept)
-            if again is None:
-                return None
-            groups = again
-        return Person(found["issuer"], found["sub"], name, roles_of(groups, self.rules, name))
+        groups: list[str] | None = json.loads(found["groups"])
+        if self.recheck and "refresh_token" in kept:
+            groups = self._again(cookie, found, kept)
+        if groups is None:
+            return None
+        return Person(found["issuer"], found["sub"], found["name"], roles_of(groups, self.rules, found["name"]))
 
     def _row(self, cookie: str) -> sqlite3.Row | None:
         query = (
@@ -186,11 +185,12 @@ class Logins:
         return found
 
     def _again(self, cookie: str, row: sqlite3.Row, kept: Mapping[str, str]) -> list[str] | None:
-        """Ask the provider after somebody: their groups now, or None where it has ended them.
+        """Somebody's groups, from the provider where it is time to ask it again; None where it has ended them.
 
         Of requests that come together one asks; a refresh token may be good for one use.
         """
-        if self._mine(row):
+        now = self.tokens.now()
+        if utc(now) >= row["check_at"] and self._mine(row):
             try:
                 return self._asked(cookie, row, kept)
             except (ProviderFault, BadProvider):
@@ -198,7 +198,7 @@ class Logins:
             except NotProven:
                 self._end(row, "ended by the provider")
                 return None
-        if self.tokens.now() - datetime.fromisoformat(row["checked_at"]) > 2 * self.recheck:
+        if now - datetime.fromisoformat(row["checked_at"]) > 2 * self.recheck:
             raise ProviderFault(
                 "the log-in provider has not answered for too long, so nobody can say whether you may still be here; "
                 "nothing was recorded, try again"

@@ -247,7 +247,7 @@ def _looked_at(client: Client, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keys_of(found: Mapping[str, Any]) -> dict[str, Key]:
-    """kid to public key; what is no signature key of a pair is left out. Without a kid: under ""."""
+    """Public keys by their kid; what is no signature key of a pair is left out. Without a kid: under ""."""
     keys: dict[str, Key] = {}
     listed = found.get("keys")
     for entry in listed if isinstance(listed, list) else []:

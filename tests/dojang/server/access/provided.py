@@ -30,15 +30,16 @@ class Provided:
 
     def __init__(self, port: int) -> None:
         self.issuer = f"http://127.0.0.1:{port}"
+        self.http = httpx.Client(trust_env=False)
         self.well()
 
     def control(self, **said: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = httpx.post(self.issuer + "/control", json=said, trust_env=False).json()
+        answer: dict[str, Any] = self.http.post(self.issuer + "/control", json=said).json()
         return answer
 
     def well(self, user: str = "u1", **faults: Any) -> None:
         """Everybody is there again, ``user`` is who logs in, and only these things go wrong."""
-        self.control(faults={"user": user, **faults}, users={"u1": HANA, "u2": LEE, "u3": GUEST, "u4": HANA})
+        self.control(ahead=0, faults={"user": user, **faults}, users={"u1": HANA, "u2": LEE, "u3": GUEST, "u4": HANA})
 
     def asked(self) -> list[str]:
         """Paths that were asked for since the last time."""
@@ -68,9 +69,11 @@ def provider_process() -> Iterator[Provided]:
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        provided = Provided(int(process.stdout.readline()))
         try:
-            yield Provided(int(process.stdout.readline()))
+            yield provided
         finally:
+            provided.http.close()
             process.stdin.close()
 
 
@@ -85,11 +88,18 @@ class House(People):
         """Go out to the provider; the address with which it sends the browser back."""
         out = browser.get("/login/provider", params={"next": wanted})
         assert out.status_code == 303, out.text
-        back = httpx.get(out.headers["location"], trust_env=False)
+        back = self.provided.http.get(out.headers["location"])
         assert back.status_code == 302, back.text
         return back.headers["location"]
 
-    def enter(self, browser: TestClient | None = None, wanted: str = "/threads") -> tuple[TestClient, httpx.Response]:
+    def enter(self, browser: TestClient | None = None, wanted: str = "/threads") -> tuple[TestClient, Any]:
         """(a browser, how its log-in ended)."""
         browser = browser or self.browser()
         return browser, browser.get(self.begun(browser, wanted), headers={"sec-fetch-site": "cross-site"})
+
+    def name_of(self, browser: TestClient) -> str:
+        """The name of whoever is logged in there."""
+        person = self.app.state.doorkeeper.logins.check(browser.cookies["dojang_session"])
+        assert person is not None
+        name: str = person.name
+        return name

@@ -7,10 +7,12 @@ server, so what our log-in meets is not our own reading of the standard. What a 
 
 from __future__ import annotations
 
+import hmac
 import json
 import sys
 import threading
 import time
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -35,14 +37,21 @@ class World:
     """What the provider knows, and what goes wrong with it now."""
 
     issuer: str = ""
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, auto_kid=True))
+    first: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, auto_kid=True))
+    second: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, auto_kid=True))
     stray: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, auto_kid=True))
     faults: dict[str, Any] = field(default_factory=dict)
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ahead: int = 0  # seconds of its clock
     codes: dict[str, Code] = field(default_factory=dict)
     refreshes: dict[str, Refresh] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     go_on: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def key(self) -> RSAKey:
+        """The key that is published, and signs."""
+        return self.second if self.faults.get("turned") else self.first
 
 
 class Client(ClientMixin):  # type: ignore[misc]
@@ -58,7 +67,7 @@ class Client(ClientMixin):  # type: ignore[misc]
         return urlsplit(redirect_uri).path == "/login/callback"
 
     def check_client_secret(self, client_secret: str) -> bool:
-        return client_secret == WORLD.faults.get("secret", SECRET)
+        return bool(client_secret == WORLD.faults.get("secret", SECRET))
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         return method in WORLD.faults.get("description", {}).get("token_endpoint_auth_methods_supported", WAYS)
@@ -182,7 +191,7 @@ class Request(OAuth2Request):  # type: ignore[misc]
 
 def id_token(sub: str, nonce: str) -> str:
     """What the provider says of somebody, with what a test wants to be wrong in it."""
-    now = int(time.time())
+    now = int(time.time()) + WORLD.ahead
     claims = {"iss": WORLD.issuer, "sub": sub, "aud": CLIENT_ID, "iat": now, "exp": now + 300, **WORLD.users[sub]}
     claims |= {"nonce": nonce} if nonce else {}
     claims |= WORLD.faults.get("claims", {})
@@ -195,8 +204,10 @@ def signed(claims: dict[str, Any]) -> str:
     if algorithm == "none":
         return jwt.encode({"alg": "none", "kid": WORLD.key.kid}, claims, OctKey.generate_key(), ["none"])
     if algorithm == "HS256":  # the public key as a shared secret: whoever takes it for one is taken in
-        shared = OctKey.import_key(WORLD.key.as_pem(private=False))
-        return jwt.encode({"alg": "HS256", "kid": WORLD.key.kid}, claims, shared, ["HS256"])
+        parts = (json.dumps(part).encode() for part in ({"alg": "HS256", "kid": WORLD.key.kid}, claims))
+        said = b".".join(urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+        by = urlsafe_b64encode(hmac.digest(WORLD.key.as_pem(private=False), said, "sha256")).rstrip(b"=")
+        return (said + b"." + by).decode()
     key = WORLD.stray if WORLD.faults.get("stray") else WORLD.key
     kid = WORLD.key.kid if WORLD.faults.get("stray") == "under our name" else key.kid
     return jwt.encode({"alg": "RS256", "kid": kid}, claims, key)
@@ -276,15 +287,14 @@ def description() -> dict[str, Any]:
 
 
 def control(sent: dict[str, Any]) -> dict[str, Any]:
-    """What a test wants: the faults from here on, the people, new keys, a token; what was asked so far is told."""
+    """What a test wants: the faults from here on, the people, a token; what was asked so far is told."""
     if "faults" in sent:
         WORLD.faults = sent["faults"]
         WORLD.go_on.set()
         WORLD.go_on = threading.Event()
+    WORLD.ahead = sent.get("ahead", WORLD.ahead)
     if "users" in sent:
         WORLD.users = sent["users"]
-    if sent.get("rotate"):
-        WORLD.key = RSAKey.generate_key(2048, auto_kid=True)
     asked, WORLD.asked = WORLD.asked, []
     return {"asked": asked, "token": signed(sent["sign"]) if "sign" in sent else ""}
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 
 from dojang.server.access.oidc.errors import ProviderFault
@@ -47,7 +46,9 @@ def again(house: House, **more: Any) -> House:
 
 
 def later(house: House, monkeypatch: pytest.MonkeyPatch, **delta: float) -> None:
+    """So much later, here and at the provider."""
     monkeypatch.setattr(house.app.state.doorkeeper.tokens, "now", lambda: datetime.now(UTC) + timedelta(**delta))
+    house.provided.control(ahead=int(timedelta(**delta).total_seconds()))
 
 
 def test_a_person_logs_in_and_out(house: House) -> None:
@@ -106,7 +107,7 @@ def test_two_tabs_log_in_at_once(house: House) -> None:
 
 def test_a_session_is_new_and_the_old_one_ends(house: House) -> None:
     browser = house.browser()
-    browser.cookies.set("dojang_session", "chosen-by-somebody-else")
+    browser.cookies.set("dojang_session", "chosen-by-somebody-else", domain="127.0.0.1")
     browser, _ = house.enter(browser)
     cookie = browser.cookies["dojang_session"]
     assert cookie != "chosen-by-somebody-else"
@@ -123,7 +124,7 @@ def test_the_way_back_leads_to_pages_of_ours(house: House, elsewhere: str) -> No
     assert house.enter(wanted=elsewhere)[1].headers["refresh"] == "0; url=/"
 
 
-WRONG = {
+WRONG: dict[str, dict[str, Any]] = {
     "nonce": {"claims": {"nonce": "of another log-in"}},
     "no nonce": {"claims": {"nonce": None}},
     "audience": {"claims": {"aud": "another program"}},
@@ -165,10 +166,10 @@ def test_keys_that_were_changed_are_asked_for_again_but_not_for_ever(house: Hous
     assert fresh.provided.asked().count("/jwks") == 1
     assert fresh.enter()[1].status_code == 200
     assert fresh.provided.asked().count("/jwks") == 0
-    house.provided.control(rotate=True)
+    house.provided.well(turned=True)
     assert fresh.enter()[1].status_code == 200
     assert fresh.provided.asked().count("/jwks") == 1
-    house.provided.well(stray="yes")
+    house.provided.well(turned=True, stray="yes")
     assert [fresh.enter()[1].status_code for _ in range(2)] == [401, 401]
     assert fresh.provided.asked().count("/jwks") == 0  # asked less than ten seconds ago
 
@@ -261,7 +262,7 @@ def test_only_people_of_a_domain(house: House, domain: str, claims: dict[str, An
     assert again(house, oidc_domains=[domain]).enter()[1].status_code == status
 
 
-# -- while somebody is logged in --------------------------------------------------------------------------------------
+# -- while somebody is logged in --
 
 
 def test_the_provider_is_asked_again_and_ends_whom_it_no_longer_knows(
@@ -333,7 +334,7 @@ def test_the_file_alone_opens_nothing(house: House) -> None:
     raw = house.tokens.database.path.read_bytes()
     assert browser.cookies["dojang_session"].encode() not in raw
     assert b"refresh_token" not in raw
-    assert b"eyJ" not in raw
+    assert b"eyJhbGciOi" not in raw  # how a token of the provider begins
 
 
 def test_what_was_being_written_outlives_the_log_in(house: House) -> None:
@@ -353,7 +354,7 @@ def test_what_was_being_written_outlives_the_log_in(house: House) -> None:
     assert "No &#34;deluxe" not in house.browser().post("/login", data=form).text
 
 
-# -- who is who ---------------------------------------------------------------------------------------------------------
+# -- who is who --
 
 
 def test_nobody_gets_a_name_that_somebody_has(house: House) -> None:
@@ -366,7 +367,7 @@ def test_nobody_gets_a_name_that_somebody_has(house: House) -> None:
         house.provided.control(faults={"user": sub}, users={sub: {**HANA, "name": wanted, "email": None}})
         browser, entered = house.enter()
         assert entered.status_code == 200
-        names[sub, wanted] = house.app.state.doorkeeper.logins.check(browser.cookies["dojang_session"]).name
+        names[sub, wanted] = house.name_of(browser)
     assert names["n3", "Jo"] == "Jo"
     assert names["n8", "Борис"] == "Борис"
     assert names["n1", "Somebody else now"] == names["n1", "Mina"]  # for good
@@ -383,7 +384,7 @@ def test_the_same_name_of_two_providers_is_two_people(house: House) -> None:
     with provider_process() as other:
         first, second = house, House(house.workspace, other)
         other.well("u1")
-        names = [h.app.state.doorkeeper.logins.check(h.enter()[0].cookies["dojang_session"]).name for h in (first, second)]
+        names = [h.name_of(h.enter()[0]) for h in (first, second)]
         assert names[0] == "Hana"
         assert names[1].startswith("Hana (")
         browser, _ = second.enter()
@@ -400,11 +401,11 @@ def test_a_token_gets_no_name_of_a_person(house: House) -> None:
 
 def test_a_token_has_no_say_beside_people_unless_it_is_said_so(house: House) -> None:
     secret = house.token("Bo", "admin")
-    refused = house.client(secret).post("/api/reviews/rv_1/decision", json={"type": "approve"})
+    refused = house.client(secret).post("/api/reviews/rv_1/claim")
     assert (refused.status_code, "has no say" in refused.json()["error"]) == (403, True)
     assert house.client(secret).get("/api/threads").status_code == 200
     both = again(house, oidc_tokens_decide=True).client(secret)
-    assert both.post("/api/reviews/rv_1/decision", json={"type": "approve"}).status_code == 404
+    assert both.post("/api/reviews/rv_1/claim").status_code == 404
     assert People(house.workspace).client(secret).post("/api/reviews/rv_1/claim").status_code == 404
 
 
@@ -413,7 +414,7 @@ def test_with_a_provider_the_local_user_logs_in_too(house: House) -> None:
     assert house.client().get("/api/threads").status_code == 401
 
 
-# -- programs -----------------------------------------------------------------------------------------------------------
+# -- programs --
 
 
 def test_an_access_token_for_us_is_taken_where_the_settings_say_so(house: House) -> None:
@@ -428,7 +429,13 @@ def test_an_access_token_for_us_is_taken_where_the_settings_say_so(house: House)
 
 @pytest.mark.parametrize(
     "claims",
-    [{"aud": "desk"}, {"exp": 1_700_000_000}, {"iss": "https://evil.example"}, {"typ": "ID"}, {"groups": ["everybody"]}],
+    [
+        {"aud": "desk"},
+        {"exp": 1_700_000_000},
+        {"iss": "https://evil.example"},
+        {"typ": "ID"},
+        {"groups": ["everybody"]},
+    ],
 )
 def test_other_tokens_of_the_provider_open_nothing(house: House, claims: dict[str, Any]) -> None:
     answer = house.client(house.provided.access_token(**claims)).get("/api/threads")
@@ -447,5 +454,5 @@ def test_the_tests_provider_checks_what_it_should(house: House) -> None:
     form = {"grant_type": "authorization_code", "code": parse_qs(urlsplit(back).query)["code"][0]}
     form |= {"redirect_uri": BASE + "/login/callback", "client_id": "desk", "code_verifier": "a" * 43}
     form |= {"client_secret": "s:e+c/r%t of the desk, quite long"}
-    answer = httpx.post(house.provided.issuer + "/token", data=form, trust_env=False)
+    answer = house.provided.http.post(house.provided.issuer + "/token", data=form)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
