@@ -70,7 +70,9 @@ def list_tokens(context: typer.Context) -> int:
         head = [_("token"), _("status"), _("person"), _("roles"), _("until"), _("last used")]
         call.terminal.rows(rows, head=head)
         if ending := [token["prefix"] for token in shown if token["ends_soon"]]:
-            text = _("within {days} days these open nothing any more: {prefixes}; `dojang tokens create` makes new ones")
+            text = _(
+                "within {days} days these open nothing any more: {prefixes}; `dojang tokens create` makes new ones"
+            )
             call.terminal.note(text.format(days=SOON_DAYS, prefixes=", ".join(ending)))
     else:
         call.terminal.note(_("no token was made: the server is for whoever sits at this machine"))

@@ -236,7 +236,6 @@ def _answer(request: Request, status: int, text: str, *, winner: object = None) 
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
     if fields := unsent(request):
-        return desk.page(
-            "unsent.html", status=status, text=desk.say.told(redacted(text)), fields=fields, action=request.url.path
-        )
+        action, text = redacted(request.url.path), desk.say.told(redacted(text))
+        return desk.page("unsent.html", status=status, text=text, fields=fields, action=action)
     return desk.page("error.html", status=status, code=status, text=desk.say.told(redacted(text)))

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from dojang.server.access.callers import Doorkeeper, address_of
 from dojang.server.access.limiting import TooMany
 from dojang.server.access.sessions import COOKIE
-from dojang.server.access.tokens import TOKEN, BadToken
+from dojang.server.access.tokens import TOKEN, BadToken, redacted
 from dojang.server.desk import AtDesk, Desk, Form
 from dojang.server.guards import Doors
 
@@ -94,7 +94,7 @@ def unsent(request: Request) -> list[tuple[str, str]]:
         fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=UNSENT_MAX, errors="strict")
     except ValueError:
         return []
-    return [(name, TOKEN.sub(r"\1_…", value)) for name, value in fields]
+    return [(redacted(name), redacted(value)) for name, value in fields]
 
 
 def login_form(desk: Desk, wanted: str, *, status: int = 200, error: str = "") -> HTMLResponse:
