@@ -64,13 +64,14 @@ CREATE TABLE threads (
 CREATE INDEX by_time ON threads (updated_at DESC, folder);
 CREATE TABLE reviews (
     review_id TEXT NOT NULL, folder TEXT NOT NULL, open INTEGER NOT NULL, kind TEXT NOT NULL, due_at TEXT NOT NULL,
-    body TEXT NOT NULL, PRIMARY KEY (review_id, folder)
+    tier INTEGER NOT NULL, created_at TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (review_id, folder)
 ) WITHOUT ROWID;
 CREATE INDEX by_folder ON reviews (folder);
 CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
+CREATE INDEX by_tier ON reviews (open, kind, tier, created_at);
 """
-_VERSION: Final = 10 * FORMAT + 3  # of these tables: with another one they are made anew
+_VERSION: Final = 10 * FORMAT + 4  # of these tables: with another one they are made anew
 _INDEX = Place("", "index", "", 0, "")
 _SOURCES = ("thread.json", "checkpoints.jsonl", "decisions.jsonl")
 
@@ -131,6 +132,11 @@ class ThreadIndex:
         query = "SELECT (SELECT COUNT(*) FROM threads), (SELECT COUNT(*) FROM reviews WHERE open = 1)"
         threads, reviews = self._ask(query, ())[0]
         return {"threads": int(threads), "open_reviews": int(reviews)}
+
+    def standing(self) -> list[tuple[Kind, int, int, str]]:
+        """(kind, tier, how many, when the oldest was opened) of the open reviews."""
+        query = "SELECT kind, tier, COUNT(*), MIN(created_at) FROM reviews WHERE open = 1 GROUP BY kind, tier"
+        return [(kind, int(tier), int(number), str(oldest)) for kind, tier, number, oldest in self._ask(query, ())]
 
     # keeping
 
@@ -289,9 +295,11 @@ def _store(
     db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     db.execute("DELETE FROM reviews WHERE folder = ?", (folder,))
     db.executemany(
-        "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (rid, folder, int(r is not None), r["kind"] if r else "", r["due_at"] if r else "", hidden(json.dumps(r)))
+            (rid, folder, 1, r["kind"], r["due_at"], r["tier"], r["created_at"], hidden(json.dumps(r)))
+            if r
+            else (rid, folder, 0, "", "", 0, "", hidden(json.dumps(r)))
             for rid, r in reviews
         ],
     )

@@ -1,0 +1,95 @@
+"""Statements to PostgreSQL: how long they take, by their verb. Their text and values are looked at no further.
+
+A subclass of psycopg's cursor, put where the store and the tools take the class of theirs from; connections that are
+open already keep the one that they have. ``BEGIN`` and ``COMMIT`` of psycopg's transactions pass no cursor.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, ClassVar
+
+import psycopg
+from opentelemetry.trace import SpanKind
+from psycopg import sql
+
+import store.database
+import tools.once
+from dojang.observing.labels import VERBS, one_of
+from dojang.observing.metrics import Metrics
+from dojang.observing.tracing import Tracing
+
+_VERB = re.compile(rb"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*\(?\s*([a-zA-Z]+)", re.DOTALL)
+
+
+class Heard(psycopg.Cursor[Any]):
+    """A cursor that tells how long each statement took. Made by :func:`hearing`, which fills in whom it tells."""
+
+    metrics: ClassVar[Metrics | None] = None
+    tracing: ClassVar[Tracing | None] = None
+
+    def execute(self, query: Any, *args: Any, **how: Any) -> Any:
+        """As psycopg has it."""
+        with self._heard(query):
+            return super().execute(query, *args, **how)
+
+    def executemany(self, query: Any, *args: Any, **how: Any) -> None:
+        """As psycopg has it; one statement, however many rows."""
+        with self._heard(query):
+            super().executemany(query, *args, **how)
+
+    @contextmanager
+    def copy(self, statement: Any, *args: Any, **how: Any) -> Iterator[psycopg.Copy]:
+        """As psycopg has it: to the end of the COPY, the time of whoever feeds it included."""
+        with self._heard(statement), super().copy(statement, *args, **how) as copy:
+            yield copy
+
+    @contextmanager
+    def _heard(self, query: Any) -> Iterator[None]:
+        verb = verb_of(query, self.connection)
+        if not verb:  # the empty statement, by which the store sees whether a connection lives
+            yield
+            return
+        traced = nullcontext() if self.tracing is None else self.tracing.span(
+            f"sql {verb}", SpanKind.CLIENT, **{"db.system.name": "postgresql", "db.operation.name": verb}
+        )  # fmt: skip
+        began = time.monotonic()
+        try:
+            with traced:
+                yield
+        finally:
+            if self.metrics is not None:
+                self.metrics.sql_seconds.labels(verb).observe(time.monotonic() - began)
+
+
+def put_in(metrics: Metrics | None, tracing: Tracing | None) -> Callable[[], None]:
+    """Have the store and the tools use cursors that tell these; returns what takes them out again."""
+    cursor = hearing(metrics, tracing)
+    store.database.CURSOR = tools.once.CURSOR = cursor
+
+    def take_out() -> None:
+        if store.database.CURSOR is cursor:
+            store.database.CURSOR = psycopg.Cursor
+        if tools.once.CURSOR is cursor:
+            tools.once.CURSOR = psycopg.Cursor
+
+    return take_out
+
+
+def hearing(metrics: Metrics | None, tracing: Tracing | None) -> type[psycopg.Cursor[Any]]:
+    """A class of cursors that tell these."""
+    return type("HeardHere", (Heard,), {"metrics": metrics, "tracing": tracing})
+
+
+def verb_of(query: Any, connection: psycopg.Connection[Any]) -> str:
+    """The first word of a statement, of those that are known; "" of an empty one."""
+    if isinstance(query, sql.Composable):
+        query = query.as_bytes(connection)
+    text = query if isinstance(query, bytes) else str(query).encode("utf-8", "replace")
+    if not text.strip():
+        return ""
+    found = _VERB.match(text)
+    return one_of(found[1].decode().lower() if found else "", VERBS)
