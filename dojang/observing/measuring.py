@@ -86,11 +86,11 @@ class Measuring(BaseCallbackHandler):
     def _tell(self, begun: _Begun, update: Mapping[str, Any]) -> None:
         """What the update of a node says has happened. An outcome may come again after a crash, a review may not."""
         metrics = self.metrics
-        for outcome in (update.get("outcomes") or {}).values():
+        for outcome in records_of(update, "outcomes").values():
             metrics.tool_calls.labels(metrics.tool(outcome["tool"]), outcome["status"]).inc()
-        for review in (update.get("reviews") or {}).values():
+        for review in records_of(update, "reviews").values():
             metrics.reviews.labels(review["kind"], str(review["tier"])).inc()
-        for decision in (update.get("decisions") or {}).values():
+        for decision in records_of(update, "decisions").values():
             metrics.decisions.labels(one_of(decision["type"], DECISIONS), one_of(decision["channel"], CHANNELS)).inc()
             if decision["dwell_ms"] is not None:
                 metrics.dwell.observe(decision["dwell_ms"] / 1000)
@@ -105,6 +105,12 @@ def node_of(about: Mapping[str, Any]) -> str:
         if tag.startswith("graph:step:"):
             return str((about.get("metadata") or {}).get("langgraph_node", ""))
     return ""
+
+
+def records_of(update: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Records by id that an update adds; none where it begins afresh, which LangGraph writes ``__overwrite__``."""
+    found = update.get(key)
+    return found if isinstance(found, Mapping) and "__overwrite__" not in found else {}
 
 
 def how_of(error: BaseException) -> str:

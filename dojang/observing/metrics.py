@@ -28,26 +28,41 @@ class Metrics:
         self.tools = tools
         here = self.registry
         self.runs = Counter("dojang_runs", "Passes of the graph that ended, by how.", ["status"], registry=here)
-        self.run_seconds = Histogram("dojang_run_seconds", "How long they took.", ["status"], buckets=_LONG, registry=here)
-        self.accepted = Counter("dojang_accepted_runs", "Runs that this server took, by how they ended.", ["status"], registry=here)
-        self.wait_seconds = Histogram("dojang_run_wait_seconds", "From acceptance to its worker.", buckets=_LONG, registry=here)
+        self.run_seconds = Histogram(
+            "dojang_run_seconds", "How long they took.", ["status"], buckets=_LONG, registry=here
+        )
+        self.accepted = Counter(
+            "dojang_accepted_runs", "Runs that this server took, by how they ended.", ["status"], registry=here
+        )
+        self.wait_seconds = Histogram(
+            "dojang_run_wait_seconds", "From acceptance to its worker.", buckets=_LONG, registry=here
+        )
         self.node_seconds = Histogram(
             "dojang_node_seconds", "Executions of a node.", ["node", "outcome"], buckets=_LONG, registry=here
         )
-        self.tool_calls = Counter("dojang_tool_calls", "Calls of tools that ended, by how.", ["tool", "outcome"], registry=here)
+        self.tool_calls = Counter(
+            "dojang_tool_calls", "Calls of tools that ended, by how.", ["tool", "outcome"], registry=here
+        )
         self.reviews = Counter("dojang_reviews_opened", "Reviews that were opened.", ["kind", "tier"], registry=here)
         self.decisions = Counter("dojang_decisions", "Decisions that took effect.", ["type", "channel"], registry=here)
         self.dwell = Histogram(
-            "dojang_decision_dwell_seconds", "How long a person had the review before them.", buckets=_DWELL, registry=here
+            "dojang_decision_dwell_seconds",
+            "How long a person had the review before them.",
+            buckets=_DWELL,
+            registry=here,
         )
         self.tokens = Counter("dojang_tokens", "Tokens that models read and wrote.", ["direction"], registry=here)
         self.sse = Gauge("dojang_sse_connections", "Streams of events that somebody reads now.", registry=here)
-        self.requests = Counter("dojang_http_requests", "Answered requests.", ["method", "route", "status"], registry=here)
+        self.requests = Counter(
+            "dojang_http_requests", "Answered requests.", ["method", "route", "status"], registry=here
+        )
         self.request_seconds = Histogram(
             "dojang_http_seconds", "From request to the end of its answer, streams left out.", ["method", "route"],
             buckets=_FAST, registry=here,
         )  # fmt: skip
-        self.sql_seconds = Histogram("dojang_sql_seconds", "Statements to PostgreSQL.", ["operation"], buckets=_FAST, registry=here)
+        self.sql_seconds = Histogram(
+            "dojang_sql_seconds", "Statements to PostgreSQL.", ["operation"], buckets=_FAST, registry=here
+        )
         self._standing: Collector | None = None
         ProcessCollector(registry=self.registry)
 

@@ -16,7 +16,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import Span
 
 from dojang.observing.labels import one_of
-from dojang.observing.measuring import how_of, node_of
+from dojang.observing.measuring import how_of, node_of, records_of
 from dojang.observing.tracing import Tracing, Value, failed
 
 
@@ -29,18 +29,20 @@ class Spans(BaseCallbackHandler):
         self.tracing = tracing
         self.tools = tools
         self._open: dict[UUID, tuple[Span, Token[context.Context]]] = {}
+        self._nodes: set[UUID] = set()
 
     def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **about: Any) -> None:
         """A run or a node begins."""
         node = node_of(about)
         if node:
+            self._nodes.add(run_id)
             self._begin(run_id, f"node {node}", {"dojang.node": node})
         elif about.get("parent_run_id") is None:
             self._begin(run_id, "run", {})
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **about: Any) -> None:
         """It has ended."""
-        self._end(run_id, "done", self._told(outputs) if run_id in self._open else {})
+        self._end(run_id, "done", self._told(outputs) if run_id in self._nodes else {})
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **about: Any) -> None:
         """It broke off, was stopped, or waits for a person."""
@@ -83,6 +85,7 @@ class Spans(BaseCallbackHandler):
         self._open[run_id] = (span, context.attach(trace.set_span_in_context(span)))
 
     def _end(self, run_id: UUID, outcome: str, about: Mapping[str, Value]) -> None:
+        self._nodes.discard(run_id)
         found = self._open.pop(run_id, None)
         if found is not None:
             span, token = found
@@ -100,8 +103,8 @@ class Spans(BaseCallbackHandler):
         """Ids and outcomes that a node's update names."""
         if not isinstance(update, Mapping):
             return {}
-        reviews = [*(update.get("reviews") or {}), *(update.get("decisions") or {})]
-        outcomes = list((update.get("outcomes") or {}).values())
+        reviews = [*records_of(update, "reviews"), *records_of(update, "decisions")]
+        outcomes = list(records_of(update, "outcomes").values())
         told: dict[str, Value] = {"dojang.review_ids": [str(review) for review in reviews]} if reviews else {}
         if outcomes:
             known = self.tools()
