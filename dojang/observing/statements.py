@@ -7,9 +7,11 @@ open already keep the one that they have. ``BEGIN`` and ``COMMIT`` of psycopg's 
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import psycopg
@@ -22,14 +24,34 @@ from dojang.observing.labels import VERBS, one_of
 from dojang.observing.metrics import Metrics
 from dojang.observing.tracing import Tracing
 
+_LOCK = threading.Lock()
 _VERB = re.compile(rb"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*\(?\s*([a-zA-Z]+)", re.DOTALL)
 
 
-class Heard(psycopg.Cursor[Any]):
-    """A cursor that tells how long each statement took. Made by :func:`hearing`, which fills in whom it tells."""
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of every statement."""
 
-    metrics: ClassVar[Metrics | None] = None
-    tracing: ClassVar[Tracing | None] = None
+    metrics: Metrics | None
+    tracing: Tracing | None
+
+    @contextmanager
+    def around(self, verb: str) -> Iterator[None]:
+        """Within it the statement is carried out."""
+        about: dict[str, str] = {"db.system.name": "postgresql", "db.operation.name": verb}
+        began = time.monotonic()
+        try:
+            with self.tracing.span(f"sql {verb}", SpanKind.CLIENT, **about) if self.tracing else nullcontext():
+                yield
+        finally:
+            if self.metrics is not None:
+                self.metrics.sql_seconds.labels(verb).observe(time.monotonic() - began)
+
+
+class Heard(psycopg.Cursor[Any]):
+    """A cursor that tells its listeners how long each statement took."""
+
+    listeners: ClassVar[tuple[Listener, ...]] = ()
 
     def execute(self, query: Any, *args: Any, **how: Any) -> Any:
         """As psycopg has it."""
@@ -50,38 +72,27 @@ class Heard(psycopg.Cursor[Any]):
     @contextmanager
     def _heard(self, query: Any) -> Iterator[None]:
         verb = verb_of(query, self.connection)
-        if not verb:  # the empty statement, by which the store sees whether a connection lives
+        with ExitStack() as around:
+            if verb:  # not the empty statement, by which the store sees whether a connection lives
+                for listener in self.listeners:
+                    around.enter_context(listener.around(verb))
             yield
-            return
-        traced = nullcontext() if self.tracing is None else self.tracing.span(
-            f"sql {verb}", SpanKind.CLIENT, **{"db.system.name": "postgresql", "db.operation.name": verb}
-        )  # fmt: skip
-        began = time.monotonic()
-        try:
-            with traced:
-                yield
-        finally:
-            if self.metrics is not None:
-                self.metrics.sql_seconds.labels(verb).observe(time.monotonic() - began)
 
 
 def put_in(metrics: Metrics | None, tracing: Tracing | None) -> Callable[[], None]:
-    """Have the store and the tools use cursors that tell these; returns what takes them out again."""
-    cursor = hearing(metrics, tracing)
-    store.database.CURSOR = tools.once.CURSOR = cursor
+    """Tell these of the statements of this process from here on; returns what ends that."""
+    listener = Listener(metrics, tracing)
+    with _LOCK:
+        Heard.listeners = (*Heard.listeners, listener)
+        store.database.CURSOR = tools.once.CURSOR = Heard
 
     def take_out() -> None:
-        if store.database.CURSOR is cursor:
-            store.database.CURSOR = psycopg.Cursor
-        if tools.once.CURSOR is cursor:
-            tools.once.CURSOR = psycopg.Cursor
+        with _LOCK:
+            Heard.listeners = tuple(other for other in Heard.listeners if other is not listener)
+            if not Heard.listeners:
+                store.database.CURSOR = tools.once.CURSOR = psycopg.Cursor
 
     return take_out
-
-
-def hearing(metrics: Metrics | None, tracing: Tracing | None) -> type[psycopg.Cursor[Any]]:
-    """A class of cursors that tell these."""
-    return type("HeardHere", (Heard,), {"metrics": metrics, "tracing": tracing})
 
 
 def verb_of(query: Any, connection: psycopg.Connection[Any]) -> str:

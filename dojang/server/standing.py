@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -39,9 +40,16 @@ class Standing(Collector):
         with self._lock:
             at, found = self._found
             if time.monotonic() - at >= KEPT_S:
-                found = [*self._queue(), *self._reviews()]
+                found = [*self._read(self._queue), *self._read(self._reviews)]
                 self._found = (time.monotonic(), found)
         yield from found
+
+    def _read(self, look: Callable[[], list[GaugeMetricFamily]]) -> list[GaugeMetricFamily]:
+        try:
+            return look()
+        except (DojangError, OSError, sqlite3.Error) as error:
+            log.warning("what stands cannot be counted: %s", error)
+            return []
 
     def _queue(self) -> list[GaugeMetricFamily]:
         waiting, running, oldest = self.work.rows.standing()
@@ -53,12 +61,8 @@ class Standing(Collector):
         return [runs, since]
 
     def _reviews(self) -> list[GaugeMetricFamily]:
-        try:
-            self.parts.index.refresh()
-            standing = self.parts.index.standing()
-        except (DojangError, OSError) as error:
-            log.warning("open reviews cannot be counted: %s", error)
-            return []
+        self.parts.index.refresh()
+        standing = self.parts.index.standing()
         labels = ["kind", "tier"]
         count = GaugeMetricFamily("dojang_open_reviews", "Reviews that wait for a person.", labels=labels)
         age = GaugeMetricFamily("dojang_open_review_oldest_seconds", "How long the oldest waits.", labels=labels)

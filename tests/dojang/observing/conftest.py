@@ -6,25 +6,26 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from fastapi.testclient import TestClient
 from langchain_core.messages import AIMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dojang.observing.logs import logging_as
+from dojang.observing.scrubbing import Scrubber
 from dojang.server import create_app
 from dojang.settings import secrets_of
-from dojang.observing.scrubbing import Scrubber
 from dojang.workspace import Workspace
 from tests.dojang.observing.receivers import Received, receiver
 from tests.dojang.server.conftest import BASE, open_workspace
 from tests.dojang.workspaces import Rehearsed
 
 PLANTED = {
-    "database password": "pw-ELEPHANT/db+1",
     "model key": "key-GIRAFFE-model-22",
     "store key": "key-ZEBRA-store-333",
     "embedding key": "key-RHINO-embedding",
@@ -44,7 +45,7 @@ class Counting(Rehearsed):
             error, self.fails = self.fails, None
             raise error
         said = super().reply(messages, **given)
-        message: AIMessage = said["message"]
+        message = cast(AIMessage, said["message"])
         message.usage_metadata = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
         return said
 
@@ -58,6 +59,7 @@ class House:
     model: Counting
     collector: Received
     written: io.StringIO
+    planted: dict[str, str]
 
     def numbers(self) -> dict[tuple[str, ...], float]:
         """Name and label values of each sample, as Prometheus' own parser reads them."""
@@ -94,13 +96,15 @@ class House:
 @pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[House]:
     model, written = Counting(), io.StringIO()
+    passfile = Path(str(conninfo_to_dict(postgres_server)["passfile"]))
+    password = passfile.read_text().strip().rpartition(":")[2]
     with pytest.MonkeyPatch.context() as patch, receiver() as collector:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         patch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-key={PLANTED['collector header']}")
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")  # sent when the test says so
         with open_workspace(
             tmp_path_factory.mktemp("observed"),
-            postgres_server,
+            make_conninfo(postgres_server, password=password),
             generator=model,
             language="en",
             traces=True,
@@ -115,4 +119,5 @@ def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Ite
             scrub = Scrubber(secrets_of(workspace.settings))
             client = TestClient(app, base_url=BASE, headers={"content-type": "application/json"})
             with logging_as("json", "debug", scrub, written), app.state.work:
-                yield House(workspace, client, model, collector, written)
+                planted = {**PLANTED, "database password": password}
+                yield House(workspace, client, model, collector, written, planted)

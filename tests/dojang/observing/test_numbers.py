@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
 
 from dojang.observing.metrics import Metrics
+from dojang.observing.observer import Observer
 from dojang.server import create_app
+from dojang.server.observed import Observed
 from tests.dojang.observing.conftest import House
 from tests.dojang.server.access.people import People
 from tests.dojang.workspaces import workspace_for
@@ -57,25 +58,29 @@ def test_open_reviews_and_the_queue_are_counted_where_they_lie(house: House) -> 
     assert samples["dojang_queue_oldest_seconds",] == 0
 
 
-def test_a_reader_of_a_stream_is_counted_while_it_reads(house: House) -> None:
-    metrics = house.workspace.parts.observer.metrics
-    assert isinstance(metrics, Metrics)
-    seen, free = [], threading.Event()
+async def test_a_reader_of_a_stream_is_counted_while_it_reads() -> None:
+    observer = Observer(metrics=Metrics(tuple))
+    assert observer.metrics is not None
+    seen = []
 
-    def reply(*args: Any, **given: Any) -> Any:
-        seen.append(metrics.sse._value.get())
-        free.set()
-        return type(house.model).reply(house.model, *args, **given)
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(open_streams())
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        seen.append(open_streams())
+        raise ConnectionError("the reader has gone")
 
-    body = {"assistant_id": "dojang", "input": {"messages": [{"role": "user", "content": "hello"}]}}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(house.model, "reply", reply)
-        with house.client.stream("POST", f"/threads/{house.thread()}/runs/stream", json=body) as answer:
-            answer.read()
-    assert free.is_set()
-    assert seen[0] in (0, 1)  # the model may be quicker than the first byte of the answer
-    assert metrics.sse._value.get() == 0
-    assert "dojang_http_seconds_count", ("POST", "/threads/{thread_id}/runs/stream") not in house.numbers()
+    def open_streams() -> float | None:
+        assert observer.metrics is not None
+        return observer.metrics.registry.get_sample_value("dojang_sse_connections")
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with pytest.raises(ConnectionError):
+        await Observed(stream, observer=lambda: observer)(scope, send, send)  # type: ignore[arg-type]
+    assert [*seen, open_streams()] == [0, 1, 0]
+    assert "dojang_http_seconds_count" not in observer.metrics.text().decode()
 
 
 def test_labels_are_of_closed_sets_whatever_comes(house: House) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from dojang.parts import Parts
 from dojang.server import create_app, readiness
 from dojang.server.readiness import Readiness
+from dojang.server.work import Work
 from dojang.server.work.order import Order
 from dojang.settings import Settings
-from dojang.parts import Parts
 from tests.dojang.observing.conftest import House
 from tests.dojang.server.conftest import BASE
 from tests.dojang.workspaces import settings_for, workspace_for
@@ -27,7 +28,9 @@ def test_a_server_that_can_work_is_ready(house: House) -> None:
 
 
 def test_what_is_wrong_is_named_without_an_address(tmp_path: Path) -> None:
-    with workspace_for(tmp_path / "home", NOWHERE, queue=1, model="openai:x", model_base_url="http://127.0.0.1:1/v1") as w:
+    with workspace_for(
+        tmp_path / "home", NOWHERE, queue=1, model="openai:x", model_base_url="http://127.0.0.1:1/v1"
+    ) as w:
         app = create_app(w)
         app.state.work.accept("t1", "kim", Order(None))
         answer = TestClient(app, base_url=BASE).get("/readyz")
@@ -49,7 +52,7 @@ def test_files_that_cannot_be_written_are_named(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_told_to_stop_is_not_ready(house: House) -> None:
-    work = create_app(house.workspace).state.work
+    work = Work(house.workspace)
     with work:
         assert work.ailing() == ""
     assert work.ailing() == "draining"

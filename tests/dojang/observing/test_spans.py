@@ -33,7 +33,7 @@ def test_a_run_is_a_child_of_its_request_down_to_the_statements(house: House) ->
     assert under["outside"] == {"POST /threads/{thread_id}/runs/wait"}
     assert "run" in under["POST /threads/{thread_id}/runs/wait"]
     assert {"node intake", "node retrieve", "node generate", "node comply", "node review"} <= under["run"]
-    assert "sql select" in under["node retrieve"]
+    assert [name for name in under["node retrieve"] if name.startswith("sql ")]
     request = next(span for span in spans if span.kind == Span.SPAN_KIND_SERVER)
     assert request.parent_span_id.hex() == "00f067aa0ba902b7"
     assert facts(request)["http.response.status_code"] == 200
