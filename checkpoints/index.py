@@ -297,7 +297,7 @@ def _store(
     db.executemany(
         "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (rid, folder, 1, r["kind"], r["due_at"], r["tier"], r["created_at"], hidden(json.dumps(r)))
+            (rid, folder, 1, r["kind"], r["due_at"], r.get("tier", 0), r.get("created_at", ""), hidden(json.dumps(r)))
             if r
             else (rid, folder, 0, "", "", 0, "", hidden(json.dumps(r)))
             for rid, r in reviews

@@ -12,14 +12,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Final, Literal, TextIO
 
 from dojang.observing import where
 from dojang.observing.scrubbing import Scrubber
 
 Format = Literal["text", "json"]
 Level = Literal["debug", "info", "warning", "error"]
-QUIET = ("httpcore", "httpx", "urllib3", "asyncio", "python_multipart")
+LINE: Final = "{asctime} {levelname} {name}: {message}"
+QUIET: Final = ("httpcore", "httpx", "urllib3", "asyncio", "python_multipart")
 """They tell of every connection at DEBUG, with headers."""
 
 
@@ -27,7 +28,7 @@ class Lines(logging.Formatter):
     """A record as one line of text, or several where it has a traceback."""
 
     def __init__(self, scrub: Scrubber) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        super().__init__(LINE, style="{")
         self.scrub = scrub
 
     def format(self, record: logging.LogRecord) -> str:
