@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 from langchain_core.tracers.langchain import wait_for_all_tracers
-from langsmith import utils
+from langsmith import run_trees, utils
 
 from tests.dojang.observing.conftest import House
 from tests.dojang.observing.receivers import Received, receiver
@@ -24,8 +24,11 @@ def langsmith(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
     with receiver() as received:
         monkeypatch.setenv("LANGSMITH_ENDPOINT", received.url)
         monkeypatch.setenv("LANGSMITH_API_KEY", "lsv2_pt_for-a-test")
+        monkeypatch.setattr(run_trees, "_CLIENT", None)  # the client of the process, made when it is first needed
         forget()
         yield received
+        if run_trees._CLIENT is not None:
+            run_trees._CLIENT.cleanup()
         monkeypatch.undo()
         forget()
 
@@ -47,3 +50,16 @@ def test_its_own_variable_sends_runs_with_what_was_said(
     assert {path for path, _, _ in langsmith.requests} <= {"/runs/batch", "/runs/multipart", "/runs"}
     assert b"FLAMINGOS" in sent  # why the docs warn: contents leave the house
     assert b"generate" in sent
+
+
+def test_contents_are_kept_back_where_its_variables_say_so(
+    house: House, langsmith: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LANGSMITH_TRACING", "LANGSMITH_HIDE_INPUTS", "LANGSMITH_HIDE_OUTPUTS"):
+        monkeypatch.setenv(name, "true")
+    forget()
+    house.run(house.thread(), "please tell me of FLAMINGOS")
+    wait_for_all_tracers()
+    sent = b"".join(body for _, _, body in langsmith.requests)
+    assert b"generate" in sent
+    assert b"FLAMINGOS" not in sent

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fastapi.testclient import TestClient
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from dojang.server import create_app
 from tests.dojang.observing.conftest import PLANTED, House
 from tests.dojang.observing.receivers import facts
+from tests.dojang.server.conftest import BASE
 from tests.dojang.workspaces import STAY
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e47{:02x}"
@@ -95,3 +98,15 @@ def test_a_traceparent_that_is_none_begins_a_trace_of_its_own(house: House) -> N
         house.client.get("/ok", headers={"traceparent": given})
     assert house.spans(TRACE.format(5)) == []
     assert "GET /ok" in {span.name for span in house.collector.spans()}
+
+
+def test_a_run_that_another_server_takes_up_belongs_to_its_request(house: House) -> None:
+    thread_id = house.thread()
+    body = {"assistant_id": "dojang", "input": {"messages": [{"role": "user", "content": "hello"}]}}
+    elsewhere = TestClient(create_app(house.workspace), base_url=BASE)  # it has no workers: it only takes runs in
+    run = elsewhere.post(f"/threads/{thread_id}/runs", json=body, headers={"traceparent": traceparent(6)}).json()
+    assert house.client.get(f"/threads/{thread_id}/runs/{run['run_id']}/join").status_code == 200
+    spans = house.spans(TRACE.format(6))
+    assert tree(spans)["outside"] == {"POST /threads/{thread_id}/runs"}
+    assert "run" in tree(spans)["POST /threads/{thread_id}/runs"]
+    assert run["run_id"] in {facts(span).get("dojang.run_id") for span in spans}
