@@ -1,7 +1,8 @@
 """Whether the server could do its work now, and if not, why: short reasons that name no address, person or text.
 
-Each look is made on a thread of its own and waited for no longer than ``LIMIT_S``: what hangs is not ready, and is not
-asked a second time while it hangs. What was found counts for a second, however many ask.
+Each look is made on a thread of its own and waited for no longer than ``LIMIT_S`` from its beginning: what hangs is not
+ready, is not asked a second time while it hangs, and holds up nobody who asks later. What was found counts for a
+second, however many ask.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Readiness:
             "queue": lambda: queue(work),
         }
         self._lock = threading.Lock()
-        self._running: dict[str, Future[str]] = {}
+        self._running: dict[str, tuple[float, Future[str]]] = {}
         self._found: tuple[float, dict[str, str]] = (-KEPT_S, {})
 
     def problems(self) -> dict[str, str]:
@@ -48,17 +49,19 @@ class Readiness:
             at, found = self._found
             if time.monotonic() - at < KEPT_S:
                 return found
-            until = time.monotonic() + LIMIT_S
             asked = {name: self._asked(name, look) for name, look in self.looks.items()}
-            answers = {name: _answer(future, until - time.monotonic()) for name, future in asked.items()}
+            answers = {name: _answer(begun + LIMIT_S, future) for name, (begun, future) in asked.items()}
             found = {name: wrong for name, wrong in answers.items() if wrong}
             self._found = (time.monotonic(), found)
             return found
 
-    def _asked(self, name: str, look: Look) -> Future[str]:
-        """The look that is under way, or a new one. A thread of its own: one that hangs must not hold up an exit."""
+    def _asked(self, name: str, look: Look) -> tuple[float, Future[str]]:
+        """When a look began, and what becomes of it: the one that is under way, or a new one.
+
+        A thread of its own, and a daemon: one that hangs must not hold up an exit.
+        """
         running = self._running.get(name)
-        if running is not None and not running.done():
+        if running is not None and not running[1].done():
             return running
         future: Future[str] = Future()
 
@@ -68,14 +71,14 @@ class Readiness:
             except Exception as error:
                 future.set_exception(error)
 
-        self._running[name] = future
+        self._running[name] = (time.monotonic(), future)
         threading.Thread(target=ask, name=f"dojang-ready-{name}", daemon=True).start()
-        return future
+        return self._running[name]
 
 
-def _answer(future: Future[str], wait_s: float) -> str:
+def _answer(until: float, future: Future[str]) -> str:
     try:
-        return future.result(max(0.0, wait_s))
+        return future.result(max(0.0, until - time.monotonic()))
     except TimeoutError:
         return f"no answer within {LIMIT_S:.0f} s"
     except Exception as error:  # whatever it says may name an address or a user; the log of who uses it has that

@@ -88,6 +88,6 @@ def test_what_hangs_is_not_ready_and_is_not_asked_again_while_it_hangs(
     assert set(found.problems()) == {"database"}
     assert len(asked) == 1
     free.set()
-    found._running["database"].result(30)
+    found._running["database"][1].result(30)
     found.looks["database"] = lambda: ""
     assert found.problems() == {}
