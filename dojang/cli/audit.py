@@ -36,6 +36,7 @@ EVENTS: Final = {
     "decision.undone": N_("decision taken back"),
     "decision.released": N_("decision released"),
     "review.claimed": N_("review claimed"),
+    "review.assigned": N_("review handed up"),
     "review.given_back": N_("review given back"),
     "review.escalated": N_("half the time is over"),
     "call.passed": N_("call passed, and told"),

@@ -20,7 +20,7 @@ import dojang
 from dojang.language import locale_language
 from dojang.observing.logs import logging_as
 from dojang.observing.scrubbing import Scrubber
-from dojang.server import api, langgraph, login, pages, reference, vitals
+from dojang.server import api, langgraph, login, vitals
 from dojang.server.access.admission import Admission
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
@@ -29,7 +29,8 @@ from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
 from dojang.server.access.tokens import Tokens, any_made, redacted
 from dojang.server.clean import clean
-from dojang.server.desk import HERE, Desk
+from dojang.server.console import ROUTERS
+from dojang.server.console.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
@@ -105,7 +106,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     )
     app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
-    for router in (vitals.router, api.router, langgraph.router, pages.router, login.router, reference.router):
+    for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -237,4 +238,4 @@ def _answer(request: Request, status: int, text: str, *, winner: object = None) 
         body = {"error": clean(text), **detail} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
-    return desk.page("error.html", status=status, code=status, text=desk.say.told(text))
+    return desk.page("frame/error.html", status=status, counted=False, code=status, text=desk.say.told(text))

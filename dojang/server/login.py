@@ -11,7 +11,7 @@ from dojang.server.access.callers import Doorkeeper, address_of
 from dojang.server.access.limiting import TooMany
 from dojang.server.access.sessions import COOKIE
 from dojang.server.access.tokens import TOKEN, BadToken
-from dojang.server.desk import AtDesk, Desk, Form
+from dojang.server.console.desk import AtDesk, Desk, Form
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 Next = Annotated[str, Query(alias="next", max_length=2000)]
@@ -69,4 +69,4 @@ def inside(wanted: str) -> str:
 
 
 def _form(desk: Desk, wanted: str, *, status: int = 200, error: str = "") -> HTMLResponse:
-    return desk.page("login.html", status=status, error=desk.say.told(error), wanted=inside(wanted))
+    return desk.page("login/login.html", status=status, error=desk.say.told(error), wanted=inside(wanted))

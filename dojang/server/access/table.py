@@ -79,6 +79,8 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/reviews/{review_id}/decision"): DECIDE,
     ("POST", "/reviews/{review_id}/undo"): DECIDE,
     ("POST", "/reviews/{review_id}/claim"): DECIDE,
+    ("POST", "/reviews/{review_id}/handup"): DECIDE,
+    ("POST", "/reviews/{review_id}/later"): SEE,
     ("GET", "/threads"): SEE,
     ("POST", "/threads"): ASK,
     ("GET", "/threads/{thread_id}"): SEE,
