@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -152,6 +154,14 @@ class Settings(BaseSettings):
     oidc_tokens_decide: bool = Field(
         False, description="whether tokens made here decide reviews as well where people log in with a provider"
     )
+    log_format: Literal["text", "json"] = Field("text", description="form of the server's log lines: text or json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="which log lines the server writes; from `info` on one for each request"
+    )
+    metrics: bool = Field(True, description="whether the server counts what it does, for `/metrics`")
+    traces: bool = Field(
+        False, description="whether spans of runs are sent to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names"
+    )
 
     @field_validator("home", "policy", "hard_policy", "session_keys")
     @classmethod
@@ -185,6 +195,28 @@ class Settings(BaseSettings):
     def threads(self) -> Path:
         """The folder of session folders."""
         return self.home / "threads"
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Everything secret that this process was started with, value by value, so that it can be kept out of what it says.
+
+    Secrets and passwords in addresses of the settings, and what libraries find in the environment under names like
+    ``LANGSMITH_API_KEY`` or ``OTEL_EXPORTER_OTLP_HEADERS``.
+    """
+    given = [getattr(settings, name) for name in type(settings).model_fields]
+    texts = [value.get_secret_value() if isinstance(value, SecretStr) else value for value in given]
+    found = [value.get_secret_value() for value in given if isinstance(value, SecretStr)]
+    for text in texts:
+        if isinstance(text, str):
+            found += [unquote(password) for password in _PASSWORD.findall(text)] + _PASSWORD.findall(text)
+            found += _PASSWORD_WORD.findall(text)
+    named = [value for name, value in os.environ.items() if _SECRET_NAME.search(name)]
+    return found + [part for value in named for part in (value, *re.findall(r"=([^,]+)", value))]
+
+
+_PASSWORD: Final = re.compile(r"://[^\s:/@]*:([^\s/@]+)@")
+_PASSWORD_WORD: Final = re.compile(r"\bpassword\s*=\s*'?([^\s']+)")
+_SECRET_NAME: Final = re.compile(r"(?i)(?:_KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|_OTLP\w*_HEADERS)$")
 
 
 class BadSetting(UserError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dojang.server.access.roles import ASK, DECIDE, ROLES, SEE, STEER, Allowed
+from dojang.server.access.roles import ASK, DECIDE, MEASURE, ROLES, SEE, STEER, Allowed
 
 OPEN: Final[Allowed] = frozenset(("anybody",))
 """Served to whoever reaches the server, known or not."""
@@ -58,6 +58,9 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     **LANGGRAPH,
     # the server
     ("GET", "/ok"): OPEN,
+    ("GET", "/healthz"): OPEN,
+    ("GET", "/readyz"): OPEN,
+    ("GET", "/metrics"): MEASURE,
     ("GET", "/openapi.json"): SEE,
     ("GET", "/static/{path}"): OPEN,
     ("GET", "/login"): OPEN,
