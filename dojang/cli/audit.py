@@ -61,6 +61,8 @@ EVENTS: Final = {
     "token.revoked": N_("token revoked"),
     "session.began": N_("logged in"),
     "session.ended": N_("logged out"),
+    "webhook.delivered": N_("webhook delivered"),
+    "webhook.failed": N_("webhook given up"),
 }
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
 COLUMNS: Final = (

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from checkpoints.files.locks import OsLock
+from dojang.server.hooks.addresses import Reach
 from dojang.server.langgraph.bodies import RunIn
 from dojang.workspace import Workspace
 from nodes.wire import by_review
@@ -20,7 +21,7 @@ class NotTaken(UserError):
     """Something in the body is not taken; the message names it."""
 
 
-def check_options(asked: RunIn) -> None:
+def check_options(asked: RunIn, reach: Reach) -> None:
     """Raise NotTaken where a body asks for what would go round the gate, or is not served."""
     if asked.command is not None and asked.command.goto not in (None, [], ()):
         raise NotTaken("command.goto is not taken: it would leave what waits undecided; decide it (reject, for one)")
@@ -30,8 +31,8 @@ def check_options(asked: RunIn) -> None:
         raise NotTaken("a run goes on from the newest checkpoint; copy the thread to try another way")
     if asked.context:
         raise NotTaken("context is not taken: what a run works with is the server's own")
-    if asked.webhook:
-        raise NotTaken("webhook is not served; join the run, or follow its stream")
+    if asked.webhook is not None:
+        reach.check(asked.webhook)
 
 
 def message_of(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,13 +102,15 @@ def listed(
     """The runs of a thread, newest first."""
     threads.check(thread_id)
     rows = threads.work.rows.of(thread_id, status=status, limit=limit, offset=offset)
-    return Answer([run_form(row) for row in rows])
+    return Answer([run_form(row, threads.work.hooks.of(row)) for row in rows])
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}")
 def get(request: Request, thread_id: str, run_id: str) -> Response:
     """One run."""
-    return Answer(run_form(work_of(request).rows.get(run_id, thread_id)))
+    work = work_of(request)
+    row = work.rows.get(run_id, thread_id)
+    return Answer(run_form(row, work.hooks.of(row)))
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join")
@@ -183,7 +185,7 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
     """
     threads, work, caller = threads_of(request), work_of(request), caller_of(request)
     check_assistant(asked.assistant_id)
-    check_options(asked)
+    check_options(asked, work.hooks.reach)
     resumes = asked.command is not None and "resume" in asked.command.model_fields_set
     message, filters = None, None
     if not resumes and asked.input is not None:
@@ -211,7 +213,13 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
         interrupt_after=asked.interrupt_after,
     )
     return work.accept(
-        thread, caller, order, strategy=asked.multitask_strategy, metadata=asked.metadata, after_s=asked.after_seconds
+        thread,
+        caller,
+        order,
+        strategy=asked.multitask_strategy,
+        metadata=asked.metadata,
+        after_s=asked.after_seconds,
+        webhook=asked.webhook,
     )
 
 

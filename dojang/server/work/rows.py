@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from checkpoints.files.crypto import KeyRing, Place
 from checkpoints.records.leases import LEASE_S, Holder, is_live, this_process
+from dojang.server.hooks import outbox
 from state import Conflict, PassingFault, UserError
 
 RunStatus = Literal["pending", "running", "success", "error", "interrupted", "timeout"]
@@ -113,6 +114,8 @@ class RunRows:
             for statement in _SCHEMA.split(";\n"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")
+        db.execute(outbox.SCHEMA)  # came later; a program that does not know of it loses nothing
+        db.execute(outbox.INDEX)
         db.execute("COMMIT")
         return db
 
@@ -129,8 +132,10 @@ class RunRows:
 
     # -- accepting ------------------------------------------------------------------------------------------------
 
-    def accept(self, row: Row, *, capacity: int, after_s: float = 0) -> list[str]:
+    def accept(self, row: Row, *, capacity: int, after_s: float = 0, webhook: str | None = None) -> list[str]:
         """Commit a new run, under its strategy towards those of its thread that are not over.
+
+        ``webhook``: the address that is told when it is over.
 
         Returns:
             Runs that had not begun and are over now.
@@ -165,7 +170,13 @@ class RunRows:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
+            if webhook is not None:
+                outbox.add(db, row.run_id, self._hidden(webhook))
             return ended
+
+    def outbox(self) -> outbox.Outbox:
+        """What is to be told when runs are over; the caller's to close."""
+        return outbox.Outbox(self.path, seal=self._hidden, unseal=self._shown)
 
     def stop(self, run_id: str, how: str) -> None:
         """End a run that has not begun; let one that is under way stop between two steps."""

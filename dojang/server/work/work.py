@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
+from dojang.server.hooks.posting import TIMEOUT_S
 from dojang.server.work.events import Channel, Channels, Event
+from dojang.server.work.hooks import Hooks
 from dojang.server.work.order import Order
 from dojang.server.work.rows import QueueFull, Row, RunRows, Strategy
 from dojang.server.work.worker import Worker, close
@@ -42,7 +44,14 @@ class Work:
         self.capacity = settings.queue
         self.rows = RunRows(settings.home / "runs.sqlite", keys=workspace.parts.session_keys)
         self.channels = Channels(self.rows)
-        self.worker = Worker(workspace, self.rows, timeout_s=settings.run_timeout_s, draining=lambda: self._draining)
+        self.hooks = Hooks(workspace, self.rows)
+        self.worker = Worker(
+            workspace,
+            self.rows,
+            timeout_s=settings.run_timeout_s,
+            draining=lambda: self._draining,
+            before_end=self.hooks.keep,
+        )
         self._changed = threading.Condition()
         self._draining = False
         self._reaped = 0.0
@@ -55,6 +64,7 @@ class Work:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        self.hooks.teller.start()
         return self
 
     def __exit__(
@@ -66,6 +76,7 @@ class Work:
         until = time.monotonic() + DRAIN_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        self.hooks.end(TIMEOUT_S)
         if not any(thread.is_alive() for thread in self._threads):
             self.rows.close()
 
@@ -80,8 +91,9 @@ class Work:
         strategy: Strategy = "enqueue",
         metadata: dict[str, Any] | None = None,
         after_s: float = 0,
+        webhook: str | None = None,
     ) -> Row:
-        """Take a run in; it is on the disk on return.
+        """Take a run in; it is on the disk on return, and so is that ``webhook`` is to be told of its end.
 
         Raises:
             Conflict: the thread is busy, and the strategy is ``reject``.
@@ -94,7 +106,7 @@ class Work:
             error=None,
         )  # fmt: skip
         self.channels.of(row.run_id, resumable=order.resumable)
-        ended = self.rows.accept(row, capacity=self.capacity, after_s=after_s)
+        ended = self.rows.accept(row, capacity=self.capacity, after_s=after_s, webhook=webhook)
         for run_id in ended:
             self._told_over(run_id)
         self._notify()
@@ -113,6 +125,7 @@ class Work:
     def stop(self, run_id: str, how: str) -> None:
         """Cancel a run: now if it has not begun, else between two steps. ``how``: interrupt or rollback."""
         self.rows.stop(run_id, how)
+        self.hooks.teller.wake()
         if self.rows.get(run_id).over:
             self._told_over(run_id)
 
@@ -165,6 +178,7 @@ class Work:
                         self.worker.run(row, self.channel(row))
                     finally:
                         self._here.discard(row.run_id)
+                    self.hooks.teller.wake()
                     self._notify()  # the next run of this thread may begin
                     continue
             except Exception:

@@ -12,7 +12,7 @@ from langgraph.pregel.remote import RemoteGraph
 from langgraph.types import Command
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
-from dojang.server.langgraph.assistants import ASSISTANT_ID
+from dojang.server.work.plain import ASSISTANT_ID
 from tests.dojang.server.langgraph.conftest import says
 
 
