@@ -34,6 +34,8 @@ LANGGRAPH: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/threads/{thread_id}/history"): SEE,
     ("POST", "/threads/{thread_id}/history"): SEE,
     ("GET", "/threads/{thread_id}/stream"): SEE,
+    ("POST", "/threads/{thread_id}/commands"): ASK,
+    ("POST", "/threads/{thread_id}/stream/events"): SEE,
     ("GET", "/threads/{thread_id}/runs"): SEE,
     ("POST", "/threads/{thread_id}/runs"): ASK,
     ("POST", "/threads/{thread_id}/runs/wait"): ASK,

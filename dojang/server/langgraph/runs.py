@@ -175,8 +175,10 @@ def delete(request: Request, thread_id: str, run_id: str) -> Response:
 # -- what these have in common ----------------------------------------------------------------------------------------
 
 
-def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
+def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol: bool = False) -> Row:
     """Take a run in: a decision is recorded at the door first, a message gets its id; the row is on the disk.
+
+    ``protocol``: whether its events are kept in the newer form.
 
     Raises:
         Conflict: the thread waits for a decision, or is busy and the strategy is reject; or a resume came too late.
@@ -211,6 +213,7 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
         temporary=thread_id is None and asked.on_completion == "delete",
         interrupt_before=asked.interrupt_before,
         interrupt_after=asked.interrupt_after,
+        protocol=protocol,
     )
     return work.accept(
         thread,

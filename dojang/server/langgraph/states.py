@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -10,11 +10,12 @@ from fastapi.responses import Response
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
+from langgraph.types import StateSnapshot
 
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import CheckpointIn, HistoryIn, StateIn
 from dojang.server.langgraph.caller import caller_of
-from dojang.server.langgraph.forms import state_form
+from dojang.server.langgraph.forms import Threads, state_form
 from dojang.server.langgraph.inputs import NotTaken, filters_of
 from dojang.server.langgraph.threads import AtThreads
 from dojang.server.programs import ProgramRoute
@@ -96,6 +97,11 @@ def history_by_get(threads: AtThreads, thread_id: str, limit: int = 10, before: 
 @router.post("/threads/{thread_id}/history")
 def history(threads: AtThreads, thread_id: str, asked: HistoryIn) -> Response:
     """The states of a thread, newest first."""
+    return Answer([state_form(snapshot) for snapshot in history_of(threads, thread_id, asked)])
+
+
+def history_of(threads: Threads, thread_id: str, asked: HistoryIn) -> Iterator[StateSnapshot]:
+    """The states that are asked for, newest first; UnknownThread where there is no such thread."""
     threads.check(thread_id)
     config = _config(thread_id)
     if asked.checkpoint and asked.checkpoint.get("checkpoint_id"):
@@ -104,10 +110,9 @@ def history(threads: AtThreads, thread_id: str, asked: HistoryIn) -> Response:
     if asked.before:
         named = asked.before if isinstance(asked.before, str) else asked.before.get("checkpoint_id")
         before = _config(thread_id, str(named))
-    found = threads.workspace.parts.reader.get_state_history(
+    return threads.workspace.parts.reader.get_state_history(
         config, filter=asked.metadata, before=before, limit=asked.limit
     )
-    return Answer([state_form(snapshot) for snapshot in found])
 
 
 def _at(workspace: Workspace, thread_id: str, checkpoint_id: str) -> dict[str, Any]:

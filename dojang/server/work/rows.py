@@ -269,6 +269,22 @@ class RunRows:
         """All runs that are not over, oldest first."""
         return self._many(f"{_ROW} WHERE status IN ('pending', 'running') ORDER BY seq", ())
 
+    def number(self, run_id: str) -> int:
+        """A run's place among all runs; it grows with each that is accepted. UnknownRun where there is none."""
+        with self._lock:
+            found = self._db.execute("SELECT seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if found is None:
+            raise UnknownRun(f"there is no run {run_id!r} here; the runs of a thread are listed under /threads/ID/runs")
+        return int(found[0])
+
+    def next_of(self, thread_id: str, number: int) -> tuple[Row, int] | None:
+        """The first run of a thread whose number is at least ``number``, and that number."""
+        query = "SELECT run_id, seq FROM runs WHERE thread_id = ? AND seq >= ? ORDER BY seq LIMIT 1"
+        with self._lock:
+            found = self._db.execute(query, (thread_id, number)).fetchone()
+            row = self._one(found[0]) if found is not None else None
+        return (row, int(found[1])) if row is not None else None
+
     def busy(self, thread_id: str) -> bool:
         """Whether a run of this thread is not over."""
         query = "SELECT 1 FROM runs WHERE thread_id = ? AND status IN ('pending', 'running') LIMIT 1"

@@ -6,13 +6,14 @@ import logging
 import threading
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
 from dojang.server.hooks.posting import TIMEOUT_S
-from dojang.server.work.events import Channel, Channels, Event
+from dojang.server.work.events import Bell, Channel, Channels, Event
 from dojang.server.work.hooks import Hooks
 from dojang.server.work.order import Order
 from dojang.server.work.rows import QueueFull, Row, RunRows, Strategy
@@ -27,6 +28,7 @@ LOOK_S: Final = 0.5
 FOLLOW_S: Final = 2.0
 """How often a reader to whom nothing comes looks whether another process has ended the run, or it has gone itself."""
 REAP_S: Final = 5.0
+ENDS: Final = 10_000
 DRAIN_S: Final = 30.0
 """How long the end of a server waits for steps that are under way. What takes longer is taken up at the next start."""
 
@@ -55,6 +57,8 @@ class Work:
         self._changed = threading.Condition()
         self._draining = False
         self._reaped = 0.0
+        self.bell = Bell()  # rings when a run is accepted or over
+        self._ends_told: OrderedDict[str, None] = OrderedDict()
         self._here: set[str] = set()  # runs that this process carries out
         self._threads = [
             threading.Thread(target=self._serve, name=f"dojang-worker-{n}", daemon=True)
@@ -73,6 +77,7 @@ class Work:
         with self._changed:
             self._draining = True
             self._changed.notify_all()
+        self.bell.ring()
         until = time.monotonic() + DRAIN_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -150,6 +155,21 @@ class Work:
             if event is None and row.run_id not in self._here and self.rows.get(row.run_id).over:
                 self._told_over(row.run_id)  # another process has finished it
 
+    @property
+    def draining(self) -> bool:
+        """Whether the server is about to end."""
+        return self._draining
+
+    def note_end_told(self, run_id: str) -> None:
+        """Somebody who follows the thread has been told how this run ended."""
+        self._ends_told[run_id] = None
+        while len(self._ends_told) > ENDS:
+            self._ends_told.popitem(last=False)
+
+    def is_end_told(self, run_id: str) -> bool:
+        """Whether anybody has been told, as far as this process remembers."""
+        return run_id in self._ends_told
+
     def _told_over(self, run_id: str) -> None:
         row = self.rows.get(run_id)
         channel = self.channel(row)
@@ -165,6 +185,7 @@ class Work:
     # -- working --------------------------------------------------------------------------------------------------
 
     def _notify(self) -> None:
+        self.bell.ring()
         with self._changed:
             self._changed.notify_all()
 

@@ -16,6 +16,7 @@ from dojang.results import RunResult
 from dojang.server.work.events import Channel
 from dojang.server.work.order import Order
 from dojang.server.work.plain import dumps
+from dojang.server.work.protocol import ProtocolEvents
 from dojang.server.work.rows import Row, RunRows, RunStatus
 from dojang.server.work.streaming import Streamed
 from dojang.watching import Stopped, Watch
@@ -91,7 +92,11 @@ class Worker:
 
     def _watch(self, row: Row, channel: Channel, why: list[str]) -> Watch:
         order = Order.from_json(row.body)
-        streamed = Streamed(order.modes, channel.put, subgraphs=order.subgraphs)
+        streamed = (
+            ProtocolEvents(channel.put)
+            if order.protocol
+            else Streamed(order.modes, channel.put, subgraphs=order.subgraphs)
+        )
         until = time.monotonic() + self.timeout_s if self.timeout_s else None
 
         def stop(values: Mapping[str, Any]) -> bool:
