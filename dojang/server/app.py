@@ -17,9 +17,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
+from dojang.going_back import UnknownCheckpoint
 from dojang.language import locale_language
 from dojang.server import api, langgraph, login, pages, reference
-from dojang.server.access.admission import Admission
+from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.owning import check_sees
@@ -31,7 +32,6 @@ from dojang.server.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
-from dojang.server.langgraph.states import UnknownCheckpoint
 from dojang.server.programs import by_program
 from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
 from dojang.server.wording import sayer
@@ -165,6 +165,8 @@ def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
 
 def status_of(error: DojangError) -> int:
     """The HTTP status that says what kind of error it is."""
+    if isinstance(error, NotAdmitted):
+        return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dojang.going_back import UnknownCheckpoint
 from dojang.runs import UnknownThread
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.assistants import UnknownAssistant
@@ -20,7 +21,7 @@ from dojang.server.langgraph.events import before_run
 from dojang.server.langgraph.forms import Threads
 from dojang.server.langgraph.inputs import NotTaken
 from dojang.server.langgraph.runs import accepted
-from dojang.server.langgraph.states import UnknownCheckpoint, history_of
+from dojang.server.langgraph.states import history_of
 from dojang.server.langgraph.threads import threads_of
 from dojang.server.programs import ProgramRoute
 from dojang.server.work import Row, UnknownRun

@@ -27,8 +27,6 @@ def check_options(asked: RunIn, reach: Reach) -> None:
         raise NotTaken("command.goto is not taken: it would leave what waits undecided; decide it (reject, for one)")
     if asked.command is not None and asked.command.update not in (None, {}, [], ()):
         raise NotTaken("command.update is not taken; send the change to POST /threads/ID/state, and a message as input")
-    if asked.checkpoint_id or (asked.checkpoint or {}).get("checkpoint_id"):
-        raise NotTaken("a run goes on from the newest checkpoint; copy the thread to try another way")
     if asked.context:
         raise NotTaken("context is not taken: what a run works with is the server's own")
     if asked.webhook is not None:

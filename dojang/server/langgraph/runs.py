@@ -9,6 +9,10 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from dojang.going_back import go_back
+from dojang.server.access import callers
+from dojang.server.access.admission import NotAdmitted
+from dojang.server.access.roles import STEER
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.assistants import check_assistant
 from dojang.server.langgraph.bodies import CancelMany, RunIn
@@ -200,6 +204,8 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
         _there(threads, thread, asked)
     else:
         threads.make(thread)
+    if thread_id is not None and asked.at():
+        _from_checkpoint(request, threads, thread, asked.at())
     if resumes and asked.command is not None:
         decide(threads.workspace, thread, asked.command.resume, by=caller)
     elif message is not None and thread_id is not None:
@@ -224,6 +230,24 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
         after_s=asked.after_seconds,
         webhook=asked.webhook,
     )
+
+
+def _from_checkpoint(request: Request, threads: Threads, thread_id: str, checkpoint_id: str) -> None:
+    """Go on from a checkpoint: the newest one, as chat pages name it with every message, or back from an older one.
+
+    Raises:
+        UnknownCheckpoint: there is none with this id.
+        NotAdmitted: to go back is for who may steer a thread.
+        Conflict: something waits or is under way, or was asked or done since.
+    """
+    newest = threads.workspace.look(thread_id).config["configurable"].get("checkpoint_id")
+    if newest in (None, checkpoint_id):
+        return
+    if not callers.caller_of(request).may(STEER):
+        raise NotAdmitted(403, "to go on from an older checkpoint needs one of the roles developer, admin")
+    if threads.work.rows.busy(thread_id):
+        raise Conflict(f"thread {thread_id} has runs that are not over; wait for them, or cancel them first")
+    go_back(threads.workspace.parts, thread_id, checkpoint_id, caller_of(request))
 
 
 def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
