@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -30,6 +31,7 @@ from dojang.server.access.tokens import Tokens, any_made, redacted
 from dojang.server.clean import clean
 from dojang.server.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
+from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
 from dojang.server.programs import by_program
@@ -75,6 +77,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
     app.state.work = Work(workspace)
+    app.state.items = cache(lambda: Items(workspace.settings.home / "items.sqlite", keys=workspace.parts.session_keys))
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
@@ -128,6 +131,8 @@ def serve(
         app = create_app(opened, settings=settings)
         with app.state.keeper, app.state.work:
             run_until_interrupted(app, listener)
+        if app.state.items.cache_info().currsize:
+            app.state.items().close()
 
 
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:

@@ -195,7 +195,7 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
     resumes = asked.command is not None and "resume" in asked.command.model_fields_set
     message, filters = None, None
     if not resumes and asked.input is not None:
-        message, filters = message_of(asked.input), filters_of(asked.input)
+        message, filters = message_of(asked.input, _known(threads, thread_id)), filters_of(asked.input)
     if thread_id is None and message is None:
         raise NotTaken("a run without a thread begins with a message: send input.messages")
     thread = thread_id or str(uuid.uuid4())
@@ -255,6 +255,13 @@ def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
     if asked.if_not_exists == "create" and not threads.exists(thread_id):
         threads.make(thread_id)
     threads.check(thread_id)
+
+
+def _known(threads: Threads, thread_id: str | None) -> frozenset[str]:
+    """The ids of the messages of a thread, which may not be there yet."""
+    if thread_id is None or not threads.exists(thread_id):
+        return frozenset()
+    return frozenset(message.id for message in threads.workspace.look(thread_id).values.get("messages") or [])
 
 
 def _fresh(threads: Threads, thread_id: str, message: dict[str, Any], work: Work) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.pregel.remote import RemoteGraph
-from langgraph.types import Command
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.pregel.remote import RemoteException, RemoteGraph
+from langgraph.types import Command, interrupt
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 from dojang.server.work.plain import ASSISTANT_ID
@@ -186,22 +188,47 @@ def test_agent_inbox_approves_in_langchains_list(url: str, client: SyncLangGraph
     assert [outcome["status"] for outcome in sent().json()["outcomes"].values()] == ["done"]
 
 
-def test_a_remote_graph_within_somebody_elses_graph(client: SyncLangGraphClient) -> None:
-    """Their graph pauses with ours, and goes on with it: the decision passes through their checkpointer."""
-    from langgraph.checkpoint.memory import InMemorySaver
-    from langgraph.graph import START, MessagesState, StateGraph
-
+def theirs(node: Any) -> Any:
+    """Somebody else's graph with our desk in it, over a checkpointer of their own."""
     builder = StateGraph(MessagesState)
-    builder.add_node("desk", RemoteGraph("dojang", name="desk", sync_client=client))
+    builder.add_node("desk", node)
     builder.add_edge(START, "desk")
-    theirs = builder.compile(checkpointer=InMemorySaver())
+    return builder.compile(checkpointer=InMemorySaver())
+
+
+def test_a_remote_graph_as_a_node_of_somebody_elses_graph(client: SyncLangGraphClient) -> None:
+    """It answers, and pauses theirs. LangGraph's RemoteGraph asks again when theirs goes on: that is refused here."""
+    graph = theirs(RemoteGraph("dojang", name="desk", sync_client=client))
     config: Any = {"configurable": {"thread_id": "theirs-1"}}
-    paused: Any = theirs.invoke({"messages": [HumanMessage("please book a room")]}, config)
+    answered: Any = graph.invoke({"messages": [HumanMessage("When is check-out?")]}, config)
+    assert answered["messages"][-1].content
+    paused: Any = graph.invoke({"messages": [HumanMessage("please book a room")]}, config)
     (pause,) = paused["__interrupt__"]
     assert pause.value["review"]["action"]["tool"] == "book_room"
-    ended: Any = theirs.invoke(Command(resume={"type": "reject", "reason": "no"}), config)
-    assert "__interrupt__" not in ended
+    with pytest.raises(RemoteException, match="waits for a decision"):
+        graph.invoke(Command(resume={"type": "approve"}), config)
+    (thread,) = client.threads.search(ids=["theirs-1"])
+    assert thread["status"] == "interrupted"
+
+
+def test_a_node_of_somebody_elses_graph_that_passes_the_decision_on(client: SyncLangGraphClient) -> None:
+    desk = RemoteGraph("dojang", sync_client=client)
+    where: Any = {"configurable": {"thread_id": client.threads.create()["thread_id"]}}
+
+    def ask(state: MessagesState) -> Any:
+        if not desk.get_state(where).interrupts:
+            desk.invoke({"messages": [state["messages"][-1]]}, where)
+        waiting = desk.get_state(where).interrupts
+        if waiting:
+            desk.invoke(Command(resume={pause.id: interrupt(pause.value) for pause in waiting}), where)
+        return {"messages": [AIMessage(desk.get_state(where).values["answer"]["text"])]}
+
+    graph, config = theirs(ask), cast(Any, {"configurable": {"thread_id": "theirs-2"}})
+    paused: Any = graph.invoke({"messages": [HumanMessage("please book a room")]}, config)
+    assert paused["__interrupt__"][0].value["review"]["action"]["tool"] == "book_room"
+    ended: Any = graph.invoke(Command(resume={"type": "approve"}), config)
     assert ended["messages"][-1].content
+    assert [outcome["status"] for outcome in desk.get_state(where).values["outcomes"].values()] == ["done"]
 
 
 def test_pages_and_programs_share_paths(url: str, thread_id: str) -> None:

@@ -29,7 +29,7 @@ def booked(house: Workspace) -> int:
     return int(count)
 
 
-def as_pages_send(state: Any) -> dict[str, Any]:
+def as_pages_send(state: Any) -> Any:
     """The checkpoint as the JavaScript SDK names it with every message: without its thread."""
     return {key: value for key, value in state["checkpoint"].items() if key != "thread_id"}
 
@@ -52,7 +52,9 @@ def test_a_message_is_edited_and_an_answer_made_anew(client: SyncLangGraphClient
     client.runs.wait(thread_id, "dojang", input=says("Is there parking?"))
     states = checkpoints(client, thread_id)
     first_end = next(state for state in states if len(people(state["values"])) == 1)
-    edited = {"messages": [{"type": "human", "id": states[0]["values"]["messages"][-2]["id"], "content": "And dogs?"}]}
+    edited: Any = {
+        "messages": [{"type": "human", "id": states[0]["values"]["messages"][-2]["id"], "content": "And dogs?"}]
+    }
     values: Any = client.runs.wait(thread_id, "dojang", input=edited, checkpoint=as_pages_send(first_end))
     assert people(values) == ["When is check-out?", "And dogs?"]
     twice = [state for state in states if len(people(state["values"])) == 2]
