@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -60,6 +61,8 @@ def saying(*chunks: bytes) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     finally:
         over.set()
+        with contextlib.suppress(OSError):  # an attempt whose time was over before it came here leaves it waiting
+            socket.create_connection(listener.getsockname()[:2], timeout=5).close()
         thread.join()
         listener.close()
 
