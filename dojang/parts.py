@@ -368,6 +368,11 @@ def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summar
         status="interrupted" if waiting else "idle",
         updated_at=tuple_.checkpoint["ts"],
         reviews=reviews,
+        decided=[
+            cast(Review, r)
+            for r in (values.get("reviews") or {}).values()
+            if r["id"] in decisions and r["thread_id"] == thread_id
+        ],
         spent=list(values.get("spent") or []),
         adapter=str(values.get("adapter") or ""),
         owner=(first.name if first is not None else None) or str(values.get("requester") or ""),

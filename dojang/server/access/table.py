@@ -70,6 +70,9 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/login"): OPEN,
     ("POST", "/login"): OPEN,
     ("POST", "/logout"): OPEN,
+    ("GET", "/login/provider"): OPEN,
+    ("GET", "/login/callback"): OPEN,
+    ("GET", "/login/done"): OPEN,
     # the JSON API
     ("GET", "/api/reviews"): SEE,
     ("GET", "/api/reviews/{review_id}"): SEE,
@@ -83,6 +86,8 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/reviews/{review_id}/decision"): DECIDE,
     ("POST", "/reviews/{review_id}/undo"): DECIDE,
     ("POST", "/reviews/{review_id}/claim"): DECIDE,
+    ("POST", "/reviews/{review_id}/handup"): DECIDE,
+    ("POST", "/reviews/{review_id}/later"): SEE,
     ("GET", "/threads"): SEE,
     ("POST", "/threads"): ASK,
     ("GET", "/threads/{thread_id}"): SEE,
