@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -17,11 +18,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
+from dojang.going_back import UnknownCheckpoint
 from dojang.language import locale_language
 from dojang.observing.logs import logging_as
 from dojang.observing.scrubbing import Scrubber
 from dojang.server import api, langgraph, login, provider_login, vitals
-from dojang.server.access.admission import Admission
+from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.owning import check_sees
@@ -32,9 +34,9 @@ from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
 from dojang.server.console.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
+from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
-from dojang.server.langgraph.states import UnknownCheckpoint
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
 from dojang.server.programs import by_program
@@ -88,6 +90,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         from dojang.server.standing import Standing
 
         observer.metrics.look_also(Standing(workspace.parts, app.state.work))
+    app.state.items = cache(lambda: Items(workspace.settings.home / "items.sqlite", keys=workspace.parts.session_keys))
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
@@ -143,6 +146,8 @@ def serve(
         app = create_app(opened, settings=settings)
         with app.state.keeper, app.state.work:
             run_until_interrupted(app, listener, log_level=settings.log_level)
+        if app.state.items.cache_info().currsize:
+            app.state.items().close()
 
 
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:
@@ -189,6 +194,8 @@ def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
 
 def status_of(error: DojangError) -> int:
     """The HTTP status that says what kind of error it is."""
+    if isinstance(error, NotAdmitted):
+        return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
