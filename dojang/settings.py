@@ -126,6 +126,32 @@ class Settings(BaseSettings):
     )
     behind_tls: bool = Field(False, description="whether people reach the server by https, through a proxy")
     session_hours: float = Field(12.0, gt=0, le=720, description="hours after which somebody logs in again")
+    oidc_issuer: str | None = Field(
+        None, description="address of an OpenID provider with which people log in, exactly as it calls itself"
+    )
+    oidc_client_id: str = Field("", description="what the server is called there")
+    oidc_client_secret: SecretStr | None = Field(None, description="its secret there; empty: it has none")
+    oidc_scopes: str = Field(
+        "openid profile email",
+        description="what is asked of the provider; with `offline_access` it can be asked again whether somebody left",
+    )
+    oidc_name_claim: str = Field("name", description="claim with a person's display name")
+    oidc_roles_claim: str = Field(
+        "groups", description="claim with a person's groups; inner ones as in `realm_access.roles`"
+    )
+    oidc_roles: dict[str, list[str]] = Field(
+        {}, description='which group gives which roles, as JSON: `{"desk-operators": ["operator"]}`'
+    )
+    oidc_domains: list[str] = Field([], description="mail domains whose people may log in; empty: any")
+    oidc_audience: str | None = Field(
+        None, description="audience of the provider's access tokens that programs may send; empty: none is taken"
+    )
+    oidc_recheck_minutes: float = Field(
+        15.0, ge=0, le=1440, description="minutes after which the provider is asked again about somebody; 0: never"
+    )
+    oidc_tokens_decide: bool = Field(
+        False, description="whether tokens made here decide reviews as well where people log in with a provider"
+    )
 
     @field_validator("home", "policy", "hard_policy", "session_keys")
     @classmethod
@@ -180,7 +206,7 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "DOJANG_" + "_".join(str(part) for part in first["loc"]).upper()
-        secret = any(word in name for word in ("KEY", "URL"))
+        secret = any(word in name for word in ("KEY", "URL", "SECRET"))
         given = "" if secret else f" (given: {first.get('input')!r})"
         raise BadSetting(f"setting {name}: {first['msg']}{given}") from None
 

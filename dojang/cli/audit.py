@@ -60,6 +60,7 @@ EVENTS: Final = {
     "key.rotated": N_("key rotated"),
     "token.made": N_("token made"),
     "token.revoked": N_("token revoked"),
+    "person.named": N_("person named"),
     "session.began": N_("logged in"),
     "session.ended": N_("logged out"),
 }

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
 from dojang.language import locale_language
-from dojang.server import api, langgraph, login
+from dojang.server import api, langgraph, login, provider_login
 from dojang.server.access.admission import Admission
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
@@ -33,8 +33,10 @@ from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
 from dojang.server.langgraph.states import UnknownCheckpoint
+from dojang.server.login import unsent
 from dojang.server.programs import by_program
 from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
+from dojang.server.signing_in import client_of, logins_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings
@@ -95,7 +97,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
     app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
-    for router in (api.router, langgraph.router, *ROUTERS, login.router):
+    for router in (api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -139,7 +141,8 @@ def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContex
 def check_reach(settings: Settings) -> None:
     """Raise CannotServe where others than the local user would reach the server, and nobody has a token yet."""
     elsewhere = not is_loopback(settings.host)
-    if (elsewhere or settings.public_hosts) and not any_made(settings.home):
+    client_of(settings)
+    if (elsewhere or settings.public_hosts) and not settings.oidc_issuer and not any_made(settings.home):
         given = f"DOJANG_HOST={settings.host}" if elsewhere else "DOJANG_PUBLIC_HOSTS"
         raise CannotServe(
             settings.host,
@@ -161,7 +164,15 @@ def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
     tokens = Tokens(workspace.settings.home, workspace.parts.audit)
     local = Caller(workspace.user, workspace.roles, "local") if is_loopback(settings.host) else None
     sessions = Sessions(tokens, hours=settings.session_hours)
-    return Doorkeeper(tokens, sessions, local, Limiter(settings.rate_limit), settings.cors_origins)
+    return Doorkeeper(
+        tokens,
+        sessions,
+        local,
+        Limiter(settings.rate_limit),
+        settings.cors_origins,
+        logins=logins_of(settings, tokens, workspace.settings.user),
+        tokens_decide=settings.oidc_tokens_decide,
+    )
 
 
 def status_of(error: DojangError) -> int:
@@ -225,4 +236,7 @@ def _answer(request: Request, status: int, text: str, *, winner: object = None) 
         body = {"error": clean(redacted(text)), **detail} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
+    if fields := unsent(request):
+        action, text = redacted(request.url.path), desk.say.told(redacted(text))
+        return desk.page("login/unsent.html", status=status, counted=False, text=text, fields=fields, action=action)
     return desk.page("frame/error.html", status=status, counted=False, code=status, text=desk.say.told(redacted(text)))

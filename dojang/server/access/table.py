@@ -63,6 +63,9 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/login"): OPEN,
     ("POST", "/login"): OPEN,
     ("POST", "/logout"): OPEN,
+    ("GET", "/login/provider"): OPEN,
+    ("GET", "/login/callback"): OPEN,
+    ("GET", "/login/done"): OPEN,
     # the JSON API
     ("GET", "/api/reviews"): SEE,
     ("GET", "/api/reviews/{review_id}"): SEE,
