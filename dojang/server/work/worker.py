@@ -46,14 +46,14 @@ class Worker:
             channel.put("metadata", dumps({"run_id": row.run_id, "attempt": row.attempt}))
         why: list[str] = []
         try:
-            with beating(lambda: self.rows.beat(row.run_id), BEAT_S):
+            with beating(lambda: self.rows.beat(row), BEAT_S):
                 result = self._go(row, self._watch(row, channel, why))
             status: RunStatus = "success" if result.status == "done" else "interrupted"
             self._end(row, channel, status)
         except Stopped:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except ThreadBusy:
-            self.rows.give_back(row.run_id, after_s=BUSY_S)
+            self.rows.give_back(row, after_s=BUSY_S)
         except DojangError as error:
             self._end(row, channel, "error", {"error": type(error).__name__, "message": str(error)})
         except Exception as error:
@@ -105,7 +105,7 @@ class Worker:
 
     def _stopped(self, row: Row, channel: Channel, why: str) -> None:
         if why == "drain":
-            self.rows.give_back(row.run_id)
+            self.rows.give_back(row)
             return
         if why.startswith("rollback"):
             self._roll_back(row)
@@ -131,7 +131,7 @@ class Worker:
             channel.values = dumps(final_values(snapshot))
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
-        self.rows.finish(row.run_id, status, error)
+        self.rows.finish(row, status, error)
         close(channel, row.run_id, status, error)
         if Order.from_json(row.body).temporary and status == "success" and snapshot is not None:
             self._tidy(row.thread_id, snapshot)
