@@ -29,6 +29,12 @@ _NAMES: Final = (
     "attempt", "stop", "error",
 )  # fmt: skip
 _ROW: Final = f"SELECT {', '.join(_NAMES)} FROM runs"
+_NEXT: Final = (
+    f"SELECT run_id FROM runs r WHERE {UNDER_WAY} AND status = 'pending' AND not_before <= ? AND NOT EXISTS "
+    f"(SELECT 1 FROM runs o WHERE {UNDER_WAY} AND o.thread_id = r.thread_id AND (o.status = 'running' OR "
+    "o.seq < r.seq)) ORDER BY seq LIMIT 1"
+)
+"""SQL: the run that has waited longest, is the first of its thread and alone on it."""
 _TAKEN: Final = "run_id = ? AND status = 'running' AND attempt = ?"
 """SQL: whoever took the run has it still. A process that was thought dead must not write over its successor."""
 
@@ -90,15 +96,21 @@ class RunRows:
             self._fast.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, on the disk at its end; or, not ``durable``, with the next one that is.
+
+        A killed process loses neither. A power cut may lose the last ones that are not durable, and never one of them
+        without those after it: a run is then taken up again by its thread, which says how far it got.
+        """
+        db = self._db if durable else self._fast
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
+                yield db
             except BaseException:
-                self._db.execute("ROLLBACK")
+                db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+            db.execute("COMMIT")
 
     # -- accepting ------------------------------------------------------------------------------------------------
 
@@ -161,13 +173,11 @@ class RunRows:
     def take(self) -> Row | None:
         """The next run for this process, the oldest of its thread and alone on it; None where there is none."""
         holder = json.dumps(this_process())
-        with self._writing() as db:
-            found = db.execute(
-                f"SELECT run_id FROM runs r WHERE {UNDER_WAY} AND status = 'pending' AND not_before <= ? AND NOT "
-                f"EXISTS (SELECT 1 FROM runs o WHERE {UNDER_WAY} AND o.thread_id = r.thread_id "
-                "AND (o.status = 'running' OR o.seq < r.seq)) ORDER BY seq LIMIT 1",
-                (time.time(),),
-            ).fetchone()
+        with self._lock:  # a look costs no transaction: most find nothing
+            if self._fast.execute(_NEXT, (time.time(),)).fetchone() is None:
+                return None
+        with self._writing(durable=False) as db:
+            found = db.execute(_NEXT, (time.time(),)).fetchone()
             if found is None:
                 return None
             db.execute(
@@ -175,11 +185,11 @@ class RunRows:
                 " WHERE run_id = ?",
                 (holder, _until(), _now(), found[0]),
             )
-            return self._one(found[0])
+            return self._row(db.execute(f"{_ROW} WHERE run_id = ?", found).fetchone())
 
     def beat(self, row: Row) -> None:
         """Extend the lease of a run that was taken."""
-        with self._writing() as db:
+        with self._writing(durable=False) as db:
             db.execute(f"UPDATE runs SET lease_until = ? WHERE {_TAKEN}", (_until(), row.run_id, row.attempt))
 
     def give_back(self, row: Row, *, after_s: float = 0) -> None:
@@ -187,7 +197,7 @@ class RunRows:
         self._give_back(row.run_id, after_s, "attempt = ?", row.attempt)
 
     def _give_back(self, run_id: str, after_s: float, whose: str, value: Any) -> bool:
-        with self._writing() as db:
+        with self._writing(durable=False) as db:
             changed = db.execute(
                 "UPDATE runs SET status = CASE stop WHEN '' THEN 'pending' ELSE 'interrupted' END, holder = '', "
                 f"not_before = ?, updated_at = ? WHERE run_id = ? AND status = 'running' AND {whose}",
@@ -204,9 +214,12 @@ class RunRows:
         dead = [(run_id, holder) for run_id, holder, until in held if not _live(holder, until, now)]
         return [run_id for run_id, holder in dead if self._give_back(run_id, 0, "holder = ?", holder)]
 
-    def finish(self, row: Row, status: RunStatus, error: dict[str, str] | None = None) -> None:
-        """A run that was taken is over; nothing, where somebody else has taken it since."""
-        with self._writing() as db:
+    def finish(self, row: Row, status: RunStatus, error: dict[str, str] | None = None, *, durable: bool = True) -> None:
+        """A run that was taken is over; nothing, where somebody else has taken it since.
+
+        ``durable``: False where the thread's own files say the same, so that a power cut costs another look at them.
+        """
+        with self._writing(durable=durable) as db:
             db.execute(
                 f"UPDATE runs SET status = ?, error = ?, updated_at = ?, holder = '' WHERE {_TAKEN}",
                 (status, self.texts.hidden(error) if error else "", _now(), row.run_id, row.attempt),
@@ -220,6 +233,12 @@ class RunRows:
         if found is None or thread_id not in (None, found.thread_id):
             raise UnknownRun(f"there is no run {run_id!r} here; the runs of a thread are listed under /threads/ID/runs")
         return found
+
+    def wish(self, run_id: str) -> str:
+        """How a run is to stop; "": it is not."""
+        with self._lock:
+            found = self._db.execute("SELECT stop FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        return str(found[0]) if found else ""
 
     def of(self, thread_id: str, *, status: str | None = None, limit: int = 10, offset: int = 0) -> list[Row]:
         """The runs of a thread, newest first."""
