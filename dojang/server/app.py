@@ -33,7 +33,15 @@ from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
 from dojang.server.langgraph.states import UnknownCheckpoint
 from dojang.server.programs import by_program
-from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
+from dojang.server.serving import (
+    CannotServe,
+    bind,
+    is_loopback,
+    is_wildcard,
+    only_server,
+    run_until_interrupted,
+    url_of,
+)
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings
@@ -114,11 +122,16 @@ def serve(
         on_ready: called with the address to open; when None, it is written to stderr.
 
     Raises:
-        CannotServe: others would reach it and no token was made, or the address or port cannot be used.
+        CannotServe: others would reach it and no token was made, the address or port cannot be used, or the home has
+            a server already.
     """
     say = sayer(settings.language or locale_language())
     check_reach(settings)
-    with bind(settings.host, settings.port) as listener, opened_by(settings, workspace) as opened:
+    with (
+        bind(settings.host, settings.port) as listener,
+        only_server(settings.home, listener),
+        opened_by(settings, workspace) as opened,
+    ):
         opened.check_policy()
         url = url_of(listener)
         if on_ready is not None:
