@@ -305,6 +305,7 @@ DECIDING = {
     "release": "decision.released",
     "claim": "review.claimed",
     "unclaim": "review.given_back",
+    "assignment": "review.assigned",
     "escalation": "review.escalated",
 }
 """Record of ``decisions.jsonl`` → the event that it calls for."""
@@ -322,7 +323,7 @@ def expected(folders: ThreadFolders, thread_id: str) -> list[Note]:
 def _of_decision(record: dict[str, Any]) -> Note:
     event, said = DECIDING[record["k"]], record.get("decision") or record.get("vote")
     if said is None:
-        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until") if key in record}
+        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until", "role") if key in record}
         return Note(event, record.get("by", SYSTEM), record["review_id"], facts, digest_of(record))
     names = ("type", "digest", "at", "channel", "dwell_ms", *(name for name in ("role", "held_until") if name in said))
     facts = {name: said[name] for name in names}

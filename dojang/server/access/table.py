@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dojang.server.access.roles import ASK, DECIDE, ROLES, SEE, STEER, Allowed
+from dojang.server.access.roles import ASK, DECIDE, MEASURE, ROLES, SEE, STEER, Allowed
 
 OPEN: Final[Allowed] = frozenset(("anybody",))
 """Served to whoever reaches the server, known or not."""
@@ -58,11 +58,17 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     **LANGGRAPH,
     # the server
     ("GET", "/ok"): OPEN,
+    ("GET", "/healthz"): OPEN,
+    ("GET", "/readyz"): OPEN,
+    ("GET", "/metrics"): MEASURE,
     ("GET", "/openapi.json"): SEE,
     ("GET", "/static/{path}"): OPEN,
     ("GET", "/login"): OPEN,
     ("POST", "/login"): OPEN,
     ("POST", "/logout"): OPEN,
+    ("GET", "/login/provider"): OPEN,
+    ("GET", "/login/callback"): OPEN,
+    ("GET", "/login/done"): OPEN,
     # the JSON API
     ("GET", "/api/reviews"): SEE,
     ("GET", "/api/reviews/{review_id}"): SEE,
@@ -76,6 +82,8 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/reviews/{review_id}/decision"): DECIDE,
     ("POST", "/reviews/{review_id}/undo"): DECIDE,
     ("POST", "/reviews/{review_id}/claim"): DECIDE,
+    ("POST", "/reviews/{review_id}/handup"): DECIDE,
+    ("POST", "/reviews/{review_id}/later"): SEE,
     ("GET", "/threads"): SEE,
     ("POST", "/threads"): ASK,
     ("GET", "/threads/{thread_id}"): SEE,

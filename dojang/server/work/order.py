@@ -15,7 +15,8 @@ class Order:
     """One run, accepted or about to be.
 
     ``message``: the new message with its id, as ``{"id", "content"}``; None: the thread goes on where it is.
-    ``temporary``: the thread was made for this run, and may go with it.
+    ``temporary``: the thread was made for this run, and may go with it. ``trace``: the span of the request, as W3C's
+    ``traceparent`` has it.
     """
 
     message: dict[str, Any] | None
@@ -26,6 +27,7 @@ class Order:
     temporary: bool = False
     interrupt_before: str | list[str] | None = None
     interrupt_after: str | list[str] | None = None
+    trace: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` takes."""

@@ -266,6 +266,16 @@ class RunRows:
         with self._lock:
             return {thread for (thread,) in self._db.execute(f"SELECT thread_id FROM runs WHERE {UNDER_WAY}")}
 
+    def standing(self) -> tuple[int, int, str]:
+        """How many runs wait, how many are under way, and since when the oldest of those that wait has; "" for none."""
+        query = (
+            "SELECT COALESCE(SUM(status = 'pending'), 0), COALESCE(SUM(status = 'running'), 0), "
+            "MIN(CASE status WHEN 'pending' THEN created_at END) FROM runs WHERE status IN ('pending', 'running')"
+        )
+        with self._lock:
+            waiting, running, oldest = self._db.execute(query).fetchone()
+        return int(waiting), int(running), oldest or ""
+
     def busy(self, thread_id: str) -> bool:
         """Whether a run of this thread is not over."""
         query = f"SELECT 1 FROM runs WHERE {UNDER_WAY} AND thread_id = ? LIMIT 1"

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
+from dojang.observing.tracing import traceparent
 from dojang.server.work.events import Channel, Channels, Event
 from dojang.server.work.order import Order
 from dojang.server.work.rows import QueueFull, Row, RunRows, Strategy
@@ -75,6 +76,13 @@ class Work:
         if not any(thread.is_alive() for thread in self._threads):
             self.rows.close()
 
+    def ailing(self) -> str:
+        """Why no run would be carried out here now; "" where it would."""
+        if self._draining:
+            return "draining"
+        alive = sum(thread.is_alive() for thread in self._threads)
+        return "" if alive == len(self._threads) else f"{alive} of {len(self._threads)} workers are alive"
+
     # -- accepting ------------------------------------------------------------------------------------------------
 
     def accept(
@@ -96,8 +104,8 @@ class Work:
         now = datetime.now(UTC).isoformat()
         row = Row(
             run_id=str(uuid.uuid4()), thread_id=thread_id, requester=requester, status="pending", strategy=strategy,
-            body=order.as_json(), metadata=metadata or {}, created_at=now, updated_at=now, attempt=0, stop="",
-            error=None,
+            body={**order.as_json(), "trace": traceparent()}, metadata=metadata or {}, created_at=now, updated_at=now,
+            attempt=0, stop="", error=None,
         )  # fmt: skip
         self.channels.of(row.run_id, resumable=order.resumable)
         ended = self.rows.accept(row, capacity=self.capacity, after_s=after_s)
@@ -166,7 +174,8 @@ class Work:
                 if row is not None:
                     self._here.add(row.run_id)
                     try:
-                        self.worker.run(row, self.channel(row))
+                        with self.workspace.parts.observer.running(row, self.rows.get):
+                            self.worker.run(row, self.channel(row))
                     finally:
                         self._here.discard(row.run_id)
                     self._notify()  # the next run of this thread may begin

@@ -55,7 +55,12 @@ class Worker:
         except ThreadBusy:
             self.rows.give_back(row, after_s=BUSY_S)
         except DojangError as error:
-            self._end(row, channel, "error", {"error": type(error).__name__, "message": str(error)})
+            self._end(
+                row,
+                channel,
+                "error",
+                {"error": type(error).__name__, "message": self.workspace.parts.observer.scrub(str(error))},
+            )
         except Exception as error:
             log.exception("run %s on thread %s failed", row.run_id, row.thread_id)
             text = "something went wrong inside; recorded decisions are kept"
