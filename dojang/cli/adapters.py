@@ -101,9 +101,21 @@ def train(
     ] = None,
     method: Annotated[str, typer.Option(help="sft, dpo or kto.")] = "sft",
     base: BaseFolder = None,
-    start: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="An adapter to go on from.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="An adapter to go on from; for rows of people then rate 1e-3, 6 passes, batch 16.",
+        ),
+    ] = None,
     replay: Annotated[
-        float | None, typer.Option(min=0, max=0.8, help="Share of the base's own text, so that it forgets nothing.")
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.8,
+            help="Share of old text, so that nothing is forgotten; half beside rows of people with --from.",
+        ),
     ] = None,
     rank: Annotated[int | None, typer.Option(help="LoRA rank, on all linear layers; 16.")] = None,
     alpha: Annotated[int | None, typer.Option(help="LoRA scale; 32.")] = None,

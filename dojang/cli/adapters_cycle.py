@@ -41,7 +41,10 @@ def cycle(
         float | None, typer.Option(help="Passes over the rows; with the embedded model 6, else 3.")
     ] = None,
     replay: Annotated[
-        float | None, typer.Option(min=0, max=0.8, help="Share of the base's own text, so that it forgets nothing.")
+        float | None,
+        typer.Option(
+            min=0, max=0.8, help="Share of old text, so that nothing is forgotten; half with the embedded model."
+        ),
     ] = None,
     old: Annotated[
         int | None, typer.Option(min=0, help="Items of the old domain for each slice and language; 0 leaves it out.")

@@ -102,6 +102,8 @@ def test_trls_own_trainers_read_theirs(method: str, llama3: str, tmp_path: Path)
 def test_the_system_text_is_what_an_endpoint_is_sent() -> None:
     line = lines("openai", "sft")[0]
     assert line["messages"][0] == {"role": "system", "content": system_prompt([BREAKFAST], "en", "")}
+    assert line["messages"][0]["content"].startswith("Answer in English.")  # nobody was told the day
+    assert system_prompt([], "ko", "2026-11-22").startswith("오늘은 2026-11-22입니다. 한국어로 답하십시오.")
     assert line["tools"] == offered_tools(OFFERED)
     assert [m["role"] for m in line["messages"]] == ["system", "user", "assistant"]
 
