@@ -155,6 +155,7 @@ def test_axolotl_trains_on_the_last_turn_only() -> None:
         fields = [how[k] for k in how if k.startswith("field_")]
         fields += [v for k, v in how["type"].items() if k.startswith("field_")] if isinstance(how["type"], dict) else []
         assert set(fields) <= set(lines("axolotl", method)[0])
+    assert how["type"]["prompt_format"] == "{system}\n\n{prompt}"  # Axolotl leaves out what the format does not name
 
 
 def test_numbers_in_an_answer_are_those_of_the_passages() -> None:
