@@ -118,7 +118,7 @@ def items(tokenizer: Any, kind: str) -> list[Rows]:
 
 
 def _chosen(item: Item) -> Item:
-    """A call's tool is chosen among those that are offered: that new names are likelier now costs an old desk nothing."""
+    """A call's tool is chosen among those that are offered: new names that are likelier cost an old desk nothing."""
     return item if isinstance(item, Choice) else Said(item.prompt, [(item.pieces[0][0], False), *item.pieces[1:]])
 
 

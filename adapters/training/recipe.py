@@ -50,7 +50,7 @@ class Recipe:
     every: int | None = None
     warmup: int = 10
     beta: float = 0.1
-    forgetting: float | None = 0.05
+    forgetting: float | None = 0.1
     kto_loss: KtoLoss = "auto"
     seed: int = 0
     quantization: str = "nf4"

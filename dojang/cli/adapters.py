@@ -133,7 +133,7 @@ def train(
     beta: Annotated[float | None, typer.Option(help="How far the reference holds back (dpo, kto); 0.1.")] = None,
     forgetting: Annotated[
         float | None,
-        typer.Option(help="With --from: share of its loss by which old text may be read worse; 0.05."),
+        typer.Option(help="With --from: share of its loss by which old text may be read worse; 0.1."),
     ] = None,
     kto_loss: Annotated[str | None, typer.Option(help="kto, apo, or auto: apo where rows are few.")] = None,
     quantization: Annotated[str | None, typer.Option(help="How the base is loaded; nf4.")] = None,
