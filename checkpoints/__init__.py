@@ -41,13 +41,14 @@ from checkpoints.files.crypto import KeyRing
 from checkpoints.files.journal import Journal
 from checkpoints.files.locks import run_lock
 from checkpoints.files.mending import Report
-from checkpoints.index import Summary, ThreadIndex, ThreadRow
+from checkpoints.index import Listed, Summary, ThreadIndex, ThreadRow
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import PromptLog
 from checkpoints.saver import FileSaver
 from checkpoints.upkeep.care import ThreadReport, VerifyReport, repair, stats, verify
 from checkpoints.values.codec import StrictSerializer
+from checkpoints.wanted import Key, Wanted
 
 __all__ = [
     "AlreadyDecided",
@@ -58,8 +59,10 @@ __all__ = [
     "EffectLedger",
     "FileSaver",
     "Journal",
+    "Key",
     "KeyRing",
     "LedgerContradiction",
+    "Listed",
     "NeededHistory",
     "NewerFormat",
     "NotAThreadFolder",
@@ -74,6 +77,7 @@ __all__ = [
     "ThreadRow",
     "UnknownType",
     "VerifyReport",
+    "Wanted",
     "WrongKey",
     "repair",
     "run_lock",

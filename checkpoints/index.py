@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
@@ -20,9 +24,14 @@ from langgraph.checkpoint.base import CheckpointTuple
 from checkpoints.files.crypto import Forged, KeyRing, Place
 from checkpoints.files.folders import FORMAT, folder_name
 from checkpoints.files.locks import OsLock
+from checkpoints.looking import Look, only_grew, signature
 from checkpoints.records.decisions import DecisionLog
+from checkpoints.records.progress import Fold
 from checkpoints.saver import FileSaver
-from state import BrokenInvariant, Decision, DojangError, Kind, Review, Spent, person_of
+from checkpoints.wanted import Key, Wanted, folded
+from state import BrokenInvariant, Decision, DojangError, Kind, Progress, Review, Spent, person_of, untouched
+
+log = logging.getLogger(__name__)
 
 Status = Literal["idle", "interrupted", "error"]
 
@@ -34,6 +43,7 @@ class Summary(TypedDict):
     status: Status
     updated_at: str  # ISO 8601, UTC
     reviews: list[Review]  # the open ones
+    decided: NotRequired[list[Review]]  # others that this checkpoint knows
     spent: NotRequired[list[Spent]]  # tokens, by speaker
     adapter: NotRequired[str]  # that the thread keeps
     owner: NotRequired[str]  # who asked first in it
@@ -53,6 +63,14 @@ class ThreadRow(TypedDict):
     owner: str  # who asked first in it; "": nobody yet, or an old record does not say
 
 
+class Listed(TypedDict):
+    """A review as the index has it."""
+
+    review: Review
+    progress: Progress
+    key: Key  # where a page that ends with it ends
+
+
 Summarise = Callable[[CheckpointTuple, dict[str, Decision]], Summary]
 
 _SCHEMA = """
@@ -63,16 +81,27 @@ CREATE TABLE threads (
 );
 CREATE INDEX by_time ON threads (updated_at DESC, folder);
 CREATE TABLE reviews (
-    review_id TEXT NOT NULL, folder TEXT NOT NULL, open INTEGER NOT NULL, kind TEXT NOT NULL, due_at TEXT NOT NULL,
-    body TEXT NOT NULL, PRIMARY KEY (review_id, folder)
+    review_id TEXT NOT NULL, folder TEXT NOT NULL, open INTEGER NOT NULL, expired INTEGER NOT NULL,
+    has_body INTEGER NOT NULL, kind TEXT NOT NULL, tier INTEGER NOT NULL, tool TEXT NOT NULL, due_at TEXT NOT NULL,
+    created_at TEXT NOT NULL, claimant TEXT NOT NULL, claimed_until TEXT NOT NULL, role TEXT NOT NULL,
+    held_until TEXT NOT NULL,
+    words TEXT NOT NULL, progress TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (review_id, folder)
 ) WITHOUT ROWID;
 CREATE INDEX by_folder ON reviews (folder);
 CREATE INDEX by_due ON reviews (open, due_at, review_id);
+CREATE INDEX by_created ON reviews (open, created_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
+CREATE INDEX by_tool ON reviews (open, tool, due_at, review_id);
+CREATE INDEX by_tier ON reviews (open, tier, due_at, review_id);
+CREATE INDEX by_claim ON reviews (claimed_until) WHERE claimed_until <> '';
+CREATE TABLE made (token TEXT NOT NULL);
 """
-_VERSION: Final = 10 * FORMAT + 3  # of these tables: with another one they are made anew
+_VERSION: Final = 10 * FORMAT + 5  # of these tables: with another one they are made anew
+MANY: Final = 2_000
+"""Up to so many sessions each is looked at whenever somebody asks."""
+LOOK_EVERY_S: Final = 30.0
+"""Of more than that, all are looked at so often, behind whoever asks."""
 _INDEX = Place("", "index", "", 0, "")
-_SOURCES = ("thread.json", "checkpoints.jsonl", "decisions.jsonl")
 
 
 class ThreadIndex:
@@ -93,6 +122,10 @@ class ThreadIndex:
         self.decisions = DecisionLog(directory, keys=keys)
         self.folders = self.saver.sessions.folders
         self.summarise = summarise
+        self._look = Look(self.folders.root)
+        self._token = ""  # of the file that the look is about
+        self._mutex = threading.RLock()
+        self._behind = threading.Lock()
 
     # asking
 
@@ -115,6 +148,26 @@ class ThreadIndex:
         rows = self._ask(query, (*((kind,) if kind else ()), limit, offset))
         return [cast(Review, json.loads(self._shown(row[0]))) for row in rows]
 
+    def find(self, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
+        """Reviews as asked for, with their progress; ``after``: where the page before ended. Opens no session."""
+        where, values = wanted.where(sealed=self.keys is not None)
+        later, order, more = wanted.page(after)
+        query = f"SELECT body, progress, {wanted.column}, review_id FROM reviews WHERE {where}{later} ORDER BY {order}"
+        rows = self._ask(query + " LIMIT ?", (*values, *more, limit))
+        return [
+            Listed(
+                review=json.loads(self._shown(body)),
+                progress=json.loads(told) if (told := self._shown(progress)) else untouched(),
+                key=(str(value), review_id),
+            )
+            for body, progress, value, review_id in rows
+        ]
+
+    def count(self, wanted: Wanted) -> dict[str, int]:
+        """How many reviews are as asked for, by kind."""
+        where, values = wanted.where(sealed=self.keys is not None)
+        return dict(self._ask(f"SELECT kind, COUNT(*) FROM reviews WHERE {where} GROUP BY kind", tuple(values)))
+
     def locate(self, review_id: str) -> str | None:
         """The thread of a review, open or decided."""
         query = "SELECT thread_id FROM reviews JOIN threads USING (folder) WHERE review_id = ? ORDER BY open DESC"
@@ -132,6 +185,15 @@ class ThreadIndex:
         threads, reviews = self._ask(query, ())[0]
         return {"threads": int(threads), "open_reviews": int(reviews)}
 
+    def standing(self) -> list[tuple[Kind, int, int, str]]:
+        """(kind, tier, how many, when the oldest was opened) of the open reviews."""
+        query = "SELECT kind, tier, COUNT(*), MIN(created_at) FROM reviews WHERE open = 1 GROUP BY kind, tier"
+        return [(kind, int(tier), int(number), str(oldest)) for kind, tier, number, oldest in self._ask(query, ())]
+
+    def open_by_kind(self) -> dict[str, int]:
+        """How many reviews of each kind are open; kinds without any are left out."""
+        return dict(self._ask("SELECT kind, COUNT(*) FROM reviews WHERE open = 1 GROUP BY kind", ()))
+
     # keeping
 
     def refresh(self, thread_id: str | None = None) -> None:
@@ -147,35 +209,88 @@ class ThreadIndex:
             self._refresh(None)
 
     def _refresh(self, thread_id: str | None) -> None:
-        with self._connected() as db:
-            if thread_id is None:
-                found = self.folders.folders()
-                known = dict(db.execute("SELECT folder, signature FROM threads"))
+        if thread_id is not None:
+            name = folder_name(thread_id)
+            told = signature(self.folders.root, name)
+            self._take([name] if told else [], [] if told else [name])
+            return
+        with self._mutex:
+            few = self._look.few() if self._token and self._token == self._made() else None
+            if few is None or len(self._look.names or ()) <= MANY:
+                self._look_at_all()
             else:
-                name = folder_name(thread_id)
-                found = [f for f in [self.folders.root / name] if (f / "thread.json").exists()]
-                known = dict(db.execute("SELECT folder, signature FROM threads WHERE folder = ?", (name,)))
-            for folder in found:
-                signature = _signature(folder)  # before reading: a change meanwhile is seen next time
-                if known.pop(folder.name, None) != signature:
-                    row, reviews = self._derive(folder)
-                    row["title"], row["owner"] = self._hidden(row["title"]), self._hidden(row["owner"])
-                    with db:
-                        _store(db, folder.name, signature, row, reviews, self._hidden)
+                self._take(*few)
+                self._look.done()
+                self._look_behind()
+
+    def _look_at_all(self) -> None:
+        """Bring everything up to date."""
+        found = self._look.all()
+        with self._connected() as db:
+            known = dict(db.execute("SELECT folder, signature FROM threads"))
+        self._take([name for name, told in found.items() if known.get(name) != told], known.keys() - found.keys())
+        self._token = self._made()
+        self._look.done()
+        self._look.looked = time.monotonic()
+
+    def _look_behind(self) -> None:
+        """Now and then look at all, while whoever asks goes on."""
+        if time.monotonic() - self._look.looked < LOOK_EVERY_S or not self._behind.acquire(blocking=False):
+            return
+        self._look.looked = time.monotonic()
+        threading.Thread(target=self._behind_others, name="dojang-index", daemon=True).start()
+
+    def _behind_others(self) -> None:
+        try:
+            found = Look(self.folders.root).all()
+            known = dict(self._ask("SELECT folder, signature FROM threads", ()))
+            self._take([name for name, told in found.items() if known.get(name) != told], [])
+        except (DojangError, OSError, sqlite3.Error) as error:
+            log.warning("the index could not be brought up to date: %s", error)
+        finally:
+            self._behind.release()
+
+    def _take(self, names: Iterable[str], gone: Iterable[str]) -> None:
+        """Derive what changed of these folders, and drop those."""
+        names, gone = sorted(names), sorted(gone)
+        if not names and not gone:
+            return
+        with self._connected() as db:
+            for name in names:
+                self._derived(db, name)
             with db:
-                for name in known:
+                for name in gone:
                     db.execute("DELETE FROM threads WHERE folder = ?", (name,))
                     db.execute("DELETE FROM reviews WHERE folder = ?", (name,))
 
-    def _derive(self, folder: Path) -> tuple[ThreadRow, list[tuple[str, Review | None]]]:
+    def _derived(self, db: sqlite3.Connection, name: str) -> None:
+        told = signature(self.folders.root, name)  # before reading: a change meanwhile is seen next time
+        known = db.execute("SELECT signature FROM threads WHERE folder = ?", (name,)).fetchone()
+        if not told or (known is not None and known[0] == told):
+            return
+        bodies = self._bodies(db, name) if known is not None and only_grew(told, known[0]) else {}
+        row, reviews = self._derive(self.folders.root / name, bodies)
+        row["title"], row["owner"] = self._hidden(row["title"]), self._hidden(row["owner"])
+        with db:
+            _store(db, name, told, row, [self._columns(one) for one in reviews])
+
+    def _bodies(self, db: sqlite3.Connection, name: str) -> dict[str, Review]:
+        """Reviews that are known: they never change, and what they were read from is still there."""
+        rows = db.execute("SELECT review_id, body FROM reviews WHERE folder = ? AND has_body = 1", (name,))
+        return {review_id: json.loads(self._shown(body)) for review_id, body in rows}
+
+    def _derive(self, folder: Path, bodies: dict[str, Review]) -> tuple[ThreadRow, list[_Known]]:
         thread_id = folder.name
         try:
             thread_id = self.folders.thread_id(folder)
-            decisions = self.decisions.of(thread_id)
+            fold = Fold(self.decisions.entries(thread_id))
             latest = self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
             if latest is None:
-                return _empty(thread_id, "idle", ""), [(r, None) for r in decisions]
-            summary = self.summarise(latest, decisions)
+                return _empty(thread_id, "idle", ""), [(r, None, False, p) for r, p in fold.of.items()]
+            summary = self.summarise(latest, fold.decided)
+            waiting = {r["id"]: r for r in summary["reviews"]}
+            bodies = {**bodies, **{r["id"]: r for r in summary.get("decided") or []}}
+            bodies |= self._older(thread_id, fold.decided, [r for r in fold.decided if r not in bodies])
         except (DojangError, OSError, ValueError, KeyError, TypeError) as e:
             message = str(e) if isinstance(e, DojangError) else f"{folder} cannot be summarised: {e!r}"
             return _empty(thread_id, "error", message), []
@@ -184,15 +299,57 @@ class ThreadIndex:
             title=summary["title"],
             status=summary["status"],
             updated_at=summary["updated_at"],
-            open_reviews=len(summary["reviews"]),
+            open_reviews=len(waiting),
             error="",
             spent=summary.get("spent") or [],
             adapter=summary.get("adapter") or "",
             owner=summary.get("owner") or "",
         )
-        waiting = {r["id"] for r in summary["reviews"]}
-        reviews: list[tuple[str, Review | None]] = [(r["id"], r) for r in summary["reviews"]]
-        return row, reviews + [(r, None) for r in decisions if r not in waiting]
+        reviews: list[_Known] = [(r, body, True, fold.of.get(r)) for r, body in waiting.items()]
+        return row, reviews + [
+            (r, bodies.get(r) if r in fold.decided else None, False, p) for r, p in fold.of.items() if r not in waiting
+        ]
+
+    def _older(self, thread_id: str, decided: dict[str, Decision], ids: Sequence[str]) -> dict[str, Review]:
+        """Decided reviews of turns that the newest checkpoint does not know any more."""
+        found: dict[str, Review] = {}
+        wanted = set(ids)
+        if wanted:
+            with contextlib.closing(self.saver.list({"configurable": {"thread_id": thread_id}})) as older:  # type: ignore[type-var]
+                for one in older:
+                    told = self.summarise(one, decided).get("decided") or []
+                    found |= {r["id"]: r for r in told if r["id"] in wanted}
+                    if len(found) == len(wanted):
+                        break
+        return found
+
+    def _columns(self, known: _Known) -> tuple[object, ...]:
+        """A review's row, without its folder."""
+        review_id, review, is_open, progress = known
+        decision, claim = (progress["decision"], progress["claim"]) if progress is not None else (None, None)
+        held = decision.get("held_until", "") if decision is not None and progress and not progress["released"] else ""
+        handed = progress.get("assigned") if progress is not None else None
+        said: dict[str, Any] = {**(review or {})}  # an old record may lack what came later
+        action = said.get("action") or {}
+        words = [said.get("summary", ""), said.get("question", ""), *_leaves(action.get("args") or {})]
+        return (
+            review_id,
+            int(is_open),
+            int(decision is not None and decision["type"] == "expire"),
+            int(review is not None),
+            said.get("kind", ""),
+            said.get("tier", 0),
+            self._hidden(action.get("tool", "")),
+            said.get("due_at", ""),
+            said.get("created_at", ""),
+            self._hidden(person_of(claim["by"]) if claim else ""),
+            claim["until"] if claim else "",
+            handed["role"] if handed else "",
+            held,
+            self._hidden(folded(" ".join(words))),
+            self._hidden(json.dumps(progress) if progress is not None else ""),
+            self._hidden(json.dumps(review)),
+        )
 
     # sealing
 
@@ -230,7 +387,21 @@ class ThreadIndex:
                 for table in tables:
                     db.execute(f'DROP TABLE "{table}"')
                 db.executescript(_SCHEMA + f"PRAGMA user_version = {_VERSION};")
+                with db:
+                    db.execute("INSERT INTO made VALUES (?)", (secrets.token_hex(8),))
             yield db
+
+    def _made(self) -> str:
+        """Which file it is; "" where there is none, or one of another version."""
+        if not self.path.exists():
+            return ""
+        try:
+            with contextlib.closing(self._open()) as db:
+                if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+                    return ""
+                return str(db.execute("SELECT token FROM made").fetchone()[0])
+        except (sqlite3.DatabaseError, TypeError):
+            return ""
 
     def _open(self) -> sqlite3.Connection:
         if not self.path.exists():
@@ -238,6 +409,7 @@ class ThreadIndex:
         db = sqlite3.connect(self.path, timeout=30)
         try:
             db.create_function("person", 1, lambda text: person_of(self._shown(text)), deterministic=True)
+            db.create_function("shown", 1, self._shown, deterministic=True)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = OFF")  # derived: what a power cut spoils is made again
         except BaseException:
@@ -265,36 +437,28 @@ def _empty(thread_id: str, status: Status, error: str) -> ThreadRow:
     )
 
 
-def _signature(folder: Path) -> str:
-    parts = []
-    for name in _SOURCES:
-        try:
-            found = (folder / name).stat()
-            parts.append(f"{found.st_size}:{found.st_mtime_ns}:{found.st_ino}")
-        except FileNotFoundError:
-            parts.append("-")
-    return " ".join(parts)
-
-
 def _store(
-    db: sqlite3.Connection,
-    folder: str,
-    signature: str,
-    row: ThreadRow,
-    reviews: list[tuple[str, Review | None]],
-    hidden: Callable[[str], str],
+    db: sqlite3.Connection, folder: str, signature: str, row: ThreadRow, reviews: Sequence[tuple[object, ...]]
 ) -> None:
     columns = {**row, "spent": json.dumps(row["spent"])}
     values = (folder, *(_safe(v) for v in columns.values()), signature)
     db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     db.execute("DELETE FROM reviews WHERE folder = ?", (folder,))
-    db.executemany(
-        "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (rid, folder, int(r is not None), r["kind"] if r else "", r["due_at"] if r else "", hidden(json.dumps(r)))
-            for rid, r in reviews
-        ],
-    )
+    rows = [(review_id, folder, *map(_safe, rest)) for review_id, *rest in reviews]
+    db.executemany(f"INSERT OR REPLACE INTO reviews VALUES ({', '.join('?' * 17)})", rows)
+
+
+_Known = tuple[str, Review | None, bool, Progress | None]
+"""A review's id, itself where it is known, whether it waits, and how far it has got."""
+
+
+def _leaves(value: object) -> list[str]:
+    """What a person reads of arguments."""
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [str(value)]
 
 
 def _safe(value: object) -> object:

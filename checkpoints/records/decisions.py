@@ -16,8 +16,9 @@ from checkpoints.errors import AlreadyDecided, Claimed, TooLateToUndo
 from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import ThreadFolders
 from checkpoints.files.journal import Journal, Writer
+from checkpoints.files.stamps import Stamp
 from checkpoints.records.progress import Fold, live_claim, people_of
-from state import CLAIM_S, Claim, Conflict, Decision, Progress, UserError, person_of
+from state import CLAIM_S, Assignment, Claim, Conflict, Decision, Progress, UserError, person_of
 
 _SAME = ("digest", "type", "edited_args", "message", "reason", "by")
 """What makes a second decision the same decision: a retry differs in time, dwell and channel only."""
@@ -132,6 +133,27 @@ class DecisionLog:
                 writer.write([{"k": "unclaim", "review_id": review_id, "by": by, "at": at.isoformat()}])
             writer.wait()
 
+    def assign(self, thread_id: str, review_id: str, assignment: Assignment) -> bool:
+        """Record that a review was handed up to a role; False where the same person had said just that before.
+
+        Raises:
+            AlreadyDecided, Claimed.
+        """
+        said = {key: assignment[key] for key in ("role", "by")}
+        with self._writing(thread_id) as (writer, fold):
+            progress = fold.at(review_id)
+            if progress["decision"] is not None:
+                raise AlreadyDecided(thread_id, progress["decision"])
+            other = live_claim(progress, datetime.fromisoformat(assignment["at"]))
+            if other is not None and person_of(other["by"]) != person_of(assignment["by"]):
+                raise Claimed(review_id, other)
+            last = progress.get("assigned")
+            fresh = last is None or any(last[key] != value for key, value in said.items())  # type: ignore[literal-required]
+            if fresh:
+                writer.write([{"k": "assignment", "review_id": review_id, **assignment}])
+            writer.wait()
+        return fresh
+
     def escalate(self, thread_id: str, review_id: str, at: datetime) -> bool:
         """Record that half of the time is over; True for the one caller whose record it is."""
         with self._writing(thread_id) as (writer, fold):
@@ -160,9 +182,12 @@ class DecisionLog:
 
     @contextmanager
     def _writing(self, thread_id: str) -> Iterator[tuple[Writer, Fold]]:
-        self.folders.ensure(thread_id)
-        with self._journal(thread_id).writing() as writer:
-            yield writer, Fold([entry.record for entry in writer.news if entry.record["k"] != "head"])
+        folder = self.folders.ensure(thread_id)
+        try:
+            with self._journal(thread_id).writing() as writer:
+                yield writer, Fold([entry.record for entry in writer.news if entry.record["k"] != "head"])
+        finally:
+            Stamp(folder).press()  # whoever lists looks at this thread again
 
     def _journal(self, thread_id: str) -> Journal:
         return Journal(self.folders.path(thread_id) / "decisions.jsonl", kind="decisions", keys=self.folders.keys)

@@ -36,6 +36,7 @@ EVENTS: Final = {
     "decision.undone": N_("decision taken back"),
     "decision.released": N_("decision released"),
     "review.claimed": N_("review claimed"),
+    "review.assigned": N_("review handed up"),
     "review.given_back": N_("review given back"),
     "review.escalated": N_("half the time is over"),
     "call.passed": N_("call passed, and told"),
@@ -59,8 +60,11 @@ EVENTS: Final = {
     "key.rotated": N_("key rotated"),
     "token.made": N_("token made"),
     "token.revoked": N_("token revoked"),
+    "person.named": N_("person named"),
     "session.began": N_("logged in"),
     "session.ended": N_("logged out"),
+    "webhook.delivered": N_("webhook delivered"),
+    "webhook.failed": N_("webhook given up"),
 }
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
 COLUMNS: Final = (
