@@ -18,7 +18,9 @@ from adapters.local.engine import Engine
 from adapters.serving import WEIGHTS
 from adapters.speakers.reading import ReadingSpeaker
 from adapters.training import holding, sft
+from adapters.training.corpus import SHORT_FIRST, item_at
 from adapters.training.encoding import prepare
+from adapters.training.examples import Choice
 from adapters.training.holding import FACTORS, placed
 from adapters.training.material import DECIDED_REPLAY, Wanted, gathered
 from adapters.training.pretrain import encode
@@ -74,8 +76,7 @@ def test_calls_are_measured_by_what_is_written_and_choices_as_the_decoder_weighs
     local = engine.local
     local.model.set_adapter("red")
     calls, choices = (
-        [holding.item_at(holding.SEED, holding.SHORT_FIRST + i, holding.KINDS[kind]) for i in range(3)]
-        for kind in ("calls", "choices")
+        [item_at(holding.SEED, SHORT_FIRST + i, holding.KINDS[kind]) for i in range(3)] for kind in ("calls", "choices")
     )
     learned = [row for said in calls if (row := encode(local.tokenizer, said))]
     losses = []
@@ -89,6 +90,7 @@ def test_calls_are_measured_by_what_is_written_and_choices_as_the_decoder_weighs
     speaker = ReadingSpeaker(ChatLlama(engine=engine, adapter="red"), Decoding("reading", verdict_weight=0.5))
     wanted = 0.0
     for choice in choices:
+        assert isinstance(choice, Choice)
         worth = [0.0, *speaker.margins(choice.request, choice.candidates)]
         wanted += math.log(math.fsum(math.exp(w - max(worth)) for w in worth)) + max(worth) - worth[choice.right]
     rows = [encode(local.tokenizer, choice) for choice in choices]
