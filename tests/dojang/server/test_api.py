@@ -13,12 +13,12 @@ from tests.dojang.server.conftest import Ask
 
 def test_reviews_are_listed_shown_and_decided(client: TestClient, paused: Ask, workspace: Workspace) -> None:
     review = paused("please book a room")
-    listed = client.get("/api/reviews", params={"kind": "tool", "limit": 1000}).json()
+    listed = client.get("/reviews", params={"kind": "tool", "limit": 1000}).json()
     [mine] = [each for each in listed if each["id"] == review["id"]]
-    card = client.get(f"/api/reviews/{review['id']}").json()
+    card = client.get(f"/reviews/{review['id']}").json()
     assert mine == {**review, "flags": card["flags"]}
     assert (card["review"], card["status"], card["decision"]) == (review, "open", None)
-    url = f"/api/reviews/{review['id']}/decision"
+    url = f"/reviews/{review['id']}/decision"
     edited = {**review["action"]["args"], "guests": 3}
     answer = client.post(url, json={"type": "edit", "digest": review["digest"], "edited_args": edited})
     assert answer.status_code == 200
@@ -31,7 +31,7 @@ def test_reviews_are_listed_shown_and_decided(client: TestClient, paused: Ask, w
     lost = client.post(url, json={"type": "approve", "digest": review["digest"]})
     assert lost.status_code == 409
     assert lost.json()["winner"]["by"] == "kim"
-    assert client.get(f"/api/reviews/{review['id']}").json()["status"] == "decided"
+    assert client.get(f"/reviews/{review['id']}").json()["status"] == "decided"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_bad_decision_is_refused(
     review = paused("please book a room")
     if (isinstance(body, dict) and len(body) > 1) or body == {"type": "edit"} or body == {"type": "sign"}:
         body = {"digest": review["digest"], **body}
-    answer = client.post(f"/api/reviews/{review['id']}/decision", json=body)
+    answer = client.post(f"/reviews/{review['id']}/decision", json=body)
     assert answer.status_code == status
     assert answer.json()["error"]
     assert workspace.show(review["id"]).status == "open"
@@ -62,25 +62,25 @@ def test_a_bad_decision_is_refused(
 def test_the_list_carries_the_flags_that_a_card_has(client: TestClient, paused: Ask, workspace: Workspace) -> None:
     review = paused("please cancel BK-2035")
     workspace.claim(review["id"])
-    card = client.get(f"/api/reviews/{review['id']}").json()
+    card = client.get(f"/reviews/{review['id']}").json()
     assert {"irreversible", "claimed"} <= set(card["flags"])
-    [mine] = [r for r in client.get("/api/reviews", params={"limit": 1000}).json() if r["id"] == review["id"]]
+    [mine] = [r for r in client.get("/reviews", params={"limit": 1000}).json() if r["id"] == review["id"]]
     assert mine["flags"] == card["flags"]
     workspace.give_back(review["id"])
-    assert "claimed" not in client.get(f"/api/reviews/{review['id']}").json()["flags"]
+    assert "claimed" not in client.get(f"/reviews/{review['id']}").json()["flags"]
 
 
 def test_unknown_ids_are_404_as_json(client: TestClient) -> None:
-    for answer in (client.get("/api/reviews/none"), client.get("/api/none")):
+    for answer in (client.get("/reviews/none"), client.get("/none")):
         assert answer.status_code == 404
         assert answer.json()["error"]
 
 
 def test_threads_are_listed(client: TestClient, paused: Ask) -> None:
     review = paused("남산스테이 예약")
-    found = [t for t in client.get("/api/threads").json() if t["thread_id"] == review["thread_id"]]
+    found = [t for t in client.get("/threads").json() if t["thread_id"] == review["thread_id"]]
     assert [t["title"] for t in found] == ["남산스테이 예약"]
-    assert client.get("/api/threads", params={"limit": 0}).status_code == 422
+    assert client.get("/threads", params={"limit": 0}).status_code == 422
 
 
 def test_ok_says_the_version(client: TestClient) -> None:
