@@ -138,7 +138,7 @@ def test_in_doubt_the_buttons_ask_what_happened(paused: Ask) -> None:
     assert words == ["실행되었음", "실행되지 않았음"]
 
 
-@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/reviews", "application/json")])
+@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/threads", "application/json")])
 def test_a_bug_of_ours_is_a_plain_page_without_a_traceback(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str, kind: str
 ) -> None:
@@ -146,6 +146,7 @@ def test_a_bug_of_ours_is_a_plain_page_without_a_traceback(
         raise RuntimeError("secret <detail>")
 
     monkeypatch.setattr(workspace, "inbox", breaks)
+    monkeypatch.setattr(workspace, "threads", breaks)
     client = TestClient(create_app(workspace), base_url=BASE)
     answer = client.get(path)
     assert answer.status_code == 500

@@ -86,7 +86,7 @@ def test_nothing_is_done_under_another_name(workspace: Workspace) -> None:
     assert review["requester"] == "hana"
     url = f"/reviews/{review['id']}"
     assert lee.get(url).status_code == 200
-    assert review["id"] in [r["id"] for r in lee.get("/reviews").json()]
+    assert review["id"] in [r["id"] for r in lee.get("/reviews").json()["items"]]
     claimed = lee.post(f"{url}/claim", json={}).json()
     assert claimed["by"] == "lee"
     lost = hana.post(f"{url}/decision", json={"type": "approve", "digest": review["digest"]})

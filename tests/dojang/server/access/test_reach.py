@@ -91,7 +91,7 @@ def test_pages_of_listed_sites_may_call_with_a_token_and_never_with_a_session(wo
     assert foreign.post("/reviews/x/claim", json={}).status_code == 403
     browser = people.logged_in(token)
     assert browser.get("/threads").status_code == 200
-    assert browser.get("/threads", headers={"origin": CHAT}).status_code == 401
+    assert browser.get("/threads", headers={"origin": CHAT, "accept": "*/*"}).status_code == 401
 
 
 def test_whoever_asks_too_often_waits_and_nobody_else(workspace: Workspace) -> None:
