@@ -1,14 +1,14 @@
 """The inbox with very many open reviews: its first page, a search in it, and a decision, over HTTP.
 
-``python benchmarks/inbox.py --home DIR --reviews 100000`` makes the home where it is not there yet (a minute for each
-20,000; threads are copies of one real one), then serves it and asks. Needs no database and no model: the desk of the
+``python benchmarks/inbox.py --home DIR --reviews 100000`` makes the home where it is not there yet, then serves it and
+asks. Needs no database and no model: the desk of the
 tests speaks. Times are wall times of a client on the same machine, server and client in one process.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
+import json
 import os
 import statistics
 import sys
@@ -21,47 +21,50 @@ from typing import Any
 
 import httpx
 import uvicorn
-from langgraph.types import Interrupt
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from checkpoints import FileSaver  # noqa: E402
+from checkpoints.files.folders import FORMAT  # noqa: E402
+from checkpoints.index import _store  # noqa: E402
+from checkpoints.looking import signature  # noqa: E402
 from dojang.server import create_app  # noqa: E402
 from dojang.workspace import Workspace  # noqa: E402
 from tests.flywheel.promotions import front  # noqa: E402
 
-TASK = "b" * 8 + "-0000-0000-0000-" + "0" * 12
-
 
 def fill(desk: Workspace, home: Path, wanted: int) -> None:
-    """Threads that wait, until there are so many; each with one review, due at another time."""
-    folder = home / "threads"
-    there = sum(not name.startswith(".") for name in os.listdir(folder)) if folder.is_dir() else 0
-    if there >= wanted:
+    """Threads that wait, until there are so many; each with one review, due at another time.
+
+    A real one is asked. The others have its checkpoints under their own names, and the rows that the index would derive
+    from checkpoints that named them: what is measured reads folders' names, times and stamps, and the index.
+    """
+    index, folders = desk.parts.index, desk.parts.folders
+    like = desk.ask("book")
+    index.refresh()
+    if index.counts()["threads"] >= wanted:
         return
-    thread = desk.ask("book").thread_id
-    saver = FileSaver(folder, durability="os")
-    like = desk.parts.saver.get_tuple({"configurable": {"thread_id": thread}})
-    assert like is not None
-    [(_, channel, [pause])] = [one for one in like.pending_writes or [] if one[1] == "__interrupt__"]
-    now = datetime.now(UTC)
-    started = time.monotonic()
-    for number in range(there + 1, wanted):
-        name, due = f"th_{number:010d}", now + timedelta(hours=2, seconds=number * 7919 % 1_000_000)
-        review = {
-            **copy.deepcopy(pause.value["review"]),
-            "id": f"rv_{number:016x}", "thread_id": name, "created_at": now.isoformat(), "due_at": due.isoformat(),
-            "escalate_at": due.isoformat(), "summary": f"Book room {number}", "tier": 1 + number % 2,
-        }  # fmt: skip
-        values = {**like.checkpoint["channel_values"], "reviews": {review["id"]: review}}
-        where: Any = {"configurable": {"thread_id": name, "checkpoint_ns": ""}}
-        checkpoint: Any = {**like.checkpoint, "channel_values": values}
-        at = saver.put(where, checkpoint, like.metadata, like.checkpoint["channel_versions"])
-        waits = Interrupt(value={**pause.value, "review": review}, id=f"{number:032x}")
-        saver.put_writes(at, [(channel, [waits])], TASK)
-        if number % 5_000 == 0:
-            print(f"{number:,} threads, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    checkpoints = (folders.path(like.thread_id) / "checkpoints.jsonl").read_bytes()
+    now, started = datetime.now(UTC), time.monotonic()
+    with index._connected() as db, db:
+        for number in range(1, wanted):
+            name, due = f"th_{number:010d}", now + timedelta(hours=2, seconds=number * 7919 % 1_000_000)
+            folder = folders.path(name)
+            folder.mkdir(parents=True)
+            (folder / "thread.json").write_text(json.dumps({"format": FORMAT, "thread_id": name}))
+            (folder / "checkpoints.jsonl").write_bytes(checkpoints)
+            review: Any = {
+                **like.reviews[0], "id": f"rv_{number:016x}", "thread_id": name, "created_at": now.isoformat(),
+                "due_at": due.isoformat(), "escalate_at": due.isoformat(), "summary": f"Book room {number}",
+                "tier": 1 + number % 2,
+            }  # fmt: skip
+            row: Any = {
+                "thread_id": name, "title": "book", "status": "interrupted", "updated_at": now.isoformat(),
+                "open_reviews": 1, "error": "", "spent": [], "adapter": "", "owner": "kim",
+            }  # fmt: skip
+            told = signature(folders.root, folder.name)
+            _store(db, folder.name, told, row, [index._columns((review["id"], review, True, None))])
+    print(f"{wanted:,} threads made in {time.monotonic() - started:.0f} s", flush=True)
 
 
 def measured(name: str, ask: Callable[[], Any], times: int) -> None:
