@@ -54,6 +54,8 @@ EVENTS: Final = {
     "audit.exported": N_("audit exported"),
     "key.made": N_("key made"),
     "key.rotated": N_("key rotated"),
+    "document.uploaded": N_("document sent"),
+    "document.deleted": N_("document taken out"),
     "token.made": N_("token made"),
     "token.revoked": N_("token revoked"),
     "session.began": N_("logged in"),

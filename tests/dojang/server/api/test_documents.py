@@ -154,7 +154,7 @@ def test_a_job_that_a_kill_cut_off_is_done_at_the_next_start(workspace: Workspac
 
 
 def test_unknown_ids_are_404_and_odd_ones_too(program: TestClient) -> None:
-    for path in ("/documents/none.md", "/documents/a%00b", "/documents/../../etc/passwd", "/passages/none",
+    for path in ("/documents/none.md", "/documents/a%00b", "/documents/..%2F..%2Fetc%2Fpasswd", "/passages/none",
                  "/uploads/none", "/uploads/..%2f..%2fkeys", "/passages?document=none.md"):  # fmt: skip
         answer = program.get(path)
         assert (answer.status_code, bool(answer.json()["error"])) == (404, True), path
