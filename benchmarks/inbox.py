@@ -36,15 +36,14 @@ from tests.flywheel.promotions import front  # noqa: E402
 def fill(desk: Workspace, home: Path, wanted: int) -> None:
     """Threads that wait, until there are so many; each with one review, due at another time.
 
-    A real one is asked. The others have its checkpoints under their own names, and the rows that the index would derive
-    from checkpoints that named them: what is measured reads folders' names, times and stamps, and the index.
+    A real one is asked. The others are folders without checkpoints, and the rows that the index would derive if they
+    had some: what is measured reads names, times and stamps of folders, and the index; it opens real sessions only.
     """
     index, folders = desk.parts.index, desk.parts.folders
     like = desk.ask("book")
     index.refresh()
     if index.counts()["threads"] >= wanted:
         return
-    checkpoints = (folders.path(like.thread_id) / "checkpoints.jsonl").read_bytes()
     now, started = datetime.now(UTC), time.monotonic()
     with index._connected() as db, db:
         for number in range(1, wanted):
@@ -52,7 +51,6 @@ def fill(desk: Workspace, home: Path, wanted: int) -> None:
             folder = folders.path(name)
             folder.mkdir(parents=True)
             (folder / "thread.json").write_text(json.dumps({"format": FORMAT, "thread_id": name}))
-            (folder / "checkpoints.jsonl").write_bytes(checkpoints)
             review: Any = {
                 **like.reviews[0], "id": f"rv_{number:016x}", "thread_id": name, "created_at": now.isoformat(),
                 "due_at": due.isoformat(), "escalate_at": due.isoformat(), "summary": f"Book room {number}",
