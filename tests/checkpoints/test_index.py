@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 import checkpoints.index as index_module
 from checkpoints import DecisionLog, FileSaver, Summary, ThreadIndex, Wanted
 from checkpoints.files.crypto import KeyRing
+from checkpoints.looking import signature
 from state import Decision
 from tests.checkpoints.cases import checkpoint, config, decision, metadata, review
 
@@ -188,8 +189,12 @@ def test_of_very_many_only_what_was_written_to_is_looked_at(
         write(saver, f"t{i}", 1, review(f"r{i}", f"t{i}", due_at=f"2026-01-0{i + 1}"))
     index.refresh()
     looked: list[str] = []
-    real = index_module.signature
-    monkeypatch.setattr(index_module, "signature", lambda root, name: looked.append(name) or real(root, name))
+
+    def looking(root: Path, name: str) -> str:
+        looked.append(name)
+        return signature(root, name)
+
+    monkeypatch.setattr(index_module, "signature", looking)
     monkeypatch.setattr(index, "_look_at_all", lambda: pytest.fail("all were looked at"))
     monkeypatch.setattr(index, "_look_behind", lambda: None)
     ids = [r["id"] for r in index.reviews()]

@@ -98,7 +98,12 @@ def test_ok_says_the_version(program: TestClient) -> None:
 
 def test_reviews_are_sought_counted_and_paged(program: TestClient, paused: Ask, workspace: Workspace) -> None:
     mine = [paused("please cancel BK-2035") for _ in range(3)]
-    asked = {"tool": "cancel_booking", "text": "bk-2035", "tier": mine[0]["tier"], "due_before": "2999-01-01T00:00:00Z"}
+    asked: Any = {
+        "tool": "cancel_booking",
+        "text": "bk-2035",
+        "tier": mine[0]["tier"],
+        "due_before": "2999-01-01T00:00:00Z",
+    }
     for sort in ("due", "created", "newest", "tier"):
         ids: list[str] = []
         page: Any = {"next": ""}
