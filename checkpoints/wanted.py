@@ -65,13 +65,12 @@ class Wanted:
     def page(self, after: Key | None) -> tuple[str, str, list[object]]:
         """Condition of what comes after a page, order, values."""
         column, sign = _ORDER[self.sort]
-        order = f"{column} {'DESC' if sign == '<' else 'ASC'}, review_id"
+        down = "DESC" if sign == "<" else "ASC"
+        order = f"{column} {down}, review_id {down}"  # both ways alike: the index is read forwards or backwards
         if after is None:
             return "", order, []
         value: object = int(after[0]) if column == "tier" else after[0]
-        if sign == ">":  # a row value, which SQLite looks up in its index
-            return f" AND ({column}, review_id) > (?, ?)", order, [value, after[1]]
-        return f" AND ({column} < ? OR ({column} = ? AND review_id > ?))", order, [value, value, after[1]]
+        return f" AND ({column}, review_id) {sign} (?, ?)", order, [value, after[1]]
 
     @property
     def column(self) -> str:
