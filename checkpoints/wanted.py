@@ -21,6 +21,11 @@ _ORDER: Final[dict[Sort, tuple[str, str]]] = {
     "tier": ("tier", "<"),
 }
 
+_WORDS: Final = (
+    "(review_id, folder) IN (SELECT review_id, folder FROM reviews INDEXED BY by_words WHERE instr({}, ?) > 0)"
+)
+"""Read in an index that has nothing but words: rows are large. A ``+`` keeps SQLite from using another one."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -50,11 +55,12 @@ class Wanted:
             (self.status == "claimed" or bool(self.assignee), "claimed_until > ?", (self.now,)),
             (bool(self.assignee), f"{shown.format('claimant')} = ?", (person_of(self.assignee),)),
             (bool(self.due_before), "due_at < ?", (self.due_before,)),
-            (bool(self.text), f"instr({shown.format('words')}, ?) > 0", (folded(self.text),)),
-            *((value is not None, f"{column} = ?", (value,)) for column, value in self._plain()),
+            (bool(self.text), _WORDS.format(shown.format("words")), (folded(self.text),)),
+            *((value is not None, f"{self._plus}{column} = ?", (value,)) for column, value in self._plain()),
         ]
         used = [(condition, values) for wanted, condition, values in asked if wanted]
-        conditions = ["has_body = 1", *(condition for condition, _ in used)]
+        whole = [] if self.status in ("open", "claimed") else ["has_body = 1"]  # of open ones all are
+        conditions = [*whole, *(condition for condition, _ in used)]
         return " AND ".join(conditions), [value for _, values in used for value in values]
 
     def _plain(self) -> list[tuple[str, object]]:
@@ -66,11 +72,17 @@ class Wanted:
         """Condition of what comes after a page, order, values."""
         column, sign = _ORDER[self.sort]
         down = "DESC" if sign == "<" else "ASC"
-        order = f"{column} {down}, review_id {down}"  # both ways alike: the index is read forwards or backwards
+        order = (
+            f"{self._plus}{column} {down}, review_id {down}"  # both ways alike: the index is read forwards or backwards
+        )
         if after is None:
             return "", order, []
         value: object = int(after[0]) if column == "tier" else after[0]
-        return f" AND ({column}, review_id) {sign} (?, ?)", order, [value, after[1]]
+        return f" AND ({self._plus}{column}, review_id) {sign} (?, ?)", order, [value, after[1]]
+
+    @property
+    def _plus(self) -> str:
+        return "+" if self.text else ""
 
     @property
     def column(self) -> str:
