@@ -221,6 +221,14 @@ class Claim(TypedDict):
     until: str
 
 
+class Assignment(TypedDict):
+    """A review was handed up to a role. It says whose turn it is; who may decide, the rules go on saying."""
+
+    role: str
+    by: str
+    at: str
+
+
 class Progress(TypedDict):
     """How far a review has got, as the log of decisions has it."""
 
@@ -229,6 +237,7 @@ class Progress(TypedDict):
     released: bool  # the decision can no longer be taken back
     claim: Claim | None  # the last one, over or not
     escalated_at: str  # "" before half of the time is over
+    assigned: NotRequired[Assignment]  # the last one; absent: nobody handed it up
 
 
 def untouched() -> Progress:

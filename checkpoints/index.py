@@ -83,7 +83,8 @@ CREATE INDEX by_time ON threads (updated_at DESC, folder);
 CREATE TABLE reviews (
     review_id TEXT NOT NULL, folder TEXT NOT NULL, open INTEGER NOT NULL, expired INTEGER NOT NULL,
     has_body INTEGER NOT NULL, kind TEXT NOT NULL, tier INTEGER NOT NULL, tool TEXT NOT NULL, due_at TEXT NOT NULL,
-    created_at TEXT NOT NULL, claimant TEXT NOT NULL, claimed_until TEXT NOT NULL, held_until TEXT NOT NULL,
+    created_at TEXT NOT NULL, claimant TEXT NOT NULL, claimed_until TEXT NOT NULL, role TEXT NOT NULL,
+    held_until TEXT NOT NULL,
     words TEXT NOT NULL, progress TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (review_id, folder)
 ) WITHOUT ROWID;
 CREATE INDEX by_folder ON reviews (folder);
@@ -96,7 +97,7 @@ CREATE INDEX by_words ON reviews (words);
 CREATE INDEX by_claim ON reviews (claimed_until) WHERE claimed_until <> '';
 CREATE TABLE made (token TEXT NOT NULL);
 """
-_VERSION: Final = 10 * FORMAT + 4  # of these tables: with another one they are made anew
+_VERSION: Final = 10 * FORMAT + 6  # of these tables: with another one they are made anew
 MANY: Final = 2_000
 """Up to so many sessions each is looked at whenever somebody asks."""
 LOOK_EVERY_S: Final = 30.0
@@ -184,6 +185,15 @@ class ThreadIndex:
         query = "SELECT (SELECT COUNT(*) FROM threads), (SELECT COUNT(*) FROM reviews WHERE open = 1)"
         threads, reviews = self._ask(query, ())[0]
         return {"threads": int(threads), "open_reviews": int(reviews)}
+
+    def standing(self) -> list[tuple[Kind, int, int, str]]:
+        """(kind, tier, how many, when the oldest was opened) of the open reviews."""
+        query = "SELECT kind, tier, COUNT(*), MIN(created_at) FROM reviews WHERE open = 1 GROUP BY kind, tier"
+        return [(kind, int(tier), int(number), str(oldest)) for kind, tier, number, oldest in self._ask(query, ())]
+
+    def open_by_kind(self) -> dict[str, int]:
+        """How many reviews of each kind are open; kinds without any are left out."""
+        return dict(self._ask("SELECT kind, COUNT(*) FROM reviews WHERE open = 1 GROUP BY kind", ()))
 
     # keeping
 
@@ -319,6 +329,7 @@ class ThreadIndex:
         review_id, review, is_open, progress = known
         decision, claim = (progress["decision"], progress["claim"]) if progress is not None else (None, None)
         held = decision.get("held_until", "") if decision is not None and progress and not progress["released"] else ""
+        handed = progress.get("assigned") if progress is not None else None
         said: dict[str, Any] = {**(review or {})}  # an old record may lack what came later
         action = said.get("action") or {}
         words = [said.get("summary", ""), said.get("question", ""), *_leaves(action.get("args") or {})]
@@ -334,6 +345,7 @@ class ThreadIndex:
             said.get("created_at", ""),
             self._hidden(person_of(claim["by"]) if claim else ""),
             claim["until"] if claim else "",
+            handed["role"] if handed else "",
             held,
             self._hidden(folded(" ".join(words))),
             self._hidden(json.dumps(progress) if progress is not None else ""),
@@ -434,7 +446,7 @@ def _store(
     db.execute("INSERT OR REPLACE INTO threads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     db.execute("DELETE FROM reviews WHERE folder = ?", (folder,))
     rows = [(review_id, folder, *map(_safe, rest)) for review_id, *rest in reviews]
-    db.executemany(f"INSERT OR REPLACE INTO reviews VALUES ({', '.join('?' * 16)})", rows)
+    db.executemany(f"INSERT OR REPLACE INTO reviews VALUES ({', '.join('?' * 17)})", rows)
 
 
 _Known = tuple[str, Review | None, bool, Progress | None]

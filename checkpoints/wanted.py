@@ -32,6 +32,9 @@ class Wanted:
     """Which reviews. "" and None ask for nothing; ``open`` has claimed ones, too.
 
     ``text``: words that stand in the summary, the question or the arguments. ``due_before``, ``now``: ISO 8601, UTC.
+    ``tier_from``: that tier or a higher one. ``unclaimed``: nobody has it, nor was it handed up. ``roles``: what was
+    handed up to one of these; with ``assignee``, either of the two. ``without``: ids of reviews to leave out;
+    ``only``: the ids among which to look.
     ``sort``: soonest due, oldest, newest, or highest tier first; within the same, by id.
     """
 
@@ -45,6 +48,11 @@ class Wanted:
     due_before: str = ""
     now: str = ""
     sort: Sort = "due"
+    tier_from: int = 0
+    unclaimed: bool = False
+    roles: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
 
     def where(self, *, sealed: bool) -> tuple[str, list[object]]:
         """Condition and values. ``sealed``: texts are sealed in the file; ``shown`` opens them."""
@@ -52,8 +60,12 @@ class Wanted:
         asked: list[tuple[bool, str, tuple[object, ...]]] = [
             (bool(self.tool), f"{shown.format('tool')} = ?", (self.tool,)),
             (bool(self.thread_id), "folder = ?", (folder_name(self.thread_id),)),
-            (self.status == "claimed" or bool(self.assignee), "claimed_until > ?", (self.now,)),
-            (bool(self.assignee), f"{shown.format('claimant')} = ?", (person_of(self.assignee),)),
+            (self.status == "claimed", "claimed_until > ?", (self.now,)),
+            self._whose(shown.format("claimant")),
+            (self.unclaimed, "claimed_until <= ? AND role = ''", (self.now,)),
+            (self.tier_from > 0, "tier >= ?", (self.tier_from,)),
+            (self.only is not None, f"review_id IN ({', '.join('?' * len(self.only or ()))})", self.only or ()),
+            (bool(self.without), f"review_id NOT IN ({', '.join('?' * len(self.without))})", self.without),
             (bool(self.due_before), "due_at < ?", (self.due_before,)),
             (bool(self.text), _WORDS.format(shown.format("words")), (folded(self.text),)),
             *((value is not None, f"{self._plus}{column} = ?", (value,)) for column, value in self._plain()),
@@ -62,6 +74,14 @@ class Wanted:
         whole = [] if self.status in ("open", "claimed") else ["has_body = 1"]  # of open ones all are
         conditions = [*whole, *(condition for condition, _ in used)]
         return " AND ".join(conditions), [value for _, values in used for value in values]
+
+    def _whose(self, claimant: str) -> tuple[bool, str, tuple[object, ...]]:
+        """Claimed by a person, or handed up to a role of theirs."""
+        claimed = (f"(claimed_until > ? AND {claimant} = ?)", (self.now, person_of(self.assignee)))
+        handed = (f"role IN ({', '.join('?' * len(self.roles))})", self.roles)
+        asked = [one for one, wanted in ((claimed, self.assignee), (handed, self.roles)) if wanted]
+        condition = "(" + " OR ".join(text for text, _ in asked) + ")"
+        return bool(asked), condition, tuple(value for _, values in asked for value in values)
 
     def _plain(self) -> list[tuple[str, object]]:
         is_open = {"open": 1, "claimed": 1, "decided": 0, "expired": 0}.get(self.status)

@@ -44,6 +44,7 @@ def examine(parts: Parts) -> Iterator[Check]:
         (N_("champion"), lambda: _champion(parts)),
         (N_("policy"), lambda: _policy(parts)),
         (N_("tools"), lambda: _tools(settings)),
+        (N_("access"), lambda: _access(parts)),
         (N_("session files"), lambda: _sessions(settings)),
         (N_("port"), lambda: _port(settings.host, settings.port)),
     ]
@@ -166,6 +167,28 @@ def _tools(settings: Settings) -> Finding:
 
     names = [tool.name for module in load_tools(settings.tools) for tool in module.tools]
     return bool(names), ", ".join(names), ""
+
+
+def _access(parts: Parts) -> Finding:
+    """Who could come in over HTTP; where people log in with a provider, whether it can be asked."""
+    from dojang.server.access.oidc.provider import Provider
+    from dojang.server.access.tokens import SOON, Tokens
+    from dojang.server.signing_in import client_of
+
+    tokens, client = Tokens(parts.settings.home, parts.audit), client_of(parts.settings)
+    made, now = tokens.all(), tokens.now()
+    active = [token for token in made if token.status(now) == "active"]
+    soon = sum(token.ends_soon(now) for token in active)
+    if client is not None:
+        Provider(client, tokens.now).description()
+        return True, f"people log in with {client.issuer}; {len(active)} tokens are active", ""
+    if not made:
+        return True, f"the local user {parts.settings.user} alone: no token was made", ""
+    return (
+        bool(active),
+        f"{len(active)} tokens are active, {soon} of them for less than {SOON.days} days",
+        "nobody can come in: make a token with `dojang tokens create`",
+    )
 
 
 def _sessions(settings: Settings) -> Finding:

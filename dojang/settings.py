@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import json
+import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -113,6 +116,13 @@ class Settings(BaseSettings):
     run_timeout_s: float | None = Field(
         None, gt=0, description="seconds after which a run of a server is stopped between two steps; empty: never"
     )
+    events_keep_hours: float = Field(
+        24.0, gt=0, le=87_600, description="hours after a run's end in which a resumable stream can be read again"
+    )
+    runs_keep_days: float = Field(
+        30.0, gt=0, le=36_500, description="days after which a server forgets ended runs; the newest of a thread stays"
+    )
+    runs_keep: int = Field(100_000, ge=1, description="ended runs that it keeps at most, however young")
 
     public_hosts: list[str] = Field(
         [],
@@ -129,6 +139,61 @@ class Settings(BaseSettings):
     )
     behind_tls: bool = Field(False, description="whether people reach the server by https, through a proxy")
     session_hours: float = Field(12.0, gt=0, le=720, description="hours after which somebody logs in again")
+    oidc_issuer: str | None = Field(
+        None, description="address of an OpenID provider with which people log in, exactly as it calls itself"
+    )
+    oidc_client_id: str = Field("", description="what the server is called there")
+    oidc_client_secret: SecretStr | None = Field(None, description="its secret there; empty: it has none")
+    oidc_scopes: str = Field(
+        "openid profile email",
+        description="what is asked of the provider; with `offline_access` it can be asked again whether somebody left",
+    )
+    oidc_name_claim: str = Field("name", description="claim with a person's display name")
+    oidc_roles_claim: str = Field(
+        "groups", description="claim with a person's groups; inner ones as in `realm_access.roles`"
+    )
+    oidc_roles: dict[str, list[str]] = Field(
+        {}, description='which group gives which roles, as JSON: `{"desk-operators": ["operator"]}`'
+    )
+    oidc_domains: list[str] = Field([], description="mail domains whose people may log in; empty: any")
+    oidc_audience: str | None = Field(
+        None, description="audience of the provider's access tokens that programs may send; empty: none is taken"
+    )
+    oidc_recheck_minutes: float = Field(
+        15.0, ge=0, le=1440, description="minutes after which the provider is asked again about somebody; 0: never"
+    )
+    oidc_tokens_decide: bool = Field(
+        False, description="whether tokens made here decide reviews as well where people log in with a provider"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="form of the server's log lines: text or json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="which log lines the server writes; from `info` on one for each request"
+    )
+    metrics: bool = Field(True, description="whether the server counts what it does, for `/metrics`")
+    traces: bool = Field(
+        False, description="whether spans of runs are sent to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names"
+    )
+
+    webhook_secret: SecretStr | None = Field(
+        None, description="signs what webhooks are told: `whsec_` and base64, or 24 characters or more; empty: none is"
+    )
+    webhook_hosts: list[str] = Field(
+        [], description="the only hosts that webhooks may name, `.example.com` for all under it; empty: any public one"
+    )
+    webhook_loopback: bool = Field(False, description="whether webhooks may name this machine, by http as well")
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _a_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        told = secret.get_secret_value() if secret is not None else None
+        if told is not None and told.startswith("whsec_"):
+            try:
+                told = base64.b64decode(told[6:], validate=True).decode("latin-1")
+            except ValueError:
+                raise ValueError("what comes after whsec_ must be base64") from None
+        if told is not None and len(told) < 24:
+            raise ValueError("must have 24 bytes or more: `openssl rand -base64 32` makes one")
+        return secret
 
     @field_validator("home", "policy", "hard_policy", "session_keys")
     @classmethod
@@ -164,6 +229,28 @@ class Settings(BaseSettings):
         return self.home / "threads"
 
 
+def secrets_of(settings: Settings) -> list[str]:
+    """Everything secret that this process was started with, value by value, so that it can be kept out of what it says.
+
+    Secrets and passwords in addresses of the settings, and what libraries find in the environment under names like
+    ``LANGSMITH_API_KEY`` or ``OTEL_EXPORTER_OTLP_HEADERS``.
+    """
+    given = [getattr(settings, name) for name in type(settings).model_fields]
+    texts = [value.get_secret_value() if isinstance(value, SecretStr) else value for value in given]
+    found = [value.get_secret_value() for value in given if isinstance(value, SecretStr)]
+    for text in texts:
+        if isinstance(text, str):
+            found += [unquote(password) for password in _PASSWORD.findall(text)] + _PASSWORD.findall(text)
+            found += _PASSWORD_WORD.findall(text)
+    named = [value for name, value in os.environ.items() if _SECRET_NAME.search(name)]
+    return found + [part for value in named for part in (value, *re.findall(r"=([^,]+)", value))]
+
+
+_PASSWORD: Final = re.compile(r"://[^\s:/@]*:([^\s/@]+)@")
+_PASSWORD_WORD: Final = re.compile(r"\bpassword\s*=\s*'?([^\s']+)")
+_SECRET_NAME: Final = re.compile(r"(?i)(?:_KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|_OTLP\w*_HEADERS)$")
+
+
 class BadSetting(UserError):
     """A setting that cannot be used; the message names the variable, the value and the range."""
 
@@ -183,7 +270,7 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "DOJANG_" + "_".join(str(part) for part in first["loc"]).upper()
-        secret = any(word in name for word in ("KEY", "URL"))
+        secret = any(word in name for word in ("KEY", "URL", "SECRET", "PASS"))
         given = "" if secret else f" (given: {first.get('input')!r})"
         raise BadSetting(f"setting {name}: {first['msg']}{given}") from None
 

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from dojang.parts import Parts
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus, RunResult, Step
 from dojang.runs import Runs, UnknownThread, kept_adapter, unfinished, waiting_of
 from dojang.settings import Settings, load_settings
+from dojang.snoozes import Snoozes
 from dojang.speaking import PROGRAM, Speaking, is_promotion
 from dojang.watching import OnNode
 from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
@@ -33,6 +34,7 @@ from nodes.gate import LOOK_IT_UP
 from nodes.ports import Deps
 from nodes.wire import StaleDecision, by_review
 from state import (
+    Assignment,
     Claim,
     Conflict,
     Decision,
@@ -51,6 +53,8 @@ from state import (
 if TYPE_CHECKING:
     from adapters.gate.report import Report
     from checkpoints import ThreadRow
+    from checkpoints.index import Listed
+    from checkpoints.wanted import Key, Wanted
     from dojang.cited import CitedBy
     from store import DocumentRow, DocumentStore, IngestReport
     from store.ingesting.corrections import Version
@@ -189,7 +193,7 @@ class Workspace:
         index.refresh()
         found = index.reviews(kind=kind, limit=limit, offset=offset)
         escalate(self.parts, found)
-        self.note_listing([review["id"] for review in found])
+        self._note_listing([review["id"] for review in found])
         return found
 
     def review(self, review_id: str) -> Review:
@@ -201,6 +205,14 @@ class Workspace:
         progress = self.parts.decisions.progress(self._thread_of(review_id)).get(review_id) or untouched()
         said = [*progress["votes"], *([progress["decision"]] if progress["decision"] is not None else [])]
         return next((one for one in reversed(said) if person_of(one["by"]) == person_of(self.user)), None)
+
+    def found(self, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
+        """Reviews as asked for, from the index alone, with their progress; open ones as :meth:`inbox` tells of them."""
+        self.parts.index.refresh()
+        found = self.parts.index.find(wanted, limit=limit, after=after)
+        escalate(self.parts, [one["review"] for one in found if _untold(one, self.parts.clock.now())])
+        self._note_listing([one["review"]["id"] for one in found])
+        return found
 
     def progress(self, reviews: Sequence[Review]) -> dict[str, Progress]:
         """How far each of these reviews has got: votes, claim, escalation, decision."""
@@ -371,6 +383,45 @@ class Workspace:
         """End a claim of one's own before its time."""
         thread_id = self._thread_of(review_id)
         self.parts.decisions.unclaim(thread_id, review_id, by or self.user, self.parts.clock.now())
+
+    def hand_up(self, review_id: str, role: str, *, by: str | None = None) -> bool:
+        """Record that a review is for a role to look at, and tell the hook; whether that was news.
+
+        Who may decide stays what the rules say.
+
+        Raises:
+            UserError (no such role), Conflict (decided, or claimed by somebody else).
+        """
+        review, at = self._reviewed(review_id), self.parts.clock.now()
+        if role not in (above := self.roles_above()):
+            known = ", ".join(above)
+            raise UserError(f"there is no role {role!r} to hand reviews up to; there are: {known}")
+        said = Assignment(role=role, by=by or self.user, at=at.isoformat())
+        fresh = self.parts.decisions.assign(review["thread_id"], review_id, said)
+        if fresh:
+            facts: dict[str, Any] = {"review_id": review_id, "summary": review["summary"], **said}
+            self.parts.notice.put(review["thread_id"], f"{review_id}:assigned:{said['at']}", "review.assigned", facts)
+            self.parts.notice.send()
+        return fresh
+
+    def roles_above(self) -> list[str]:
+        """The roles to which a review can be handed up: those that a rule names, and the manager."""
+        return sorted({"manager", *(role for one in self.parts.policy.rules for role in one.roles)})
+
+    def put_off(self, review_id: str, for_s: float, *, by: str | None = None) -> datetime:
+        """Leave a review out of one's lists for a while; when it is back. UserError where it is due too soon."""
+        now = self.parts.clock.now()
+        review = self._reviewed(review_id)
+        return self.snoozes.put_off(by or self.user, review, now + timedelta(seconds=for_s), now)
+
+    def put_back(self, review_id: str, *, by: str | None = None) -> None:
+        """Show a review in one's lists again."""
+        self.snoozes.take_back(by or self.user, review_id, self.parts.clock.now())
+
+    @property
+    def snoozes(self) -> Snoozes:
+        """What people have put off."""
+        return Snoozes(self.settings.home / "snoozed")
 
     def look_up(self, review_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> DecisionResult:
         """Let the tool say whether an effect in doubt happened; where it cannot tell, another review opens."""
@@ -557,7 +608,7 @@ class Workspace:
     def _reviewed(self, review_id: str) -> Review:
         return self._find(self._thread_of(review_id), review_id)[1]
 
-    def note_listing(self, ids: list[str]) -> None:
+    def _note_listing(self, ids: list[str]) -> None:
         """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
         if ids and ids != self._listed.get(self.user):
             facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}
@@ -598,6 +649,13 @@ class Workspace:
     def _prepare(self, thread_id: str) -> Deps:
         """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
         return self._runs.deps(thread_id)
+
+
+def _untold(one: Listed, now: datetime) -> bool:
+    """Whether half of an open review's time is over and that is not recorded yet."""
+    far = one["progress"]
+    late = now >= datetime.fromisoformat(one["review"]["escalate_at"])
+    return late and far["decision"] is None and not far["escalated_at"]
 
 
 def _status(progress: Progress | None, released: bool, again: bool, now: datetime) -> ReviewStatus:

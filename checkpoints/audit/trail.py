@@ -30,7 +30,7 @@ from checkpoints.files.folders import ThreadFolders, sync_dir
 from checkpoints.files.journal import Journal
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
-from state import JSON, Action, Claim, Decision, Outcome, Recovery, Review
+from state import JSON, Action, Assignment, Claim, Decision, Outcome, Recovery, Review
 
 OPEN_MAX = 256
 """Chains whose hashes are kept in memory; an older one is read again when it is next written to."""
@@ -305,6 +305,7 @@ DECIDING = {
     "release": "decision.released",
     "claim": "review.claimed",
     "unclaim": "review.given_back",
+    "assignment": "review.assigned",
     "escalation": "review.escalated",
 }
 """Record of ``decisions.jsonl`` → the event that it calls for."""
@@ -322,7 +323,7 @@ def expected(folders: ThreadFolders, thread_id: str) -> list[Note]:
 def _of_decision(record: dict[str, Any]) -> Note:
     event, said = DECIDING[record["k"]], record.get("decision") or record.get("vote")
     if said is None:
-        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until") if key in record}
+        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until", "role") if key in record}
         return Note(event, record.get("by", SYSTEM), record["review_id"], facts, digest_of(record))
     names = ("type", "digest", "at", "channel", "dwell_ms", *(name for name in ("role", "held_until") if name in said))
     facts = {name: said[name] for name in names}
@@ -414,6 +415,12 @@ class AuditedDecisions(DecisionLog):
         """As :meth:`DecisionLog.unclaim`."""
         super().unclaim(thread_id, review_id, by, at)
         self.audit.catch_up(thread_id)
+
+    def assign(self, thread_id: str, review_id: str, assignment: Assignment) -> bool:
+        """As :meth:`DecisionLog.assign`."""
+        fresh = super().assign(thread_id, review_id, assignment)
+        self.audit.catch_up(thread_id)
+        return fresh
 
     def escalate(self, thread_id: str, review_id: str, at: datetime) -> bool:
         """As :meth:`DecisionLog.escalate`."""

@@ -18,7 +18,7 @@ from checkpoints.files.folders import ThreadFolders
 from checkpoints.files.journal import Journal, Writer
 from checkpoints.files.stamps import Stamp
 from checkpoints.records.progress import Fold, live_claim, people_of
-from state import CLAIM_S, Claim, Conflict, Decision, Progress, UserError, person_of
+from state import CLAIM_S, Assignment, Claim, Conflict, Decision, Progress, UserError, person_of
 
 _SAME = ("digest", "type", "edited_args", "message", "reason", "by")
 """What makes a second decision the same decision: a retry differs in time, dwell and channel only."""
@@ -132,6 +132,27 @@ class DecisionLog:
             if held is not None:
                 writer.write([{"k": "unclaim", "review_id": review_id, "by": by, "at": at.isoformat()}])
             writer.wait()
+
+    def assign(self, thread_id: str, review_id: str, assignment: Assignment) -> bool:
+        """Record that a review was handed up to a role; False where the same person had said just that before.
+
+        Raises:
+            AlreadyDecided, Claimed.
+        """
+        said = {key: assignment[key] for key in ("role", "by")}
+        with self._writing(thread_id) as (writer, fold):
+            progress = fold.at(review_id)
+            if progress["decision"] is not None:
+                raise AlreadyDecided(thread_id, progress["decision"])
+            other = live_claim(progress, datetime.fromisoformat(assignment["at"]))
+            if other is not None and person_of(other["by"]) != person_of(assignment["by"]):
+                raise Claimed(review_id, other)
+            last = progress.get("assigned")
+            fresh = last is None or any(last[key] != value for key, value in said.items())  # type: ignore[literal-required]
+            if fresh:
+                writer.write([{"k": "assignment", "review_id": review_id, **assignment}])
+            writer.wait()
+        return fresh
 
     def escalate(self, thread_id: str, review_id: str, at: datetime) -> bool:
         """Record that half of the time is over; True for the one caller whose record it is."""

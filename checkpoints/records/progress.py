@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
 
-from state import Claim, Decision, Progress, person_of, untouched
+from state import Assignment, Claim, Decision, Progress, person_of, untouched
 
 
 class Fold:
@@ -57,6 +57,12 @@ class Fold:
     def _unclaim(self, review_id: str, found: Progress, record: dict[str, Any]) -> None:
         found["claim"] = None
 
+    def _assignment(self, review_id: str, found: Progress, record: dict[str, Any]) -> None:
+        found["assigned"] = Assignment(role=record["role"], by=record["by"], at=record["at"])
+        claim = found["claim"]
+        if claim is not None and person_of(claim["by"]) == person_of(record["by"]):
+            found["claim"] = None  # who hands it up lets go of it
+
     def _escalation(self, review_id: str, found: Progress, record: dict[str, Any]) -> None:
         found["escalated_at"] = record["at"]
 
@@ -68,6 +74,7 @@ _TAKES = {
     "release": Fold._release,
     "claim": Fold._claim,
     "unclaim": Fold._unclaim,
+    "assignment": Fold._assignment,
     "escalation": Fold._escalation,
 }
 

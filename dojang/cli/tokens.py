@@ -20,6 +20,7 @@ tokens = typer.Typer(help="Who may come in over HTTP.", no_args_is_help=True)
 app.add_typer(tokens, name="tokens")
 
 DAYS = 90
+SOON_DAYS = 14
 STATES = {"active": N_("active"), "expired": N_("expired"), "revoked": N_("revoked")}
 
 
@@ -68,6 +69,11 @@ def list_tokens(context: typer.Context) -> int:
     if rows:
         head = [_("token"), _("status"), _("person"), _("roles"), _("until"), _("last used")]
         call.terminal.rows(rows, head=head)
+        if ending := [token["prefix"] for token in shown if token["ends_soon"]]:
+            text = _(
+                "within {days} days these open nothing any more: {prefixes}; `dojang tokens create` makes new ones"
+            )
+            call.terminal.note(text.format(days=SOON_DAYS, prefixes=", ".join(ending)))
     else:
         call.terminal.note(_("no token was made: the server is for whoever sits at this machine"))
     return Exit.DONE
@@ -95,4 +101,5 @@ def _tokens(call: Invocation) -> Tokens:
 
 
 def _shown(call: Invocation, token: Token) -> dict[str, Any]:
-    return {**asdict(token), "status": token.status(_tokens(call).now())}
+    now = _tokens(call).now()
+    return {**asdict(token), "status": token.status(now), "ends_soon": token.ends_soon(now)}

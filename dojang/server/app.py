@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -17,9 +18,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
+from dojang.going_back import UnknownCheckpoint
 from dojang.language import locale_language
-from dojang.server import api, langgraph, login, pages, reference
-from dojang.server.access.admission import Admission
+from dojang.observing.logs import logging_as
+from dojang.observing.scrubbing import Scrubber
+from dojang.server import api, langgraph, login, provider_login, vitals
+from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.owning import check_sees
@@ -28,16 +32,29 @@ from dojang.server.access.table import TABLE
 from dojang.server.access.tokens import Tokens, any_made, redacted
 from dojang.server.api.problems import TooLarge, Unknown
 from dojang.server.clean import clean
-from dojang.server.desk import HERE, Desk
+from dojang.server.console import ROUTERS
+from dojang.server.console.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
+from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
-from dojang.server.langgraph.states import UnknownCheckpoint
+from dojang.server.login import unsent
+from dojang.server.observed import Observed
 from dojang.server.programs import by_program
-from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
+from dojang.server.readiness import Readiness
+from dojang.server.serving import (
+    CannotServe,
+    bind,
+    is_loopback,
+    is_wildcard,
+    only_server,
+    run_until_interrupted,
+    url_of,
+)
+from dojang.server.signing_in import client_of, logins_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
-from dojang.settings import Settings
+from dojang.settings import Settings, secrets_of
 from dojang.uploads import TooMuch, UnknownUpload, Uploads
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError
@@ -84,6 +101,13 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.keeper = Keeper(workspace)
     app.state.work = Work(workspace)
     app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
+    app.state.readiness = Readiness(workspace.parts, app.state.work)
+    observer = workspace.parts.observe(numbers=True)
+    if observer.metrics is not None:
+        from dojang.server.standing import Standing
+
+        observer.metrics.look_also(Standing(workspace.parts, app.state.work))
+    app.state.items = cache(lambda: Items(workspace.settings.home / "items.sqlite", keys=workspace.parts.session_keys))
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
@@ -104,7 +128,8 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     )
     limit = app.state.uploads.limit_bytes
     app.add_middleware(Guards, max_body=max_body, max_upload=limit, doors=Doors.of(app.state.settings))
-    for router in (api.router, langgraph.router, pages.router, login.router, reference.router):
+    app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
+    for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -124,11 +149,18 @@ def serve(
         on_ready: called with the address to open; when None, it is written to stderr.
 
     Raises:
-        CannotServe: others would reach it and no token was made, or the address or port cannot be used.
+        CannotServe: others would reach it and no token was made, the address or port cannot be used, or the home has
+            a server already.
     """
     say = sayer(settings.language or locale_language())
     check_reach(settings)
-    with bind(settings.host, settings.port) as listener, opened_by(settings, workspace) as opened:
+    logs = logging_as(settings.log_format, settings.log_level, Scrubber(secrets_of(settings)))
+    with (
+        bind(settings.host, settings.port) as listener,
+        only_server(settings.home, listener),
+        logs,
+        opened_by(settings, workspace) as opened,
+    ):
         opened.check_policy()
         url = url_of(listener)
         if on_ready is not None:
@@ -137,7 +169,9 @@ def serve(
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened, settings=settings)
         with app.state.keeper, app.state.work, app.state.uploads:
-            run_until_interrupted(app, listener)
+            run_until_interrupted(app, listener, log_level=settings.log_level)
+        if app.state.items.cache_info().currsize:
+            app.state.items().close()
 
 
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:
@@ -148,7 +182,8 @@ def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContex
 def check_reach(settings: Settings) -> None:
     """Raise CannotServe where others than the local user would reach the server, and nobody has a token yet."""
     elsewhere = not is_loopback(settings.host)
-    if (elsewhere or settings.public_hosts) and not any_made(settings.home):
+    client_of(settings)
+    if (elsewhere or settings.public_hosts) and not settings.oidc_issuer and not any_made(settings.home):
         given = f"DOJANG_HOST={settings.host}" if elsewhere else "DOJANG_PUBLIC_HOSTS"
         raise CannotServe(
             settings.host,
@@ -170,11 +205,21 @@ def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
     tokens = Tokens(workspace.settings.home, workspace.parts.audit)
     local = Caller(workspace.user, workspace.roles, "local") if is_loopback(settings.host) else None
     sessions = Sessions(tokens, hours=settings.session_hours)
-    return Doorkeeper(tokens, sessions, local, Limiter(settings.rate_limit), settings.cors_origins)
+    return Doorkeeper(
+        tokens,
+        sessions,
+        local,
+        Limiter(settings.rate_limit),
+        settings.cors_origins,
+        logins=logins_of(settings, tokens, workspace.settings.user),
+        tokens_decide=settings.oidc_tokens_decide,
+    )
 
 
 def status_of(error: DojangError) -> int:
     """The HTTP status that says what kind of error it is."""
+    if isinstance(error, NotAdmitted):
+        return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
@@ -228,10 +273,14 @@ def _json_wanted(request: Request) -> bool:
 
 
 def _answer(request: Request, status: int, text: str, *, winner: object = None) -> Response:
+    text = request.app.state.workspace.parts.observer.scrub(redacted(text))
     if _json_wanted(request):
         # LangGraph's clients read "detail", ours read "error".
-        detail = {"detail": clean(redacted(text))} if by_program(request.scope) else {}
-        body = {"error": clean(redacted(text)), **detail} | ({"winner": winner} if winner else {})
+        detail = {"detail": clean(text)} if by_program(request.scope) else {}
+        body = {"error": clean(text), **detail} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
-    return desk.page("error.html", status=status, code=status, text=desk.say.told(redacted(text)))
+    if fields := unsent(request):
+        action, text = redacted(request.url.path), desk.say.told(text)
+        return desk.page("login/unsent.html", status=status, counted=False, text=text, fields=fields, action=action)
+    return desk.page("frame/error.html", status=status, counted=False, code=status, text=desk.say.told(text))

@@ -186,7 +186,7 @@ def check_origin(headers: Headers, host: str, scope: Scope, doors: Doors) -> Non
 
 def wants_json(path: str) -> bool:
     """Whether the answer of a path is JSON whoever asks, its errors included."""
-    return path in ("/ok", "/openapi.json")
+    return path in ("/ok", "/openapi.json", "/healthz", "/readyz", "/metrics")
 
 
 def _dressed(scope: Scope, send: Send) -> Send:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.server.access.callers import Doorkeeper, address_of
 from dojang.server.access.limiting import TooMany
 from dojang.server.access.sessions import COOKIE
-from dojang.server.access.tokens import TOKEN, BadToken
-from dojang.server.desk import AtDesk, Desk, Form
+from dojang.server.access.tokens import TOKEN, BadToken, redacted
+from dojang.server.console.desk import AtDesk, Desk, Form
+from dojang.server.guards import Doors
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 Next = Annotated[str, Query(alias="next", max_length=2000)]
+DONE: Final = "/login/done"
+UNSENT_MAX: Final = 500
 
 
 @router.get("/login")
@@ -22,7 +27,7 @@ def login(desk: AtDesk, wanted: Next = "/") -> Response:
     """The form; whoever needs none is sent on."""
     if desk.caller is not None:
         return RedirectResponse(inside(wanted), status_code=303)
-    return _form(desk, wanted)
+    return login_form(desk, wanted)
 
 
 @router.post("/login")
@@ -35,20 +40,13 @@ def begin(desk: AtDesk, form: Form) -> Response:
     try:
         secret = doorkeeper.begin(form.get("token", "").strip(), address_of(desk.request))
     except BadToken as error:
-        return _form(desk, wanted, status=401, error=str(error))
+        return login_form(desk, wanted, status=401, error=str(error))
     except TooMany as error:
-        late = _form(desk, wanted, status=429, error=str(error))
+        late = login_form(desk, wanted, status=429, error=str(error))
         late.headers["Retry-After"] = str(error.retry_after_s)
         return late
     answer = RedirectResponse(wanted, status_code=303)
-    answer.set_cookie(
-        COOKIE,
-        secret,
-        max_age=int(doorkeeper.sessions.lasts.total_seconds()),
-        httponly=True,
-        samesite="strict",
-        secure=desk.request.app.state.settings.behind_tls,
-    )
+    set_session(desk, answer, secret, doorkeeper.sessions.lasts)
     return answer
 
 
@@ -56,8 +54,12 @@ def begin(desk: AtDesk, form: Form) -> Response:
 def end(desk: AtDesk, form: Form) -> Response:
     """End the session on the server; the cookie means nothing from here on."""
     doorkeeper: Doorkeeper = desk.request.app.state.doorkeeper
-    doorkeeper.sessions.end(desk.request.cookies.get(COOKIE, ""))
-    answer = RedirectResponse("/login", status_code=303)
+    back = Doors.of(desk.request.app.state.settings).origin_of(desk.request.headers["host"].lower()) + "/login"
+    there = doorkeeper.end(desk.request.cookies.get(COOKIE, ""), back)
+    answer: Response = RedirectResponse("/login", status_code=303)
+    if there:  # not a redirect: what a form leads to must be ours (form-action)
+        answer = desk.page("login/left.html", there=there, langs=[])
+        answer.headers["Refresh"] = f"0; url={there}"
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=desk.request.app.state.settings.behind_tls)
     return answer
 
@@ -65,8 +67,45 @@ def end(desk: AtDesk, form: Form) -> Response:
 def inside(wanted: str) -> str:
     """The page that was wanted, if it is one of this server; else the first one."""
     good = wanted.startswith("/") and not wanted.startswith(("//", "/\\", "/login")) and wanted.isprintable()
-    return wanted if good and wanted.isascii() and not TOKEN.search(wanted) else "/"
+    return wanted if wanted == DONE or (good and wanted.isascii() and not TOKEN.search(wanted)) else "/"
 
 
-def _form(desk: Desk, wanted: str, *, status: int = 200, error: str = "") -> HTMLResponse:
-    return desk.page("login.html", status=status, error=desk.say.told(error), wanted=inside(wanted))
+def set_session(desk: Desk, answer: Response, secret: str, lasts: timedelta) -> None:
+    """Give the browser the cookie of a session."""
+    answer.set_cookie(
+        COOKIE,
+        secret,
+        max_age=int(lasts.total_seconds()),
+        httponly=True,
+        samesite="strict",
+        secure=desk.request.app.state.settings.behind_tls,
+    )
+
+
+def unsent(request: Request) -> list[tuple[str, str]]:
+    """The fields of a form that was refused because its sender is logged in no more; [] where there is none.
+
+    Only the browser keeps them: the page that answers holds them, to be sent again.
+    """
+    body: bytes = getattr(request.state, "unsent", b"")
+    if not body or request.method != "POST" or request.url.path.startswith(("/login", "/logout")):
+        return []
+    try:
+        fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=UNSENT_MAX, errors="strict")
+    except ValueError:
+        return []
+    return [(redacted(name), redacted(value)) for name, value in fields]
+
+
+def login_form(desk: Desk, wanted: str, *, status: int = 200, error: str = "") -> HTMLResponse:
+    """The page on which people log in; it is never shown what was typed."""
+    wanted, issuer = inside(wanted), desk.request.app.state.settings.oidc_issuer or ""
+    context: dict[str, Any] = {
+        "error": desk.say.told(error),
+        "wanted": wanted,
+        "provider": urlsplit(issuer).hostname or "",
+        "there": "/login/provider?next=" + quote(wanted, safe=""),
+    }
+    if desk.request.url.path.startswith("/login/"):
+        context["langs"] = []  # their addresses are good once
+    return desk.page("login/login.html", status=status, **context)

@@ -212,6 +212,14 @@ class ClaimModel(Model):
     until: str
 
 
+class AssignmentModel(Model):
+    """A review was handed up to a role."""
+
+    role: str
+    by: str
+    at: str
+
+
 class ProgressModel(Model):
     """How far a review has got."""
 
@@ -220,6 +228,7 @@ class ProgressModel(Model):
     released: bool = Field(description="the decision can no longer be taken back")
     claim: ClaimModel | None
     escalated_at: str = Field(description="empty before half of the time is over")
+    assigned: AssignmentModel | None = Field(None, description="to which role it was handed up, if any")
 
 
 class DecisionIn(Model):

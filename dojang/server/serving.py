@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from checkpoints.files.locks import OsLock
+from dojang.observing.logs import Level
 from state import UserError
 
 
@@ -73,21 +78,49 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+@contextlib.contextmanager
+def only_server(home: Path, listener: socket.socket) -> Iterator[None]:
+    """Be the one server of a home: readers of a run's events are where the run is carried out.
+
+    The operating system gives the place up with the process, kill -9 included. Commands beside it need none.
+
+    Raises:
+        CannotServe: another server has this home.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock, (host, port) = OsLock(home / "serve.lock"), listener.getsockname()[:2]
+    if not lock.acquire(wait=False):
+        other = lock.path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        text = f"{home} has a server already ({other}); use that one, stop it, or name another folder with --home"
+        raise CannotServe(host, port, text)
+    try:
+        os.ftruncate(lock.fd, 0)
+        os.write(lock.fd, f"{url_of(listener)} of process {os.getpid()}".encode())
+        yield
+    finally:
+        lock.release()
+
+
 def url_of(listener: socket.socket) -> str:
     """The address to open in a browser."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def server_for(app: ASGIApp) -> uvicorn.Server:
-    """A uvicorn server for an application; ``run(sockets=[bind(…)])`` starts it."""
+def server_for(app: ASGIApp, *, log_level: Level = "warning") -> uvicorn.Server:
+    """A uvicorn server for an application; ``run(sockets=[bind(…)])`` starts it. Its lines go where all others go."""
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+        app,
+        log_config=None,
+        log_level=log_level,
+        access_log=log_level in ("debug", "info"),
+        server_header=False,
+        timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(config)
 
 
-def run_until_interrupted(app: ASGIApp, listener: socket.socket) -> None:
+def run_until_interrupted(app: ASGIApp, listener: socket.socket, *, log_level: Level = "warning") -> None:
     """Serve on a listening socket; returns after Ctrl-C or a termination signal, when open requests are answered."""
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn shuts down first, then raises the signal again
-        server_for(app).run(sockets=[listener])
+        server_for(app, log_level=log_level).run(sockets=[listener])

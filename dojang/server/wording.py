@@ -27,6 +27,14 @@ DECISIONS: Final[dict[DecisionType, str]] = {
     "reject": N_("Reject"),
     "answer": N_("Answer"),
 }
+MARKS: Final = {
+    "approve": N_("APPROVED"),
+    "edit": N_("EDITED"),
+    "reject": N_("REJECTED"),
+    "answer": N_("ANSWERED"),
+    "expire": N_("EXPIRED"),
+}
+"""What a seal says."""
 CHIPS: Final[dict[str, str]] = {
     "wrong scope": N_("wrong scope"),
     "wrong data": N_("wrong data"),
@@ -36,6 +44,8 @@ CHIPS: Final[dict[str, str]] = {
     "other": N_("other"),
 }
 """Reasons of a rejection: what the record keeps, and what the page says."""
+PUT_OFF: Final = {"half": N_("for half an hour"), "two": N_("for two hours"), "morning": N_("until tomorrow at nine")}
+"""For how long a review can be put off."""
 NODES: Final = {
     "intake": N_("request"),
     "retrieve": N_("search"),

@@ -21,6 +21,7 @@ NAMES = [
     "champion",
     "policy",
     "tools",
+    "access",
     "session files",
     "port",
 ]
@@ -48,6 +49,7 @@ def test_nothing_is_wrong(healthy: Shell) -> None:
     assert "pgvector 0." in found["PostgreSQL"]
     assert found["language model"].startswith("rehearsed@none says")
     assert "book_room" in found["tools"]
+    assert found["access"].endswith("alone: no token was made")
     assert found["session files"].startswith("1 sessions")
 
 
@@ -110,3 +112,15 @@ def test_a_home_that_cannot_be_used_is_a_finding(healthy: Shell, tmp_path: Path)
     result = healthy("doctor", "--json", "--home", str(tmp_path / "file"))
     assert result.code == 1
     assert "home" in problems(result)
+
+
+def test_access_says_who_could_come_in(healthy: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = healthy("tokens", "create", "--name", "Hana", "--role", "operator", "--days", "3", "--json").json
+    found = {check["name"]: check for check in healthy("doctor", "--json").json}
+    assert found["access"]["detail"] == "1 tokens are active, 1 of them for less than 14 days"
+    assert f"within 14 days these open nothing any more: {made['prefix']}" in healthy("tokens", "list").err
+    healthy("tokens", "revoke", made["prefix"])
+    assert problems(healthy("doctor", "--json"))["access"]["remedy"].startswith("nobody can come in")
+    for name, value in {"ISSUER": "http://127.0.0.1:9", "CLIENT_ID": "desk", "ROLES": '{"a": ["viewer"]}'}.items():
+        monkeypatch.setenv(f"DOJANG_OIDC_{name}", value)
+    assert "cannot be reached" in problems(healthy("doctor", "--json"))["access"]["detail"]

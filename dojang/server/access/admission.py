@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dojang.server.access.callers import Doorkeeper, address_of
 from dojang.server.access.limiting import TooMany
-from dojang.server.access.roles import ROLES, Allowed
+from dojang.server.access.oidc.errors import ProviderFault
+from dojang.server.access.roles import DECIDE, ROLES, Allowed
 from dojang.server.access.table import OPEN
 from dojang.server.access.tokens import BadToken
 from dojang.workspace import UnknownThread
@@ -75,17 +76,20 @@ class Admission:
     ) -> None:
         self.app, self.routes, self.table = app, routes, table
         self.doorkeeper, self.answer, self.is_api, self.check_sees = doorkeeper, answer, is_api, check_sees
+        self._seen: tuple[int, list[Served]] = -1, []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on with the caller in ``request.state``, or refuse."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request = Request(scope)
+        request = Request(scope, receive)
         scope.setdefault("state", {})["caller"] = None
         try:
             await self._admit(request, Headers(scope=scope))
         except DojangError as error:
+            if isinstance(error, BadToken | ProviderFault) and not self.is_api(request):
+                request.state.unsent = await request.body()  # what somebody has written is not lost with their log-in
             await self._refusal(request, error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -97,7 +101,7 @@ class Admission:
         try:
             caller = await run_in_threadpool(self.doorkeeper.caller, headers, address_of(request))
             request.state.caller = caller
-        except BadToken:
+        except (BadToken, ProviderFault):
             if allowed is OPEN:
                 return  # /ok says that it is well, /login what was wrong
             raise
@@ -113,7 +117,12 @@ class Admission:
                 HTTPStatus.FORBIDDEN,
                 f"this needs one of the roles {wanted}; the token of {caller.name} has: {have}; ask for another one",
             )
-
+        if allowed is DECIDE and not caller.has_say:
+            raise NotAdmitted(
+                HTTPStatus.FORBIDDEN,
+                f"reviews are decided by people who log in with the provider; the token of {caller.name} has no say in "
+                "them: log in, or set DOJANG_OIDC_TOKENS_DECIDE",
+            )
         if thread_id:
             await run_in_threadpool(self.check_sees, request, thread_id)
 
@@ -123,7 +132,10 @@ class Admission:
         Nobody may where the table has no row; None where there is no route.
         """
         asked = "GET" if method in READS else method
-        for route in served(self.routes()):
+        routes = self.routes()
+        if len(routes) != self._seen[0]:
+            self._seen = len(routes), served(routes)  # an application gains routes while it is put together
+        for route in self._seen[1]:
             if asked in route.methods and (found := route.regex.match(path)):
                 row = self.table.get((asked, route.path), NOBODY)
                 if row is NOBODY:

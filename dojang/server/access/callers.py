@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -11,9 +11,11 @@ from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
 
 from dojang.server.access.limiting import Limiter
+from dojang.server.access.oidc.logins import Entered, Logins
+from dojang.server.access.oidc.persons import Person
 from dojang.server.access.roles import DECIDE, EVERY_THREAD, Allowed
 from dojang.server.access.sessions import COOKIE, Sessions
-from dojang.server.access.tokens import TOKEN, BadToken, Token, Tokens
+from dojang.server.access.tokens import TOKEN, BadToken, Token, Tokens, hashed
 from dojang.workspace import Workspace
 from state import person_of
 
@@ -23,16 +25,25 @@ How = Literal["token", "session", "local"]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. ``roles`` None: the local user, whose roles nobody has said. ``prefix``: of their token, if any."""
+    """Who asks. ``roles`` None: the local user, whose roles nobody has said. ``prefix``: of their token, if any.
+
+    ``has_say`` False: whatever their roles, they decide nothing: a token where people log in with a provider.
+    """
 
     name: str
     roles: tuple[str, ...] | None
     how: How
     prefix: str = ""
+    has_say: bool = True
 
     def may(self, allowed: Allowed) -> bool:
         """Whether one of these roles is theirs. The local user has the whole machine, and so may all."""
         return self.how == "local" or not allowed.isdisjoint(self.roles or ())
+
+    @property
+    def decides(self) -> bool:
+        """Whether they have a say in reviews at all."""
+        return self.has_say and self.may(DECIDE)
 
     @property
     def sees_every_thread(self) -> bool:
@@ -51,7 +62,7 @@ def acting(workspace: Workspace, caller: Caller) -> Workspace:
     """The workspace as this caller uses it: their name on what is asked and decided, their roles at the door."""
     if caller.how == "local":
         return workspace
-    return workspace.acting(caller.name, caller.roles or (), decides=caller.may(DECIDE))
+    return workspace.acting(caller.name, caller.roles or (), decides=caller.decides)
 
 
 def workspace_of(request: Request) -> Workspace:
@@ -70,6 +81,8 @@ class Doorkeeper:
             be reached from elsewhere.
         limiter: counts what is wrong, by address.
         origins: other sites whose pages may call the API: with a token, never with a session.
+        logins: of people who log in with a provider; None where there is none.
+        tokens_decide: whether tokens made here have a say in reviews beside those people.
     """
 
     def __init__(
@@ -79,14 +92,18 @@ class Doorkeeper:
         local: Caller | None,
         limiter: Limiter,
         origins: Collection[str] = (),
+        *,
+        logins: Logins | None = None,
+        tokens_decide: bool = False,
     ) -> None:
         self.tokens, self.sessions, self.local = tokens, sessions, local
+        self.logins, self.has_say = logins, logins is None or tokens_decide
         self.limiter, self.origins = limiter, origins
         self._closed = False  # a token was made: that never becomes untrue
 
     def open(self) -> bool:
         """Whether the local user needs no token."""
-        if self.local is None:
+        if self.local is None or self.logins is not None:
             return False
         self._closed = self._closed or self.tokens.any()
         return not self._closed
@@ -109,23 +126,43 @@ class Doorkeeper:
         secret = presented(headers)
         if secret:
             with self.counted(secret, address):
-                return _known(self.tokens.check(secret), "token")
+                if self.logins is not None and self.logins.takes(secret):
+                    return _person(self.logins.bearer(secret), "token")
+                return self._known(self.tokens.check(secret), "token")
         if headers.get("origin") in self.origins:
             return None
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         token = self.sessions.check(cookie) if cookie else None
-        return None if token is None else _known(token, "session")
+        if token is not None:
+            return self._known(token, "session")
+        person = self.logins.check(cookie) if cookie and self.logins is not None else None
+        return None if person is None else _person(person, "session")
+
+    def _known(self, token: Token, how: How) -> Caller:
+        return Caller(token.name, token.roles, how, token.prefix, self.has_say)
 
     def begin(self, secret: str, address: str) -> str:
         """Begin a session of the console; what its cookie holds. Raises BadToken and TooMany."""
         with self.counted(secret, address):
             return self.sessions.begin(secret)[0]
 
+    def finish(self, answer: Mapping[str, str], browser: str, address: str) -> Entered:
+        """Finish a log-in with the provider. Raises BadToken, TooMany, ProviderFault and BadProvider."""
+        assert self.logins is not None
+        with self.counted(answer.get("state", ""), address):
+            return self.logins.finish(answer, browser)
+
+    def end(self, cookie: str, back: str) -> str:
+        """Log out, however one logged in; where the browser goes to be logged out of the provider, too, or ""."""
+        self.sessions.end(cookie)
+        return self.logins.end(cookie, back) if self.logins is not None else ""
+
     @contextmanager
     def counted(self, secret: str, address: str) -> Iterator[None]:
         """Hear a token only from an address that was not wrong too often, and count it when it opens nothing."""
         found = TOKEN.fullmatch(secret)
-        prefix = found[1] if found else ""
+        strange = hashed(secret).hex()[:8] if self.logins is not None else ""  # people behind one address share it
+        prefix = found[1] if found else strange
         self.limiter.check_address(address, prefix)
         try:
             yield
@@ -155,5 +192,5 @@ def host_of(headers: Headers) -> str:
     return host if host.endswith("]") or ":" not in host else host.rpartition(":")[0]
 
 
-def _known(token: Token, how: How) -> Caller:
-    return Caller(token.name, token.roles, how, token.prefix)
+def _person(person: Person, how: How) -> Caller:
+    return Caller(person.name, person.roles, how)

@@ -1,4 +1,4 @@
-"""The file of tokens and sessions: ``DOJANG_HOME/tokens.sqlite``, readable by its owner alone, each change durable."""
+"""The file of tokens, persons and sessions: ``DOJANG_HOME/tokens.sqlite``, for its owner alone, each change durable."""
 
 from __future__ import annotations
 
@@ -13,15 +13,32 @@ from typing import Final
 from state import BrokenInvariant, PassingFault
 
 WAIT_S: Final = 10.0
-_VERSION: Final = 1
-_SCHEMA: Final = """
+_MIGRATIONS: Final = (
+    """
 CREATE TABLE tokens (
     prefix TEXT PRIMARY KEY, hash BLOB NOT NULL, name TEXT NOT NULL, roles TEXT NOT NULL, created_at TEXT NOT NULL,
     created_by TEXT NOT NULL, expires_at TEXT NOT NULL, used_at TEXT NOT NULL, revoked_at TEXT NOT NULL,
     revoked_by TEXT NOT NULL
 );
 CREATE TABLE sessions (hash BLOB PRIMARY KEY, prefix TEXT NOT NULL REFERENCES tokens, expires_at TEXT NOT NULL);
-"""
+""",
+    """
+CREATE TABLE identities (
+    issuer TEXT NOT NULL, sub TEXT NOT NULL, name TEXT NOT NULL, person TEXT NOT NULL UNIQUE, seen_at TEXT NOT NULL,
+    PRIMARY KEY (issuer, sub)
+);
+CREATE TABLE attempts (
+    hash BLOB PRIMARY KEY, browser BLOB NOT NULL, nonce TEXT NOT NULL, verifier TEXT NOT NULL, wanted TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL, expires_at TEXT NOT NULL
+);
+CREATE TABLE logins (
+    hash BLOB PRIMARY KEY, issuer TEXT NOT NULL, sub TEXT NOT NULL, groups TEXT NOT NULL, sealed BLOB NOT NULL,
+    checked_at TEXT NOT NULL, check_at TEXT NOT NULL, expires_at TEXT NOT NULL,
+    FOREIGN KEY (issuer, sub) REFERENCES identities
+);
+""",
+)
+"""What each version of the file added to the one before. Only ever appended to."""
 
 
 class BrokenTokens(BrokenInvariant):
@@ -51,10 +68,8 @@ class Database:
             self._make()
             with contextlib.closing(self._open()) as db:
                 db.execute("BEGIN IMMEDIATE")
-                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in (*_SCHEMA.split(";")[:-1], f"PRAGMA user_version = {_VERSION}"):
-                        db.execute(statement)
                 try:
+                    _migrate(db)
                     yield db
                 except BaseException:
                     db.execute("ROLLBACK")
@@ -79,7 +94,7 @@ class Database:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA synchronous = EXTRA")  # a commit is on the disk, the removal of its journal too
             db.execute("PRAGMA foreign_keys = ON")
-            if db.execute("PRAGMA user_version").fetchone()[0] > _VERSION:
+            if db.execute("PRAGMA user_version").fetchone()[0] > len(_MIGRATIONS):
                 raise BrokenTokens(f"{self.path} was written by a newer Dojang; update this one")
         except BaseException:
             db.close()
@@ -99,3 +114,13 @@ class Database:
             ) from error
         except OSError as error:
             raise PassingFault(f"{self.path} cannot be made ({error.strerror}); free the disk and try again") from error
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == len(_MIGRATIONS):
+        return
+    for schema in _MIGRATIONS[version:]:
+        for statement in schema.split(";")[:-1]:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")

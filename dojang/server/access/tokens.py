@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from dojang.server.access.database import Database
 from dojang.server.access.roles import ROLES
 from nodes.door import NAME_MAX, good_name
-from state import Conflict, UserError
+from state import Conflict, UserError, person_of
 
 if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
 
 TOKEN: Final = re.compile(r"(dj_[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 DAYS_MAX: Final = 366
+SOON: Final = timedelta(days=14)
+"""So long before a token expires, lists say so."""
 USED_EVERY: Final = timedelta(hours=1)
 """How coarse the last use is: a request writes nothing, but for one in an hour."""
 _ROLE: Final = re.compile(r"[^\W\d_][\w-]{0,49}")
@@ -64,6 +66,10 @@ class Token:
             return "revoked"
         return "expired" if now >= datetime.fromisoformat(self.expires_at) else "active"
 
+    def ends_soon(self, now: datetime) -> bool:
+        """Whether it opens the door, and not much longer."""
+        return self.status(now) == "active" and datetime.fromisoformat(self.expires_at) - now < SOON
+
 
 class Tokens:
     """The tokens of a home.
@@ -94,7 +100,7 @@ class Tokens:
         """A new token for a person: (what opens the door, to be shown once; what is kept of it).
 
         Raises:
-            UserError: a name, role or number of days that cannot be.
+            UserError: a name, role or number of days that cannot be; Conflict where the name is a provider's person's.
         """
         name, roles = name.strip(), tuple(dict.fromkeys(role.strip() for role in roles))
         _check(name, roles, days)
@@ -104,6 +110,12 @@ class Tokens:
         made = Token(prefix, name, roles, utc(now), by, utc(now + timedelta(days=days)), "", "", "")
         row = (prefix, hashed(secret), name, " ".join(roles), made.created_at, by, made.expires_at, "", "", "")
         with self.database.writing() as db:
+            known = db.execute("SELECT issuer FROM identities WHERE person = ?", (person_of(name),)).fetchone()
+            if known is not None:
+                raise Conflict(
+                    f"{name} is somebody who logs in with {known['issuer']}, and what a token does must not pass for "
+                    "theirs; choose another name"
+                )
             db.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             facts: dict[str, Any] = {"name": name, "roles": list(roles), "expires_at": made.expires_at}
             self.audit.note(None, "token.made", by, prefix, facts)

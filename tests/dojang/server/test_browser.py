@@ -101,14 +101,14 @@ def test_a_tool_is_looked_at_and_approved(
     review = paused("please book a room for two guests")
     page = tab("/", script=script)
     page.click(f'a[href="/reviews/{review["id"]}"]')
-    assert page.locator("dl.args dd").all_inner_texts()[0] == "Namsan Stay"
+    assert page.locator("dl.args dd").all_inner_texts()[0].startswith("Namsan Stay ")
     assert page.locator(".passage mark").inner_text() == "A room may be booked for two guests."
     assert page.locator(".why b").inner_text() == "A booking is checked by a person before it is made."
     page.screenshot(path=str(tmp_path / "review.png"))
     page.get_by_role("button", name="Approve").click()
     page.wait_for_selector(".stamp")
     page.screenshot(path=str(tmp_path / "approved.png"))
-    assert page.url.endswith(f"/reviews/{review['id']}")
+    assert page.locator(".stamp").first.get_attribute("aria-label").startswith("Approved by kim")
     seen = other_process.show(review["id"])
     assert (seen.status, seen.decision and seen.decision["by"]) == ("decided", "kim")
     assert [o["status"] for o in other_process.thread(review["thread_id"]).outcomes] == ["done"]
@@ -197,21 +197,61 @@ def test_everything_goes_by_keyboard(tab: Open, paused: Ask, other_process: Work
     page.goto(page.url.split("/reviews/")[0] + f"/reviews/{reviews[0]['id']}")
     page.keyboard.press("e")
     page.keyboard.press("Escape")
-    assert page.locator("details[data-panel=edit]").get_attribute("open") is not None
+    assert page.locator("details[data-panel=edit]").get_attribute("open") is None
+    page.keyboard.press("e")
     page.keyboard.type("aaa")  # typed into the field, not taken as a decision
+    page.keyboard.press("Escape")  # and not thrown away
+    assert page.locator("details[data-panel=edit]").get_attribute("open") is not None
     assert other_process.show(reviews[0]["id"]).status == "open"
     page.goto(page.url)
     page.keyboard.press("r")
+    page.keyboard.press("2")
     page.keyboard.press("Tab")
     page.keyboard.type("not today")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".stamp")
-    assert page.evaluate("document.activeElement.className") == "next"  # focus is on the way to the next item
+    assert page.evaluate("document.activeElement.tagName") == "H1"  # of the next item
+    assert page.locator("#live").inner_text().startswith("Rejected: ")
     page.goto(page.url.split("/reviews/")[0] + f"/reviews/{reviews[1]['id']}")
     page.keyboard.press("a")
     page.wait_for_selector(".stamp")
     said = [other_process.show(r["id"]).decision for r in reviews]
     assert [d and d["type"] for d in said] == ["reject", "approve"]
+    assert said[0] is not None
+    assert said[0]["reason"] == "wrong data: not today"
+
+
+def test_single_keys_can_be_switched_off(tab: Open, paused: Ask, other_process: Workspace) -> None:
+    review = paused("please book a room")
+    page = tab(f"/reviews/{review['id']}")
+    page.keyboard.press("?")
+    page.get_by_label("Single keys act").uncheck()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("r")
+    page.reload()
+    page.keyboard.press("r")
+    assert page.locator("details[open]").count() == 0
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_label("Single keys act").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("r")
+    assert page.locator("details[data-panel=reject][open]").count() == 1
+
+
+def test_the_highest_tier_is_held_not_pressed(tab: Open, workspace: Workspace, other_process: Workspace) -> None:
+    asked = workspace.ask("refund BK-2041").reviews[0]
+    edited = {"type": "edit", "edited_args": {**asked["action"]["args"], "amount": 200_000}}
+    review = workspace.decide(asked["id"], edited).run.reviews[0]
+    page = tab(f"/reviews/{review['id']}")
+    page.keyboard.press("a")
+    page.keyboard.press("a")
+    assert page.locator("details[data-panel=approve][open]").count() == 1
+    assert other_process.show(review["id"]).progress["votes"] == []
+    page.keyboard.press("Escape")
+    page.keyboard.down("a")
+    page.wait_for_selector(".just, .error")
+    page.keyboard.up("a")
+    assert [vote["by"] for vote in other_process.show(review["id"]).progress["votes"]] == ["kim"]
 
 
 @pytest.mark.parametrize("lang", ["ko-KR", "en-US"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dojang.server.forms import fields_of, text_field, typed, with_posted
+from dojang.server.console.forms import fields_of, text_field, typed, with_posted
 from dojang.server.wording import sayer
 
 SAY = sayer("en")

@@ -1,25 +1,27 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from babel.messages.extract import extract_from_dir, extract_from_file
 from fastapi.testclient import TestClient
 
+import dojang.server
 from dojang.language import catalogue
-from dojang.server.desk import HERE
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import Ask, browser_of
 
+SERVER = Path(dojang.server.__file__).parent
 SAME = {"Enter", "API", "JSON"}
 
 
 def texts() -> set[str]:
     """Every text that code and templates mark for translation."""
     keywords = {"_": None, "say": None, "N_": None, "gettext": None}
-    methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
-    found = extract_from_dir(str(HERE), method_map=methods, keywords=keywords)
-    shared = extract_from_file("python", HERE.parent / "vocabulary.py", keywords=keywords)
+    methods = [("**.py", "python"), ("console/templates/**.html", "jinja2")]
+    found = extract_from_dir(str(SERVER), method_map=methods, keywords=keywords)
+    shared = extract_from_file("python", SERVER.parent / "vocabulary.py", keywords=keywords)
     return {m for _, _, m, _, _ in found if isinstance(m, str)} | {m for _, m, _, _ in shared if isinstance(m, str)}
 
 

@@ -1,0 +1,37 @@
+"""Where things are shown: the addresses of pages, each made in one place. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+from state import Citation
+
+
+def review_href(review_id: str, query: str = "") -> str:
+    """The page of a review; ``query`` is the list beside it, as its own address has it."""
+    return "/reviews/" + quote(review_id, safe="") + (f"?{query}" if query else "")
+
+
+def with_query(href: str, query: str) -> str:
+    """An address that keeps the list beside the item."""
+    return f"{href}?{query}" if query else href
+
+
+def citation_href(citation: Citation) -> str:
+    """The page of a passage with the cited span marked; "" for the result of a tool, which is in the conversation."""
+    return "" if not citation["document"] else passage_href(citation["passage"], citation["start"], citation["end"])
+
+
+def passage_href(passage_id: str, start: int, end: int) -> str:
+    """The page of a passage; offsets count in the document."""
+    return f"/passages/{quote(passage_id, safe='')}?{urlencode({'start': start, 'end': end})}"
+
+
+def checkpoint_href(thread_id: str, checkpoint_id: str) -> str:
+    """A checkpoint among those of its thread."""
+    return f"{thread_href(thread_id)}#{quote(checkpoint_id, safe='')}"
+
+
+def thread_href(thread_id: str) -> str:
+    """The page of a thread."""
+    return "/threads/" + quote(thread_id, safe="")
