@@ -62,11 +62,11 @@ def test_every_body_and_every_answer_has_an_example_that_is_true(schema: dict[st
     found = bodies(schema)
     assert len(found) > 40
     assert [where for where, shape in found.items() if not examples(schema, shape)] == []
-    named = {model.__name__: model for model in every(models.Model)}
     checked = 0
-    for name, shape in schema["components"]["schemas"].items():
-        for example in shape.get("examples", []):
-            named[name].model_validate(example)
+    for model in every(models.Model):
+        extra: Any = model.model_config.get("json_schema_extra") or {}  # FastAPI leaves nulls out of what it shows
+        for example in extra.get("examples", []):
+            model.model_validate(example)
             checked += 1
     assert checked > 30
 
