@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from adapters.decoding import Decoding
 from adapters.errors import PromptTooLong
 from adapters.forms.values import Spans
 from adapters.local.branches import Branches
@@ -48,7 +49,7 @@ def test_a_row_that_does_not_fit_is_refused(engine: Engine) -> None:
 
 
 def test_beginnings_that_are_not_read_on_from_weigh_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    speaker = ReadingSpeaker(ChatLlama(engine=engine, adapter="red"), reading.Decoding("reading"))
+    speaker = ReadingSpeaker(ChatLlama(engine=engine, adapter="red"), Decoding("reading"))
     branches = Branches(engine, alone(engine, engine.encode(PROMPT)))
     spans = Spans(engine.encode, [PROMPT])
     spec = {"type": "string", "maxLength": 40}
