@@ -24,7 +24,7 @@ from adapters.forms.offers import call_id
 from adapters.forms.values import Spans, Start, choices, is_date, property_of, used_up
 from adapters.local.branches import Branches
 from adapters.local.chat import ChatLlama
-from adapters.local.engine import Engine
+from adapters.local.engine import Engine, Prefix
 from adapters.prompt import (
     FITS,
     NOTHING,
@@ -111,7 +111,8 @@ class ReadingSpeaker:
         self._chat = chat
         self._engine: Engine = chat.engine
         self.decoding = decoding
-        self._alone: dict[tuple[str, ...], list[float]] = {}
+        self._alone: dict[tuple[str | None, *tuple[str, ...]], list[float]] = {}
+        self._begun: dict[tuple[str | None, int], Prefix] = {}
 
     def turn(
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
@@ -160,11 +161,12 @@ class ReadingSpeaker:
         So a tool whose name the model was never taught is neither preferred nor pushed aside.
         """
         names = tuple(tool["name"] for tool in tools)
-        alone = self._alone.get(names)
+        key = (self._chat.adapter, *names)
+        alone = self._alone.get(key)
         if alone is None:
             if len(self._alone) >= TOOLSETS:
                 self._alone.clear()
-            alone = self._alone[names] = self._names(self._engine.encode(render([Turn("user", "")])), names)
+            alone = self._alone[key] = self._names(self._engine.encode(render([Turn("user", "")])), names)
         return [a - b for a, b in zip(self._names(prompt, names), alone, strict=True)]
 
     def _names(self, ids: list[int], names: Sequence[str]) -> list[float]:
@@ -180,12 +182,19 @@ class ReadingSpeaker:
         """By how many nats each candidate makes ``request`` likelier, and the log odds of "it fits" after it."""
         engine, words = self._engine, self._engine.encode(asked(request))
         leads = [engine.encode(lead(text, tool=tool)) for text, tool in [("", False), *candidates]]
-        prefix = engine.read(leads[0][:1], adapter=self._chat.adapter)
+        prefix = self._begin(leads[0][0])
         steps = engine.steps(prefix, [ids[1:] + words for ids in leads], engine.encode(FITS)[0])
         read = [float(tokens[-len(words) :].sum()) for tokens, _ in steps]
         fits = [min(float(fits[-1]), -1e-6) for _, fits in steps]
         odds = [f - math.log1p(-math.exp(f)) for f in fits]
         return [(r - read[0], o) for r, o in zip(read[1:], odds[1:], strict=True)]
+
+    def _begin(self, first: int) -> Prefix:
+        """The mark that every text begins with, read once; whoever scores after it leaves it as it is."""
+        key = (self._chat.adapter, first)
+        if key not in self._begun:
+            self._begun[key] = self._engine.read([first], adapter=self._chat.adapter)
+        return self._begun[key]
 
     def _call(self, prompt: list[int], tool: ToolSpec, texts: Sequence[str]) -> Generation:
         """The call with everything that was said, or a question about the first required argument that was not.
