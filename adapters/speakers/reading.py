@@ -111,7 +111,7 @@ class ReadingSpeaker:
         self._chat = chat
         self._engine: Engine = chat.engine
         self.decoding = decoding
-        self._alone: dict[tuple[str | None, *tuple[str, ...]], list[float]] = {}
+        self._alone: dict[tuple[str | None, tuple[str, ...]], list[float]] = {}
         self._begun: dict[tuple[str | None, int], Prefix] = {}
 
     def turn(
@@ -161,7 +161,7 @@ class ReadingSpeaker:
         So a tool whose name the model was never taught is neither preferred nor pushed aside.
         """
         names = tuple(tool["name"] for tool in tools)
-        key = (self._chat.adapter, *names)
+        key = (self._chat.adapter, names)
         alone = self._alone.get(key)
         if alone is None:
             if len(self._alone) >= TOOLSETS:
