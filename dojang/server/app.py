@@ -33,6 +33,7 @@ from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
 from dojang.server.langgraph.states import UnknownCheckpoint
+from dojang.server.live import Live
 from dojang.server.login import unsent
 from dojang.server.programs import by_program
 from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
@@ -78,6 +79,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
     app.state.work = Work(workspace)
+    app.state.live = Live(workspace)
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
