@@ -433,7 +433,7 @@ class Workspace:
         status: ThreadStatus | None = None,
         text: str = "",
     ) -> list[ThreadRow]:
-        """Threads, newest first; with ``owner``, those in which this person asked first; ``text``: words of the title."""
+        """Threads, newest first; with ``owner``, those in which this person asked first; ``text``: of the title."""
         self.parts.index.refresh()
         return self.parts.index.threads(limit=limit, offset=offset, owner=owner, status=status, text=text)
 

@@ -1,4 +1,4 @@
-"""What every stream of the console does while nothing happens: say that it is there, and look whether it still may be."""
+"""What every stream of the console does while nothing happens: say that it is there, and look whether it may be."""
 
 from __future__ import annotations
 
