@@ -200,6 +200,11 @@ class ThreadIndex:
         threads, reviews = self._ask(query, ())[0]
         return {"threads": int(threads), "open_reviews": int(reviews)}
 
+    def standing(self) -> list[tuple[Kind, int, int, str]]:
+        """(kind, tier, how many, when the oldest was opened) of the open reviews."""
+        query = "SELECT kind, tier, COUNT(*), MIN(created_at) FROM reviews WHERE open = 1 GROUP BY kind, tier"
+        return [(kind, int(tier), int(number), str(oldest)) for kind, tier, number, oldest in self._ask(query, ())]
+
     def open_by_kind(self) -> dict[str, int]:
         """How many reviews of each kind are open; kinds without any are left out."""
         return dict(self._ask("SELECT kind, COUNT(*) FROM reviews WHERE open = 1 GROUP BY kind", ()))

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+import dojang
 from dojang.notice import Notice
-from dojang.settings import SAMPLE, Settings
+from dojang.observing.observer import Observer
+from dojang.observing.tracing import Tracing
+from dojang.settings import SAMPLE, Settings, secrets_of
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
 from state import Decision, Review
@@ -46,11 +49,35 @@ class Parts:
         self.clock: Clock = clock or SystemClock()
         self._exit = ExitStack()
         self._lock = threading.RLock()
+        self.observer = Observer(secrets_of(settings))
+        if settings.traces:
+            self.observe()
+
+    def observe(self, *, numbers: bool = False) -> Observer:
+        """Observe what is done from here on, as the settings say; ``numbers``: count it, too.
+
+        Raises:
+            UserError: spans are wanted, and what sends them is not installed.
+        """
+        with self._lock:
+            had, s = self.observer, self.settings
+            metrics, tracing = had.metrics, had.tracing
+            if numbers and s.metrics and metrics is None:
+                from dojang.observing.metrics import Metrics
+
+                metrics = Metrics(self.tool_names)
+            if s.traces and tracing is None:
+                tracing = Tracing.start(dojang.__version__)
+            had.stop()
+            self.observer = Observer(secrets_of(s), metrics=metrics, tracing=tracing, tools=self.tool_names)
+            self.observer.start()
+            return self.observer
 
     def close(self) -> None:
         """Close what was opened, newest first."""
         with self._lock:
             self._exit.close()
+            self.observer.close()
 
     def on_close(self, callback: Callable[[], object]) -> None:
         """Also call this when the parts are closed, before what was opened earlier."""
@@ -211,6 +238,14 @@ class Parts:
     def describer(self) -> Toolbox:
         """The tools as far as they say what a call does: lists and cards need no database for that."""
         return cast("Toolbox", self.__dict__.get("toolbox") or self._described)
+
+    def tool_names(self) -> frozenset[str]:
+        """The names of the tools that there are."""
+        return self._tool_names
+
+    @cached_property
+    def _tool_names(self) -> frozenset[str]:
+        return frozenset(tool["name"] for tool in self.describer().offered())
 
     @cached_property
     def _described(self) -> Toolbox:

@@ -226,7 +226,7 @@ class Runs:
         deps = self.speaking.deps(kept_adapter(before) if adapter is None else adapter, thread_id)
         watch = watching(on_node)
         config["metadata"] = {**watch.metadata}
-        config["callbacks"] = list(watch.callbacks)
+        config["callbacks"] = [*watch.callbacks, *self.parts.observer.callbacks]
         if "adapter" not in before.values:  # a run that is killed before intake has kept it goes on with it
             config["metadata"][KEPT] = deps.adapter
         rules: dict[str, Any] = {"policy": settings.policy.name, "hard": settings.hard_policy.name}
@@ -241,7 +241,7 @@ class Runs:
             interrupt_before=watch.interrupt_before,
             interrupt_after=watch.interrupt_after,
         )
-        with contextlib.closing(stream):
+        with self.parts.observer.on(thread_id), contextlib.closing(stream):
             for ns, mode, chunk in stream:
                 watch.hear(ns, mode, chunk)
         snapshot = self.state(thread_id)

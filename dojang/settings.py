@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import json
+import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -152,6 +155,35 @@ class Settings(BaseSettings):
     oidc_tokens_decide: bool = Field(
         False, description="whether tokens made here decide reviews as well where people log in with a provider"
     )
+    log_format: Literal["text", "json"] = Field("text", description="form of the server's log lines: text or json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="which log lines the server writes; from `info` on one for each request"
+    )
+    metrics: bool = Field(True, description="whether the server counts what it does, for `/metrics`")
+    traces: bool = Field(
+        False, description="whether spans of runs are sent to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names"
+    )
+
+    webhook_secret: SecretStr | None = Field(
+        None, description="signs what webhooks are told: `whsec_` and base64, or 24 characters or more; empty: none is"
+    )
+    webhook_hosts: list[str] = Field(
+        [], description="the only hosts that webhooks may name, `.example.com` for all under it; empty: any public one"
+    )
+    webhook_loopback: bool = Field(False, description="whether webhooks may name this machine, by http as well")
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _a_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        told = secret.get_secret_value() if secret is not None else None
+        if told is not None and told.startswith("whsec_"):
+            try:
+                told = base64.b64decode(told[6:], validate=True).decode("latin-1")
+            except ValueError:
+                raise ValueError("what comes after whsec_ must be base64") from None
+        if told is not None and len(told) < 24:
+            raise ValueError("must have 24 bytes or more: `openssl rand -base64 32` makes one")
+        return secret
 
     @field_validator("home", "policy", "hard_policy", "session_keys")
     @classmethod
@@ -187,6 +219,28 @@ class Settings(BaseSettings):
         return self.home / "threads"
 
 
+def secrets_of(settings: Settings) -> list[str]:
+    """Everything secret that this process was started with, value by value, so that it can be kept out of what it says.
+
+    Secrets and passwords in addresses of the settings, and what libraries find in the environment under names like
+    ``LANGSMITH_API_KEY`` or ``OTEL_EXPORTER_OTLP_HEADERS``.
+    """
+    given = [getattr(settings, name) for name in type(settings).model_fields]
+    texts = [value.get_secret_value() if isinstance(value, SecretStr) else value for value in given]
+    found = [value.get_secret_value() for value in given if isinstance(value, SecretStr)]
+    for text in texts:
+        if isinstance(text, str):
+            found += [unquote(password) for password in _PASSWORD.findall(text)] + _PASSWORD.findall(text)
+            found += _PASSWORD_WORD.findall(text)
+    named = [value for name, value in os.environ.items() if _SECRET_NAME.search(name)]
+    return found + [part for value in named for part in (value, *re.findall(r"=([^,]+)", value))]
+
+
+_PASSWORD: Final = re.compile(r"://[^\s:/@]*:([^\s/@]+)@")
+_PASSWORD_WORD: Final = re.compile(r"\bpassword\s*=\s*'?([^\s']+)")
+_SECRET_NAME: Final = re.compile(r"(?i)(?:_KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|_OTLP\w*_HEADERS)$")
+
+
 class BadSetting(UserError):
     """A setting that cannot be used; the message names the variable, the value and the range."""
 
@@ -206,7 +260,7 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "DOJANG_" + "_".join(str(part) for part in first["loc"]).upper()
-        secret = any(word in name for word in ("KEY", "URL", "SECRET"))
+        secret = any(word in name for word in ("KEY", "URL", "SECRET", "PASS"))
         given = "" if secret else f" (given: {first.get('input')!r})"
         raise BadSetting(f"setting {name}: {first['msg']}{given}") from None
 

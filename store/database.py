@@ -16,6 +16,8 @@ from state import PassingFault, UserError
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_TIMEOUT_S = 5
+CURSOR: type[psycopg.Cursor[Any]] = psycopg.Cursor
+"""The class of the cursors of new connections. Whoever wants to hear of statements puts a subclass here."""
 REFUSED_LOGIN = ("28000", "28P01")
 NO_SUCH_DATABASE = "3D000"
 
@@ -45,7 +47,7 @@ def connect(dsn: str, *, autocommit: bool = False, timeout_s: int = CONNECT_TIME
         ) from None
     timeout = int(given.get("connect_timeout") or timeout_s)
     try:
-        return psycopg.connect(dsn, autocommit=autocommit, connect_timeout=timeout)
+        return psycopg.connect(dsn, autocommit=autocommit, connect_timeout=timeout, cursor_factory=CURSOR)
     except psycopg.OperationalError as error:
         raise _explained(dsn, error) from None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -31,13 +31,15 @@ LOCK_TIMEOUT_MS = 15_000
 STATEMENT_TIMEOUT_MS = 30_000
 IDLE_TIMEOUT_MS = 60_000
 CONNECT_TIMEOUT_S = 10
+CURSOR: type[psycopg.Cursor[Any]] = psycopg.Cursor
+"""The class of the cursors of new connections. Whoever wants to hear of statements puts a subclass here."""
 
 
 @contextmanager
 def connected(dsn: str) -> Iterator[psycopg.Connection]:
     """A connection with deadlines; faults of the server come out as `state.PassingFault`."""
     try:
-        connection = psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+        connection = psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, cursor_factory=CURSOR)
         try:
             connection.execute(
                 "select set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false),"

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -17,9 +18,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
+from dojang.going_back import UnknownCheckpoint
 from dojang.language import locale_language
-from dojang.server import api, langgraph, login, provider_login
-from dojang.server.access.admission import Admission
+from dojang.observing.logs import logging_as
+from dojang.observing.scrubbing import Scrubber
+from dojang.server import api, langgraph, login, provider_login, vitals
+from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.owning import check_sees
@@ -30,17 +34,19 @@ from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
 from dojang.server.console.desk import HERE, Desk
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
+from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
-from dojang.server.langgraph.states import UnknownCheckpoint
 from dojang.server.live import Live
 from dojang.server.login import unsent
+from dojang.server.observed import Observed
 from dojang.server.programs import by_program
+from dojang.server.readiness import Readiness
 from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
 from dojang.server.signing_in import client_of, logins_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
-from dojang.settings import Settings
+from dojang.settings import Settings, secrets_of
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError
 
@@ -80,6 +86,13 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.keeper = Keeper(workspace)
     app.state.work = Work(workspace)
     app.state.live = Live(workspace)
+    app.state.readiness = Readiness(workspace.parts, app.state.work)
+    observer = workspace.parts.observe(numbers=True)
+    if observer.metrics is not None:
+        from dojang.server.standing import Standing
+
+        observer.metrics.look_also(Standing(workspace.parts, app.state.work))
+    app.state.items = cache(lambda: Items(workspace.settings.home / "items.sqlite", keys=workspace.parts.session_keys))
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
@@ -99,7 +112,8 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
     app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
-    for router in (api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
+    app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
+    for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -123,7 +137,8 @@ def serve(
     """
     say = sayer(settings.language or locale_language())
     check_reach(settings)
-    with bind(settings.host, settings.port) as listener, opened_by(settings, workspace) as opened:
+    logs = logging_as(settings.log_format, settings.log_level, Scrubber(secrets_of(settings)))
+    with bind(settings.host, settings.port) as listener, logs, opened_by(settings, workspace) as opened:
         opened.check_policy()
         url = url_of(listener)
         if on_ready is not None:
@@ -132,7 +147,9 @@ def serve(
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened, settings=settings)
         with app.state.keeper, app.state.work:
-            run_until_interrupted(app, listener)
+            run_until_interrupted(app, listener, log_level=settings.log_level)
+        if app.state.items.cache_info().currsize:
+            app.state.items().close()
 
 
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:
@@ -179,6 +196,8 @@ def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
 
 def status_of(error: DojangError) -> int:
     """The HTTP status that says what kind of error it is."""
+    if isinstance(error, NotAdmitted):
+        return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
@@ -232,13 +251,14 @@ def _json_wanted(request: Request) -> bool:
 
 
 def _answer(request: Request, status: int, text: str, *, winner: object = None) -> Response:
+    text = request.app.state.workspace.parts.observer.scrub(redacted(text))
     if _json_wanted(request):
         # LangGraph's clients read "detail", ours read "error".
-        detail = {"detail": clean(redacted(text))} if by_program(request.scope) else {}
-        body = {"error": clean(redacted(text)), **detail} | ({"winner": winner} if winner else {})
+        detail = {"detail": clean(text)} if by_program(request.scope) else {}
+        body = {"error": clean(text), **detail} | ({"winner": winner} if winner else {})
         return JSONResponse(body, status_code=status)
     desk = Desk(request.app.state.workspace, request)
     if fields := unsent(request):
-        action, text = redacted(request.url.path), desk.say.told(redacted(text))
+        action, text = redacted(request.url.path), desk.say.told(text)
         return desk.page("login/unsent.html", status=status, counted=False, text=text, fields=fields, action=action)
-    return desk.page("frame/error.html", status=status, counted=False, code=status, text=desk.say.told(redacted(text)))
+    return desk.page("frame/error.html", status=status, counted=False, code=status, text=desk.say.told(text))

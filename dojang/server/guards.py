@@ -176,7 +176,7 @@ def check_origin(headers: Headers, host: str, path: str, doors: Doors) -> None:
 
 def wants_json(path: str) -> bool:
     """Whether the answer of a path is JSON, its errors included."""
-    return path.startswith("/api/") or path in ("/ok", "/openapi.json")
+    return path.startswith("/api/") or path in ("/ok", "/openapi.json", "/healthz", "/readyz", "/metrics")
 
 
 def _dressed(scope: Scope, send: Send) -> Send:

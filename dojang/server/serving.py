@@ -10,6 +10,7 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
+from dojang.observing.logs import Level
 from state import UserError
 
 
@@ -79,15 +80,20 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def server_for(app: ASGIApp) -> uvicorn.Server:
-    """A uvicorn server for an application; ``run(sockets=[bind(…)])`` starts it."""
+def server_for(app: ASGIApp, *, log_level: Level = "warning") -> uvicorn.Server:
+    """A uvicorn server for an application; ``run(sockets=[bind(…)])`` starts it. Its lines go where all others go."""
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=5
+        app,
+        log_config=None,
+        log_level=log_level,
+        access_log=log_level in ("debug", "info"),
+        server_header=False,
+        timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(config)
 
 
-def run_until_interrupted(app: ASGIApp, listener: socket.socket) -> None:
+def run_until_interrupted(app: ASGIApp, listener: socket.socket, *, log_level: Level = "warning") -> None:
     """Serve on a listening socket; returns after Ctrl-C or a termination signal, when open requests are answered."""
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn shuts down first, then raises the signal again
-        server_for(app).run(sockets=[listener])
+        server_for(app, log_level=log_level).run(sockets=[listener])

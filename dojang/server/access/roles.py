@@ -1,15 +1,17 @@
-"""The five roles of the server, from least to most, and which of them may do what kind of thing."""
+"""The roles of the server, from least to most, and which of them may do what kind of thing."""
 
 from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-Role = Literal["viewer", "operator", "manager", "developer", "admin"]
+Role = Literal["monitor", "viewer", "operator", "manager", "developer", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 Allowed = frozenset[str]
 """Roles of which a caller needs one."""
-SEE: Final[Allowed] = frozenset(ROLES)
+MEASURE: Final[Allowed] = frozenset(("monitor", "developer", "admin"))
+"""Who may read the numbers. A ``monitor`` is a program, whose token lies on another machine: it sees nothing else."""
+SEE: Final[Allowed] = frozenset(ROLES) - {"monitor"}
 ASK: Final[Allowed] = frozenset(("operator", "manager", "developer", "admin"))
 DECIDE: Final[Allowed] = frozenset(("operator", "manager", "admin"))
 """Who may claim, decide and undo; the policy has its say as well. A developer builds the agent, and has none."""

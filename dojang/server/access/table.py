@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dojang.server.access.roles import ASK, DECIDE, ROLES, SEE, STEER, Allowed
+from dojang.server.access.roles import ASK, DECIDE, MEASURE, ROLES, SEE, STEER, Allowed
 
 OPEN: Final[Allowed] = frozenset(("anybody",))
 """Served to whoever reaches the server, known or not."""
@@ -34,6 +34,8 @@ LANGGRAPH: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/threads/{thread_id}/history"): SEE,
     ("POST", "/threads/{thread_id}/history"): SEE,
     ("GET", "/threads/{thread_id}/stream"): SEE,
+    ("POST", "/threads/{thread_id}/commands"): ASK,
+    ("POST", "/threads/{thread_id}/stream/events"): SEE,
     ("GET", "/threads/{thread_id}/runs"): SEE,
     ("POST", "/threads/{thread_id}/runs"): ASK,
     ("POST", "/threads/{thread_id}/runs/wait"): ASK,
@@ -43,6 +45,11 @@ LANGGRAPH: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/threads/{thread_id}/runs/{run_id}/stream"): SEE,
     ("POST", "/threads/{thread_id}/runs/{run_id}/cancel"): ASK,
     ("DELETE", "/threads/{thread_id}/runs/{run_id}"): STEER,
+    ("PUT", "/store/items"): ASK,
+    ("GET", "/store/items"): SEE,
+    ("DELETE", "/store/items"): ASK,
+    ("POST", "/store/items/search"): SEE,
+    ("POST", "/store/namespaces"): SEE,
     ("POST", "/runs"): ASK,
     ("POST", "/runs/wait"): ASK,
     ("POST", "/runs/stream"): ASK,
@@ -58,6 +65,9 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     **LANGGRAPH,
     # the server
     ("GET", "/ok"): OPEN,
+    ("GET", "/healthz"): OPEN,
+    ("GET", "/readyz"): OPEN,
+    ("GET", "/metrics"): MEASURE,
     ("GET", "/openapi.json"): SEE,
     ("GET", "/static/{path}"): OPEN,
     ("GET", "/login"): OPEN,

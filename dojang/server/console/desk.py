@@ -158,7 +158,7 @@ class Desk:
         """This page's address in a language. A page that answered a POST has none of its own: its parent does."""
         here = self.request.url.path if self.request.method == "GET" else self.request.url.path.rpartition("/")[0]
         kept = [(k, v) for k, v in self.request.query_params.multi_items() if k != "lang"]
-        return redacted((here or "/") + "?" + urlencode([*kept, ("lang", code)]))
+        return self.workspace.parts.observer.scrub(redacted((here or "/") + "?" + urlencode([*kept, ("lang", code)])))
 
 
 def desk(request: Request) -> Desk:

@@ -105,6 +105,39 @@ class Channel:
                 loop.call_soon_threadsafe(woken.set)
 
 
+class Bell:
+    """Wakes readers on event loops from any thread. Who has seen ``rung`` misses nothing that comes after."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+        self._lock = threading.Lock()
+        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+
+    def ring(self) -> None:
+        """Wake everybody."""
+        with self._lock:
+            self.rung += 1
+            waiting = list(self._waiting.items())
+        for woken, loop in waiting:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(woken.set)
+
+    async def after(self, rung: int, wait_s: float) -> None:
+        """Wait until it rings again after that, or for so long."""
+        woken = asyncio.Event()
+        with self._lock:
+            if self.rung != rung:
+                return
+            self._waiting[woken] = asyncio.get_running_loop()
+        try:
+            await asyncio.wait_for(woken.wait(), wait_s)
+        except TimeoutError:
+            pass
+        finally:
+            with self._lock:
+                self._waiting.pop(woken, None)
+
+
 class Channels:
     """The channels of the runs that this process knows."""
 

@@ -15,7 +15,9 @@ class Order:
     """One run, accepted or about to be.
 
     ``message``: the new message with its id, as ``{"id", "content"}``; None: the thread goes on where it is.
-    ``temporary``: the thread was made for this run, and may go with it.
+    ``temporary``: the thread was made for this run, and may go with it. ``trace``: the span of the request, as W3C's
+    ``traceparent`` has it. ``protocol``: its events are kept in the form of :mod:`dojang.server.work.protocol`, and
+    ``modes`` are passed over.
     """
 
     message: dict[str, Any] | None
@@ -26,6 +28,8 @@ class Order:
     temporary: bool = False
     interrupt_before: str | list[str] | None = None
     interrupt_after: str | list[str] | None = None
+    trace: str = ""
+    protocol: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` takes."""

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from checkpoints.files.crypto import KeyRing, Place
 from checkpoints.records.leases import LEASE_S, Holder, is_live, this_process
+from dojang.server.hooks import outbox
 from state import Conflict, PassingFault, UserError
 
 RunStatus = Literal["pending", "running", "success", "error", "interrupted", "timeout"]
@@ -113,6 +114,8 @@ class RunRows:
             for statement in _SCHEMA.split(";\n"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")
+        db.execute(outbox.SCHEMA)  # came later; a program that does not know of it loses nothing
+        db.execute(outbox.INDEX)
         db.execute("COMMIT")
         return db
 
@@ -129,8 +132,10 @@ class RunRows:
 
     # -- accepting ------------------------------------------------------------------------------------------------
 
-    def accept(self, row: Row, *, capacity: int, after_s: float = 0) -> list[str]:
+    def accept(self, row: Row, *, capacity: int, after_s: float = 0, webhook: str | None = None) -> list[str]:
         """Commit a new run, under its strategy towards those of its thread that are not over.
+
+        ``webhook``: the address that is told when it is over.
 
         Returns:
             Runs that had not begun and are over now.
@@ -165,7 +170,13 @@ class RunRows:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
+            if webhook is not None:
+                outbox.add(db, row.run_id, self._hidden(webhook))
             return ended
+
+    def outbox(self) -> outbox.Outbox:
+        """What is to be told when runs are over; the caller's to close."""
+        return outbox.Outbox(self.path, seal=self._hidden, unseal=self._shown)
 
     def stop(self, run_id: str, how: str) -> None:
         """End a run that has not begun; let one that is under way stop between two steps."""
@@ -257,6 +268,32 @@ class RunRows:
     def active(self) -> list[Row]:
         """All runs that are not over, oldest first."""
         return self._many(f"{_ROW} WHERE status IN ('pending', 'running') ORDER BY seq", ())
+
+    def standing(self) -> tuple[int, int, str]:
+        """How many runs wait, how many are under way, and since when the oldest of those that wait has; "" for none."""
+        query = (
+            "SELECT COALESCE(SUM(status = 'pending'), 0), COALESCE(SUM(status = 'running'), 0), "
+            "MIN(CASE status WHEN 'pending' THEN created_at END) FROM runs WHERE status IN ('pending', 'running')"
+        )
+        with self._lock:
+            waiting, running, oldest = self._db.execute(query).fetchone()
+        return int(waiting), int(running), oldest or ""
+
+    def number(self, run_id: str) -> int:
+        """A run's place among all runs; it grows with each that is accepted. UnknownRun where there is none."""
+        with self._lock:
+            found = self._db.execute("SELECT seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if found is None:
+            raise UnknownRun(f"there is no run {run_id!r} here; the runs of a thread are listed under /threads/ID/runs")
+        return int(found[0])
+
+    def next_of(self, thread_id: str, number: int) -> tuple[Row, int] | None:
+        """The first run of a thread whose number is at least ``number``, and that number."""
+        query = "SELECT run_id, seq FROM runs WHERE thread_id = ? AND seq >= ? ORDER BY seq LIMIT 1"
+        with self._lock:
+            found = self._db.execute(query, (thread_id, number)).fetchone()
+            row = self._one(found[0]) if found is not None else None
+        return (row, int(found[1])) if row is not None else None
 
     def busy(self, thread_id: str) -> bool:
         """Whether a run of this thread is not over."""

@@ -16,6 +16,7 @@ from dojang.results import RunResult
 from dojang.server.work.events import Channel
 from dojang.server.work.order import Order
 from dojang.server.work.plain import dumps
+from dojang.server.work.protocol import ProtocolEvents
 from dojang.server.work.rows import Row, RunRows, RunStatus
 from dojang.server.work.streaming import Streamed
 from dojang.watching import Stopped, Watch
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 BUSY_S: Final = 0.25
 """How long a run waits for a thread that somebody else holds before it is tried again."""
+BeforeEnd = Callable[[Row, RunStatus, dict[str, str] | None, StateSnapshot | None], None]
 RUN_ID: Final = "run_id"
 """Member of a checkpoint's metadata: which run wrote it."""
 
@@ -34,7 +36,17 @@ RUN_ID: Final = "run_id"
 class Worker:
     """Carries out rows. Holds no thread of its own."""
 
-    def __init__(self, workspace: Workspace, rows: RunRows, *, timeout_s: float | None, draining: Callable[[], bool]):
+    def __init__(
+        self,
+        workspace: Workspace,
+        rows: RunRows,
+        *,
+        timeout_s: float | None,
+        draining: Callable[[], bool],
+        before_end: BeforeEnd = lambda row, status, error, snapshot: None,
+    ):
+        """``before_end`` is called before a run's status says that it is over."""
+        self.before_end = before_end
         self.workspace = workspace
         self.rows = rows
         self.timeout_s = timeout_s
@@ -55,7 +67,12 @@ class Worker:
         except ThreadBusy:
             self.rows.give_back(row.run_id, after_s=BUSY_S)
         except DojangError as error:
-            self._end(row, channel, "error", {"error": type(error).__name__, "message": str(error)})
+            self._end(
+                row,
+                channel,
+                "error",
+                {"error": type(error).__name__, "message": self.workspace.parts.observer.scrub(str(error))},
+            )
         except Exception as error:
             log.exception("run %s on thread %s failed", row.run_id, row.thread_id)
             text = "something went wrong inside; recorded decisions are kept"
@@ -80,7 +97,11 @@ class Worker:
 
     def _watch(self, row: Row, channel: Channel, why: list[str]) -> Watch:
         order = Order.from_json(row.body)
-        streamed = Streamed(order.modes, channel.put, subgraphs=order.subgraphs)
+        streamed = (
+            ProtocolEvents(channel.put)
+            if order.protocol
+            else Streamed(order.modes, channel.put, subgraphs=order.subgraphs)
+        )
         until = time.monotonic() + self.timeout_s if self.timeout_s else None
 
         def stop(values: Mapping[str, Any]) -> bool:
@@ -131,6 +152,7 @@ class Worker:
             channel.values = dumps(final_values(snapshot))
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
+        self.before_end(row, status, error, snapshot)
         self.rows.finish(row.run_id, status, error)
         close(channel, row.run_id, status, error)
         if Order.from_json(row.body).temporary and status == "success" and snapshot is not None:
