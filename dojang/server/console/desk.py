@@ -152,7 +152,11 @@ class Desk:
 
     def counts(self) -> dict[str, int] | None:
         """What the frame counts, of the index as it stands: a list brings it up to date, its counts do not."""
-        return counts_of(self.workspace.parts.index, self.person, self.now) if self.caller is not None else None
+        return self.counted() if self.caller is not None else None
+
+    def counted(self) -> dict[str, int]:
+        """The same of somebody who is known."""
+        return counts_of(self.workspace.parts.index, self.person, self.now)
 
     def _in(self, code: Language) -> str:
         """This page's address in a language. A page that answered a POST has none of its own: its parent does."""

@@ -30,20 +30,21 @@ async def live(
     desk: AtDesk,
     request: Request,
     review: Annotated[str, Query(max_length=200)] = "",
+    after: Annotated[int | None, Query(ge=0, le=1 << 50)] = None,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
-    """Follow what changes; ``review``: the one that the page shows."""
+    """Follow what changes; ``review``: the one that the page shows; ``after``: what it was told of last."""
     hub: Live = request.app.state.live
-    after = hub.last
     if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 16:
         after = int(last_event_id)
-    stream = _told(desk, hub, review, after, Beats(request))
+    stream = _told(desk, hub, review, hub.last if after is None else after, Beats(request))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 async def _told(desk: Desk, hub: Live, review_id: str, after: int, beats: Beats) -> AsyncIterator[bytes]:
     whose = (desk.workspace.user, desk.workspace.roles)
-    counted, counts, here = 0.0, {}, [desk.workspace.user]
+    counts: dict[str, int] = {}
+    counted, here = 0.0, [desk.workspace.user]
     with hub.listening(desk.workspace.user, review_id) as woken:
         yield sse("hello", {}, id=str(min(after, hub.last)))
         if after > hub.last:  # the server began anew meanwhile
@@ -65,7 +66,7 @@ async def _told(desk: Desk, hub: Live, review_id: str, after: int, beats: Beats)
                 yield sse("here", {"who": clean_tree([name for name in here if person_of(name) != me])})
             if (wait := counted + COUNT_S - time.monotonic()) <= 0:
                 counted, wait = time.monotonic(), DUE_S
-                if (fresh := await run_in_threadpool(hub.counts, whose, desk.counts)) != counts:
+                if (fresh := await run_in_threadpool(hub.counts, whose, desk.counted)) != counts:
                     counts = fresh
                     yield sse("counts", {"counts": counts})
                     beats.spoken()

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
+from checkpoints.index import Status as ThreadStatus
 from checkpoints.wanted import Wanted
 from dojang.server.access.owning import only_of
 from dojang.server.access.roles import ASK
@@ -19,7 +20,6 @@ from dojang.server.console.rows import Row, row_of
 from dojang.server.console.thread import Unsaid
 from dojang.server.wording import NODES, ago, label
 from dojang.vocabulary import N_
-from dojang.workspace import ThreadStatus
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 ROWS: Final = 50
