@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from dojang.going_back import at_checkpoint, config_of, go_back
+from dojang.going_back import UnknownCheckpoint, config_of, copy_at, go_back
 from dojang.server.access.roles import ASK, STEER
 from dojang.server.clean import pretty_json
 from dojang.server.console.addresses import thread_href
@@ -55,6 +55,8 @@ def history_page(
     moments = moments_of(found, newest_id, desk.say)
     graph = parts.reader.get_graph()
     way = [name for step in _turn(desk, thread_id) for name in dict.fromkeys(step) if not name.startswith("__")]
+    if run.status == "done":  # it stands at none of them
+        way.append(desk.say("end").unescape())
     context: dict[str, Any] = {
         "run": run,
         "thread_id": thread_id,
@@ -90,11 +92,10 @@ def fork(desk: AtDesk, thread_id: str, form: Form) -> Response:
     try:
         if form.get("how") == "here":
             _check_idle(desk, thread_id)
+            go_back(workspace.parts, thread_id, checkpoint_id, workspace.user)
         else:
             target = f"th_{secrets.token_hex(5)}"
-            at_checkpoint(workspace.parts, thread_id, checkpoint_id)  # known, before anything is copied
-            workspace.copy_thread(thread_id, target)
-        go_back(workspace.parts, target, checkpoint_id, workspace.user)
+            copy_at(workspace.parts, thread_id, checkpoint_id, target, workspace.user)
     except UserError as error:
         refused = Refused("fork", str(error), checkpoint_id)
         return history_page(desk, thread_id, status=_status(error), refused=refused)
@@ -131,6 +132,6 @@ def _check_idle(desk: Desk, thread_id: str) -> None:
 
 
 def _status(error: UserError) -> int:
-    if isinstance(error, UnknownThread):
+    if isinstance(error, UnknownThread | UnknownCheckpoint):
         return 404
     return 409 if isinstance(error, Conflict) else 400

@@ -66,6 +66,7 @@ def thread(desk: AtDesk, thread_id: str) -> Response:
 def thread_page(desk: Desk, thread_id: str, *, status: int = 200, unsaid: Unsaid | None = None) -> HTMLResponse:
     """The page; with ``unsaid``, holding what was typed."""
     workspace = desk.workspace
+    workspace.parts.index.refresh(thread_id)
     rows: list[Row] = _work(desk).rows.of(thread_id, limit=20)
     snapshot = workspace.look(thread_id)
     begun = snapshot.created_at is not None

@@ -134,6 +134,7 @@ export const listen = () => {
   document.addEventListener("submit", submitted, true);
   if (!one("#talk")) return;
   document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") stop(); else if (one("#talk[data-run]")) again(); });
+  window.addEventListener("offline", () => { if (one("#talk[data-run]")) { stop(); lost(again); } });
   window.addEventListener("online", () => { if (one("#talk[data-run]")) again(); });
   // A decision of somebody else on what this thread waits for: shown in place.
   document.addEventListener("dojang:review", (event) => {

@@ -57,8 +57,7 @@ const cardOf = (told) => {
   note.textContent = `${told.text} `;
   const link = document.createElement("a");
   link.href = location.pathname + location.search;
-  link.textContent = "↻";
-  link.setAttribute("aria-label", told.text);
+  link.textContent = words("open");
   note.append(link);
   for (const button of document.querySelectorAll(".bar button, .bar summary")) button.setAttribute("aria-disabled", "true");
   document.querySelector(".bar")?.classList.add("late");
