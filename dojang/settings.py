@@ -113,6 +113,13 @@ class Settings(BaseSettings):
     run_timeout_s: float | None = Field(
         None, gt=0, description="seconds after which a run of a server is stopped between two steps; empty: never"
     )
+    events_keep_hours: float = Field(
+        24.0, gt=0, le=87_600, description="hours after a run's end in which a resumable stream can be read again"
+    )
+    runs_keep_days: float = Field(
+        30.0, gt=0, le=36_500, description="days after which a server forgets ended runs; the newest of a thread stays"
+    )
+    runs_keep: int = Field(100_000, ge=1, description="ended runs that it keeps at most, however young")
 
     public_hosts: list[str] = Field(
         [],

@@ -42,7 +42,15 @@ from dojang.server.login import unsent
 from dojang.server.observed import Observed
 from dojang.server.programs import by_program
 from dojang.server.readiness import Readiness
-from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
+from dojang.server.serving import (
+    CannotServe,
+    bind,
+    is_loopback,
+    is_wildcard,
+    only_server,
+    run_until_interrupted,
+    url_of,
+)
 from dojang.server.signing_in import client_of, logins_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
@@ -133,12 +141,18 @@ def serve(
         on_ready: called with the address to open; when None, it is written to stderr.
 
     Raises:
-        CannotServe: others would reach it and no token was made, or the address or port cannot be used.
+        CannotServe: others would reach it and no token was made, the address or port cannot be used, or the home has
+            a server already.
     """
     say = sayer(settings.language or locale_language())
     check_reach(settings)
     logs = logging_as(settings.log_format, settings.log_level, Scrubber(secrets_of(settings)))
-    with bind(settings.host, settings.port) as listener, logs, opened_by(settings, workspace) as opened:
+    with (
+        bind(settings.host, settings.port) as listener,
+        only_server(settings.home, listener),
+        logs,
+        opened_by(settings, workspace) as opened,
+    ):
         opened.check_policy()
         url = url_of(listener)
         if on_ready is not None:
