@@ -34,6 +34,10 @@ DUE_S: Final = 15.0
 """and where nothing did but the time."""
 KEEP: Final = 512
 """Changes that are kept for pages whose connection was lost."""
+REMEMBERED: Final = 10_000
+"""Reviews of which it is known what was told last."""
+NOTHING: Final = (0, None, "", None)
+"""The gist of a review that nobody has touched."""
 MANY: Final = 200
 """Reviews of one thread that are looked at."""
 
@@ -57,7 +61,9 @@ class Live:
         self.last = 0
         self._look = Look(workspace.settings.threads)
         self._known: dict[str, str] = {}  # folder → signature
-        self._told: dict[str, tuple[Any, ...]] = {}  # open reviews → what was told of them
+        self._told: dict[str, tuple[Any, ...]] = {}  # reviews → what was told of them last
+        self._begun = ""  # when it looked first: what happened before is told to nobody
+        self._looking = threading.Lock()
         self._kept: deque[Change] = deque(maxlen=KEEP)
         self._lock = threading.Lock()
         self._listeners: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
@@ -126,27 +132,32 @@ class Live:
 
     def look(self) -> bool:
         """Look at what changed since the last time; whether anything did."""
-        few = self._look.few()
-        changed = self._all() if few is None else self._some(*few)
-        self._look.done()
-        fresh = [change for name in changed for change in self._changes(name)]
-        if fresh:
-            with self._lock:
-                self._kept.extend(fresh)
-        self._version += bool(changed)
-        return bool(changed)
+        with self._looking:
+            few = self._look.few()
+            changed = self._all() if few is None else self._some(*few)
+            self._look.done()
+            fresh = [change for name in changed for change in self._changes(name)]
+            if fresh:
+                with self._lock:
+                    self._kept.extend(fresh)
+            self._version += bool(changed)
+            return bool(changed)
+
+    def catch_up(self) -> int:
+        """The number of the newest change; where nobody has listened for a while, after a look."""
+        with self._lock:
+            idle = not self._listeners
+        if idle:
+            self.look()
+        return self.last
 
     def _all(self) -> list[str]:
         found = self._look.all()
-        first = not self._known
         changed = [name for name, told in found.items() if self._known.get(name) != told]
-        self._known = found
+        first, self._known = not self._begun, found
         if first:  # pages that open now show what there is
-            self.workspace.parts.index.refresh()
-            for one in self.workspace.parts.index.find(Wanted(), limit=-1):
-                self._told[one["review"]["id"]] = _gist(one["progress"])
-            return []
-        return changed
+            self._begun = self.workspace.parts.clock.now().isoformat()
+        return [] if first else changed
 
     def _some(self, names: set[str], gone: set[str]) -> list[str]:
         from checkpoints.looking import signature
@@ -171,16 +182,16 @@ class Live:
         index.refresh(thread_id)
         for one in index.find(Wanted(thread_id=thread_id, status="any", sort="newest"), limit=MANY):
             review, progress = one["review"], one["progress"]
-            known, gist = self._told.get(review["id"]), _gist(progress)
-            decided = progress["decision"] is not None
-            if known == gist or (known is None and decided):
+            known, gist, decision = self._told.get(review["id"]), _gist(progress), progress["decision"]
+            fresh = known is None and decision is None and review["created_at"] >= self._begun
+            old = decision["at"] < self._begun if decision is not None else gist == NOTHING and not fresh
+            if known == gist or (known is None and old):
                 continue
-            if decided:
-                self._told.pop(review["id"])
-            else:
-                self._told[review["id"]] = gist
+            self._told[review["id"]] = gist
+            while len(self._told) > REMEMBERED:
+                del self._told[next(iter(self._told))]
             self.last += 1
-            yield Change(self.last, review, progress, known is None, decided)
+            yield Change(self.last, review, progress, fresh, decision is not None)
 
     # -- the thread -----------------------------------------------------------------------------------------------
 

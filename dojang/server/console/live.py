@@ -37,7 +37,8 @@ async def live(
     hub: Live = request.app.state.live
     if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 16:
         after = int(last_event_id)
-    stream = _told(desk, hub, review, hub.last if after is None else after, Beats(request))
+    newest = await run_in_threadpool(hub.catch_up)
+    stream = _told(desk, hub, review, newest if after is None else after, Beats(request))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 

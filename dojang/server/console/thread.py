@@ -84,7 +84,7 @@ def thread_page(desk: Desk, thread_id: str, *, status: int = 200, unsaid: Unsaid
         "href": thread_href(thread_id),
         "lines": lines,
         "running": running_of(desk, active, thread_id, snapshot) if active else None,
-        "ended": _ended(rows, run),
+        "ended": _ended(rows, run, snapshot.created_at or ""),
         "card": _card(desk, reviews[0]) if reviews and not active else "",
         "others": [row_of(desk.read(r), desk.say, desk.now) for r in reviews[1:]],
         "waits_for": [row_of(desk.read(r), desk.say, desk.now) for r in reviews],
@@ -135,11 +135,13 @@ def _about_to(active: list[Row], snapshot: StateSnapshot) -> list[Line]:
     ]
 
 
-def _ended(rows: list[Row], run: RunResult | None) -> Ended | None:
+def _ended(rows: list[Row], run: RunResult | None, changed_at: str) -> Ended | None:
     """Why nothing came of the newest run; None where something did, or it is not over."""
     if not rows or not rows[0].over or rows[0].status == "success":
         return None
     row = rows[0]
+    if changed_at > row.updated_at:  # it went on since: by a command, or by itself
+        return None
     if row.status == "interrupted" and (row.stop == "" or (run is not None and run.status == "done")):
         return None  # it pauses for a person, which the page shows as it is
     return Ended(row.status, (row.error or {}).get("message", ""))

@@ -84,7 +84,7 @@ def begun(page: Any, text: str) -> str:
     page.locator("#text").fill(text)
     page.get_by_role("button", name=re.compile("Send|보내기")).click()
     page.wait_for_url("**/threads/th_*")
-    return "/" + page.url.split("/", 3)[3].partition("#")[0]
+    return "/" + str(page.url).split("/", 3)[3].partition("#")[0]
 
 
 def test_a_thread_is_begun_paused_decided_and_gone_on_with(
