@@ -62,7 +62,9 @@ class Live:
         self._look = Look(workspace.settings.threads)
         self._known: dict[str, str] = {}  # folder → signature
         self._told: dict[str, tuple[Any, ...]] = {}  # reviews → what was told of them last
-        self._begun = ""  # when it looked first: what happened before is told to nobody
+        self._begun = workspace.parts.clock.now().isoformat()  # what happened before is told to nobody
+        self._begun_ns = time.time_ns()
+        self._moved: dict[str, int] = {}  # thread → how often it changed
         self._looking = threading.Lock()
         self._kept: deque[Change] = deque(maxlen=KEEP)
         self._lock = threading.Lock()
@@ -128,6 +130,11 @@ class Live:
             self._counted[whose] = (version, now, found)
             return found
 
+    def moved(self, thread_id: str) -> int:
+        """How often a thread was seen to have changed."""
+        with self._lock:
+            return self._moved.get(thread_id, 0)
+
     # -- looking --------------------------------------------------------------------------------------------------
 
     def look(self) -> bool:
@@ -153,11 +160,12 @@ class Live:
 
     def _all(self) -> list[str]:
         found = self._look.all()
-        changed = [name for name, told in found.items() if self._known.get(name) != told]
-        first, self._known = not self._begun, found
-        if first:  # pages that open now show what there is
-            self._begun = self.workspace.parts.clock.now().isoformat()
-        return [] if first else changed
+        if not self._known:  # the first time: what was written to since this server began
+            changed = [name for name, told in found.items() if newest_ns(told) >= self._begun_ns]
+        else:
+            changed = [name for name, told in found.items() if self._known.get(name) != told]
+        self._known = found
+        return changed
 
     def _some(self, names: set[str], gone: set[str]) -> list[str]:
         from checkpoints.looking import signature
@@ -180,6 +188,10 @@ class Live:
         except (DojangError, OSError):
             return  # deleted, or not there yet
         index.refresh(thread_id)
+        with self._lock:
+            self._moved[thread_id] = self._moved.pop(thread_id, 0) + 1
+            while len(self._moved) > REMEMBERED:
+                del self._moved[next(iter(self._moved))]
         for one in index.find(Wanted(thread_id=thread_id, status="any", sort="newest"), limit=MANY):
             review, progress = one["review"], one["progress"]
             known, gist, decision = self._told.get(review["id"]), _gist(progress), progress["decision"]
@@ -230,6 +242,11 @@ class Live:
         for woken, loop in listeners:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(woken.set)
+
+
+def newest_ns(told: str) -> int:
+    """When a session was written to last, as its signature says."""
+    return max((int(part.split(":")[1]) for part in told.split(" ") if ":" in part), default=0)
 
 
 def _gist(progress: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -114,6 +114,7 @@ class Desk:
             "frame": frame_of(self.say, self.counts() if counted else None, section, chosen) if self.caller else [],
             "section": section,
             "chosen": chosen,
+            "after": self.request.app.state.live.last,
             "now_ms": int(self.now.timestamp() * 1000),
         }
         html = environment(self.language).get_template(template).render({**base, **context})

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
+from dojang.server.access.owning import check_sees
 from dojang.server.clean import clean_tree
 from dojang.server.console.beats import Beats, sse
 from dojang.server.console.desk import AtDesk, Desk
@@ -30,46 +31,34 @@ async def live(
     desk: AtDesk,
     request: Request,
     review: Annotated[str, Query(max_length=200)] = "",
+    thread: Annotated[str, Query(max_length=200)] = "",
     after: Annotated[int | None, Query(ge=0, le=1 << 50)] = None,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
-    """Follow what changes; ``review``: the one that the page shows; ``after``: what it was told of last."""
+    """Follow what changes; ``review``, ``thread``: what the page shows; ``after``: what it was told of last."""
     hub: Live = request.app.state.live
     if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 16:
         after = int(last_event_id)
+    if thread:
+        await run_in_threadpool(check_sees, request, thread)
     newest = await run_in_threadpool(hub.catch_up)
-    stream = _told(desk, hub, review, newest if after is None else after, Beats(request))
+    stream = _told(desk, hub, (review, thread), newest if after is None else after, Beats(request))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-async def _told(desk: Desk, hub: Live, review_id: str, after: int, beats: Beats) -> AsyncIterator[bytes]:
-    whose = (desk.workspace.user, desk.workspace.roles)
-    counts: dict[str, int] = {}
-    counted, here = 0.0, [desk.workspace.user]
-    with hub.listening(desk.workspace.user, review_id) as woken:
+async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats: Beats) -> AsyncIterator[bytes]:
+    """Everything after a change, to the end of the log-in."""
+    page, counted = Page(desk, hub, *shows, after=after), 0.0
+    with hub.listening(desk.workspace.user, shows[0]) as woken:
         yield sse("hello", {}, id=str(min(after, hub.last)))
-        if after > hub.last:  # the server began anew meanwhile
-            after = hub.last
-            yield sse("stale", {})
         while True:
             woken.clear()
-            changes, lost = hub.since(after)
-            if lost:
-                yield sse("stale", {})
-            for change in changes:
-                after = change.n
-                yield sse("review", _said(desk, change), id=str(change.n))
-            if lost:
-                after = max(after, hub.last)
-            if (now := hub.here(review_id) if review_id else here) != here:
-                here = now
-                me = person_of(desk.workspace.user)
-                yield sse("here", {"who": clean_tree([name for name in here if person_of(name) != me])})
+            for told in page.news():
+                yield told
             if (wait := counted + COUNT_S - time.monotonic()) <= 0:
                 counted, wait = time.monotonic(), DUE_S
-                if (fresh := await run_in_threadpool(hub.counts, whose, desk.counted)) != counts:
-                    counts = fresh
-                    yield sse("counts", {"counts": counts})
+                if told := await run_in_threadpool(page.counts):
+                    yield told
                     beats.spoken()
             try:
                 await asyncio.wait_for(woken.wait(), wait)
@@ -79,6 +68,43 @@ async def _told(desk: Desk, hub: Live, review_id: str, after: int, beats: Beats)
                     return
                 if beats.due():
                     yield beats.beat()
+
+
+class Page:
+    """What one open page was told, and what it is to be told next."""
+
+    def __init__(self, desk: Desk, hub: Live, review_id: str, thread_id: str, *, after: int) -> None:
+        self.desk, self.hub, self.review_id, self.thread_id = desk, hub, review_id, thread_id
+        self.after, self.moved = after, hub.moved(thread_id)
+        self.others: list[str] = []
+        self.counted: dict[str, int] = {}
+
+    def news(self) -> Iterator[bytes]:
+        """Reviews that changed, the thread, who else is here."""
+        changes, lost = self.hub.since(self.after)
+        if lost or self.after > self.hub.last:  # more than is kept, or the server began anew
+            self.after = self.hub.last
+            yield sse("stale", {})
+        for change in changes:
+            self.after = change.n
+            yield sse("review", _said(self.desk, change), id=str(change.n))
+        if self.thread_id and (moved := self.hub.moved(self.thread_id)) != self.moved:
+            self.moved = moved
+            yield sse("thread", {})
+        me = person_of(self.desk.workspace.user)
+        others = [name for name in self.hub.here(self.review_id) if person_of(name) != me]
+        if others != self.others:
+            self.others = others
+            yield sse("here", {"who": clean_tree(others)})
+
+    def counts(self) -> bytes:
+        """The counts of the left pane, where they are others than before; blocks."""
+        whose = (self.desk.workspace.user, self.desk.workspace.roles)
+        counts = self.hub.counts(whose, self.desk.counted)
+        if counts == self.counted:
+            return b""
+        self.counted = counts
+        return sse("counts", {"counts": counts})
 
 
 def _said(desk: Desk, change: Change) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def test_a_lost_connection_loses_nothing(tab: Open, house: Workspace, model: Hel
         page.wait_for_selector("#wire.lost")
     page.context.set_offline(False)
     page.wait_for_selector(".answer")
+    page.wait_for_selector("#text")
     page.context.set_offline(True)
     page.locator("#text").fill("How many guests?")
     page.get_by_role("button", name="Send").click()

@@ -18,12 +18,17 @@ const put = (html, url) => {
   const fresh = there.getElementById("talk");
   const old = one("#talk");
   if (!fresh || !old) { location.assign(url); return; }
-  const typed = one("#speak textarea:not([readonly])")?.value ?? "";
+  // Whoever is filling in a panel of the card that still waits is left alone.
+  const card = one("#talk .bar details[open]") && one("#talk .card")?.dataset.review;
+  if (card && fresh.querySelector(".card")?.dataset.review === card) return;
+  const was = one("#speak textarea:not([readonly])");
+  const typed = was?.value ?? "", focused = document.activeElement === was && was !== null;
   old.replaceWith(document.adoptNode(fresh));
   const speak = there.getElementById("speak");
   if (speak) one("#speak").replaceWith(document.adoptNode(speak));
   const box = one("#speak textarea:not([readonly])");
   if (box && typed && !box.value.trim()) box.value = typed;
+  if (box && focused) box.focus();
   document.title = there.title;
   follow();
 };
@@ -136,10 +141,11 @@ export const listen = () => {
   document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") stop(); else if (one("#talk[data-run]")) again(); });
   window.addEventListener("offline", () => { if (one("#talk[data-run]")) { stop(); lost(again); } });
   window.addEventListener("online", () => { if (one("#talk[data-run]")) again(); });
-  // A decision of somebody else on what this thread waits for: shown in place.
-  document.addEventListener("dojang:review", (event) => {
-    const card = one("#talk .card");
-    if (card && card.dataset.review === event.detail.id && event.detail.said && !one("form[data-sent]")) again();
+  // What others do in this thread (a decision, a command elsewhere) is shown in place.
+  let soon = 0;
+  document.addEventListener("dojang:thread", () => {
+    clearTimeout(soon);
+    soon = setTimeout(() => { if (!one("#talk[data-run]") && !one("form[data-sent]")) again(); }, 300);
   });
   follow();
   if (location.hash === "#now" || one("#talk[data-run]")) bottom();

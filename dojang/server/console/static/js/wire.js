@@ -95,7 +95,9 @@ const open = () => {
   const review = document.querySelector(".card:not(.sealed)")?.dataset.review ?? "";
   const query = new URLSearchParams();
   if (review) query.set("review", review);
-  if (last) query.set("after", last);
+  const talk = one("#talk");
+  if (talk) query.set("thread", talk.dataset.thread);
+  query.set("after", last || chip().dataset.after);
   source = new EventSource(`${chip().dataset.live}?${query}`);
   const on = (name, take) => source.addEventListener(name, (event) => {
     if (event.lastEventId) last = event.lastEventId;
@@ -105,6 +107,7 @@ const open = () => {
   on("counts", counted);
   on("review", reviewed);
   on("here", beside);
+  on("thread", () => document.dispatchEvent(new CustomEvent("dojang:thread")));
   on("stale", () => { fresh.add("…"); offer(); });
   on("bye", () => { close(); tell("over"); });
   source.onerror = () => {
