@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from adapters.gate.report import Report
     from checkpoints import ThreadRow
     from checkpoints.index import Listed
+    from checkpoints.index import Status as ThreadStatus
     from checkpoints.wanted import Key, Wanted
     from dojang.cited import CitedBy
     from store import DocumentRow, DocumentStore, IngestReport
@@ -433,10 +434,18 @@ class Workspace:
 
     # -- threads --------------------------------------------------------------------------------------------------
 
-    def threads(self, *, limit: int = 50, offset: int = 0, owner: str | None = None) -> list[ThreadRow]:
-        """Threads, newest first; with ``owner``, those in which this person asked first."""
+    def threads(
+        self,
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        owner: str | None = None,
+        status: ThreadStatus | None = None,
+        text: str = "",
+    ) -> list[ThreadRow]:
+        """Threads, newest first; with ``owner``, those in which this person asked first; ``text``: of the title."""
         self.parts.index.refresh()
-        return self.parts.index.threads(limit=limit, offset=offset, owner=owner)
+        return self.parts.index.threads(limit=limit, offset=offset, owner=owner, status=status, text=text)
 
     def owner(self, thread_id: str) -> str:
         """Who asked first in a thread; "" where nobody has yet, or there is no such thread."""

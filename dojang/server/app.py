@@ -38,6 +38,7 @@ from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
+from dojang.server.live import Live
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
 from dojang.server.programs import by_program
@@ -100,6 +101,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
     app.state.work = Work(workspace)
+    app.state.live = Live(workspace)
     app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
     app.state.readiness = Readiness(workspace.parts, app.state.work)
     observer = workspace.parts.observe(numbers=True)

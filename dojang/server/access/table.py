@@ -140,6 +140,12 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/"): SEE,
     ("POST", "/threads/{thread_id}/messages"): ASK,
     ("POST", "/threads/{thread_id}/resume"): ASK,
+    ("POST", "/threads/{thread_id}/stop"): ASK,
+    ("GET", "/threads/{thread_id}/follow"): SEE,
+    ("POST", "/threads/{thread_id}/training"): ASK,
+    ("POST", "/threads/{thread_id}/fork"): STEER,
+    ("POST", "/threads/{thread_id}/delete"): STEER,
+    ("GET", "/live"): SEE,
     ("GET", "/docs"): SEE,
 }
 """(method, path of the route) to the roles of which the caller needs one. HEAD and OPTIONS count as GET."""

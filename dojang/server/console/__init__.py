@@ -9,7 +9,20 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from dojang.server.console import deciding, documents, inbox, reference, reviews, taking, threads
+from dojang.server.console import (
+    deciding,
+    documents,
+    following,
+    history,
+    inbox,
+    live,
+    reference,
+    reviews,
+    taking,
+    talking,
+    thread,
+    threads,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     inbox.router,
@@ -17,6 +30,11 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     deciding.router,
     taking.router,
     threads.router,
+    talking.router,
+    thread.router,
+    following.router,
+    history.router,
+    live.router,
     documents.router,
     reference.router,
 )

@@ -29,7 +29,7 @@ def passage_href(passage_id: str, start: int, end: int) -> str:
 
 def checkpoint_href(thread_id: str, checkpoint_id: str) -> str:
     """A checkpoint among those of its thread."""
-    return f"{thread_href(thread_id)}#{quote(checkpoint_id, safe='')}"
+    return f"{thread_href(thread_id)}/history#{quote(checkpoint_id, safe='')}"
 
 
 def thread_href(thread_id: str) -> str:

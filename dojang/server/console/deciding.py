@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.results import ReviewCard
-from dojang.server.console.addresses import review_href
+from dojang.server.console.addresses import review_href, thread_href
 from dojang.server.console.arguments import differences
 from dojang.server.console.desk import AtDesk, Desk, Form, dwell_ms
 from dojang.server.console.forms import typed
@@ -20,6 +20,8 @@ from dojang.server.console.inbox import listed
 from dojang.server.console.item import Around, item_of
 from dojang.server.console.reviews import review_page
 from dojang.server.console.stamp import stamp_of
+from dojang.server.console.talking import rule
+from dojang.server.console.thread import IN_THREAD
 from dojang.server.wording import CHIPS
 from nodes.gate import spec_of
 from nodes.wire import StaleDecision
@@ -60,8 +62,11 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
         said = _said(desk, card, form)
         if isinstance(said, Response):
             return said
-        result = desk.workspace.decide(review_id, said, channel="console")
-        desk.request.app.state.keeper.remind(result.decision)
+        if form.get("next") == IN_THREAD:
+            rule(desk, review_id, said)
+        else:
+            result = desk.workspace.decide(review_id, said, channel="console")
+            desk.request.app.state.keeper.remind(result.decision)
     except UserError as error:
         card = desk.workspace.show(review_id)
         if card.decision is not None or isinstance(error, StaleDecision):
@@ -76,6 +81,8 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
 def onward(desk: Desk, review_id: str, form: Mapping[str, str]) -> str:
     """Where it goes on: the item that the page named as the next one, which says what was done; else the same one."""
     following, query = form.get("next", ""), desk.chosen.query
+    if following == IN_THREAD and (thread_id := desk.workspace.parts.index.locate(review_id)) is not None:
+        return thread_href(thread_id) + "?" + urlencode({"said": review_id}) + "#now"
     if not ID.fullmatch(following):
         return review_href(review_id, query)
     return review_href(following, "&".join(part for part in (query, urlencode({"said": review_id})) if part))
