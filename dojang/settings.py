@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     )
     reranker_base_url: str | None = Field(None, description="base URL of an endpoint that speaks /rerank")
     reranker_api_key: SecretStr | None = Field(None, description="its key")
+    document_mb: int = Field(
+        20, ge=1, le=2000, description="largest document that is read in, in MB (1,048,576 bytes); also by HTTP"
+    )
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")

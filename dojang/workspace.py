@@ -193,7 +193,7 @@ class Workspace:
         index.refresh()
         found = index.reviews(kind=kind, limit=limit, offset=offset)
         escalate(self.parts, found)
-        self._note_listing([review["id"] for review in found])
+        self.note_listing([review["id"] for review in found])
         return found
 
     def found(self, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
@@ -201,8 +201,18 @@ class Workspace:
         self.parts.index.refresh()
         found = self.parts.index.find(wanted, limit=limit, after=after)
         escalate(self.parts, [one["review"] for one in found if _untold(one, self.parts.clock.now())])
-        self._note_listing([one["review"]["id"] for one in found])
+        self.note_listing([one["review"]["id"] for one in found])
         return found
+
+    def review(self, review_id: str) -> Review:
+        """A review, open or decided; UnknownReview where there is none."""
+        return self._reviewed(review_id)
+
+    def own_decision(self, review_id: str) -> Decision | None:
+        """The decision on a review, or the vote for it, where it is this workspace's user's."""
+        progress = self.parts.decisions.progress(self._thread_of(review_id)).get(review_id) or untouched()
+        said = [*progress["votes"], *([progress["decision"]] if progress["decision"] is not None else [])]
+        return next((one for one in reversed(said) if person_of(one["by"]) == person_of(self.user)), None)
 
     def progress(self, reviews: Sequence[Review]) -> dict[str, Progress]:
         """How far each of these reviews has got: votes, claim, escalation, decision."""
@@ -520,6 +530,18 @@ class Workspace:
         """Back to the text before, as a new version."""
         return self._kept().undo_correction(passage, author=by or self.user, reason=reason)
 
+    def versions(self, passage: str) -> list[Version]:
+        """As :meth:`passage_history`, and [] where documents have no history (Qdrant)."""
+        return self.passage_history(passage) if self.settings.store == "postgres" else []
+
+    def document_history(self, document: str) -> list[Version]:
+        """What people corrected in a document, oldest first; [] where documents have no history."""
+        return self._kept().corrections_of(document) if self.settings.store == "postgres" else []
+
+    def passages_of(self, document: str, *, after: tuple[int, str] = (-1, ""), limit: int = 100) -> list[Passage]:
+        """The current passages of a document, in their order. UnknownDocument; UserError in Qdrant."""
+        return self._kept().passages_of(document, after=after, limit=limit)
+
     def passage_history(self, passage: str) -> list[Version]:
         """The versions of a passage, oldest first; [] where it was never corrected."""
         return self._kept().history(passage)
@@ -587,7 +609,7 @@ class Workspace:
     def _reviewed(self, review_id: str) -> Review:
         return self._find(self._thread_of(review_id), review_id)[1]
 
-    def _note_listing(self, ids: list[str]) -> None:
+    def note_listing(self, ids: list[str]) -> None:
         """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
         if ids and ids != self._listed.get(self.user):
             facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from dojang.audited import Sought, existing, lines, note_export
+from dojang.audited import found as sought_records
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, checked_text, invocation
 from dojang.cli.words import N_, word
 from dojang.home import check_home
 
 if TYPE_CHECKING:
-    from checkpoints.audit.chain import AuditRecord
     from checkpoints.audit.trail import AuditLog
 
 app = typer.Typer()
@@ -58,6 +55,8 @@ EVENTS: Final = {
     "audit.exported": N_("audit exported"),
     "key.made": N_("key made"),
     "key.rotated": N_("key rotated"),
+    "document.uploaded": N_("document sent"),
+    "document.deleted": N_("document taken out"),
     "token.made": N_("token made"),
     "token.revoked": N_("token revoked"),
     "person.named": N_("person named"),
@@ -65,11 +64,6 @@ EVENTS: Final = {
     "session.ended": N_("logged out"),
 }
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
-COLUMNS: Final = (
-    "at", "actor", "event", "thread_id", "subject", "facts", "content_sha256", "seq", "prev", "key_id", "signature",
-)  # fmt: skip
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the beginning of a formula."""
 
 
 class Format(StrEnum):
@@ -129,7 +123,7 @@ def list_(
     """List what was noted, newest first."""
     call = invocation(context)
     _ = call.terminal.gettext
-    records = _records(_log(call), thread)[: -limit - 1 : -1]
+    records = list(sought_records(_log(call), Sought(thread=thread)))[: -limit - 1 : -1]
     call.terminal.document(records)
     rows = [
         [
@@ -163,12 +157,13 @@ def export(
     start = _time(since) if since else None
     check_home(call.settings.home)
     log = _log(call)
-    records = [r for r in _records(log, thread) if start is None or datetime.fromisoformat(r["at"]) >= start]
-    facts = {"format": form.value, "records": len(records), "since": since or "", "thread": thread or ""}
-    log.note(None, "audit.exported", call.settings.user, thread or "", facts)
+    sought = Sought(thread=thread, since=start)
+    records = list(sought_records(log, sought))
+    note_export(log, call.settings.user, sought, form.value, len(records))
     call.terminal.document(records)
     if not call.as_json:
-        call.terminal.out.file.write(_csv(records) if form is Format.CSV else _jsonl(records))
+        for line in lines(records, form.value):
+            call.terminal.out.file.write(line)
     return Exit.DONE
 
 
@@ -189,7 +184,7 @@ def reopen(
     check_home(call.settings.home)
     log = _log(call)
     if thread is not None:
-        _existing(log, thread)
+        existing(log, thread)
     kept = log.reopen(thread, call.settings.user, reason)
     call.terminal.document({"kept": [str(path) for path in kept]})
     for path in kept:
@@ -263,24 +258,6 @@ def _log(call: Invocation, *, sealed: bool = False) -> AuditLog:
     return AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
 
 
-def _existing(log: AuditLog, thread: str) -> None:
-    from state import UserError
-
-    if not log.folders.path(thread).is_dir():
-        raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
-
-
-def _records(log: AuditLog, thread: str | None) -> list[AuditRecord]:
-    """Oldest first, by the time they were noted; each chain in its own order."""
-    if thread is not None:
-        _existing(log, thread)
-        return log.records(thread)
-    found = log.records(None)
-    for thread_id, _folder in log.folders.threads():
-        found += log.records(thread_id)
-    return sorted(found, key=lambda record: record["at"])
-
-
 def _time(text: str) -> datetime:
     from state import UserError
 
@@ -295,26 +272,3 @@ def _told(facts: dict[str, Any]) -> str:
     told = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in ("", None) and name != "at")
     one = " ".join(told.split())
     return one if len(one) <= 100 else one[:99] + "…"
-
-
-def _jsonl(records: Sequence[AuditRecord]) -> str:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-
-
-def _csv(records: Sequence[AuditRecord]) -> str:
-    """A table that a spreadsheet reads as text: it begins with a byte order mark, without which Excel breaks Korean."""
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for record in records:
-        values = {**record, "facts": json.dumps(record["facts"], ensure_ascii=False)}
-        writer.writerow([_cell(values[name]) for name in COLUMNS])
-    return "\ufeff" + out.getvalue()
-
-
-def _cell(value: Any) -> str:
-    """A value as text; one that a spreadsheet would run is led by an apostrophe."""
-    from dojang.cli.terminal import visible
-
-    text = "" if value is None else visible(str(value))
-    return f"'{text}" if text.lstrip(" \n\u3000").startswith(FORMULA) else text

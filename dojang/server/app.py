@@ -28,6 +28,7 @@ from dojang.server.access.owning import check_sees
 from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
 from dojang.server.access.tokens import Tokens, any_made, redacted
+from dojang.server.api.problems import TooLarge, Unknown
 from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
 from dojang.server.console.desk import HERE, Desk
@@ -44,8 +45,10 @@ from dojang.server.signing_in import client_of, logins_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings, secrets_of
+from dojang.uploads import TooMuch, UnknownUpload, Uploads
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError
+from store import UnknownDocument
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,11 @@ _STATUS: Final[tuple[tuple[type[DojangError], int], ...]] = (
     (UnknownRun, 404),
     (UnknownAssistant, 404),
     (UnknownCheckpoint, 404),
+    (UnknownDocument, 404),
+    (UnknownUpload, 404),
+    (Unknown, 404),
+    (TooLarge, 413),
+    (TooMuch, 413),
     (QueueFull, 429),
     (Conflict, 409),
     (UserError, 400),
@@ -88,6 +96,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         from dojang.server.standing import Standing
 
         observer.metrics.look_also(Standing(workspace.parts, app.state.work))
+    app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
@@ -106,7 +115,8 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         allow_headers=["Authorization", "X-Api-Key", "Content-Type", "Last-Event-ID"],
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
-    app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
+    limit = app.state.uploads.limit_bytes
+    app.add_middleware(Guards, max_body=max_body, max_upload=limit, doors=Doors.of(app.state.settings))
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
     for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
         app.include_router(router)
@@ -141,7 +151,7 @@ def serve(
         else:
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened, settings=settings)
-        with app.state.keeper, app.state.work:
+        with app.state.keeper, app.state.work, app.state.uploads:
             run_until_interrupted(app, listener, log_level=settings.log_level)
 
 

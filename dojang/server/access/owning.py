@@ -19,6 +19,15 @@ def only_of(request: Request) -> str | None:
     return None if sees_every_thread(request) else caller_of(request).name
 
 
+def sees(request: Request, thread_id: str) -> bool:
+    """Whether the caller is shown a thread."""
+    try:
+        check_sees(request, thread_id)
+    except UnknownThread:
+        return False
+    return True
+
+
 def check_sees(request: Request, thread_id: str) -> None:
     """Raise UnknownThread for a thread of somebody else, in the words for one that is not there.
 
