@@ -99,6 +99,7 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/documents"): SEE,
     ("POST", "/documents"): CURATE,
     ("GET", "/documents/{name}"): SEE,
+    ("POST", "/documents/{name}"): CURATE,
     ("PATCH", "/documents/{name}"): CURATE,
     ("DELETE", "/documents/{name}"): CURATE,
     ("GET", "/uploads"): CURATE,

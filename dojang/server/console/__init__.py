@@ -9,7 +9,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from dojang.server.console import deciding, documents, inbox, reference, reviews, taking, threads
+from dojang.server.console import deciding, documents, inbox, passages, reference, reviews, taking, threads, uploading
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     inbox.router,
@@ -18,6 +18,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     taking.router,
     threads.router,
     documents.router,
+    passages.router,
+    uploading.router,
     reference.router,
 )
 """In the order in which their routes are asked; ``app.py`` includes them."""

@@ -39,7 +39,7 @@ from dojang.workspace import Workspace
 from state import Language, Review, UserError
 
 HERE: Final = Path(__file__).parent
-SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables")
+SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables", "places")
 """Style sheets of every page, ``static/css/``, in the order in which they are read."""
 EVERYTHING: Final = Chosen()
 YEAR_S: Final = 365 * 24 * 3600

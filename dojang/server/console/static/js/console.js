@@ -4,6 +4,7 @@ import { listen as forms } from "./forms.js";
 import { listen as help } from "./help.js";
 import { listen as keys } from "./keys.js";
 import { listen as list } from "./list.js";
+import { listen as upload } from "./upload.js";
 import { listen as panels } from "./panels.js";
 
-for (const listen of [forms, panels, help, list, keys, clock]) listen();
+for (const listen of [upload, forms, panels, help, list, keys, clock]) listen();
