@@ -32,6 +32,7 @@ from dojang.server.api.problems import TooLarge, Unknown
 from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
 from dojang.server.console.desk import HERE, Desk
+from dojang.server.console.jobs import Jobs
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
@@ -97,6 +98,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
 
         observer.metrics.look_also(Standing(workspace.parts, app.state.work))
     app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
+    app.state.jobs = Jobs()
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,

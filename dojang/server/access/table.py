@@ -117,6 +117,10 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/adapters/rollback"): OVERSEE,
     ("GET", "/adapters/reports"): CURATE,
     ("GET", "/adapters/reports/{report_id}"): CURATE,
+    ("GET", "/adapters/plan"): CURATE,
+    ("GET", "/adapters/compare"): CURATE,
+    ("POST", "/adapters/compare"): CURATE,
+    ("GET", "/adapters/compare/{job_id}"): CURATE,
     ("GET", "/adapters/{adapter}"): CURATE,
     ("GET", "/adapters/{adapter}/curve"): CURATE,
     ("GET", "/datasets"): CURATE,
@@ -129,11 +133,13 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     # audit
     ("GET", "/audit"): OVERSEE,
     ("GET", "/audit/verify"): OVERSEE,
+    ("POST", "/audit/verify"): OVERSEE,
     ("GET", "/audit/export"): ADMINISTER,
     # pages whose paths programs do not have
     ("GET", "/"): SEE,
     ("POST", "/threads/{thread_id}/messages"): ASK,
     ("POST", "/threads/{thread_id}/resume"): ASK,
+    ("GET", "/shift"): DECIDE,
     ("GET", "/docs"): SEE,
 }
 """(method, path of the route) to the roles of which the caller needs one. HEAD and OPTIONS count as GET."""

@@ -9,7 +9,21 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from dojang.server.console import deciding, documents, inbox, passages, reference, reviews, taking, threads, uploading
+from dojang.server.console import (
+    adapters,
+    audit,
+    deciding,
+    documents,
+    inbox,
+    passages,
+    reference,
+    reviews,
+    shift,
+    taking,
+    threads,
+    training,
+    uploading,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     inbox.router,
@@ -20,6 +34,10 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     documents.router,
     passages.router,
     uploading.router,
+    training.router,
+    adapters.router,
+    audit.router,
+    shift.router,
     reference.router,
 )
 """In the order in which their routes are asked; ``app.py`` includes them."""

@@ -111,7 +111,9 @@ class Desk:
             "path": self.request.url.path,
             "caller": self.caller,
             "langs": [(code, self._in(code)) for code in LANGUAGES],
-            "frame": frame_of(self.say, self._counts() if counted else None, section, chosen) if self.caller else [],
+            "frame": frame_of(self.say, self._counts() if counted else None, section, chosen, self.caller.may)
+            if self.caller
+            else [],
             "section": section,
             "chosen": chosen,
             "now_ms": int(self.now.timestamp() * 1000),
