@@ -1,6 +1,7 @@
 """Charts as numbers: lines over steps, intervals beside zero, stacked bars.
 
-``templates/frame/_chart.html`` draws them as SVG. Every chart says itself in words (``told``), and the page has a table with the same figures under it. Pure.
+``templates/frame/_chart.html`` draws them as SVG. Each says itself in words (``told``), and the page has a table with
+the same figures under it. Pure.
 """
 
 from __future__ import annotations

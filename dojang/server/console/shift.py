@@ -1,5 +1,6 @@
-"""The shift report: who decided what, how long they looked, and signs of tiredness. Everybody sees their own figures;
-those who oversee see everybody's.
+"""The shift report: who decided what, how long they looked, and signs of tiredness.
+
+Everybody sees their own figures; those who oversee see everybody's.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter
@@ -66,9 +68,7 @@ def shift(desk: AtDesk, hours: Literal["8", "24", "168", "720"] = "24", person: 
 
 
 def _listed(desk: Desk, since: datetime) -> Iterator[Listed]:
-    """The reviews that may have been decided since, newest first, at most MOST. The list is of figures: nobody is
-    shown a review by it.
-    """
+    """Reviews that may have been decided since, newest first, at most MOST; nobody is shown them: they are counted."""
     index, after, seen = desk.workspace.parts.index, None, 0
     index.refresh()
     oldest = (since - LATE).isoformat()
@@ -116,7 +116,7 @@ def _expired(listed: Sequence[Listed], since: datetime) -> int:
 def _stretches(desk: Desk) -> list[str]:
     ends = [f"{end} s" if end < 60 else f"{end // 60} min" for end in BUCKETS_S]
     names = [desk.say("under %(end)s", end=ends[0]).unescape()]
-    names += [f"{low} – {high}" for low, high in zip(ends, ends[1:], strict=False)]
+    names += [f"{low} – {high}" for low, high in pairwise(ends)]
     return [*names, desk.say("%(end)s and more", end=ends[-1]).unescape()]
 
 
