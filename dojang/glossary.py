@@ -48,6 +48,8 @@ EVENTS: Final = {
     "person.named": N_("person named"),
     "session.began": N_("logged in"),
     "session.ended": N_("logged out"),
+    "webhook.delivered": N_("webhook delivered"),
+    "webhook.failed": N_("webhook given up"),
 }
 """What a record of the audit chain is."""
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}

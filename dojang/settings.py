@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import json
 import os
@@ -115,6 +116,13 @@ class Settings(BaseSettings):
     run_timeout_s: float | None = Field(
         None, gt=0, description="seconds after which a run of a server is stopped between two steps; empty: never"
     )
+    events_keep_hours: float = Field(
+        24.0, gt=0, le=87_600, description="hours after a run's end in which a resumable stream can be read again"
+    )
+    runs_keep_days: float = Field(
+        30.0, gt=0, le=36_500, description="days after which a server forgets ended runs; the newest of a thread stays"
+    )
+    runs_keep: int = Field(100_000, ge=1, description="ended runs that it keeps at most, however young")
 
     public_hosts: list[str] = Field(
         [],
@@ -165,6 +173,27 @@ class Settings(BaseSettings):
     traces: bool = Field(
         False, description="whether spans of runs are sent to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names"
     )
+
+    webhook_secret: SecretStr | None = Field(
+        None, description="signs what webhooks are told: `whsec_` and base64, or 24 characters or more; empty: none is"
+    )
+    webhook_hosts: list[str] = Field(
+        [], description="the only hosts that webhooks may name, `.example.com` for all under it; empty: any public one"
+    )
+    webhook_loopback: bool = Field(False, description="whether webhooks may name this machine, by http as well")
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _a_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        told = secret.get_secret_value() if secret is not None else None
+        if told is not None and told.startswith("whsec_"):
+            try:
+                told = base64.b64decode(told[6:], validate=True).decode("latin-1")
+            except ValueError:
+                raise ValueError("what comes after whsec_ must be base64") from None
+        if told is not None and len(told) < 24:
+            raise ValueError("must have 24 bytes or more: `openssl rand -base64 32` makes one")
+        return secret
 
     @field_validator("home", "policy", "hard_policy", "session_keys")
     @classmethod
@@ -241,7 +270,7 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "DOJANG_" + "_".join(str(part) for part in first["loc"]).upper()
-        secret = any(word in name for word in ("KEY", "URL", "SECRET"))
+        secret = any(word in name for word in ("KEY", "URL", "SECRET", "PASS"))
         given = "" if secret else f" (given: {first.get('input')!r})"
         raise BadSetting(f"setting {name}: {first['msg']}{given}") from None
 

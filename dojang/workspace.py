@@ -393,10 +393,9 @@ class Workspace:
             UserError (no such role), Conflict (decided, or claimed by somebody else).
         """
         review, at = self._reviewed(review_id), self.parts.clock.now()
-        if role not in self.roles_above():
-            raise UserError(
-                f"there is no role {role!r} to hand reviews up to; those are: {', '.join(self.roles_above())}"
-            )
+        if role not in (above := self.roles_above()):
+            known = ", ".join(above)
+            raise UserError(f"there is no role {role!r} to hand reviews up to; there are: {known}")
         said = Assignment(role=role, by=by or self.user, at=at.isoformat())
         fresh = self.parts.decisions.assign(review["thread_id"], review_id, said)
         if fresh:

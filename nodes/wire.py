@@ -103,6 +103,10 @@ def _beside(review: Review, raw: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def _from_langchain(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    if "args" in item and "edited_action" not in item:  # Agent Inbox puts its own item into LangChain's list
+        kind = {"approve": "accept", "reject": "ignore"}.get(str(item.get("type")), item.get("type"))
+        said = _from_inbox(review, {**item, "type": kind})
+        return {**said, "reason": said["message"] if said["type"] == "reject" else ""}
     action = item.get("edited_action") if isinstance(item.get("edited_action"), Mapping) else {}
     if action and action.get("name", review["action"]["tool"]) != review["action"]["tool"]:
         raise InvalidDecision(

@@ -30,7 +30,7 @@ from checkpoints.files.folders import ThreadFolders, sync_dir
 from checkpoints.files.journal import Journal
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
-from state import JSON, Action, Claim, Decision, Outcome, Recovery, Review
+from state import JSON, Action, Assignment, Claim, Decision, Outcome, Recovery, Review
 
 OPEN_MAX = 256
 """Chains whose hashes are kept in memory; an older one is read again when it is next written to."""
@@ -415,6 +415,12 @@ class AuditedDecisions(DecisionLog):
         """As :meth:`DecisionLog.unclaim`."""
         super().unclaim(thread_id, review_id, by, at)
         self.audit.catch_up(thread_id)
+
+    def assign(self, thread_id: str, review_id: str, assignment: Assignment) -> bool:
+        """As :meth:`DecisionLog.assign`."""
+        fresh = super().assign(thread_id, review_id, assignment)
+        self.audit.catch_up(thread_id)
+        return fresh
 
     def escalate(self, thread_id: str, review_id: str, at: datetime) -> bool:
         """As :meth:`DecisionLog.escalate`."""

@@ -19,6 +19,8 @@ from dojang.home import check_home
 
 if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.upkeep.erasing import Erased
+    from dojang.server.work.upkeep import RunsErased
 
 app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True)
@@ -165,6 +167,7 @@ def erase(
     """Erase content for good. Digests stay, the chains still verify, and that it was erased is noted."""
     from checkpoints.upkeep.erasing import erase_person, erase_thread
     from dojang.flywheel.stale import mark_person, mark_threads
+    from dojang.server.work.upkeep import under_way
     from state import UserError
 
     call = invocation(context)
@@ -176,21 +179,48 @@ def erase(
     check_home(call.settings.home)
     log, user = _log(call, sealed=True), call.settings.user
     stale = mark_person(call.settings, person, reason) if person is not None else []  # first: a crash forgets no mark
+    if thread is not None and under_way(_runs(call), thread):
+        raise UserError(f"a run that the server accepted on thread {thread} is not over; let it end, then erase")
     found = [erase_thread(log, thread, user, reason)] if thread is not None else []
     found += erase_person(log, person, user, reason) if person is not None else []
+    runs = _erase_runs(call, log, reason, found, person)
     stale = sorted({*stale, *mark_threads(call.settings, [one["thread_id"] for one in found], reason)})
-    call.terminal.document({"erased": found, "stale_datasets": stale})
+    call.terminal.document({"erased": found, "runs": runs._asdict(), "stale_datasets": stale})
     for one in found:
         said = _(
             "{thread}: {decisions} decisions, {effects} effects, {texts} states and {prompts} model turns without words"
         ).format(**{key: one[key] for key in ("decisions", "effects", "texts", "prompts")}, thread=one["thread_id"])
         call.terminal.line(f"{said}; {call.terminal.told(one['left'])}" if one["left"] else said)
-    if not found:
+    if runs.runs:
+        call.terminal.line(_("accepted runs without words: {runs}").format(runs=runs.runs))
+    if runs.left:
+        said = _("{runs} accepted runs are not over and keep their words: erase again when they are")
+        call.terminal.note(said.format(runs=runs.left), style="yellow")
+    if not found and not runs.runs:
         call.terminal.note(_("nothing was found to erase"))
     if stale:
         said = _("stale now: the datasets {ids}, and every adapter that was trained on them")
         call.terminal.note(said.format(ids=", ".join(stale)), style="yellow")
     return Exit.DONE
+
+
+def _runs(call: Invocation) -> Path:
+    return call.settings.home / "runs.sqlite"
+
+
+def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased], person: str | None) -> RunsErased:
+    """The same words in what the server has accepted; a conversation that was left alone keeps those, too."""
+    from dojang.server.work.upkeep import erase_runs
+
+    def note(thread_id: str) -> None:
+        if log.folders.path(thread_id).is_dir():
+            facts: dict[str, Any] = {"what": "accepted runs", "reason": reason}
+            log.note(thread_id, "content.erased", call.settings.user, thread_id, facts)
+
+    touched = [one["thread_id"] for one in found if one["checkpoints"] or one["texts"] or one["decisions"]]
+    alone = [one["thread_id"] for one in found if one["thread_id"] not in touched]
+    keys = log.folders.keys
+    return erase_runs(_runs(call), keys, note, threads=touched, person=person, but=alone)
 
 
 @audit.command("rotate-key")

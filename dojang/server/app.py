@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -17,11 +18,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
+from dojang.going_back import UnknownCheckpoint
 from dojang.language import locale_language
 from dojang.observing.logs import logging_as
 from dojang.observing.scrubbing import Scrubber
 from dojang.server import api, langgraph, login, provider_login, vitals
-from dojang.server.access.admission import Admission
+from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.owning import check_sees
@@ -34,14 +36,22 @@ from dojang.server.console import ROUTERS
 from dojang.server.console.desk import HERE, Desk
 from dojang.server.console.jobs import Jobs
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
+from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
-from dojang.server.langgraph.states import UnknownCheckpoint
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
 from dojang.server.programs import by_program
 from dojang.server.readiness import Readiness
-from dojang.server.serving import CannotServe, bind, is_loopback, is_wildcard, run_until_interrupted, url_of
+from dojang.server.serving import (
+    CannotServe,
+    bind,
+    is_loopback,
+    is_wildcard,
+    only_server,
+    run_until_interrupted,
+    url_of,
+)
 from dojang.server.signing_in import client_of, logins_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
@@ -99,6 +109,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         observer.metrics.look_also(Standing(workspace.parts, app.state.work))
     app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
     app.state.jobs = Jobs()
+    app.state.items = cache(lambda: Items(workspace.settings.home / "items.sqlite", keys=workspace.parts.session_keys))
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
@@ -140,12 +151,18 @@ def serve(
         on_ready: called with the address to open; when None, it is written to stderr.
 
     Raises:
-        CannotServe: others would reach it and no token was made, or the address or port cannot be used.
+        CannotServe: others would reach it and no token was made, the address or port cannot be used, or the home has
+            a server already.
     """
     say = sayer(settings.language or locale_language())
     check_reach(settings)
     logs = logging_as(settings.log_format, settings.log_level, Scrubber(secrets_of(settings)))
-    with bind(settings.host, settings.port) as listener, logs, opened_by(settings, workspace) as opened:
+    with (
+        bind(settings.host, settings.port) as listener,
+        only_server(settings.home, listener),
+        logs,
+        opened_by(settings, workspace) as opened,
+    ):
         opened.check_policy()
         url = url_of(listener)
         if on_ready is not None:
@@ -155,6 +172,8 @@ def serve(
         app = create_app(opened, settings=settings)
         with app.state.keeper, app.state.work, app.state.uploads:
             run_until_interrupted(app, listener, log_level=settings.log_level)
+        if app.state.items.cache_info().currsize:
+            app.state.items().close()
 
 
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:
@@ -201,6 +220,8 @@ def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
 
 def status_of(error: DojangError) -> int:
     """The HTTP status that says what kind of error it is."""
+    if isinstance(error, NotAdmitted):
+        return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 

@@ -15,7 +15,7 @@ from checkpoints.audit.check import verify_audit
 from checkpoints.audit.trail import AuditedDecisions, AuditLog
 from checkpoints.errors import Claimed, TooLateToUndo
 from checkpoints.records.decisions import NothingToUndo
-from state import Conflict, Decision
+from state import Assignment, Conflict, Decision
 from tests.checkpoints.cases import decision
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -169,6 +169,24 @@ def test_a_claim_does_not_stop_the_clock(log: DecisionLog) -> None:
     assert log.record("t", said("", "expire"))["type"] == "expire"
 
 
+def handed(by: str, role: str = "manager", at: datetime = NOW) -> Assignment:
+    return Assignment(role=role, by=by, at=at.isoformat())
+
+
+def test_what_is_handed_up_lets_go_of_ones_own_claim_only(log: DecisionLog) -> None:
+    log.claim("t", "r", "kim", NOW)
+    with pytest.raises(Claimed):
+        log.assign("t", "r", handed("lee"))
+    assert log.assign("t", "r", handed("kim"))
+    assert not log.assign("t", "r", handed("kim", at=later(minutes=1)))  # said already
+    assert log.assign("t", "r", handed("kim", "finance"))
+    found = log.progress("t")["r"]
+    assert (found["assigned"], found["claim"]) == (handed("kim", "finance"), None)
+    log.record("t", said("park"))
+    with pytest.raises(AlreadyDecided):
+        log.assign("t", "r", handed("kim"))
+
+
 def test_an_escalation_is_recorded_once(log: DecisionLog) -> None:
     with ThreadPoolExecutor(8) as pool:
         fresh = list(pool.map(lambda n: log.escalate("t", "r", NOW), range(8)))
@@ -184,6 +202,7 @@ def test_all_of_it_is_in_the_chain_and_the_chain_holds(tmp_path: Path) -> None:
     log.claim("t", "r", "kim", NOW)
     log.unclaim("t", "r", "kim", NOW)
     log.escalate("t", "r", NOW)
+    log.assign("t", "r", handed("kim"))
     log.vote("t", said("kim"), 2)
     log.vote("t", said("lee", held_s=5), 2)
     log.undo("t", "r", "lee", NOW)
@@ -193,6 +212,7 @@ def test_all_of_it_is_in_the_chain_and_the_chain_holds(tmp_path: Path) -> None:
         ("review.claimed", "kim"),
         ("review.given_back", "kim"),
         ("review.escalated", "dojang"),
+        ("review.assigned", "kim"),
         ("vote.recorded", "kim"),
         ("decision.recorded", "lee"),
         ("decision.undone", "lee"),

@@ -54,7 +54,7 @@ def put_off(desk: AtDesk, review_id: str, form: Form) -> Response:
         elif until in PUT_OFF:
             desk.workspace.put_off(review_id, seconds_until(until, desk.now))
         else:
-            raise UserError(f"put it off for one of: {', '.join(PUT_OFF)}")
+            raise UserError("choose until when to put it off")
     except UserError as error:
         return _refused(desk, review_id, error)
     return RedirectResponse(onward(desk, review_id, form), status_code=303)

@@ -6,11 +6,11 @@ runs are :mod:`dojang.server.work`'s. Crons are not served: nothing here acts by
 
 from fastapi import APIRouter
 
-from dojang.server.langgraph import assistants, runs, states, threads
+from dojang.server.langgraph import assistants, commands, events, items, runs, states, threads
 from dojang.server.programs import ProgramRoute
 
 router = APIRouter(route_class=ProgramRoute)
-for part in (assistants.router, runs.router, states.router, threads.router):
-    router.include_router(part)
+for part in (assistants, commands, events, items, runs, states, threads):
+    router.include_router(part.router)
 
 __all__ = ["router"]

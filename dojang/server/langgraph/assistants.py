@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Final
@@ -13,10 +12,9 @@ import dojang
 from dojang.server.langgraph.bodies import AssistantSearch
 from dojang.server.langgraph.caller import workspace_of
 from dojang.server.programs import ProgramRoute
+from dojang.server.work.plain import ASSISTANT_ID, GRAPH
 from state import UserError
 
-GRAPH: Final = "dojang"
-ASSISTANT_ID: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:dojang:assistant:dojang"))
 _MADE: Final = "2026-11-25T00:00:00+00:00"
 _MESSAGES: Final[dict[str, Any]] = {
     "type": "array",

@@ -65,6 +65,10 @@ class RunIn(Body):
     after_seconds: float = Field(0, ge=0, le=31_536_000)
     webhook: str | None = None
 
+    def at(self) -> str:
+        """The checkpoint to go on from; "" where none is named."""
+        return str(self.checkpoint_id or (self.checkpoint or {}).get("checkpoint_id") or "")
+
     def modes(self) -> list[StreamMode]:
         """The stream modes that are asked for; values where none is."""
         asked = self.stream_mode or ["values"]

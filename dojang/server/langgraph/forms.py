@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,17 +12,16 @@ from typing import Any, Final
 from langgraph.types import StateSnapshot
 
 from dojang.runs import UnknownThread
-from dojang.server.langgraph.assistants import ASSISTANT_ID, GRAPH
 from dojang.server.langgraph.inputs import NotTaken
 from dojang.server.work import Row, Work
-from dojang.server.work.plain import interrupt_form, public_config
+from dojang.server.work.plain import ASSISTANT_ID, GRAPH, interrupt_form, public_config
 from dojang.workspace import Workspace
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:@-]{1,200}")
 
 
-def run_form(row: Row) -> dict[str, Any]:
-    """A run."""
+def run_form(row: Row, hook: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A run. ``hook``: how far the delivery of its webhook is."""
     return {
         "run_id": row.run_id,
         "thread_id": row.thread_id,
@@ -33,6 +33,7 @@ def run_form(row: Row) -> dict[str, Any]:
         "multitask_strategy": row.strategy,
         "kwargs": {"stream_mode": row.body["modes"]},
         **({"error": row.error} if row.error else {}),
+        **({"webhook": dict(hook)} if hook else {}),
     }
 
 

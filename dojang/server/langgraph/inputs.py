@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
 from checkpoints.files.locks import OsLock
+from dojang.server.hooks.addresses import Reach
 from dojang.server.langgraph.bodies import RunIn
 from dojang.workspace import Workspace
 from nodes.wire import by_review
 from state import Conflict, UserError
 
 _PERSON: Final = ("human", "user")
+_STANDS_IN: Final = "do-not-render-"  # Agent Chat UI's
 _KEYS: Final = ("messages", "filters")
 
 
@@ -20,22 +22,22 @@ class NotTaken(UserError):
     """Something in the body is not taken; the message names it."""
 
 
-def check_options(asked: RunIn) -> None:
+def check_options(asked: RunIn, reach: Reach) -> None:
     """Raise NotTaken where a body asks for what would go round the gate, or is not served."""
     if asked.command is not None and asked.command.goto not in (None, [], ()):
         raise NotTaken("command.goto is not taken: it would leave what waits undecided; decide it (reject, for one)")
     if asked.command is not None and asked.command.update not in (None, {}, [], ()):
         raise NotTaken("command.update is not taken; send the change to POST /threads/ID/state, and a message as input")
-    if asked.checkpoint_id or (asked.checkpoint or {}).get("checkpoint_id"):
-        raise NotTaken("a run goes on from the newest checkpoint; copy the thread to try another way")
     if asked.context:
         raise NotTaken("context is not taken: what a run works with is the server's own")
-    if asked.webhook:
-        raise NotTaken("webhook is not served; join the run, or follow its stream")
+    if asked.webhook is not None:
+        reach.check(asked.webhook)
 
 
-def message_of(given: Mapping[str, Any]) -> dict[str, Any]:
+def message_of(given: Mapping[str, Any], known: Collection[str] = ()) -> dict[str, Any]:
     """The one new message of an input, as ``{"id", "content"}``. Whose it is, is not for the body to say.
+
+    ``known``: ids of the messages that the thread has; a graph that has ours as a node sends those along each time.
 
     Raises:
         NotTaken: another key of the state, no message or several, a message that is no person's, no text.
@@ -46,6 +48,8 @@ def message_of(given: Mapping[str, Any]) -> dict[str, Any]:
     messages = given.get("messages")
     if isinstance(messages, str | Mapping):
         messages = [messages]
+    if isinstance(messages, list) and len(messages) > 1:
+        messages = [message for message in messages[:-1] if not _is_old(message, known)] + messages[-1:]
     if not isinstance(messages, list) or len(messages) != 1:
         raise NotTaken("input.messages: send exactly one message, the new one; the thread has the others")
     message = messages[0]
@@ -59,6 +63,14 @@ def message_of(given: Mapping[str, Any]) -> dict[str, Any]:
     if role not in _PERSON:
         raise NotTaken(f"input.messages: a message of {role!r} is not taken; only a person's (human, user) is")
     return {"id": _id_of(message.get("id")), "content": _content(message.get("content"))}
+
+
+def _is_old(message: object, known: Collection[str]) -> bool:
+    """Whether a message says nothing new: the thread has it, or a chat page made it up to stand for a tool's answer."""
+    if not isinstance(message, Mapping):
+        return False
+    stands_in = message.get("type") == "tool" and str(message.get("id")).startswith(_STANDS_IN)
+    return stands_in or message.get("id") in known
 
 
 def filters_of(given: Mapping[str, Any]) -> dict[str, str] | None:

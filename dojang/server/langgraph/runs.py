@@ -9,6 +9,10 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from dojang.going_back import go_back
+from dojang.server.access import callers
+from dojang.server.access.admission import NotAdmitted
+from dojang.server.access.roles import STEER
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.assistants import check_assistant
 from dojang.server.langgraph.bodies import CancelMany, RunIn
@@ -102,13 +106,15 @@ def listed(
     """The runs of a thread, newest first."""
     threads.check(thread_id)
     rows = threads.work.rows.of(thread_id, status=status, limit=limit, offset=offset)
-    return Answer([run_form(row) for row in rows])
+    return Answer([run_form(row, threads.work.hooks.of(row)) for row in rows])
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}")
 def get(request: Request, thread_id: str, run_id: str) -> Response:
     """One run."""
-    return Answer(run_form(work_of(request).rows.get(run_id, thread_id)))
+    work = work_of(request)
+    row = work.rows.get(run_id, thread_id)
+    return Answer(run_form(row, work.hooks.of(row)))
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join")
@@ -173,8 +179,10 @@ def delete(request: Request, thread_id: str, run_id: str) -> Response:
 # -- what these have in common ----------------------------------------------------------------------------------------
 
 
-def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
+def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol: bool = False) -> Row:
     """Take a run in: a decision is recorded at the door first, a message gets its id; the row is on the disk.
+
+    ``protocol``: whether its events are kept in the newer form.
 
     Raises:
         Conflict: the thread waits for a decision, or is busy and the strategy is reject; or a resume came too late.
@@ -183,11 +191,11 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
     """
     threads, work, caller = threads_of(request), work_of(request), caller_of(request)
     check_assistant(asked.assistant_id)
-    check_options(asked)
+    check_options(asked, work.hooks.reach)
     resumes = asked.command is not None and "resume" in asked.command.model_fields_set
     message, filters = None, None
     if not resumes and asked.input is not None:
-        message, filters = message_of(asked.input), filters_of(asked.input)
+        message, filters = message_of(asked.input, _known(threads, thread_id)), filters_of(asked.input)
     if thread_id is None and message is None:
         raise NotTaken("a run without a thread begins with a message: send input.messages")
     thread = thread_id or str(uuid.uuid4())
@@ -196,6 +204,8 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
         _there(threads, thread, asked)
     else:
         threads.make(thread)
+    if thread_id is not None and asked.at():
+        _from_checkpoint(request, threads, thread, asked.at())
     if resumes and asked.command is not None:
         decide(threads.workspace, thread, asked.command.resume, by=caller)
     elif message is not None and thread_id is not None:
@@ -209,10 +219,35 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn) -> Row:
         temporary=thread_id is None and asked.on_completion == "delete",
         interrupt_before=asked.interrupt_before,
         interrupt_after=asked.interrupt_after,
+        protocol=protocol,
     )
     return work.accept(
-        thread, caller, order, strategy=asked.multitask_strategy, metadata=asked.metadata, after_s=asked.after_seconds
+        thread,
+        caller,
+        order,
+        strategy=asked.multitask_strategy,
+        metadata=asked.metadata,
+        after_s=asked.after_seconds,
+        webhook=asked.webhook,
     )
+
+
+def _from_checkpoint(request: Request, threads: Threads, thread_id: str, checkpoint_id: str) -> None:
+    """Go on from a checkpoint: the newest one, as chat pages name it with every message, or back from an older one.
+
+    Raises:
+        UnknownCheckpoint: there is none with this id.
+        NotAdmitted: to go back is for who may steer a thread.
+        Conflict: something waits or is under way, or was asked or done since.
+    """
+    newest = threads.workspace.look(thread_id).config["configurable"].get("checkpoint_id")
+    if newest in (None, checkpoint_id):
+        return
+    if not callers.caller_of(request).may(STEER):
+        raise NotAdmitted(403, "to go on from an older checkpoint needs one of the roles developer, admin")
+    if threads.work.rows.busy(thread_id):
+        raise Conflict(f"thread {thread_id} has runs that are not over; wait for them, or cancel them first")
+    go_back(threads.workspace.parts, thread_id, checkpoint_id, caller_of(request))
 
 
 def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
@@ -220,6 +255,13 @@ def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
     if asked.if_not_exists == "create" and not threads.exists(thread_id):
         threads.make(thread_id)
     threads.check(thread_id)
+
+
+def _known(threads: Threads, thread_id: str | None) -> frozenset[str]:
+    """The ids of the messages of a thread, which may not be there yet."""
+    if thread_id is None or not threads.exists(thread_id):
+        return frozenset()
+    return frozenset(message.id for message in threads.workspace.look(thread_id).values.get("messages") or [])
 
 
 def _fresh(threads: Threads, thread_id: str, message: dict[str, Any], work: Work) -> dict[str, Any]:

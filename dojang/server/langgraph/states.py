@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -10,25 +10,23 @@ from fastapi.responses import Response
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
+from langgraph.types import StateSnapshot
 
+from dojang.going_back import at_checkpoint, config_of, go_back
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import CheckpointIn, HistoryIn, StateIn
 from dojang.server.langgraph.caller import caller_of
-from dojang.server.langgraph.forms import state_form
+from dojang.server.langgraph.forms import Threads, state_form
 from dojang.server.langgraph.inputs import NotTaken, filters_of
 from dojang.server.langgraph.threads import AtThreads
 from dojang.server.programs import ProgramRoute
 from dojang.workspace import Workspace
-from state import AgentState, Conflict, UserError
+from state import AgentState, Conflict
 
 router = APIRouter(tags=["langgraph state"], route_class=ProgramRoute, default_response_class=Answer)
 
 TAKEN: Final = ("messages", "filters", "question")
 """Keys of the state that may be changed by hand. What was asked, allowed, decided and done, only the graph writes."""
-
-
-class UnknownCheckpoint(UserError):
-    """There is no checkpoint with this id in this thread."""
 
 
 @router.get("/threads/{thread_id}/state")
@@ -46,7 +44,7 @@ def at(threads: AtThreads, thread_id: str, checkpoint_id: str) -> Response:
 
 
 @router.post("/threads/{thread_id}/state/checkpoint")
-def at_checkpoint(threads: AtThreads, thread_id: str, asked: CheckpointIn) -> Response:
+def at_named(threads: AtThreads, thread_id: str, asked: CheckpointIn) -> Response:
     """The state at a checkpoint, or the newest where it names none."""
     threads.check(thread_id)
     checkpoint_id = asked.checkpoint.get("checkpoint_id")
@@ -57,21 +55,21 @@ def at_checkpoint(threads: AtThreads, thread_id: str, asked: CheckpointIn) -> Re
 
 @router.post("/threads/{thread_id}/state")
 def update(request: Request, threads: AtThreads, thread_id: str, asked: StateIn) -> Response:
-    """Change the newest state as if a node had; not what the graph alone writes, and not while something waits."""
+    """Change the state as if a node had; not what the graph alone writes, and not while something waits."""
     threads.check(thread_id)
     given = asked.checkpoint_id or (asked.checkpoint or {}).get("checkpoint_id")
     values = _allowed(asked.values, caller_of(request))
     workspace = threads.workspace
+    if given and workspace.look(thread_id).created_at is not None:
+        go_back(workspace.parts, thread_id, str(given), caller_of(request))
     with workspace.parts.run_lock(thread_id):
         newest = workspace.look(thread_id)
         if newest.created_at is not None:
             workspace.check_ready(thread_id)
         if waiting := workspace.waiting(thread_id):  # what somebody thinks of the last answer is a pause as well
             raise Conflict(f"thread {thread_id} waits for a decision on {waiting[0][1]['id']}; decide it first")
-        if given and given != newest.config["configurable"].get("checkpoint_id"):
-            raise NotTaken("a state is changed at the newest checkpoint only; copy the thread to try another way")
         try:
-            config = workspace.parts.graph.update_state(_config(thread_id), values, as_node=asked.as_node)
+            config = workspace.parts.graph.update_state(config_of(thread_id), values, as_node=asked.as_node)
         except (InvalidUpdateError, KeyError, ValueError) as error:
             raise NotTaken(f"the state cannot be changed so: {error}") from None
     workspace.parts.audit.note(
@@ -96,30 +94,26 @@ def history_by_get(threads: AtThreads, thread_id: str, limit: int = 10, before: 
 @router.post("/threads/{thread_id}/history")
 def history(threads: AtThreads, thread_id: str, asked: HistoryIn) -> Response:
     """The states of a thread, newest first."""
+    return Answer([state_form(snapshot) for snapshot in history_of(threads, thread_id, asked)])
+
+
+def history_of(threads: Threads, thread_id: str, asked: HistoryIn) -> Iterator[StateSnapshot]:
+    """The states that are asked for, newest first; UnknownThread where there is no such thread."""
     threads.check(thread_id)
-    config = _config(thread_id)
+    config = config_of(thread_id)
     if asked.checkpoint and asked.checkpoint.get("checkpoint_id"):
-        config = _config(thread_id, str(asked.checkpoint["checkpoint_id"]))
+        config = config_of(thread_id, str(asked.checkpoint["checkpoint_id"]))
     before: RunnableConfig | None = None
     if asked.before:
         named = asked.before if isinstance(asked.before, str) else asked.before.get("checkpoint_id")
-        before = _config(thread_id, str(named))
-    found = threads.workspace.parts.reader.get_state_history(
+        before = config_of(thread_id, str(named))
+    return threads.workspace.parts.reader.get_state_history(
         config, filter=asked.metadata, before=before, limit=asked.limit
     )
-    return Answer([state_form(snapshot) for snapshot in found])
 
 
 def _at(workspace: Workspace, thread_id: str, checkpoint_id: str) -> dict[str, Any]:
-    snapshot = workspace.parts.reader.get_state(_config(thread_id, checkpoint_id))
-    if snapshot.created_at is None:
-        raise UnknownCheckpoint(f"thread {thread_id} has no checkpoint {checkpoint_id!r}; its history lists them")
-    return state_form(snapshot)
-
-
-def _config(thread_id: str, checkpoint_id: str = "") -> RunnableConfig:
-    inner = {"thread_id": thread_id, "checkpoint_ns": ""}
-    return {"configurable": inner | ({"checkpoint_id": checkpoint_id} if checkpoint_id else {})}
+    return state_form(at_checkpoint(workspace.parts, thread_id, checkpoint_id))
 
 
 def _allowed(values: Any, caller: str) -> dict[str, Any] | None:

@@ -17,7 +17,8 @@ from dojang.server.work.rows import RunRows
 KEEP_EVENTS: Final = 4_096
 KEEP_BYTES: Final = 4 * 1024 * 1024
 KEEP_RUNS: Final = 256
-"""Runs that are over whose events stay in memory."""
+KEEP_ALL_BYTES: Final = 64 * 1024 * 1024
+"""Runs that are over whose events stay in memory: the last ones, that many and that much."""
 
 
 class Event(NamedTuple):
@@ -63,6 +64,11 @@ class Channel:
             self.closed = True
         self._wake()
 
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return self._bytes + len(self.values or b"")
+
     def after(self, n: int) -> tuple[list[Event], bool]:
         """Events with a number above ``n`` that can be had, in order, and whether there will be no others."""
         with self._lock:
@@ -105,6 +111,39 @@ class Channel:
                 loop.call_soon_threadsafe(woken.set)
 
 
+class Bell:
+    """Wakes readers on event loops from any thread. Who has seen ``rung`` misses nothing that comes after."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+        self._lock = threading.Lock()
+        self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+
+    def ring(self) -> None:
+        """Wake everybody."""
+        with self._lock:
+            self.rung += 1
+            waiting = list(self._waiting.items())
+        for woken, loop in waiting:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(woken.set)
+
+    async def after(self, rung: int, wait_s: float) -> None:
+        """Wait until it rings again after that, or for so long."""
+        woken = asyncio.Event()
+        with self._lock:
+            if self.rung != rung:
+                return
+            self._waiting[woken] = asyncio.get_running_loop()
+        try:
+            await asyncio.wait_for(woken.wait(), wait_s)
+        except TimeoutError:
+            pass
+        finally:
+            with self._lock:
+                self._waiting.pop(woken, None)
+
+
 class Channels:
     """The channels of the runs that this process knows."""
 
@@ -120,10 +159,17 @@ class Channels:
             if found is None:
                 found = self._open[run_id] = Channel(run_id, self.rows, resumable=resumable)
             self._open.move_to_end(run_id)
-            over = [key for key, channel in self._open.items() if channel.closed]
-            for key in over[: max(0, len(over) - KEEP_RUNS)]:
-                del self._open[key]
+            self._shrink(run_id)
             return found
+
+    def _shrink(self, but: str) -> None:
+        """Let go of the runs that are over longest. Who reads one of them has it in hand."""
+        over = [key for key, channel in self._open.items() if channel.closed and key != but]
+        held = sum(self._open[key].size for key in over)
+        for n, key in enumerate(over):
+            if len(over) - n <= KEEP_RUNS and held <= KEEP_ALL_BYTES:
+                break
+            held -= self._open.pop(key).size
 
     def forget(self, run_id: str) -> None:
         """The run is deleted."""

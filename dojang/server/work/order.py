@@ -16,7 +16,8 @@ class Order:
 
     ``message``: the new message with its id, as ``{"id", "content"}``; None: the thread goes on where it is.
     ``temporary``: the thread was made for this run, and may go with it. ``trace``: the span of the request, as W3C's
-    ``traceparent`` has it.
+    ``traceparent`` has it. ``protocol``: its events are kept in the form of :mod:`dojang.server.work.protocol`, and
+    ``modes`` are passed over.
     """
 
     message: dict[str, Any] | None
@@ -28,6 +29,7 @@ class Order:
     interrupt_before: str | list[str] | None = None
     interrupt_after: str | list[str] | None = None
     trace: str = ""
+    protocol: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` takes."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import date
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 from langchain_core.messages import BaseMessage
 from langgraph.types import Interrupt
 from pydantic import BaseModel
 
+GRAPH: Final = "dojang"
+ASSISTANT_ID: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:dojang:assistant:dojang"))
+"""The one assistant's id, the same everywhere and for ever."""
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_NON_STR_KEYS
 
 

@@ -6,15 +6,19 @@ import logging
 import threading
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
 from dojang.observing.tracing import traceparent
-from dojang.server.work.events import Channel, Channels, Event
+from dojang.server.hooks.posting import TIMEOUT_S
+from dojang.server.work.events import Bell, Channel, Channels, Event
+from dojang.server.work.hooks import Hooks
 from dojang.server.work.order import Order
 from dojang.server.work.rows import QueueFull, Row, RunRows, Strategy
+from dojang.server.work.tidying import Keep, Tidier
 from dojang.server.work.worker import Worker, close
 from dojang.workspace import Workspace
 from state import Conflict
@@ -26,6 +30,7 @@ LOOK_S: Final = 0.5
 FOLLOW_S: Final = 2.0
 """How often a reader to whom nothing comes looks whether another process has ended the run, or it has gone itself."""
 REAP_S: Final = 5.0
+ENDS: Final = 10_000
 DRAIN_S: Final = 30.0
 """How long the end of a server waits for steps that are under way. What takes longer is taken up at the next start."""
 
@@ -43,10 +48,22 @@ class Work:
         self.capacity = settings.queue
         self.rows = RunRows(settings.home / "runs.sqlite", keys=workspace.parts.session_keys)
         self.channels = Channels(self.rows)
-        self.worker = Worker(workspace, self.rows, timeout_s=settings.run_timeout_s, draining=lambda: self._draining)
+        self.hooks = Hooks(workspace, self.rows)
+        self.worker = Worker(
+            workspace,
+            self.rows,
+            timeout_s=settings.run_timeout_s,
+            draining=lambda: self._draining,
+            before_end=self.hooks.keep,
+        )
+        keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
+        folders = workspace.parts.folders
+        self.tidier = Tidier(self.rows.path, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
         self._changed = threading.Condition()
         self._draining = False
         self._reaped = 0.0
+        self.bell = Bell()  # rings when a run is accepted or over
+        self._ends_told: OrderedDict[str, None] = OrderedDict()
         self._here: set[str] = set()  # runs that this process carries out
         self._threads = [
             threading.Thread(target=self._serve, name=f"dojang-worker-{n}", daemon=True)
@@ -56,6 +73,8 @@ class Work:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        self.hooks.teller.start()
+        self.tidier.__enter__()
         return self
 
     def __exit__(
@@ -64,9 +83,12 @@ class Work:
         with self._changed:
             self._draining = True
             self._changed.notify_all()
+        self.bell.ring()
+        self.tidier.__exit__(kind, error, trace)
         until = time.monotonic() + DRAIN_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        self.hooks.end(TIMEOUT_S)
         if not any(thread.is_alive() for thread in self._threads):
             self.rows.close()
 
@@ -88,8 +110,9 @@ class Work:
         strategy: Strategy = "enqueue",
         metadata: dict[str, Any] | None = None,
         after_s: float = 0,
+        webhook: str | None = None,
     ) -> Row:
-        """Take a run in; it is on the disk on return.
+        """Take a run in; it is on the disk on return, and so is that ``webhook`` is to be told of its end.
 
         Raises:
             Conflict: the thread is busy, and the strategy is ``reject``.
@@ -102,7 +125,7 @@ class Work:
             attempt=0, stop="", error=None,
         )  # fmt: skip
         self.channels.of(row.run_id, resumable=order.resumable)
-        ended = self.rows.accept(row, capacity=self.capacity, after_s=after_s)
+        ended = self.rows.accept(row, capacity=self.capacity, after_s=after_s, webhook=webhook)
         for run_id in ended:
             self._told_over(run_id)
         self._notify()
@@ -110,17 +133,16 @@ class Work:
 
     def check_room(self, thread_id: str, strategy: Strategy) -> None:
         """Raise what ``accept`` would raise now, for whoever has something to do before it."""
-        active = self.rows.active()
-        waiting = sum(row.status == "pending" for row in active)
+        waiting, busy = self.rows.room(thread_id)
         if waiting >= self.capacity:
             raise QueueFull(waiting)
-        busy = [row.run_id for row in active if row.thread_id == thread_id]
         if busy and strategy == "reject":
-            raise Conflict(f"thread {thread_id} is busy with run {busy[0]}; wait for it before resuming")
+            raise Conflict(f"thread {thread_id} is busy with run {busy[0][0]}; wait for it before resuming")
 
     def stop(self, run_id: str, how: str) -> None:
         """Cancel a run: now if it has not begun, else between two steps. ``how``: interrupt or rollback."""
         self.rows.stop(run_id, how)
+        self.hooks.teller.wake()
         if self.rows.get(run_id).over:
             self._told_over(run_id)
 
@@ -145,6 +167,21 @@ class Work:
             if event is None and row.run_id not in self._here and self.rows.get(row.run_id).over:
                 self._told_over(row.run_id)  # another process has finished it
 
+    @property
+    def draining(self) -> bool:
+        """Whether the server is about to end."""
+        return self._draining
+
+    def note_end_told(self, run_id: str) -> None:
+        """Somebody who follows the thread has been told how this run ended."""
+        self._ends_told[run_id] = None
+        while len(self._ends_told) > ENDS:
+            self._ends_told.popitem(last=False)
+
+    def is_end_told(self, run_id: str) -> bool:
+        """Whether anybody has been told, as far as this process remembers."""
+        return run_id in self._ends_told
+
     def _told_over(self, run_id: str) -> None:
         row = self.rows.get(run_id)
         channel = self.channel(row)
@@ -160,6 +197,7 @@ class Work:
     # -- working --------------------------------------------------------------------------------------------------
 
     def _notify(self) -> None:
+        self.bell.ring()
         with self._changed:
             self._changed.notify_all()
 
@@ -174,6 +212,7 @@ class Work:
                             self.worker.run(row, self.channel(row))
                     finally:
                         self._here.discard(row.run_id)
+                    self.hooks.teller.wake()
                     self._notify()  # the next run of this thread may begin
                     continue
             except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from dojang.workspace import Workspace
 from nodes.ports import Generator
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.workspaces import Rehearsed
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok.").decode()
+HOOKS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_loopback": True}
 
 
 def says(text: str) -> dict[str, Any]:
@@ -89,7 +93,7 @@ def model() -> Held:
 def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str, model: Generator) -> Iterator[Workspace]:
     """One workspace for the tests of this folder: each works on threads of its own."""
     home = tmp_path_factory.mktemp("house")
-    with open_workspace(home, postgres_server, generator=model, language="en") as opened:
+    with open_workspace(home, postgres_server, generator=model, language="en", **HOOKS) as opened:
         yield opened
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.pregel.remote import RemoteGraph
-from langgraph.types import Command
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.pregel.remote import RemoteException, RemoteGraph
+from langgraph.types import Command, interrupt
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
-from dojang.server.langgraph.assistants import ASSISTANT_ID
+from dojang.server.work.plain import ASSISTANT_ID
 from tests.dojang.server.langgraph.conftest import says
 
 
@@ -117,6 +120,115 @@ def test_what_agent_inbox_sends(url: str, client: SyncLangGraphClient, thread_id
         assert page.post(f"threads/{thread_id}/runs", json=body).status_code == 409
         done = {"values": None, "as_node": "__end__"}
         assert page.post(f"threads/{thread_id}/state", json=done).status_code == 200
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["its list within LangChain's", "its own list"])
+def test_agent_inbox_edits_with_every_argument_made_into_a_text(
+    url: str, client: SyncLangGraphClient, thread_id: str, listed: bool
+) -> None:
+    """It shows arguments as texts and sends them so; they come back to their types, or nothing is taken."""
+    client.runs.wait(thread_id, "dojang", input=says("please book a room"))
+    state: Any = client.threads.get_state(thread_id)
+    shown = state["interrupts"][0]["value"]["action_requests"][0]
+
+    def sent(**changed: str) -> dict[str, Any]:
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in shown["args"].items()}
+        items = [{"type": "edit", "args": {"action": shown["name"], "args": {**texts, **changed}}}]
+        resume: Any = {"decisions": items} if listed else items
+        return {"assistant_id": "dojang", "command": {"resume": resume}, "stream_mode": "events"}
+
+    with httpx.Client(base_url=url, timeout=30) as page:
+        refused = page.post(f"threads/{thread_id}/runs/stream", json=sent(guests="several"))
+        assert refused.status_code == 400
+        assert "guests" in refused.json()["detail"]
+        assert page.get(f"threads/{thread_id}").json()["status"] == "interrupted"  # and can still be answered
+        answer = page.post(f"threads/{thread_id}/runs/stream", json=sent(guests="1")).text
+        assert "on_chain_start" in answer
+    values: Any = client.threads.get_state(thread_id)["values"]
+    (decision,) = values["decisions"].values()
+    assert decision["edited_args"] == {**shown["args"], "guests": 1}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "ignore", "args": None},
+        {"type": "reject", "args": "not this week"},
+    ],
+    ids=["ignored", "answered, which it makes into a rejection"],
+)
+def test_agent_inbox_ignores_or_answers_in_langchains_list(
+    url: str, client: SyncLangGraphClient, thread_id: str, said: dict[str, Any]
+) -> None:
+    client.runs.wait(thread_id, "dojang", input=says("please book a room"))
+    body: dict[str, Any] = {"assistant_id": "dojang", "command": {"resume": {"decisions": [said]}}}
+    with httpx.Client(base_url=url, timeout=30) as page:
+        resolved = page.post(f"threads/{thread_id}/state", json={"values": None, "as_node": "__end__"})
+        assert resolved.status_code == 409  # "mark as resolved" would leave it undecided
+        run = page.post(f"threads/{thread_id}/runs", json=body).json()
+        page.get(f"threads/{thread_id}/runs/{run['run_id']}/join")
+        assert page.get(f"threads/{thread_id}").json()["status"] == "idle"
+    values: Any = client.threads.get_state(thread_id)["values"]
+    (decision,) = values["decisions"].values()
+    assert (decision["type"], decision["message"]) == ("reject", said["args"] or "")
+
+
+def test_agent_inbox_approves_in_langchains_list(url: str, client: SyncLangGraphClient, thread_id: str) -> None:
+    """With the arguments that it was shown along with its yes; other arguments are no yes."""
+    client.runs.wait(thread_id, "dojang", input=says("please book a room"))
+    state: Any = client.threads.get_state(thread_id)
+    shown = state["interrupts"][0]["value"]["action_requests"][0]
+
+    def sent(**changed: str) -> Any:
+        said = {"type": "approve", "args": {"action": shown["name"], "args": {**shown["args"], **changed}}}
+        body = {"assistant_id": "dojang", "command": {"resume": {"decisions": [said]}}}
+        return httpx.post(f"{url}threads/{thread_id}/runs/wait", json=body, timeout=30)
+
+    assert sent(guest="Somebody Else").status_code == 400
+    assert [outcome["status"] for outcome in sent().json()["outcomes"].values()] == ["done"]
+
+
+def theirs(node: Any) -> Any:
+    """Somebody else's graph with our desk in it, over a checkpointer of their own."""
+    builder = StateGraph(MessagesState)
+    builder.add_node("desk", node)
+    builder.add_edge(START, "desk")
+    return builder.compile(checkpointer=InMemorySaver())
+
+
+def test_a_remote_graph_as_a_node_of_somebody_elses_graph(client: SyncLangGraphClient) -> None:
+    """It answers, and pauses theirs. LangGraph's RemoteGraph asks again when theirs goes on: that is refused here."""
+    graph = theirs(RemoteGraph("dojang", name="desk", sync_client=client))
+    config: Any = {"configurable": {"thread_id": "theirs-1"}}
+    answered: Any = graph.invoke({"messages": [HumanMessage("When is check-out?")]}, config)
+    assert answered["messages"][-1].content
+    paused: Any = graph.invoke({"messages": [HumanMessage("please book a room")]}, config)
+    (pause,) = paused["__interrupt__"]
+    assert pause.value["review"]["action"]["tool"] == "book_room"
+    with pytest.raises(RemoteException, match="waits for a decision"):
+        graph.invoke(Command(resume={"type": "approve"}), config)
+    (thread,) = client.threads.search(ids=["theirs-1"])
+    assert thread["status"] == "interrupted"
+
+
+def test_a_node_of_somebody_elses_graph_that_passes_the_decision_on(client: SyncLangGraphClient) -> None:
+    desk = RemoteGraph("dojang", sync_client=client)
+    where: Any = {"configurable": {"thread_id": client.threads.create()["thread_id"]}}
+
+    def ask(state: MessagesState) -> Any:
+        if not desk.get_state(where).interrupts:
+            desk.invoke({"messages": [state["messages"][-1]]}, where)
+        waiting = desk.get_state(where).interrupts
+        if waiting:
+            desk.invoke(Command(resume={pause.id: interrupt(pause.value) for pause in waiting}), where)
+        return {"messages": [AIMessage(desk.get_state(where).values["answer"]["text"])]}
+
+    graph, config = theirs(ask), cast(Any, {"configurable": {"thread_id": "theirs-2"}})
+    paused: Any = graph.invoke({"messages": [HumanMessage("please book a room")]}, config)
+    assert paused["__interrupt__"][0].value["review"]["action"]["tool"] == "book_room"
+    ended: Any = graph.invoke(Command(resume={"type": "approve"}), config)
+    assert ended["messages"][-1].content
+    assert [outcome["status"] for outcome in desk.get_state(where).values["outcomes"].values()] == ["done"]
 
 
 def test_pages_and_programs_share_paths(url: str, thread_id: str) -> None:

@@ -1,0 +1,112 @@
+"""Items of a store, by the SDK: kept over restarts, each person's own, with times and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+
+from checkpoints import KeyRing
+from dojang.server import items as kept
+from dojang.server.items import BadItem, Items, TooManyItems
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    return [1_800_000_000.0]
+
+
+@pytest.fixture
+def items(tmp_path: Path, clock: list[float]) -> Iterator[Items]:
+    opened = Items(tmp_path / "items.sqlite", now=lambda: clock[0])
+    yield opened
+    opened.close()
+
+
+def test_by_the_sdk(client: SyncLangGraphClient, url: str) -> None:
+    store = client.store
+    store.put_item(["prefs", "kim"], "tone", {"polite": True, "n": 3}, ttl=60)
+    store.put_item(["prefs", "kim"], "room", {"polite": False, "n": 5}, index=False)
+    store.put_item(["prefs", "lee"], "tone", {"n": 7})
+    item: Any = store.get_item(["prefs", "kim"], "tone", refresh_ttl=True)
+    assert (item["value"], item["namespace"], item["key"]) == ({"polite": True, "n": 3}, ["prefs", "kim"], "tone")
+    assert item["created_at"] <= item["updated_at"]
+    assert [i["key"] for i in store.search_items(["prefs", "kim"], filter={"polite": True})["items"]] == ["tone"]
+    found = store.search_items(["prefs"], filter={"n": {"$gte": 5}}, limit=1, offset=1, query="anything")["items"]
+    assert [i["value"]["n"] for i in found] == [5]
+    assert store.list_namespaces(prefix=["prefs"])["namespaces"] == [["prefs", "kim"], ["prefs", "lee"]]
+    assert store.list_namespaces(suffix=["*", "lee"], max_depth=1)["namespaces"] == [["prefs"]]
+    store.delete_item(["prefs", "kim"], key="tone")
+    assert store.get_item(["prefs", "kim"], "tone") is None
+    store.delete_item(["prefs", "kim"], key="tone")
+    for body in ({"namespace": [], "key": "k", "value": {}}, {"namespace": ["a.b"], "key": "k", "value": {}}):
+        assert httpx.put(f"{url}store/items", json=body).status_code == 400
+    assert httpx.put(f"{url}store/items", json={"namespace": ["a"], "key": "k", "value": 1}).status_code == 422
+
+
+async def test_asynchronously(aclient: Callable[[], LangGraphClient]) -> None:
+    async with aclient() as client:
+        await client.store.put_item(["a-sync"], "k", {"v": 1})
+        await client.store.put_item(["a-sync"], "k", {"v": 2})
+        found: Any = await client.store.get_item(["a-sync"], "k")
+        assert found["value"] == {"v": 2}
+        assert (await client.store.search_items(["a-sync"]))["items"][0]["score"] is None
+
+
+def test_everybody_has_their_own(items: Items) -> None:
+    items.put("kim", ["a"], "k", {"v": 1})
+    items.put("lee", ["a"], "k", {"v": 2})
+    assert items.get("kim", ["a"], "k").value == {"v": 1}  # type: ignore[union-attr]
+    assert [item.value for item in items.search("lee", [])] == [{"v": 2}]
+    items.delete("lee", ["a"], "k")
+    assert items.namespaces("lee") == []
+    assert items.namespaces("kim") == [("a",)]
+
+
+def test_a_namespace_is_no_prefix_of_a_longer_label(items: Items) -> None:
+    for namespace in (["ab"], ["ab", "c"], ["abc"], ["a", "b"], ["ab", "가"], ["ab", '"']):
+        items.put("kim", namespace, "k", {})
+    assert {item.namespace for item in items.search("kim", ["ab"])} == {("ab",), ("ab", "c"), ("ab", "가"), ("ab", '"')}
+
+
+def test_an_item_goes_when_its_time_is_over(items: Items, clock: list[float]) -> None:
+    items.put("kim", ["a"], "k", {}, ttl_min=1)
+    clock[0] += 50
+    assert items.get("kim", ["a"], "k", refresh=False) is not None
+    assert items.search("kim", ["a"]) != []  # whose look begins its time anew
+    clock[0] += 50
+    assert items.get("kim", ["a"], "k", refresh=False) is not None
+    clock[0] += 10
+    assert items.get("kim", ["a"], "k") is None
+    assert (items.search("kim", []), items.namespaces("kim")) == ([], [])
+
+
+def test_limits(items: Items, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_ITEMS", 1)
+    with pytest.raises(BadItem, match="bytes"):
+        items.put("kim", ["a"], "k", {"v": "x" * kept.MOST_BYTES})
+    for namespace, key in ((["a"], ""), (["a"], "k" * 201), ([""], "k"), (["a"] * 21, "k"), (["langgraph"], "k")):
+        with pytest.raises(BadItem):
+            items.put("kim", namespace, key, {})
+    items.put("kim", ["a"], "k", {})
+    with pytest.raises(TooManyItems):
+        items.put("kim", ["a"], "another", {})
+    items.put("lee", ["a"], "k", {})
+    with pytest.raises(BadItem, match=r"\$near"):
+        items.search("kim", ["a"], wanted={"v": {"$near": 1}})
+
+
+def test_kept_over_a_restart_and_sealed_where_sessions_are(tmp_path: Path) -> None:
+    path = tmp_path / "items.sqlite"
+    keys = KeyRing.create(tmp_path / "keys.json")
+    first = Items(path, keys=keys)
+    first.put("kim", ["a"], "k", {"secret": "room 1204"})
+    first.close()
+    second = Items(path, keys=keys)
+    assert second.get("kim", ["a"], "k").value == {"secret": "room 1204"}  # type: ignore[union-attr]
+    second.close()
+    assert b"room 1204" not in b"".join(file.read_bytes() for file in tmp_path.glob("items.sqlite*"))
