@@ -120,9 +120,19 @@ def _line(desk: Desk, record: AuditRecord) -> Line:
 
 def told_of(facts: Mapping[str, Any]) -> str:
     """The facts in one line, in the order in which they were noted."""
-    told = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in ("", None) and name != "at")
+    told = ", ".join(
+        f"{name} {_short(value)}" for name, value in facts.items() if value not in ("", None) and name != "at"
+    )
     one = " ".join(told.split())
     return one if len(one) <= 200 else one[:199] + "…"
+
+
+def _short(value: Any) -> str:
+    """A fact as people read it; digests by their beginning: all of them stand in an export."""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    text = str(value)
+    return f"{text[:16]}…" if len(text) > 32 and " " not in text else text
 
 
 def _chips(desk: Desk, asked: Asked) -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ def passage_of(client: TestClient, document: str) -> str:
 
 def test_a_document_is_sent_searched_corrected_put_back_and_taken_out(client: TestClient, workspace: Workspace) -> None:
     assert sent(client, ("late.md", LATE.encode())) == (303, "")
-    assert "taken in: 1 passages" in client.get("/uploads").text
+    assert "taken in; passages: 1" in client.get("/uploads").text
     page = client.get("/documents", params={"q": "midnight arrival", "document": "late.md"}).text
     assert "<mark>Late arrivals are possible until midnight.</mark>" in page
     assert all(half in page for half in ("vector", "word match", "together"))

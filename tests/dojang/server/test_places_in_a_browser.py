@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from dojang.workspace import Workspace
+from tests.dojang.server import test_browser
 from tests.dojang.server.conftest import Ask, decision
-from tests.dojang.server.test_browser import CHROMIUM, FLAGS, Open, browser, pytestmark, site, tab  # noqa: F401
+from tests.dojang.server.test_browser import Open
 from tests.flywheel.promotions import adapters, crown, report
 
+browser, site, tab, pytestmark = test_browser.browser, test_browser.site, test_browser.tab, test_browser.pytestmark
 PLACES = ("/documents?q=check-out", "/documents/rules.md", "/uploads", "/adapters", "/audit", "/audit/verify", "/shift")
 
 
@@ -36,7 +38,7 @@ def test_files_are_sent_from_a_page(tab: Open, workspace: Workspace, tmp_path: P
     page.set_input_files("#file", [str(file)])
     page.get_by_role("button", name="Send").click()
     page.wait_for_url("**/uploads")
-    page.locator("td", has_text="taken in: 1 passages").first.wait_for()
+    page.locator("td", has_text="taken in; passages: 1").first.wait_for()
     assert file.name in {row["name"] for row in workspace.documents()}
 
 
