@@ -16,7 +16,7 @@ from dojang.flags import flags_of
 from state import TOP_TIER, Decision, DojangError, Progress, Review, UserError
 
 if TYPE_CHECKING:
-    from checkpoints import Key, Listed, Wanted
+    from checkpoints import Listed, Wanted
     from dojang.workspace import Workspace
 
 BULK: Final = "bulk"
@@ -27,15 +27,6 @@ Status = Literal["open", "claimed", "recorded", "decided", "expired"]
 
 class NotInBulk(UserError):
     """These reviews are not decided together; nothing was recorded."""
-
-
-def find(workspace: Workspace, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
-    """Reviews as asked for. Who saw which open ones is noted, as of the inbox."""
-    index = workspace.parts.index
-    index.refresh()
-    found = index.find(wanted, limit=limit, after=after)
-    workspace.note_listing([one["review"]["id"] for one in found])
-    return found
 
 
 def count(workspace: Workspace, wanted: Wanted) -> dict[str, int]:

@@ -193,15 +193,7 @@ class Workspace:
         index.refresh()
         found = index.reviews(kind=kind, limit=limit, offset=offset)
         escalate(self.parts, found)
-        self.note_listing([review["id"] for review in found])
-        return found
-
-    def found(self, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
-        """Reviews as asked for, from the index alone, with their progress; open ones as :meth:`inbox` tells of them."""
-        self.parts.index.refresh()
-        found = self.parts.index.find(wanted, limit=limit, after=after)
-        escalate(self.parts, [one["review"] for one in found if _untold(one, self.parts.clock.now())])
-        self.note_listing([one["review"]["id"] for one in found])
+        self._note_listing([review["id"] for review in found])
         return found
 
     def review(self, review_id: str) -> Review:
@@ -213,6 +205,14 @@ class Workspace:
         progress = self.parts.decisions.progress(self._thread_of(review_id)).get(review_id) or untouched()
         said = [*progress["votes"], *([progress["decision"]] if progress["decision"] is not None else [])]
         return next((one for one in reversed(said) if person_of(one["by"]) == person_of(self.user)), None)
+
+    def found(self, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
+        """Reviews as asked for, from the index alone, with their progress; open ones as :meth:`inbox` tells of them."""
+        self.parts.index.refresh()
+        found = self.parts.index.find(wanted, limit=limit, after=after)
+        escalate(self.parts, [one["review"] for one in found if _untold(one, self.parts.clock.now())])
+        self._note_listing([one["review"]["id"] for one in found])
+        return found
 
     def progress(self, reviews: Sequence[Review]) -> dict[str, Progress]:
         """How far each of these reviews has got: votes, claim, escalation, decision."""
@@ -608,7 +608,7 @@ class Workspace:
     def _reviewed(self, review_id: str) -> Review:
         return self._find(self._thread_of(review_id), review_id)[1]
 
-    def note_listing(self, ids: list[str]) -> None:
+    def _note_listing(self, ids: list[str]) -> None:
         """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
         if ids and ids != self._listed.get(self.user):
             facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}

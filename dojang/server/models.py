@@ -56,6 +56,20 @@ _DECISION: dict[str, Any] = {
 }
 
 
+PASSAGE: dict[str, Any] = {
+    "id": "p_1a",
+    "document": "refund.md",
+    "title": "환불",
+    "text": "취소는 3일 전까지 합니다.",
+    "start": 120,
+    "end": 136,
+    "page": None,
+    "language": "ko",
+    "sentences": [[0, 16]],
+    "trust": "trusted",
+    "scores": {},
+    "flags": [],
+}
 _RUN: dict[str, Any] = {
     "thread_id": "th_9f3c1a2b4d",
     "status": "done",
@@ -146,6 +160,8 @@ class PassageRefModel(Model):
 
 class PassageModel(PassageRefModel):
     """A passage with its text; ``sentences`` are [start, end) offsets inside it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [PASSAGE]})
 
     title: str
     text: str
@@ -416,6 +432,8 @@ class SpentModel(Model):
 
 class RunModel(Model):
     """Where a thread stands."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_RUN]})
 
     thread_id: str
     status: Literal["done", "paused", "busy"]

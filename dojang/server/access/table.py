@@ -95,9 +95,9 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/reviews/{review_id}/decision"): DECIDE,
     ("POST", "/reviews/{review_id}/undo"): DECIDE,
     ("POST", "/reviews/{review_id}/claim"): DECIDE,
+    ("DELETE", "/reviews/{review_id}/claim"): DECIDE,
     ("POST", "/reviews/{review_id}/handup"): DECIDE,
     ("POST", "/reviews/{review_id}/later"): SEE,
-    ("DELETE", "/reviews/{review_id}/claim"): DECIDE,
     # threads
     ("GET", "/threads"): SEE,
     ("POST", "/threads"): ASK,

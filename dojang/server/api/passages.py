@@ -12,16 +12,12 @@ from dojang.server.access.owning import sees
 from dojang.server.api.documents import VersionModel
 from dojang.server.api.paging import Cursor, Limit, Page, Word, key_of, page_of, utf8
 from dojang.server.api.problems import BAD, NO_ID, Unknown, problems
-from dojang.server.models import Model, PassageModel
+from dojang.server.models import PASSAGE, Model, PassageModel
 from dojang.server.programs import ProgramRoute
 from dojang.workspace import Workspace
 from state import Passage
 
 router = APIRouter(tags=["documents"], route_class=ProgramRoute, responses=BAD)
-PASSAGE: dict[str, Any] = {
-    "id": "p_1a", "document": "refund.md", "title": "환불", "text": "취소는 3일 전까지 합니다.", "start": 120,
-    "end": 136, "page": None, "language": "ko", "sentences": [[0, 16]], "trust": "trusted", "scores": {}, "flags": [],
-}  # fmt: skip
 _CITED: dict[str, Any] = {
     "passage": "p_1a", "thread_id": "th_9f3c1a2b4d", "message": "ai-7", "n": 1, "start": 120, "end": 136,
 }  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 
 from checkpoints import Wanted
-from dojang.reviewing import Item, as_row, count, decide_many, find
+from dojang.reviewing import Item, as_row, count, decide_many
 from dojang.server.access.callers import workspace_of
 from dojang.server.api.paging import Cursor, Limit, Page, Word, key_of, page_of
 from dojang.server.api.problems import BAD, DECIDING, NO_ID, problems
@@ -76,7 +76,7 @@ def list_reviews(request: Request, asked: Looked, sort: Sorted = "due", limit: L
     if key is not None and sort == "tier" and not key[0].isdecimal():
         raise UserError("the cursor is not one of ours; begin again without it")
     after = (key[0], key[1]) if key is not None else None
-    rows = find(workspace, asked.wanted(now, sort=sort), limit=limit + 1, after=after)
+    rows = workspace.found(asked.wanted(now, sort=sort), limit=limit + 1, after=after)
     page = page_of(request, rows, limit, lambda row: row["key"])
     return {**page, "items": [as_row(row, now) for row in page["items"]]}
 

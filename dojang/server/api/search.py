@@ -10,9 +10,8 @@ from pydantic import ConfigDict, Field
 
 from dojang.server.access.callers import workspace_of
 from dojang.server.api.paging import Word
-from dojang.server.api.passages import PASSAGE
 from dojang.server.api.problems import BAD
-from dojang.server.models import Model, PassageModel
+from dojang.server.models import PASSAGE, Model, PassageModel
 from dojang.server.programs import ProgramRoute
 from state import UserError
 

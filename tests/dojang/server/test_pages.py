@@ -146,8 +146,8 @@ def test_a_bug_of_ours_is_a_plain_page_without_a_traceback(
         raise RuntimeError("secret <detail>")
 
     monkeypatch.setattr(workspace, "inbox", breaks)
-    monkeypatch.setattr(workspace, "found", breaks)
     monkeypatch.setattr(workspace, "threads", breaks)
+    monkeypatch.setattr(workspace, "found", breaks)
     client = TestClient(create_app(workspace), base_url=BASE)
     answer = client.get(path)
     assert answer.status_code == 500
