@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from fastapi.testclient import TestClient
 
 from dojang.workspace import Workspace
 from tests.dojang.server.access.people import People
+from tests.dojang.server.conftest import Ask, decision
 
 LATE = "Late arrivals are possible until midnight. Call the desk before you come."
+
+
+@pytest.fixture
+def client(workspace: Workspace) -> TestClient:
+    """A browser in which kim is logged in, who may all of it."""
+    people = People(workspace)
+    return people.logged_in(people.token("kim", "admin"))
 
 
 def sent(client: TestClient, *files: tuple[str, bytes], trust: str = "trusted") -> tuple[int, str]:
@@ -79,3 +88,34 @@ def test_who_may_not_change_documents_is_shown_no_button_and_refused(workspace: 
     assert "<textarea" not in viewer.get(href[1], headers=headers).text
     for path in ("/documents/rules.md", f"{href[1]}/corrections"):
         assert viewer.post(path, data={"do": "delete", "confirmed": "yes"}, headers=headers).status_code == 403
+
+
+def test_one_question_is_answered_side_by_side_and_nothing_comes_of_it(
+    client: TestClient, workspace: Workspace
+) -> None:
+    threads = len(workspace.threads())
+    assert client.post("/adapters/compare", data={"question": " "}).status_code == 400
+    made = client.post("/adapters/compare", data={"question": "please book a room, <b>now</b>"})
+    assert made.status_code == 303
+    client.app.state.jobs.wait()  # type: ignore[attr-defined]
+    page = client.get(made.headers["location"]).text
+    assert page.count("<article>") == 2  # the base alone, and what goes with the model: there is no champion
+    assert ("Emma Lee" in page, "&lt;b&gt;now" in page, "<b>now" in page) == (True, True, False)
+    assert len(workspace.threads()) == threads
+    people = People(workspace)
+    other = people.logged_in(people.token("dana", "developer"))
+    assert other.get(made.headers["location"]).status_code == 404
+
+
+def test_operators_see_their_own_figures_and_managers_everybodys(workspace: Workspace, paused: Ask) -> None:
+    review = paused("please book a room for two guests")
+    workspace.decide(review["id"], {**decision(review, "reject"), "dwell_ms": 4200}, channel="console")
+    again = paused("please book a room for two guests")
+    workspace.decide(again["id"], {**decision(again, "approve"), "dwell_ms": 900}, channel="console")
+    people = People(workspace)
+    manager = people.logged_in(people.token("mina", "manager")).get("/shift").text
+    assert ("person=kim" in manager, "50 %" in manager, "book_room" in manager) == (True, True, True)
+    operator = people.logged_in(people.token("olga", "operator"))
+    for path in ("/shift", "/shift?person=kim", "/shift?hours=720&person=mina"):
+        page = operator.get(path).text
+        assert ("kim" in page, "Nothing was decided in this time." in page) == (False, True), path
