@@ -55,9 +55,10 @@ def compare(parts: Parts, voices: Voices, question: str, tell: Callable[[str], N
     found = []
     for who, adapter, load in _speakers(parts, voices):
         tell(who)
-        started = time.perf_counter()
         try:
-            reply = load().reply([message], passages=passages, tools=tools, language=language_of(question))
+            speaker = load()  # the first one may load the model: that is no part of its answer
+            started = time.perf_counter()
+            reply = speaker.reply([message], passages=passages, tools=tools, language=language_of(question))
         except DojangError as error:
             found.append(Said(who, adapter, error=str(error)))
             continue
