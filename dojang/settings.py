@@ -13,7 +13,13 @@ from typing import Final, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from state import UserError
 
@@ -222,6 +228,19 @@ class Settings(BaseSettings):
         if rate.strip() and not re.fullmatch(r"[1-9]\d{0,8} ?/ ?(second|minute|hour)", rate.strip()):
             raise ValueError("must be like 1200/minute")
         return rate.strip()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was given, the environment, and ``.env`` where it says anything: a source looks at every field."""
+        silent = isinstance(dotenv_settings, DotEnvSettingsSource) and not dotenv_settings.env_vars
+        return (init_settings, env_settings) if silent else (init_settings, env_settings, dotenv_settings)
 
     @property
     def threads(self) -> Path:

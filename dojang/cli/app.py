@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,8 +61,9 @@ def _main(
     call.home, call.language, call.user, call.as_json = home, lang, user, as_json
 
 
+@lru_cache
 def command_line(language: Language = "en") -> TyperGroup:
-    """The whole command, its help in ``language``."""
+    """The whole command, its help in ``language``; made once in a process. A call keeps nothing in it."""
     app = typer.Typer(
         name="dojang",
         help=ABOUT,
