@@ -41,7 +41,11 @@ def dataset(desk: AtDesk, dataset: str) -> Response:
     except UnknownDataset as error:
         raise Unknown(str(error)) from None
     folder = datasets.named(datasets_of(settings), told["id"])
-    balance = _balance(datasets.read(folder, "provenance.jsonl"))
+    sides = {"train": desk.say("training"), "heldout": desk.say("held out")}
+    balance = {
+        (sides[side].unescape() if side in sides else side, kind): n
+        for (side, kind), n in _balance(datasets.read(folder, "provenance.jsonl")).items()
+    }
     good = Counter(bool(row.get("label")) for row in datasets.read(folder, "kto.jsonl"))
     left_out = [(term(desk.say, REASONS, why), count) for why, count in told["left_out"].items()]
     context: dict[str, Any] = {
@@ -50,7 +54,6 @@ def dataset(desk: AtDesk, dataset: str) -> Response:
         "left_out": left_out,
         "left_picture": bars([(why, [("four", n)]) for why, n in left_out], desk.say("Left out, by why").unescape()),
         "balance": balance,
-        "sides": sorted({side for side, _ in balance}),
         "balance_picture": _balanced(desk, balance),
         "kto": (good[True], good[False]),
         "warnings": [term(desk.say, WARNINGS, one) for one in told["warnings"]],

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from adapters.dataset import folder
 from dojang.server.console import charts
 from dojang.shift import Said, shift_of
 from dojang.workspace import Workspace
 from tests.dojang.server.access.people import People
 from tests.dojang.server.conftest import browser_of
+from tests.flywheel.made import point
 from tests.flywheel.promotions import adapters, crown, home, report
+from tests.flywheel.test_dataset import made
 
 HISTORY = [{"step": n, "loss": 1.5 / n, **({"eval_loss": 1.1} if n == 2 else {})} for n in (1, 2, 3)]
 
@@ -76,6 +79,15 @@ def test_training_is_drawn_and_planned(page: TestClient, at: Path) -> None:
     assert ("fits" in plan, "<rect" in plan) == (True, True)
     assert page.get("/adapters/plan", params={"base": "/etc"}).status_code == 400
     assert page.get("/adapters/plan", params={"gpu": "much"}).status_code == 400
+
+
+def test_a_dataset_says_how_it_is_balanced_and_what_was_left_out(page: TestClient, at: Path) -> None:
+    points = [point(n) for n in range(1, 9)]
+    name = folder.write(made(points), at / "datasets").name
+    told = page.get(f"/datasets/{name}")
+    assert told.status_code == 200, told.text
+    assert all(word in told.text for word in ("held out", "training", "never trained on", "few decisions", "<svg"))
+    assert f'href="/datasets/{name}"' in page.get("/adapters").text
 
 
 def test_the_chain_is_narrowed_paged_checked_and_exported(page: TestClient, desk: Workspace, at: Path) -> None:
