@@ -10,14 +10,12 @@ import typer
 
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
-from dojang.cli.words import N_
 from dojang.home import check_home
 
 if TYPE_CHECKING:
     from adapters.registry.aliases import Registry
     from dojang.settings import Settings
 
-ALIASES = {"champion": N_("champion"), "candidate": N_("candidate"), "previous": N_("previous")}
 AdapterName = Annotated[str, typer.Argument(metavar="DIR|ID", help="A folder, an id of the registry, or an alias.")]
 DAY_S = 86_400
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dojang.cli.adapters_registry import ALIASES, folder_of
+from dojang.cli.adapters_registry import folder_of
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
 from dojang.cli.words import word
+from dojang.glossary import ALIASES
 
 if TYPE_CHECKING:
     pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,8 @@ from dojang.audited import Sought, existing, lines, note_export
 from dojang.audited import found as sought_records
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, checked_text, invocation
-from dojang.cli.words import N_, word
+from dojang.cli.words import word
+from dojang.glossary import EVENTS, LEVELS
 from dojang.home import check_home
 
 if TYPE_CHECKING:
@@ -24,50 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True)
 app.add_typer(audit, name="audit", help="Who saw what, decided what, when and why.")
-
-EVENTS: Final = {
-    "review.opened": N_("review opened"),
-    "review.shown": N_("review shown"),
-    "decision.recorded": N_("decision recorded"),
-    "decision.refused": N_("decision refused"),
-    "run.released": N_("run released"),
-    "vote.recorded": N_("vote recorded"),
-    "decision.undone": N_("decision taken back"),
-    "decision.released": N_("decision released"),
-    "review.claimed": N_("review claimed"),
-    "review.assigned": N_("review handed up"),
-    "review.given_back": N_("review given back"),
-    "review.escalated": N_("half the time is over"),
-    "call.passed": N_("call passed, and told"),
-    "standing.allowed": N_("approved in advance"),
-    "standing.used": N_("approval in advance used"),
-    "standing.revoked": N_("approval in advance ended"),
-    "content.erased": N_("content erased"),
-    "inbox.listed": N_("inbox listed"),
-    "effect.intended": N_("effect begun"),
-    "effect.ended": N_("effect ended"),
-    "policy.seen": N_("policy in force"),
-    "thread.began": N_("chain begun"),
-    "thread.anchored": N_("chain witnessed"),
-    "thread.copied": N_("conversation copied"),
-    "thread.deleted": N_("conversation deleted"),
-    "state.changed": N_("state changed by hand"),
-    "thread.exported": N_("conversation exported"),
-    "chain.reopened": N_("chain begun anew"),
-    "audit.exported": N_("audit exported"),
-    "key.made": N_("key made"),
-    "key.rotated": N_("key rotated"),
-    "document.uploaded": N_("document sent"),
-    "document.deleted": N_("document taken out"),
-    "token.made": N_("token made"),
-    "token.revoked": N_("token revoked"),
-    "person.named": N_("person named"),
-    "session.began": N_("logged in"),
-    "session.ended": N_("logged out"),
-    "webhook.delivered": N_("webhook delivered"),
-    "webhook.failed": N_("webhook given up"),
-}
-LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
 
 
 class Format(StrEnum):

@@ -34,6 +34,7 @@ from dojang.server.api.problems import TooLarge, Unknown
 from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
 from dojang.server.console.desk import HERE, Desk
+from dojang.server.console.jobs import Jobs
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.items import Items
 from dojang.server.keeping import Keeper
@@ -109,6 +110,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         from dojang.server.standing import Standing
 
         observer.metrics.look_also(Standing(workspace.parts, app.state.work))
+    app.state.jobs = Jobs()
     app.state.items = cache(lambda: Items(workspace.settings.home / "items.sqlite", keys=workspace.parts.session_keys))
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(

@@ -24,6 +24,8 @@ from dojang.server.wording import language_of
 from dojang.settings import Settings
 
 MAX_BODY: Final = 1_048_576  # bytes; the longest decision text is 20,000 characters, 9 bytes each in a Korean form
+AT_ONCE: Final = 10
+"""Files of the largest size that a person may send in one form."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -106,8 +108,8 @@ class Guards:
             host = check_host(headers, scope.get("server"), self.doors)
             if scope["method"] not in SAFE_METHODS:
                 check_origin(headers, host, scope, self.doors)
-            if is_upload(scope) and by_program(scope):
-                self._declared(headers, self.max_upload)
+            if is_upload(scope):
+                self._declared(headers, self.max_upload * (1 if by_program(scope) else AT_ONCE), files=True)
                 await self.app(scope, receive, dressed)
                 return
             body = await self._body(headers, receive)
@@ -130,10 +132,14 @@ class Guards:
             if not message.get("more_body"):
                 return bytes(body)
 
-    def _declared(self, headers: Headers, most: int) -> None:
+    def _declared(self, headers: Headers, most: int, *, files: bool = False) -> None:
         declared = headers.get("content-length", "0")
         if not declared.isdigit() or int(declared) > most:
-            raise self._too_large(most)
+            raise self._too_large(most) if not files else self._too_large_files(most)
+
+    def _too_large_files(self, most: int) -> Refused:
+        one = (self.max_upload - MAX_BODY) // 2**20
+        return Refused(413, f"these files are too large: one may have {one} MiB, one sending {most // 2**20} MiB")
 
     def _too_large(self, most: int) -> Refused:
         return Refused(413, f"a request may have {most:,} bytes; shorten the text")

@@ -106,6 +106,7 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/documents"): SEE,
     ("POST", "/documents"): CURATE,
     ("GET", "/documents/{name}"): SEE,
+    ("POST", "/documents/{name}"): CURATE,
     ("PATCH", "/documents/{name}"): CURATE,
     ("DELETE", "/documents/{name}"): CURATE,
     ("GET", "/uploads"): CURATE,
@@ -123,6 +124,10 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/adapters/rollback"): OVERSEE,
     ("GET", "/adapters/reports"): CURATE,
     ("GET", "/adapters/reports/{report_id}"): CURATE,
+    ("GET", "/adapters/plan"): CURATE,
+    ("GET", "/adapters/compare"): CURATE,
+    ("POST", "/adapters/compare"): CURATE,
+    ("GET", "/adapters/compare/{job_id}"): CURATE,
     ("GET", "/adapters/{adapter}"): CURATE,
     ("GET", "/adapters/{adapter}/curve"): CURATE,
     ("GET", "/datasets"): CURATE,
@@ -135,6 +140,7 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     # audit
     ("GET", "/audit"): OVERSEE,
     ("GET", "/audit/verify"): OVERSEE,
+    ("POST", "/audit/verify"): OVERSEE,
     ("GET", "/audit/export"): ADMINISTER,
     # pages whose paths programs do not have
     ("GET", "/"): SEE,
@@ -146,6 +152,7 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/threads/{thread_id}/fork"): STEER,
     ("POST", "/threads/{thread_id}/delete"): STEER,
     ("GET", "/live"): SEE,
+    ("GET", "/shift"): DECIDE,
     ("GET", "/docs"): SEE,
 }
 """(method, path of the route) to the roles of which the caller needs one. HEAD and OPTIONS count as GET."""

@@ -10,18 +10,24 @@ from typing import Final
 from fastapi import APIRouter
 
 from dojang.server.console import (
+    adapters,
+    audit,
     deciding,
     documents,
     following,
     history,
     inbox,
     live,
+    passages,
     reference,
     reviews,
+    shift,
     taking,
     talking,
     thread,
     threads,
+    training,
+    uploading,
 )
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -36,6 +42,12 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     history.router,
     live.router,
     documents.router,
+    passages.router,
+    uploading.router,
+    training.router,
+    adapters.router,
+    audit.router,
+    shift.router,
     reference.router,
 )
 """In the order in which their routes are asked; ``app.py`` includes them."""

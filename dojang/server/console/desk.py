@@ -39,7 +39,7 @@ from dojang.workspace import Workspace
 from state import Language, Review, UserError
 
 HERE: Final = Path(__file__).parent
-SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables", "way")
+SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables", "way", "places")
 """Style sheets of every page, ``static/css/``, in the order in which they are read."""
 EVERYTHING: Final = Chosen()
 YEAR_S: Final = 365 * 24 * 3600
@@ -111,7 +111,9 @@ class Desk:
             "path": self.request.url.path,
             "caller": self.caller,
             "langs": [(code, self._in(code)) for code in LANGUAGES],
-            "frame": frame_of(self.say, self.counts() if counted else None, section, chosen) if self.caller else [],
+            "frame": frame_of(self.say, self.counts() if counted else None, section, chosen, self.caller.may)
+            if self.caller
+            else [],
             "section": section,
             "chosen": chosen,
             "after": self.request.app.state.live.last,

@@ -5,8 +5,9 @@ import { listen as forms } from "./forms.js";
 import { listen as help } from "./help.js";
 import { listen as keys } from "./keys.js";
 import { listen as list } from "./list.js";
+import { listen as upload } from "./upload.js";
 import { listen as panels } from "./panels.js";
 import { listen as talk } from "./talk.js";
 import { listen as wire } from "./wire.js";
 
-for (const listen of [talk, forms, panels, help, list, keys, clock, beside, wire]) listen();
+for (const listen of [upload, talk, forms, panels, help, list, keys, clock, beside, wire]) listen();
