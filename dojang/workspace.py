@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 
 CONSOLE_UNDO_S = 5.0
 """How long a decision from the console can be taken back where the settings do not say."""
+BY_HAND = ("console", "bulk")
+"""Channels on which a person presses a button, and may have pressed the wrong one."""
 LISTED = 100
 """Ids that a record of a list names; the digest is of all."""
 OnStart = Callable[[str], None]
@@ -193,15 +195,25 @@ class Workspace:
         index.refresh()
         found = index.reviews(kind=kind, limit=limit, offset=offset)
         escalate(self.parts, found)
-        self._note_listing([review["id"] for review in found])
+        self.note_listing([review["id"] for review in found])
         return found
+
+    def review(self, review_id: str) -> Review:
+        """A review, open or decided; UnknownReview where there is none."""
+        return self._reviewed(review_id)
+
+    def own_decision(self, review_id: str) -> Decision | None:
+        """The decision on a review, or the vote for it, where it is this workspace's user's."""
+        progress = self.parts.decisions.progress(self._thread_of(review_id)).get(review_id) or untouched()
+        said = [*progress["votes"], *([progress["decision"]] if progress["decision"] is not None else [])]
+        return next((one for one in reversed(said) if person_of(one["by"]) == person_of(self.user)), None)
 
     def found(self, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
         """Reviews as asked for, from the index alone, with their progress; open ones as :meth:`inbox` tells of them."""
         self.parts.index.refresh()
         found = self.parts.index.find(wanted, limit=limit, after=after)
         escalate(self.parts, [one["review"] for one in found if _untold(one, self.parts.clock.now())])
-        self._note_listing([one["review"]["id"] for one in found])
+        self.note_listing([one["review"]["id"] for one in found])
         return found
 
     def progress(self, reviews: Sequence[Review]) -> dict[str, Progress]:
@@ -586,7 +598,7 @@ class Workspace:
     def _reviewed(self, review_id: str) -> Review:
         return self._find(self._thread_of(review_id), review_id)[1]
 
-    def _note_listing(self, ids: list[str]) -> None:
+    def note_listing(self, ids: list[str]) -> None:
         """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
         if ids and ids != self._listed.get(self.user):
             facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}
@@ -599,7 +611,7 @@ class Workspace:
             have = ", ".join(roles) or "none"
             raise NotEntitled(f"{by} does not have the role {role!r}; the roles are: {have}")
         wait = self.settings.undo_s
-        hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel == "console" else 0.0)
+        hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel in BY_HAND else 0.0)
         return Who(by=by, channel=channel, roles=roles, role=role, hold_s=hold_s)
 
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:

@@ -39,7 +39,7 @@ from dojang.workspace import Workspace
 from state import Language, Review, UserError
 
 HERE: Final = Path(__file__).parent
-SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables")
+SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables", "bulk")
 """Style sheets of every page, ``static/css/``, in the order in which they are read."""
 EVERYTHING: Final = Chosen()
 YEAR_S: Final = 365 * 24 * 3600
@@ -110,6 +110,7 @@ class Desk:
         base = {
             "path": self.request.url.path,
             "caller": self.caller,
+            "may_decide": self.caller is not None and self.caller.decides,
             "langs": [(code, self._in(code)) for code in LANGUAGES],
             "frame": frame_of(self.say, self._counts() if counted else None, section, chosen) if self.caller else [],
             "section": section,

@@ -5,5 +5,6 @@ import { listen as help } from "./help.js";
 import { listen as keys } from "./keys.js";
 import { listen as list } from "./list.js";
 import { listen as panels } from "./panels.js";
+import { listen as select } from "./select.js";
 
-for (const listen of [forms, panels, help, list, keys, clock]) listen();
+for (const listen of [forms, panels, help, list, keys, clock, select]) listen();
