@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from checkpoints.index import Listed
     from checkpoints.wanted import Key, Wanted
     from dojang.cited import CitedBy
+    from dojang.pausing import Pause
     from store import DocumentRow, DocumentStore, IngestReport
     from store.ingesting.corrections import Version
     from store.ingesting.reindexing import ReindexReport
@@ -432,6 +433,29 @@ class Workspace:
     def do_due(self) -> Done:
         """Escalate, expire and release whatever is due; see :mod:`dojang.due`."""
         return do_due(self)
+
+    # -- all runs -------------------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> Pause | None:
+        """Who stopped all runs, when and why; None where they go."""
+        return self.parts.switch.state()
+
+    def pause_all(self, why: str, *, by: str | None = None) -> Pause:
+        """Stop all runs of this home between two steps, and let none begin; UserError, Conflict."""
+        who = by or self.user
+        pause = self.parts.switch.press(who, why, self.parts.clock.now())
+        self.parts.audit.note(None, "runs.paused", who, "runs", {"why": pause.why})
+        return pause
+
+    def go_on_all(self, *, by: str | None = None) -> Pause:
+        """Let all runs go on as they were; the pause that is over. Conflict where there is none."""
+        pause = self.paused
+        if pause is None:
+            raise Conflict("no run is paused; nothing was changed")
+        self.parts.audit.note(None, "runs.resumed", by or self.user, "runs", {"paused_by": pause.by, "at": pause.at})
+        self.parts.switch.let_go()
+        return pause
 
     # -- threads --------------------------------------------------------------------------------------------------
 

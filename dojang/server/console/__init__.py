@@ -9,13 +9,14 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from dojang.server.console import bulk, deciding, documents, inbox, reference, reviews, taking, threads
+from dojang.server.console import bulk, deciding, documents, halting, inbox, reference, reviews, taking, threads
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     inbox.router,
     reviews.router,
     deciding.router,
     bulk.router,
+    halting.router,
     taking.router,
     threads.router,
     documents.router,

@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from dojang.reading import as_read
 from dojang.server.access.callers import Caller, workspace_of
+from dojang.server.access.roles import STEER
 from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
 from dojang.server.console.filters import Chosen, Person
@@ -39,7 +40,7 @@ from dojang.workspace import Workspace
 from state import Language, Review, UserError
 
 HERE: Final = Path(__file__).parent
-SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables", "bulk")
+SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables", "bulk", "halt")
 """Style sheets of every page, ``static/css/``, in the order in which they are read."""
 EVERYTHING: Final = Chosen()
 YEAR_S: Final = 365 * 24 * 3600
@@ -114,6 +115,9 @@ class Desk:
             "langs": [(code, self._in(code)) for code in LANGUAGES],
             "frame": frame_of(self.say, self._counts() if counted else None, section, chosen) if self.caller else [],
             "section": section,
+            "may_steer": self.caller is not None and self.caller.may(STEER),
+            "halted": self.workspace.paused if self.caller is not None else None,
+            "back": self._back(),
             "chosen": chosen,
             "now_ms": int(self.now.timestamp() * 1000),
         }
@@ -123,6 +127,11 @@ class Desk:
         if self.request.query_params.get("lang") in LANGUAGES:
             response.set_cookie(COOKIE, self.language, max_age=YEAR_S, httponly=True, samesite="lax")
         return response
+
+    def part(self, template: str, **context: Any) -> Markup:
+        """A part of a page, to be put into another one: markup, made by a template of ours."""
+        base = {"chosen": EVERYTHING, "caller": self.caller}
+        return Markup(environment(self.language).get_template(template).render({**base, **context}))
 
     def read(self, review: Review) -> Review:
         """The review in the reader's language."""
@@ -149,6 +158,11 @@ class Desk:
     def _counts(self) -> dict[str, int] | None:
         """What the frame counts, of the index as it stands: a list brings it up to date, its counts do not."""
         return counts_of(self.workspace.parts.index, self.person, self.now) if self.caller is not None else None
+
+    def _back(self) -> str:
+        """Where somebody is who presses a button of the frame."""
+        query = self.request.url.query
+        return self.request.url.path + (f"?{query}" if query else "") if self.request.method == "GET" else "/"
 
     def _in(self, code: Language) -> str:
         """This page's address in a language. A page that answered a POST has none of its own: its parent does."""

@@ -39,9 +39,16 @@ const look = (selector) => {
 
 const press = (selector) => { const found = one(selector); if (found) found.click(); };
 
+// While an edit is written, what it changes; else the arguments.
+const difference = () => {
+  const changes = one("#changes dl, #changes .hint") && one("#changes");
+  if (changes) changes.hidden = !changes.hidden;
+  else look("#arguments");
+};
+
 const keys = {
   j: () => move(1), k: () => move(-1), a: approve, e: () => open("edit"), r: () => open("reject"), c: () => open("answer"),
-  g: () => open("handup"), s: () => open("later"), u: () => press("[data-undo]"), d: () => look("#arguments"),
+  g: () => open("handup"), s: () => open("later"), u: () => press("[data-undo]"), d: difference,
   t: () => look("#way"), m: () => press("nav [data-view=view-mine]"), "/": () => one("#seek")?.select(), "?": show,
   x: () => pick(false), b: together,
 };
@@ -59,7 +66,7 @@ const typing = (element) => element.closest("input:not([type=checkbox], [type=ra
 
 const pressed = (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) {
-    event.target.form.requestSubmit(event.target.form.querySelector("[data-panel][open] [data-send]"));
+    event.target.form.requestSubmit(event.target.form.querySelector("[data-panel][open] [data-send], [data-send]"));
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
