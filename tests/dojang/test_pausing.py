@@ -12,7 +12,9 @@ from dojang.pausing import Halted
 from dojang.server.work import Order
 from dojang.workspace import Workspace
 from state import Conflict, UserError
+from tests.dojang.server.access.people import People
 from tests.dojang.server.conftest import browser_of, open_workspace
+from tests.dojang.workspaces import workspace_for
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,8 @@ def test_a_run_of_the_server_goes_back_into_the_queue(
         assert len(workspace.thread("th_queued").reviews) == 1
 
 
-def test_a_switch_that_cannot_be_read_is_pressed(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_switch_that_cannot_be_read_is_pressed(workspace: Workspace) -> None:
+    workspace.settings.home.mkdir(exist_ok=True)
     workspace.parts.switch.path.write_text("{", encoding="utf-8")
     with pytest.raises(Halted, match="cannot be read"):
         workspace.ask("please book a room")
@@ -138,11 +141,10 @@ def test_the_bar_says_it_on_every_page_and_leads_back(workspace: Workspace) -> N
         assert "Let them go on" not in client.get("/documents").text
 
 
-def test_only_whoever_decides_may_press_it(workspace: Workspace) -> None:
-    from tests.dojang.server.access.people import People
-
-    people = People(workspace)
-    for role, status in (("viewer", 403), ("developer", 403), ("operator", 303)):
-        browser: TestClient = people.logged_in(people.token(f"someone-{role}", role))
-        assert browser.post("/pause", data={"why": "x"}).status_code == status, role
-        assert ("Let them go on" in browser.get("/").text) is (role == "operator")
+def test_only_whoever_decides_may_press_it(tmp_path: Path) -> None:
+    with workspace_for(tmp_path, "postgresql://127.0.0.1:1/none") as workspace:
+        people = People(workspace)
+        for role, status in (("viewer", 403), ("developer", 403), ("operator", 303)):
+            browser: TestClient = people.logged_in(people.token(f"someone-{role}", role))
+            assert browser.post("/pause", data={"why": "x"}).status_code == status, role
+            assert ("Let them go on" in browser.get("/").text) is (role == "operator")

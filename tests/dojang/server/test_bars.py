@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from dojang.server.console.frame import PLACES
 from dojang.workspace import Workspace
 from state import Review
 from tests.dojang.server.access.people import People
-from tests.dojang.server.conftest import Ask
+from tests.dojang.server.conftest import Ask, open_workspace
 from tests.dojang.server.screens import chromium, profile, running, violations
 from tests.dojang.server.test_browser import pytestmark as of_browsers
 
@@ -156,7 +157,7 @@ def test_an_edit_shows_what_changes_while_it_is_written(page: Any, paused: Ask, 
     page.keyboard.press("d")
     assert not page.locator("#changes").is_visible()
     page.keyboard.press("d")
-    page.get_by_label("guests").fill("two")
+    page.get_by_label("guests").fill("")
     page.wait_for_selector("#changes .hint")
     page.get_by_label("guests").fill("4")
     page.wait_for_selector("#changes ins >> text=4")
@@ -193,16 +194,23 @@ def test_twice_and_back_decide_once(page: Any, paused: Ask, workspace: Workspace
     assert len(workspace.thread(review["thread_id"]).outcomes) == 1
 
 
-def test_a_session_that_ends_in_mid_edit_loses_no_word(browser: Any, paused: Ask, workspace: Workspace) -> None:
-    people, review, complaints = People(workspace), paused("please book a room"), list[str]()
-    settings = workspace.settings.model_copy(update={"host": "127.0.0.2"})  # nobody comes in without a token
-    token = people.token("hana", "manager")
-    with running(workspace, settings) as site, profile(browser, complaints, locale="en-US", base_url=site) as page:
+@pytest.fixture
+def house_with_tokens(tmp_path: Path, postgres_server: str) -> Iterator[Workspace]:
+    """Another one: where a token was made, nobody comes in without."""
+    with open_workspace(tmp_path, postgres_server) as opened:
+        yield opened
+
+
+def test_a_session_that_ends_in_mid_edit_loses_no_word(browser: Any, house_with_tokens: Workspace) -> None:
+    workspace, complaints = house_with_tokens, list[str]()
+    review = workspace.ask("please book a room").reviews[0]
+    token = People(workspace).token("hana", "manager")
+    with running(workspace) as site, profile(browser, complaints, locale="en-US", base_url=site) as page:
         page.goto(f"/login?next=/reviews/{review['id']}")
         page.locator("[name=token]").fill(token)
         page.keyboard.press("Enter")
         page.wait_for_selector(".bar")
-        page.keyboard.press("r")
+        page.locator("summary", has_text="Reject").click()
         page.get_by_label("Note to the model").fill("한 줄도 잃지 않는다")
         page.context.clear_cookies()
         page.keyboard.press("Control+Enter")
