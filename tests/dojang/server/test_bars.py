@@ -48,7 +48,10 @@ def page(browser: Any, site: str) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def house(workspace: Workspace) -> dict[str, str]:
     """A page of each sort, by what it is."""
-    ask = lambda text: workspace.ask(text).reviews[0]  # noqa: E731
+
+    def ask(text: str) -> Review:
+        return workspace.ask(text).reviews[0]
+
     booking, other, question, decided = (ask(t) for t in ("book a room", "book a room", "which one?", "book a room"))
     refund = ask("refund BK-2041")
     args = {**refund["action"]["args"], "amount": 200_000}
