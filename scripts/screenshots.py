@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from dojang.server.console.together import decided_together, sort_of
 from dojang.settings import SAMPLE, Settings
 from dojang.workspace import Workspace
 from state import DojangError, Language, Review
@@ -20,17 +22,17 @@ sys.path.insert(0, str(ROOT))  # the tests' own code drives the browser
 IMAGES: Final = ROOT / "docs" / "images"
 ASKED: Final[dict[Language, tuple[str, ...]]] = {
     "en": (
-        "Please book Namsan Stay for Emma Lee, 3 to 5 December 2026, 2 guests, deluxe.",
-        "Please book Haeundae Pearl for James Park, 10 to 12 December 2026, 2 guests, standard.",
-        "Please book Namsan Stay for Olivia Kim, 14 to 16 December 2026, 3 guests, deluxe.",
+        "Please book a deluxe room at Namsan Stay for Emma Lee from December 3 to December 5 for 2 guests",
+        "Please book a standard room at Haeundae Pearl for James Park from December 10 to December 12 for 2 guests",
+        "Please book a deluxe room at Namsan Stay for Olivia Kim from December 14 to December 16 for 3 guests",
         "Please cancel booking BK-2031.",
         "Please refund 50000 won for booking BK-2031.",
         "Please refund 90000 won for booking BK-2032.",
     ),
     "ko": (
-        "남산스테이를 김하나 이름으로 2026년 12월 3일부터 5일까지 2명, 디럭스로 예약해 주세요.",
-        "해운대펄을 박서준 이름으로 2026년 12월 10일부터 12일까지 2명, 스탠다드로 예약해 주세요.",
-        "남산스테이를 이민지 이름으로 2026년 12월 14일부터 16일까지 3명, 디럭스로 예약해 주세요.",
+        "남산스테이 디럭스 객실을 김하나 이름으로 12월 3일부터 12월 5일까지 2명 예약해 주세요",
+        "해운대펄 스탠다드 객실을 박서준 이름으로 12월 10일부터 12월 12일까지 2명 예약해 주세요",
+        "남산스테이 디럭스 객실을 이민지 이름으로 12월 14일부터 12월 16일까지 3명 예약해 주세요",
         "예약 BK-2031을 취소해 주세요.",
         "예약 BK-2031에 50000원을 환불해 주세요.",
         "예약 BK-2032에 90000원을 환불해 주세요.",
@@ -60,10 +62,11 @@ def take(browser: Any, workspace: Workspace, language: Language) -> None:
     workspace.ingest([SAMPLE / "documents" / language])
     reviews = [review for text in ASKED[language] for review in asked(workspace, text)]
     thread = workspace.ask(QUESTION[language]).thread_id
-    first = reviews[0]
-    alike = [r for r in reviews if (r["action"]["tool"], r["tier"]) == (first["action"]["tool"], first["tier"])]
+    calls = [review for review in reviews if decided_together(review)]
+    most, _ = Counter(map(sort_of, calls)).most_common(1)[0]
+    alike = [review for review in calls if sort_of(review) == most]
     bulk = "/bulk?" + "&".join(f"id={review['id']}" for review in alike)
-    item = f"/reviews/{first['id']}"
+    item = f"/reviews/{calls[0]['id']}"
     complaints: list[str] = []
     with running(workspace) as site:
         base: dict[str, Any] = {"locale": LOCALE[language], "base_url": site, "device_scale_factor": 1}
