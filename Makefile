@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint types tests bench chaos transcript help
+.PHONY: demo test check lint types tests bench chaos transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,3 +47,6 @@ chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects coun
 
 transcript: .venv/run ## play the demo and write its output into the READMEs
 	$(BIN)/python scripts/transcript.py
+
+screenshots: .venv/dev ## pictures of the running console into docs/images, both languages
+	$(BIN)/python scripts/screenshots.py

@@ -21,6 +21,7 @@ import dojang
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
+from dojang.pausing import Switch
 from dojang.settings import SAMPLE, Settings, secrets_of
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
@@ -174,6 +175,11 @@ class Parts:
             return thread_id, self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
 
         return CitedIndex(self.settings.home / "cited.sqlite", self.settings.threads, newest)
+
+    @cached_property
+    def switch(self) -> Switch:
+        """What stops all runs."""
+        return Switch(self.settings.home)
 
     def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""

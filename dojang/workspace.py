@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from checkpoints.index import Status as ThreadStatus
     from checkpoints.wanted import Key, Wanted
     from dojang.cited import CitedBy
+    from dojang.pausing import Pause
     from store import DocumentRow, DocumentStore, IngestReport
     from store.ingesting.corrections import Version
     from store.ingesting.reindexing import ReindexReport
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
 
 CONSOLE_UNDO_S = 5.0
 """How long a decision from the console can be taken back where the settings do not say."""
+BY_HAND = ("console", "bulk")
+"""Channels on which a person presses a button, and may have pressed the wrong one."""
 LISTED = 100
 """Ids that a record of a list names; the digest is of all."""
 OnStart = Callable[[str], None]
@@ -194,7 +197,7 @@ class Workspace:
         index.refresh()
         found = index.reviews(kind=kind, limit=limit, offset=offset)
         escalate(self.parts, found)
-        self._note_listing([review["id"] for review in found])
+        self.note_listing([review["id"] for review in found])
         return found
 
     def review(self, review_id: str) -> Review:
@@ -212,7 +215,7 @@ class Workspace:
         self.parts.index.refresh()
         found = self.parts.index.find(wanted, limit=limit, after=after)
         escalate(self.parts, [one["review"] for one in found if _untold(one, self.parts.clock.now())])
-        self._note_listing([one["review"]["id"] for one in found])
+        self.note_listing([one["review"]["id"] for one in found])
         return found
 
     def progress(self, reviews: Sequence[Review]) -> dict[str, Progress]:
@@ -432,6 +435,29 @@ class Workspace:
         """Escalate, expire and release whatever is due; see :mod:`dojang.due`."""
         return do_due(self)
 
+    # -- all runs -------------------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> Pause | None:
+        """Who stopped all runs, when and why; None where they go."""
+        return self.parts.switch.state()
+
+    def pause_all(self, why: str, *, by: str | None = None) -> Pause:
+        """Stop all runs of this home between two steps, and let none begin; UserError, Conflict."""
+        who = by or self.user
+        pause = self.parts.switch.press(who, why, self.parts.clock.now())
+        self.parts.audit.note(None, "runs.paused", who, "runs", {"why": pause.why})
+        return pause
+
+    def go_on_all(self, *, by: str | None = None) -> Pause:
+        """Let all runs go on as they were; the pause that is over. Conflict where there is none."""
+        pause = self.paused
+        if pause is None:
+            raise Conflict("no run is paused; nothing was changed")
+        self.parts.audit.note(None, "runs.resumed", by or self.user, "runs", {"paused_by": pause.by, "at": pause.at})
+        self.parts.switch.let_go()
+        return pause
+
     # -- threads --------------------------------------------------------------------------------------------------
 
     def threads(
@@ -617,7 +643,7 @@ class Workspace:
     def _reviewed(self, review_id: str) -> Review:
         return self._find(self._thread_of(review_id), review_id)[1]
 
-    def _note_listing(self, ids: list[str]) -> None:
+    def note_listing(self, ids: list[str]) -> None:
         """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
         if ids and ids != self._listed.get(self.user):
             facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}
@@ -630,7 +656,7 @@ class Workspace:
             have = ", ".join(roles) or "none"
             raise NotEntitled(f"{by} does not have the role {role!r}; the roles are: {have}")
         wait = self.settings.undo_s
-        hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel == "console" else 0.0)
+        hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel in BY_HAND else 0.0)
         return Who(by=by, channel=channel, roles=roles, role=role, hold_s=hold_s)
 
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:

@@ -19,6 +19,7 @@ from dojang.cli import (
     policy,
     replay,
     reviews,
+    runs,
     sessions,
     store,
     system,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
 GROUPS = (
-    asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, replay, tokens, system,
+    asking, deciding, reviews, runs, threads, documents, store, sessions, audit, policy, adapters, replay, tokens,
+    system,
 )  # fmt: skip
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."

@@ -7,7 +7,8 @@ import { listen as keys } from "./keys.js";
 import { listen as list } from "./list.js";
 import { listen as upload } from "./upload.js";
 import { listen as panels } from "./panels.js";
+import { listen as select } from "./select.js";
 import { listen as talk } from "./talk.js";
 import { listen as wire } from "./wire.js";
 
-for (const listen of [upload, talk, forms, panels, help, list, keys, clock, beside, wire]) listen();
+for (const listen of [upload, talk, forms, panels, help, list, keys, clock, beside, wire, select]) listen();
