@@ -210,7 +210,9 @@ def _told(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     text = f"there is no page {request.url.path}" if status == 404 else str(getattr(error, "detail", error))
-    return _answer(request, status, text)
+    answer = _answer(request, status, text)
+    answer.headers.update(getattr(error, "headers", None) or {})  # which methods there are, with a 405
+    return answer
 
 
 def _unreadable(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dojang.going_back import UnknownCheckpoint
 from dojang.runs import UnknownThread
+from dojang.server.access.admission import NotAdmitted
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.assistants import UnknownAssistant
 from dojang.server.langgraph.bodies import HistoryIn, JSONObject, RunIn
@@ -40,6 +41,7 @@ _CODES: Final[tuple[tuple[type[Exception], Code], ...]] = (
     (UnknownCheckpoint, "no_such_checkpoint"),
     (UnknownRun, "no_such_run"),
     (NotEntitled, "permission_denied"),
+    (NotAdmitted, "permission_denied"),
     (UserError, "invalid_argument"),
     (Conflict, "invalid_argument"),
 )
