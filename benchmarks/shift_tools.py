@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, LiteralString
 
 import psycopg
 from pydantic import Field
 
 from state import JSON
 from tools.effects import InWorld, effect
+from tools.migrations import migrate
 
 Guest = Annotated[str, Field(min_length=1, max_length=120)]
 Hour = Annotated[str, Field(min_length=1, max_length=20)]
@@ -23,12 +24,15 @@ Seats = Annotated[int, Field(ge=1, le=20)]
 AREAS_KO = {"window": "창가", "hall": "홀", "booth": "칸막이"}
 
 
+STEPS: Final[tuple[LiteralString, ...]] = (
+    "create table if not exists tables_kept"
+    " (id bigserial primary key, guest text, day date, hour text, guests int, area text)",
+)
+
+
 def prepare(connection: psycopg.Connection, sample: Path | None) -> None:
-    """The table of tables."""
-    connection.execute(
-        "create table if not exists tables_kept"
-        " (id bigserial primary key, guest text, day date, hour text, guests int, area text)"
-    )
+    """The table of tables, made once however many processes come at the same time."""
+    migrate(connection, "shift", STEPS)
 
 
 def _will_en(args: Mapping[str, JSON]) -> str:

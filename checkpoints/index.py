@@ -92,11 +92,12 @@ CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_created ON reviews (open, created_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
 CREATE INDEX by_tool ON reviews (open, tool, due_at, review_id);
-CREATE INDEX by_tier ON reviews (open, tier, due_at, review_id);
+CREATE INDEX by_tier ON reviews (open, tier, review_id);
+CREATE INDEX by_words ON reviews (words);
 CREATE INDEX by_claim ON reviews (claimed_until) WHERE claimed_until <> '';
 CREATE TABLE made (token TEXT NOT NULL);
 """
-_VERSION: Final = 10 * FORMAT + 5  # of these tables: with another one they are made anew
+_VERSION: Final = 10 * FORMAT + 6  # of these tables: with another one they are made anew
 MANY: Final = 2_000
 """Up to so many sessions each is looked at whenever somebody asks."""
 LOOK_EVERY_S: Final = 30.0

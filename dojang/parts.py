@@ -208,7 +208,7 @@ class Parts:
         """The documents."""
         from store.models.reranking import load_reranker
 
-        s = self.settings
+        s, limit = self.settings, self.settings.document_mb * 2**20
         key = s.reranker_api_key.get_secret_value() if s.reranker_api_key else None
         with self._lock:
             embedder = load_embedder_of(s)
@@ -216,10 +216,11 @@ class Parts:
             if (place := qdrant_place(s)) is not None:
                 from store.qdrant.store import QdrantStore
 
-                return self._exit.enter_context(QdrantStore(place, embedder, key=store_key(s), reranker=reranker))
+                made = QdrantStore(place, embedder, key=store_key(s), reranker=reranker, limit_bytes=limit)
+                return self._exit.enter_context(made)
             from store import DocumentStore
 
-            return self._exit.enter_context(DocumentStore(self.dsn, embedder, reranker=reranker))
+            return self._exit.enter_context(DocumentStore(self.dsn, embedder, reranker=reranker, limit_bytes=limit))
 
     @cached_property
     def toolbox(self) -> Toolbox:

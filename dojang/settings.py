@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     )
     reranker_base_url: str | None = Field(None, description="base URL of an endpoint that speaks /rerank")
     reranker_api_key: SecretStr | None = Field(None, description="its key")
+    document_mb: int = Field(
+        20, ge=1, le=2000, description="largest document that is read in, in MB (1,048,576 bytes); also by HTTP"
+    )
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
@@ -113,6 +116,13 @@ class Settings(BaseSettings):
     run_timeout_s: float | None = Field(
         None, gt=0, description="seconds after which a run of a server is stopped between two steps; empty: never"
     )
+    events_keep_hours: float = Field(
+        24.0, gt=0, le=87_600, description="hours after a run's end in which a resumable stream can be read again"
+    )
+    runs_keep_days: float = Field(
+        30.0, gt=0, le=36_500, description="days after which a server forgets ended runs; the newest of a thread stays"
+    )
+    runs_keep: int = Field(100_000, ge=1, description="ended runs that it keeps at most, however young")
 
     public_hosts: list[str] = Field(
         [],

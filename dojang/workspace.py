@@ -196,6 +196,16 @@ class Workspace:
         self._note_listing([review["id"] for review in found])
         return found
 
+    def review(self, review_id: str) -> Review:
+        """A review, open or decided; UnknownReview where there is none."""
+        return self._reviewed(review_id)
+
+    def own_decision(self, review_id: str) -> Decision | None:
+        """The decision on a review, or the vote for it, where it is this workspace's user's."""
+        progress = self.parts.decisions.progress(self._thread_of(review_id)).get(review_id) or untouched()
+        said = [*progress["votes"], *([progress["decision"]] if progress["decision"] is not None else [])]
+        return next((one for one in reversed(said) if person_of(one["by"]) == person_of(self.user)), None)
+
     def found(self, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
         """Reviews as asked for, from the index alone, with their progress; open ones as :meth:`inbox` tells of them."""
         self.parts.index.refresh()
@@ -518,6 +528,18 @@ class Workspace:
     def undo_correction(self, passage: str, *, reason: str = "", by: str | None = None) -> Passage:
         """Back to the text before, as a new version."""
         return self._kept().undo_correction(passage, author=by or self.user, reason=reason)
+
+    def versions(self, passage: str) -> list[Version]:
+        """As :meth:`passage_history`, and [] where documents have no history (Qdrant)."""
+        return self.passage_history(passage) if self.settings.store == "postgres" else []
+
+    def document_history(self, document: str) -> list[Version]:
+        """What people corrected in a document, oldest first; [] where documents have no history."""
+        return self._kept().corrections_of(document) if self.settings.store == "postgres" else []
+
+    def passages_of(self, document: str, *, after: tuple[int, str] = (-1, ""), limit: int = 100) -> list[Passage]:
+        """The current passages of a document, in their order. UnknownDocument; UserError in Qdrant."""
+        return self._kept().passages_of(document, after=after, limit=limit)
 
     def passage_history(self, passage: str) -> list[Version]:
         """The versions of a passage, oldest first; [] where it was never corrected."""

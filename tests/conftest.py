@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -14,12 +15,29 @@ from psycopg.conninfo import make_conninfo
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
+# bitsandbytes compiles its CPU kernels when it is imported, which the command line turns off, too.
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 # A busy machine is no finding: nothing here is judged by how long a draw or an example takes.
 hypothesis.settings.register_profile("dojang", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("dojang")
 
 LINGER_S = 3.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests without collecting garbage: imports make a million objects, and looking through them again and
+    again is 9 of a worker's 20 CPU-seconds before its first test (docs/log.md, 2026-11-26).
+
+    What was imported stays for good, so it is taken out of all later looks.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

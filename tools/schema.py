@@ -7,6 +7,8 @@ out, so that an optional argument is simply one that is not required.
 from __future__ import annotations
 
 import hashlib
+import json
+from functools import lru_cache
 from typing import Any
 
 import rfc8785
@@ -34,11 +36,10 @@ def parameters_of(tool: BaseTool) -> dict[str, JSON]:
     else:
         raise UserError(f"tool {tool.name!r} describes its arguments with pydantic 1; use pydantic 2")
     try:
-        Draft202012Validator.check_schema(raw)
-    except SchemaError as error:
-        raise UserError(
-            f"tool {tool.name!r} has an invalid argument schema ({error.message}); mend the tool"
-        ) from error
+        _check(json.dumps(raw))
+    except (SchemaError, TypeError) as error:
+        found = error.message if isinstance(error, SchemaError) else error
+        raise UserError(f"tool {tool.name!r} has an invalid argument schema ({found}); mend the tool") from error
     simple: dict[str, JSON] = _simplified(raw, raw.get("$defs", {}))
     for noise in ("description", "$defs"):
         simple.pop(noise, None)
@@ -49,6 +50,15 @@ def parameters_of(tool: BaseTool) -> dict[str, JSON]:
         "required": simple.get("required", []),
         "additionalProperties": False,
     }
+
+
+@lru_cache(maxsize=1024)
+def _check(schema: str) -> None:
+    """Raise SchemaError where ``schema`` (JSON) is none. What passed is kept: the check takes milliseconds a tool.
+
+    A process offers the same tools again and again: a server lists them anew, a workspace is opened anew.
+    """
+    Draft202012Validator.check_schema(json.loads(schema))
 
 
 def schema_version(name: str, parameters: dict[str, JSON]) -> str:

@@ -266,7 +266,7 @@ datasets:
       field_system: system
       field_completion: completion
       field_label: label
-      prompt_format: "{prompt}"
+      prompt_format: "{system}\\n\\n{prompt}"
       completion_format: "{completion}"
 """,
 }

@@ -144,12 +144,12 @@ def _call(point: Point, prompt: Prompt, review: Review, decision: Decision, read
     if decision["type"] == "edit" and edited is not None and edited != shown:
         kept = _as_written(written, shown, edited)
         day = prompt["rendered"]["today"] or prompt["at"][:10]
-        wanted = {key: _in_words(value, point["messages"], day, reads) for key, value in kept.items()}
+        wanted = {key: in_words(value, point["messages"], day, reads) for key, value in kept.items()}
         return Taught(point, prompt, "edited", said, call(tool, wanted))
     return Taught(point, prompt, "good", said)
 
 
-def _in_words(value: JSON, messages: Sequence[Message], day: str, reads: ReadsDate) -> JSON:
+def in_words(value: JSON, messages: Sequence[Message], day: str, reads: ReadsDate) -> JSON:
     """An edited date as somebody had said it, the newest words first, where they mean it; any other value as it is."""
     if not isinstance(value, str) or not _ISO_DATE.fullmatch(value):
         return value
@@ -283,6 +283,7 @@ __all__ = [
     "Verdict",
     "call",
     "disputed",
+    "in_words",
     "openai_tool",
     "taught",
     "text",

@@ -1,8 +1,8 @@
 """One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
 
 Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing. A tool is
-wanted where it makes the request likelier by ``call_margin``, else the sentence that makes it the likeliest is meant,
-if by ``abstain_margin`` at least. Among tools it also counts how much likelier the conversation makes their names. The
+wanted where it makes the request likelier by ``call_least``, else the sentence that makes it the likeliest is meant, if
+by ``abstain_margin`` at least. Among tools it also counts how much likelier the conversation makes their names. The
 arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -120,7 +120,7 @@ class ReadingSpeaker:
         shared = worth(request, sentences, following(evidence))
         told = [m + self.decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
         call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
-        if call >= self.decoding.call_margin:
+        if call >= self.decoding.call_least(len(self._engine.encode(asked(request)))):
             wish = [m + self.decoding.name_weight * n for m, n in zip(calls, self.named(prompt, tools), strict=True)]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
         return None, told.index(answer) + 1 if told and answer >= self.decoding.abstain_margin else 0

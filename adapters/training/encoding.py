@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ class Ids:
     label: bool | None
     group: str
     """Hash of the request, or else of the prompt: rows that share it are held out together."""
+    once: bool = False
+    """Read in one pass of the run alone."""
 
     @property
     def length(self) -> int:
@@ -40,6 +43,18 @@ class Prepared:
     too_long: int
     odd: int = 0
     """Rows left out so that no batch of KTO has a single row, which would be its own neighbour."""
+    passes: int = 1
+    """How often ``stream`` holds a row that is not read ``once``."""
+    seed: int = 0
+
+    @property
+    def stream(self) -> list[Ids]:
+        """What the trainer reads: the rows, or all passes over them at once where some are read in one alone."""
+        if self.passes == 1:
+            return self.train
+        read = [row for row in self.train for _ in range(1 if row.once else self.passes)]
+        random.Random(self.seed).shuffle(read)
+        return read
 
     @property
     def tokens(self) -> int:
@@ -64,6 +79,7 @@ def encode(tokenizer: Any, row: Row) -> Ids:
         learned=[own for piece, own in encoded[0] for _ in piece],
         label=row.label,
         group=hashlib.sha256((row.request or row.prompt).encode("utf-8", "surrogatepass")).hexdigest(),
+        once=row.once,
     )
 
 
@@ -86,7 +102,8 @@ def prepare(tokenizer: Any, rows: Iterable[Row], recipe: Recipe) -> Prepared:
     odd = 0
     if recipe.method == "kto" and recipe.kto(len(train)) == "kto" and len(train) % recipe.batch == 1:
         train, odd = train[:-1], 1
-    return Prepared(train, heldout, len(encoded), len(encoded) - len(kept), odd)
+    passes = math.ceil(recipe.epochs) if any(row.once for row in train) else 1
+    return Prepared(train, heldout, len(encoded), len(encoded) - len(kept), odd, passes, recipe.seed)
 
 
 def _split(rows: Sequence[Ids], recipe: Recipe) -> tuple[list[Ids], list[Ids]]:

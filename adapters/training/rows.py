@@ -39,7 +39,8 @@ WANTED: Final[dict[Method, tuple[str, ...]]] = {
 class Row:
     """A rendered row: special tokens are in the texts. ``answers`` are one completion, or chosen and rejected.
 
-    ``request`` is what the user wanted, "" where nobody can tell; ``generated``: a program of ours made it up.
+    ``request`` is what the user wanted, "" where nobody can tell; ``generated``: a program of ours made it up;
+    ``once``: read in one pass of the run alone, because there is as much of its kind as anybody wants.
     """
 
     prompt: str
@@ -47,6 +48,7 @@ class Row:
     label: bool | None = None
     request: str = field(default="", compare=False)
     generated: bool = field(default=False, compare=False)
+    once: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,10 @@ def train(
     with _staging(out, identity, resume=resume) as folder:
         begun = time.monotonic()
         local = _loaded(base, recipe, device, start)
+        before = _before(base, recipe, local, start)
         trainer, resumed = _trained(recipe, local, prepared, folder, wrapped=start is not None, told=on_progress)
         told = _manifest(base, recipe, prepared, identity, sources, trainer, local)
+        told["held"] = _held(base, recipe, trainer, start, before)
         told |= {"duration_s": round(time.monotonic() - begun, 1), "resumed_from_step": resumed}
         told["trained_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         _put_together(trainer, folder / "adapter", told)
@@ -155,7 +157,7 @@ def rows_hash(rows: Iterable[Row]) -> str:
     """SHA-256 of the rendered rows in their order."""
     digest = hashlib.sha256()
     for row in rows:
-        told = {"prompt": row.prompt, "answers": row.answers, "label": row.label}
+        told = {"prompt": row.prompt, "answers": row.answers, "label": row.label} | ({"once": True} if row.once else {})
         digest.update(json.dumps(told, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
 
@@ -259,6 +261,27 @@ def _loaded(base: Base, recipe: Recipe, device: str, start: Path | None) -> Loca
         # Every save looks for the base's config, at a hub where this is no folder.
         local.model.peft_config["default"].base_model_name_or_path = str(base.path)
     return local
+
+
+def _before(base: Base, recipe: Recipe, local: LocalModel, start: Path | None) -> Mapping[str, Any] | None:
+    """The matrices that training goes on from, where what they knew is to be held."""
+    from adapters.training.holding import matrices
+
+    return None if start is None or recipe.forgetting is None or not base.reading else matrices(local.model)
+
+
+def _held(
+    base: Base, recipe: Recipe, trainer: Any, start: Path | None, before: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    from adapters.decoding import DECODING_FILE, Decoding
+    from adapters.training.holding import hold
+
+    if start is None or before is None or recipe.forgetting is None:
+        return None
+    spoken = Decoding.read(start if (start / DECODING_FILE).exists() else base.path)
+    return hold(
+        trainer.model, base.tokenizer, before, forgetting=recipe.forgetting, verdict_weight=spoken.verdict_weight
+    ).told()
 
 
 def _trained(

@@ -22,6 +22,8 @@ from adapters.training.run import Progress, Source, open_base, train
 REPLAY_SEED: Final = 7_919
 ROWS_SEED: Final = 104_729
 LICENCE: Final = "Apache-2.0"
+DESK: Final = "generated front desk"
+"""What rows of the desk are called in a manifest."""
 RECIPE: Final = Recipe(rate=1e-3, batch=16, accumulate=1, heldout=0.0, every=100)
 """What the shipped adapter was trained with."""
 
@@ -108,7 +110,7 @@ def train_adapter(
 
 def sources(rows: int, old: int) -> list[Source]:
     """For the manifest: both are made by this repository."""
-    found = [Source("generated front desk", rows, licences=(LICENCE,)), Source("replayed", old, licences=(LICENCE,))]
+    found = [Source(DESK, rows, licences=(LICENCE,)), Source("replayed", old, licences=(LICENCE,))]
     return [source for source in found if source.rows]
 
 
@@ -120,5 +122,5 @@ def _encode(tok: Any, said: Said) -> dict[str, list[int]]:
 
 
 __all__: Sequence[str] = [
-    "RECIPE", "AdapterReport", "generated", "replayed", "replays", "row_of", "sources", "train_adapter",
+    "DESK", "RECIPE", "AdapterReport", "generated", "replayed", "replays", "row_of", "sources", "train_adapter",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +61,7 @@ def build(
     from datasets import Dataset
     from transformers import EarlyStoppingCallback, PrinterCallback
 
+    recipe = replace(recipe, epochs=recipe.epochs / rows.passes)  # a stream holds all passes
     config_class, trainer_class, extra = _method(recipe, rows)
     pairs = extra.get("loss_type") == "kto"
     settings = config_class(**_arguments(recipe, local, rows, folder), **extra)
@@ -67,7 +69,7 @@ def build(
     trainer = trainer_class(
         model=local.model,
         args=settings,
-        train_dataset=Dataset.from_list(columns(recipe, rows.train, pairs=pairs)),
+        train_dataset=Dataset.from_list(columns(recipe, rows.stream, pairs=pairs)),
         eval_dataset=Dataset.from_list(columns(recipe, rows.heldout, pairs=pairs)) if rows.heldout else None,
         peft_config=None if wrapped else lora(recipe),
         processing_class=local.tokenizer,
@@ -82,7 +84,7 @@ def build(
 
 def _arguments(recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path) -> dict[str, Any]:
     cuda = local.device.startswith("cuda")
-    every = recipe.every or max(1, steps_of(recipe, len(rows.train)) // 20)
+    every = recipe.every or max(1, steps_of(recipe, len(rows.stream)) // 20)
     judged: dict[str, Any] = {}
     if rows.heldout:
         judged = {

@@ -34,6 +34,8 @@ class AboutThreads:
         """
         self.folders.ensure(thread_id)
         journal = self._journal(thread_id)
+        if not noted and not journal.path.exists():
+            return {}
         with journal.writing() as writer:
             known = _newest(list(journal))
             merged = {**known, **noted}

@@ -14,6 +14,7 @@ from checkpoints.errors import ThreadBusy
 from checkpoints.files.journal import Journal
 from checkpoints.files.locks import run_lock
 from checkpoints.files.mending import rewrite
+from checkpoints.records.about import KIND as ABOUT
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import KIND as PROMPTS
@@ -33,6 +34,7 @@ class Erased(TypedDict):
     effects: int
     texts: int  # values in the checkpoints of which words are gone
     prompts: int  # kept turns of the model of which what it said is gone
+    notes: int  # what clients have noted about it, of which words are gone
     checkpoints: bool  # whether the conversation itself is gone
     left: str  # why nothing, or not all, was erased; "" else
 
@@ -49,7 +51,9 @@ def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[
         words = _words(audit, saver, thread_id, person)
         if not words.reviews and not words.texts:
             continue
-        done = Erased(thread_id=thread_id, decisions=0, effects=0, texts=0, prompts=0, checkpoints=False, left="")
+        done = Erased(
+            thread_id=thread_id, decisions=0, effects=0, texts=0, prompts=0, notes=0, checkpoints=False, left=""
+        )
         try:
             with run_lock(saver.directory, thread_id, owner=f"{actor}, erasing"):
                 done["left"] = _unfinished(saver, thread_id)
@@ -80,6 +84,7 @@ def _erase_words(
     done["prompts"] = _erase_prompts(
         audit, thread_id, lambda r: blanked(r) if words.taken_from(r["said"]) != r["said"] else r
     )
+    done["notes"] = _erase_notes(audit, thread_id, words.taken_from)
     edited = {e["key"] for e in _entries(audit, thread_id) if e["k"] == "intent" and e["action"]["args"] in words.args}
 
     def effect(record: Record) -> Record | None:
@@ -111,10 +116,12 @@ def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str) -> Er
         counts.append(_erase(audit, thread_id, journal, _blank, actor, reason) if journal.path.exists() else 0)
     audit.note(thread_id, "content.erased", actor, thread_id, {"what": "checkpoints", "reason": reason})
     prompts = _erase_prompts(audit, thread_id, blanked, bodies=False)
+    notes = _erase_notes(audit, thread_id, lambda metadata: {})
     saver.prune([thread_id], strategy="delete")
     return Erased(
-        thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, prompts=prompts, checkpoints=True, left=""
-    )
+        thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, prompts=prompts, notes=notes,
+        checkpoints=True, left="",
+    )  # fmt: skip
 
 
 def _log(audit: AuditLog) -> DecisionLog:
@@ -174,6 +181,20 @@ def _erase_prompts(audit: AuditLog, thread_id: str, without: Callable[[Record], 
         if kept != records:
             rewrite(journal, kept)
     return sum(a != b for a, b in zip(records, after, strict=True))
+
+
+def _erase_notes(audit: AuditLog, thread_id: str, without: Callable[[Any], Any]) -> int:
+    """Take words out of what clients have noted about a conversation; earlier notes go, too."""
+    journal = Journal(_path(audit, thread_id, ABOUT), kind=ABOUT, keys=audit.folders.keys)
+    if not journal.path.exists():
+        return 0
+    with journal.locked():
+        records = list(journal)
+        kept = [{**record, "metadata": without(record["metadata"])} for record in records]
+        if kept == records:
+            return 0
+        rewrite(journal, kept[-1:])
+    return sum(before != after for before, after in zip(records, kept, strict=True))
 
 
 def _said(record: Record) -> Record | None:

@@ -17,7 +17,7 @@ from dojang.cli.adapters_matrix import matrix
 from dojang.cli.adapters_plan import plan
 from dojang.cli.adapters_promote import history, promote, rollback, shadow
 from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
-from dojang.cli.adapters_show import listed, shipped, show, summary
+from dojang.cli.adapters_show import listed, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
 
@@ -101,9 +101,21 @@ def train(
     ] = None,
     method: Annotated[str, typer.Option(help="sft, dpo or kto.")] = "sft",
     base: BaseFolder = None,
-    start: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="An adapter to go on from.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="An adapter to go on from; for rows of people then rate 1e-3, 6 passes, batch 16.",
+        ),
+    ] = None,
     replay: Annotated[
-        float | None, typer.Option(min=0, max=0.8, help="Share of the base's own text, so that it forgets nothing.")
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.8,
+            help="Share of old text, so that nothing is forgotten; half beside rows of people with --from.",
+        ),
     ] = None,
     rank: Annotated[int | None, typer.Option(help="LoRA rank, on all linear layers; 16.")] = None,
     alpha: Annotated[int | None, typer.Option(help="LoRA scale; 32.")] = None,
@@ -119,6 +131,10 @@ def train(
     patience: Annotated[int | None, typer.Option(help="Evaluations without a better loss that end the run; 3.")] = None,
     every: Annotated[int | None, typer.Option(help="Steps between evaluations and checkpoints.")] = None,
     beta: Annotated[float | None, typer.Option(help="How far the reference holds back (dpo, kto); 0.1.")] = None,
+    forgetting: Annotated[
+        float | None,
+        typer.Option(help="With --from: share of its loss by which old text may be read worse; 0.1."),
+    ] = None,
     kto_loss: Annotated[str | None, typer.Option(help="kto, apo, or auto: apo where rows are few.")] = None,
     quantization: Annotated[str | None, typer.Option(help="How the base is loaded; nf4.")] = None,
     four: Annotated[bool, typer.Option("--load-in-4bit", help="The same as --quantization nf4.")] = False,
@@ -144,21 +160,23 @@ def train(
     given = {
         "rank": rank, "alpha": alpha, "dropout": dropout, "rate": rate, "epochs": epochs, "batch": batch,
         "accumulate": accumulate, "seq": seq, "heldout": heldout, "patience": patience, "every": every, "beta": beta,
-        "kto_loss": kto_loss, "device": device, "checkpointing": checkpointing, "optimizer": optimizer,
-        "backend": backend,
+        "forgetting": forgetting, "kto_loss": kto_loss, "device": device, "checkpointing": checkpointing,
+        "optimizer": optimizer, "backend": backend,
     }  # fmt: skip
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle workers sleep, not spin; read when torch comes
     quantized = one_quantization(quantization, four=four, eight=eight)
-    recipe = _recipe({**given, "method": method, "quantization": quantized, "seed": seed}, generated)
     with call.terminal.working(_("preparing")) as tell:
         from adapters.training.material import Wanted, gathered
         from adapters.training.run import open_base
         from adapters.training.run import train as make
         from dojang.flywheel.datasets import trainable
+        from dojang.flywheel.listing import shipped
 
         folder = trainable(call.settings, checked_text(dataset)) if dataset is not None else None
-        opened = open_base(base or shipped()[0], recipe.quantization)
-        rows, sources = gathered(opened, recipe, Wanted(folder or data, generated, replay, checked_text(today)))
+        opened = open_base(base or shipped()[0], quantized)
+        going_on = start is not None and opened.reading and method == "sft"
+        recipe = _recipe({**given, "method": method, "quantization": quantized, "seed": seed}, generated, going_on)
+        rows, sources = gathered(opened, recipe, Wanted(folder or data, generated, replay, checked_text(today), start))
         told = make(
             opened, out, rows, recipe, sources=sources, start=start, resume=not fresh,
             on_progress=lambda news: tell(_step(_, news)),
@@ -169,15 +187,14 @@ def train(
     return Exit.DONE
 
 
-def _recipe(given: dict[str, Any], generated: int | None) -> Recipe:
-    """What was given, over the defaults; generated rows have those that the shipped adapter was trained with."""
+def _recipe(given: dict[str, Any], generated: int | None, going_on: bool) -> Recipe:
+    """What was given, over the defaults: of the shipped adapter for generated rows, of going on, or of any run."""
+    from adapters.training.material import GOING_ON
     from adapters.training.recipe import Recipe
+    from adapters.training.sft import RECIPE
 
-    if generated is not None:
-        from adapters.training.sft import RECIPE
-
-        return replace(RECIPE, **{key: value for key, value in given.items() if value is not None}).checked()
-    return Recipe(**{key: value for key, value in given.items() if value is not None}).checked()
+    usual = RECIPE if generated is not None else GOING_ON if going_on else Recipe()
+    return replace(usual, **{key: value for key, value in given.items() if value is not None}).checked()
 
 
 def _step(_: Callable[[str], str], news: dict[str, float]) -> str:
@@ -206,6 +223,7 @@ def tune(
     _ = call.terminal.gettext
     _one_thread()
     from adapters.training.margins import tune as choose
+    from dojang.flywheel.listing import shipped
 
     with call.terminal.working(_("measuring")):
         chosen = choose(base or shipped()[0], adapter or shipped()[1], n=n, seed=seed)
@@ -270,6 +288,7 @@ def evaluate(
     from adapters.serving import load_generator
     from adapters.training.evaluate import evaluate as measure
     from adapters.training.margins import TODAY
+    from dojang.flywheel.listing import shipped
 
     with call.terminal.working(_("measuring")):
         folder = shipped()[1] if adapter is None else folder_of(call.settings, adapter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,9 +37,14 @@ def cycle(
     heldout: Annotated[float, typer.Option(help="Share of the conversations, the newest, that is held out.")] = 0.2,
     method: Annotated[str, typer.Option(help="sft, dpo or kto.")] = "sft",
     rate: Annotated[float | None, typer.Option(help="Peak learning rate; the method's own if not given.")] = None,
-    epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 3,
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the rows; with the embedded model 6, else 3.")
+    ] = None,
     replay: Annotated[
-        float | None, typer.Option(min=0, max=0.8, help="Share of the base's own text, so that it forgets nothing.")
+        float | None,
+        typer.Option(
+            min=0, max=0.8, help="Share of old text, so that nothing is forgotten; half with the embedded model."
+        ),
     ] = None,
     old: Annotated[
         int | None, typer.Option(min=0, help="Items of the old domain for each slice and language; 0 leaves it out.")
@@ -56,16 +62,19 @@ def cycle(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle workers sleep, not spin; read when torch comes
     from adapters.dataset.building import Choices
     from adapters.serving import EMBEDDED
+    from adapters.training.material import GOING_ON
     from adapters.training.recipe import Recipe
     from dojang.flywheel.cycle import Cycle, Plan
     from dojang.flywheel.gating import OLD_ITEMS
     from dojang.workspace import Workspace
 
     ours = call.settings.model == EMBEDDED and method == "sft"
+    usual = GOING_ON if ours else Recipe(method=method, epochs=3)  # type: ignore[arg-type]
+    said: dict[str, Any] = {"rate": rate, "epochs": epochs}
     plan = Plan(
         Choices(self_approved=self_approved, heldout=heldout).checked(),
-        Recipe(method=method, rate=rate, epochs=epochs, seed=seed).checked(),  # type: ignore[arg-type]
-        replay if replay is not None else 0.3 if ours else None,
+        replace(usual, seed=seed, **{key: value for key, value in said.items() if value is not None}).checked(),
+        replay,
         OLD_ITEMS if old is None else old,
     )
     with Workspace(call.settings) as workspace, call.terminal.counting(_("turning")) as tell:

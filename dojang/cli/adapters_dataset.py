@@ -118,21 +118,11 @@ def build(
 @dataset.command("list")
 def listed(context: typer.Context) -> int:
     """List the datasets that were built, newest first."""
-    from adapters.dataset import folder
+    from dojang.flywheel.listing import datasets_in
 
     call = invocation(context)
     _ = call.terminal.gettext
-    root = _root(call.settings)
-    stale = folder.stale(root)
-    found = []
-    for one in folder.folders(root):
-        try:
-            told = folder.manifest(one)
-            found.append({"dataset": one.name, "built_at": told["built_at"], **_rows(told), "problem": ""})
-        except folder.DamagedDataset as e:
-            found.append({"dataset": one.name, "built_at": "", "problem": str(e)})
-        found[-1]["stale"] = stale.get(one.name, "")
-    found.sort(key=lambda row: str(row["built_at"]), reverse=True)
+    found = datasets_in(call.settings)
     call.terminal.document(found)
     head = [_("dataset"), _("built at"), "sft", "dpo", "kto", _("held out"), ""]
     table = [
@@ -153,15 +143,13 @@ def listed(context: typer.Context) -> int:
 @dataset.command()
 def stats(context: typer.Context, dataset_id: DatasetId) -> int:
     """Show what is in a dataset and what was left out, and check that it is unchanged."""
-    from adapters.dataset import folder
+    from dojang.flywheel.listing import dataset_of
 
     call = invocation(context)
-    root = _root(call.settings)
-    told = folder.verify(root, checked_text(dataset_id))
-    why = folder.stale(root).get(told["id"], "")
-    call.terminal.document({**told, "stale": why})
+    told = dataset_of(call.settings, checked_text(dataset_id))
+    call.terminal.document(told)
     _summary(call.terminal, told)
-    if why:
+    if why := told["stale"]:
         call.terminal.line(
             call.terminal.gettext("stale: {why}; build a new one and train on that").format(why=why), style="bold red"
         )
@@ -192,13 +180,11 @@ def _root(settings: Settings) -> Path:
     return datasets_of(settings)
 
 
-def _rows(told: dict[str, Any]) -> dict[str, int]:
-    return {name.removesuffix(".jsonl"): about["rows"] for name, about in told["files"].items()}
-
-
 def _summary(terminal: Any, told: dict[str, Any]) -> None:
+    from dojang.flywheel.listing import rows_of
+
     _ = terminal.gettext
-    rows = _rows(told)
+    rows = rows_of(told)
     terminal.line(
         _("{decisions} decisions in {threads} conversations").format(
             decisions=told["decisions"], threads=told["threads"]

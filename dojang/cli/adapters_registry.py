@@ -125,13 +125,5 @@ def folder_of(settings: Settings, name: str) -> Path:
     return path if path.is_dir() else registry_of(settings).path(name)
 
 
-def stale_of(settings: Settings, folder: Path) -> str:
-    """Why an adapter should not serve any more: words that it, or what it went on from, was trained on were erased."""
-    from dojang.flywheel.comparing import why_stale
-    from dojang.flywheel.stale import datasets_of
-
-    return why_stale(folder, registry_of(settings), datasets_of(settings))
-
-
 def _shown(value: Any) -> str:
     return "–" if value is None else str(value)

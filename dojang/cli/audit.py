@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from dojang.audited import Sought, existing, lines, note_export
+from dojang.audited import found as sought_records
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, checked_text, invocation
 from dojang.cli.words import N_, word
 from dojang.home import check_home
 
 if TYPE_CHECKING:
-    from checkpoints.audit.chain import AuditRecord
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.upkeep.erasing import Erased
+    from dojang.server.work.upkeep import RunsErased
 
 app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True)
@@ -58,6 +57,8 @@ EVENTS: Final = {
     "audit.exported": N_("audit exported"),
     "key.made": N_("key made"),
     "key.rotated": N_("key rotated"),
+    "document.uploaded": N_("document sent"),
+    "document.deleted": N_("document taken out"),
     "token.made": N_("token made"),
     "token.revoked": N_("token revoked"),
     "person.named": N_("person named"),
@@ -67,11 +68,6 @@ EVENTS: Final = {
     "webhook.failed": N_("webhook given up"),
 }
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
-COLUMNS: Final = (
-    "at", "actor", "event", "thread_id", "subject", "facts", "content_sha256", "seq", "prev", "key_id", "signature",
-)  # fmt: skip
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the beginning of a formula."""
 
 
 class Format(StrEnum):
@@ -131,7 +127,7 @@ def list_(
     """List what was noted, newest first."""
     call = invocation(context)
     _ = call.terminal.gettext
-    records = _records(_log(call), thread)[: -limit - 1 : -1]
+    records = list(sought_records(_log(call), Sought(thread=thread)))[: -limit - 1 : -1]
     call.terminal.document(records)
     rows = [
         [
@@ -165,12 +161,13 @@ def export(
     start = _time(since) if since else None
     check_home(call.settings.home)
     log = _log(call)
-    records = [r for r in _records(log, thread) if start is None or datetime.fromisoformat(r["at"]) >= start]
-    facts = {"format": form.value, "records": len(records), "since": since or "", "thread": thread or ""}
-    log.note(None, "audit.exported", call.settings.user, thread or "", facts)
+    sought = Sought(thread=thread, since=start)
+    records = list(sought_records(log, sought))
+    note_export(log, call.settings.user, sought, form.value, len(records))
     call.terminal.document(records)
     if not call.as_json:
-        call.terminal.out.file.write(_csv(records) if form is Format.CSV else _jsonl(records))
+        for line in lines(records, form.value):
+            call.terminal.out.file.write(line)
     return Exit.DONE
 
 
@@ -191,7 +188,7 @@ def reopen(
     check_home(call.settings.home)
     log = _log(call)
     if thread is not None:
-        _existing(log, thread)
+        existing(log, thread)
     kept = log.reopen(thread, call.settings.user, reason)
     call.terminal.document({"kept": [str(path) for path in kept]})
     for path in kept:
@@ -213,6 +210,7 @@ def erase(
     """Erase content for good. Digests stay, the chains still verify, and that it was erased is noted."""
     from checkpoints.upkeep.erasing import erase_person, erase_thread
     from dojang.flywheel.stale import mark_person, mark_threads
+    from dojang.server.work.upkeep import under_way
     from state import UserError
 
     call = invocation(context)
@@ -224,21 +222,48 @@ def erase(
     check_home(call.settings.home)
     log, user = _log(call, sealed=True), call.settings.user
     stale = mark_person(call.settings, person, reason) if person is not None else []  # first: a crash forgets no mark
+    if thread is not None and under_way(_runs(call), thread):
+        raise UserError(f"a run that the server accepted on thread {thread} is not over; let it end, then erase")
     found = [erase_thread(log, thread, user, reason)] if thread is not None else []
     found += erase_person(log, person, user, reason) if person is not None else []
+    runs = _erase_runs(call, log, reason, found, person)
     stale = sorted({*stale, *mark_threads(call.settings, [one["thread_id"] for one in found], reason)})
-    call.terminal.document({"erased": found, "stale_datasets": stale})
+    call.terminal.document({"erased": found, "runs": runs._asdict(), "stale_datasets": stale})
     for one in found:
         said = _(
             "{thread}: {decisions} decisions, {effects} effects, {texts} states and {prompts} model turns without words"
         ).format(**{key: one[key] for key in ("decisions", "effects", "texts", "prompts")}, thread=one["thread_id"])
         call.terminal.line(f"{said}; {call.terminal.told(one['left'])}" if one["left"] else said)
-    if not found:
+    if runs.runs:
+        call.terminal.line(_("accepted runs without words: {runs}").format(runs=runs.runs))
+    if runs.left:
+        said = _("{runs} accepted runs are not over and keep their words: erase again when they are")
+        call.terminal.note(said.format(runs=runs.left), style="yellow")
+    if not found and not runs.runs:
         call.terminal.note(_("nothing was found to erase"))
     if stale:
         said = _("stale now: the datasets {ids}, and every adapter that was trained on them")
         call.terminal.note(said.format(ids=", ".join(stale)), style="yellow")
     return Exit.DONE
+
+
+def _runs(call: Invocation) -> Path:
+    return call.settings.home / "runs.sqlite"
+
+
+def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased], person: str | None) -> RunsErased:
+    """The same words in what the server has accepted; a conversation that was left alone keeps those, too."""
+    from dojang.server.work.upkeep import erase_runs
+
+    def note(thread_id: str) -> None:
+        if log.folders.path(thread_id).is_dir():
+            facts: dict[str, Any] = {"what": "accepted runs", "reason": reason}
+            log.note(thread_id, "content.erased", call.settings.user, thread_id, facts)
+
+    touched = [one["thread_id"] for one in found if one["checkpoints"] or one["texts"] or one["decisions"]]
+    alone = [one["thread_id"] for one in found if one["thread_id"] not in touched]
+    keys = log.folders.keys
+    return erase_runs(_runs(call), keys, note, threads=touched, person=person, but=alone)
 
 
 @audit.command("rotate-key")
@@ -265,24 +290,6 @@ def _log(call: Invocation, *, sealed: bool = False) -> AuditLog:
     return AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
 
 
-def _existing(log: AuditLog, thread: str) -> None:
-    from state import UserError
-
-    if not log.folders.path(thread).is_dir():
-        raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
-
-
-def _records(log: AuditLog, thread: str | None) -> list[AuditRecord]:
-    """Oldest first, by the time they were noted; each chain in its own order."""
-    if thread is not None:
-        _existing(log, thread)
-        return log.records(thread)
-    found = log.records(None)
-    for thread_id, _folder in log.folders.threads():
-        found += log.records(thread_id)
-    return sorted(found, key=lambda record: record["at"])
-
-
 def _time(text: str) -> datetime:
     from state import UserError
 
@@ -297,26 +304,3 @@ def _told(facts: dict[str, Any]) -> str:
     told = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in ("", None) and name != "at")
     one = " ".join(told.split())
     return one if len(one) <= 100 else one[:99] + "…"
-
-
-def _jsonl(records: Sequence[AuditRecord]) -> str:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-
-
-def _csv(records: Sequence[AuditRecord]) -> str:
-    """A table that a spreadsheet reads as text: it begins with a byte order mark, without which Excel breaks Korean."""
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for record in records:
-        values = {**record, "facts": json.dumps(record["facts"], ensure_ascii=False)}
-        writer.writerow([_cell(values[name]) for name in COLUMNS])
-    return "\ufeff" + out.getvalue()
-
-
-def _cell(value: Any) -> str:
-    """A value as text; one that a spreadsheet would run is led by an apostrophe."""
-    from dojang.cli.terminal import visible
-
-    text = "" if value is None else visible(str(value))
-    return f"'{text}" if text.lstrip(" \n\u3000").startswith(FORMULA) else text

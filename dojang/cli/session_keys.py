@@ -47,7 +47,8 @@ def rotate_key(
     ring = _ring(call)
     if not again:
         ring.rotate()
-    return _every_thread(call, ring, lambda keys, thread: reseal(call.settings.threads, keys, thread))
+    step = lambda keys, thread: reseal(call.settings.threads, keys, thread)  # noqa: E731
+    return _every_thread(call, ring, step, plain=False)
 
 
 def encrypt(context: typer.Context) -> int:
@@ -56,7 +57,8 @@ def encrypt(context: typer.Context) -> int:
 
     call = invocation(context)
     ring = _ring(call)
-    code = _every_thread(call, ring, lambda keys, thread: encrypt_thread(call.settings.threads, keys, thread))
+    step = lambda keys, thread: encrypt_thread(call.settings.threads, keys, thread)  # noqa: E731
+    code = _every_thread(call, ring, step, plain=True)
     for name in ("index.sqlite", "index.sqlite-wal", "index.sqlite-shm"):  # derived; it repeats titles and reviews
         (call.settings.home / name).unlink(missing_ok=True)
     return code
@@ -74,9 +76,13 @@ def _ring(call: Invocation) -> KeyRing:
     return ring
 
 
-def _every_thread(call: Invocation, ring: KeyRing, step: Step) -> int:
-    """Take the step in each conversation; one that fails is told and does not stop the others."""
+def _every_thread(call: Invocation, ring: KeyRing, step: Step, *, plain: bool) -> int:
+    """Take the step in each conversation and in what the server accepted; what fails is told and stops no other.
+
+    ``plain``: also what was never sealed.
+    """
     from checkpoints.files.folders import ThreadFolders
+    from dojang.server.work.upkeep import reseal_runs
     from state import DojangError
 
     _ = call.terminal.gettext
@@ -92,7 +98,12 @@ def _every_thread(call: Invocation, ring: KeyRing, step: Step) -> int:
                 continue  # deleted meanwhile
             except DojangError as e:
                 problems.append(str(e))
-    call.terminal.document({"key_id": ring.active, "files": files, "problems": problems})
+        rows = 0
+        try:
+            rows = reseal_runs(call.settings.home / "runs.sqlite", ring, plain=plain)
+        except DojangError as e:
+            problems.append(str(e))
+    call.terminal.document({"key_id": ring.active, "files": files, "runs": rows, "problems": problems})
     call.terminal.line(_("key {id} seals; {files} files were sealed anew").format(id=ring.active, files=files))
     for problem in problems:
         call.terminal.line(call.terminal.told(problem), style="bold red")

@@ -148,8 +148,9 @@ class Cycle:
         if not (out / "adapter_config.json").is_file():
             recipe = self.plan.recipe
             base = open_base(self._base(), recipe.quantization)
-            rows, sources = gathered(base, recipe, Wanted(dataset, replay=self.plan.replay))
-            train(base, out, rows, recipe, sources=sources, start=self._start(), on_progress=self._progress)
+            start = self._start()
+            rows, sources = gathered(base, recipe, Wanted(dataset, replay=self.plan.replay, start=start))
+            train(base, out, rows, recipe, sources=sources, start=start, on_progress=self._progress)
         self._stage("register")
         entry = self.registry.add(out)
         seen = self.registry.aliases()

@@ -48,7 +48,7 @@ def build_dataset(
         choices=choices,
         find=lambda text: [(entity.start, entity.end) for entity in find(text)],
         pseudonym=name,
-        reads=_read_date,
+        reads=read_day,
     )
     written = folder.write(made, datasets_of(parts.settings))
     note(gates_of(parts.settings), written.name, rules)
@@ -68,7 +68,7 @@ def trainable(settings: Settings, name: str) -> Path:
     return root / str(told["id"])
 
 
-def _read_date(words: str, day: str) -> str | None:
+def read_day(words: str, day: str) -> str | None:
     """As the tools read dates."""
     from tools.dates import Unreadable, read_date
 
@@ -90,4 +90,4 @@ def _tokenizer(settings: Settings) -> Any:
         return None
 
 
-__all__ = ["build_dataset", "sessions_of", "trainable"]
+__all__ = ["build_dataset", "read_day", "sessions_of", "trainable"]

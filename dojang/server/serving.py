@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from checkpoints.files.locks import OsLock
 from dojang.observing.logs import Level
 from state import UserError
 
@@ -72,6 +76,29 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, f"port {port} of {address} {why}; choose another with DOJANG_PORT or --port, or stop who has it"
         ) from None
     return listener
+
+
+@contextlib.contextmanager
+def only_server(home: Path, listener: socket.socket) -> Iterator[None]:
+    """Be the one server of a home: readers of a run's events are where the run is carried out.
+
+    The operating system gives the place up with the process, kill -9 included. Commands beside it need none.
+
+    Raises:
+        CannotServe: another server has this home.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock, (host, port) = OsLock(home / "serve.lock"), listener.getsockname()[:2]
+    if not lock.acquire(wait=False):
+        other = lock.path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        text = f"{home} has a server already ({other}); use that one, stop it, or name another folder with --home"
+        raise CannotServe(host, port, text)
+    try:
+        os.ftruncate(lock.fd, 0)
+        os.write(lock.fd, f"{url_of(listener)} of process {os.getpid()}".encode())
+        yield
+    finally:
+        lock.release()
 
 
 def url_of(listener: socket.socket) -> str:

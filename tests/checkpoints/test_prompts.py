@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from checkpoints import FileSaver, KeyRing, PlaintextRefused, PromptLog, WrongKey, repair, verify
 from checkpoints.audit.trail import AuditLog
 from checkpoints.files.folders import ThreadFolders
+from checkpoints.records.about import AboutThreads
 from checkpoints.records.prompts import hash_of, key_of
 from checkpoints.upkeep.erasing import erase_person, erase_thread
 from checkpoints.upkeep.exporting import export
@@ -206,8 +207,11 @@ def test_a_persons_words_leave_the_kept_turns_too(tmp_path: Path) -> None:
     audit = AuditLog(desk.threads, tmp_path / "keys")
     assert "a room for Hong" not in path_of(desk.threads).read_text(encoding="utf-8")  # messages are kept by id alone
     desk.say("t", "echo", says("you said born on 3 May"))
+    noted = AboutThreads(ThreadFolders(desk.threads))
+    noted.merge("t", {"why": "born on 3 May", "customer": "c-17"})
     [done] = erase_person(audit, "lee", "admin", "asked for it")
-    assert done["prompts"] == 1
+    assert (done["prompts"], done["notes"]) == (1, 1)
+    assert noted.of("t") == {"why": "[erased]", "customer": "c-17"}
     assert "born on 3 May" not in path_of(desk.threads).read_text(encoding="utf-8")
     kept = desk.prompts.read("t")
     assert (len(kept.prompts), len(kept.erased)) == (3, 1)
@@ -217,8 +221,13 @@ def test_a_persons_words_leave_the_kept_turns_too(tmp_path: Path) -> None:
 def test_an_erased_conversation_keeps_neither_turns_nor_passages(tmp_path: Path) -> None:
     desk = lived(tmp_path)
     audit = AuditLog(desk.threads, tmp_path / "keys")
+    noted = AboutThreads(ThreadFolders(desk.threads))
+    for customer in ("c-17", "c-18"):
+        noted.merge("t", {"customer": customer})
     done = erase_thread(audit, "t", "admin", "law")
-    assert done["prompts"] == 3
+    assert (done["prompts"], done["notes"]) == (3, 2)
+    assert noted.of("t") == {}
+    assert "c-17" not in (path_of(desk.threads).parent / "about.jsonl").read_text(encoding="utf-8")
     text = path_of(desk.threads).read_text(encoding="utf-8")
     assert ("for Hong" in text, "Breakfast" in text, "Which day?" in text) == (False, False, False)
     assert desk.prompts.read("t").prompts == []

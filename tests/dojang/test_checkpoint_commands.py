@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from checkpoints import FileSaver, KeyRing
 from checkpoints.upkeep.pruning import prune
+from dojang.server.work.rows import RunRows
 from tests.checkpoints.cases import chat_graph, checkpoint, config, metadata
 from tests.dojang.conftest import Shell
+from tests.dojang.server.work.test_keeping_runs import SECRET, accepted
 
 Rows = Callable[[], list[tuple[Any, ...]]]
 LATER = datetime.now(UTC) + timedelta(days=40)
@@ -90,12 +93,18 @@ def test_sealed_from_the_first_word_to_a_new_key(
     assert shell("checkpoints", "make-key").code == 2
     refused = shell("thread", plain)
     assert (refused.code, "checkpoints encrypt" in refused.err) == (2, True), refused
+    ring, runs = KeyRing.load(keys), shell.home / "runs.sqlite"
+    with closing(RunRows(runs)) as rows:
+        accepted(rows, "r", plain)
     assert shell("checkpoints", "encrypt").code == 0
     assert shell("thread", plain).code == 0
     _thread, review = shell.paused()
     rotated = shell("checkpoints", "rotate-key", "--json")
-    assert (rotated.code, rotated.json["problems"]) == (0, []), rotated
+    assert (rotated.code, rotated.json["problems"], rotated.json["runs"]) == (0, [], 2), rotated
     assert KeyRing.load(keys).active == rotated.json["key_id"]
+    with closing(RunRows(runs, keys=ring)) as rows:
+        assert rows.get("r").body["message"]["content"] == SECRET
+    assert SECRET.encode() not in runs.read_bytes()
     assert shell("checkpoints", "rotate-key", "--again", "--json").json["files"] == 0
     assert shell("inbox").code == 0
     assert shell("approve", review).code == 0

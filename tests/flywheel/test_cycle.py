@@ -164,7 +164,8 @@ def test_an_endpoints_model_is_trained_where_it_lives(tmp_path: Path) -> None:
         turn(workspace)
 
 
-def test_the_whole_turn_with_the_model_that_ships(shell: Shell) -> None:
+def test_the_whole_turn_with_the_model_that_ships(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.training.holding.ITEMS", 2)
     done = shell("adapters", "cycle", "--old", "0", "--epochs", "1", "--json")
     assert (done.code, done.json["verdict"], done.json["ended"]) == (Exit.PROBLEM, "cannot_tell", True)
     shown = shell("adapters", "report", done.json["report"])

@@ -20,7 +20,7 @@ from adapters.dataset.duplicates import near, words
 from adapters.dataset.mapping import Taught, taught
 from adapters.dataset.points import Point
 from adapters.dataset.scrubbing import Scrub
-from dojang.flywheel.datasets import _read_date
+from dojang.flywheel.datasets import read_day
 from dojang.flywheel.stale import Pseudonyms
 from state import UserError
 from tests.flywheel.made import ARGS, point
@@ -87,13 +87,13 @@ def test_what_a_person_left_alone_stays_in_the_models_own_words() -> None:
 
 def test_an_edited_date_stands_as_it_was_said() -> None:
     given = point(1, "edit", request="from December 3, or rather 5 December", edited={"check_in": "2026-12-05", "n": 1})
-    one = taught(given, reads=_read_date)
+    one = taught(given, reads=read_day)
     assert isinstance(one, Taught)
     assert call_of(one.rows("sft")[0]["completion"])["arguments"] == {"check_in": "5 December", "n": 1}
-    elsewhere = taught(point(1, "edit", edited={"check_in": "2026-12-09"}), reads=_read_date)
+    elsewhere = taught(point(1, "edit", edited={"check_in": "2026-12-09"}), reads=read_day)
     assert isinstance(elsewhere, Taught)
     assert call_of(elsewhere.rows("sft")[0]["completion"])["arguments"] == {"check_in": "2026-12-09"}
-    assert _read_date("no date", "2026-11-22") is None
+    assert read_day("no date", "2026-11-22") is None
 
 
 def test_a_rejection_is_never_imitated() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from checkpoints.files.folders import ThreadFolders
 from dojang.cli.exits import Exit
+from dojang.server.work.rows import RunRows
 from tests.dojang.conftest import Shell
+from tests.dojang.server.work.test_keeping_runs import accepted, ended
 from tests.dojang.workspaces import rehearsed
 from tests.flywheel.desk import Desk
 from tests.graph.parts import calls, says
@@ -98,8 +101,14 @@ def test_a_conversation_that_is_kept_out_is_counted_and_not_used(shell: Shell) -
 
 def test_what_a_person_has_erased_is_gone_from_the_next_dataset_and_marks_the_last(shell: Shell) -> None:
     first = built(shell)
+    with closing(RunRows(shell.home / "runs.sqlite")) as rows_of_runs:
+        ended(rows_of_runs, "r", "t0", by="choi")
+        accepted(rows_of_runs, "next", "t0")
+    refused = shell("audit", "erase", "--thread", "t0", "--reason", "law")
+    assert (refused.code, "is not over" in refused.err) == (Exit.MISTAKE, True)
     erased = shell("audit", "erase", "--person", "choi", "--reason", "asked for it", "--json")
     assert erased.json["stale_datasets"] == [first["dataset"]]
+    assert erased.json["runs"] == {"runs": 1, "left": 0}
     assert "stale: asked for it" in shell("adapters", "dataset", "stats", first["dataset"]).out
     second = built(shell)
     assert second["dataset"] != first["dataset"]

@@ -102,6 +102,8 @@ def test_trls_own_trainers_read_theirs(method: str, llama3: str, tmp_path: Path)
 def test_the_system_text_is_what_an_endpoint_is_sent() -> None:
     line = lines("openai", "sft")[0]
     assert line["messages"][0] == {"role": "system", "content": system_prompt([BREAKFAST], "en", "")}
+    assert line["messages"][0]["content"].startswith("Answer in English.")  # nobody was told the day
+    assert system_prompt([], "ko", "2026-11-22").startswith("오늘은 2026-11-22입니다. 한국어로 답하십시오.")
     assert line["tools"] == offered_tools(OFFERED)
     assert [m["role"] for m in line["messages"]] == ["system", "user", "assistant"]
 
@@ -153,6 +155,7 @@ def test_axolotl_trains_on_the_last_turn_only() -> None:
         fields = [how[k] for k in how if k.startswith("field_")]
         fields += [v for k, v in how["type"].items() if k.startswith("field_")] if isinstance(how["type"], dict) else []
         assert set(fields) <= set(lines("axolotl", method)[0])
+    assert how["type"]["prompt_format"] == "{system}\n\n{prompt}"  # Axolotl leaves out what the format does not name
 
 
 def test_numbers_in_an_answer_are_those_of_the_passages() -> None:

@@ -192,3 +192,16 @@ def test_loading_takes_the_tools_of_a_module(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "my_tools_module", module)
     loaded = load_tools(["tools.hotel", "my_tools_module"])
     assert [len(part.tools) for part in loaded] == [6, 1]
+
+
+@pytest.mark.parametrize("bad", [{"type": "obiect"}, {"required": "name"}, {"properties": {"day": {"default": TODAY}}}])
+def test_a_schema_that_is_none_is_refused_each_time_it_is_offered(bad: dict[str, Any]) -> None:
+    """What passed is not checked again; what did not is, beside one that passed."""
+    good = {"type": "object", "properties": {"day": {"type": "string"}}}
+    for schema in (good, bad, good, bad):
+        made = StructuredTool(name="book", description="Books.", args_schema=schema, func=lambda **_: "done")
+        if schema is good:
+            assert Toolbox([made]).offered()[0]["parameters"]["properties"] == good["properties"]
+            continue
+        with pytest.raises(UserError, match=r"tool 'book' has an invalid argument schema \(.+\); mend the tool"):
+            Toolbox([made])

@@ -76,6 +76,7 @@ class Admission:
     ) -> None:
         self.app, self.routes, self.table = app, routes, table
         self.doorkeeper, self.answer, self.is_api, self.check_sees = doorkeeper, answer, is_api, check_sees
+        self._seen: tuple[int, list[Served]] = -1, []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on with the caller in ``request.state``, or refuse."""
@@ -131,7 +132,10 @@ class Admission:
         Nobody may where the table has no row; None where there is no route.
         """
         asked = "GET" if method in READS else method
-        for route in served(self.routes()):
+        routes = self.routes()
+        if len(routes) != self._seen[0]:
+            self._seen = len(routes), served(routes)  # an application gains routes while it is put together
+        for route in self._seen[1]:
             if asked in route.methods and (found := route.regex.match(path)):
                 row = self.table.get((asked, route.path), NOBODY)
                 if row is NOBODY:

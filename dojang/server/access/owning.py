@@ -10,7 +10,6 @@ from dojang.server.access.callers import caller_of
 from dojang.workspace import UnknownThread, Workspace
 from state import person_of
 
-
 MAKERS: Final = ("/runs", "/runs/wait", "/runs/stream", "/commands")
 """Ends of the paths under which a thread that is not there is made."""
 
@@ -25,21 +24,36 @@ def only_of(request: Request) -> str | None:
     return None if sees_every_thread(request) else caller_of(request).name
 
 
-def _makes(request: Request) -> bool:
-    """Whether the route may make the thread that its path names."""
-    return request.method == "POST" and request.url.path.endswith(MAKERS)
+def sees(request: Request, thread_id: str) -> bool:
+    """Whether the caller is shown a thread."""
+    try:
+        check_sees(request, thread_id)
+    except UnknownThread:
+        return False
+    return True
 
 
 def check_sees(request: Request, thread_id: str) -> None:
     """Raise UnknownThread for a thread of somebody else, in the words for one that is not there.
 
-    One in which nobody has asked yet belongs to nobody, and is for whoever knows its id. One that is not there is told
-    here as well, before anything else is found wrong: else the order of complaints would say which ids there are.
+    One in which nobody has asked yet belongs to nobody, and is for whoever knows its id.
     """
     if sees_every_thread(request):
         return
     workspace: Workspace = request.app.state.workspace
     owner = workspace.owner(thread_id)
-    absent = not (workspace.parts.folders.path(thread_id) / "thread.json").exists() and not _makes(request)
-    if absent or (owner and person_of(owner) != person_of(caller_of(request).name)):
+    if owner and person_of(owner) != person_of(caller_of(request).name):
+        raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
+
+
+def check_path(request: Request, thread_id: str) -> None:
+    """The same for the thread of a path, and UnknownThread where there is none, before anything else is found wrong.
+
+    Else the order of complaints (a body that does not fit, a run that is not here) would say which ids there are.
+    """
+    check_sees(request, thread_id)
+    if sees_every_thread(request) or (request.method == "POST" and request.url.path.endswith(MAKERS)):
+        return
+    workspace: Workspace = request.app.state.workspace
+    if not (workspace.parts.folders.path(thread_id) / "thread.json").exists():
         raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")

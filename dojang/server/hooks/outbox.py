@@ -1,7 +1,8 @@
 """Deliveries in ``DOJANG_HOME/runs.sqlite``: made in the transaction that accepts their run, kept until they are told.
 
-So nothing that kills a process loses one; a kill between the receiver's answer and our note of it sends it again, under
-the same id. The address and what is told are sealed where the sessions are.
+Its table is made with the others of the file (``work.database``). So nothing that kills a process loses one; a kill
+between the receiver's answer and our note of it sends it again, under the same id. The address and what is told are
+sealed where the sessions are.
 """
 
 from __future__ import annotations
@@ -21,14 +22,6 @@ from typing import Any, Final, Literal
 from checkpoints.records.leases import is_live, this_process
 
 State = Literal["pending", "delivered", "failed"]
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS hooks (
-    run_id TEXT PRIMARY KEY, delivery TEXT NOT NULL, url TEXT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL,
-    attempts INTEGER NOT NULL, next_at REAL NOT NULL, last TEXT NOT NULL, done_at REAL,
-    holder TEXT NOT NULL
-) WITHOUT ROWID
-"""
-INDEX: Final = "CREATE INDEX IF NOT EXISTS hooks_due ON hooks (state, next_at)"
 CLAIM_S: Final = 60.0
 """How long whoever took a delivery has it to themselves; longer than an attempt may take."""
 Seal = Callable[[Any], str]

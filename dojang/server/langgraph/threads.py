@@ -132,7 +132,7 @@ def _sorted(threads: Threads, asked: ThreadSearch) -> list[ThreadRow]:
     rows = threads.workspace.threads(limit=MOST, owner=threads.only)
     if asked.ids is not None:
         rows = [row for row in rows if row["thread_id"] in set(asked.ids)]
-    busy = {row.thread_id for row in threads.work.rows.active()}
+    busy = threads.work.rows.threads_under_way()
     failed = threads.work.rows.failed()
     for row in rows:
         if row["status"] != "error":  # a folder that cannot be read stays one

@@ -17,7 +17,8 @@ from dojang.server.work.rows import RunRows
 KEEP_EVENTS: Final = 4_096
 KEEP_BYTES: Final = 4 * 1024 * 1024
 KEEP_RUNS: Final = 256
-"""Runs that are over whose events stay in memory."""
+KEEP_ALL_BYTES: Final = 64 * 1024 * 1024
+"""Runs that are over whose events stay in memory: the last ones, that many and that much."""
 
 
 class Event(NamedTuple):
@@ -62,6 +63,11 @@ class Channel:
         with self._lock:
             self.closed = True
         self._wake()
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return self._bytes + len(self.values or b"")
 
     def after(self, n: int) -> tuple[list[Event], bool]:
         """Events with a number above ``n`` that can be had, in order, and whether there will be no others."""
@@ -153,10 +159,17 @@ class Channels:
             if found is None:
                 found = self._open[run_id] = Channel(run_id, self.rows, resumable=resumable)
             self._open.move_to_end(run_id)
-            over = [key for key, channel in self._open.items() if channel.closed]
-            for key in over[: max(0, len(over) - KEEP_RUNS)]:
-                del self._open[key]
+            self._shrink(run_id)
             return found
+
+    def _shrink(self, but: str) -> None:
+        """Let go of the runs that are over longest. Who reads one of them has it in hand."""
+        over = [key for key, channel in self._open.items() if channel.closed and key != but]
+        held = sum(self._open[key].size for key in over)
+        for n, key in enumerate(over):
+            if len(over) - n <= KEEP_RUNS and held <= KEEP_ALL_BYTES:
+                break
+            held -= self._open.pop(key).size
 
     def forget(self, run_id: str) -> None:
         """The run is deleted."""

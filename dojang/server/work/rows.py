@@ -16,33 +16,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from checkpoints.files.crypto import KeyRing, Place
+from checkpoints.files.crypto import KeyRing
 from checkpoints.records.leases import LEASE_S, Holder, is_live, this_process
 from dojang.server.hooks import outbox
+from dojang.server.work.database import ENDED, FAILED, SEALED, UNDER_WAY, Texts, opened
 from state import Conflict, PassingFault, UserError
 
 RunStatus = Literal["pending", "running", "success", "error", "interrupted", "timeout"]
 Strategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 ACTIVE: Final = ("pending", "running")
-VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE runs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, thread_id TEXT NOT NULL,
-    requester TEXT NOT NULL, status TEXT NOT NULL, strategy TEXT NOT NULL, body TEXT NOT NULL, metadata TEXT NOT NULL,
-    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, not_before REAL NOT NULL, holder TEXT NOT NULL,
-    lease_until TEXT NOT NULL, attempt INTEGER NOT NULL, stop TEXT NOT NULL, error TEXT NOT NULL
-);
-CREATE INDEX by_status ON runs (status, seq);
-CREATE INDEX by_thread ON runs (thread_id, seq);
-CREATE TABLE events (
-    run_id TEXT NOT NULL, n INTEGER NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (run_id, n)
-) WITHOUT ROWID;
-"""
 _NAMES: Final = (
     "run_id", "thread_id", "requester", "status", "strategy", "body", "metadata", "created_at", "updated_at",
     "attempt", "stop", "error",
 )  # fmt: skip
 _ROW: Final = f"SELECT {', '.join(_NAMES)} FROM runs"
+_NEXT: Final = (
+    f"SELECT run_id FROM runs r WHERE {UNDER_WAY} AND status = 'pending' AND not_before <= ? AND NOT EXISTS "
+    f"(SELECT 1 FROM runs o WHERE {UNDER_WAY} AND o.thread_id = r.thread_id AND (o.status = 'running' OR "
+    "o.seq < r.seq)) ORDER BY seq LIMIT 1"
+)
+"""SQL: the run that has waited longest, is the first of its thread and alone on it."""
+_TAKEN: Final = "run_id = ? AND status = 'running' AND attempt = ?"
+"""SQL: whoever took the run has it still. A process that was thought dead must not write over its successor."""
 
 
 class QueueFull(PassingFault):
@@ -88,11 +83,11 @@ class RunRows:
     def __init__(self, path: Path, *, keys: KeyRing | None = None) -> None:
         """``keys`` seal what people and the model said, where the sessions are sealed."""
         self.path = path
-        self.keys = keys
+        self.texts = Texts(keys, path)
         self._lock = threading.RLock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db = self._opened("FULL")
-        self._fast = self._opened("NORMAL")  # events: a power cut may lose the last ones, a killed process none
+        self._db = opened(path)
+        self._fast = opened(path, "NORMAL")  # events: a power cut may lose the last ones, a killed process none
         path.chmod(0o600)
 
     def close(self) -> None:
@@ -101,34 +96,22 @@ class RunRows:
             self._db.close()
             self._fast.close()
 
-    def _opened(self, synchronous: str) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={synchronous}")
-        db.execute("BEGIN IMMEDIATE")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            db.close()
-            raise UserError(f"{self.path} has format {version}, this program reads up to {VERSION}; update it")
-        if version == 0:
-            for statement in _SCHEMA.split(";\n"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version={VERSION}")
-        db.execute(outbox.SCHEMA)  # came later; a program that does not know of it loses nothing
-        db.execute(outbox.INDEX)
-        db.execute("COMMIT")
-        return db
-
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, on the disk at its end; or, not ``durable``, with the next one that is.
+
+        A killed process loses neither. A power cut may lose the last ones that are not durable, and never one of them
+        without those after it: a run is then taken up again by its thread, which says how far it got.
+        """
+        db = self._db if durable else self._fast
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
+                yield db
             except BaseException:
-                self._db.execute("ROLLBACK")
+                db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+            db.execute("COMMIT")
 
     # -- accepting ------------------------------------------------------------------------------------------------
 
@@ -145,11 +128,9 @@ class RunRows:
             QueueFull: ``capacity`` runs wait.
         """
         with self._writing() as db:
-            waiting = db.execute("SELECT COUNT(*) FROM runs WHERE status = 'pending'").fetchone()[0]
+            waiting, active = self._room(db, row.thread_id)
             if waiting >= capacity:
                 raise QueueFull(waiting)
-            query = "SELECT run_id, status FROM runs WHERE thread_id = ? AND status IN ('pending', 'running')"
-            active = db.execute(query, (row.thread_id,)).fetchall()
             if active and row.strategy == "reject":
                 raise Conflict(
                     f"thread {row.thread_id} is busy with run {active[0][0]}; wait for it, or choose the multitask "
@@ -161,8 +142,9 @@ class RunRows:
                 for run_id, _ in active:
                     self._stop(db, run_id, f"{row.strategy}-superseded")
             values = (
-                row.run_id, row.thread_id, row.requester, "pending", row.strategy, self._hidden(row.body),
-                self._hidden(row.metadata), row.created_at, row.created_at, time.time() + after_s, "", "", 0, "", "",
+                row.run_id, row.thread_id, row.requester, "pending", row.strategy,
+                self.texts.hidden(row.body), self.texts.hidden(row.metadata), row.created_at, row.created_at,
+                time.time() + after_s, "", "", 0, "", "",
             )  # fmt: skip
             db.execute(
                 "INSERT INTO runs (run_id, thread_id, requester, status, strategy, body, metadata, created_at, "
@@ -171,12 +153,12 @@ class RunRows:
                 values,
             )
             if webhook is not None:
-                outbox.add(db, row.run_id, self._hidden(webhook))
+                outbox.add(db, row.run_id, self.texts.hidden(webhook))
             return ended
 
     def outbox(self) -> outbox.Outbox:
         """What is to be told when runs are over; the caller's to close."""
-        return outbox.Outbox(self.path, seal=self._hidden, unseal=self._shown)
+        return outbox.Outbox(self.path, seal=self.texts.hidden, unseal=self.texts.shown)
 
     def stop(self, run_id: str, how: str) -> None:
         """End a run that has not begun; let one that is under way stop between two steps."""
@@ -200,13 +182,11 @@ class RunRows:
     def take(self) -> Row | None:
         """The next run for this process, the oldest of its thread and alone on it; None where there is none."""
         holder = json.dumps(this_process())
-        with self._writing() as db:
-            found = db.execute(
-                "SELECT run_id FROM runs r WHERE status = 'pending' AND not_before <= ? AND NOT EXISTS (SELECT 1 FROM "
-                "runs o WHERE o.thread_id = r.thread_id AND (o.status = 'running' OR o.status = 'pending' AND "
-                "o.seq < r.seq)) ORDER BY seq LIMIT 1",
-                (time.time(),),
-            ).fetchone()
+        with self._lock:  # a look costs no transaction: most find nothing
+            if self._fast.execute(_NEXT, (time.time(),)).fetchone() is None:
+                return None
+        with self._writing(durable=False) as db:
+            found = db.execute(_NEXT, (time.time(),)).fetchone()
             if found is None:
                 return None
             db.execute(
@@ -214,39 +194,44 @@ class RunRows:
                 " WHERE run_id = ?",
                 (holder, _until(), _now(), found[0]),
             )
-            return self._one(found[0])
+            return self._row(db.execute(f"{_ROW} WHERE run_id = ?", found).fetchone())
 
-    def beat(self, run_id: str) -> None:
-        """Extend the lease."""
-        with self._writing() as db:
-            db.execute("UPDATE runs SET lease_until = ? WHERE run_id = ? AND status = 'running'", (_until(), run_id))
+    def beat(self, row: Row) -> None:
+        """Extend the lease of a run that was taken."""
+        with self._writing(durable=False) as db:
+            db.execute(f"UPDATE runs SET lease_until = ? WHERE {_TAKEN}", (_until(), row.run_id, row.attempt))
 
-    def give_back(self, run_id: str, *, after_s: float = 0) -> None:
+    def give_back(self, row: Row, *, after_s: float = 0) -> None:
         """A run that is to be taken again, by whoever comes; over, where somebody wished it to stop."""
-        with self._writing() as db:
-            db.execute(
+        self._give_back(row.run_id, after_s, "attempt = ?", row.attempt)
+
+    def _give_back(self, run_id: str, after_s: float, whose: str, value: Any) -> bool:
+        with self._writing(durable=False) as db:
+            changed = db.execute(
                 "UPDATE runs SET status = CASE stop WHEN '' THEN 'pending' ELSE 'interrupted' END, holder = '', "
-                "not_before = ?, updated_at = ? "
-                "WHERE run_id = ? AND status = 'running'",
-                (time.time() + after_s, _now(), run_id),
+                f"not_before = ?, updated_at = ? WHERE run_id = ? AND status = 'running' AND {whose}",
+                (time.time() + after_s, _now(), run_id, value),
             )
+            return changed.rowcount > 0
 
     def reap(self) -> list[str]:
-        """Take back the runs of processes that are dead; which."""
+        """Take back the runs of processes that are dead; which. What another process took meanwhile stays its own."""
         with self._lock:
-            held = self._db.execute("SELECT run_id, holder, lease_until FROM runs WHERE status = 'running'").fetchall()
+            query = f"SELECT run_id, holder, lease_until FROM runs WHERE {UNDER_WAY} AND status = 'running'"
+            held = self._db.execute(query).fetchall()
         now = datetime.now(UTC)
-        dead = [run_id for run_id, holder, until in held if not _live(holder, until, now)]
-        for run_id in dead:
-            self.give_back(run_id)
-        return dead
+        dead = [(run_id, holder) for run_id, holder, until in held if not _live(holder, until, now)]
+        return [run_id for run_id, holder in dead if self._give_back(run_id, 0, "holder = ?", holder)]
 
-    def finish(self, run_id: str, status: RunStatus, error: dict[str, str] | None = None) -> None:
-        """A run is over."""
-        with self._writing() as db:
+    def finish(self, row: Row, status: RunStatus, error: dict[str, str] | None = None, *, durable: bool = True) -> None:
+        """A run that was taken is over; nothing, where somebody else has taken it since.
+
+        ``durable``: False where the thread's own files say the same, so that a power cut costs another look at them.
+        """
+        with self._writing(durable=durable) as db:
             db.execute(
-                "UPDATE runs SET status = ?, error = ?, updated_at = ?, holder = '' WHERE run_id = ?",
-                (status, self._hidden(error) if error else "", _now(), run_id),
+                f"UPDATE runs SET status = ?, error = ?, updated_at = ?, holder = '' WHERE {_TAKEN}",
+                (status, self.texts.hidden(error) if error else "", _now(), row.run_id, row.attempt),
             )
 
     # -- looking --------------------------------------------------------------------------------------------------
@@ -258,6 +243,12 @@ class RunRows:
             raise UnknownRun(f"there is no run {run_id!r} here; the runs of a thread are listed under /threads/ID/runs")
         return found
 
+    def wish(self, run_id: str) -> str:
+        """How a run is to stop; "": it is not."""
+        with self._lock:
+            found = self._db.execute("SELECT stop FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        return str(found[0]) if found else ""
+
     def of(self, thread_id: str, *, status: str | None = None, limit: int = 10, offset: int = 0) -> list[Row]:
         """The runs of a thread, newest first."""
         where, given = "thread_id = ?", [thread_id]
@@ -267,7 +258,22 @@ class RunRows:
 
     def active(self) -> list[Row]:
         """All runs that are not over, oldest first."""
-        return self._many(f"{_ROW} WHERE status IN ('pending', 'running') ORDER BY seq", ())
+        return self._many(f"{_ROW} WHERE {UNDER_WAY} ORDER BY seq", ())
+
+    def room(self, thread_id: str) -> tuple[int, list[tuple[str, str]]]:
+        """How many runs have not begun; (run, status) of those of this thread that are not over, oldest first."""
+        with self._lock:
+            return self._room(self._db, thread_id)
+
+    def _room(self, db: sqlite3.Connection, thread_id: str) -> tuple[int, list[tuple[str, str]]]:
+        query = f"SELECT COUNT(*) FROM runs WHERE {UNDER_WAY} AND status = 'pending'"
+        of_thread = f"SELECT run_id, status FROM runs WHERE {UNDER_WAY} AND thread_id = ? ORDER BY seq"
+        return int(db.execute(query).fetchone()[0]), db.execute(of_thread, (thread_id,)).fetchall()
+
+    def threads_under_way(self) -> set[str]:
+        """The threads that have a run that is not over."""
+        with self._lock:
+            return {thread for (thread,) in self._db.execute(f"SELECT thread_id FROM runs WHERE {UNDER_WAY}")}
 
     def standing(self) -> tuple[int, int, str]:
         """How many runs wait, how many are under way, and since when the oldest of those that wait has; "" for none."""
@@ -297,15 +303,15 @@ class RunRows:
 
     def busy(self, thread_id: str) -> bool:
         """Whether a run of this thread is not over."""
-        query = "SELECT 1 FROM runs WHERE thread_id = ? AND status IN ('pending', 'running') LIMIT 1"
+        query = f"SELECT 1 FROM runs WHERE {UNDER_WAY} AND thread_id = ? LIMIT 1"
         with self._lock:
             return self._db.execute(query, (thread_id,)).fetchone() is not None
 
     def failed(self) -> set[str]:
         """The threads whose newest run ended in an error."""
         query = (
-            "SELECT thread_id FROM runs WHERE status IN ('error', 'timeout') AND seq IN "
-            "(SELECT MAX(seq) FROM runs GROUP BY thread_id)"
+            f"SELECT thread_id FROM runs r WHERE {FAILED} AND NOT EXISTS "
+            "(SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id AND o.seq > r.seq)"
         )
         with self._lock:
             return {thread for (thread,) in self._db.execute(query).fetchall()}
@@ -315,7 +321,7 @@ class RunRows:
         with self._writing() as db:
             for run_id in run_ids:
                 db.execute("DELETE FROM events WHERE run_id = ?", (run_id,))
-                db.execute("DELETE FROM runs WHERE run_id = ? AND status NOT IN ('pending', 'running')", (run_id,))
+                db.execute(f"DELETE FROM runs WHERE {ENDED} AND run_id = ?", (run_id,))
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -323,7 +329,8 @@ class RunRows:
         """Keep an event of a resumable stream."""
         with self._lock:
             self._fast.execute(
-                "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)", (run_id, n, event, self._hidden(data.decode()))
+                "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?)",
+                (run_id, n, event, self.texts.hidden(data.decode())),
             )
 
     def events(self, run_id: str, after: int, limit: int = 500) -> list[tuple[int, str, bytes]]:
@@ -331,7 +338,7 @@ class RunRows:
         query = "SELECT n, event, data FROM events WHERE run_id = ? AND n > ? ORDER BY n LIMIT ?"
         with self._lock:
             found = self._db.execute(query, (run_id, after, limit)).fetchall()
-        return [(n, event, self._shown(data).encode()) for n, event, data in found]
+        return [(n, event, self.texts.shown(data).encode()) for n, event, data in found]
 
     def last_event(self, run_id: str) -> int:
         """The number of the newest event that is kept; 0: none is."""
@@ -351,20 +358,7 @@ class RunRows:
 
     def _row(self, values: Sequence[Any]) -> Row:
         found = dict(zip(_NAMES, values, strict=True))
-        return Row(**{**found, **{name: self._shown(found[name]) for name in ("body", "metadata", "error")}})
-
-    def _hidden(self, value: Any) -> str:
-        """JSON as the file may have it."""
-        if self.keys is not None:
-            value = self.keys.seal({"k": "run", "value": value}, _PLACE)
-        return json.dumps(value)
-
-    def _shown(self, text: str) -> Any:
-        value = json.loads(text) if text else None
-        return value if self.keys is None or value is None else self.keys.open(value, _PLACE)["value"]
-
-
-_PLACE: Final = Place("", "run", "", 0, "")
+        return Row(**{**found, **{name: self.texts.shown(found[name]) for name in SEALED}})
 
 
 def _live(holder: str, until: str, now: datetime) -> bool:

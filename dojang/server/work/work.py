@@ -18,6 +18,7 @@ from dojang.server.work.events import Bell, Channel, Channels, Event
 from dojang.server.work.hooks import Hooks
 from dojang.server.work.order import Order
 from dojang.server.work.rows import QueueFull, Row, RunRows, Strategy
+from dojang.server.work.tidying import Keep, Tidier
 from dojang.server.work.worker import Worker, close
 from dojang.workspace import Workspace
 from state import Conflict
@@ -55,6 +56,9 @@ class Work:
             draining=lambda: self._draining,
             before_end=self.hooks.keep,
         )
+        keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
+        folders = workspace.parts.folders
+        self.tidier = Tidier(self.rows.path, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
         self._changed = threading.Condition()
         self._draining = False
         self._reaped = 0.0
@@ -70,6 +74,7 @@ class Work:
         for thread in self._threads:
             thread.start()
         self.hooks.teller.start()
+        self.tidier.__enter__()
         return self
 
     def __exit__(
@@ -79,6 +84,7 @@ class Work:
             self._draining = True
             self._changed.notify_all()
         self.bell.ring()
+        self.tidier.__exit__(kind, error, trace)
         until = time.monotonic() + DRAIN_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
@@ -127,13 +133,11 @@ class Work:
 
     def check_room(self, thread_id: str, strategy: Strategy) -> None:
         """Raise what ``accept`` would raise now, for whoever has something to do before it."""
-        active = self.rows.active()
-        waiting = sum(row.status == "pending" for row in active)
+        waiting, busy = self.rows.room(thread_id)
         if waiting >= self.capacity:
             raise QueueFull(waiting)
-        busy = [row.run_id for row in active if row.thread_id == thread_id]
         if busy and strategy == "reject":
-            raise Conflict(f"thread {thread_id} is busy with run {busy[0]}; wait for it before resuming")
+            raise Conflict(f"thread {thread_id} is busy with run {busy[0][0]}; wait for it before resuming")
 
     def stop(self, run_id: str, how: str) -> None:
         """Cancel a run: now if it has not begun, else between two steps. ``how``: interrupt or rollback."""

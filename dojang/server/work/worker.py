@@ -53,19 +53,19 @@ class Worker:
         self.draining = draining
 
     def run(self, row: Row, channel: Channel) -> None:
-        """Carry out a row that this process has taken; its status is on the disk before its readers are told."""
+        """Carry out a row that this process has taken; what came of it is on the disk before its readers are told."""
         if channel.last == 0 or (row.attempt > 1 and not channel.resumable):
             channel.put("metadata", dumps({"run_id": row.run_id, "attempt": row.attempt}))
         why: list[str] = []
         try:
-            with beating(lambda: self.rows.beat(row.run_id), BEAT_S):
+            with beating(lambda: self.rows.beat(row), BEAT_S):
                 result = self._go(row, self._watch(row, channel, why))
             status: RunStatus = "success" if result.status == "done" else "interrupted"
-            self._end(row, channel, status)
+            self._end(row, channel, status, repeatable=not Order.from_json(row.body).temporary)
         except Stopped:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except ThreadBusy:
-            self.rows.give_back(row.run_id, after_s=BUSY_S)
+            self.rows.give_back(row, after_s=BUSY_S)
         except DojangError as error:
             self._end(
                 row,
@@ -105,7 +105,7 @@ class Worker:
         until = time.monotonic() + self.timeout_s if self.timeout_s else None
 
         def stop(values: Mapping[str, Any]) -> bool:
-            wish = "drain" if self.draining() else self.rows.get(row.run_id).stop
+            wish = "drain" if self.draining() else self.rows.wish(row.run_id)
             if not wish and until is not None and time.monotonic() > until:
                 wish = "timeout"
             # A newer message may not come between a call and its result: where one is on its way, it ends first.
@@ -126,7 +126,7 @@ class Worker:
 
     def _stopped(self, row: Row, channel: Channel, why: str) -> None:
         if why == "drain":
-            self.rows.give_back(row.run_id)
+            self.rows.give_back(row)
             return
         if why.startswith("rollback"):
             self._roll_back(row)
@@ -145,7 +145,16 @@ class Worker:
             if message is not None:
                 parts.saver.delete_runs_of(row.thread_id, [row.run_id])
 
-    def _end(self, row: Row, channel: Channel, status: RunStatus, error: dict[str, str] | None = None) -> None:
+    def _end(
+        self,
+        row: Row,
+        channel: Channel,
+        status: RunStatus,
+        error: dict[str, str] | None = None,
+        *,
+        repeatable: bool = False,
+    ) -> None:
+        """``repeatable``: the thread's files say the same; whoever takes the run once more ends it as it is."""
         snapshot: StateSnapshot | None = None
         try:
             snapshot = self.workspace.look(row.thread_id)
@@ -153,7 +162,7 @@ class Worker:
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
         self.before_end(row, status, error, snapshot)
-        self.rows.finish(row.run_id, status, error)
+        self.rows.finish(row, status, error, durable=not repeatable)
         close(channel, row.run_id, status, error)
         if Order.from_json(row.body).temporary and status == "success" and snapshot is not None:
             self._tidy(row.thread_id, snapshot)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -25,8 +26,10 @@ def some(n: int, seed: int = 5, kinds: tuple[str, ...] = ("call", "ask", "tell")
         yield generic.calls(rng, "train", language, missing=rng.random() < 0.3)
 
 
-def texts(n: int) -> Iterator[str]:
-    return (text for i in range(n) for text in corpus.texts_of(corpus.item_at(0, i)))
+@cache
+def drawn() -> list[corpus.Item]:
+    """The first 4,000 items that a base is trained on; drawn once for all tests."""
+    return [corpus.item_at(0, i) for i in range(4_000)]
 
 
 def test_an_item_is_the_same_for_ever() -> None:
@@ -119,7 +122,7 @@ def test_the_evidence_of_a_tool_result_is_its_lines() -> None:
 
 
 def test_held_out_wordings_are_never_in_training_text() -> None:
-    seen = "\n".join(text for text in texts(4_000)).lower()
+    seen = "\n".join(text for item in drawn() for text in corpus.texts_of(item)).lower()
     checked = 0
     for language in LANGUAGES:
         for intent in wordings.DO[language]:
@@ -153,8 +156,9 @@ def test_the_sample_documents_are_never_in_training_text() -> None:
     sentences = {s for example, _ in evaluate.sample_questions() for s in example.evidence}
     questions = {example.turns[0].content for example, _ in evaluate.sample_questions()}
     assert len(sentences) > 100
-    seen = {c for i in range(4_000) if isinstance(item := corpus.item_at(0, i), Choice) for c, _ in item.candidates}
-    asked = {item.request for i in range(4_000) if isinstance(item := corpus.item_at(0, i), Choice)}
+    made = [item for item in drawn() if isinstance(item, Choice)]
+    seen = {candidate for choice in made for candidate, _ in choice.candidates}
+    asked = {choice.request for choice in made}
     assert not sentences & seen
     assert not questions & asked
     assert len(questions) > 60

@@ -4,6 +4,7 @@ import json
 import math
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from state import UserError
 
 BASE = WEIGHTS / "base"
 TINY = pretrain.Plan(30_000, width=128, window=24, rate=3e-3, step_tokens=1_024)
+SHORT = replace(TINY, tokens=5_000, window=6)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -103,22 +105,30 @@ def _seeded(folder: Path) -> Path:
     return folder
 
 
-def test_pretraining_lowers_the_loss_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    whole, parts = _seeded(tmp_path / "whole"), _seeded(tmp_path / "parts")
+def test_pretraining_lowers_the_loss(tmp_path: Path) -> None:
     losses: list[float] = []
-    pretrain.pretrain(whole, tokens=0, plan=TINY, on_progress=lambda told: losses.append(told["loss"]))
+    out = _seeded(tmp_path / "base")
+    pretrain.pretrain(out, tokens=0, plan=TINY, on_progress=lambda told: losses.append(told["loss"]))
     assert losses[-1] < losses[0] * 0.88  # of 8,192 tokens, most of which 30,000 tokens of text never show
-    pretrain.pretrain(parts, tokens=0, plan=TINY, stop_after=3)
+    made = json.loads((out / "pretraining.json").read_text(encoding="utf-8"))
+    assert made["tokens"] >= TINY.tokens
+    assert made["examples"] >= 4 * TINY.window
+
+
+def test_pretraining_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    whole, parts = _seeded(tmp_path / "whole"), _seeded(tmp_path / "parts")
+    seen: list[float] = []
+    pretrain.pretrain(whole, tokens=0, plan=SHORT, on_progress=lambda told: seen.append(told["tokens"]))
+    assert len(seen) >= 3, "too few windows: nothing would come after the one that it stops at"
+    pretrain.pretrain(parts, tokens=0, plan=SHORT, stop_after=1)
     assert not (parts / "model.safetensors").exists()
     with pytest.raises(ValueError, match="another plan"):
         pretrain.pretrain(parts, tokens=0, plan=pretrain.Plan(1))
-    pretrain.pretrain(parts, tokens=0, plan=TINY)
+    pretrain.pretrain(parts, tokens=0, plan=SHORT)
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
     assert not (parts / "checkpoint.pt").exists()
-    made = json.loads((parts / "pretraining.json").read_text(encoding="utf-8"))
-    assert made == json.loads((whole / "pretraining.json").read_text(encoding="utf-8"))
-    assert made["tokens"] >= TINY.tokens
-    assert made["examples"] >= 4 * TINY.window
+    made = [(folder / "pretraining.json").read_bytes() for folder in (whole, parts)]
+    assert made[0] == made[1]
 
 
 def test_a_base_is_cooled_off_from_a_run_that_goes_on(tmp_path: Path) -> None:
@@ -255,20 +265,28 @@ def test_calls_are_parted_from_questions_in_the_middle_of_the_gap() -> None:
     assert parted([12.0, 5.0, 30.0], [-3.0]) == 2.5
 
 
-FLOORS = {  # of 12 each: somewhat under what was measured (MODEL_CARD.md), well over a model that guesses
-    "call, unseen names and dates": 7,
-    "call after a question was answered": 6,
-    "missing argument asked": 6,
-    "tool result told": 10,
-    "question, sentence chosen": 6,
+FLOORS = {  # of 8 each: somewhat under what was measured (MODEL_CARD.md), well over a model that guesses
+    "call, unseen names and dates": 5,
+    "call after a question was answered": 4,
+    "missing argument asked": 4,
+    "tool result told": 7,
+    "question, sentence chosen": 4,
 }
 
 
-def test_the_shipped_weights_stay_above_a_floor_and_under_their_size() -> None:
-    size = sum(f.stat().st_size for f in WEIGHTS.rglob("*") if f.is_file())
-    assert size <= 60 * 2**20
-    generator = load_generator(adapter=EMBEDDED_ADAPTER, today="2026-11-22", device="cpu")
-    report = evaluate(generator, n=6, seed=77, names=list(FLOORS))
-    right = {name: sum(t.right for t in tallies.values()) for name, tallies in report.tallies.items()}
-    assert all(right[name] >= floor for name, floor in FLOORS.items()), report.table()
-    assert right[DECIDED] >= 44, report.table()  # of 48
+@pytest.fixture(scope="module")
+def shipped() -> Any:
+    return load_generator(adapter=EMBEDDED_ADAPTER, today="2026-11-22", device="cpu")
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_the_shipped_weights_stay_above_a_floor(shipped: Any, name: str) -> None:
+    report = evaluate(shipped, n=4, seed=77, names=[name])
+    right, decided = (sum(tally.right for tally in report.tallies.get(row, {}).values()) for row in (name, DECIDED))
+    assert right >= FLOORS[name], report.table()
+    if name != "tool result told":
+        assert decided >= 7, report.table()  # of 8
+
+
+def test_the_shipped_weights_stay_under_their_size() -> None:
+    assert sum(f.stat().st_size for f in WEIGHTS.rglob("*") if f.is_file()) <= 60 * 2**20

@@ -58,6 +58,13 @@ def client(workspace: Workspace) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture
+def program(workspace: Workspace) -> Iterator[TestClient]:
+    """A program on this machine, without a token."""
+    with TestClient(create_app(workspace), base_url=BASE, follow_redirects=False) as client:
+        yield client
+
+
 def browser_of(workspace: Workspace, **options: Any) -> TestClient:
     """A client that sends what a browser on our own page would send."""
     headers = {"origin": BASE, "sec-fetch-site": "same-origin", "accept-language": "en", "accept": "text/html,*/*"}

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 from dojang.workspace import Workspace
+from tests.dojang.conftest import Shell
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import served
 
@@ -73,23 +73,16 @@ def test_the_shell_lines_of_the_page_run(url: str, block: str) -> None:
     assert "11:00" in json.dumps(told)
 
 
-def test_the_commands_of_tokens_on_the_pages_run(tmp_path: Path) -> None:
+def test_the_commands_of_tokens_on_the_pages_run(shell: Shell) -> None:
     """In their order, in one home; ``revoke`` names the token that the first of them made."""
-    environment = {**os.environ, "DOJANG_HOME": str(tmp_path / "home"), "DOJANG_LANGUAGE": "en"}
     lines = [line for page in ("access", "operations") for block in blocks(_page(page), "bash") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("dojang tokens ")]
     assert len(commands) == 5
     made = ""
     for line in commands:
-        words = line.replace("dojang tokens revoke dj_1a2b3c4d", f"dojang tokens revoke {made}").split()[1:]
-        done = subprocess.run(
-            [sys.executable, "-m", "dojang", *words], cwd=ROOT, env=environment, capture_output=True, text=True,
-            timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, (line, done.stderr)
-        if found := re.search(r"\b(dj_[0-9a-f]{8})_", done.stdout):
-            made = made or found[1]
-    assert made
+        done = shell(*line.replace("dj_1a2b3c4d", made).split()[1:])
+        assert done.code == 0, (line, done.err)
+        made = made or done.out.strip()[:11]
 
 
 def test_what_a_probe_and_prometheus_are_shown(url: str) -> None:

@@ -127,7 +127,7 @@ def test_a_late_review_says_so(client: TestClient, paused: Ask, workspace: Works
 
 def test_the_reference_is_drawn_here(client: TestClient) -> None:
     page = client.get("/docs").text
-    assert "/api/reviews/{review_id}/decision" in page
+    assert "/reviews/{review_id}/decision" in page
     assert "&#34;type&#34;: &#34;approve&#34;" in page
     assert client.get("/openapi.json").json()["info"]["title"] == "Dojang"
 
@@ -138,7 +138,7 @@ def test_in_doubt_the_buttons_ask_what_happened(paused: Ask) -> None:
     assert words == ["실행되었음", "실행되지 않았음"]
 
 
-@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/api/reviews", "application/json")])
+@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/threads", "application/json")])
 def test_a_bug_of_ours_is_a_plain_page_without_a_traceback(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str, kind: str
 ) -> None:
@@ -146,6 +146,7 @@ def test_a_bug_of_ours_is_a_plain_page_without_a_traceback(
         raise RuntimeError("secret <detail>")
 
     monkeypatch.setattr(workspace, "inbox", breaks)
+    monkeypatch.setattr(workspace, "threads", breaks)
     monkeypatch.setattr(workspace, "found", breaks)
     client = TestClient(create_app(workspace), base_url=BASE)
     answer = client.get(path)

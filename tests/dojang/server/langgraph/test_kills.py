@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,10 @@ from langchain_core.messages import HumanMessage
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
+from dojang.server import serve
+from dojang.server.serving import CannotServe
 from dojang.server.work import Order, Work
+from dojang.settings import load_settings
 from dojang.workspace import Workspace
 from tests.dojang.server.langgraph.conftest import Held, says
 from tests.dojang.workspaces import TODAY
@@ -94,7 +96,9 @@ def test_a_server_that_is_killed_under_its_runs(
         run = client.runs.create(two, "dojang", command={"resume": {"decisions": [{"type": "approve"}]}})["run_id"]
         assert process.wait(60) == -signal.SIGKILL
     assert len(bookings()) == 1
-    with start() as (_, client):  # the effect that had happened is not done again
+    with start() as (last, client):  # the effect that had happened is not done again
+        with pytest.raises(CannotServe, match=f"has a server already .*of process {last.pid}"):
+            serve(load_settings(home=tmp_path / "home", port=0))
         values = client.runs.join(two, run)
         assert [outcome["status"] for outcome in values["outcomes"].values()] == ["done"]
         assert client.runs.get(two, run)["status"] == "success"
@@ -124,10 +128,13 @@ def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> Non
     house.send(thread, HumanMessage(content=said["content"], id=said["id"], name="kim"))
     work = Work(house)
     row = work.accept(thread, "kim", Order(message=said))
-    taken = work.rows.take()
+    first = work.rows.take()
+    assert first is not None
+    work.rows.give_back(first)
+    taken = work.rows.take()  # as after a kill
     assert taken is not None
-    assert taken.run_id == row.run_id
-    work.worker.run(replace(taken, attempt=2), work.channel(row))
+    assert (taken.run_id, taken.attempt) == (row.run_id, 2)
+    work.worker.run(taken, work.channel(row))
     assert work.rows.get(row.run_id).status == "interrupted"
     other = work.accept(thread, "kim", Order(message={**said, "id": "human-new"}))
     taken = work.rows.take()

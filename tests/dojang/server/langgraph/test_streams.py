@@ -9,8 +9,8 @@ import httpx
 import pytest
 from langgraph_sdk.client import SyncLangGraphClient
 
-from dojang.server.work import Work
-from dojang.server.work.events import KEEP_EVENTS, Channel
+from dojang.server.work import Work, events
+from dojang.server.work.events import KEEP_EVENTS, Channel, Channels
 from dojang.server.work.rows import RunRows
 from dojang.workspace import Workspace
 from tests.dojang.server.langgraph.conftest import Held, refused, says
@@ -139,4 +139,20 @@ async def test_a_slow_reader_reads_from_a_buffer_that_is_bounded(tmp_path: Any) 
     later.put("end", b"{}")
     later.close()
     assert [event.n async for event in later.follow(1, 9) if event] == [2, 3, 4]
+    rows.close()
+
+
+def test_what_ended_runs_hold_in_memory_is_bounded(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "KEEP_ALL_BYTES", 100)
+    rows = RunRows(tmp_path / "runs.sqlite")
+    channels = Channels(rows)
+    made = [channels.of(f"r{n}", resumable=False) for n in range(4)]
+    for channel in made:
+        channel.put("values", b"x" * 60)
+    assert [channels.of(f"r{n}", resumable=False) for n in range(4)] == made  # none is over
+    for channel in made:
+        channel.close()
+    assert channels.of("r3", resumable=False) is made[3]
+    assert channels.of("r2", resumable=False) is made[2]
+    assert channels.of("r0", resumable=False) is not made[0]
     rows.close()

@@ -1,0 +1,96 @@
+"""Our server for ``serving.py`` and ``streams.py``: ``python benchmarks/serving_ours.py HOME`` prints its address.
+
+It is as trivial as our graph gets, and all of ours: intake, retrieve, generate, comply, act and answer, session files,
+audit, lease, ledger, workers, everything fsynced. Only what is not the server's is taken out: the model answers at once
+(or, where the message says "slow", in as many words as it says), there are no documents and no database, and the one
+tool does nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from langchain_core.messages import AIMessage, ToolMessage
+
+from dojang.parts import Parts
+from dojang.server import serve
+from dojang.settings import Settings
+from dojang.workspace import Workspace
+from state import JSON, Generation
+from tools.effects import effect
+from tools.toolbox import Toolbox
+
+
+@effect("irreversible", recovery="idempotent")
+def pay(name: str) -> JSON:
+    """Pay."""
+    return {"paid": name}
+
+
+def said(message: AIMessage) -> Generation:
+    """An answer without a citation says that the documents do not say it, or a person would be asked about it."""
+    return Generation(message=message, citations=[], clarification="", about="", abstained=True, speaker="bench")
+
+
+class AtOnce:
+    """The model."""
+
+    def reply(self, messages: Any, **given: Any) -> Generation:
+        """Say hello, or want to pay."""
+        last = messages[-1]
+        if isinstance(last, ToolMessage) or "pay" not in str(last.content):
+            return said(AIMessage("hello"))
+        return said(AIMessage("", tool_calls=[{"name": "pay", "args": {"name": "kim"}, "id": "call-1"}]))
+
+
+class Nothing:
+    """The documents."""
+
+    def search(self, *args: Any, **given: Any) -> list[Any]:
+        """None."""
+        return []
+
+    def fetch(self, ids: Any) -> list[Any]:
+        """None."""
+        return []
+
+
+class Trivial(Parts):
+    """The real parts but for the model, the documents and the tool."""
+
+    @cached_property
+    def generator(self) -> Any:
+        """Whoever speaks."""
+        return AtOnce()
+
+    @cached_property
+    def generator_of_model(self) -> Any:
+        """The same."""
+        return self.generator
+
+    @cached_property
+    def store(self) -> Any:
+        """What is searched."""
+        return Nothing()
+
+    @cached_property
+    def toolbox(self) -> Toolbox:
+        """What may be done."""
+        return Toolbox([pay])
+
+
+def main() -> None:
+    """Serve until killed."""
+    given: dict[str, Any] = {"home": Path(sys.argv[1]), "user": "kim", "language": "en", "port": 0, "embedding": "none"}
+    settings = Settings(**given, rate_limit="", queue=100_000, _env_file=None)  # type: ignore[call-arg]
+    with Workspace(settings, parts=Trivial(settings)) as workspace:
+        serve(settings, workspace=workspace, on_ready=lambda url: print(url, flush=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Housekeeping of ``runs.sqlite`` beside its use: old events go first, rows of ended runs later, then the free pages.
+
+The newest run of a thread stays as long as the thread does: it says whether the thread's last run failed, and is what
+``join`` follows. Every step is one short transaction, so that whoever accepts or ends a run waits for one at most.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from dojang.server.work.database import ENDED, opened
+
+log = logging.getLogger(__name__)
+
+FIRST_S: Final = 60.0
+EVERY_S: Final = 3_600.0
+RUNS_A_STEP: Final = 100
+PAGES_A_STEP: Final = 256
+"""Free pages (4 KB) that one step gives back."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How long and how much of ended runs is kept."""
+
+    events_hours: float
+    runs_days: float
+    runs_most: int
+
+
+class Tidied(NamedTuple):
+    """What one look has taken out."""
+
+    streams: int  # runs whose events went
+    runs: int
+    pages: int
+
+
+class Tidier:
+    """A thread that tidies now and then; use it as a context manager around serving.
+
+    Args:
+        path: the file.
+        keep: how much stays.
+        now: the time in UTC.
+        exists: whether there is a thread with this id.
+    """
+
+    def __init__(self, path: Path, keep: Keep, now: Callable[[], datetime], exists: Callable[[str], bool]) -> None:
+        self.path, self.keep, self.now, self.exists = path, keep, now, exists
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dojang-tidier", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        wait_s = FIRST_S
+        while not self._ending.wait(wait_s):
+            wait_s = EVERY_S
+            try:
+                self.tidy()
+            except Exception:
+                log.exception("%s could not be tidied; the next look tries again", self.path)
+
+    def tidy(self) -> Tidied:
+        """One look; stops between two steps where the server ends."""
+        with contextlib.closing(opened(self.path, "NORMAL")) as db:
+            streams = self._drop_events(db)
+            runs = self._drop_runs(db)
+            return Tidied(streams, runs, self._give_back_pages(db))
+
+    def _drop_events(self, db: sqlite3.Connection) -> int:
+        before = self._before(timedelta(hours=self.keep.events_hours))
+        find = (
+            f"SELECT run_id FROM runs r WHERE {ENDED} AND updated_at < ? "
+            "AND EXISTS (SELECT 1 FROM events e WHERE e.run_id = r.run_id) LIMIT ?"
+        )
+        dropped = 0
+        while not self._ending.is_set() and (found := db.execute(find, (before, RUNS_A_STEP)).fetchall()):
+            for run in found:  # each by itself: a stream may have thousands of events
+                db.execute("DELETE FROM events WHERE run_id = ?", run)
+            dropped += len(found)
+        return dropped
+
+    def _drop_runs(self, db: sqlite3.Connection) -> int:
+        """Ended runs that are too old or too many, oldest first: superseded ones, and those whose thread is gone."""
+        before = self._before(timedelta(days=self.keep.runs_days))
+        fits = f"SELECT updated_at FROM runs WHERE {ENDED} ORDER BY updated_at DESC, seq DESC LIMIT 1 OFFSET ?"
+        last = db.execute(fits, (self.keep.runs_most - 1,)).fetchone()
+        if last is not None:
+            before = max(before, last[0])
+        find = (
+            "SELECT updated_at, seq, run_id, thread_id, EXISTS "
+            "(SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id AND o.seq > r.seq) "
+            f"FROM runs r WHERE {ENDED} AND updated_at < ? AND (updated_at, seq) > (?, ?) "
+            "ORDER BY updated_at, seq LIMIT ?"
+        )
+        dropped, at, seq = 0, "", 0
+        while not self._ending.is_set():
+            found = db.execute(find, (before, at, seq, RUNS_A_STEP)).fetchall()
+            if not found:
+                break
+            at, seq = found[-1][:2]
+            old = [(run_id,) for _, _, run_id, thread, superseded in found if superseded or not self.exists(thread)]
+            if not old:
+                continue
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("DELETE FROM events WHERE run_id = ?", old)
+            db.executemany("DELETE FROM hooks WHERE state != 'pending' AND run_id = ?", old)
+            db.executemany(f"DELETE FROM runs WHERE {ENDED} AND run_id = ?", old)
+            db.execute("COMMIT")
+            dropped += len(old)
+        return dropped
+
+    def _give_back_pages(self, db: sqlite3.Connection) -> int:
+        free = _free(db)
+        if db.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+            with contextlib.suppress(sqlite3.OperationalError):  # somebody writes: the next look tries again
+                db.execute("VACUUM")  # once: a file of the first version becomes one that can be given back in steps
+        while _free(db) and not self._ending.is_set():
+            db.execute(f"PRAGMA incremental_vacuum({PAGES_A_STEP})").fetchall()
+        if free:
+            db.execute("PRAGMA busy_timeout=100")  # who reads now keeps the log of changes until the next look
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return free - _free(db)
+
+    def _before(self, age: timedelta) -> str:
+        return (self.now() - age).isoformat()
+
+
+def _free(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA freelist_count").fetchone()[0])

@@ -1,0 +1,145 @@
+"""What is done to ``runs.sqlite`` by hand: words erased, texts sealed anew. While a server uses the file, too."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from checkpoints.files.crypto import KeyRing
+from checkpoints.upkeep.redacting import ERASED
+from dojang.server.work.database import ENDED, HOOK_SEALED, SEALED, UNDER_WAY, Texts, opened
+
+STEP: Final = 200
+_TABLES: Final[tuple[tuple[str, str, tuple[Any, ...], tuple[str, ...]], ...]] = (
+    ("runs", "rowid", (0,), SEALED),
+    ("events", "run_id, n", ("", 0), ("data",)),
+    ("hooks", "run_id", ("",), HOOK_SEALED),
+)
+"""Table, its key, what is below every key, and the columns with texts."""
+_OF_THREAD: Final = f"SELECT run_id FROM runs WHERE {ENDED} AND thread_id = ?"
+Note = Callable[[str], None]
+"""Called with a thread's id before the words of its runs are taken out."""
+
+
+class RunsErased(NamedTuple):
+    """What was erased of accepted runs, and which of a person's are not over and stay as they are."""
+
+    runs: int
+    left: int
+
+
+def under_way(path: Path, thread_id: str) -> bool:
+    """Whether a run of this thread is not over."""
+    if not path.exists():
+        return False
+    with contextlib.closing(opened(path)) as db:
+        query = f"SELECT 1 FROM runs WHERE {UNDER_WAY} AND thread_id = ? LIMIT 1"
+        return db.execute(query, (thread_id,)).fetchone() is not None
+
+
+def erase_runs(
+    path: Path,
+    keys: KeyRing | None,
+    note: Note,
+    *,
+    threads: Collection[str],
+    person: str | None = None,
+    but: Collection[str] = (),
+) -> RunsErased:
+    """Take words out of runs that are over: what was asked, noted and said of a failure, and all kept events.
+
+    Args:
+        path: the file; nothing is done where there is none.
+        keys: what it is sealed with.
+        note: is told of each thread first.
+        threads: whose events repeat the words.
+        person: only what this person asked for, in whichever thread; None: all of these threads.
+        but: threads that are left alone.
+    """
+    if not path.exists():
+        return RunsErased(0, 0)
+    texts = Texts(keys, path)
+    with contextlib.closing(opened(path)) as db:
+        wanted = f"SELECT run_id, thread_id, body, metadata, error FROM runs WHERE {ENDED}"
+        if person is not None:
+            found = db.execute(f"{wanted} AND requester = ?", (person,)).fetchall()
+        else:
+            found = [row for thread in threads for row in db.execute(f"{wanted} AND thread_id = ?", (thread,))]
+        found = [row for row in found if row[1] not in but]
+        touched = dict.fromkeys([*threads, *(row[1] for row in found)])
+        wordy = {run_id for run_id, _, body, metadata, _ in found if _wordy(texts.shown(body), texts.shown(metadata))}
+        for thread in touched:
+            if any(row[0] in wordy and row[1] == thread for row in found) or _has_events(db, thread):
+                note(thread)
+                db.execute(f"DELETE FROM events WHERE run_id IN ({_OF_THREAD})", (thread,))
+                db.execute(f"UPDATE hooks SET payload = '' WHERE run_id IN ({_OF_THREAD})", (thread,))
+        for run_id, _, body, _, error in found:
+            if run_id in wordy:
+                told = texts.hidden({**texts.shown(error), "message": ERASED}) if error else ""
+                given = (texts.hidden(_blank(texts.shown(body))), texts.hidden({}), told, run_id)
+                db.execute("UPDATE runs SET body = ?, metadata = ?, error = ? WHERE run_id = ?", given)
+        left = 0
+        if person is not None:
+            query = f"SELECT COUNT(*) FROM runs WHERE {UNDER_WAY} AND requester = ?"
+            left = int(db.execute(query, (person,)).fetchone()[0])
+        _rinse(db)
+    return RunsErased(len(wordy), left)
+
+
+def reseal_runs(path: Path, keys: KeyRing, *, plain: bool = False) -> int:
+    """Seal every text with the active key; how many rows that changed. ``plain``: also what was never sealed.
+
+    A text that somebody writes meanwhile is under the active key already; it is not written over.
+    """
+    if not path.exists():
+        return 0
+    texts, changed = Texts(keys, path), 0
+    with contextlib.closing(opened(path)) as db:
+        for table, key, first, columns in _TABLES:
+            for column in columns:
+                changed += _reseal(db, texts, (table, key, column), first, plain=plain)
+        if changed:
+            _rinse(db)
+    return changed
+
+
+def _reseal(
+    db: sqlite3.Connection, texts: Texts, where: tuple[str, str, str], first: tuple[Any, ...], *, plain: bool
+) -> int:
+    (table, key, column), changed, after = where, 0, first
+    marks = ", ".join("?" for _ in after)
+    select = f"SELECT {key}, {column} FROM {table} WHERE ({key}) > ({marks}) ORDER BY {key} LIMIT {STEP}"
+    update = f"UPDATE {table} SET {column} = ? WHERE ({key}) = ({marks}) AND {column} = ?"
+    while found := db.execute(select, after).fetchall():
+        after = found[-1][:-1]
+        fresh = [(texts.resealed(row[-1], plain=plain), row) for row in found]
+        db.execute("BEGIN IMMEDIATE")
+        for text, row in fresh:
+            if text != row[-1]:
+                changed += db.execute(update, (text, *row)).rowcount
+        db.execute("COMMIT")
+    return changed
+
+
+def _has_events(db: sqlite3.Connection, thread_id: str) -> bool:
+    query = f"SELECT 1 FROM events WHERE run_id IN ({_OF_THREAD}) LIMIT 1"
+    return db.execute(query, (thread_id,)).fetchone() is not None
+
+
+def _wordy(body: dict[str, Any], metadata: dict[str, Any]) -> bool:
+    return bool(metadata) or _blank(body) != body
+
+
+def _blank(body: dict[str, Any]) -> dict[str, Any]:
+    message = body.get("message")
+    return {**body, "message": {**message, "content": ERASED} if message else None, "filters": None}
+
+
+def _rinse(db: sqlite3.Connection) -> None:
+    """Leave the old texts neither in free pages nor in the log of changes, as far as nobody reads it just now."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        db.execute("VACUUM")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
