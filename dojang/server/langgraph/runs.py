@@ -33,7 +33,7 @@ LastEventID = Annotated[str | None, Header(alias="Last-Event-ID")]
 Action = Literal["interrupt", "rollback"]
 Modes = Annotated[list[str] | None, Query(alias="stream_mode")]
 NOT_BEGUN = 1 << 62
-VALUES = "the thread's values when the run is over or pauses, or `{\"__error__\": …}`"
+VALUES = 'the thread\'s values when the run is over or pauses, or `{"__error__": …}`'
 
 
 @router.post("/threads/{thread_id}/runs", responses=gives(RunForm))

@@ -53,12 +53,16 @@ def test_the_python_of_the_page_runs_in_its_order_and_books_twice(
     assert len(re.findall(r"Booking BK-\d+ is confirmed", said)) == 4, said  # the answers, and what they quote
     names["client"].close() if hasattr(names["client"], "close") else None  # type: ignore[attr-defined]
     threads = house.threads(limit=10)
-    done = [entry for row in threads for entry in house.parts.ledger.entries(row["thread_id"]) if entry["k"] == "outcome"]
+    done = [
+        entry for row in threads for entry in house.parts.ledger.entries(row["thread_id"]) if entry["k"] == "outcome"
+    ]
     assert len(done) == 2
     assert house.inbox(limit=10) == []
 
 
-@pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}; the page's shell lines are not run")
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}; the page's shell lines are not run"
+)
 @pytest.mark.parametrize("block", blocks(HTTP, "bash"))
 def test_the_shell_lines_of_the_page_run(url: str, block: str) -> None:
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
@@ -75,7 +79,12 @@ def test_the_shell_lines_of_the_page_run(url: str, block: str) -> None:
 
 def test_the_commands_of_tokens_on_the_pages_run(shell: Shell) -> None:
     """In their order, in one home; ``revoke`` names the token that the first of them made."""
-    lines = [line for page in ("access", "operations") for block in blocks(_page(page), "bash") for line in block.splitlines()]
+    lines = [
+        line
+        for page in ("access", "operations")
+        for block in blocks(_page(page), "bash")
+        for line in block.splitlines()
+    ]
     commands = [line for line in lines if line.startswith("dojang tokens ")]
     assert len(commands) == 5
     made = ""

@@ -47,7 +47,10 @@ def two(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Itera
             thread = hana.post("/threads", json={}).json()["thread_id"]
             for _ in range(2):
                 assert hana.post(f"/threads/{thread}/runs/wait", json=RUN).status_code == 200
-            booked: Any = {"assistant_id": "dojang", "input": {"messages": [{"role": "user", "content": "book a room"}]}}
+            booked: Any = {
+                "assistant_id": "dojang",
+                "input": {"messages": [{"role": "user", "content": "book a room"}]},
+            }
             waits = hana.post("/threads", json={}).json()["thread_id"]
             assert hana.post(f"/threads/{waits}/runs/wait", json=booked).status_code == 200
             run = hana.get(f"/threads/{thread}/runs").json()[0]["run_id"]
@@ -100,7 +103,9 @@ def test_a_run_of_somebody_else_is_not_there_under_a_thread_of_ones_own(two: Two
 
 def test_items_are_ones_own(two: Two) -> None:
     for client, value in ((two.hana, "Hana's"), (two.other, "Lee's")):
-        assert client.put("/store/items", json={"namespace": ["n"], "key": "k", "value": {"of": value}}).status_code == 204
+        assert (
+            client.put("/store/items", json={"namespace": ["n"], "key": "k", "value": {"of": value}}).status_code == 204
+        )
     for client, value in ((two.hana, "Hana's"), (two.other, "Lee's")):
         assert client.get("/store/items?namespace=n&key=k").json()["value"] == {"of": value}
         assert [item["value"]["of"] for item in client.post("/store/items/search", json={}).json()["items"]] == [value]
@@ -116,7 +121,11 @@ def test_an_operator_may_not_go_back_and_a_developer_may(two: Two) -> None:
     back = {**RUN, "checkpoint_id": older["checkpoint"]["checkpoint_id"]}
     refused = two.hana.post(f"/threads/{thread}/runs/wait", json=back)
     assert (refused.status_code, "developer, admin" in refused.json()["detail"]) == (403, True)
-    command = {"id": 1, "method": "run.start", "params": {**RUN, "config": {"configurable": {"checkpoint_id": back["checkpoint_id"]}}}}
+    command = {
+        "id": 1,
+        "method": "run.start",
+        "params": {**RUN, "config": {"configurable": {"checkpoint_id": back["checkpoint_id"]}}},
+    }
     assert two.hana.post(f"/threads/{thread}/commands", json=command).json()["error"] == "permission_denied"
     assert len(two.hana.get(f"/threads/{thread}/history?limit=100").json()) == len(states)
     developer = two.people.client(two.people.token("Park", "developer"))

@@ -40,7 +40,14 @@ RUN: Final = {
     "webhook": None,
 }
 RESUME: Final = {"assistant_id": "dojang", "command": {"resume": {"decisions": [{"type": "approve", "args": {}}]}}}
-SEARCH: Final = {"metadata": {"a": 1}, "values": {"question": "x"}, "ids": ["x"], "limit": 5, "offset": 0, "select": ["values"]}
+SEARCH: Final = {
+    "metadata": {"a": 1},
+    "values": {"question": "x"},
+    "ids": ["x"],
+    "limit": 5,
+    "offset": 0,
+    "select": ["values"],
+}
 BODIES: Final[tuple[tuple[str, str, Any], ...]] = (
     ("POST", "/assistants/search", {"metadata": {"created_by": "system"}, "graph_id": "dojang", "name": "d"}),
     ("POST", "/threads", {"thread_id": None, "metadata": {"a": 1}, "if_exists": "raise"}),
@@ -49,22 +56,66 @@ BODIES: Final[tuple[tuple[str, str, Any], ...]] = (
     ("POST", "/threads/count", SEARCH),
     ("POST", "/threads/{quiet}/state", {"values": {"question": "x", "filters": {}, "messages": []}, "as_node": None}),
     ("POST", "/threads/{quiet}/state/checkpoint", {"checkpoint": {"checkpoint_id": "x"}}),
-    ("POST", "/threads/{quiet}/history", {"before": {"checkpoint_id": "x"}, "metadata": {"a": 1}, "checkpoint": {"checkpoint_id": "x"}}),
+    (
+        "POST",
+        "/threads/{quiet}/history",
+        {"before": {"checkpoint_id": "x"}, "metadata": {"a": 1}, "checkpoint": {"checkpoint_id": "x"}},
+    ),
     ("POST", "/threads/{quiet}/runs", RUN),
     ("POST", "/threads/{waits}/runs/wait", RESUME),
-    ("POST", "/threads/{quiet}/commands", {"id": 1, "method": "run.start", "params": {"assistant_id": "dojang", "input": MESSAGE, "config": {"configurable": {"checkpoint_id": None}}}}),
-    ("POST", "/threads/{waits}/commands", {"id": 1, "method": "input.respond", "params": {"responses": [{"interrupt_id": "x", "response": {"type": "approve"}}], "update": None}}),
-    ("POST", "/threads/{waits}/commands", {"id": 1, "method": "input.respond", "params": {"interrupt_id": "x", "response": {}}}),
+    (
+        "POST",
+        "/threads/{quiet}/commands",
+        {
+            "id": 1,
+            "method": "run.start",
+            "params": {"assistant_id": "dojang", "input": MESSAGE, "config": {"configurable": {"checkpoint_id": None}}},
+        },
+    ),
+    (
+        "POST",
+        "/threads/{waits}/commands",
+        {
+            "id": 1,
+            "method": "input.respond",
+            "params": {"responses": [{"interrupt_id": "x", "response": {"type": "approve"}}], "update": None},
+        },
+    ),
+    (
+        "POST",
+        "/threads/{waits}/commands",
+        {"id": 1, "method": "input.respond", "params": {"interrupt_id": "x", "response": {}}},
+    ),
     ("POST", "/threads/{quiet}/commands", {"id": 1, "method": "state.get", "params": {"keys": ["question"]}}),
-    ("POST", "/threads/{quiet}/commands", {"id": 1, "method": "state.listCheckpoints", "params": {"limit": 1, "before": None}}),
-    ("POST", "/runs/batch", [{"assistant_id": "dojang", "input": {"messages": [{"role": "user", "content": "x"}]}, "metadata": {"a": 1}}]),
+    (
+        "POST",
+        "/threads/{quiet}/commands",
+        {"id": 1, "method": "state.listCheckpoints", "params": {"limit": 1, "before": None}},
+    ),
+    (
+        "POST",
+        "/runs/batch",
+        [{"assistant_id": "dojang", "input": {"messages": [{"role": "user", "content": "x"}]}, "metadata": {"a": 1}}],
+    ),
     ("POST", "/runs/cancel", {"thread_id": "x", "run_ids": ["x"], "status": None}),
     ("PUT", "/store/items", {"namespace": ["a", "b"], "key": "k", "value": {"a": 1}, "ttl": 5}),
     ("DELETE", "/store/items", {"namespace": ["a", "b"], "key": "k"}),
     ("POST", "/store/items/search", {"namespace_prefix": ["a"], "filter": {"a": {"$gt": 1}}, "limit": 5}),
     ("POST", "/store/namespaces", {"prefix": ["a"], "suffix": ["b"], "max_depth": 1, "limit": 5}),
-    ("POST", "/api/reviews/{review}/decision", {"type": "edit", "digest": "x", "reason": "", "message": "", "edited_args": {"a": 1}, "dwell_ms": 1, "role": ""}),
-)  # fmt: skip
+    (
+        "POST",
+        "/reviews/{review}/decision",
+        {
+            "type": "edit",
+            "digest": "x",
+            "reason": "",
+            "message": "",
+            "edited_args": {"a": 1},
+            "dwell_ms": 1,
+            "role": "",
+        },
+    ),
+)
 
 
 def bodies_of(good: Any) -> Iterator[tuple[str, bytes]]:

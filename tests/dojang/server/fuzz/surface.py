@@ -162,7 +162,7 @@ def _made(http: TestClient) -> dict[str, list[str]]:
             runs += [run["run_id"] for run in http.get(f"/threads/{thread}/runs").json()]
     decided = {"assistant_id": "dojang", "command": {"resume": {"decisions": [{"type": "approve"}]}}}
     assert http.post(f"/threads/{threads[-1]}/runs/wait", json=decided).status_code == 200
-    reviews = [review["id"] for review in http.get("/api/reviews").json()]
+    reviews = [review["id"] for review in http.get("/reviews").json()["items"]]
     states = [http.get(f"/threads/{thread}/state").json()["checkpoint"]["checkpoint_id"] for thread in threads[1:]]
     assert reviews
     assert len(CHECKS.get_all_names()) > 10

@@ -43,7 +43,11 @@ def test_generated_requests_get_what_the_document_says(surface: Surface) -> None
 def test_a_value_that_hurts_is_refused_or_taken_but_breaks_nothing(
     surface: Surface, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ids = {"quiet": surface.ids["thread_id"][1], "waits": surface.ids["thread_id"][2], "review": surface.ids["review_id"][0]}
+    ids = {
+        "quiet": surface.ids["thread_id"][1],
+        "waits": surface.ids["thread_id"][2],
+        "review": surface.ids["review_id"][0],
+    }
     json_type = {"content-type": "application/json"}
     with caplog.at_level(logging.ERROR):
         for method, path, good in BODIES:
@@ -73,7 +77,9 @@ def test_a_method_that_is_not_declared_is_405_and_says_which_are(surface: Surfac
     assert wrong == []
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/json; charset=utf-16", "multipart/form-data"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "application/json; charset=utf-16", "multipart/form-data"]
+)
 def test_a_body_of_another_kind_is_refused(surface: Surface, kind: str, tmp_path: Path) -> None:
     answer = surface.http.post("/threads/search", content=b"<a>\xff</a>", headers={"content-type": kind})
     assert 400 <= answer.status_code < 500, answer.text
