@@ -1,4 +1,4 @@
-"""Two people with tokens: whatever has an id in its path and is the other's is not there, on every route of the table."""
+"""Two people with tokens: what has an id in its path and is the other's is not there, on every route of the table."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.schemas import APIOperation, BaseSchema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,7 +87,8 @@ class Surface:
 
     def operations(self) -> list[Operation]:
         """Every operation of the document."""
-        return [found.ok() for found in self.schema.get_all_operations()]
+        found = list(self.schema.get_all_operations())
+        return [one.ok() for one in found if isinstance(one, Ok)]
 
     def fuzz(self, operation: Operation, mode: str, *, examples: int, seed: int) -> int:
         """Send generated requests to one operation, hold every answer against the document; how many were sent."""

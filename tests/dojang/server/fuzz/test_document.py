@@ -7,7 +7,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -43,11 +42,8 @@ def test_generated_requests_get_what_the_document_says(surface: Surface) -> None
 def test_a_value_that_hurts_is_refused_or_taken_but_breaks_nothing(
     surface: Surface, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ids = {
-        "quiet": surface.ids["thread_id"][1],
-        "waits": surface.ids["thread_id"][2],
-        "review": surface.ids["review_id"][0],
-    }
+    threads = surface.ids["thread_id"]
+    ids = {"quiet": threads[1], "waits": threads[2], "review": surface.ids["review_id"][0]}
     json_type = {"content-type": "application/json"}
     with caplog.at_level(logging.ERROR):
         for method, path, good in BODIES:
@@ -56,7 +52,7 @@ def test_a_value_that_hurts_is_refused_or_taken_but_breaks_nothing(
                 where = f"{method} {path} with {what}: {answer.status_code} {answer.text[:200]}"
                 assert answer.status_code < 500, where
                 if answer.content:
-                    json.loads(answer.content, parse_constant=lambda said, where=where: pytest.fail(f"{said}: {where}"))
+                    assert "NaN" not in str(json.loads(answer.content, parse_constant=lambda _: "NaN")), where
     assert [record.getMessage() for record in caplog.records] == []
 
 
@@ -80,7 +76,7 @@ def test_a_method_that_is_not_declared_is_405_and_says_which_are(surface: Surfac
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/xml", "application/json; charset=utf-16", "multipart/form-data"]
 )
-def test_a_body_of_another_kind_is_refused(surface: Surface, kind: str, tmp_path: Path) -> None:
+def test_a_body_of_another_kind_is_refused(surface: Surface, kind: str) -> None:
     answer = surface.http.post("/threads/search", content=b"<a>\xff</a>", headers={"content-type": kind})
     assert 400 <= answer.status_code < 500, answer.text
 
