@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,8 @@ ROOT = Path(__file__).parents[3]
 HTTP = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
 SHOWN = "http://127.0.0.1:8723"
 TOOLS = ("bash", "curl", "jq")
+NOT_HERE = r"rules\.pdf|\$U/adapters"
+"""What lines need that this server does not have: a file of somebody's, an adapter that was trained."""
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
 
 
@@ -59,21 +60,23 @@ def test_the_python_of_the_page_runs_in_its_order_and_books_twice(
     assert house.inbox(limit=10) == []
 
 
-@pytest.mark.skipif(
-    bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}; the page's shell lines are not run"
-)
-@pytest.mark.parametrize("block", blocks(HTTP, "bash"))
-def test_the_shell_lines_of_the_page_run(url: str, block: str) -> None:
+@pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)}; the page's shell lines are not run")
+@pytest.mark.parametrize("block", [block for block in blocks(HTTP, "bash") if not re.search(NOT_HERE, block)])
+def test_the_shell_lines_of_the_page_run(url: str, house: Workspace, block: str) -> None:
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+    house.ask("please book a room")  # for the lines that decide one
+    lines = f"U={SHOWN}; J='content-type: application/json'; cd {house.settings.home}\n{block}".replace(SHOWN, url)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block.replace(SHOWN, url)],
+        ["bash", "-euo", "pipefail", "-c", lines],
         env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    events = re.findall(r"^event: (.*)$", done.stdout, re.MULTILINE)
-    assert (events[0], events[-1], "updates" in events) == ("metadata", "end", True), done.stdout
-    told = [json.loads(line) for line in re.findall(r"^data: (.*)$", done.stdout, re.MULTILINE)]
-    assert "11:00" in json.dumps(told)
+    if "runs/stream" in block:
+        events = re.findall(r"^event: (.*)$", done.stdout, re.MULTILINE)
+        assert (events[0], events[-1], "updates" in events) == ("metadata", "end", True), done.stdout
+        assert "11:00" in done.stdout
+    if "/decision" in block:
+        assert '"done"' in done.stdout
 
 
 def test_the_commands_of_tokens_on_the_pages_run(shell: Shell) -> None:
