@@ -17,6 +17,8 @@ from tests.dojang.server.fuzz.surface import MODES, Surface, opened
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SEED = 20261126
 EXAMPLES = 1
+TAGS = {"assistants", "langgraph threads", "langgraph runs", "langgraph state", "langgraph items"}
+"""Whose routes the short run takes; ``make fuzz`` takes all."""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,8 @@ def test_generated_requests_get_what_the_document_says(surface: Surface) -> None
     sent: Counter[str] = Counter()
     wrong = {}
     for operation in surface.operations():
+        if not set(operation.tags or ()) & TAGS:
+            continue
         for mode in MODES:
             try:
                 sent[mode] += surface.fuzz(operation, mode, examples=EXAMPLES, seed=SEED)
