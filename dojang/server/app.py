@@ -26,7 +26,7 @@ from dojang.server import api, langgraph, login, provider_login, vitals
 from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
-from dojang.server.access.owning import check_sees
+from dojang.server.access.owning import check_path
 from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
 from dojang.server.access.tokens import Tokens, any_made, redacted
@@ -120,7 +120,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         doorkeeper=app.state.doorkeeper,
         answer=_answer,
         is_api=_json_wanted,
-        check_sees=check_sees,
+        check_sees=check_path,
     )
     app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
     app.add_middleware(
@@ -238,7 +238,9 @@ def _told(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     text = f"there is no page {request.url.path}" if status == 404 else str(getattr(error, "detail", error))
-    return _answer(request, status, text)
+    answer = _answer(request, status, text)
+    answer.headers.update(getattr(error, "headers", None) or {})  # which methods there are, with a 405
+    return answer
 
 
 def _unreadable(request: Request, error: Exception) -> Response:
