@@ -285,7 +285,7 @@ def test_a_thread_is_started_and_its_citation_opened(tab: Open, tmp_path: Path) 
     page.get_by_role("button", name="보내기").click()
     page.wait_for_selector(".answer")
     page.screenshot(path=str(tmp_path / "thread.png"))
-    page.locator("a.cite").click()
+    page.locator("a.cite").first.click()
     assert page.locator("mark").inner_text() == "체크아웃은 오전 11시입니다."
 
 
