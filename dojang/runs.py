@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, cast
 
@@ -164,6 +164,7 @@ class Runs:
                 return self._stream(thread_id, Command(resume=ready), on_node)
             if unfinished(snapshot) and not waiting:
                 return self._stream(thread_id, None, on_node)
+            self.parts.saver.flush(thread_id)  # a run that was killed may have left it to the operating system
             return self.result(snapshot)
 
     def _go_on(self, result: RunResult, on_node: OnNode | None) -> RunResult:
@@ -241,8 +242,11 @@ class Runs:
             interrupt_before=watch.interrupt_before,
             interrupt_after=watch.interrupt_after,
         )
-        with self.parts.observer.on(thread_id), contextlib.closing(stream):
+        saver = self.parts.saver
+        with saver.loose(thread_id), self.parts.observer.on(thread_id), contextlib.closing(stream):
             for ns, mode, chunk in stream:
+                if tells_of_pause(mode, chunk):
+                    saver.flush(thread_id)  # nobody is told of a question that a power cut could take back
                 watch.hear(ns, mode, chunk)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
@@ -304,6 +308,13 @@ def releasable(progress: Progress, now: datetime) -> bool:
     if decision is None:
         return False
     return progress["released"] or now >= datetime.fromisoformat(decision.get("held_until") or decision["at"])
+
+
+def tells_of_pause(mode: str, chunk: Any) -> bool:
+    """Whether a part of LangGraph's stream may show a pause to whoever reads it."""
+    if mode in ("values", "updates"):
+        return isinstance(chunk, Mapping) and "__interrupt__" in chunk
+    return mode not in ("messages", "custom")
 
 
 def thread_id_of(snapshot: StateSnapshot) -> str:
