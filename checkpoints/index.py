@@ -80,6 +80,7 @@ CREATE TABLE threads (
     adapter TEXT NOT NULL, owner TEXT NOT NULL, signature TEXT NOT NULL
 );
 CREATE INDEX by_time ON threads (updated_at DESC, folder);
+CREATE INDEX by_status ON threads (status, updated_at DESC, folder);
 CREATE TABLE reviews (
     review_id TEXT NOT NULL, folder TEXT NOT NULL, open INTEGER NOT NULL, expired INTEGER NOT NULL,
     has_body INTEGER NOT NULL, kind TEXT NOT NULL, tier INTEGER NOT NULL, tool TEXT NOT NULL, due_at TEXT NOT NULL,
@@ -92,11 +93,12 @@ CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_created ON reviews (open, created_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
 CREATE INDEX by_tool ON reviews (open, tool, due_at, review_id);
-CREATE INDEX by_tier ON reviews (open, tier, due_at, review_id);
+CREATE INDEX by_tier ON reviews (open, tier, review_id);
+CREATE INDEX by_words ON reviews (words);
 CREATE INDEX by_claim ON reviews (claimed_until) WHERE claimed_until <> '';
 CREATE TABLE made (token TEXT NOT NULL);
 """
-_VERSION: Final = 10 * FORMAT + 5  # of these tables: with another one they are made anew
+_VERSION: Final = 10 * FORMAT + 6  # of these tables: with another one they are made anew
 MANY: Final = 2_000
 """Up to so many sessions each is looked at whenever somebody asks."""
 LOOK_EVERY_S: Final = 30.0
@@ -129,12 +131,16 @@ class ThreadIndex:
 
     # asking
 
-    def threads(self, limit: int = 50, offset: int = 0, *, owner: str | None = None) -> list[ThreadRow]:
-        """Threads, last changed first; with ``owner``, those of this person only."""
+    def threads(
+        self, limit: int = 50, offset: int = 0, *, owner: str | None = None, status: Status | None = None
+    ) -> list[ThreadRow]:
+        """Threads, last changed first; those of this ``owner``, those of this ``status``."""
         names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error", "spent", "adapter", "owner")
-        where, whose = ("", ()) if owner is None else ("WHERE person(owner) = ? ", (person_of(owner),))
+        asked = {"person(owner) = ?": owner and person_of(owner), "status = ?": status}
+        given = {what: value for what, value in asked.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)} " if given else ""
         query = f"SELECT {', '.join(names)} FROM threads {where}ORDER BY updated_at DESC, folder LIMIT ? OFFSET ?"
-        rows = self._ask(query, (*whose, limit, offset))
+        rows = self._ask(query, (*given.values(), limit, offset))
         found = [cast(ThreadRow, dict(zip(names, row, strict=True))) for row in rows]
         for row in found:
             row["title"], row["owner"] = self._shown(row["title"]), self._shown(row["owner"])

@@ -21,6 +21,11 @@ _ORDER: Final[dict[Sort, tuple[str, str]]] = {
     "tier": ("tier", "<"),
 }
 
+_WORDS: Final = (
+    "(review_id, folder) IN (SELECT review_id, folder FROM reviews INDEXED BY by_words WHERE instr({}, ?) > 0)"
+)
+"""Read in an index that has nothing but words: rows are large. A ``+`` keeps SQLite from using another one."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -62,11 +67,12 @@ class Wanted:
             (self.only is not None, f"review_id IN ({', '.join('?' * len(self.only or ()))})", self.only or ()),
             (bool(self.without), f"review_id NOT IN ({', '.join('?' * len(self.without))})", self.without),
             (bool(self.due_before), "due_at < ?", (self.due_before,)),
-            (bool(self.text), f"instr({shown.format('words')}, ?) > 0", (folded(self.text),)),
-            *((value is not None, f"{column} = ?", (value,)) for column, value in self._plain()),
+            (bool(self.text), _WORDS.format(shown.format("words")), (folded(self.text),)),
+            *((value is not None, f"{self._plus}{column} = ?", (value,)) for column, value in self._plain()),
         ]
         used = [(condition, values) for wanted, condition, values in asked if wanted]
-        conditions = ["has_body = 1", *(condition for condition, _ in used)]
+        whole = [] if self.status in ("open", "claimed") else ["has_body = 1"]  # of open ones all are
+        conditions = [*whole, *(condition for condition, _ in used)]
         return " AND ".join(conditions), [value for _, values in used for value in values]
 
     def _whose(self, claimant: str) -> tuple[bool, str, tuple[object, ...]]:
@@ -85,13 +91,18 @@ class Wanted:
     def page(self, after: Key | None) -> tuple[str, str, list[object]]:
         """Condition of what comes after a page, order, values."""
         column, sign = _ORDER[self.sort]
-        order = f"{column} {'DESC' if sign == '<' else 'ASC'}, review_id"
+        down = "DESC" if sign == "<" else "ASC"
+        order = (
+            f"{self._plus}{column} {down}, review_id {down}"  # both ways alike: the index is read forwards or backwards
+        )
         if after is None:
             return "", order, []
         value: object = int(after[0]) if column == "tier" else after[0]
-        if sign == ">":  # a row value, which SQLite looks up in its index
-            return f" AND ({column}, review_id) > (?, ?)", order, [value, after[1]]
-        return f" AND ({column} < ? OR ({column} = ? AND review_id > ?))", order, [value, value, after[1]]
+        return f" AND ({self._plus}{column}, review_id) {sign} (?, ?)", order, [value, after[1]]
+
+    @property
+    def _plus(self) -> str:
+        return "+" if self.text else ""
 
     @property
     def column(self) -> str:

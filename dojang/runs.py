@@ -242,12 +242,16 @@ class Runs:
             interrupt_before=watch.interrupt_before,
             interrupt_after=watch.interrupt_after,
         )
-        saver = self.parts.saver
-        with saver.loose(thread_id), self.parts.observer.on(thread_id), contextlib.closing(stream):
+        pause: list[tuple[tuple[str, ...], str, Any]] = []
+        on_disk = self.parts.saver.loose(thread_id)
+        with on_disk, self.parts.observer.on(thread_id), contextlib.closing(stream):
             for ns, mode, chunk in stream:
-                if tells_of_pause(mode, chunk):
-                    saver.flush(thread_id)  # nobody is told of a question that a power cut could take back
-                watch.hear(ns, mode, chunk)
+                if pause or tells_of_pause(mode, chunk):
+                    pause.append((ns, mode, chunk))
+                else:
+                    watch.hear(ns, mode, chunk)
+        for ns, mode, chunk in pause:  # nobody is told of a question that a power cut could take back
+            watch.hear(ns, mode, chunk)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
         self.parts.notice.send()
@@ -312,9 +316,12 @@ def releasable(progress: Progress, now: datetime) -> bool:
 
 def tells_of_pause(mode: str, chunk: Any) -> bool:
     """Whether a part of LangGraph's stream may show a pause to whoever reads it."""
+    if mode in ("messages", "custom") or not isinstance(chunk, Mapping):
+        return False
     if mode in ("values", "updates"):
-        return isinstance(chunk, Mapping) and "__interrupt__" in chunk
-    return mode not in ("messages", "custom")
+        return "__interrupt__" in chunk
+    told = chunk.get("payload", chunk)  # tasks, checkpoints, or either of them in debug
+    return bool(told.get("interrupts")) or any(task.get("interrupts") for task in told.get("tasks") or ())
 
 
 def thread_id_of(snapshot: StateSnapshot) -> str:

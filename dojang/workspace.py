@@ -52,7 +52,7 @@ from state import (
 
 if TYPE_CHECKING:
     from adapters.gate.report import Report
-    from checkpoints import ThreadRow
+    from checkpoints import Status, ThreadRow
     from checkpoints.index import Listed
     from checkpoints.wanted import Key, Wanted
     from dojang.cited import CitedBy
@@ -423,10 +423,12 @@ class Workspace:
 
     # -- threads --------------------------------------------------------------------------------------------------
 
-    def threads(self, *, limit: int = 50, offset: int = 0, owner: str | None = None) -> list[ThreadRow]:
-        """Threads, newest first; with ``owner``, those in which this person asked first."""
+    def threads(
+        self, *, limit: int = 50, offset: int = 0, owner: str | None = None, status: Status | None = None
+    ) -> list[ThreadRow]:
+        """Threads, newest first; with ``owner``, those in which this person asked first; with ``status``, those so."""
         self.parts.index.refresh()
-        return self.parts.index.threads(limit=limit, offset=offset, owner=owner)
+        return self.parts.index.threads(limit=limit, offset=offset, owner=owner, status=status)
 
     def owner(self, thread_id: str) -> str:
         """Who asked first in a thread; "" where nobody has yet, or there is no such thread."""

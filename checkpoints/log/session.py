@@ -79,6 +79,7 @@ class Session:
         self.mutex = threading.RLock()
         self.packer = Packer(self.log)
         self.stamp = Stamp(folder)
+        self._flushed = ("", 0)  # gen and end of the log after the last flush, its mark included
         self.loose = False  # what is put is seen at once, but on the disk at ``flush`` only
         self._gen = ""  # which writing of the file the memory is of
         self._forget()
@@ -235,11 +236,14 @@ class Session:
         The note is a mark. It is not waited for: without it, a hole that a power cut might have left is only looked
         for further back (``frames``).
         """
+        if self._flushed == (self.log.gen, self.log._tail.end):
+            return
         if self.log.flush():
             with self.log.locked(), self.mutex, self._writer() as (writer, _):
                 mark = self.where.mark()
                 self.where.add(mark, *writer.write([mark]))
                 self.stamp.press()
+                self._flushed = writer.written
 
     @contextmanager
     def _writer(self) -> Iterator[tuple[Writer, View]]:

@@ -11,6 +11,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from checkpoints import EffectLedger, FileSaver
+from dojang.runs import tells_of_pause
 from dojang.watching import Watch
 from dojang.workspace import Workspace
 from graph import build_graph
@@ -87,17 +88,17 @@ def state(threads: Path, thread: str) -> Any:
 
 
 def test_a_question_is_on_the_disk_before_anybody_is_told_and_a_call_before_it_is_made(workspace: Workspace) -> None:
-    """Red without the flush in ``Runs._stream`` or without the one in ``EffectLedger.begin``."""
+    """Red where ``Runs._stream`` tells of a pause as it comes, or without the one in ``EffectLedger.begin``."""
     told_of: list[tuple[str, Path]] = []
 
     def hear(ns: Any, mode: str, chunk: Any) -> None:
-        if "__interrupt__" in chunk:
+        if tells_of_pause(mode, chunk):
             told_of.append((mode, CUTS[0](f"told-{mode}")))
 
     asked = HumanMessage(content="pay", id="m1", name="kim")
-    result = workspace.send("t", asked, on_node=Watch(modes=("values", "updates"), on_event=hear))
+    result = workspace.send("t", asked, on_node=Watch(modes=("values", "updates", "tasks", "debug"), on_event=hear))
     [review] = result.reviews
-    assert {mode for mode, _ in told_of} == {"values", "updates"}
+    assert {mode for mode, _ in told_of} == {"values", "updates", "tasks", "debug"}
     for _, threads in told_of:
         [waiting] = state(threads, "t").interrupts
         assert waiting.value["review"]["id"] == review["id"]
