@@ -3,9 +3,9 @@
     python benchmarks/streams.py [--readers 1000] [--runs 20] [--events 50] [--slow 20] [--vanish 50]
 
 The server (``serving_ours.py``) is a process of its own, the readers are one asyncio client. Each run says so many
-events of 1 KB, one after the other (``slow N`` is the question); the readers join the runs' streams in turn. ``--slow`` of them
-read nothing until the others are through; ``--vanish`` of them go after their second event. Printed: whether every
-other reader had every event, in order; the server's memory (VmRSS) and processor time, before and after.
+events of 1 KB, one after the other (``slow N`` is the question); the readers join the runs' streams in turn. ``--slow``
+of them read nothing until the others are through; ``--vanish`` of them go after their second event. Printed: whether
+every other reader had every event, in order; the server's memory (VmRSS) and processor time, before and after.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
-from serving import ours
+from serving import ours  # noqa: E402
 
-from dojang.server.serving import room_for_readers
+from dojang.server.serving import room_for_readers  # noqa: E402
 
 
 def of_process(pid: int) -> tuple[float, float]:
