@@ -1,7 +1,8 @@
 """The inbox with very many open reviews: its first page, a search in it, and a decision, over HTTP.
 
 ``python benchmarks/inbox.py --home DIR --reviews 100000`` makes the home where it is not there yet, then serves it and
-asks. Needs no database and no model: the desk of the tests speaks. Times are wall times of a client on the same machine, server and client in one process.
+asks. Needs no database and no model: the desk of the tests speaks. Times are wall times of a client on the same
+machine, server and client in one process.
 """
 
 from __future__ import annotations
