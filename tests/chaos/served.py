@@ -37,6 +37,10 @@ FATAL_MAX: Final = 450
 """Instants of a life of which one is its last; a payment has about sixty."""
 
 
+CUT: Final = (httpx.NetworkError, httpx.ProtocolError)
+"""A broken connection. A time that is over is none: a server that lives and does not answer is a finding."""
+
+
 class Nothing:
     """No documents."""
 
@@ -122,7 +126,7 @@ class Client(threading.Thread):
     def __post_init__(self) -> None:
         super().__init__(name=self.name_of, daemon=True)
         self.url, self.life = "", 0
-        self.http = httpx.Client(timeout=60, trust_env=False)
+        self.http = httpx.Client(timeout=30, trust_env=False)
 
     def __hash__(self) -> int:
         return id(self)
@@ -164,7 +168,7 @@ class Client(threading.Thread):
             asked = {"assistant_id": "dojang", "stream_mode": ["updates"], "stream_resumable": True, **body}
             try:
                 answer = self.http.post(f"{url}threads/{thread}/runs", json=asked)
-            except httpx.TransportError:
+            except CUT:
                 self.life = life
                 fresh = [run for run in self._ask("GET", f"threads/{thread}/runs") if run["run_id"] not in known]
                 if not fresh:
@@ -190,7 +194,7 @@ class Client(threading.Thread):
                         if number != last + 1:
                             self.wrong.append(f"{self.name_of}: event {number} of run {run} after {last}")
                         last, over = number, event in ("end", "error")
-            except httpx.TransportError:
+            except CUT:
                 self.cut, self.life = self.cut + 1, life
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -198,7 +202,7 @@ class Client(threading.Thread):
             url, life = self._server()
             try:
                 answer = self.http.request(method, url + path, json=body)
-            except httpx.TransportError:
+            except CUT:
                 self.life = life
                 continue
             assert answer.status_code == 200, answer.text

@@ -93,12 +93,3 @@ def test_killed_at_any_instant(campaign: Campaign, recovery: str) -> None:
     assert (tally.lost, tally.doubled, tally.wrong, tally.unexplained) == (0, 0, 0, 0), tally.notes
     assert tally.settled == tally.doubts
     assert campaign.damage() == []
-
-
-def test_the_server_is_killed_under_several_clients(campaign: Campaign) -> None:
-    tally = campaign.served(2, clients=4)
-    assert tally.notes == []
-    assert (tally.episodes, tally.doubled, tally.lost) == (4, 0, 0)
-    assert tally.kills == 2
-    assert tally.cut >= 1
-    assert campaign.damage() == []
