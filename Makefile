@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint types tests bench chaos transcript help
+.PHONY: demo test check lint types tests bench chaos fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,5 +45,11 @@ bench: .venv/dev ## tables of figures with the peers beside us, in one run
 chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects counted outside, bare LangGraph beside us
 	@KILLS=$${KILLS:-60} $(BIN)/python -m tests.chaos
 
+fuzz: .venv/dev ## generated requests against the whole server, EXAMPLES of each kind a route (200), a fresh seed
+	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)
+
 transcript: .venv/run ## play the demo and write its output into the READMEs
 	$(BIN)/python scripts/transcript.py
+
+screenshots: .venv/dev ## pictures of the running console into docs/images, both languages
+	$(BIN)/python scripts/screenshots.py

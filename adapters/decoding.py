@@ -23,8 +23,10 @@ class Decoding:
     many nats for a sentence that holds all terms of the question (``speakers.evidence.worth``). ``name_weight`` adds so
     much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
-    A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, whatever the
-    evidence: a sentence that shares a name with a request would win otherwise.
+    A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
+    ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
+    with a request would win otherwise. Small leanings add up over a long question, so it has to show more than a
+    request of three words.
     """
 
     strategy: Strategy = "number"
@@ -34,6 +36,11 @@ class Decoding:
     name_weight: float = 0.0
     call_margin: float = 0.0
     verdict_weight: float = 0.0
+    call_margin_per_token: float = 0.0
+
+    def call_least(self, tokens: int) -> float:
+        """The nats from which on a tool is wanted by a request of so many tokens."""
+        return self.call_margin + self.call_margin_per_token * tokens
 
     @classmethod
     def read(cls, directory: Path) -> Decoding:
@@ -50,8 +57,9 @@ class Decoding:
             names = float(told.get("name_weight", cls.name_weight))
             call = float(told.get("call_margin", cls.call_margin))
             verdict = float(told.get("verdict_weight", cls.verdict_weight))
+            per_token = float(told.get("call_margin_per_token", cls.call_margin_per_token))
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= share <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share, margin, weight, names, call, verdict)
+        return cls(strategy, share, margin, weight, names, call, verdict, per_token)

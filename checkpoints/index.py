@@ -132,15 +132,26 @@ class ThreadIndex:
     # asking
 
     def threads(
-        self, limit: int = 50, offset: int = 0, *, owner: str | None = None, status: Status | None = None
+        self,
+        limit: int = 50,
+        offset: int = 0,
+        *,
+        owner: str | None = None,
+        status: Status | None = None,
+        text: str = "",
     ) -> list[ThreadRow]:
-        """Threads, last changed first; those of this ``owner``, those of this ``status``."""
+        """Threads, last changed first; with ``owner``, those of this person only; ``text``: words of title or id."""
         names = ("thread_id", "title", "status", "updated_at", "open_reviews", "error", "spent", "adapter", "owner")
-        asked = {"person(owner) = ?": owner and person_of(owner), "status = ?": status}
-        given = {what: value for what, value in asked.items() if value is not None}
-        where = f"WHERE {' AND '.join(given)} " if given else ""
+        asked: list[tuple[str, tuple[object, ...]]] = []
+        if owner is not None:
+            asked.append(("person(owner) = ?", (person_of(owner),)))
+        if status is not None:
+            asked.append(("status = ?", (status,)))
+        if text.strip():
+            asked.append(("(instr(words(title), ?) > 0 OR thread_id = ?)", (folded(text), text.strip())))
+        where = f"WHERE {' AND '.join(condition for condition, _ in asked)} " if asked else ""
         query = f"SELECT {', '.join(names)} FROM threads {where}ORDER BY updated_at DESC, folder LIMIT ? OFFSET ?"
-        rows = self._ask(query, (*given.values(), limit, offset))
+        rows = self._ask(query, (*(value for _, values in asked for value in values), limit, offset))
         found = [cast(ThreadRow, dict(zip(names, row, strict=True))) for row in rows]
         for row in found:
             row["title"], row["owner"] = self._shown(row["title"]), self._shown(row["owner"])
@@ -416,6 +427,7 @@ class ThreadIndex:
         try:
             db.create_function("person", 1, lambda text: person_of(self._shown(text)), deterministic=True)
             db.create_function("shown", 1, self._shown, deterministic=True)
+            db.create_function("words", 1, lambda text: folded(self._shown(text)), deterministic=True)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = OFF")  # derived: what a power cut spoils is made again
         except BaseException:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from adapters.errors import AdapterNotUsable
 from adapters.registry.folders import DamagedAdapter
-from dojang.runs import releasable
+from dojang.pausing import Halted
+from dojang.runs import UnknownThread, releasable
 from nodes.door import expiry_of
 from state import Conflict, Review
 
@@ -63,13 +64,20 @@ def do_due(workspace: Threads) -> Done:
     parts.index.refresh()
     waiting = parts.index.reviews(limit=MOST)
     escalated = escalate(parts, waiting)
+    if parts.switch.state() is not None:  # nothing goes on; what is due then, is due when it does
+        return Done(escalated)
     over = [review for review in waiting if expiry_of(review, now) is not None]
-    held = held_over(workspace, now)
-    threads = sorted({review["thread_id"] for review in over} | {thread for thread, _ in held})
+    held, stopped = held_over(workspace, now), parts.switch.stopped()
+    threads = sorted({*(review["thread_id"] for review in over), *(thread for thread, _ in held), *stopped})
     runs = []
     for thread_id in threads:
         try:
             runs.append(workspace.resume(thread_id))
+        except UnknownThread:  # it was stopped, and deleted since
+            continue
+        except Halted:  # somebody has paused all runs meanwhile
+            if thread_id in stopped:
+                parts.switch.note(thread_id)
         except Conflict:  # another run holds it: the next look finds it again
             continue
         except (AdapterNotUsable, DamagedAdapter) as gone:  # it waits for its adapter; the others do not

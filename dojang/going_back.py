@@ -19,6 +19,7 @@ from nodes.gate import pending_proposals, spec_of
 from state import Conflict, UserError
 
 _LASTING = ("reviews", "decisions", "outcomes")
+DOOR = "review"
 
 
 class UnknownCheckpoint(UserError):
@@ -63,6 +64,25 @@ def go_back(parts: Parts, thread_id: str, checkpoint_id: str, by: str) -> bool:
         parts.graph.update_state(target.config, None, as_node="__copy__")
         parts.audit.note(thread_id, "state.changed", by, thread_id, {"back_to": checkpoint_id})
         return True
+
+
+def copy_at(parts: Parts, source: str, checkpoint_id: str, target: str, by: str) -> None:
+    """A new thread that has what was said in another one up to a checkpoint. Its reviews and effects stay there.
+
+    Raises:
+        UnknownCheckpoint: the source has none with this id.
+        Conflict: a review or a call is on its way at that checkpoint: what was allowed there is not allowed here.
+    """
+    with parts.run_lock(source):
+        there = at_checkpoint(parts, source, checkpoint_id)
+        if waiting_of(there) or DOOR in there.next or pending_proposals(_values(there)):
+            raise Conflict(
+                f"thread {source} cannot be copied at {checkpoint_id}: somebody is being asked there, or a call is on "
+                "its way; choose a checkpoint before or after it"
+            )
+        parts.saver.copy_thread(source, target)
+        parts.graph.update_state(config_of(target, checkpoint_id), None, as_node="__copy__")
+        parts.audit.copied(source, target, by)
 
 
 def _lasting(parts: Parts, thread_id: str, target: StateSnapshot) -> Iterator[str]:

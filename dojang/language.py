@@ -14,9 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-
 if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
 
@@ -44,11 +41,15 @@ def texts_of(domain: Domain, language: Language) -> dict[str, str]:
 
 
 def _read(domain: Domain, language: Language) -> Catalog:
+    from babel.messages.pofile import read_po  # a third of a command's imports, and English needs none of it
+
     with (LOCALES / language / f"{domain}.po").open("rb") as file:
         return read_po(file, locale=language, domain=domain)
 
 
 def _compiled(domain: Domain, language: Language) -> gettext.GNUTranslations:
+    from babel.messages.mofile import write_mo
+
     compiled = io.BytesIO()
     write_mo(compiled, _read(domain, language))
     compiled.seek(0)

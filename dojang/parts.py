@@ -21,6 +21,7 @@ import dojang
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
+from dojang.pausing import Switch
 from dojang.settings import SAMPLE, Settings, secrets_of
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
@@ -175,6 +176,11 @@ class Parts:
 
         return CitedIndex(self.settings.home / "cited.sqlite", self.settings.threads, newest)
 
+    @cached_property
+    def switch(self) -> Switch:
+        """What stops all runs."""
+        return Switch(self.settings.home)
+
     def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""
         from checkpoints import run_lock
@@ -208,7 +214,7 @@ class Parts:
         """The documents."""
         from store.models.reranking import load_reranker
 
-        s = self.settings
+        s, limit = self.settings, self.settings.document_mb * 2**20
         key = s.reranker_api_key.get_secret_value() if s.reranker_api_key else None
         with self._lock:
             embedder = load_embedder_of(s)
@@ -216,10 +222,11 @@ class Parts:
             if (place := qdrant_place(s)) is not None:
                 from store.qdrant.store import QdrantStore
 
-                return self._exit.enter_context(QdrantStore(place, embedder, key=store_key(s), reranker=reranker))
+                made = QdrantStore(place, embedder, key=store_key(s), reranker=reranker, limit_bytes=limit)
+                return self._exit.enter_context(made)
             from store import DocumentStore
 
-            return self._exit.enter_context(DocumentStore(self.dsn, embedder, reranker=reranker))
+            return self._exit.enter_context(DocumentStore(self.dsn, embedder, reranker=reranker, limit_bytes=limit))
 
     @cached_property
     def toolbox(self) -> Toolbox:

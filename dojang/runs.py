@@ -16,8 +16,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
 
 from dojang.parts import Parts
+from dojang.pausing import Halted
 from dojang.results import RunResult, RunStatus
-from dojang.watching import OnNode, watching
+from dojang.watching import OnNode, Watch, watching
 from nodes.door import expiry_of
 from nodes.gate import pending_proposals
 from nodes.ports import Deps
@@ -140,6 +141,7 @@ class Runs:
 
         ``adapter``: with which a new thread begins, where that is not for the settings to say.
         """
+        self.parts.switch.check()
         with self.parts.run_lock(thread_id):
             if guard:
                 self.audit(self.state(thread_id))  # what the last turn left unnoted: a new one clears its records
@@ -158,6 +160,8 @@ class Runs:
             snapshot = self.state(thread_id)
             self.audit(snapshot)
             waiting = waiting_of(snapshot)
+            if self._could_go_on(snapshot, waiting):
+                self.parts.switch.check()  # before anything is released
             self._expire([review for _, review in waiting])
             ready = self._released(thread_id, waiting)
             if ready:
@@ -166,6 +170,12 @@ class Runs:
                 return self._stream(thread_id, None, on_node)
             self.parts.saver.flush(thread_id)  # a run that was killed may have left it to the operating system
             return self.result(snapshot)
+
+    def _could_go_on(self, snapshot: StateSnapshot, waiting: Sequence[tuple[str, Review]]) -> bool:
+        recorded = self.parts.decisions.of(thread_id_of(snapshot))
+        now = self.parts.clock.now()
+        ready = any(r["id"] in recorded or expiry_of(r, now) is not None for _, r in waiting)
+        return ready or (unfinished(snapshot) and not waiting)
 
     def _go_on(self, result: RunResult, on_node: OnNode | None) -> RunResult:
         """Also release what somebody decided while this run held the thread, and could not release themselves.
@@ -177,7 +187,7 @@ class Runs:
         while result.status == "paused" and self._may_go_on(result.thread_id):
             try:
                 result = self._release(result.thread_id, on_node)
-            except ThreadBusy:  # they were quicker
+            except (ThreadBusy, Halted):  # they were quicker, or nothing goes on now
                 return self.result(self.state(result.thread_id))
         return result
 
@@ -194,6 +204,10 @@ class Runs:
             return self.release(thread_id, on_node)
         except ThreadBusy as busy:
             note = f"the decision is recorded; {busy}; `dojang resume {thread_id}` goes on"
+            return self.result(self.state(thread_id), status="busy", note=note)
+        except Halted as halted:
+            self.parts.switch.note(thread_id)
+            note = f"the decision is recorded; {halted}"
             return self.result(self.state(thread_id), status="busy", note=note)
 
     def audit(self, snapshot: StateSnapshot) -> None:
@@ -226,6 +240,7 @@ class Runs:
         before = self.parts.reader.get_state(config)
         deps = self.speaking.deps(kept_adapter(before) if adapter is None else adapter, thread_id)
         watch = watching(on_node)
+        self.parts.switch.check()
         config["metadata"] = {**watch.metadata}
         config["callbacks"] = [*watch.callbacks, *self.parts.observer.callbacks]
         if "adapter" not in before.values:  # a run that is killed before intake has kept it goes on with it
@@ -236,7 +251,7 @@ class Runs:
             given,
             config,
             context=deps,
-            stream_mode=watch.asked(),
+            stream_mode=list(dict.fromkeys([*watch.asked(), "values"])),
             subgraphs=True,
             durability="sync",
             interrupt_before=watch.interrupt_before,
@@ -250,12 +265,23 @@ class Runs:
                     pause.append((ns, mode, chunk))
                 else:
                     watch.hear(ns, mode, chunk)
+                if mode == "values" and not ns and "__interrupt__" not in chunk:
+                    self._check_halted(thread_id, watch)
         for ns, mode, chunk in pause:  # nobody is told of a question that a power cut could take back
             watch.hear(ns, mode, chunk)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
         self.parts.notice.send()
         return self.result(snapshot)
+
+    def _check_halted(self, thread_id: str, watch: Watch) -> None:
+        """Between two steps: stop where all runs are to; who goes on with this one then, is noted."""
+        try:
+            self.parts.switch.check()
+        except Halted:
+            if not watch.queued:
+                self.parts.switch.note(thread_id)
+            raise
 
     def _expire(self, reviews: Sequence[Review]) -> None:
         for review in reviews:

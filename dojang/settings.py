@@ -13,7 +13,13 @@ from typing import Final, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from state import UserError
 
@@ -81,6 +87,9 @@ class Settings(BaseSettings):
     )
     reranker_base_url: str | None = Field(None, description="base URL of an endpoint that speaks /rerank")
     reranker_api_key: SecretStr | None = Field(None, description="its key")
+    document_mb: int = Field(
+        20, ge=1, le=2000, description="largest document that is read in, in MB (1,048,576 bytes); also by HTTP"
+    )
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
@@ -219,6 +228,19 @@ class Settings(BaseSettings):
         if rate.strip() and not re.fullmatch(r"[1-9]\d{0,8} ?/ ?(second|minute|hour)", rate.strip()):
             raise ValueError("must be like 1200/minute")
         return rate.strip()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was given, the environment, and ``.env`` where it says anything: a source looks at every field."""
+        silent = isinstance(dotenv_settings, DotEnvSettingsSource) and not dotenv_settings.env_vars
+        return (init_settings, env_settings) if silent else (init_settings, env_settings, dotenv_settings)
 
     @property
     def threads(self) -> Path:

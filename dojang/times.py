@@ -9,8 +9,6 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
-from babel.dates import format_datetime, format_timedelta
-
 if TYPE_CHECKING:
     from state import Language
 
@@ -35,6 +33,8 @@ def moment(at: str, language: Language, *, seconds: bool = False) -> str:
         read = datetime.fromisoformat(at).astimezone()
     except (ValueError, OverflowError):
         return at
+    from babel.dates import format_datetime  # it looks at 600 files of time zones when it is imported
+
     pattern = (TO_THE_SECOND if seconds else PATTERNS)[language]
     return str(format_datetime(read, pattern, tzinfo=read.tzinfo, locale=language))
 
@@ -50,6 +50,8 @@ def left(until: str, now: datetime, language: Language) -> str:
         seconds = (datetime.fromisoformat(until) - now).total_seconds()
     except ValueError:
         return ""
+    from babel.dates import format_timedelta
+
     whole = int(abs(seconds))
     for least, length, unit in UNITS:
         if whole >= least:

@@ -38,6 +38,7 @@ class Watch:
     callbacks: Sequence[BaseCallbackHandler] = ()
     interrupt_before: str | Sequence[str] | None = None
     interrupt_after: str | Sequence[str] | None = None
+    queued: bool = False  # whoever watches takes the run up again, should all runs be paused
 
     def __call__(self, node: str) -> None:
         """A node has finished."""

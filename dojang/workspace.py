@@ -52,10 +52,12 @@ from state import (
 
 if TYPE_CHECKING:
     from adapters.gate.report import Report
-    from checkpoints import Status, ThreadRow
+    from checkpoints import ThreadRow
     from checkpoints.index import Listed
+    from checkpoints.index import Status as ThreadStatus
     from checkpoints.wanted import Key, Wanted
     from dojang.cited import CitedBy
+    from dojang.pausing import Pause
     from store import DocumentRow, DocumentStore, IngestReport
     from store.ingesting.corrections import Version
     from store.ingesting.reindexing import ReindexReport
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
 
 CONSOLE_UNDO_S = 5.0
 """How long a decision from the console can be taken back where the settings do not say."""
+BY_HAND = ("console", "bulk")
+"""Channels on which a person presses a button, and may have pressed the wrong one."""
 LISTED = 100
 """Ids that a record of a list names; the digest is of all."""
 OnStart = Callable[[str], None]
@@ -193,15 +197,25 @@ class Workspace:
         index.refresh()
         found = index.reviews(kind=kind, limit=limit, offset=offset)
         escalate(self.parts, found)
-        self._note_listing([review["id"] for review in found])
+        self.note_listing([review["id"] for review in found])
         return found
+
+    def review(self, review_id: str) -> Review:
+        """A review, open or decided; UnknownReview where there is none."""
+        return self._reviewed(review_id)
+
+    def own_decision(self, review_id: str) -> Decision | None:
+        """The decision on a review, or the vote for it, where it is this workspace's user's."""
+        progress = self.parts.decisions.progress(self._thread_of(review_id)).get(review_id) or untouched()
+        said = [*progress["votes"], *([progress["decision"]] if progress["decision"] is not None else [])]
+        return next((one for one in reversed(said) if person_of(one["by"]) == person_of(self.user)), None)
 
     def found(self, wanted: Wanted, *, limit: int, after: Key | None = None) -> list[Listed]:
         """Reviews as asked for, from the index alone, with their progress; open ones as :meth:`inbox` tells of them."""
         self.parts.index.refresh()
         found = self.parts.index.find(wanted, limit=limit, after=after)
         escalate(self.parts, [one["review"] for one in found if _untold(one, self.parts.clock.now())])
-        self._note_listing([one["review"]["id"] for one in found])
+        self.note_listing([one["review"]["id"] for one in found])
         return found
 
     def progress(self, reviews: Sequence[Review]) -> dict[str, Progress]:
@@ -421,14 +435,43 @@ class Workspace:
         """Escalate, expire and release whatever is due; see :mod:`dojang.due`."""
         return do_due(self)
 
+    # -- all runs -------------------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> Pause | None:
+        """Who stopped all runs, when and why; None where they go."""
+        return self.parts.switch.state()
+
+    def pause_all(self, why: str, *, by: str | None = None) -> Pause:
+        """Stop all runs of this home between two steps, and let none begin; UserError, Conflict."""
+        who = by or self.user
+        pause = self.parts.switch.press(who, why, self.parts.clock.now())
+        self.parts.audit.note(None, "runs.paused", who, "runs", {"why": pause.why})
+        return pause
+
+    def go_on_all(self, *, by: str | None = None) -> Pause:
+        """Let all runs go on as they were; the pause that is over. Conflict where there is none."""
+        pause = self.paused
+        if pause is None:
+            raise Conflict("no run is paused; nothing was changed")
+        self.parts.audit.note(None, "runs.resumed", by or self.user, "runs", {"paused_by": pause.by, "at": pause.at})
+        self.parts.switch.let_go()
+        return pause
+
     # -- threads --------------------------------------------------------------------------------------------------
 
     def threads(
-        self, *, limit: int = 50, offset: int = 0, owner: str | None = None, status: Status | None = None
+        self,
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        owner: str | None = None,
+        status: ThreadStatus | None = None,
+        text: str = "",
     ) -> list[ThreadRow]:
-        """Threads, newest first; with ``owner``, those in which this person asked first; with ``status``, those so."""
+        """Threads, newest first; with ``owner``, those in which this person asked first; ``text``: of the title."""
         self.parts.index.refresh()
-        return self.parts.index.threads(limit=limit, offset=offset, owner=owner, status=status)
+        return self.parts.index.threads(limit=limit, offset=offset, owner=owner, status=status, text=text)
 
     def owner(self, thread_id: str) -> str:
         """Who asked first in a thread; "" where nobody has yet, or there is no such thread."""
@@ -521,6 +564,18 @@ class Workspace:
         """Back to the text before, as a new version."""
         return self._kept().undo_correction(passage, author=by or self.user, reason=reason)
 
+    def versions(self, passage: str) -> list[Version]:
+        """As :meth:`passage_history`, and [] where documents have no history (Qdrant)."""
+        return self.passage_history(passage) if self.settings.store == "postgres" else []
+
+    def document_history(self, document: str) -> list[Version]:
+        """What people corrected in a document, oldest first; [] where documents have no history."""
+        return self._kept().corrections_of(document) if self.settings.store == "postgres" else []
+
+    def passages_of(self, document: str, *, after: tuple[int, str] = (-1, ""), limit: int = 100) -> list[Passage]:
+        """The current passages of a document, in their order. UnknownDocument; UserError in Qdrant."""
+        return self._kept().passages_of(document, after=after, limit=limit)
+
     def passage_history(self, passage: str) -> list[Version]:
         """The versions of a passage, oldest first; [] where it was never corrected."""
         return self._kept().history(passage)
@@ -588,7 +643,7 @@ class Workspace:
     def _reviewed(self, review_id: str) -> Review:
         return self._find(self._thread_of(review_id), review_id)[1]
 
-    def _note_listing(self, ids: list[str]) -> None:
+    def note_listing(self, ids: list[str]) -> None:
         """Who saw which reviews in a list: noted when the list is another one than this workspace gave out last."""
         if ids and ids != self._listed.get(self.user):
             facts: dict[str, Any] = {"count": len(ids), "ids": ids[:LISTED]}
@@ -601,7 +656,7 @@ class Workspace:
             have = ", ".join(roles) or "none"
             raise NotEntitled(f"{by} does not have the role {role!r}; the roles are: {have}")
         wait = self.settings.undo_s
-        hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel == "console" else 0.0)
+        hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel in BY_HAND else 0.0)
         return Who(by=by, channel=channel, roles=roles, role=role, hold_s=hold_s)
 
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:

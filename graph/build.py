@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -113,5 +114,11 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
             "build_graph needs a checkpointer, for example checkpoints.FileSaver('var/threads'): "
             "a run that pauses for a person cannot be resumed without one"
         )
-    compiled = state_graph().compile(checkpointer=checkpointer, name="dojang")
+    compiled = _wired().compile(checkpointer=checkpointer, name="dojang")
     return AgentGraph(**vars(compiled)).with_config(configurable={"__pregel_strict_resume": True})
+
+
+@lru_cache
+def _wired() -> StateGraph[AgentState, Deps, AgentInput, AgentOutput]:
+    """The agent's graph, put together once in a process: nodes and edges are the same for every checkpointer."""
+    return state_graph()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from store.postgres.embedded import EmbeddedPostgres
     from store.readers.extract import Extract, Unreadable
     from store.searching.search import Ranking
-    from store.store import DocumentRow, DocumentStore
+    from store.store import DocumentRow, DocumentStore, UnknownDocument
 
 __all__ = [
     "DocumentRow",
@@ -27,6 +27,7 @@ __all__ = [
     "MiniLM",
     "OpenAIEmbedder",
     "Ranking",
+    "UnknownDocument",
     "Unreadable",
     "load_embedder",
 ]
@@ -37,7 +38,7 @@ _HOMES = {
     "ingesting.ingest": ("IngestReport",),
     "readers.extract": ("Extract", "Unreadable"),
     "searching.search": ("Ranking",),
-    "store": ("DocumentRow", "DocumentStore"),
+    "store": ("DocumentRow", "DocumentStore", "UnknownDocument"),
 }
 
 

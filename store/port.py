@@ -39,7 +39,13 @@ class Documents(Protocol):
         ...
 
     def ingest_bytes(
-        self, name: str, data: bytes, *, trust: Trust = "untrusted", metadata: Mapping[str, str] | None = None
+        self,
+        name: str,
+        data: bytes,
+        *,
+        trust: Trust = "untrusted",
+        metadata: Mapping[str, str] | None = None,
+        on_work: Work | None = None,
     ) -> IngestReport:
         """Put one uploaded document in."""
         ...

@@ -35,6 +35,10 @@ from store.searching.statement import COLUMNS
 from store.text.language import clean
 
 
+class UnknownDocument(UserError):
+    """There is no document of this name."""
+
+
 class DocumentRow(TypedDict):
     """What the list of documents shows."""
 
@@ -120,10 +124,16 @@ class DocumentStore:
         return self._ingest(trust, metadata, on_progress, on_work).files(paths)
 
     def ingest_bytes(
-        self, name: str, data: bytes, *, trust: Trust = "untrusted", metadata: Mapping[str, str] | None = None
+        self,
+        name: str,
+        data: bytes,
+        *,
+        trust: Trust = "untrusted",
+        metadata: Mapping[str, str] | None = None,
+        on_work: Work | None = None,
     ) -> IngestReport:
         """Put one uploaded document in, in place of an upload of the same name. Raises UserError when unreadable."""
-        return self._ingest(trust, metadata).upload(clean(name), data)
+        return self._ingest(trust, metadata, None, on_work).upload(clean(name), data)
 
     def search(self, query: str, *, k: int = 5, filters: Mapping[str, str] | None = None) -> list[Passage]:
         """At most ``k`` passages, best first; [] when nothing matches, as a query without any word.
@@ -168,6 +178,24 @@ class DocumentStore:
                 (INDEX_VERSION,),
             ).fetchall()
         return [DocumentRow(**dict(zip(DocumentRow.__annotations__, row, strict=True))) for row in rows]  # type: ignore[typeddict-item]
+
+    def passages_of(self, name: str, *, after: tuple[int, str] = (-1, ""), limit: int = 100) -> list[Passage]:
+        """The current passages of a document, in their order, behind that of this start and id. UnknownDocument."""
+        with self._connections.use() as connection:
+            row = connection.execute("SELECT id FROM documents WHERE name = %s", (clean(name),)).fetchone()
+            if row is None:
+                raise _no_document(name)
+            rows = connection.execute(
+                "SELECT id FROM passages WHERE document = %s AND current AND (start_at, id) > (%s, %s) "
+                "ORDER BY start_at, id LIMIT %s",
+                (row[0], *after, limit),
+            ).fetchall()
+        return self.fetch([str(one[0]) for one in rows])
+
+    def corrections_of(self, name: str) -> list[Version]:
+        """What people corrected in a document, oldest first, also of passages that are gone."""
+        with self._connections.use() as connection:
+            return corrections.of_document(connection, clean(name))
 
     def document_text(self, name: str) -> str:
         """The extracted text in which passages' offsets count. UserError when there is no such document."""
@@ -249,5 +277,5 @@ class DocumentStore:
         )
 
 
-def _no_document(name: str) -> UserError:
-    return UserError(f"there is no document {name}: see the list of documents for the names")
+def _no_document(name: str) -> UnknownDocument:
+    return UnknownDocument(f"there is no document {name}: see the list of documents for the names")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dojang.cli.audit import EVENTS
+from dojang.glossary import EVENTS
 from dojang.server.access.table import rows
 from dojang.settings import Settings, settings_table
 

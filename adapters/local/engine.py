@@ -230,9 +230,12 @@ class Engine:
         rows = torch.tensor([list(ids)], dtype=torch.long, device=self.local.device)
         return self._run(rows, prefix.cache, prefix.adapter, keep=1)[0, -1]
 
-    def step(self, rows: Any, cache: Any, adapter: str | None, *, mask: Any, places: Any) -> Any:
-        """Logits ``(batch, 1, vocab) float32`` after one more step of a batch; see ``adapters.local.batching``."""
-        return self._run(rows, cache, adapter, keep=1, attention_mask=mask, position_ids=places)
+    def step(self, rows: Any, cache: Any, adapter: str | None, *, mask: Any, places: Any, keep: int = 1) -> Any:
+        """Logits ``(batch, keep, vocab) float32`` after one more step of a batch, 0 keeps those of all its tokens.
+
+        See ``adapters.local.batching`` and ``branches``.
+        """
+        return self._run(rows, cache, adapter, keep=keep, attention_mask=mask, position_ids=places)
 
     def _run(self, rows: Any, cache: Any, adapter: str | None, *, keep: int, **options: Any) -> Any:
         """Logits ``(batch, kept, vocab) float32`` of one forward pass under one adapter; extends ``cache``."""

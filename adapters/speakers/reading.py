@@ -1,8 +1,8 @@
 """One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
 
 Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing. A tool is
-wanted where it makes the request likelier by ``call_margin``, else the sentence that makes it the likeliest is meant,
-if by ``abstain_margin`` at least. Among tools it also counts how much likelier the conversation makes their names. The
+wanted where it makes the request likelier by ``call_least``, else the sentence that makes it the likeliest is meant, if
+by ``abstain_margin`` at least. Among tools it also counts how much likelier the conversation makes their names. The
 arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -10,9 +10,8 @@ stays open is asked for in the model's words. A tool's result is told by its lik
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +21,8 @@ from langchain_core.messages.tool import tool_call
 from adapters.decoding import Decoding
 from adapters.forms.dayorder import backwards, dated
 from adapters.forms.offers import call_id
-from adapters.forms.values import Spans, choices, is_date, property_of, used_up
+from adapters.forms.values import Spans, Start, choices, is_date, property_of, used_up
+from adapters.local.branches import Branches
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine, Prefix
 from adapters.prompt import (
@@ -48,17 +48,20 @@ QUESTION_TOKENS: Final = 32
 STARTS: Final = 12  # of a value, the likeliest by their first token
 DRAFTS: Final = 4
 DOUBT: Final = 0.003  # a value less likely than this is not followed
+FAINT: Final = 1e-4  # a place to begin that is less likely than this against the best value is not read on from
+HOPEFUL: Final = 0.02  # a place to begin that is at least so likely against the likeliest is read on from at once
 UNSAID: Final = 0.001  # how likely "nothing was said" stays where a date is left over, against what the model says
+TOOLSETS: Final = 64  # sets of tools whose names' likelihoods after no conversation are kept
 TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
 
 
 @dataclass
 class _Draft:
-    """A call as far as it is filled in, and its log likelihood."""
+    """A call as far as it is filled in, and its log likelihood. ``line``: the tokens of its last line's value."""
 
     likelihood: float
-    prefix: Prefix
     values: dict[str, JSON]
+    line: list[int]
 
 
 def _can_stand(name: str, value: JSON, values: dict[str, JSON], texts: Sequence[str]) -> bool:
@@ -76,6 +79,31 @@ def _meant(
     return [(p / math.fsum(p for p, _ in left), value) for p, value in left]
 
 
+def _shared(nothing: float, scored: Sequence[tuple[float, JSON]]) -> list[tuple[float, JSON]]:
+    """Probabilities of values and of None, where None has ``nothing`` and log likelihoods share the rest."""
+    if not scored:
+        return [(1.0, None)]
+    highest = max(score for score, _ in scored)
+    whole = math.fsum(math.exp(score - highest) for score, _ in scored)
+    options: list[tuple[float, JSON]] = [
+        *(((1 - nothing) * math.exp(score - highest) / whole, value) for score, value in scored),
+        (nothing, None),
+    ]
+    options.sort(key=lambda option: -option[0])
+    return options
+
+
+def _ended(start: Start, tokens: Sequence[float], stops: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """The values that begin at one place, each with its log likelihood; the line ends there, or goes on."""
+    score, ends = tokens[0], dict(start.ends)
+    for count in range(1, len(start.ids) + 1):
+        on, end = (tokens[count] if count < len(start.ids) else -math.inf), stops[count - 1]
+        both = max(on, end) + math.log1p(math.exp(-abs(on - end)))
+        if count in ends:
+            yield ends[count], score + end - both
+            score += on - both
+
+
 class ReadingSpeaker:
     """Speaks for a ChatLlama whose base was made by ``adapters.training``."""
 
@@ -83,6 +111,8 @@ class ReadingSpeaker:
         self._chat = chat
         self._engine: Engine = chat.engine
         self.decoding = decoding
+        self._alone: dict[tuple[str | None, tuple[str, ...]], list[float]] = {}
+        self._begun: dict[tuple[str | None, int], Prefix] = {}
 
     def turn(
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
@@ -120,7 +150,7 @@ class ReadingSpeaker:
         shared = worth(request, sentences, following(evidence))
         told = [m + self.decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
         call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
-        if call >= self.decoding.call_margin:
+        if call >= self.decoding.call_least(len(self._engine.encode(asked(request)))):
             wish = [m + self.decoding.name_weight * n for m, n in zip(calls, self.named(prompt, tools), strict=True)]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
         return None, told.index(answer) + 1 if told and answer >= self.decoding.abstain_margin else 0
@@ -130,12 +160,18 @@ class ReadingSpeaker:
 
         So a tool whose name the model was never taught is neither preferred nor pushed aside.
         """
-        rows = [self._engine.encode(f"{tool['name']}\n") for tool in tools]
-        after, alone = (
-            self._engine.score(self._engine.read(ids, adapter=self._chat.adapter), rows)
-            for ids in (prompt, self._engine.encode(render([Turn("user", "")])))
-        )
-        return [a.total - b.total for a, b in zip(after, alone, strict=True)]
+        names = tuple(tool["name"] for tool in tools)
+        key = (self._chat.adapter, names)
+        alone = self._alone.get(key)
+        if alone is None:
+            if len(self._alone) >= TOOLSETS:
+                self._alone.clear()
+            alone = self._alone[key] = self._names(self._engine.encode(render([Turn("user", "")])), names)
+        return [a - b for a, b in zip(self._names(prompt, names), alone, strict=True)]
+
+    def _names(self, ids: list[int], names: Sequence[str]) -> list[float]:
+        rows = [self._engine.encode(f"{name}\n") for name in names]
+        return [score.total for score in self._engine.score(self._engine.read(ids, adapter=self._chat.adapter), rows)]
 
     def margins(self, request: str, candidates: Sequence[tuple[str, bool]]) -> list[float]:
         """What each candidate (a text, and whether it is a tool's) is worth to ``request`` against nothing, in nats."""
@@ -146,12 +182,19 @@ class ReadingSpeaker:
         """By how many nats each candidate makes ``request`` likelier, and the log odds of "it fits" after it."""
         engine, words = self._engine, self._engine.encode(asked(request))
         leads = [engine.encode(lead(text, tool=tool)) for text, tool in [("", False), *candidates]]
-        prefix = engine.read(leads[0][:1], adapter=self._chat.adapter)
+        prefix = self._begin(leads[0][0])
         steps = engine.steps(prefix, [ids[1:] + words for ids in leads], engine.encode(FITS)[0])
         read = [float(tokens[-len(words) :].sum()) for tokens, _ in steps]
         fits = [min(float(fits[-1]), -1e-6) for _, fits in steps]
         odds = [f - math.log1p(-math.exp(f)) for f in fits]
         return [(r - read[0], o) for r, o in zip(read[1:], odds[1:], strict=True)]
+
+    def _begin(self, first: int) -> Prefix:
+        """The mark that every text begins with, read once; whoever scores after it leaves it as it is."""
+        key = (self._chat.adapter, first)
+        if key not in self._begun:
+            self._begun[key] = self._engine.read([first], adapter=self._chat.adapter)
+        return self._begun[key]
 
     def _call(self, prompt: list[int], tool: ToolSpec, texts: Sequence[str]) -> Generation:
         """The call with everything that was said, or a question about the first required argument that was not.
@@ -160,24 +203,25 @@ class ReadingSpeaker:
         """
         engine, schema = self._engine, tool["parameters"]
         prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
-        spans = Spans(engine.encode, texts)
-        drafts = [_Draft(0.0, prefix, {})]
+        spans, branches = Spans(engine.encode, texts), Branches(engine, prefix)
+        drafts = [_Draft(0.0, {}, [])]
         last = next((name for name, spec in reversed(list(property_of(schema))) if is_date(spec)), "")
         for name, spec in property_of(schema):
-            grown: list[tuple[float, _Draft, JSON]] = []
-            for draft in drafts:
-                engine.extend(draft.prefix, engine.encode(f"{name}:"))
-                found = self._values(draft.prefix, spec, texts, spans)
+            branches.extend([[*draft.line, *engine.encode(f"{name}:")] for draft in drafts])
+            grown: list[tuple[float, int, JSON]] = []
+            for n, found in enumerate(self._values(branches, spec, texts, spans)):
+                draft = drafts[n]
                 if last and not is_date(spec):
                     found = [(p, v) for p, v in found if not dated(v)]
                 if name == last:
                     found = _meant(found, draft.values, texts)
                 free = [(p, v) for p, v in found if p >= DOUBT and _can_stand(name, v, draft.values, texts)]
-                grown += [(draft.likelihood + math.log(p), draft, value) for p, value in free or [(DOUBT, None)]]
+                grown += [(draft.likelihood + math.log(p), n, value) for p, value in free or [(DOUBT, None)]]
             grown.sort(key=lambda option: -option[0])
-            drafts = [self._grown(draft, name, value, total) for total, draft, value in grown[:DRAFTS]]
+            branches = branches.take([n for _, n, _ in grown[:DRAFTS]])
+            drafts = [self._grown(drafts[n], name, value, total) for total, n, value in grown[:DRAFTS]]
         best = drafts[0]
-        spoken = len(best.prefix.ids) - len(prompt)
+        spoken = len(branches.rows[0].ids) - len(prompt) + len(best.line)
         missing = next((name for name in schema.get("required", []) if name not in best.values), None)
         if missing is not None:
             return self._ask(prompt, f"{tool['name']}.{missing}", spoken)
@@ -186,58 +230,74 @@ class ReadingSpeaker:
 
     def _grown(self, draft: _Draft, name: str, value: JSON, likelihood: float) -> _Draft:
         """A draft with one more line; the draft itself stays as it is."""
-        prefix = Prefix(list(draft.prefix.ids), copy.deepcopy(draft.prefix.cache), None, draft.prefix.adapter)
-        self._engine.extend(prefix, self._engine.encode(value_text(value)))
-        return _Draft(likelihood, prefix, draft.values if value is None else {**draft.values, name: value})
+        values = draft.values if value is None else {**draft.values, name: value}
+        return _Draft(likelihood, values, self._engine.encode(value_text(value)))
 
     def _values(
-        self, prefix: Prefix, spec: dict[str, Any], texts: Sequence[str], spans: Spans
-    ) -> list[tuple[float, JSON]]:
-        """What may stand in the line of an argument, with its probability, likeliest first; None is "nothing said".
+        self, branches: Branches, spec: dict[str, Any], texts: Sequence[str], spans: Spans
+    ) -> list[list[tuple[float, JSON]]]:
+        """What may stand in the line of an argument, for each draft, with its probability, likeliest first.
 
-        The first token says whether anything was said; the values then share what is left by their whole likelihood,
-        so that a long value is not at a disadvantage against none.
+        None is "nothing said". The first token says whether anything was said; the values then share what is left by
+        their whole likelihood, so that a long value is not at a disadvantage against none.
+        """
+        dash = self._engine.encode(f" {NOTHING}")[:1]
+        nothing = [math.exp(self._engine.likelihoods(row, dash)[0]) for row in branches.rows]
+        found = choices(spec, texts)
+        scored = self._copied(branches, spans, spec) if found is None else self._listed(branches, found)
+        return [_shared(n, s) for n, s in zip(nothing, scored, strict=True)]
+
+    def _listed(self, branches: Branches, values: Sequence[JSON]) -> list[list[tuple[float, JSON]]]:
+        rows = [self._engine.encode(value_text(value)) for value in values]
+        # The last token, the end of the line, is the stop of the token before it: it needs no reading.
+        steps = branches.steps([[ids[:-1] for ids in rows]] * len(branches.rows), self._newline)
+        return [
+            [(float(tokens.sum() + stops[-1]), value) for (tokens, stops), value in zip(of_row, values, strict=True)]
+            for of_row in steps
+        ]
+
+    @property
+    def _newline(self) -> int:
+        return self._engine.encode("\n")[0]
+
+    def _copied(self, branches: Branches, spans: Spans, spec: dict[str, Any]) -> list[list[tuple[float, JSON]]]:
+        """Spans of the words, from the places where the model would begin, for each draft.
+
+        A value is at most as likely as its first token. So the hopeful beginnings are read on from first, and others
+        only where they could still weigh something against the best of those.
         """
         engine = self._engine
-        nothing = math.exp(engine.likelihoods(prefix, [engine.encode(f" {NOTHING}")[0]])[0])
-        found = choices(spec, texts)
-        scored = self._copied(prefix, spans, spec) if found is None else self._listed(prefix, found)
-        if not scored:
-            return [(1.0, None)]
-        highest = max(score for score, _ in scored)
-        whole = math.fsum(math.exp(score - highest) for score, _ in scored)
-        shares = [((1 - nothing) * math.exp(score - highest) / whole, value) for score, value in scored]
-        options: list[tuple[float, JSON]] = [*shares, (nothing, None)]
-        options.sort(key=lambda option: -option[0])
-        return options
+        starts = spans.starts(int(spec.get("maxLength", 0)))
+        if not starts:
+            return [[] for _ in branches.rows]
+        best: list[dict[str, float]] = [{} for _ in branches.rows]
+        kept: list[list[tuple[float, Start]]] = []
+        for row in branches.rows:
+            likely = engine.likelihoods(row, [start.ids[0] for start in starts])
+            order = sorted(range(len(starts)), key=lambda i, likely=likely: -likely[i])[:STARTS]  # type: ignore[misc]
+            kept.append([(likely[i], starts[i]) for i in order])
+        least = [of_row[0][0] + math.log(HOPEFUL) for of_row in kept]
+        self._follow(
+            branches, [[s for p, s in of_row if p >= at] for of_row, at in zip(kept, least, strict=True)], best
+        )
+        left = [
+            [s for p, s in of_row if max(values.values(), default=-math.inf) + math.log(FAINT) <= p < at]
+            for of_row, at, values in zip(kept, least, best, strict=True)
+        ]
+        self._follow(branches, left, best)
+        return [[(score, text) for text, score in values.items()] for values in best]
 
-    def _listed(self, prefix: Prefix, values: Sequence[JSON]) -> list[tuple[float, JSON]]:
-        rows = [self._engine.encode(value_text(value)) for value in values]
-        return [(score.total, value) for score, value in zip(self._engine.score(prefix, rows), values, strict=True)]
-
-    def _copied(self, prefix: Prefix, spans: Spans, spec: dict[str, Any]) -> list[tuple[float, JSON]]:
-        """Spans of the words, from the places where the model would begin.
+    def _follow(self, branches: Branches, starts: Sequence[Sequence[Start]], best: Sequence[dict[str, float]]) -> None:
+        """Put the values that begin there, with their log likelihoods, into ``best``.
 
         After the first token only two things may come, the next one of the words or the end of the line, so the
         model's likelihoods are shared between these two.
         """
-        engine = self._engine
-        starts = spans.starts(int(spec.get("maxLength", 0)))
-        likely = engine.likelihoods(prefix, [start.ids[0] for start in starts])
-        kept = [starts[i] for i in sorted(range(len(starts)), key=lambda i: -likely[i])[:STARTS]]
-        steps = engine.steps(prefix, [start.ids for start in kept], engine.encode("\n")[0]) if kept else []
-        best: dict[str, float] = {}
-        for start, (tokens, stops) in zip(kept, steps, strict=True):
-            score, ends = float(tokens[0]), dict(start.ends)
-            for count in range(1, len(start.ids) + 1):
-                last = count == len(start.ids)
-                on, end = (-math.inf if last else float(tokens[count])), float(stops[count - 1])
-                both = max(on, end) + math.log1p(math.exp(-abs(on - end)))
-                if count in ends:
-                    text = ends[count]
-                    best[text] = max(best.get(text, -math.inf), score + end - both)
-                    score += on - both
-        return [(score, text) for text, score in best.items()]
+        steps = branches.steps([[start.ids for start in of_row] for of_row in starts], self._newline)
+        for of_row, found, values in zip(starts, steps, best, strict=True):
+            for start, (tokens, stops) in zip(of_row, found, strict=True):
+                for text, score in _ended(start, tokens.tolist(), stops.tolist()):
+                    values[text] = max(values.get(text, -math.inf), score)
 
     def _ask(self, prompt: list[int], about: str, spoken: int) -> Generation:
         engine = self._engine

@@ -11,7 +11,11 @@ TODAY = "2026-11-22"
 
 
 def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
-    """Measure, choose, and write ``decoding.json`` into both folders."""
+    """Measure, choose, and write ``decoding.json`` into both folders.
+
+    What a long question asks of a tool more (``call_margin_per_token``) is left 0: generated questions are too short to
+    tell; it is set by hand after reading real ones.
+    """
     from adapters.decoding import DECODING_FILE
     from adapters.serving import load_generator
     from adapters.speakers.reading import ReadingSpeaker

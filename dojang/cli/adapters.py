@@ -17,7 +17,7 @@ from dojang.cli.adapters_matrix import matrix
 from dojang.cli.adapters_plan import plan
 from dojang.cli.adapters_promote import history, promote, rollback, shadow
 from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
-from dojang.cli.adapters_show import listed, shipped, show, summary
+from dojang.cli.adapters_show import listed, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
 
@@ -170,6 +170,7 @@ def train(
         from adapters.training.run import open_base
         from adapters.training.run import train as make
         from dojang.flywheel.datasets import trainable
+        from dojang.flywheel.listing import shipped
 
         folder = trainable(call.settings, checked_text(dataset)) if dataset is not None else None
         opened = open_base(base or shipped()[0], quantized)
@@ -222,6 +223,7 @@ def tune(
     _ = call.terminal.gettext
     _one_thread()
     from adapters.training.margins import tune as choose
+    from dojang.flywheel.listing import shipped
 
     with call.terminal.working(_("measuring")):
         chosen = choose(base or shipped()[0], adapter or shipped()[1], n=n, seed=seed)
@@ -286,6 +288,7 @@ def evaluate(
     from adapters.serving import load_generator
     from adapters.training.evaluate import evaluate as measure
     from adapters.training.margins import TODAY
+    from dojang.flywheel.listing import shipped
 
     with call.terminal.working(_("measuring")):
         folder = shipped()[1] if adapter is None else folder_of(call.settings, adapter)

@@ -10,7 +10,8 @@ import typer
 
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
-from dojang.cli.words import N_, word
+from dojang.cli.words import word
+from dojang.glossary import REASONS, SIGNS, WARNINGS
 from dojang.home import check_home
 
 if TYPE_CHECKING:
@@ -18,40 +19,6 @@ if TYPE_CHECKING:
 
 dataset = typer.Typer(no_args_is_help=True)
 
-REASONS = {
-    "automatic": N_("nobody decided it"),
-    "asked_by_a_rule": N_("a rule asked, not the model"),
-    "bulk": N_("approved in bulk"),
-    "commented": N_("a comment, no judgement"),
-    "corrected": N_("the data were corrected, not the answer"),
-    "disputed": N_("people disagreed, or took it back"),
-    "erased": N_("words were erased"),
-    "expired": N_("nobody decided in time"),
-    "hash_differs": N_("the prompt of then cannot be shown: it is another one now"),
-    "in_doubt": N_("about an effect in doubt"),
-    "near_heldout": N_("nearly the same request is held out"),
-    "no_prompt": N_("the prompt was not kept"),
-    "no_review": N_("the review is gone from the checkpoints"),
-    "not_rendered": N_("no base at hand can render the prompt of then"),
-    "not_the_models": N_("the words were a person's"),
-    "opted_out": N_("the conversation is kept out of training"),
-    "self_approved": N_("approved by whoever asked"),
-    "several_calls": N_("several calls in one turn"),
-    "standing": N_("approved in advance"),
-    "too_long": N_("too long"),
-    "without_reviewer": N_("of a reviewer who is left out"),
-    "unclear": N_("nobody can say what the question was about"),
-}
-WARNINGS = {
-    "few_decisions": N_("few decisions: too few to tell whether an adapter of them is better"),
-    "one_sided": N_("all decisions say the same of what was proposed: sft can learn from them, kto and dpo cannot"),
-    "one_reviewer": N_("one person decided everything: the adapter learns that person's judgement"),
-}
-SIGNS = {
-    "differs": N_("{who}: {about} on {tool} {own} of {own_all} times, everybody else {others} of {others_all} (p {p})"),
-    "dominates": N_("{who} made {own} of all {own_all} edits"),
-    "campaign": N_("{who}, who came at about the same time, all made the same edit of {tool}: {about} ({own} times)"),
-}
 DatasetId = Annotated[str, typer.Argument(metavar="ID", help="A dataset's id, or how it begins.")]
 
 
@@ -118,21 +85,11 @@ def build(
 @dataset.command("list")
 def listed(context: typer.Context) -> int:
     """List the datasets that were built, newest first."""
-    from adapters.dataset import folder
+    from dojang.flywheel.listing import datasets_in
 
     call = invocation(context)
     _ = call.terminal.gettext
-    root = _root(call.settings)
-    stale = folder.stale(root)
-    found = []
-    for one in folder.folders(root):
-        try:
-            told = folder.manifest(one)
-            found.append({"dataset": one.name, "built_at": told["built_at"], **_rows(told), "problem": ""})
-        except folder.DamagedDataset as e:
-            found.append({"dataset": one.name, "built_at": "", "problem": str(e)})
-        found[-1]["stale"] = stale.get(one.name, "")
-    found.sort(key=lambda row: str(row["built_at"]), reverse=True)
+    found = datasets_in(call.settings)
     call.terminal.document(found)
     head = [_("dataset"), _("built at"), "sft", "dpo", "kto", _("held out"), ""]
     table = [
@@ -153,15 +110,13 @@ def listed(context: typer.Context) -> int:
 @dataset.command()
 def stats(context: typer.Context, dataset_id: DatasetId) -> int:
     """Show what is in a dataset and what was left out, and check that it is unchanged."""
-    from adapters.dataset import folder
+    from dojang.flywheel.listing import dataset_of
 
     call = invocation(context)
-    root = _root(call.settings)
-    told = folder.verify(root, checked_text(dataset_id))
-    why = folder.stale(root).get(told["id"], "")
-    call.terminal.document({**told, "stale": why})
+    told = dataset_of(call.settings, checked_text(dataset_id))
+    call.terminal.document(told)
     _summary(call.terminal, told)
-    if why:
+    if why := told["stale"]:
         call.terminal.line(
             call.terminal.gettext("stale: {why}; build a new one and train on that").format(why=why), style="bold red"
         )
@@ -192,13 +147,11 @@ def _root(settings: Settings) -> Path:
     return datasets_of(settings)
 
 
-def _rows(told: dict[str, Any]) -> dict[str, int]:
-    return {name.removesuffix(".jsonl"): about["rows"] for name, about in told["files"].items()}
-
-
 def _summary(terminal: Any, told: dict[str, Any]) -> None:
+    from dojang.flywheel.listing import rows_of
+
     _ = terminal.gettext
-    rows = _rows(told)
+    rows = rows_of(told)
     terminal.line(
         _("{decisions} decisions in {threads} conversations").format(
             decisions=told["decisions"], threads=told["threads"]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dojang.cli.adapters_registry import folder_of
-from dojang.cli.adapters_show import shipped
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
 from dojang.cli.words import N_
@@ -46,6 +45,7 @@ def matrix(
     _ = call.terminal.gettext
     from adapters.gate.matrix import draw, measure, plain
     from adapters.training.frontdesk import TOOLS
+    from dojang.flywheel.listing import shipped
 
     asked = [*_sample(), *(_real(qa, qa_n, seed) if qa else [])]
     with call.terminal.counting(_("asking")) as tell:

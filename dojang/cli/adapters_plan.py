@@ -9,22 +9,11 @@ import typer
 
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
-from dojang.cli.words import N_, word
+from dojang.cli.words import word
+from dojang.glossary import COSTS, FITS, MOMENTS, PARTS
 
 if TYPE_CHECKING:
     from adapters.training.plan import Plan
-
-PARTS = {
-    "weights": N_("weights"), "adapter": N_("adapter"), "gradients": N_("gradients"), "optimizer": N_("optimizer"),
-    "activations": N_("activations"), "logits": N_("logits"), "overhead": N_("overhead"),
-}  # fmt: skip
-VERDICTS = {"fits": N_("fits"), "tight": N_("is tight"), "no": N_("does not fit")}
-MOMENTS = {"layer": N_("while a layer is recomputed"), "loss": N_("while the loss is computed")}
-COSTS = {
-    "fused_loss": N_("costs nothing"), "no_upcast": N_("costs nothing"), "nf4": N_("costs some precision"),
-    "checkpointing": N_("costs time"), "paged": N_("costs some time"), "batch": N_("costs time"),
-    "seq": N_("leaves longer rows out"), "rank": N_("the adapter can learn less"),
-}  # fmt: skip
 
 
 def plan(
@@ -79,12 +68,12 @@ def _show(terminal: Any, made: Plan) -> None:
     terminal.rows([*rows, [_("together"), _gib(made.peak.total)]], head=[_("part"), "GiB"])
     terminal.line(
         _("{base} {verdict}: {needed} of {card} GiB, at its peak {moment}").format(
-            base=made.shape.name, verdict=word(_, VERDICTS, made.verdict), needed=_gib(made.peak.total),
+            base=made.shape.name, verdict=word(_, FITS, made.verdict), needed=_gib(made.peak.total),
             card=_gib(made.gpu), moment=word(_, MOMENTS, made.peak.moment),
         ),
         style="bold" if made.verdict == "fits" else "bold yellow" if made.verdict == "tight" else "bold red",
     )  # fmt: skip
-    levers = [[x.change, _gib(x.saves), word(_, VERDICTS, x.verdict), word(_, COSTS, x.name)] for x in made.levers]
+    levers = [[x.change, _gib(x.saves), word(_, FITS, x.verdict), word(_, COSTS, x.name)] for x in made.levers]
     terminal.rows(levers, head=[_("change"), _("saves GiB"), _("then it"), _("what it costs")])
     if made.remedy:
         terminal.line(_("the smallest change that makes it fit: {change}").format(change=" ".join(made.remedy)))

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dojang.cli.adapters_registry import ALIASES, registry_of
+from dojang.cli.adapters_registry import registry_of
 from dojang.cli.exits import Exit, exit_of_run
 from dojang.cli.invocation import checked_text, invocation
 from dojang.cli.telling import tell_run
 from dojang.cli.words import word
+from dojang.glossary import ALIASES
 
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the log.")]
 

@@ -10,14 +10,12 @@ import typer
 
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
-from dojang.cli.words import N_
 from dojang.home import check_home
 
 if TYPE_CHECKING:
     from adapters.registry.aliases import Registry
     from dojang.settings import Settings
 
-ALIASES = {"champion": N_("champion"), "candidate": N_("candidate"), "previous": N_("previous")}
 AdapterName = Annotated[str, typer.Argument(metavar="DIR|ID", help="A folder, an id of the registry, or an alias.")]
 DAY_S = 86_400
 
@@ -123,14 +121,6 @@ def folder_of(settings: Settings, name: str) -> Path:
     """An adapter's folder: the path itself, or where the registry has what is called so."""
     path = Path(checked_text(name))
     return path if path.is_dir() else registry_of(settings).path(name)
-
-
-def stale_of(settings: Settings, folder: Path) -> str:
-    """Why an adapter should not serve any more: words that it, or what it went on from, was trained on were erased."""
-    from dojang.flywheel.comparing import why_stale
-    from dojang.flywheel.stale import datasets_of
-
-    return why_stale(folder, registry_of(settings), datasets_of(settings))
 
 
 def _shown(value: Any) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dojang.cli.adapters_registry import ALIASES, folder_of, registry_of, stale_of
+from dojang.cli.adapters_registry import folder_of
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import invocation
 from dojang.cli.words import word
+from dojang.glossary import ALIASES
 
 if TYPE_CHECKING:
-    from dojang.settings import Settings
+    pass
 
 
 def show(
@@ -26,6 +26,7 @@ def show(
     """Show what an adapter was trained from, by what, under which licences, and how it went."""
     from adapters.local.loading import read_note
     from adapters.training.manifest import MANIFEST, read_manifest
+    from dojang.flywheel.listing import shipped, stale_of
 
     call = invocation(context)
     _ = call.terminal.gettext
@@ -46,18 +47,11 @@ def show(
 
 def listed(context: typer.Context) -> int:
     """List the adapters of the registry, those under DOJANG_HOME/models, and the one that ships with Dojang."""
+    from dojang.flywheel.listing import adapters_of
+
     call = invocation(context)
     _ = call.terminal.gettext
-    registry = registry_of(call.settings)
-    names: dict[str, list[str]] = {}
-    for alias, adapter in registry.aliases().items():
-        names.setdefault(adapter, []).append(alias)
-    kept = {entry["id"]: Path(entry["path"]) for entry in registry.entries()}
-    made = [file.parent for file in sorted(call.settings.home.glob("models/**/adapter_config.json"))]
-    entries = [{**_about(call.settings, path), "adapter": name, "registered": True} for name, path in kept.items()]
-    entries += [{**_about(call.settings, path), "registered": False} for path in [shipped()[1], *made]]
-    for entry in entries:
-        entry["aliases"] = names.get(entry["adapter"], [])
+    entries = adapters_of(call.settings)
     call.terminal.document(entries)
     rows = [
         [
@@ -68,21 +62,6 @@ def listed(context: typer.Context) -> int:
     ]
     call.terminal.rows(rows, head=[_("adapter"), _("method"), _("base"), _("rows"), _("trained at"), ""])
     return Exit.DONE
-
-
-def _about(settings: Settings, folder: Path) -> dict[str, Any]:
-    from adapters.local.loading import read_note
-    from adapters.training.manifest import MANIFEST, read_manifest
-
-    told = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
-    return {
-        "adapter": str(folder),
-        "base": told.get("base", {}).get("fingerprint") or read_note(folder).get("base_fingerprint"),
-        "method": told.get("method"),
-        "rows": told.get("counts", {}).get("trained"),
-        "at": told.get("trained_at"),
-        "stale": stale_of(settings, folder),
-    }
 
 
 def summary(terminal: Any, told: dict[str, Any]) -> None:
@@ -104,10 +83,3 @@ def summary(terminal: Any, told: dict[str, Any]) -> None:
         [_("licences"), "; ".join(f"{e['name']}: {e['licence']}" for e in told["licences"] if e["what"] != "library")],
     ]
     terminal.rows(rows)
-
-
-def shipped() -> tuple[Path, Path]:
-    """The base and the adapter that come with Dojang."""
-    from adapters.serving import WEIGHTS
-
-    return WEIGHTS / "base", WEIGHTS / "frontdesk"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from dojang.cli import (
     policy,
     replay,
     reviews,
+    runs,
     sessions,
     store,
     system,
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
 GROUPS = (
-    asking, deciding, reviews, threads, documents, store, sessions, audit, policy, adapters, replay, tokens, system,
+    asking, deciding, reviews, runs, threads, documents, store, sessions, audit, policy, adapters, replay, tokens,
+    system,
 )  # fmt: skip
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."
@@ -60,8 +63,9 @@ def _main(
     call.home, call.language, call.user, call.as_json = home, lang, user, as_json
 
 
+@lru_cache
 def command_line(language: Language = "en") -> TyperGroup:
-    """The whole command, its help in ``language``."""
+    """The whole command, its help in ``language``; made once in a process. A call keeps nothing in it."""
     app = typer.Typer(
         name="dojang",
         help=ABOUT,

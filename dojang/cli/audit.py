@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dojang.audited import Sought, existing, lines, note_export
+from dojang.audited import found as sought_records
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, checked_text, invocation
-from dojang.cli.words import N_, word
+from dojang.cli.words import word
+from dojang.glossary import EVENTS, LEVELS
 from dojang.home import check_home
 
 if TYPE_CHECKING:
-    from checkpoints.audit.chain import AuditRecord
     from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.erasing import Erased
     from dojang.server.work.upkeep import RunsErased
@@ -27,53 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 audit = typer.Typer(no_args_is_help=True)
 app.add_typer(audit, name="audit", help="Who saw what, decided what, when and why.")
-
-EVENTS: Final = {
-    "review.opened": N_("review opened"),
-    "review.shown": N_("review shown"),
-    "decision.recorded": N_("decision recorded"),
-    "decision.refused": N_("decision refused"),
-    "run.released": N_("run released"),
-    "vote.recorded": N_("vote recorded"),
-    "decision.undone": N_("decision taken back"),
-    "decision.released": N_("decision released"),
-    "review.claimed": N_("review claimed"),
-    "review.assigned": N_("review handed up"),
-    "review.given_back": N_("review given back"),
-    "review.escalated": N_("half the time is over"),
-    "call.passed": N_("call passed, and told"),
-    "standing.allowed": N_("approved in advance"),
-    "standing.used": N_("approval in advance used"),
-    "standing.revoked": N_("approval in advance ended"),
-    "content.erased": N_("content erased"),
-    "inbox.listed": N_("inbox listed"),
-    "effect.intended": N_("effect begun"),
-    "effect.ended": N_("effect ended"),
-    "policy.seen": N_("policy in force"),
-    "thread.began": N_("chain begun"),
-    "thread.anchored": N_("chain witnessed"),
-    "thread.copied": N_("conversation copied"),
-    "thread.deleted": N_("conversation deleted"),
-    "state.changed": N_("state changed by hand"),
-    "thread.exported": N_("conversation exported"),
-    "chain.reopened": N_("chain begun anew"),
-    "audit.exported": N_("audit exported"),
-    "key.made": N_("key made"),
-    "key.rotated": N_("key rotated"),
-    "token.made": N_("token made"),
-    "token.revoked": N_("token revoked"),
-    "person.named": N_("person named"),
-    "session.began": N_("logged in"),
-    "session.ended": N_("logged out"),
-    "webhook.delivered": N_("webhook delivered"),
-    "webhook.failed": N_("webhook given up"),
-}
-LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
-COLUMNS: Final = (
-    "at", "actor", "event", "thread_id", "subject", "facts", "content_sha256", "seq", "prev", "key_id", "signature",
-)  # fmt: skip
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the beginning of a formula."""
 
 
 class Format(StrEnum):
@@ -133,7 +84,7 @@ def list_(
     """List what was noted, newest first."""
     call = invocation(context)
     _ = call.terminal.gettext
-    records = _records(_log(call), thread)[: -limit - 1 : -1]
+    records = list(sought_records(_log(call), Sought(thread=thread)))[: -limit - 1 : -1]
     call.terminal.document(records)
     rows = [
         [
@@ -167,12 +118,13 @@ def export(
     start = _time(since) if since else None
     check_home(call.settings.home)
     log = _log(call)
-    records = [r for r in _records(log, thread) if start is None or datetime.fromisoformat(r["at"]) >= start]
-    facts = {"format": form.value, "records": len(records), "since": since or "", "thread": thread or ""}
-    log.note(None, "audit.exported", call.settings.user, thread or "", facts)
+    sought = Sought(thread=thread, since=start)
+    records = list(sought_records(log, sought))
+    note_export(log, call.settings.user, sought, form.value, len(records))
     call.terminal.document(records)
     if not call.as_json:
-        call.terminal.out.file.write(_csv(records) if form is Format.CSV else _jsonl(records))
+        for line in lines(records, form.value):
+            call.terminal.out.file.write(line)
     return Exit.DONE
 
 
@@ -193,7 +145,7 @@ def reopen(
     check_home(call.settings.home)
     log = _log(call)
     if thread is not None:
-        _existing(log, thread)
+        existing(log, thread)
     kept = log.reopen(thread, call.settings.user, reason)
     call.terminal.document({"kept": [str(path) for path in kept]})
     for path in kept:
@@ -295,24 +247,6 @@ def _log(call: Invocation, *, sealed: bool = False) -> AuditLog:
     return AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
 
 
-def _existing(log: AuditLog, thread: str) -> None:
-    from state import UserError
-
-    if not log.folders.path(thread).is_dir():
-        raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
-
-
-def _records(log: AuditLog, thread: str | None) -> list[AuditRecord]:
-    """Oldest first, by the time they were noted; each chain in its own order."""
-    if thread is not None:
-        _existing(log, thread)
-        return log.records(thread)
-    found = log.records(None)
-    for thread_id, _folder in log.folders.threads():
-        found += log.records(thread_id)
-    return sorted(found, key=lambda record: record["at"])
-
-
 def _time(text: str) -> datetime:
     from state import UserError
 
@@ -327,26 +261,3 @@ def _told(facts: dict[str, Any]) -> str:
     told = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in ("", None) and name != "at")
     one = " ".join(told.split())
     return one if len(one) <= 100 else one[:99] + "…"
-
-
-def _jsonl(records: Sequence[AuditRecord]) -> str:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-
-
-def _csv(records: Sequence[AuditRecord]) -> str:
-    """A table that a spreadsheet reads as text: it begins with a byte order mark, without which Excel breaks Korean."""
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for record in records:
-        values = {**record, "facts": json.dumps(record["facts"], ensure_ascii=False)}
-        writer.writerow([_cell(values[name]) for name in COLUMNS])
-    return "\ufeff" + out.getvalue()
-
-
-def _cell(value: Any) -> str:
-    """A value as text; one that a spreadsheet would run is led by an apostrophe."""
-    from dojang.cli.terminal import visible
-
-    text = "" if value is None else visible(str(value))
-    return f"'{text}" if text.lstrip(" \n\u3000").startswith(FORMULA) else text

@@ -9,7 +9,8 @@ import typer
 
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, checked_text, invocation
-from dojang.cli.words import VERSIONS, word
+from dojang.cli.words import word
+from dojang.glossary import VERSIONS
 
 if TYPE_CHECKING:
     from dojang.workspace import Workspace

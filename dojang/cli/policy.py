@@ -47,16 +47,12 @@ Hard = Annotated[
 @policy.command()
 def check(context: typer.Context, file: File = None, hard: Hard = None) -> int:
     """Load the rules and list them, hard ones first. Code 2 names file, line, rule and field of a mistake."""
+    from dojang.trying import rule_as_json
+
     call = invocation(context)
     _ = call.terminal.gettext
     loaded = _load(call, file, hard)
-    rules = [
-        {
-            "id": r.id, "hard": r.hard, "on": r.on, "tool": r.tool, "when": r.when.strip(), "outcome": r.outcome,
-            "kind": r.kind if r.outcome == "ask" else "", "tier": r.tier if r.outcome == "ask" else 0, "line": r.line,
-        }
-        for r in loaded.rules
-    ]  # fmt: skip
+    rules = [rule_as_json(rule) for rule in loaded.rules]
     call.terminal.document({"version": loaded.version, "rules": rules})
     rows = [
         [
@@ -112,27 +108,27 @@ def explain(
     hard: Hard = None,
 ) -> int:
     """Say the verdict on a call or an answer, every rule that matched, and why the others did not."""
+    from dojang.trying import Tried, tried
     from state import UserError
 
     call = invocation(context)
     if (tool is None) == (text is None):
         raise UserError("give either --tool NAME (with --args JSON) or --text TEXT")
-    subject, notes = _subject(call, tool, args, text, trust="untrusted" if untrusted else "trusted")
-    loaded = _load(call, file, hard, standing=True)
-    verdict, rules = loaded.consider("explained", subject), loaded.explain(subject, call.terminal.language)
-    call.terminal.document(
-        {
-            "verdict": verdict,
-            "rules": [{"id": e.rule.id, "matched": e.matched, "because": e.because} for e in rules],
-            "notes": notes,
-        }
+    said = Tried(
+        tool=tool or "",
+        args=_args(args) if tool is not None else {},
+        text=checked_text(text) if text is not None else "",
+        trust="untrusted" if untrusted else "trusted",
+        requester=call.settings.user,
     )
-    _tell_verdict(call, verdict)
+    found = tried(_load(call, file, hard, standing=True), _toolbox(call), said, call.terminal.language)
+    call.terminal.document(found.as_json())
+    _tell_verdict(call, found.verdict)
     _ = call.terminal.gettext
-    for one in rules:
+    for one in found.rules:
         mark = _("matched") if one.matched else _("no")
         call.terminal.line(f"  {one.rule.id}: {mark}, {' '.join(one.because.split())}")
-    for note in notes:
+    for note in found.notes:
         call.terminal.note(call.terminal.told(note))
     return Exit.DONE
 
@@ -145,19 +141,13 @@ def replay(
     hard: Hard = None,
 ) -> int:
     """Judge anew what was really judged since a date, and show what would change. Runs nothing, writes nothing."""
-    from checkpoints import FileSaver
-    from dojang.cli.policy_replay import replay as replayed
-    from dojang.parts import load_session_keys
+    from dojang.policy_replay import replayed
 
     call = invocation(context)
     _ = call.terminal.gettext
     start = _moment(since)
     loaded = _load(call, file, hard)
-    if not call.settings.threads.is_dir():
-        found = []
-    else:
-        with FileSaver(call.settings.threads, keys=load_session_keys(call.settings)) as saver:
-            found = replayed(loaded, saver, _toolbox(call).offered(), start)
+    found = replayed(call.settings, loaded, start)
     call.terminal.document([one.as_json() for one in found])
     changed = [one for one in found if one.changed]
     for one in changed:
@@ -262,33 +252,21 @@ def _standing(call: Invocation) -> Standing:
 
 
 def _toolbox(call: Invocation) -> Toolbox:
-    """The tools without their database: they are described here, never run."""
-    from tools.toolbox import Toolbox, local_today
+    from dojang.trying import described
 
-    today = call.settings.today
-    return Toolbox.open(call.settings.tools, today=local_today if today is None else lambda: today)
+    return described(call.settings)
 
 
-def _subject(
-    call: Invocation, tool: str | None, args: str, text: str | None, *, trust: str
-) -> tuple[dict[str, Any], list[str]]:
-    from state import UserError, language_of
-    from tools.policy_cases import answer_subject, call_subject
+def _args(text: str) -> dict[str, Any]:
+    from state import UserError
 
-    about = {"trust": trust, "requester": call.settings.user}
-    if text is not None:
-        return answer_subject(checked_text(text), language=language_of(text), **about), []
     try:
-        given = json.loads(args)
+        given = json.loads(text)
     except ValueError as error:
         raise UserError(f"--args is no JSON ({error}); write it like '{{\"amount\": 1000}}'") from None
     if not isinstance(given, dict):
         raise UserError("--args must be a JSON object, like '{\"amount\": 1000}'")
-    toolbox = _toolbox(call)
-    checked = toolbox.check(str(tool), given)
-    notes = [*checked["problems"], *(f"{name}: is missing" for name in checked["missing"])]
-    language = call.terminal.language
-    return call_subject(toolbox.offered(), str(tool), checked["args"], language=language, **about), notes
+    return given
 
 
 def _tell_verdict(call: Invocation, verdict: Verdict) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dojang.cli.adapters_dataset import REASONS
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, checked_text, invocation
 from dojang.cli.words import N_, SAID, word
+from dojang.glossary import REASONS
 
 if TYPE_CHECKING:
     from dojang.flywheel.replaying import Proposed, Replay, Replayed

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +22,7 @@ from dojang.cli.words import NODES, word
 from dojang.language import catalogue
 from dojang.messages import told
 from dojang.times import due, moment
+from dojang.visible import visible
 
 if TYPE_CHECKING:
     from state import Language
@@ -30,20 +30,6 @@ if TYPE_CHECKING:
 NOTE_EVERY_S = 3.0
 PLAIN_WIDTH = 400
 """Columns of a page that no terminal shows: wide, so that lines are cut by nobody."""
-
-
-def visible(text: str) -> str:
-    """The text with everything that moves, hides or reorders other text written out by its code point."""
-    return "".join(_shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    if character in "\n\t":
-        return character
-    category = unicodedata.category(character)
-    if category in ("Cc", "Cs") or (category == "Cf" and character not in "\u200c\u200d"):
-        return f"\\u{{{ord(character):x}}}"
-    return character
 
 
 class Terminal:

@@ -12,7 +12,7 @@ from dojang.vocabulary import DOUBT, EFFECTS, FLAGS, KINDS, N_, SAID, SPEAKERS, 
 
 __all__ = [
     "DOUBT", "EFFECTS", "FLAGS", "KINDS", "NODES", "N_", "SAID", "SEVERITIES", "SPEAKERS", "STATUSES", "TRUSTS",
-    "VERSIONS", "word",
+    "word",
 ]  # fmt: skip
 
 
@@ -29,14 +29,6 @@ NODES: Final = {
 SEVERITIES: Final = {"low": N_("low"), "medium": N_("medium"), "high": N_("high")}
 
 TRUSTS: Final = {"trusted": N_("trusted"), "untrusted": N_("untrusted")}
-VERSIONS: Final = {
-    "correct": N_("corrected"),
-    "undo": N_("undone"),
-    "carried": N_("carried over to the changed file"),
-    "aside": N_("set aside: the file says something else"),
-    "settled": N_("settled"),
-}
-"""What a record in the history of a passage is."""
 
 
 def word(gettext: Callable[[str], str], table: Mapping[Any, str], key: str) -> str:

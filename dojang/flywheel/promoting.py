@@ -58,6 +58,7 @@ class Home(Protocol):
 
     settings: Settings
     parts: Parts
+    user: str
 
     def begin_program(self, program: str, message: HumanMessage) -> RunResult:
         """Begin a thread in which a program speaks."""
@@ -94,7 +95,7 @@ def propose(workspace: Home, adapter: str, report: str, reason: str) -> RunResul
     message = HumanMessage(
         content=_REQUEST[language].format(**told),
         id=f"human-{secrets.token_hex(8)}",
-        name=settings.user,
+        name=workspace.user,
         additional_kwargs={_ASKED: wanted},
     )
     return workspace.begin_program(SPEAKER, message)
@@ -144,13 +145,15 @@ def report_of(settings: Settings, review: Review) -> Report | None:
 # ------------------------------------------------------------------------------------------------------ back again
 
 
-def roll_back(parts: Parts, reason: str) -> Promotion:
+def roll_back(parts: Parts, reason: str, *, by: str = "") -> Promotion:
     """Make the champion before this one champion again, at once; noted in the audit chain of the home.
+
+    ``by``: who; the user of the settings when "".
 
     Raises:
         NoPrevious, AliasMoved, DamagedAdapter, NotPromoted: nothing was changed.
     """
-    made = registry_of(parts.settings).rollback(by=parts.settings.user, reason=reason)
+    made = registry_of(parts.settings).rollback(by=by or parts.settings.user, reason=reason)
     note_rollbacks(parts)
     return made
 

@@ -26,17 +26,20 @@ from dojang.server import api, langgraph, login, provider_login, vitals
 from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
-from dojang.server.access.owning import check_sees
+from dojang.server.access.owning import check_path
 from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
 from dojang.server.access.tokens import Tokens, any_made, redacted
+from dojang.server.api.problems import TooLarge, Unknown
 from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
 from dojang.server.console.desk import HERE, Desk
+from dojang.server.console.jobs import Jobs
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
+from dojang.server.live import Live
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
 from dojang.server.programs import by_program
@@ -55,8 +58,10 @@ from dojang.server.signing_in import client_of, logins_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings, secrets_of
+from dojang.uploads import TooMuch, UnknownUpload, Uploads
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError
+from store import UnknownDocument
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +71,11 @@ _STATUS: Final[tuple[tuple[type[DojangError], int], ...]] = (
     (UnknownRun, 404),
     (UnknownAssistant, 404),
     (UnknownCheckpoint, 404),
+    (UnknownDocument, 404),
+    (UnknownUpload, 404),
+    (Unknown, 404),
+    (TooLarge, 413),
+    (TooMuch, 413),
     (QueueFull, 429),
     (Conflict, 409),
     (UserError, 400),
@@ -93,12 +103,15 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
     app.state.work = Work(workspace)
+    app.state.live = Live(workspace)
+    app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
     app.state.readiness = Readiness(workspace.parts, app.state.work)
     observer = workspace.parts.observe(numbers=True)
     if observer.metrics is not None:
         from dojang.server.standing import Standing
 
         observer.metrics.look_also(Standing(workspace.parts, app.state.work))
+    app.state.jobs = Jobs()
     app.state.items = cache(lambda: Items(workspace.settings.home / "items.sqlite", keys=workspace.parts.session_keys))
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
@@ -108,7 +121,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         doorkeeper=app.state.doorkeeper,
         answer=_answer,
         is_api=_json_wanted,
-        check_sees=check_sees,
+        check_sees=check_path,
     )
     app.add_middleware(Faults)  # inside the guards: their headers belong on this answer, too
     app.add_middleware(
@@ -118,7 +131,8 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         allow_headers=["Authorization", "X-Api-Key", "Content-Type", "Last-Event-ID"],
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
-    app.add_middleware(Guards, max_body=max_body, doors=Doors.of(app.state.settings))
+    limit = app.state.uploads.limit_bytes
+    app.add_middleware(Guards, max_body=max_body, max_upload=limit, doors=Doors.of(app.state.settings))
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
     for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
         app.include_router(router)
@@ -160,7 +174,7 @@ def serve(
         else:
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened, settings=settings)
-        with app.state.keeper, app.state.work:
+        with app.state.keeper, app.state.work, app.state.uploads:
             run_until_interrupted(app, listener, log_level=settings.log_level)
         if app.state.items.cache_info().currsize:
             app.state.items().close()
@@ -226,7 +240,9 @@ def _told(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     text = f"there is no page {request.url.path}" if status == 404 else str(getattr(error, "detail", error))
-    return _answer(request, status, text)
+    answer = _answer(request, status, text)
+    answer.headers.update(getattr(error, "headers", None) or {})  # which methods there are, with a 405
+    return answer
 
 
 def _unreadable(request: Request, error: Exception) -> Response:

@@ -19,11 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dojang.messages import told
 from dojang.server.access.callers import LOOPBACK
-from dojang.server.programs import by_program, is_program_path
+from dojang.server.programs import by_program, is_program_path, is_upload, kind_of
 from dojang.server.wording import language_of
 from dojang.settings import Settings
 
 MAX_BODY: Final = 1_048_576  # bytes; the longest decision text is 20,000 characters, 9 bytes each in a Korean form
+AT_ONCE: Final = 10
+"""Files of the largest size that a person may send in one form."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -82,12 +84,16 @@ class Guards:
     Args:
         app: what is guarded.
         max_body: largest request body in bytes; a larger one is 413.
+        max_upload: the same of a file that a program sends; it is passed on as it comes, and counted where it is read.
         doors: how the server is reached, besides by its own machine.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body: int = MAX_BODY, doors: Doors = NO_DOORS) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_body: int = MAX_BODY, max_upload: int = MAX_BODY, doors: Doors = NO_DOORS
+    ) -> None:
         self.app = app
         self.max_body = max_body
+        self.max_upload = max_upload + MAX_BODY  # and what stands around the file
         self.doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +107,11 @@ class Guards:
             headers = Headers(scope=scope)
             host = check_host(headers, scope.get("server"), self.doors)
             if scope["method"] not in SAFE_METHODS:
-                check_origin(headers, host, scope["path"], self.doors)
+                check_origin(headers, host, scope, self.doors)
+            if is_upload(scope):
+                self._declared(headers, self.max_upload * (1 if by_program(scope) else AT_ONCE), files=True)
+                await self.app(scope, receive, dressed)
+                return
             body = await self._body(headers, receive)
         except Refused as refused:
             await _answer(refused, scope, dressed)
@@ -110,9 +120,7 @@ class Guards:
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         """The whole body, read before anything acts on its first half."""
-        declared = headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > self.max_body:
-            raise self._too_large()
+        self._declared(headers, self.max_body)
         body = bytearray()
         while True:
             message = await receive()
@@ -120,12 +128,21 @@ class Guards:
                 raise Refused(400, "the request was broken off")
             body += message.get("body", b"")
             if len(body) > self.max_body:
-                raise self._too_large()
+                raise self._too_large(self.max_body)
             if not message.get("more_body"):
                 return bytes(body)
 
-    def _too_large(self) -> Refused:
-        return Refused(413, f"a request may have {self.max_body:,} bytes; shorten the text")
+    def _declared(self, headers: Headers, most: int, *, files: bool = False) -> None:
+        declared = headers.get("content-length", "0")
+        if not declared.isdigit() or int(declared) > most:
+            raise self._too_large(most) if not files else self._too_large_files(most)
+
+    def _too_large_files(self, most: int) -> Refused:
+        one = (self.max_upload - MAX_BODY) // 2**20
+        return Refused(413, f"these files are too large: one may have {one} MiB, one sending {most // 2**20} MiB")
+
+    def _too_large(self, most: int) -> Refused:
+        return Refused(413, f"a request may have {most:,} bytes; shorten the text")
 
 
 def check_host(headers: Headers, server: tuple[str, int | None] | None, doors: Doors) -> str:
@@ -147,13 +164,14 @@ def check_host(headers: Headers, server: tuple[str, int | None] | None, doors: D
     return host
 
 
-def check_origin(headers: Headers, host: str, path: str, doors: Doors) -> None:
+def check_origin(headers: Headers, host: str, scope: Scope, doors: Doors) -> None:
     """Let a change through only if it comes from one of our own pages, or from a program that is no browser.
 
     Browsers send Origin with every POST, and a page cannot forge or drop it. A request with neither header is no
-    browser's; it is taken with a token in a header, which no page of another site can send, or else by the JSON API
-    alone, and only with a content type that no HTML form can produce. Pages of the sites that the settings list are let
-    through as well; the session of a browser counts for nothing there.
+    browser's; it is taken with a token in a header, which no page of another site can send, or else on a path of
+    programs, with a content type that no HTML form can produce, or with a file, where it does not ask for a page as
+    forms do. Pages of the sites that the settings list are let through as well; the session of a browser counts for
+    nothing there.
 
     Raises:
         Refused: 403.
@@ -166,17 +184,15 @@ def check_origin(headers: Headers, host: str, path: str, doors: Doors) -> None:
         raise Refused(403, "this request comes from another site; open the page here and send it again")
     if origin is None and site is None:
         token = "authorization" in headers or "x-api-key" in headers
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        api = path.startswith("/api/") and kind == "application/json"
         # LangGraph's clients send some requests without a body; a form always names its type.
-        program = is_program_path(path) and kind in ("application/json", "")
-        if not (token or api or program):
-            raise Refused(403, "a form needs an Origin header; programs use the JSON API under /api")
+        program = is_program_path(scope["path"]) and kind_of(headers) in ("application/json", "")
+        if not (token or program or (is_upload(scope) and by_program(scope))):
+            raise Refused(403, "a form needs an Origin header; programs send JSON, see /docs")
 
 
 def wants_json(path: str) -> bool:
-    """Whether the answer of a path is JSON, its errors included."""
-    return path.startswith("/api/") or path in ("/ok", "/openapi.json", "/healthz", "/readyz", "/metrics")
+    """Whether the answer of a path is JSON whoever asks, its errors included."""
+    return path in ("/ok", "/openapi.json", "/healthz", "/readyz", "/metrics")
 
 
 def _dressed(scope: Scope, send: Send) -> Send:

@@ -118,6 +118,7 @@ class Items:
             TooManyItems: the owner has as many as they may.
         """
         where = _path(namespace)
+        _check_key(key)
         if not key or len(key) > LABEL_LENGTH:
             raise BadItem(f"an item's key has 1 to {LABEL_LENGTH} characters")
         text = json.dumps(dict(value))
@@ -140,6 +141,7 @@ class Items:
 
     def get(self, owner: str, namespace: Sequence[str], key: str, *, refresh: bool = True) -> Item | None:
         """One item; None where there is none. ``refresh``: its time begins anew."""
+        _check_key(key)
         found = self._found("owner = ? AND namespace = ? AND key = ?", (owner, _path(namespace), key))
         if refresh:
             self._refresh(owner, found)
@@ -147,6 +149,7 @@ class Items:
 
     def delete(self, owner: str, namespace: Sequence[str], key: str) -> None:
         """Take an item out, if it is there."""
+        _check_key(key)
         with self._writing() as db:
             db.execute(
                 "DELETE FROM items WHERE owner = ? AND namespace = ? AND key = ?", (owner, _path(namespace), key)
@@ -205,6 +208,14 @@ class Items:
                 "UPDATE items SET expires = ? + ttl_s WHERE owner = ? AND namespace = ? AND key = ?",
                 [(self._now(), owner, _path(item.namespace), item.key) for item in timed],
             )
+
+
+def _check_key(key: str) -> None:
+    """Raise BadItem for a key that cannot be kept as UTF-8."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise BadItem("an item's key has half a character in it; send well-formed text") from None
 
 
 def _path(namespace: Sequence[str]) -> str:

@@ -37,6 +37,12 @@ class Keeper:
                 heapq.heappush(self._reminders, datetime.fromisoformat(until))
                 self._changed.notify()
 
+    def wake(self) -> None:
+        """Look again at once: something that held everything up is over."""
+        with self._changed:
+            heapq.heappush(self._reminders, self.workspace.parts.clock.now())
+            self._changed.notify()
+
     def look(self) -> None:
         """Do what is due now. A fault of one look is logged; the next one tries again."""
         try:

@@ -56,6 +56,71 @@ _DECISION: dict[str, Any] = {
 }
 
 
+PASSAGE: dict[str, Any] = {
+    "id": "p_1a",
+    "document": "refund.md",
+    "title": "환불",
+    "text": "취소는 3일 전까지 합니다.",
+    "start": 120,
+    "end": 136,
+    "page": None,
+    "language": "ko",
+    "sentences": [[0, 16]],
+    "trust": "trusted",
+    "scores": {},
+    "flags": [],
+}
+_RUN: dict[str, Any] = {
+    "thread_id": "th_9f3c1a2b4d",
+    "status": "done",
+    "answer": {
+        "text": "예약 BK-2041을 환불했습니다.",
+        "citations": [],
+        "abstained": False,
+        "speaker": "base@frontdesk",
+    },
+    "reviews": [],
+    "outcomes": [
+        {
+            "key": "th_9f3c1a2b4d:call_1",
+            "tool": "issue_refund",
+            "status": "done",
+            "result": {"refund_id": "RF-7"},
+            "error": "",
+            "at": "2026-11-22T09:04:13+00:00",
+        }
+    ],
+    "note": "",
+    "spent": [{"speaker": "base@frontdesk", "calls": 2, "input_tokens": 812, "output_tokens": 61, "cost": None}],
+    "adapter": "",
+}
+_CARD: dict[str, Any] = {
+    "review": _REVIEW,
+    "status": "open",
+    "decision": None,
+    "conversation": [{"role": "user", "text": "BK-2041 환불해 주세요"}],
+    "passages": [],
+    "note": "",
+    "report": None,
+    "progress": {"votes": [], "decision": None, "released": False, "claim": None, "escalated_at": ""},
+    "flags": ["irreversible", "hard_rule"],
+}
+_CLAIM: dict[str, Any] = {
+    "by": "hana",
+    "at": "2026-11-22T09:00:00+00:00",
+    "until": "2026-11-22T09:10:00+00:00",
+}
+_THREAD: dict[str, Any] = {
+    "thread_id": "th_9f3c1a2b4d",
+    "title": "BK-2041 환불해 주세요",
+    "status": "interrupted",
+    "updated_at": "2026-11-22T09:00:00+00:00",
+    "open_reviews": 1,
+    "error": "",
+    "adapter": "",
+}
+
+
 class Model(BaseModel):
     """Unknown fields are an error, not a silence."""
 
@@ -96,6 +161,8 @@ class PassageRefModel(Model):
 class PassageModel(PassageRefModel):
     """A passage with its text; ``sentences`` are [start, end) offsets inside it."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [PASSAGE]})
+
     title: str
     text: str
     page: int | None
@@ -132,16 +199,6 @@ class ReviewModel(Model):
     self_approval: bool = Field(True, description="whether that person may approve it")
 
 
-class ListedReviewModel(ReviewModel):
-    """An open review in the list."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{**_REVIEW, "flags": ["irreversible", "hard_rule"]}]}
-    )
-
-    flags: list[Flag] = Field(description="what makes it one to look at twice; the same as in the review's card")
-
-
 class DecisionModel(Model):
     """What a person said of a review, as it was recorded."""
 
@@ -163,6 +220,8 @@ class DecisionModel(Model):
 
 class ClaimModel(Model):
     """One person has a review for a while."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_CLAIM]})
 
     by: str
     at: str
@@ -215,6 +274,98 @@ class DecisionIn(Model):
     role: str = Field("", max_length=200, description="in which of your roles, where the review wants one")
 
 
+class ListedReviewModel(ReviewModel):
+    """A review of a list."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {**_REVIEW, "status": "open", "claim": None, "decision": None, "flags": ["irreversible", "hard_rule"]}
+            ]
+        },
+    )
+
+    status: Literal["open", "claimed", "recorded", "decided", "expired"]
+    claim: ClaimModel | None = Field(description="who has it right now")
+    decision: DecisionModel | None
+    flags: list[Flag] = Field(description="what makes an open one to look at twice; the same as in its card")
+
+
+class CountModel(Model):
+    """How many reviews."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"count": 3, "by_kind": {"tool": 2, "approval": 1}}]}
+    )
+
+    count: int
+    by_kind: dict[str, int]
+
+
+class BulkItem(Model):
+    """One of many reviews, as you looked at it."""
+
+    id: str = Field(min_length=1, max_length=200)
+    digest: str = Field(min_length=1, max_length=200)
+
+
+class BulkIn(Model):
+    """One decision for several reviews of the same tool and tier."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "approve",
+                    "reason": "the usual ones",
+                    "reviews": [{"id": "rv_3f1c9a7d20b4e866", "digest": _DIGEST}],
+                }
+            ]
+        },
+    )
+
+    reviews: list[BulkItem] = Field(min_length=1, max_length=200)
+    type: Literal["approve", "reject"]
+    reason: str = Field("", max_length=20_000)
+    message: str = Field("", max_length=20_000, description="a note to the model")
+    role: str = Field("", max_length=200, description="in which of your roles, where the reviews want one")
+
+
+class BulkDecided(Model):
+    """A decision or vote that stands; ``note``: what its run could not do yet."""
+
+    decision: DecisionModel
+    note: str
+
+
+class BulkSkipped(Model):
+    """A review on which nothing was recorded, and why."""
+
+    id: str
+    why: str
+
+
+class BulkOut(Model):
+    """What became of each review."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "decided": [{"decision": {**_DECISION, "channel": "bulk"}, "note": ""}],
+                    "skipped": [{"id": "rv_0b7c", "why": "lee has already decided rv_0b7c"}],
+                }
+            ]
+        },
+    )
+
+    decided: list[BulkDecided]
+    skipped: list[BulkSkipped]
+
+
 class LineModel(Model):
     """One message of a conversation."""
 
@@ -224,6 +375,8 @@ class LineModel(Model):
 
 class ReviewCardModel(Model):
     """A review with what an operator looks at before deciding."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_CARD]})
 
     review: ReviewModel
     status: Literal["open", "claimed", "recorded", "decided", "expired", "superseded"]
@@ -280,6 +433,8 @@ class SpentModel(Model):
 class RunModel(Model):
     """Where a thread stands."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_RUN]})
+
     thread_id: str
     status: Literal["done", "paused", "busy"]
     answer: DraftModel | None
@@ -293,12 +448,16 @@ class RunModel(Model):
 class DecisionOut(Model):
     """The recorded decision and the run that it released."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"decision": _DECISION, "run": _RUN}]})
+
     decision: DecisionModel
     run: RunModel
 
 
 class ThreadModel(Model):
     """One thread in the list; ``error`` says why it cannot be read, where it cannot."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_THREAD]})
 
     thread_id: str
     title: str
@@ -320,11 +479,14 @@ class Problem(Model):
     )
 
     error: str
+    detail: str = Field("", description="the same, for clients that read this one")
     winner: DecisionModel | None = None
 
 
 class Health(Model):
     """The server answers."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ok": True, "version": "0.1.0"}]})
 
     ok: Literal[True] = True
     version: str

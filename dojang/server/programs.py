@@ -1,7 +1,6 @@
-"""Which requests are a program's (an SDK, a chat page) and which are a person's, where both use the same path.
+"""Which requests are a program's and which are a person's, where both use the same path (ADR 21).
 
-``/threads`` was the console's before LangGraph's clients came. A browser that opens a page asks for ``text/html``, and
-a form says that it is one; programs do neither.
+A browser that opens a page asks for ``text/html``, and a form says that it is one; programs do neither.
 """
 
 from __future__ import annotations
@@ -13,23 +12,38 @@ from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import Scope
 
-ROOTS: Final = ("/threads", "/runs", "/assistants", "/store", "/info")
-"""Paths of LangGraph's server routes."""
-_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+ROOTS: Final = (
+    "/threads", "/runs", "/assistants", "/store", "/info",  # LangGraph's clients
+    "/reviews", "/documents", "/passages", "/uploads", "/search", "/adapters", "/datasets", "/policy", "/audit",
+)  # fmt: skip
+"""Paths that programs ask for."""
+UPLOAD: Final = "/documents"
+FORM: Final = "application/x-www-form-urlencoded"
+FILE: Final = "multipart/form-data"
 
 
 def is_program_path(path: str) -> bool:
-    """Whether LangGraph's clients may ask for this path."""
+    """Whether programs may ask for this path."""
     return any(path == root or path.startswith(root + "/") for root in ROOTS)
 
 
+def kind_of(headers: Headers) -> str:
+    """The type of the body, without its parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def by_program(scope: Scope) -> bool:
-    """Whether a program asks, on one of LangGraph's paths."""
+    """Whether a program asks, on one of their paths."""
     if not is_program_path(scope["path"]):
         return False
     headers = Headers(scope=scope)
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind not in _FORMS and "text/html" not in headers.get("accept", "")
+    kind = kind_of(headers)
+    return kind != FORM and (kind != FILE or scope["path"] == UPLOAD) and "text/html" not in headers.get("accept", "")
+
+
+def is_upload(scope: Scope) -> bool:
+    """Whether a program sends a file, which is not held in memory."""
+    return scope["method"] == "POST" and scope["path"] == UPLOAD and kind_of(Headers(scope=scope)) == FILE
 
 
 class ProgramRoute(APIRoute):

@@ -130,6 +130,11 @@ def history(connection: Connection, passage: str) -> list[Version]:
     return [_version(row) for row in _chain_of(connection, clean(passage))]
 
 
+def of_document(connection: Connection, name: str) -> list[Version]:
+    """All corrections in a document of this name, oldest first."""
+    return [_version(row) for row in _rows(connection, "c.document = %s", (name,))]
+
+
 def set_aside(connection: Connection) -> list[Version]:
     """Corrections that no longer fit their document and that nobody has settled."""
     rows = _rows(

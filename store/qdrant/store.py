@@ -47,7 +47,7 @@ from store.readers.extract import Extract, Unreadable
 from store.readers.files import LIMIT_BYTES, read, read_bytes
 from store.schema.vectors import Model, model_of
 from store.searching.search import Question, Ranking, analysed, checked_k
-from store.store import DocumentRow
+from store.store import DocumentRow, UnknownDocument
 from store.text.language import clean, language_of, sentences
 
 DOCUMENTS: Final = "dojang_documents"
@@ -141,11 +141,19 @@ class QdrantStore:
         return report
 
     def ingest_bytes(
-        self, name: str, data: bytes, *, trust: Trust = "untrusted", metadata: Mapping[str, str] | None = None
+        self,
+        name: str,
+        data: bytes,
+        *,
+        trust: Trust = "untrusted",
+        metadata: Mapping[str, str] | None = None,
+        on_work: Work | None = None,
     ) -> IngestReport:
         """Put one uploaded document in, in place of an upload of the same name."""
         report = IngestReport()
         self._put(read_bytes(clean(name), data, limit_bytes=self._limit_bytes), "", trust, metadata or {}, report)
+        if on_work is not None:
+            on_work("written", report.passages)
         return report
 
     def delete(self, name: str) -> None:
@@ -331,7 +339,7 @@ class QdrantStore:
     def _document(self, name: str) -> dict[str, Any]:
         found = self._retrieve(DOCUMENTS, [point_id("document", name)])
         if not found:
-            raise UserError(f"there is no document {name}: see the list of documents for the names")
+            raise UnknownDocument(f"there is no document {name}: see the list of documents for the names")
         return found[0]
 
     def _payloads(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
-from checkpoints import DecisionLog, FileSaver, Summary, ThreadIndex
+import checkpoints.index as index_module
+from checkpoints import DecisionLog, FileSaver, Summary, ThreadIndex, Wanted
 from checkpoints.files.crypto import KeyRing
+from checkpoints.looking import signature
 from state import Decision
 from tests.checkpoints.cases import checkpoint, config, decision, metadata, review
 
@@ -177,3 +179,59 @@ def test_threads_of_one_person(tmp_path: Path, sealed: bool) -> None:
     assert (len(index.threads()), index.threads(owner="nobody")) == (4, [])
     assert [index.owner(f"t{number}") for number in range(5)] == ["Hana", "lee", " HANA", "", ""]
     assert (b"Hana" in (tmp_path / "index.sqlite").read_bytes()) is not sealed
+
+
+def test_of_very_many_only_what_was_written_to_is_looked_at(
+    index: ThreadIndex, saver: FileSaver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "MANY", 0)
+    for i in range(4):
+        write(saver, f"t{i}", 1, review(f"r{i}", f"t{i}", due_at=f"2026-01-0{i + 1}"))
+    index.refresh()
+    looked: list[str] = []
+
+    def looking(root: Path, name: str) -> str:
+        looked.append(name)
+        return signature(root, name)
+
+    monkeypatch.setattr(index_module, "signature", looking)
+    monkeypatch.setattr(index, "_look_at_all", lambda: pytest.fail("all were looked at"))
+    monkeypatch.setattr(index, "_look_behind", lambda: None)
+    ids = [r["id"] for r in index.reviews()]
+    assert ids == ["r0", "r1", "r2", "r3"]
+    DecisionLog(saver.directory).record("t1", decision("r1"))  # as another process would
+    index.refresh()
+    assert [r["id"] for r in index.reviews()] == ["r0", "r2", "r3"]
+    assert any(name.startswith("t1-") for name in looked)
+    assert not any(name.startswith("t3-") for name in looked)
+    write(saver, "t2", 2)
+    write(saver, "new", 1, review("r9", "new", due_at="2026-01-09"))
+    saver.delete_thread("t0")
+    index.refresh()
+    assert [r["id"] for r in index.reviews()] == ["r3", "r9"]
+    looked.clear()
+    index.refresh()
+    assert [name for name in looked if name.startswith("t3-")] == []
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_decided_reviews_are_found_after_later_turns(tmp_path: Path, sealed: bool) -> None:
+    keys = KeyRing.of(b"k" * 32) if sealed else None
+
+    def knowing(latest: CheckpointTuple, decisions: dict[str, Decision]) -> Summary:
+        known = latest.checkpoint["channel_values"]["reviews"]
+        return {**summarise(latest, decisions), "decided": [r for r in known if r["id"] in decisions]}
+
+    saver = FileSaver(tmp_path / "threads", durability="os", keys=keys)
+    index = ThreadIndex(tmp_path / "index.sqlite", tmp_path / "threads", knowing, keys=keys)
+    write(saver, "t", 1, {**review("r", "t"), "tier": 2, "action": {"tool": "book", "args": {"guest": "Émma Lee"}}})
+    DecisionLog(saver.directory, keys=keys).record("t", decision("r"))
+    write(saver, "t", 2)  # the newest checkpoint has forgotten it
+    for fresh in (index, ThreadIndex(tmp_path / "again.sqlite", tmp_path / "threads", knowing, keys=keys)):
+        fresh.refresh()
+        asked = Wanted(status="decided", tool="book", tier=2, text="émma  LEE")
+        [found] = fresh.find(asked, limit=5)
+        assert (found["review"]["id"], found["progress"]["decision"]["type"]) == ("r", "approve")  # type: ignore[index]
+        assert fresh.count(asked) == {"tool": 1}
+        assert fresh.find(Wanted(text="émma"), limit=5) == []
+        assert (b"book" in fresh.path.read_bytes()) is not sealed

@@ -16,6 +16,7 @@ SOURCES = [
     *sorted((ROOT / "dojang" / "cli").glob("*.py")),
     ROOT / "dojang" / "vocabulary.py",
     ROOT / "dojang" / "gate_report.py",
+    ROOT / "dojang" / "glossary.py",
     ROOT / "dojang" / "doctor.py",
     ROOT / "dojang" / "cli" / "demo.py",
     ROOT / "dojang" / "__main__.py",

@@ -7,8 +7,8 @@ import string
 
 import pytest
 
-from dojang.cli.terminal import visible
 from dojang.language import catalogue
+from dojang.visible import visible
 from tests.dojang.messages import helps, marked
 
 SAME = {"PostgreSQL", "Python"}

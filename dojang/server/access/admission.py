@@ -27,6 +27,7 @@ from dojang.server.access.oidc.errors import ProviderFault
 from dojang.server.access.roles import DECIDE, ROLES, Allowed
 from dojang.server.access.table import OPEN
 from dojang.server.access.tokens import BadToken
+from dojang.server.programs import is_upload
 from dojang.workspace import UnknownThread
 from state import DojangError, UserError
 
@@ -88,7 +89,7 @@ class Admission:
         try:
             await self._admit(request, Headers(scope=scope))
         except DojangError as error:
-            if isinstance(error, BadToken | ProviderFault) and not self.is_api(request):
+            if isinstance(error, BadToken | ProviderFault) and not self.is_api(request) and not is_upload(scope):
                 request.state.unsent = await request.body()  # what somebody has written is not lost with their log-in
             await self._refusal(request, error)(scope, receive, send)
             return

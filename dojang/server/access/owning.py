@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.requests import Request
 
 from dojang.server.access.callers import caller_of
 from dojang.workspace import UnknownThread, Workspace
 from state import person_of
+
+MAKERS: Final = ("/runs", "/runs/wait", "/runs/stream", "/commands")
+"""Ends of the paths under which a thread that is not there is made."""
 
 
 def sees_every_thread(request: Request) -> bool:
@@ -19,6 +24,15 @@ def only_of(request: Request) -> str | None:
     return None if sees_every_thread(request) else caller_of(request).name
 
 
+def sees(request: Request, thread_id: str) -> bool:
+    """Whether the caller is shown a thread."""
+    try:
+        check_sees(request, thread_id)
+    except UnknownThread:
+        return False
+    return True
+
+
 def check_sees(request: Request, thread_id: str) -> None:
     """Raise UnknownThread for a thread of somebody else, in the words for one that is not there.
 
@@ -29,4 +43,17 @@ def check_sees(request: Request, thread_id: str) -> None:
     workspace: Workspace = request.app.state.workspace
     owner = workspace.owner(thread_id)
     if owner and person_of(owner) != person_of(caller_of(request).name):
+        raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
+
+
+def check_path(request: Request, thread_id: str) -> None:
+    """The same for the thread of a path, and UnknownThread where there is none, before anything else is found wrong.
+
+    Else the order of complaints (a body that does not fit, a run that is not here) would say which ids there are.
+    """
+    check_sees(request, thread_id)
+    if sees_every_thread(request) or (request.method == "POST" and request.url.path.endswith(MAKERS)):
+        return
+    workspace: Workspace = request.app.state.workspace
+    if not (workspace.parts.folders.path(thread_id) / "thread.json").exists():
         raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")

@@ -17,6 +17,10 @@ DECIDE: Final[Allowed] = frozenset(("operator", "manager", "admin"))
 """Who may claim, decide and undo; the policy has its say as well. A developer builds the agent, and has none."""
 STEER: Final[Allowed] = frozenset(("developer", "admin"))
 """Who may change where a thread goes on: copies, forks, updates of its state."""
+CURATE: Final[Allowed] = frozenset(("manager", "developer", "admin"))
+"""Who sends documents and takes them out, and looks at adapters, datasets and what rules would have said."""
+OVERSEE: Final[Allowed] = frozenset(("manager", "admin"))
+"""Who reads and checks what others did, and takes a champion back."""
 ADMINISTER: Final[Allowed] = frozenset(("admin",))
 EVERY_THREAD: Final[Allowed] = frozenset(("manager", "developer", "admin"))
 """Who sees threads that others asked in."""

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from dojang.server.access.roles import ASK, DECIDE, MEASURE, ROLES, SEE, STEER, Allowed
+from dojang.server.access.roles import (
+    ADMINISTER,
+    ASK,
+    CURATE,
+    DECIDE,
+    MEASURE,
+    OVERSEE,
+    ROLES,
+    SEE,
+    STEER,
+    Allowed,
+)
 
 OPEN: Final[Allowed] = frozenset(("anybody",))
 """Served to whoever reaches the server, known or not."""
@@ -76,28 +87,79 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/login/provider"): OPEN,
     ("GET", "/login/callback"): OPEN,
     ("GET", "/login/done"): OPEN,
-    # the JSON API
-    ("GET", "/api/reviews"): SEE,
-    ("GET", "/api/reviews/{review_id}"): SEE,
-    ("POST", "/api/reviews/{review_id}/decision"): DECIDE,
-    ("POST", "/api/reviews/{review_id}/undo"): DECIDE,
-    ("POST", "/api/reviews/{review_id}/claim"): DECIDE,
-    ("GET", "/api/threads"): SEE,
-    # the console
-    ("GET", "/"): SEE,
+    # reviews
+    ("GET", "/reviews"): SEE,
+    ("GET", "/reviews/count"): SEE,
+    ("POST", "/reviews/bulk"): DECIDE,
     ("GET", "/reviews/{review_id}"): SEE,
     ("POST", "/reviews/{review_id}/decision"): DECIDE,
+    ("POST", "/reviews/{review_id}/changes"): DECIDE,
     ("POST", "/reviews/{review_id}/undo"): DECIDE,
     ("POST", "/reviews/{review_id}/claim"): DECIDE,
+    ("DELETE", "/reviews/{review_id}/claim"): DECIDE,
     ("POST", "/reviews/{review_id}/handup"): DECIDE,
     ("POST", "/reviews/{review_id}/later"): SEE,
+    ("POST", "/pause"): DECIDE,
+    ("POST", "/go-on"): DECIDE,
+    ("GET", "/bulk"): SEE,
+    ("POST", "/bulk"): DECIDE,
+    ("GET", "/bulk/done"): SEE,
+    ("POST", "/bulk/undo"): DECIDE,
+    # threads
     ("GET", "/threads"): SEE,
     ("POST", "/threads"): ASK,
     ("GET", "/threads/{thread_id}"): SEE,
+    # documents
+    ("GET", "/documents"): SEE,
+    ("POST", "/documents"): CURATE,
+    ("GET", "/documents/{name}"): SEE,
+    ("POST", "/documents/{name}"): CURATE,
+    ("PATCH", "/documents/{name}"): CURATE,
+    ("DELETE", "/documents/{name}"): CURATE,
+    ("GET", "/uploads"): CURATE,
+    ("GET", "/uploads/{upload_id}"): CURATE,
+    ("GET", "/passages"): SEE,
+    ("GET", "/passages/{passage_id}"): SEE,
+    ("POST", "/passages/{passage_id}/corrections"): ASK,
+    ("POST", "/passages/{passage_id}/undo"): ASK,
+    ("GET", "/search"): SEE,
+    # adapters
+    ("GET", "/adapters"): CURATE,
+    ("GET", "/adapters/aliases"): CURATE,
+    ("GET", "/adapters/promotions"): CURATE,
+    ("POST", "/adapters/promotions"): STEER,
+    ("POST", "/adapters/rollback"): OVERSEE,
+    ("GET", "/adapters/reports"): CURATE,
+    ("GET", "/adapters/reports/{report_id}"): CURATE,
+    ("GET", "/adapters/plan"): CURATE,
+    ("GET", "/adapters/compare"): CURATE,
+    ("POST", "/adapters/compare"): CURATE,
+    ("GET", "/adapters/compare/{job_id}"): CURATE,
+    ("GET", "/adapters/{adapter}"): CURATE,
+    ("GET", "/adapters/{adapter}/curve"): CURATE,
+    ("GET", "/datasets"): CURATE,
+    ("GET", "/datasets/{dataset}"): CURATE,
+    # policy
+    ("GET", "/policy"): SEE,
+    ("POST", "/policy/check"): SEE,
+    ("GET", "/policy/test"): SEE,
+    ("GET", "/policy/replay"): CURATE,
+    # audit
+    ("GET", "/audit"): OVERSEE,
+    ("GET", "/audit/verify"): OVERSEE,
+    ("POST", "/audit/verify"): OVERSEE,
+    ("GET", "/audit/export"): ADMINISTER,
+    # pages whose paths programs do not have
+    ("GET", "/"): SEE,
     ("POST", "/threads/{thread_id}/messages"): ASK,
     ("POST", "/threads/{thread_id}/resume"): ASK,
-    ("GET", "/documents"): SEE,
-    ("GET", "/passages/{passage_id}"): SEE,
+    ("POST", "/threads/{thread_id}/stop"): ASK,
+    ("GET", "/threads/{thread_id}/follow"): SEE,
+    ("POST", "/threads/{thread_id}/training"): ASK,
+    ("POST", "/threads/{thread_id}/fork"): STEER,
+    ("POST", "/threads/{thread_id}/delete"): STEER,
+    ("GET", "/live"): SEE,
+    ("GET", "/shift"): DECIDE,
     ("GET", "/docs"): SEE,
 }
 """(method, path of the route) to the roles of which the caller needs one. HEAD and OPTIONS count as GET."""

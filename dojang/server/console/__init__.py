@@ -9,15 +9,49 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from dojang.server.console import deciding, documents, inbox, reference, reviews, taking, threads
+from dojang.server.console import (
+    adapters,
+    audit,
+    bulk,
+    deciding,
+    documents,
+    following,
+    halting,
+    history,
+    inbox,
+    live,
+    passages,
+    reference,
+    reviews,
+    shift,
+    taking,
+    talking,
+    thread,
+    threads,
+    training,
+    uploading,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     inbox.router,
     reviews.router,
     deciding.router,
+    bulk.router,
+    halting.router,
     taking.router,
     threads.router,
+    talking.router,
+    thread.router,
+    following.router,
+    history.router,
+    live.router,
     documents.router,
+    passages.router,
+    uploading.router,
+    training.router,
+    adapters.router,
+    audit.router,
+    shift.router,
     reference.router,
 )
 """In the order in which their routes are asked; ``app.py`` includes them."""

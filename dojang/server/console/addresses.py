@@ -27,9 +27,14 @@ def passage_href(passage_id: str, start: int, end: int) -> str:
     return f"/passages/{quote(passage_id, safe='')}?{urlencode({'start': start, 'end': end})}"
 
 
+def document_href(name: str, **query: str | int) -> str:
+    """The page of a document; its name may have folders."""
+    return "/documents/" + quote(name, safe="/") + (f"?{urlencode(query)}" if query else "")
+
+
 def checkpoint_href(thread_id: str, checkpoint_id: str) -> str:
     """A checkpoint among those of its thread."""
-    return f"{thread_href(thread_id)}#{quote(checkpoint_id, safe='')}"
+    return f"{thread_href(thread_id)}/history#{quote(checkpoint_id, safe='')}"
 
 
 def thread_href(thread_id: str) -> str:

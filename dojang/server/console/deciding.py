@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -12,18 +14,20 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.results import ReviewCard
-from dojang.server.console.addresses import review_href
+from dojang.server.console.addresses import review_href, thread_href
 from dojang.server.console.arguments import differences
 from dojang.server.console.desk import AtDesk, Desk, Form, dwell_ms
-from dojang.server.console.forms import typed
+from dojang.server.console.forms import Field, fields_of, text_field, typed
 from dojang.server.console.inbox import listed
 from dojang.server.console.item import Around, item_of
 from dojang.server.console.reviews import review_page
 from dojang.server.console.stamp import stamp_of
+from dojang.server.console.talking import rule
+from dojang.server.console.thread import IN_THREAD
 from dojang.server.wording import CHIPS
 from nodes.gate import spec_of
 from nodes.wire import StaleDecision
-from state import TOP_TIER, Conflict, PassingFault, UserError
+from state import JSON, TOP_TIER, Conflict, PassingFault, Review, UserError
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 ID: Final = re.compile(r"rv_[0-9a-f]{1,64}")
@@ -60,8 +64,11 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
         said = _said(desk, card, form)
         if isinstance(said, Response):
             return said
-        result = desk.workspace.decide(review_id, said, channel="console")
-        desk.request.app.state.keeper.remind(result.decision)
+        if form.get("next") == IN_THREAD:
+            rule(desk, review_id, said)
+        else:
+            result = desk.workspace.decide(review_id, said, channel="console")
+            desk.request.app.state.keeper.remind(result.decision)
     except UserError as error:
         card = desk.workspace.show(review_id)
         if card.decision is not None or isinstance(error, StaleDecision):
@@ -76,6 +83,8 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
 def onward(desk: Desk, review_id: str, form: Mapping[str, str]) -> str:
     """Where it goes on: the item that the page named as the next one, which says what was done; else the same one."""
     following, query = form.get("next", ""), desk.chosen.query
+    if following == IN_THREAD and (thread_id := desk.workspace.parts.index.locate(review_id)) is not None:
+        return thread_href(thread_id) + "?" + urlencode({"said": review_id}) + "#now"
     if not ID.fullmatch(following):
         return review_href(review_id, query)
     return review_href(following, "&".join(part for part in (query, urlencode({"said": review_id})) if part))
@@ -104,32 +113,61 @@ def _said(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> dict[str, An
     return said
 
 
-def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str, Any]) -> dict[str, Any] | Response:
-    card, toolbox = replace(card, review=desk.read(card.review)), desk.workspace.toolbox_of(card.review)
-    review = card.review
-    tool = review["action"]["tool"]
-    item = item_of(
-        card, Around(spec=spec_of(toolbox, tool) if tool else None, query=desk.chosen.query), desk.say, desk.now
-    )
-    args, problems = typed(item.fields, form, desk.say)
+@router.post("/reviews/{review_id}/changes")
+def changes(desk: AtDesk, review_id: str, form: Form) -> Response:
+    """What an edit changes, while it is being written: a part of the page. Records nothing."""
+    review = desk.workspace.review(review_id)
+    edit = _edited(desk, review, form)
+    told = [desk.say.told(problem) for problem in edit.problems]
+    made = {"changes": differences(review["action"]["args"], edit.args), "problems": told, "seen": edit.seen}
+    return HTMLResponse(desk.part("item/_changes.html", **made))
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What was typed into the form of an edit. ``seen``: names exactly these arguments."""
+
+    fields: list[Field]
+    args: dict[str, JSON]
+    problems: list[str]
+
+    @property
+    def seen(self) -> str:
+        """Whoever has been shown these arguments sends this with them."""
+        return hashlib.sha256(json.dumps(self.args, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _edited(desk: Desk, review: Review, form: Mapping[str, str]) -> Edit:
+    toolbox, tool, args = desk.workspace.toolbox_of(review), review["action"]["tool"], review["action"]["args"]
+    spec = spec_of(toolbox, tool) if tool else None
+    fields = fields_of(spec["parameters"] if spec else {}, args) if tool else text_field(args)
+    new, problems = typed(fields, form, desk.say)
     if not problems and tool:
-        checked = toolbox.check(tool, args)
+        checked = toolbox.check(tool, new)
         problems = checked["problems"] + [
             desk.say("%(name)s must not be empty", name=name).unescape() for name in checked["missing"]
         ]
-        args = checked["args"]
-    if not problems and args == review["action"]["args"]:
+        new = checked["args"]
+    if not problems and new == args:
         problems = [desk.say("nothing was changed: approve it, or change something").unescape()]
-    if problems:
-        raise NotYet("; ".join(map(desk.say.told, problems)))
-    if form.get("confirmed") == "yes":
-        return {**said, "edited_args": args}
+    return Edit(fields, new, problems)
+
+
+def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str, Any]) -> dict[str, Any] | Response:
+    card = replace(card, review=desk.read(card.review))
+    review = card.review
+    edit = _edited(desk, review, form)
+    if edit.problems:
+        raise NotYet("; ".join(map(desk.say.told, edit.problems)))
+    if form.get("confirmed") == "yes" and form.get("seen", "") in ("", edit.seen):
+        return {**said, "edited_args": edit.args}
     carried = {"type": "edit", "confirmed": "yes", "digest": review["digest"], "shown": form.get("shown", "")}
     carried |= {"next": form["next"]} if form.get("next") else {}
-    carried |= {f.key: form[f.key] for f in item.fields}
-    changes = differences(review["action"]["args"], args)
+    carried |= {"seen": edit.seen, **{f.key: form[f.key] for f in edit.fields}}
+    shown = differences(review["action"]["args"], edit.args)
+    item = item_of(card, Around(query=desk.chosen.query), desk.say, desk.now)
     return desk.page(
-        "item/edit.html", item=item, changes=changes, carried=carried, section="inbox", **listed(desk, desk.chosen)
+        "item/edit.html", item=item, changes=shown, carried=carried, section="inbox", **listed(desk, desk.chosen)
     )
 
 

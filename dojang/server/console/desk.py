@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from dojang.reading import as_read
 from dojang.server.access.callers import Caller, workspace_of
+from dojang.server.access.roles import STEER
 from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
 from dojang.server.console.filters import Chosen, Person
@@ -39,7 +40,10 @@ from dojang.workspace import Workspace
 from state import Language, Review, UserError
 
 HERE: Final = Path(__file__).parent
-SHEETS: Final = ("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables")
+SHEETS: Final = (
+    *("tokens", "base", "layout", "list", "item", "stamp", "bar", "forms", "talk", "tables", "way", "places", "bulk"),
+    "halt",
+)
 """Style sheets of every page, ``static/css/``, in the order in which they are read."""
 EVERYTHING: Final = Chosen()
 YEAR_S: Final = 365 * 24 * 3600
@@ -110,10 +114,17 @@ class Desk:
         base = {
             "path": self.request.url.path,
             "caller": self.caller,
+            "may_decide": self.caller is not None and self.caller.decides,
             "langs": [(code, self._in(code)) for code in LANGUAGES],
-            "frame": frame_of(self.say, self._counts() if counted else None, section, chosen) if self.caller else [],
+            "frame": frame_of(self.say, self.counts() if counted else None, section, chosen, self.caller.may)
+            if self.caller
+            else [],
             "section": section,
+            "may_steer": self.caller is not None and self.caller.may(STEER),
+            "halted": self.workspace.paused if self.caller is not None else None,
+            "back": self._back(),
             "chosen": chosen,
+            "after": self.request.app.state.live.last,
             "now_ms": int(self.now.timestamp() * 1000),
         }
         html = environment(self.language).get_template(template).render({**base, **context})
@@ -122,6 +133,11 @@ class Desk:
         if self.request.query_params.get("lang") in LANGUAGES:
             response.set_cookie(COOKIE, self.language, max_age=YEAR_S, httponly=True, samesite="lax")
         return response
+
+    def part(self, template: str, **context: Any) -> Markup:
+        """A part of a page, to be put into another one: markup, made by a template of ours."""
+        base = {"chosen": EVERYTHING, "caller": self.caller}
+        return Markup(environment(self.language).get_template(template).render({**base, **context}))
 
     def read(self, review: Review) -> Review:
         """The review in the reader's language."""
@@ -145,9 +161,18 @@ class Desk:
         """To what the address narrows the list."""
         return Chosen.of(self.request.query_params)
 
-    def _counts(self) -> dict[str, int] | None:
+    def counts(self) -> dict[str, int] | None:
         """What the frame counts, of the index as it stands: a list brings it up to date, its counts do not."""
-        return counts_of(self.workspace.parts.index, self.person, self.now) if self.caller is not None else None
+        return self.counted() if self.caller is not None else None
+
+    def counted(self) -> dict[str, int]:
+        """The same of somebody who is known."""
+        return counts_of(self.workspace.parts.index, self.person, self.now)
+
+    def _back(self) -> str:
+        """Where somebody is who presses a button of the frame."""
+        query = self.request.url.query
+        return self.request.url.path + (f"?{query}" if query else "") if self.request.method == "GET" else "/"
 
     def _in(self, code: Language) -> str:
         """This page's address in a language. A page that answered a POST has none of its own: its parent does."""

@@ -5,10 +5,11 @@ A new place is one line in :data:`PLACES`, and a route, a row in ``access/table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dojang.server.access.roles import CURATE, DECIDE, OVERSEE, SEE, Allowed
 from dojang.server.console.filters import VIEWS, Chosen, Person, View
 from dojang.server.wording import Say, titled
 from dojang.vocabulary import KINDS, N_
@@ -51,11 +52,15 @@ class Place:
     section: str
     href: str
     label: str
+    allowed: Allowed = SEE
 
 
 PLACES: Final[tuple[Place, ...]] = (
     Place("threads", "/threads", N_("Threads")),
     Place("documents", "/documents", N_("Documents")),
+    Place("adapters", "/adapters", N_("Adapters"), CURATE),
+    Place("audit", "/audit", N_("Audit"), OVERSEE),
+    Place("shift", "/shift", N_("Shift"), DECIDE),
     Place("docs", "/docs", N_("API")),
 )
 
@@ -71,8 +76,17 @@ def counts_of(index: ThreadIndex, person: Person, now: datetime) -> dict[str, in
     return found
 
 
-def frame_of(say: Say, counts: Mapping[str, int] | None, section: str, chosen: Chosen) -> list[Group]:
-    """The pane for one page. ``counts``: of :func:`counts_of`; None where nothing can be counted."""
+def frame_of(
+    say: Say,
+    counts: Mapping[str, int] | None,
+    section: str,
+    chosen: Chosen,
+    may: Callable[[Allowed], bool] = lambda allowed: True,
+) -> list[Group]:
+    """The pane for one page. ``counts``: of :func:`counts_of`; None where nothing can be counted.
+
+    ``may``: whether this person has one of some roles.
+    """
     known = counts or {}
     here = section == "inbox"
     views = {view: _view(say, known, view, here and chosen.view == view and not chosen.kind) for view in VIEWS}
@@ -86,7 +100,7 @@ def frame_of(say: Say, counts: Mapping[str, int] | None, section: str, chosen: C
         )
         for kind in KINDS
     ]
-    places = [Entry(p.href, say(p.label).unescape(), section == p.section) for p in PLACES]
+    places = [Entry(p.href, say(p.label).unescape(), section == p.section) for p in PLACES if may(p.allowed)]
     return [
         Group(say("Inbox").unescape(), [views[view] for view in FIRST]),
         Group(say("Kinds").unescape(), [*kinds, *(views[view] for view in LAST)]),

@@ -7,9 +7,10 @@ runs are :mod:`dojang.server.work`'s. Crons are not served: nothing here acts by
 from fastapi import APIRouter
 
 from dojang.server.langgraph import assistants, commands, events, items, runs, states, threads
+from dojang.server.langgraph.document import REFUSALS
 from dojang.server.programs import ProgramRoute
 
-router = APIRouter(route_class=ProgramRoute)
+router = APIRouter(route_class=ProgramRoute, responses=REFUSALS)
 for part in (assistants, commands, events, items, runs, states, threads):
     router.include_router(part.router)
 

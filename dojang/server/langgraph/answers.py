@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse
 
 from dojang.server.work.plain import dumps
 
 
-class Answer(Response):
-    """A value as JSON."""
-
-    media_type = "application/json"
+class Answer(JSONResponse):
+    """A value as JSON. Of FastAPI's class for it: the document would call any other one a text."""
 
     def render(self, content: Any) -> bytes:
         """UTF-8."""

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dojang.going_back import UnknownCheckpoint
 from dojang.runs import UnknownThread
+from dojang.server.access.admission import NotAdmitted
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.assistants import UnknownAssistant
 from dojang.server.langgraph.bodies import HistoryIn, JSONObject, RunIn
+from dojang.server.langgraph.document import CommandDone, CommandRefused, gives
 from dojang.server.langgraph.events import before_run
 from dojang.server.langgraph.forms import Threads
 from dojang.server.langgraph.inputs import NotTaken
@@ -39,6 +41,7 @@ _CODES: Final[tuple[tuple[type[Exception], Code], ...]] = (
     (UnknownCheckpoint, "no_such_checkpoint"),
     (UnknownRun, "no_such_run"),
     (NotEntitled, "permission_denied"),
+    (NotAdmitted, "permission_denied"),
     (UserError, "invalid_argument"),
     (Conflict, "invalid_argument"),
 )
@@ -62,7 +65,7 @@ class ThreadCommand(BaseModel):
     params: JSONObject = {}
 
 
-@router.post("/threads/{thread_id}/commands")
+@router.post("/threads/{thread_id}/commands", responses=gives(CommandDone | CommandRefused))
 def command(request: Request, thread_id: str, asked: ThreadCommand) -> Response:
     """Carry out a command: start a run, answer a pause, look at the state."""
     try:
@@ -118,17 +121,26 @@ def _started(request: Request, thread_id: str, params: JSONObject) -> Row:
         {key: params[key] for key in ("assistant_id", "input", "metadata") if key in params}
         | {"if_not_exists": "create"}
     )
-    inner = (params.get("config") or {}).get("configurable") or {}
+    inner = _object(_object(params, "config"), "configurable")
     if inner.get("checkpoint_id"):
         run = run.model_copy(update={"checkpoint_id": str(inner["checkpoint_id"])})
     return accepted(request, thread_id, run, protocol=True)
+
+
+def _object(params: JSONObject, name: str) -> JSONObject:
+    """An object within ``params``, empty where it is not there; NotTaken where it is none."""
+    found = params.get(name) or {}
+    if not isinstance(found, dict):
+        raise NotTaken(f"params.{name}: send an object")
+    return found
 
 
 def _responded(request: Request, thread_id: str, params: JSONObject) -> Row:
     if params.get("update") not in (None, {}) or params.get("goto") not in (None, [], ""):
         raise _Refused("not_supported", "update and goto would walk around what waits; decide it first")
     entries = params["responses"] if "responses" in params else [params]
-    answers = {str(entry["interrupt_id"]): entry.get("response") for entry in entries if "interrupt_id" in entry}
+    named = [e for e in entries if isinstance(e, dict) and "interrupt_id" in e] if isinstance(entries, list) else []
+    answers = {str(entry["interrupt_id"]): entry.get("response") for entry in named}
     if not answers or len(answers) != len(entries):
         raise NotTaken("input.respond: name each pause once, by its interrupt_id")
     given = {"assistant_id": GRAPH, "command": {"resume": answers}, "metadata": params.get("metadata")}
@@ -148,6 +160,8 @@ def _state(threads: Threads, thread_id: str, params: JSONObject) -> dict[str, An
     threads.check(thread_id)
     snapshot = threads.workspace.look(thread_id)
     keys = params.get("keys")
+    if not isinstance(keys, list | None):
+        raise NotTaken("params.keys: send a list of keys of the state")
     values = {key: value for key, value in snapshot.values.items() if keys is None or key in keys}
     checkpoint_id = snapshot.config["configurable"].get("checkpoint_id")
     return {"values": values} | ({"checkpoint": {"id": checkpoint_id, "ns": ""}} if checkpoint_id else {})

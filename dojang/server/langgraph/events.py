@@ -13,11 +13,12 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from langgraph_sdk.stream.subscription import matches_subscription
 from pydantic import BaseModel, ConfigDict, Field
 
 from dojang.server.langgraph.answers import Answer
+from dojang.server.langgraph.document import EVENTS
 from dojang.server.langgraph.sse import BEAT_S, Following
 from dojang.server.langgraph.threads import AtThreads
 from dojang.server.programs import ProgramRoute
@@ -59,7 +60,7 @@ def before_run(number: int) -> int:
     return number << _BITS
 
 
-@router.post("/threads/{thread_id}/stream/events")
+@router.post("/threads/{thread_id}/stream/events", response_class=StreamingResponse, responses=EVENTS)
 async def events(threads: AtThreads, thread_id: str, asked: EventStreamIn) -> Response:
     """Follow a thread from run to run: its runs that are under way, those to come, and what waits for a person."""
     await run_in_threadpool(threads.check, thread_id)

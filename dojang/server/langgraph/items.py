@@ -12,6 +12,7 @@ from dojang.server.items import Items
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import Body, JSONObject, Limit, Offset
 from dojang.server.langgraph.caller import caller_of
+from dojang.server.langgraph.document import ItemForm, ItemsForm, NamespacesForm, gives
 from dojang.server.programs import ProgramRoute
 from state import person_of
 
@@ -76,7 +77,7 @@ def put(items: AtItems, owner: Owner, asked: ItemIn) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/store/items")
+@router.get("/store/items", responses=gives(ItemForm | None))
 def get(
     items: AtItems,
     owner: Owner,
@@ -96,7 +97,7 @@ def delete(items: AtItems, owner: Owner, asked: ItemName) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/store/items/search")
+@router.post("/store/items/search", responses=gives(ItemsForm))
 def search(items: AtItems, owner: Owner, asked: ItemSearch) -> Response:
     """Items in and below a namespace that fit a filter, last changed first."""
     found = items.search(
@@ -111,7 +112,7 @@ def search(items: AtItems, owner: Owner, asked: ItemSearch) -> Response:
     return Answer({"items": told})
 
 
-@router.post("/store/namespaces")
+@router.post("/store/namespaces", responses=gives(NamespacesForm))
 def namespaces(items: AtItems, owner: Owner, asked: NamespaceSearch) -> Response:
     """The namespaces in which there are items."""
     found = items.namespaces(owner, prefix=asked.prefix or (), suffix=asked.suffix or (), max_depth=asked.max_depth)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from dojang.going_back import go_back
 from dojang.server.access import callers
@@ -15,8 +15,9 @@ from dojang.server.access.admission import NotAdmitted
 from dojang.server.access.roles import STEER
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.assistants import check_assistant
-from dojang.server.langgraph.bodies import CancelMany, RunIn
+from dojang.server.langgraph.bodies import CancelMany, JSONObject, RunIn
 from dojang.server.langgraph.caller import caller_of, work_of
+from dojang.server.langgraph.document import EVENTS, RunForm, gives
 from dojang.server.langgraph.forms import Threads, run_form
 from dojang.server.langgraph.inputs import NotTaken, check_options, decide, filters_of, message_of
 from dojang.server.langgraph.sse import Following, after_of, told
@@ -32,51 +33,52 @@ LastEventID = Annotated[str | None, Header(alias="Last-Event-ID")]
 Action = Literal["interrupt", "rollback"]
 Modes = Annotated[list[str] | None, Query(alias="stream_mode")]
 NOT_BEGUN = 1 << 62
+VALUES = 'the thread\'s values when the run is over or pauses, or `{"__error__": …}`'
 
 
-@router.post("/threads/{thread_id}/runs")
+@router.post("/threads/{thread_id}/runs", responses=gives(RunForm))
 def create(request: Request, thread_id: str, asked: RunIn) -> Response:
     """Accept a run, and do not wait for it."""
     row = accepted(request, thread_id, asked)
     return Answer(run_form(row), headers=places(row))
 
 
-@router.post("/threads/{thread_id}/runs/wait")
+@router.post("/threads/{thread_id}/runs/wait", responses=gives(JSONObject, VALUES))
 async def wait(request: Request, thread_id: str, asked: RunIn) -> Response:
     """Accept a run and answer with the thread's values when it has ended or paused."""
     row = await run_in_threadpool(accepted, request, thread_id, asked)
     return await ended(request, row, cancel=asked.on_disconnect == "cancel")
 
 
-@router.post("/threads/{thread_id}/runs/stream")
+@router.post("/threads/{thread_id}/runs/stream", response_class=StreamingResponse, responses=EVENTS)
 async def stream(request: Request, thread_id: str, asked: RunIn) -> Response:
     """Accept a run and follow it by server-sent events. A reader that goes away does not end it, unless it says so."""
     row = await run_in_threadpool(accepted, request, thread_id, asked)
     return followed(work_of(request), row, cancel=asked.on_disconnect == "cancel")
 
 
-@router.post("/runs")
+@router.post("/runs", responses=gives(RunForm))
 def create_alone(request: Request, asked: RunIn) -> Response:
     """Accept a run on a thread of its own, which goes with it unless something of it has to stay."""
     row = accepted(request, None, asked)
     return Answer(run_form(row), headers=places(row))
 
 
-@router.post("/runs/wait")
+@router.post("/runs/wait", responses=gives(JSONObject, VALUES))
 async def wait_alone(request: Request, asked: RunIn) -> Response:
     """The same, answered with the values."""
     row = await run_in_threadpool(accepted, request, None, asked)
     return await ended(request, row, cancel=asked.on_disconnect == "cancel")
 
 
-@router.post("/runs/stream")
+@router.post("/runs/stream", response_class=StreamingResponse, responses=EVENTS)
 async def stream_alone(request: Request, asked: RunIn) -> Response:
     """The same, followed by server-sent events."""
     row = await run_in_threadpool(accepted, request, None, asked)
     return followed(work_of(request), row, cancel=asked.on_disconnect == "cancel")
 
 
-@router.post("/runs/batch")
+@router.post("/runs/batch", responses=gives(list[RunForm]))
 def create_many(request: Request, asked: list[RunIn]) -> Response:
     """Accept several runs, each on a thread of its own."""
     return Answer([run_form(accepted(request, None, one)) for one in asked])
@@ -95,7 +97,7 @@ def cancel_many(request: Request, asked: CancelMany, action: Action = "interrupt
     return Response(status_code=204)
 
 
-@router.get("/threads/{thread_id}/runs")
+@router.get("/threads/{thread_id}/runs", responses=gives(list[RunForm]))
 def listed(
     threads: AtThreads,
     thread_id: str,
@@ -109,7 +111,7 @@ def listed(
     return Answer([run_form(row, threads.work.hooks.of(row)) for row in rows])
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}")
+@router.get("/threads/{thread_id}/runs/{run_id}", responses=gives(RunForm))
 def get(request: Request, thread_id: str, run_id: str) -> Response:
     """One run."""
     work = work_of(request)
@@ -117,14 +119,14 @@ def get(request: Request, thread_id: str, run_id: str) -> Response:
     return Answer(run_form(row, work.hooks.of(row)))
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/join")
+@router.get("/threads/{thread_id}/runs/{run_id}/join", responses=gives(JSONObject, VALUES))
 async def join(request: Request, thread_id: str, run_id: str) -> Response:
     """Wait for a run; answered with the thread's values."""
     row = await run_in_threadpool(work_of(request).rows.get, run_id, thread_id)
     return await ended(request, row, cancel=False)
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/stream")
+@router.get("/threads/{thread_id}/runs/{run_id}/stream", response_class=StreamingResponse, responses=EVENTS)
 async def join_stream(
     request: Request,
     thread_id: str,
@@ -139,7 +141,7 @@ async def join_stream(
     return followed(work_of(request), row, after=after_of(last_event_id), modes=kinds, cancel=cancel_on_disconnect)
 
 
-@router.get("/threads/{thread_id}/stream")
+@router.get("/threads/{thread_id}/stream", response_class=StreamingResponse, responses=EVENTS)
 async def join_thread(request: Request, thread_id: str, last_event_id: LastEventID = None) -> Response:
     """Follow the run of a thread that is under way; where there is none, the newest one, which is over."""
     threads, work = threads_of(request), work_of(request)
@@ -151,7 +153,10 @@ async def join_thread(request: Request, thread_id: str, last_event_id: LastEvent
     return followed(work, active[-1] if active else rows[0], after=after_of(last_event_id))
 
 
-@router.post("/threads/{thread_id}/runs/{run_id}/cancel")
+@router.post(
+    "/threads/{thread_id}/runs/{run_id}/cancel",
+    responses={**gives(JSONObject, VALUES), 202: {"description": "it will end; `wait` was not asked for"}},
+)
 async def cancel(
     request: Request, thread_id: str, run_id: str, wait: bool = False, action: Action = "interrupt"
 ) -> Response:

@@ -16,6 +16,7 @@ from dojang.going_back import at_checkpoint, config_of, go_back
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import CheckpointIn, HistoryIn, StateIn
 from dojang.server.langgraph.caller import caller_of
+from dojang.server.langgraph.document import ChangedState, StateForm, gives
 from dojang.server.langgraph.forms import Threads, state_form
 from dojang.server.langgraph.inputs import NotTaken, filters_of
 from dojang.server.langgraph.threads import AtThreads
@@ -29,21 +30,21 @@ TAKEN: Final = ("messages", "filters", "question")
 """Keys of the state that may be changed by hand. What was asked, allowed, decided and done, only the graph writes."""
 
 
-@router.get("/threads/{thread_id}/state")
+@router.get("/threads/{thread_id}/state", responses=gives(StateForm))
 def current(threads: AtThreads, thread_id: str) -> Response:
     """The newest state; an empty one where nothing was asked yet."""
     threads.check(thread_id)
     return Answer(state_form(threads.workspace.look(thread_id)))
 
 
-@router.get("/threads/{thread_id}/state/{checkpoint_id}")
+@router.get("/threads/{thread_id}/state/{checkpoint_id}", responses=gives(StateForm))
 def at(threads: AtThreads, thread_id: str, checkpoint_id: str) -> Response:
     """The state at a checkpoint."""
     threads.check(thread_id)
     return Answer(_at(threads.workspace, thread_id, checkpoint_id))
 
 
-@router.post("/threads/{thread_id}/state/checkpoint")
+@router.post("/threads/{thread_id}/state/checkpoint", responses=gives(StateForm))
 def at_named(threads: AtThreads, thread_id: str, asked: CheckpointIn) -> Response:
     """The state at a checkpoint, or the newest where it names none."""
     threads.check(thread_id)
@@ -53,7 +54,7 @@ def at_named(threads: AtThreads, thread_id: str, asked: CheckpointIn) -> Respons
     return Answer(_at(threads.workspace, thread_id, str(checkpoint_id)))
 
 
-@router.post("/threads/{thread_id}/state")
+@router.post("/threads/{thread_id}/state", responses=gives(ChangedState))
 def update(request: Request, threads: AtThreads, thread_id: str, asked: StateIn) -> Response:
     """Change the state as if a node had; not what the graph alone writes, and not while something waits."""
     threads.check(thread_id)
@@ -85,13 +86,13 @@ def update(request: Request, threads: AtThreads, thread_id: str, asked: StateIn)
     return Answer({"checkpoint": checkpoint, "configurable": checkpoint})
 
 
-@router.get("/threads/{thread_id}/history")
+@router.get("/threads/{thread_id}/history", responses=gives(list[StateForm]))
 def history_by_get(threads: AtThreads, thread_id: str, limit: int = 10, before: str | None = None) -> Response:
     """The states of a thread, newest first."""
     return history(threads, thread_id, HistoryIn(limit=min(max(limit, 1), 1000), before=before))
 
 
-@router.post("/threads/{thread_id}/history")
+@router.post("/threads/{thread_id}/history", responses=gives(list[StateForm]))
 def history(threads: AtThreads, thread_id: str, asked: HistoryIn) -> Response:
     """The states of a thread, newest first."""
     return Answer([state_form(snapshot) for snapshot in history_of(threads, thread_id, asked)])

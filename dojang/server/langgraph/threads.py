@@ -15,6 +15,7 @@ from dojang.server.access.owning import check_sees, only_of
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import ThreadIn, ThreadPatch, ThreadSearch
 from dojang.server.langgraph.caller import caller_of, work_of, workspace_of
+from dojang.server.langgraph.document import ThreadForm, gives
 from dojang.server.langgraph.forms import Threads, status_of
 from dojang.server.langgraph.inputs import NotTaken
 from dojang.server.programs import ProgramRoute
@@ -35,7 +36,7 @@ def threads_of(request: Request) -> Threads:
 AtThreads = Annotated[Threads, Depends(threads_of)]
 
 
-@router.post("/threads")
+@router.post("/threads", responses=gives(ThreadForm))
 def create(request: Request, threads: AtThreads, asked: ThreadIn) -> Response:
     """Make an empty thread. ``if_exists``: 409, or the one that is there."""
     if asked.supersteps:
@@ -50,7 +51,7 @@ def create(request: Request, threads: AtThreads, asked: ThreadIn) -> Response:
     return Answer(threads.form(thread_id))
 
 
-@router.post("/threads/search")
+@router.post("/threads/search", responses=gives(list[ThreadForm]))
 def search(threads: AtThreads, asked: ThreadSearch) -> Response:
     """Threads that fit everything that is said, last changed first."""
     found = []
@@ -63,19 +64,22 @@ def search(threads: AtThreads, asked: ThreadSearch) -> Response:
     return Answer(found)
 
 
-@router.post("/threads/count")
+@router.post("/threads/count", responses=gives(int))
 def count(threads: AtThreads, asked: ThreadSearch) -> Response:
     """How many threads fit."""
     return Answer(sum(1 for _ in _found(threads, asked, 0, MOST)))
 
 
-@router.get("/threads/{thread_id}")
+@router.get("/threads/{thread_id}", responses=gives(ThreadForm))
 def get(threads: AtThreads, thread_id: str) -> Response:
     """One thread, with its values and what it waits for."""
     return Answer(threads.form(thread_id))
 
 
-@router.patch("/threads/{thread_id}")
+@router.patch(
+    "/threads/{thread_id}",
+    responses={**gives(ThreadForm), 204: {"description": "done; `Prefer: return=minimal` was asked for"}},
+)
 def update(request: Request, threads: AtThreads, thread_id: str, asked: ThreadPatch) -> Response:
     """Add members to a thread's metadata; they are kept in its folder."""
     threads.check(thread_id)
@@ -98,7 +102,7 @@ def delete(request: Request, threads: AtThreads, thread_id: str) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/threads/{thread_id}/copy")
+@router.post("/threads/{thread_id}/copy", responses=gives(ThreadForm))
 def copy(request: Request, threads: AtThreads, thread_id: str) -> Response:
     """A new thread with what was said in this one. Its reviews and effects stay where they are."""
     threads.check(thread_id)

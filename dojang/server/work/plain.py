@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -24,9 +25,10 @@ def dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value, _plain, _OPTIONS)
     except TypeError:  # a lone surrogate, or a number beyond 64 bits
-        import json
-
-        return json.dumps(value, default=_plain).encode()
+        text = json.dumps(value, default=_plain)
+        if "NaN" in text or "Infinity" in text:  # which JSON cannot say: null, as above
+            text = json.dumps(json.loads(text, parse_constant=lambda _: None))
+        return text.encode()
 
 
 def plain(value: Any) -> Any:

@@ -228,4 +228,4 @@ class Work:
                 self._reaped = time.monotonic()
         if due:
             self.rows.reap()
-        return self.rows.take()
+        return None if self.workspace.paused else self.rows.take()

@@ -12,6 +12,7 @@ from langgraph.types import StateSnapshot
 from checkpoints.errors import ThreadBusy
 from checkpoints.files.locks import run_lock
 from checkpoints.records.leases import BEAT_S, beating
+from dojang.pausing import Halted
 from dojang.results import RunResult
 from dojang.server.work.events import Channel
 from dojang.server.work.order import Order
@@ -64,7 +65,7 @@ class Worker:
             self._end(row, channel, status, repeatable=not Order.from_json(row.body).temporary)
         except Stopped:
             self._stopped(row, channel, why[-1] if why else "interrupt")
-        except ThreadBusy:
+        except (ThreadBusy, Halted):  # as it is after a restart: it is taken up again, when it may be
             self.rows.give_back(row, after_s=BUSY_S)
         except DojangError as error:
             self._end(
@@ -122,6 +123,7 @@ class Worker:
             callbacks=streamed.callbacks(),
             interrupt_before=order.interrupt_before,
             interrupt_after=order.interrupt_after,
+            queued=True,
         )
 
     def _stopped(self, row: Row, channel: Channel, why: str) -> None:

@@ -25,7 +25,7 @@ def test_a_booking_is_counted_from_the_question_to_the_effect(house: House) -> N
     house.run(thread_id, "please book a room")
     [(_, review)] = house.workspace.waiting(thread_id)
     decision = {"type": "approve", "digest": review["digest"], "dwell_ms": 4200}
-    assert house.client.post(f"/api/reviews/{review['id']}/decision", json=decision).status_code == 200
+    assert house.client.post(f"/reviews/{review['id']}/decision", json=decision).status_code == 200
     new = gained(house, before)
     tier = str(review["tier"])
     assert new["dojang_runs_total", "paused"] == 1
@@ -42,7 +42,7 @@ def test_a_booking_is_counted_from_the_question_to_the_effect(house: House) -> N
     assert (new["dojang_tokens_total", "input"], new["dojang_tokens_total", "output"]) == (14, 6)
     assert new["dojang_sql_seconds_count", "insert"] > 0
     assert new["dojang_http_requests_total", "POST", "/threads/{thread_id}/runs/wait", "200"] == 1
-    assert new["dojang_http_seconds_count", "POST", "/api/reviews/{review_id}/decision"] == 1
+    assert new["dojang_http_seconds_count", "POST", "/reviews/{review_id}/decision"] == 1
 
 
 def test_open_reviews_and_the_queue_are_counted_where_they_lie(house: House) -> None:
@@ -84,7 +84,7 @@ async def test_a_reader_of_a_stream_is_counted_while_it_reads() -> None:
 
 
 def test_labels_are_of_closed_sets_whatever_comes(house: House) -> None:
-    for path in ("/nowhere/hana", "/threads/hana-kim/runs", "/api/reviews/hana", "/static/hana.css"):
+    for path in ("/nowhere/hana", "/threads/hana-kim/runs", "/reviews/hana", "/static/hana.css"):
         house.client.get(path)
     house.client.request("HANA", "/threads")
     names = " ".join(" ".join(name) for name in house.numbers())
@@ -102,7 +102,7 @@ def test_prometheus_reads_with_a_token_that_opens_nothing_else(house: House, tmp
         answer = prometheus.get("/metrics")
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/plain; version=")
-        assert {prometheus.get(path).status_code for path in ("/api/reviews", "/threads", "/info", "/docs")} == {403}
+        assert {prometheus.get(path).status_code for path in ("/reviews", "/threads", "/info", "/docs")} == {403}
         assert people.client().get("/metrics").status_code == 401
         assert people.client(people.token("hana", "manager", "operator")).get("/metrics").status_code == 403
         assert people.client().get("/healthz").json() == {"status": "ok"}

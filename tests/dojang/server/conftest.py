@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from psycopg.conninfo import make_conninfo
 
 from dojang.server import create_app
+from dojang.server.work import Work
 from dojang.workspace import Workspace
 from state import Review
 from tests.dojang.workspaces import workspace_for
@@ -54,7 +56,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) ->
 @pytest.fixture
 def client(workspace: Workspace) -> Iterator[TestClient]:
     """A browser on one of our own pages, asking for English."""
-    with browser_of(workspace) as client:
+    with browser_of(workspace) as client, client.app.state.work:  # type: ignore[attr-defined]
+        yield client
+
+
+@pytest.fixture
+def program(workspace: Workspace) -> Iterator[TestClient]:
+    """A program on this machine, without a token."""
+    with TestClient(create_app(workspace), base_url=BASE, follow_redirects=False) as client:
         yield client
 
 
@@ -62,6 +71,20 @@ def browser_of(workspace: Workspace, **options: Any) -> TestClient:
     """A client that sends what a browser on our own page would send."""
     headers = {"origin": BASE, "sec-fetch-site": "same-origin", "accept-language": "en", "accept": "text/html,*/*"}
     return TestClient(create_app(workspace, **options), base_url=BASE, headers=headers, follow_redirects=False)
+
+
+def settled(client: TestClient, thread: str) -> str:
+    """The page of a thread (its address) when the server's workers have done what was asked of them."""
+    work: Work = client.app.state.work  # type: ignore[attr-defined]
+    thread_id = thread.partition("#")[0].rpartition("/")[2]
+
+    async def wait() -> None:
+        for row in work.rows.of(thread_id):
+            async for _ in work.follow(row):
+                pass
+
+    asyncio.run(wait())
+    return client.get(f"/threads/{thread_id}").text
 
 
 @pytest.fixture

@@ -44,12 +44,14 @@ Open = Callable[..., Any]
 def site(workspace: Workspace) -> Iterator[str]:
     """The address of a running server."""
     listener = bind("127.0.0.1", 0)
-    server = server_for(create_app(workspace))
+    app = create_app(workspace)
+    server = server_for(app)
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
-    thread.start()
-    yield url_of(listener).rstrip("/")
-    server.should_exit = True
-    thread.join(20)
+    with app.state.work:
+        thread.start()
+        yield url_of(listener).rstrip("/")
+        server.should_exit = True
+        thread.join(20)
     listener.close()
     assert not thread.is_alive()
 

@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 
 from dojang.workspace import Workspace
 from state import PassingFault
-from tests.dojang.server.conftest import Ask, decision, edit_fields
+from tests.dojang.server.conftest import Ask, decision, edit_fields, settled
 
 
 def decide(client: TestClient, review_id: str, form: dict[str, str]) -> tuple[int, str]:
@@ -198,6 +198,7 @@ def test_a_fault_after_the_record_is_told_and_can_be_gone_on_from(
     thread = f"/threads/{review['thread_id']}"
     assert f'action="{thread}/resume"' in client.get(thread).text
     assert client.post(f"{thread}/resume", data={}).status_code == 303
+    settled(client, thread)
     assert workspace.thread(review["thread_id"]).status == "done"
     assert len(workspace.thread(review["thread_id"]).outcomes) == 1
 

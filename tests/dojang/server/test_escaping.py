@@ -114,6 +114,9 @@ def test_lists_threads_and_passages_are_harmless(page: TestClient, evil: Workspa
         "/threads",
         f"/threads/{review['thread_id']}",
         f"/threads/{thread}",
+        f"/threads/{thread}/history",
+        f"/threads/{review['thread_id']}/history",
+        "/threads?q=%3Cscript%3Ealert(1)%3C/script%3E%E2%80%AE&status=%22onload=alert(1)",
         "/documents",
         f"/passages/{hit['id']}?start=0&end=40",
     ):

@@ -38,6 +38,7 @@ def test_no_host_is_refused(client: TestClient) -> None:
     assert client.get("/", headers={"host": ""}).status_code in (400, 421)
 
 
+FORM = {"accept": "text/html,application/xhtml+xml,*/*"}  # what every browser asks for when a form is sent
 FOREIGN = [
     {"origin": "http://evil.example"},
     {"origin": "http://localhost:3000"},
@@ -51,9 +52,13 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN)
-@pytest.mark.parametrize("path", ["/threads", "/reviews/x/decision", "/api/reviews/x/decision"])
+@pytest.mark.parametrize("path", ["/threads", "/reviews/x/decision", "/reviews/bulk", "/documents"])
 def test_a_post_from_another_site_is_refused(client: TestClient, path: str, headers: dict[str, str]) -> None:
-    assert client.post(path, data={"text": "hello"}, headers=headers).status_code == 403
+    for accept in ("text/html,*/*", "*/*"):
+        said = {**headers, "accept": accept}
+        assert client.post(path, data={"text": "hello"}, headers=said).status_code == 403
+        assert client.post(path, json={"text": "hello"}, headers=said).status_code == 403
+        assert client.post(path, files={"file": ("a.md", b"hello")}, headers=said).status_code == 403
 
 
 def test_a_refused_post_changes_nothing(client: TestClient, paused: Ask, workspace: Workspace) -> None:
@@ -68,8 +73,8 @@ def test_neither_header_is_for_programs_with_json_only(workspace: Workspace, pau
     with TestClient(browser_of(workspace).app, base_url=BASE, follow_redirects=False) as program:
         url = f"/reviews/{review['id']}/decision"
         assert program.post(url, data=decision(review, "approve")).status_code == 403
-        assert program.post(f"/api{url}", data=decision(review, "approve")).status_code == 403
-        assert program.post(f"/api{url}", json=decision(review, "approve")).status_code == 200
+        assert program.post("/documents", files={"file": ("a.md", b"x")}, headers=FORM).status_code == 403
+        assert program.post(url, json=decision(review, "approve")).status_code == 200
 
 
 def test_every_answer_carries_the_headers(client: TestClient) -> None:

@@ -104,4 +104,8 @@ def test_pages_show_a_review_in_the_readers_language(client: TestClient, paused:
 def test_an_error_page_is_in_the_readers_language(client: TestClient) -> None:
     assert "그런 검토가 없습니다" in client.get("/reviews/rv_nope?lang=ko").text
     assert "there is no review" in client.get("/reviews/rv_nope?lang=en").text
-    assert client.get("/api/reviews/rv_nope?lang=ko").json()["error"].startswith("there is no review")
+    assert (
+        client.get("/reviews/rv_nope?lang=ko", headers={"accept": "*/*"})
+        .json()["error"]
+        .startswith("there is no review")
+    )

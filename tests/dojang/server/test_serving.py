@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -65,23 +64,18 @@ def test_serve_says_where_it_is_and_ends_on_ctrl_c(tmp_path: Path) -> None:
         assert (process.wait(30), process.stderr.read()) == (0, "")
 
 
-async def test_a_long_run_does_not_hold_up_the_others(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    release, started = threading.Event(), threading.Event()
-    ask = workspace.ask
-
-    def slow(text: str) -> object:
-        started.set()
-        assert release.wait(20)
-        return ask(text)
-
-    monkeypatch.setattr(workspace, "ask", slow)
+async def test_a_message_is_taken_in_before_anything_runs(workspace: Workspace) -> None:
     base = "http://127.0.0.1:8723"
-    transport = httpx.ASGITransport(app=create_app(workspace))
-    async with httpx.AsyncClient(transport=transport, base_url=base, headers={"origin": base}) as client:
-        running = asyncio.create_task(client.post("/threads", data={"text": "When is check-out?"}))
-        await asyncio.to_thread(started.wait, 20)
-        answers = [await client.get("/ok"), await client.get("/"), await client.get("/threads")]
-        assert [a.status_code for a in answers] == [200, 200, 200]
-        assert not running.done()
-        release.set()
-        assert (await running).status_code == 303
+    transport = httpx.ASGITransport(app=create_app(workspace))  # without workers: nothing is run
+    headers = {"origin": base, "accept": "text/html", "accept-language": "en"}
+    async with httpx.AsyncClient(transport=transport, base_url=base, headers=headers) as client:
+        sent = await client.post("/threads", data={"text": "When is check-out?"})
+        assert sent.status_code == 303
+        thread = sent.headers["location"].partition("#")[0]
+        page = (await client.get(thread)).text
+        assert "When is check-out?" in page
+        assert "Taken in; it begins" in page
+        assert '<noscript><meta http-equiv="refresh"' in page
+        assert (await client.post(f"{thread}/messages", data={"text": "And?"})).status_code == 409
+        assert (await client.post(f"{thread}/stop", data={})).status_code == 303
+        assert "was stopped" in (await client.get(thread)).text

@@ -72,7 +72,7 @@ def test_without_a_good_token_nothing_opens_but_what_is_open(gate: Gate) -> None
             where = (token, method, path)
             if TABLE[method, path] is OPEN:
                 assert (answer.status_code, answer.headers["x-came"]) == (299, "nobody"), where
-            elif not token and method == "GET" and not path.startswith(("/api", "/openapi", "/metrics")):
+            elif not token and method == "GET" and not path.startswith(("/openapi", "/metrics")):
                 assert answer.status_code == 303, where
                 assert answer.headers["location"].startswith("/login?next=%2F"), where
             else:
@@ -83,49 +83,49 @@ def test_without_a_good_token_nothing_opens_but_what_is_open(gate: Gate) -> None
 def test_a_route_without_a_row_is_not_served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with workspace_for(tmp_path, NOWHERE) as workspace:
         people = People(workspace)
-        people.app.add_api_route("/api/forgotten", lambda: "secret")
+        people.app.add_api_route("/policy/forgotten", lambda: "secret")
         client = people.client(people.token("root", "admin"))
         with caplog.at_level(logging.WARNING):
-            answer = client.get("/api/forgotten")
+            answer = client.get("/policy/forgotten")
         assert (answer.status_code, "secret" in answer.text) == (404, False)
-        assert "GET /api/forgotten is in no row" in caplog.text
-        assert people.client().get("/api/forgotten").status_code == 401
-        assert client.get("/api/nowhere").status_code == 404
-        assert client.delete("/api/threads", headers={"origin": "http://127.0.0.1:8723"}).status_code == 405
-        assert people.client().get("/api/nowhere").status_code == 401
+        assert "GET /policy/forgotten is in no row" in caplog.text
+        assert people.client().get("/policy/forgotten").status_code == 401
+        assert client.get("/policy/nowhere").status_code == 404
+        assert client.delete("/threads", headers={"origin": "http://127.0.0.1:8723"}).status_code == 405
+        assert people.client().get("/policy/nowhere").status_code == 401
 
 
 def test_a_token_comes_in_either_header_but_not_in_two_voices(gate: Gate) -> None:
     people = gate.people
     hana, lee = people.token("hana", "viewer"), people.token("lee", "viewer")
-    assert people.client(**{"x-api-key": hana}).get("/api/reviews").headers["x-came"] == "hana"
-    assert people.client(hana, **{"x-api-key": hana}).get("/api/reviews").headers["x-came"] == "hana"
-    two = people.client(hana, **{"x-api-key": lee}).get("/api/reviews")
+    assert people.client(**{"x-api-key": hana}).get("/reviews").headers["x-came"] == "hana"
+    assert people.client(hana, **{"x-api-key": hana}).get("/reviews").headers["x-came"] == "hana"
+    two = people.client(hana, **{"x-api-key": lee}).get("/reviews")
     assert (two.status_code, "two different tokens" in two.json()["error"]) == (401, True)
-    assert people.client(**{"authorization": f"Basic {hana}"}).get("/api/reviews").status_code == 401
-    assert people.client(**{"authorization": f"bearer  {hana}"}).get("/api/reviews").status_code == 299
-    assert people.client().get(f"/api/reviews?token={hana}&x-api-key={hana}").status_code == 401
+    assert people.client(**{"authorization": f"Basic {hana}"}).get("/reviews").status_code == 401
+    assert people.client(**{"authorization": f"bearer  {hana}"}).get("/reviews").status_code == 299
+    assert people.client().get(f"/reviews?token={hana}&x-api-key={hana}").status_code == 401
 
 
 def test_the_local_user_needs_no_token_until_one_is_made(tmp_path: Path) -> None:
     with workspace_for(tmp_path, NOWHERE) as workspace:
         people = People(workspace)
         stranger = people.client(**{"x-api-key": "lsv2_of_another_server"})
-        assert people.client().get("/api/threads").json() == []
-        assert stranger.get("/api/threads").json() == []
+        assert people.client().get("/threads").json() == []
+        assert stranger.get("/threads").json() == []
         assert people.client().get("/login").status_code == 303
         secret = people.token("hana", "viewer")
-        assert people.client().get("/api/threads").status_code == 401
-        assert stranger.get("/api/threads").status_code == 401
-        assert people.client(secret).get("/api/threads").json() == []
+        assert people.client().get("/threads").status_code == 401
+        assert stranger.get("/threads").status_code == 401
+        assert people.client(secret).get("/threads").json() == []
         people.tokens.revoke(secret[:11], by="kim")
-        assert people.client().get("/api/threads").status_code == 401
+        assert people.client().get("/threads").status_code == 401
 
 
 def test_a_server_that_others_reach_has_no_local_user(tmp_path: Path) -> None:
     with workspace_for(tmp_path, NOWHERE) as workspace:
         settings = workspace.settings.model_copy(update={"host": "0.0.0.0"})
-        assert People(workspace, settings).client().get("/api/threads").status_code == 401
+        assert People(workspace, settings).client().get("/threads").status_code == 401
 
 
 def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> None:
@@ -134,5 +134,5 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> 
         secret = people.token("hana", "admin")
         (tmp_path / "tokens.sqlite").write_bytes(b"no database" * 999)
         for client in (people.client(secret), people.client(), people.browser()):
-            assert client.get("/api/threads").status_code == 503
+            assert client.get("/threads").status_code == 503
         assert People(workspace).client().get("/").status_code == 503

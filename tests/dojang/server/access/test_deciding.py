@@ -29,7 +29,7 @@ def test_two_managers_vote_and_whoever_asked_is_none_of_them(workspace: Workspac
     twin, clerk = people.client(people.token("EMMA", "manager")), people.client(people.token("jo", "operator"))
     admin = people.client(people.token("root", "admin"))
     review = workspace.acting("Emma", ["manager"]).ask("refund BK-2031").reviews[0]
-    url = f"/api/reviews/{review['id']}/decision"
+    url = f"/reviews/{review['id']}/decision"
     said = {"type": "approve", "digest": review["digest"]}
     for own in (emma, twin):
         refused = own.post(url, json=said)
@@ -74,7 +74,7 @@ def test_the_console_decides_as_whoever_is_logged_in(workspace: Workspace) -> No
     assert browser.post(f"/reviews/{review['id']}/decision", data=form).status_code == 303
     assert [vote["by"] for vote in workspace.show(review["id"]).progress["votes"]] == ["lee"]
     page = browser.get(f"/reviews/{review['id']}").text
-    assert '<span class="chip who" title="lee">lee</span>' in page
+    assert '<span class="chip who">lee</span>' in page
     assert "not by Emma, who asked" in page
 
 
@@ -84,9 +84,9 @@ def test_nothing_is_done_under_another_name(workspace: Workspace) -> None:
     acting = workspace.acting("hana", ["operator"])
     review = acting.ask("please book a room").reviews[0]
     assert review["requester"] == "hana"
-    url = f"/api/reviews/{review['id']}"
+    url = f"/reviews/{review['id']}"
     assert lee.get(url).status_code == 200
-    assert review["id"] in [r["id"] for r in lee.get("/api/reviews").json()]
+    assert review["id"] in [r["id"] for r in lee.get("/reviews").json()["items"]]
     claimed = lee.post(f"{url}/claim", json={}).json()
     assert claimed["by"] == "lee"
     lost = hana.post(f"{url}/decision", json={"type": "approve", "digest": review["digest"]})

@@ -30,10 +30,10 @@ def test_threads_belong_to_whoever_asked_first(workspace: Workspace) -> None:
     assert workspace.owner(hana) == "Hana"
     for role, sees in (("viewer", 1), ("operator", 1), ("manager", 2), ("developer", 2), ("admin", 2)):
         client = people.client(people.token(" HANA", role))
-        assert ids(client.get("/api/threads")) == [hana, lee.thread_id][:sees], role
+        assert ids(client.get("/threads")) == [hana, lee.thread_id][:sees], role
         assert client.get(f"/threads/{hana}").status_code == 200
         assert client.get(f"/threads/{lee.thread_id}").status_code == (200 if sees == 2 else 404), role
-        assert client.get(f"/api/reviews/{lee.reviews[0]['id']}").status_code == 200
+        assert client.get(f"/reviews/{lee.reviews[0]['id']}").status_code == 200
     client, nowhere = people.client(people.token("hana", "operator")), "th_0000000000"
     for method, path in (("GET", ""), ("POST", "/messages"), ("POST", "/resume")):
         answers = [client.request(method, f"/threads/{t}{path}") for t in (lee.thread_id, nowhere)]
@@ -48,5 +48,5 @@ def test_a_team_may_share_its_threads(workspace: Workspace) -> None:
     people = People(workspace, settings)
     run = workspace.acting("lee", ["operator"]).ask("When is check-out?")
     client = people.client(people.token("viewer", "viewer"))
-    assert run.thread_id in ids(client.get("/api/threads"))
+    assert run.thread_id in ids(client.get("/threads"))
     assert client.get(f"/threads/{run.thread_id}").status_code == 200

@@ -3,6 +3,7 @@ import { keysAct, show } from "./help.js";
 import { move } from "./list.js";
 import { close, open } from "./panels.js";
 import { one } from "./say.js";
+import { pick, together } from "./select.js";
 
 const HOLD_MS = 900;
 let holding = 0;
@@ -24,6 +25,7 @@ const letGo = () => {
 };
 
 const approve = () => {
+  one("[data-first]")?.focus();  // of many: the key goes to the button, Enter presses it
   const button = one("[data-approve]");
   if (!button) return;
   if (button.dataset.approve === "confirm") hold(button);
@@ -37,10 +39,18 @@ const look = (selector) => {
 
 const press = (selector) => { const found = one(selector); if (found) found.click(); };
 
+// While an edit is written, what it changes; else the arguments.
+const difference = () => {
+  const changes = one("#changes dl, #changes .hint") && one("#changes");
+  if (changes) changes.hidden = !changes.hidden;
+  else look("#arguments");
+};
+
 const keys = {
   j: () => move(1), k: () => move(-1), a: approve, e: () => open("edit"), r: () => open("reject"), c: () => open("answer"),
-  g: () => open("handup"), s: () => open("later"), u: () => press("[data-undo]"), d: () => look("#arguments"),
+  g: () => open("handup"), s: () => open("later"), u: () => press("[data-undo]"), d: difference,
   t: () => look("#way"), m: () => press("nav [data-view=view-mine]"), "/": () => one("#seek")?.select(), "?": show,
+  x: () => pick(false), b: together,
 };
 
 // In the panel of a rejection a digit chooses a reason.
@@ -56,13 +66,14 @@ const typing = (element) => element.closest("input:not([type=checkbox], [type=ra
 
 const pressed = (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) {
-    event.target.form.requestSubmit();
+    event.target.form.requestSubmit(event.target.form.querySelector("[data-panel][open] [data-send], [data-send]"));
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
   if (event.key === "Escape" && close()) { event.preventDefault(); return; }
   if (typing(event.target) || !keysAct()) return;
   if (/^[1-9]$/.test(event.key) && choose(event)) { event.preventDefault(); return; }
+  if (event.key === "X" && event.shiftKey) { event.preventDefault(); pick(true); return; }
   const key = keys[event.key.toLowerCase()];
   if (key && (!event.shiftKey || event.key === "?")) { event.preventDefault(); key(); }
 };

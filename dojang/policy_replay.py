@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from checkpoints import FileSaver
+    from dojang.settings import Settings
     from state import ToolSpec, Verdict
     from tools.policy_cases import Judge
 
@@ -51,6 +52,18 @@ class Replayed:
 def _asks(verdict: Verdict) -> tuple[Any, ...]:
     own = verdict.get("self_approval", True)
     return (verdict["outcome"], verdict["kind"], verdict["tier"], verdict["votes"], sorted(verdict["roles"]), own)
+
+
+def replayed(settings: Settings, policy: Judge, since: datetime) -> list[Replayed]:
+    """:func:`replay` over the sessions of a home; [] where there are none yet."""
+    from checkpoints import FileSaver
+    from dojang.parts import load_session_keys
+    from dojang.trying import described
+
+    if not settings.threads.is_dir():
+        return []
+    with FileSaver(settings.threads, keys=load_session_keys(settings)) as saver:
+        return replay(policy, saver, described(settings).offered(), since)
 
 
 def replay(policy: Judge, saver: FileSaver, specs: Sequence[ToolSpec], since: datetime) -> list[Replayed]:

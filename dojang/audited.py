@@ -1,0 +1,108 @@
+"""The audit chains as people read them: all of a home in one order, filtered, and written as lines or as a table.
+
+Reads files; starts no database. ``dojang audit`` and the HTTP API show what is here.
+"""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from dojang.visible import visible
+
+if TYPE_CHECKING:
+    from checkpoints.audit.chain import AuditRecord
+    from checkpoints.audit.trail import AuditLog
+
+Form = Literal["jsonl", "csv"]
+COLUMNS: Final = (
+    "at", "actor", "event", "thread_id", "subject", "facts", "content_sha256", "seq", "prev", "key_id", "signature",
+)  # fmt: skip
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula."""
+MARK: Final = "\ufeff"
+"""The byte order mark without which Excel breaks Korean."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Which records; "" and None ask for nothing. ``since`` and ``until`` are the first and the last moment."""
+
+    thread: str | None = None
+    actor: str = ""
+    event: str = ""
+    subject: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def has(self, record: AuditRecord) -> bool:
+        """Whether a record is one of them."""
+        from state import person_of
+
+        at = datetime.fromisoformat(record["at"])
+        return (
+            (not self.actor or person_of(record["actor"]) == person_of(self.actor))
+            and (not self.event or record["event"] == self.event)
+            and (not self.subject or record["subject"] == self.subject)
+            and (self.since is None or at >= self.since)
+            and (self.until is None or at <= self.until)
+        )
+
+
+def existing(log: AuditLog, thread: str) -> None:
+    """Raise where there is no such thread."""
+    from dojang.runs import UnknownThread
+
+    if not log.folders.path(thread).is_dir():
+        raise UnknownThread(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
+
+
+def records(log: AuditLog, thread: str | None) -> Iterator[AuditRecord]:
+    """Oldest first, by the time they were noted; each chain in its own order. All chains of the home for None."""
+    if thread is not None:
+        existing(log, thread)
+        yield from log.records(thread)
+        return
+    chains = [log.records(None), *(log.records(thread_id) for thread_id, _folder in log.folders.threads())]
+    yield from heapq.merge(*chains, key=lambda record: record["at"])
+
+
+def found(log: AuditLog, sought: Sought) -> Iterator[AuditRecord]:
+    """The records that are sought, oldest first."""
+    return (record for record in records(log, sought.thread) if sought.has(record))
+
+
+def note_export(log: AuditLog, by: str, sought: Sought, form: str, count: int) -> None:
+    """Note, before it is given out, that somebody exports."""
+    since = sought.since.isoformat() if sought.since else ""
+    facts: dict[str, Any] = {"format": form, "records": count, "since": since, "thread": sought.thread or ""}
+    log.note(None, "audit.exported", by, sought.thread or "", facts)
+
+
+def lines(found: Iterable[AuditRecord], form: Form) -> Iterator[str]:
+    """The records as JSON lines, or as a table that a spreadsheet reads as text."""
+    if form == "jsonl":
+        yield from (json.dumps(record, ensure_ascii=False) + "\n" for record in found)
+        return
+    yield MARK + _row(COLUMNS)
+    for record in found:
+        values: dict[str, Any] = {**record, "facts": json.dumps(record["facts"], ensure_ascii=False)}
+        yield _row([cell(values[name]) for name in COLUMNS])
+
+
+def _row(cells: Iterable[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
+    return out.getvalue()
+
+
+def cell(value: Any) -> str:
+    """A value as text; one that a spreadsheet would run is led by an apostrophe."""
+    text = "" if value is None else visible(str(value))
+    return f"'{text}" if text.lstrip(" \n\u3000").startswith(FORMULA) else text

@@ -1,0 +1,106 @@
+"""The switch that stops every run of a home between two steps, and lets all go on as they were (ADR 26).
+
+A small file that every process looks at: who pressed it, when, why. Knows nothing of graphs or threads' contents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
+
+from state import Conflict, PassingFault, UserError
+
+LONGEST: Final = 500
+"""Characters of a reason."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Who stopped all runs, when (ISO 8601, UTC) and why."""
+
+    by: str
+    at: str
+    why: str
+
+
+class Halted(PassingFault):
+    """All runs are paused; the thread stands where it was and goes on when they do."""
+
+    def __init__(self, pause: Pause) -> None:
+        super().__init__(
+            f"all runs are paused by {pause.by} since {pause.at}: {pause.why}; `dojang runs go-on` lets them go on"
+        )
+        self.pause = pause
+
+
+class Switch:
+    """The files in ``home``; safe from many threads and processes."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "paused.json"
+        self._threads = home / "paused.threads"
+        self._lock = FileLock(home / "paused.lock")
+
+    def state(self) -> Pause | None:
+        """The pause, if there is one. A file that cannot be read is a pause, too: somebody wanted one."""
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            return Pause(str(found["by"]), str(found["at"]), str(found["why"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return Pause("?", "?", f"{self.path.name} cannot be read")
+
+    def check(self) -> None:
+        """Raise Halted where all runs are paused."""
+        if (pause := self.state()) is not None:
+            raise Halted(pause)
+
+    def press(self, by: str, why: str, now: datetime) -> Pause:
+        """Stop all runs. UserError without a reason, Conflict where they are stopped already."""
+        why = " ".join(why.split())
+        if not why:
+            raise UserError("say why all runs are to stop: whoever sees it has to know")
+        if len(why) > LONGEST:
+            raise UserError(f"the reason has {len(why)} characters; write at most {LONGEST}")
+        with self._locked():
+            if (pause := self.state()) is not None:
+                raise Conflict(f"all runs are paused already, by {pause.by} since {pause.at}: {pause.why}")
+            pause = Pause(by, now.isoformat(), why)
+            fresh = self.path.with_suffix(f".{secrets.token_hex(4)}")
+            with os.fdopen(os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                json.dump(asdict(pause), file, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(fresh, self.path)
+            return pause
+
+    def let_go(self) -> None:
+        """Let runs go on."""
+        with self._locked():
+            self.path.unlink(missing_ok=True)
+
+    def note(self, thread_id: str) -> None:
+        """A thread that was stopped, and that nobody else takes up again."""
+        with self._locked(), self._threads.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(thread_id) + "\n")
+
+    def stopped(self) -> list[str]:
+        """The threads that were noted; [] while the pause lasts. Whoever is given them goes on with them."""
+        if not self._threads.exists() or self.path.exists():
+            return []
+        with self._locked():
+            lines = self._threads.read_text(encoding="utf-8").splitlines() if self._threads.exists() else []
+            self._threads.unlink(missing_ok=True)
+        return list(dict.fromkeys(json.loads(line) for line in lines))
+
+    def _locked(self) -> FileLock:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._lock
