@@ -1,8 +1,8 @@
 """The inbox with very many open reviews: its first page, a search in it, and a decision, over HTTP.
 
 ``python benchmarks/inbox.py --home DIR --reviews 100000`` makes the home where it is not there yet, then serves it and
-asks. Needs no database and no model: the desk of the
-tests speaks. Times are wall times of a client on the same machine, server and client in one process.
+asks. Needs no database and no model: the desk of the tests speaks. Times are wall times of a client on the same
+machine, server and client in one process.
 """
 
 from __future__ import annotations
@@ -130,6 +130,12 @@ def ask(client: httpx.Client, desk: Workspace, times: int) -> None:
     measured("  newest first", lambda: get("/reviews", limit=50, sort="newest"), times)
     measured("  highest tier first", lambda: get("/reviews", limit=50, sort="tier"), times)
     measured("  rare words in the text", lambda: get("/reviews", limit=50, text=f"room {count - 7}"), times // 5)
+    waiting_threads = {"status": "interrupted", "limit": 10, "sort_by": "updated_at"}
+    measured(
+        "POST /threads/search, ten that wait",
+        lambda: client.post("/threads/search", json=waiting_threads).raise_for_status(),
+        times,
+    )
     measured("GET /reviews/count", lambda: get("/reviews/count"), times)
     measured(
         "GET / (the page)", lambda: client.get("/", headers={"accept": "text/html"}).raise_for_status(), times // 5

@@ -9,12 +9,14 @@ tool does nothing.
 from __future__ import annotations
 
 import sys
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 
 from dojang.parts import Parts
@@ -43,9 +45,20 @@ class AtOnce:
     def reply(self, messages: Any, **given: Any) -> Generation:
         """Say hello, or want to pay."""
         last = messages[-1]
+        if str(last.content).startswith("slow"):
+            return said(AIMessage(self._word_by_word(int(str(last.content).split()[1]))))
         if isinstance(last, ToolMessage) or "pay" not in str(last.content):
             return said(AIMessage("hello"))
         return said(AIMessage("", tool_calls=[{"name": "pay", "args": {"name": "kim"}, "id": "call-1"}]))
+
+    def _word_by_word(self, number: int) -> str:
+        """So many words of 1 KB, each an event of its own for whoever streams messages."""
+        speaker = GenericFakeChatModel(messages=iter([AIMessage(" ".join(["x" * 1_000] * number))]))
+        text = ""
+        for chunk in speaker.stream("speak"):
+            text += chunk.text
+            time.sleep(0.02)
+        return text
 
 
 class Nothing:

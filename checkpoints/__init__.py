@@ -41,7 +41,7 @@ from checkpoints.files.crypto import KeyRing
 from checkpoints.files.journal import Journal
 from checkpoints.files.locks import run_lock
 from checkpoints.files.mending import Report
-from checkpoints.index import Listed, Summary, ThreadIndex, ThreadRow
+from checkpoints.index import Listed, Status, Summary, ThreadIndex, ThreadRow
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import PromptLog
@@ -69,6 +69,7 @@ __all__ = [
     "PlaintextRefused",
     "PromptLog",
     "Report",
+    "Status",
     "StrictSerializer",
     "Summary",
     "ThreadBusy",

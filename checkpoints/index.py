@@ -80,6 +80,7 @@ CREATE TABLE threads (
     adapter TEXT NOT NULL, owner TEXT NOT NULL, signature TEXT NOT NULL
 );
 CREATE INDEX by_time ON threads (updated_at DESC, folder);
+CREATE INDEX by_status ON threads (status, updated_at DESC, folder);
 CREATE TABLE reviews (
     review_id TEXT NOT NULL, folder TEXT NOT NULL, open INTEGER NOT NULL, expired INTEGER NOT NULL,
     has_body INTEGER NOT NULL, kind TEXT NOT NULL, tier INTEGER NOT NULL, tool TEXT NOT NULL, due_at TEXT NOT NULL,

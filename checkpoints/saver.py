@@ -15,6 +15,7 @@ import random
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -67,6 +68,7 @@ class Sessions:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._mutex = threading.Lock()
+        self._loose: set[Path] = set()  # folders whose run says itself when the disk is waited for
         self._open: OrderedDict[Path, Session] = OrderedDict()
         self.logs = Logs(self.folders, self.keys, self.at)
         self.heads = Heads(self.folders, kept=self.keys is None)
@@ -79,6 +81,7 @@ class Sessions:
             session = self._open.pop(folder, None)
             if session is None:
                 session = Session(folder, sync=self.sync, keys=self.keys)
+            session.loose = folder in self._loose
             self._open[folder] = session
             while len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)
@@ -87,6 +90,19 @@ class Sessions:
     def of(self, thread_id: str, *, create: bool = False) -> Session:
         """The session of a thread; with ``create`` its folder exists on return."""
         return self.at(self.folders.ensure(thread_id) if create else self.folders.path(thread_id))
+
+    @contextmanager
+    def loose(self, thread_id: str) -> Iterator[None]:
+        """What is put into the thread inside the block is on the disk at its end, not at each put."""
+        folder = self.folders.path(thread_id)
+        with self._mutex:
+            self._loose.add(folder)
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._loose.discard(folder)
+            self.at(folder).flush()
 
     def apart(self, folder: Path, *, sync: bool = True) -> Session:
         """A session of its own for long work on a folder, so that nobody who reads waits for it."""
@@ -262,6 +278,22 @@ class FileSaver(BaseCheckpointSaver[Any]):
         if not isinstance(value, Opaque):
             raise UserError("this thread was written without the serializer that is set now; open it without one")
         return self.serde.loads_typed((value.type, value.data))
+
+    def loose(self, thread_id: str) -> AbstractContextManager[None]:
+        """For a run that holds the thread's run lock: put and put_writes inside of the block do not wait for the disk.
+
+        Whoever asks sees what they wrote, and a killed process loses none of it; it is on the disk at the end of the
+        block, also where that ends in an error, at :meth:`flush`, before an effect's intent and before a decision
+        (docs/adr/0027). A power cut takes back what came after that, from its end backwards.
+
+        Raises:
+            DiskFault: at the end: the disk did not confirm it.
+        """
+        return self.sessions.loose(thread_id)
+
+    def flush(self, thread_id: str) -> None:
+        """Return when all that was put into the thread is on the disk."""
+        self.sessions.of(thread_id).flush()
 
     # deleting and copying
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, cast
 
@@ -168,6 +168,7 @@ class Runs:
                 return self._stream(thread_id, Command(resume=ready), on_node)
             if unfinished(snapshot) and not waiting:
                 return self._stream(thread_id, None, on_node)
+            self.parts.saver.flush(thread_id)  # a run that was killed may have left it to the operating system
             return self.result(snapshot)
 
     def _could_go_on(self, snapshot: StateSnapshot, waiting: Sequence[tuple[str, Review]]) -> bool:
@@ -256,11 +257,18 @@ class Runs:
             interrupt_before=watch.interrupt_before,
             interrupt_after=watch.interrupt_after,
         )
-        with self.parts.observer.on(thread_id), contextlib.closing(stream):
+        pause: list[tuple[tuple[str, ...], str, Any]] = []
+        on_disk = self.parts.saver.loose(thread_id)
+        with on_disk, self.parts.observer.on(thread_id), contextlib.closing(stream):
             for ns, mode, chunk in stream:
-                watch.hear(ns, mode, chunk)
+                if pause or tells_of_pause(mode, chunk):
+                    pause.append((ns, mode, chunk))
+                else:
+                    watch.hear(ns, mode, chunk)
                 if mode == "values" and not ns and "__interrupt__" not in chunk:
                     self._check_halted(thread_id, watch)
+        for ns, mode, chunk in pause:  # nobody is told of a question that a power cut could take back
+            watch.hear(ns, mode, chunk)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
         self.parts.notice.send()
@@ -330,6 +338,16 @@ def releasable(progress: Progress, now: datetime) -> bool:
     if decision is None:
         return False
     return progress["released"] or now >= datetime.fromisoformat(decision.get("held_until") or decision["at"])
+
+
+def tells_of_pause(mode: str, chunk: Any) -> bool:
+    """Whether a part of LangGraph's stream may show a pause to whoever reads it."""
+    if mode in ("messages", "custom") or not isinstance(chunk, Mapping):
+        return False
+    if mode in ("values", "updates"):
+        return "__interrupt__" in chunk
+    told = chunk.get("payload", chunk)  # tasks, checkpoints, or either of them in debug
+    return bool(told.get("interrupts")) or any(task.get("interrupts") for task in told.get("tasks") or ())
 
 
 def thread_id_of(snapshot: StateSnapshot) -> str:

@@ -1,7 +1,7 @@
 """Following a run closely: everything that the graph streams, and a word when it is to stop.
 
-A :class:`Watch` goes wherever a run takes an ``on_node``. It is asked between two steps, when the step before is on the
-disk and none of the next has begun; so a run is never stopped within an effect.
+A :class:`Watch` goes wherever a run takes an ``on_node``. It is asked between two steps, when the step before is
+written and none of the next has begun; so a run is never stopped within an effect.
 """
 
 from __future__ import annotations

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of everything that this package writes into a thread's folder (docs/checkpoint-format.md)."""
 
+LOG = "checkpoints.jsonl"
+"""A thread's checkpoints, in its folder."""
+
 HEADS = ".heads"
 """What is derived of all threads (``heads``), beside their folders."""
 

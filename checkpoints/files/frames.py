@@ -19,6 +19,8 @@ import orjson
 _HEAD = b'{"crc":"'
 _BODY = 18  # where the bytes that the crc covers begin: after {"crc":"12345678",
 _PREV = 26  # where the eight digits of prev begin
+LOOSE = "loose"
+"""Member of a record that was written without waiting for the disk: how many bytes before it were not on it either."""
 ROOT = "00000000"
 """``prev`` of the first line of a file."""
 
@@ -78,8 +80,8 @@ def scan(data: bytes, start: int, prev: str) -> Iterator[Entry]:
     while (newline := data.find(b"\n", at)) >= 0:
         line = data[at:newline]
         if not checked(line):
-            if newline + 1 == len(data) and bytes(8) in line:
-                return  # pages of the last append that never reached the disk: eight or more zero bytes
+            if bytes(8) in line and _never_synced(data, newline + 1, start, start + at):
+                return  # pages that never reached the disk before a power cut: eight or more zero bytes
             raise Damage(start + at, "the checksum of a record does not match its bytes")
         if line[_PREV : _PREV + 8] != prev.encode():
             raise Damage(start + at, "a record does not follow the one before it")
@@ -90,6 +92,23 @@ def scan(data: bytes, start: int, prev: str) -> Iterator[Entry]:
         at = newline + 1
     if checked(data[at:-1]):
         raise Damage(start + len(data) - 1, "the newline after the last record was changed")
+
+
+def _never_synced(data: bytes, at: int, start: int, hole: int) -> bool:
+    """Whether nothing after a hole says that the hole's place was on the disk when it was written.
+
+    A record without ``loose`` says so of all that comes before it; one with ``loose``, of all but that many bytes.
+    """
+    while (newline := data.find(b"\n", at)) >= 0:
+        line = data[at:newline]
+        if checked(line):
+            loose: int = orjson.loads(line).get(LOOSE, 0)
+            if start + at - loose > hole:
+                return False
+        elif bytes(8) not in line:
+            return False
+        at = newline + 1
+    return True
 
 
 def rechained(data: bytes, start: int, old_prev: str, prev: str) -> Iterator[tuple[bytes, str, str]]:

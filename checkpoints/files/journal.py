@@ -23,7 +23,7 @@ import orjson
 from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, PlaintextRefused, UnknownType, WrongKey
 from checkpoints.files.crypto import Forged, KeyRing, Place, is_sealed
 from checkpoints.files.folders import FORMAT, open_file, sync_dir, sync_file, write_all
-from checkpoints.files.frames import ROOT, Damage, Entry, Record, frame, scan
+from checkpoints.files.frames import LOOSE, ROOT, Damage, Entry, Record, frame, scan
 from checkpoints.files.locks import OsLock
 
 SEALED_FORMAT = 2
@@ -219,7 +219,8 @@ class Journal:
         if not sealed:
             raise PlaintextRefused(self.path)
         try:
-            return self.keys.open(record, self.place(gen, offset, prev))
+            opened = self.keys.open(record, self.place(gen, offset, prev))
+            return {**opened, LOOSE: record[LOOSE]} if LOOSE in record else opened
         except Forged:
             raise Damage(
                 offset, f"a record does not open with its key {record['key']!r}: it was changed, or belongs elsewhere"
@@ -254,6 +255,20 @@ class Journal:
         self._sync(gen, end)
         if linger:
             self._company = self._tail.end > end
+
+    def synced_to(self) -> int:
+        """Up to where the file is surely on the disk. Waits for all of it where nobody in this process knows."""
+        if self._synced[0] != self._tail.gen:
+            self._sync(self._tail.gen, self._tail.end)
+        return self._synced[1]
+
+    def flush(self) -> bool:
+        """Return when what this process wrote is on the disk; whether there was anything to wait for."""
+        gen, end = self._tail.gen, self._tail.end
+        if not self.sync or not gen or self._is_synced(gen, end):
+            return False
+        self._sync(gen, end)
+        return True
 
     def _is_synced(self, gen: str, end: int) -> bool:
         return self._synced[0] == gen and self._synced[1] >= end
@@ -309,11 +324,14 @@ class Writer:
         gen = new_gen()
         self.write([header(self.journal, gen)])
         self.journal._tail.gen = gen
+        self.journal._synced = (gen, 0)
         if self.journal.sync:
             sync_dir(self.journal.path.parent)
 
-    def write(self, records: Iterable[Record]) -> list[int]:
+    def write(self, records: Iterable[Record], *, loose_from: int | None = None) -> list[int]:
         """Append records in one go; their offsets. Not durable before ``wait()``.
+
+        ``loose_from``: up to where the file is on the disk, when nobody will wait for this append; the records say so.
 
         Raises:
             DiskFault: nothing of them is in the file.
@@ -321,6 +339,8 @@ class Writer:
         tail = self.journal._tail
         lines, offsets, end, crc = [], [], tail.end, tail.crc
         for record in records:
+            if loose_from is not None and end > loose_from and record["k"] != "mark":
+                record = {**record, LOOSE: end - loose_from}
             try:
                 line, crc = frame(sealed(self.journal, record, tail.gen, end, crc), crc)
             except orjson.JSONEncodeError as e:
@@ -350,6 +370,24 @@ class Writer:
     def close(self) -> None:
         """Close the file; the lock is not this object's."""
         os.close(self.fd)
+
+
+def flush_file(path: Path) -> None:
+    """Return when a file is on the disk, whoever wrote it; at once where there is none.
+
+    Raises:
+        DiskFault: the disk did not confirm it.
+    """
+    try:
+        fd = open_file(path, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        sync_file(fd)
+    except OSError as e:
+        raise DiskFault(f"{path}: the disk did not confirm the last writes ({e.strerror}); check it, try again") from e
+    finally:
+        os.close(fd)
 
 
 @contextmanager
@@ -389,7 +427,13 @@ def sealed(journal: Journal, record: Record, gen: str, offset: int, prev: str) -
     """The record as the file is to have it: the header, and all of a file without keys, as they are."""
     if journal.keys is None or offset == 0:
         return record
-    return journal.keys.seal(record, journal.place(gen, offset, prev))
+    box = journal.keys.seal(inner_of(record), journal.place(gen, offset, prev))
+    return {**box, LOOSE: record[LOOSE]} if LOOSE in record else box
+
+
+def inner_of(record: Record) -> Record:
+    """What is sealed of a record: how it came to the disk can be read without a key."""
+    return {key: value for key, value in record.items() if key != LOOSE} if LOOSE in record else record
 
 
 def header(journal: Journal, gen: str) -> Record:

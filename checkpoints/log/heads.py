@@ -20,15 +20,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from checkpoints.files.folders import HEADS, ThreadFolders, open_file, replace_file
+from checkpoints.files.folders import HEADS, LOG, ThreadFolders, open_file, replace_file
 from checkpoints.files.frames import ROOT, Damage, frame, parse
 from checkpoints.files.stamps import different, pressed, slot_of
 from checkpoints.values.codec import is_text
 from state import DojangError
 
 KIND, VERSION = "heads", 2
-LOG = "checkpoints.jsonl"
-
 WRITE_PART = 64
 """The file is written anew when more than that part of the threads changed; fewer are soon derived again."""
 

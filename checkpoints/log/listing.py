@@ -18,10 +18,10 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import SAFE_OPEN, ThreadFolders
+from checkpoints.files.folders import LOG, SAFE_OPEN, ThreadFolders
 from checkpoints.files.frames import ROOT, Damage
 from checkpoints.files.journal import Journal, gen_of
-from checkpoints.log.heads import LOG, Head, Proof, proof_of
+from checkpoints.log.heads import Head, Proof, proof_of
 from checkpoints.log.positions import Key, Positions
 from checkpoints.log.session import Session
 from checkpoints.log.view import View

@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint
 
 from checkpoints.errors import UnknownType
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import open_file, read_at, sync_dir, sync_file
+from checkpoints.files.folders import LOG, open_file, read_at, sync_dir, sync_file
 from checkpoints.files.frames import ROOT, Entry, Record, checked
 from checkpoints.files.journal import Journal, Writer
 from checkpoints.files.stamps import Stamp
@@ -75,10 +75,12 @@ class Session:
 
     def __init__(self, folder: Path, *, sync: bool = True, keys: KeyRing | None = None, thread: str = "") -> None:
         self.folder = folder
-        self.log = CheckpointLog(folder / "checkpoints.jsonl", sync=sync, keys=keys, thread=thread)
+        self.log = CheckpointLog(folder / LOG, sync=sync, keys=keys, thread=thread)
         self.mutex = threading.RLock()
         self.packer = Packer(self.log)
         self.stamp = Stamp(folder)
+        self._flushed = ("", 0)  # gen and end of the log after the last flush, its mark included
+        self.loose = False  # what is put is seen at once, but on the disk at ``flush`` only
         self._gen = ""  # which writing of the file the memory is of
         self._forget()
 
@@ -189,7 +191,8 @@ class Session:
                 s.settle(offset)
             self._memory.keep(ns, {**seen})
             view.remember(from_record({"b": weave.bodies, **record}, offset, head if "base" in record else None))
-        writer.wait()
+        if not self.loose:
+            writer.wait()
         self.packer.consider(self.where.packed, offset)
 
     def _before(self, ns: str, view: View) -> dict[str, Seen]:
@@ -224,7 +227,23 @@ class Session:
                 record["path"] = path
             record["w"] = nodes
             self._append(writer, record, weave)
-        writer.wait(linger=True)
+        if not self.loose:
+            writer.wait(linger=True)
+
+    def flush(self) -> None:
+        """Return when all that was put is on the disk, and note in the log that it is.
+
+        The note is a mark. It is not waited for: without it, a hole that a power cut might have left is only looked
+        for further back (``frames``).
+        """
+        if self._flushed == (self.log.gen, self.log._tail.end):
+            return
+        if self.log.flush():
+            with self.log.locked(), self.mutex, self._writer() as (writer, _):
+                mark = self.where.mark()
+                self.where.add(mark, *writer.write([mark]))
+                self.stamp.press()
+                self._flushed = writer.written
 
     @contextmanager
     def _writer(self) -> Iterator[tuple[Writer, View]]:
@@ -238,10 +257,12 @@ class Session:
     def _append(self, writer: Writer, record: Record, weave: Weave) -> int:
         if weave.bodies:
             record["b"] = weave.bodies
-        records = [record]
+        records, loose = [record], self.loose and self.log.sync
         if self.log._tail.end - self.where.marked >= MARK_EVERY:
+            if loose:
+                self.log.flush()  # a mark says that everything before it is on the disk
             records.insert(0, self.where.mark())
-        offsets = writer.write(records)
+        offsets = writer.write(records, loose_from=self.log.synced_to() if loose else None)
         for r, at in zip(records, offsets, strict=True):
             self.where.add(r, at)
         self.stamp.press()

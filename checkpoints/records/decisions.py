@@ -14,8 +14,8 @@ from typing import Any
 
 from checkpoints.errors import AlreadyDecided, Claimed, TooLateToUndo
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import ThreadFolders
-from checkpoints.files.journal import Journal, Writer
+from checkpoints.files.folders import LOG, ThreadFolders
+from checkpoints.files.journal import Journal, Writer, flush_file
 from checkpoints.files.stamps import Stamp
 from checkpoints.records.progress import Fold, live_claim, people_of
 from state import CLAIM_S, Assignment, Claim, Conflict, Decision, Progress, UserError, person_of
@@ -48,6 +48,7 @@ class DecisionLog:
             stored = progress["decision"]
             if stored is None:
                 _refuse_claimed(progress, decision)
+                self._flush_review(thread_id)
                 writer.write([{"k": "decision", "decision": dict(decision)}])
             writer.wait()  # a loser, too, must not act on a winner that a power cut could take back
         if stored is None:
@@ -70,6 +71,7 @@ class DecisionLog:
             last = len(progress["votes"]) + 1 >= needed
             if stored is None and not mine:
                 _refuse_claimed(progress, approval)
+                self._flush_review(thread_id)
                 writer.write([{"k": "decision", "decision": dict(approval)} if last else _vote_of(approval)])
             writer.wait()
         if stored is None:
@@ -179,6 +181,10 @@ class DecisionLog:
         return [entry.record for entry in self._journal(thread_id).read()[1:]]
 
     # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _flush_review(self, thread_id: str) -> None:
+        """A review can be seen a moment before it is on the disk; what is decided on it must not outlive it."""
+        flush_file(self.folders.path(thread_id) / LOG)
 
     @contextmanager
     def _writing(self, thread_id: str) -> Iterator[tuple[Writer, Fold]]:

@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 from checkpoints.errors import EffectRunning, LedgerContradiction
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import ThreadFolders
+from checkpoints.files.folders import LOG, ThreadFolders
 from checkpoints.files.frames import Entry
-from checkpoints.files.journal import Journal
+from checkpoints.files.journal import Journal, flush_file
 from checkpoints.records.leases import BEAT_S, LEASE_S, beating, is_live, this_process
 from state import Action, Outcome, Recovery
 
@@ -60,6 +60,7 @@ class EffectLedger:
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
         """Write the intent, durable on return: "fresh". Begun before: "open", or its outcome once that is certain.
 
+        The checkpoints that the effect follows from are on the disk before its intent, and so before the effect.
         Call it under :meth:`lease`, which keeps everybody else out.
 
         Raises:
@@ -69,6 +70,7 @@ class EffectLedger:
         with self._journal(thread_id).writing() as writer:
             found = _find(writer.news, key)
             if found.intent is None:
+                flush_file(self.folders.path(thread_id) / LOG)
                 intent = {"k": "intent", "key": key, "at": self._now(), "recovery": recovery, "action": dict(action)}
                 writer.write([intent])
             writer.wait()

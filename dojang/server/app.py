@@ -50,6 +50,7 @@ from dojang.server.serving import (
     is_loopback,
     is_wildcard,
     only_server,
+    room_for_readers,
     run_until_interrupted,
     url_of,
 )
@@ -166,6 +167,7 @@ def serve(
         opened_by(settings, workspace) as opened,
     ):
         opened.check_policy()
+        room_for_readers()
         url = url_of(listener)
         if on_ready is not None:
             on_ready(url)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +18,12 @@ from starlette.types import ASGIApp
 from checkpoints.files.locks import OsLock
 from dojang.observing.logs import Level
 from state import UserError
+
+log = logging.getLogger(__name__)
+OPEN_FILES: Final = 8_192
+"""Files and connections that a server wants to have open at once: a reader of a stream is one."""
+ENOUGH: Final = 2_048
+"""With fewer than that it says how many readers there can be."""
 
 
 class CannotServe(UserError):
@@ -99,6 +107,30 @@ def only_server(home: Path, listener: socket.socket) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def room_for_readers(wanted: int = OPEN_FILES) -> int:
+    """Let this process have so many files open, as far as the system's hard limit goes; how many there may be now."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit for sockets
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < possible:
+        with contextlib.suppress(ValueError, OSError):  # macOS has a second limit, which it tells nobody
+            resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft < min(wanted, ENOUGH):
+        log.warning(
+            "only %d files may be open at once, so about %d clients can follow runs; raise the limit "
+            "(ulimit -Hn, or LimitNOFILE= of the service) where there are more",
+            soft,
+            soft // 2,
+        )
+    return soft
 
 
 def url_of(listener: socket.socket) -> str:

@@ -26,15 +26,15 @@ import psycopg
 from checkpoints import DecisionLog, EffectLedger, FileSaver, verify
 from checkpoints.audit.check import verify_audit
 from graph import build_graph
-from tests.chaos import bare, ours
+from tests.chaos import bare, ours, served
 from tests.chaos.desk import TOOL_OF
 from tests.chaos.instants import Plan, When
 from tests.chaos.ours import Order
 from tests.chaos.outside import Outside
 
 FORKS: Any = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.chaos.ours", "tests.chaos.bare"])
-PHASES: Final = ("open", "propose", "decide", "resume", "intent", "effect", "outcome", "end")
+FORKS.set_forkserver_preload(["tests.chaos.ours", "tests.chaos.bare", "tests.chaos.served"])
+PHASES: Final = ("open", "propose", "decide", "resume", "intent", "effect", "outcome", "end", "served")
 KILLS_MAX: Final = 7
 """Kills in one episode, after which it is left to live."""
 LIFE_S: Final = 120
@@ -57,6 +57,7 @@ class Tally:
     doubts: int = 0
     settled: int = 0
     unexplained: int = 0
+    cut: int = 0  # streams that a kill ended and their client went on with
     phases: Counter[str] = field(default_factory=Counter)
     places: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -114,6 +115,30 @@ class Campaign:
             episode = Episode(f"bare-{which}-{next(self.names)}")
             self._live_through(episode, tally, bare.live, which, APPROVE)
             self._count(episode, tally)
+        return tally
+
+    def served(self, kills: int, *, clients: int = 6) -> Tally:
+        """Payments over HTTP, several at once, while the server is killed so often in all."""
+        tally = Tally()
+        home = served.Home(str(self.home), self.dsn, self.outside.address)
+        while tally.kills < kills and time.monotonic() < self.until:
+            storm_kills = min(3, kills - tally.kills)
+            seed = self.random.randrange(10**6)
+            many, places = served.storm(FORKS, home, clients=clients, kills=storm_kills, seed=seed)
+            notes = served.judged(many, self.outside, home)
+            tally.episodes += len(many)
+            tally.kills += len(places)
+            tally.places.update(places)
+            tally.phases["served"] += len(places)
+            tally.approved += len(many)
+            tally.happened += sum(self.outside.done[client.name_of] > 0 for client in many)
+            tally.doubled += sum(self.outside.done[client.name_of] > 1 for client in many)
+            tally.decided += sum(len(client.values.get("decisions", {})) for client in many)
+            tally.lost += sum(": lost" in note for note in notes)
+            tally.doubts += sum(client.doubts for client in many)
+            tally.settled += sum(client.doubts for client in many if client.values)
+            tally.cut += sum(client.cut for client in many)
+            tally.notes += notes
         return tally
 
     def _count(self, episode: Episode, tally: Tally) -> None:
@@ -274,13 +299,14 @@ def _config(thread: str) -> Any:
 
 
 DAMAGE: Final = "damaged files or chains"
-ROWS: Final = (*TOOL_OF, DAMAGE, "bare LangGraph, one", "bare LangGraph, two")
+SERVED: Final = "over HTTP, six at once"
+ROWS: Final = (*TOOL_OF, SERVED, DAMAGE, "bare LangGraph, one", "bare LangGraph, two")
 
 
 def wanted(kills: int, control: int) -> dict[str, int]:
-    """The kills of each row of the table: our three kinds of recovery share ``kills``, the two controls ``control``."""
+    """The kills of each row: our three tools share ``kills``, HTTP has a third more, the two controls ``control``."""
     shares = [kills // 3 + (n < kills % 3) for n in range(3)]
-    return dict(zip(ROWS, [*shares, 0, control // 2, control // 2], strict=True))
+    return dict(zip(ROWS, [*shares, kills // 3, 0, control // 2, control // 2], strict=True))
 
 
 def run(
@@ -293,6 +319,8 @@ def run(
         for row in ROWS:
             if row in TOOL_OF:
                 yield row, campaign.ours(row, kills[row])
+            elif row == SERVED:
+                yield row, campaign.served(kills[row])
             elif row == DAMAGE:
                 yield row, Tally(notes=campaign.damage())
             else:

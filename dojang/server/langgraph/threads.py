@@ -23,6 +23,8 @@ from dojang.server.work.plain import plain
 from state import Conflict
 
 router = APIRouter(tags=["langgraph threads"], route_class=ProgramRoute, default_response_class=Answer)
+PAGE = 100
+"""Rows of the index that are looked at together."""
 MOST = 1_000_000
 
 
@@ -115,7 +117,7 @@ def copy(request: Request, threads: AtThreads, thread_id: str) -> Response:
 
 def _found(threads: Threads, asked: ThreadSearch, offset: int, limit: int) -> Iterator[ThreadRow]:
     skipped = given = 0
-    for row in _sorted(threads, asked):
+    for row in _waiting(threads) if _is_inbox(asked) else _sorted(threads, asked):
         if given == limit:
             return
         if not _fits(threads, row, asked):
@@ -125,6 +127,22 @@ def _found(threads: Threads, asked: ThreadSearch, offset: int, limit: int) -> It
             continue
         given += 1
         yield row
+
+
+def _is_inbox(asked: ThreadSearch) -> bool:
+    """Whether threads that wait are asked for, last changed first, as inboxes do."""
+    ordered = asked.sort_by in (None, "updated_at", "state_updated_at") and asked.sort_order in (None, "desc")
+    return asked.status == "interrupted" and ordered and asked.ids is None
+
+
+def _waiting(threads: Threads) -> Iterator[ThreadRow]:
+    """The rows of threads that wait for a person, a page at a time: there may be very many."""
+    busy, offset = threads.work.rows.threads_under_way(), 0
+    rows = threads.workspace.threads(limit=PAGE, owner=threads.only, status="interrupted")
+    while rows:
+        yield from (row for row in rows if row["thread_id"] not in busy)
+        offset += len(rows)
+        rows = threads.workspace.parts.index.threads(PAGE, offset, owner=threads.only, status="interrupted")
 
 
 def _sorted(threads: Threads, asked: ThreadSearch) -> list[ThreadRow]:

@@ -16,6 +16,8 @@ from dojang.server.work.rows import RunRows
 
 KEEP_EVENTS: Final = 4_096
 KEEP_BYTES: Final = 4 * 1024 * 1024
+TURN: Final = 4
+"""Events that a reader who is behind is given before others have their turn."""
 KEEP_RUNS: Final = 256
 KEEP_ALL_BYTES: Final = 64 * 1024 * 1024
 """Runs that are over whose events stay in memory: the last ones, that many and that much."""
@@ -91,6 +93,8 @@ class Channel:
                 for event in found:
                     yield event
                     n = event.n
+                    if n % TURN == 0:  # let the others have theirs, and hear it if this reader has gone
+                        await asyncio.sleep(0)
                 if found:
                     continue
                 if closed:
