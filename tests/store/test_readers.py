@@ -242,6 +242,7 @@ def test_a_damaged_file_is_read_or_refused(name: str, damage: list[tuple[float, 
 
 
 @given(st.binary(max_size=200))
+@example(b"_-------------")  # an attribute's name: relations that cannot be read
 @settings(deadline=None, max_examples=100)
 def test_damage_inside_of_an_office_file_is_read_or_refused(noise: bytes) -> None:
     for name in ("a.docx", "a.xlsx"):

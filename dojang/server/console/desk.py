@@ -172,7 +172,8 @@ class Desk:
     def _back(self) -> str:
         """Where somebody is who presses a button of the frame."""
         query = self.request.url.query
-        return self.request.url.path + (f"?{query}" if query else "") if self.request.method == "GET" else "/"
+        here = self.request.url.path + (f"?{query}" if query else "")
+        return self.workspace.parts.observer.scrub(redacted(here)) if self.request.method == "GET" else "/"
 
     def _in(self, code: Language) -> str:
         """This page's address in a language. A page that answered a POST has none of its own: its parent does."""

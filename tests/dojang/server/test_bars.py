@@ -91,9 +91,10 @@ def test_every_page_is_for_everybody(browser: Any, site: str, house: dict[str, s
         for name, path in house.items():
             page.goto(path)
             found = violations(page)
-            for panel in page.locator(".bar summary, header summary").all():
+            panels = page.locator(".bar summary, header summary").all()
+            for panel in panels:
                 panel.click()
-            found += violations(page, only=["color-contrast", "label", "target-size", "button-name"])
+            found += violations(page, only=["color-contrast", "label", "target-size", "button-name"]) if panels else []
             page.set_viewport_size({"width": 320, "height": 640})
             wide = page.evaluate("document.documentElement.scrollWidth")
             page.set_viewport_size({"width": 1280, "height": 820})
@@ -131,7 +132,7 @@ def test_rows_are_selected_and_decided_together_by_keys(page: Any, paused: Ask, 
     for _ in range(2):
         page.keyboard.press("j")
     page.keyboard.press("Shift+X")
-    assert page.locator(".pick input:checked").count() == 3
+    assert page.locator(".rowbox input:checked").count() == 3
     assert page.locator("#live").inner_text() == "selected: 3"
     page.keyboard.press("b")
     page.wait_for_selector("table.differs")

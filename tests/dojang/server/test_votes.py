@@ -86,7 +86,7 @@ def test_a_decision_on_the_console_can_be_taken_back_for_five_seconds(tmp_path: 
             assert client.post(f"{url}/decision", data=decision(review, "approve")).status_code == 303
             page = client.get(url).text
             assert "Take it back" in page
-            assert "Go on" not in page
+            assert ">Go on<" not in page
             assert workspace.show(review["id"]).status == "recorded"
             assert client.post(f"{url}/undo", data={}).status_code == 303
             assert workspace.show(review["id"]).status == "open"

@@ -33,6 +33,7 @@ class Gate:
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     with workspace_for(tmp_path_factory.mktemp("gate"), NOWHERE) as workspace:
         people = People(workspace)
+        workspace.parts.folders.ensure("x1")  # nobody's, and there
         routes = [(method, route.path) for route in served(people.app.router.routes) for method in route.methods]
         people.app.router = Echo(people.app.router.routes)  # type: ignore[assignment]
         yield Gate(people, [(method, path) for method, path in routes if method not in ("HEAD", "OPTIONS")])

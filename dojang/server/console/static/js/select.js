@@ -2,7 +2,7 @@
 import { one, say } from "./say.js";
 
 let last = null;
-const boxes = () => [...document.querySelectorAll(".pick input")];
+const boxes = () => [...document.querySelectorAll(".rowbox input")];
 
 const told = () => {
   const strip = one("#picked");
@@ -17,7 +17,7 @@ const told = () => {
 // The row that has the cursor, else the one that is open.
 const here = () => {
   const row = document.activeElement?.closest?.(".list li") ?? one(".list a.row[aria-current=true]")?.closest("li");
-  return row?.querySelector(".pick input") ?? null;
+  return row?.querySelector(".rowbox input") ?? null;
 };
 
 export const pick = (range) => {
@@ -40,7 +40,7 @@ export const together = () => {
 
 export const listen = () => {
   document.addEventListener("change", (event) => {
-    if (!event.target.matches?.(".pick input")) return;
+    if (!event.target.matches?.(".rowbox input")) return;
     last = event.target;
     told();
   });
