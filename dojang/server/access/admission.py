@@ -109,7 +109,7 @@ class Admission:
         if allowed is OPEN:
             return
         if caller is None:
-            raise NoToken("this needs a token: send it as `Authorization: Bearer …`, or log in at /login")
+            raise NoToken("this needs a token; send it as `Authorization: Bearer …`, or log in at /login")
         if allowed is NOBODY:
             raise NotAdmitted(HTTPStatus.NOT_FOUND, f"there is no page {path}")
         if allowed is not None and not caller.may(allowed):  # without a route, the router says so: 404 or 405

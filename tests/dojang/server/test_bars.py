@@ -214,6 +214,7 @@ def test_a_session_that_ends_in_mid_edit_loses_no_word(browser: Any, house_with_
         page.locator("[name=token]").fill(token)
         page.keyboard.press("Enter")
         page.wait_for_selector(".bar")
+        page.wait_for_selector("[data-help]")  # the script shows it: keys are heard from now on
         page.locator("summary", has_text="Reject").click()
         page.get_by_label("Note to the model").fill("한 줄도 잃지 않는다")
         page.context.clear_cookies()
