@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dojang.settings import Settings
 
-QUESTIONS: Final = ("From when is check-in possible?", "와이파이 이름이 무엇인가요?")
+QUESTIONS: Final = ("When is breakfast served?", "와이파이 이름이 무엇인가요?")
 """One in each language, both answered by the sample documents."""
 
 GUESTS: Final[dict[Language, str]] = {"en": "Emma Lee", "ko": "김하나"}
