@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from checkpoints.files.crypto import KeyRing, Place
+from dojang.server.transactions import transaction
 from state import Conflict, UserError
 
 VERSION: Final = 1
@@ -99,14 +100,8 @@ class Items:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._lock, transaction(self._db):
+            yield self._db
 
     def put(
         self, owner: str, namespace: Sequence[str], key: str, value: Mapping[str, Any], ttl_min: float | None = None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from dojang.server.transactions import transaction
 from state import BrokenInvariant, PassingFault
 
 WAIT_S: Final = 10.0
@@ -66,15 +67,9 @@ class Database:
         """One transaction: committed and on the disk afterwards, or nothing of it, where the block raises."""
         with self._told():
             self._make()
-            with contextlib.closing(self._open()) as db:
-                db.execute("BEGIN IMMEDIATE")
-                try:
-                    _migrate(db)
-                    yield db
-                except BaseException:
-                    db.execute("ROLLBACK")
-                    raise
-                db.execute("COMMIT")
+            with contextlib.closing(self._open()) as db, transaction(db):
+                _migrate(db)
+                yield db
 
     def _make(self) -> None:
         if self.path.exists():

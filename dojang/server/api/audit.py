@@ -11,13 +11,15 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
+from checkpoints.audit.chain import AuditRecord
 from checkpoints.audit.check import verify_audit
-from dojang.audited import Sought, found, lines, note_export
+from dojang.audited import Form, Sought, found, lines, note_export
 from dojang.server.access.callers import workspace_of
 from dojang.server.api.paging import Cursor, Limit, Page, Word, key_of, page_of
 from dojang.server.api.problems import BAD, NO_ID
 from dojang.server.models import Model
 from dojang.server.programs import ProgramRoute
+from dojang.workspace import Workspace
 
 router = APIRouter(tags=["audit"], route_class=ProgramRoute, responses=BAD)
 _RECORD: dict[str, Any] = {
@@ -105,9 +107,9 @@ Looked = Annotated[Asked, Depends()]
 def list_records(request: Request, asked: Looked, limit: Limit = 100, cursor: Cursor = "") -> Any:
     """What was noted, newest first."""
     key = key_of(request, cursor, str, str, int)
-    rows = sorted(found(workspace_of(request).parts.audit, asked.sought), key=_place, reverse=True)
-    later = [row for row in rows if key is None or _place(row) < tuple(key)]
-    return page_of(request, later[: limit + 1], limit, _place)
+    rows = sorted(found(workspace_of(request).parts.audit, asked.sought), key=place_of, reverse=True)
+    later = [row for row in rows if key is None or place_of(row) < tuple(key)]
+    return page_of(request, later[: limit + 1], limit, place_of)
 
 
 @router.get("/audit/verify", response_model=VerifiedModel)
@@ -124,12 +126,14 @@ def verify_records(request: Request, every_signature: bool = False) -> Any:
 def export_records(
     request: Request,
     asked: Looked,
-    form: Annotated[
-        Literal["jsonl", "csv"], Query(alias="format", description="JSON lines, or a table for a spreadsheet")
-    ] = "jsonl",
+    form: Annotated[Form, Query(alias="format", description="JSON lines, or a table for a spreadsheet")] = "jsonl",
 ) -> StreamingResponse:
     """The records, oldest first, line by line. That they were exported is noted before."""
-    workspace, sought = workspace_of(request), asked.sought
+    return exported(workspace_of(request), asked.sought, form)
+
+
+def exported(workspace: Workspace, sought: Sought, form: Form) -> StreamingResponse:
+    """The answer with all records as lines, for a program and for a page."""
     rows = list(found(workspace.parts.audit, sought))
     note_export(workspace.parts.audit, workspace.user, sought, form, len(rows))
     kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
@@ -142,7 +146,8 @@ def _encoded(text: Iterator[str]) -> Iterator[bytes]:
         yield line.encode("utf-8", "replace")
 
 
-def _place(record: Any) -> tuple[str, str, int]:
+def place_of(record: AuditRecord) -> tuple[str, str, int]:
+    """Where a record stands among all of a home."""
     return record["at"], record["thread_id"] or "", record["seq"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -10,13 +10,14 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from checkpoints.audit.chain import AuditRecord
 from checkpoints.audit.check import verify_audit
-from dojang.audited import Sought, found, lines, note_export
+from dojang.audited import Sought, found
 from dojang.glossary import EVENTS, LEVELS
 from dojang.server.access.roles import ADMINISTER
+from dojang.server.api.audit import exported, place_of
 from dojang.server.api.paging import cursor_of, key_of
 from dojang.server.console.addresses import review_href, thread_href
 from dojang.server.console.desk import AtDesk, Desk
@@ -87,11 +88,11 @@ def audit(desk: AtDesk, asked: Looked, cursor: Cursor = "") -> Response:
     error, status, page, more = "", 200, [], ""
     try:
         key = key_of(desk.request, cursor, str, str, int)
-        rows = sorted(found(desk.workspace.parts.audit, asked.sought), key=_place, reverse=True)
-        later = (row for row in rows if key is None or _place(row) < tuple(key))
+        rows = sorted(found(desk.workspace.parts.audit, asked.sought), key=place_of, reverse=True)
+        later = (row for row in rows if key is None or place_of(row) < tuple(key))
         page = list(islice(later, ROWS + 1))
         if len(page) > ROWS:
-            more = asked.query(cursor=cursor_of(desk.request, _place(page[ROWS - 1])))
+            more = asked.query(cursor=cursor_of(desk.request, place_of(page[ROWS - 1])))
     except UserError as refused:
         error, status = str(refused), 404 if asked.thread else 400
     context: dict[str, Any] = {
@@ -180,18 +181,4 @@ def export(
     desk: AtDesk, asked: Looked, form: Annotated[Literal["jsonl", "csv"], Query(alias="format")] = "jsonl"
 ) -> Response:
     """The records, oldest first, line by line. That they were exported is noted before."""
-    workspace, sought = desk.workspace, asked.sought
-    rows = list(found(workspace.parts.audit, sought))
-    note_export(workspace.parts.audit, workspace.user, sought, form, len(rows))
-    kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
-    named = {"Content-Disposition": f'attachment; filename="audit.{form}"'}
-    return StreamingResponse(_encoded(lines(rows, form)), media_type=kind, headers=named)
-
-
-def _encoded(text: Iterator[str]) -> Iterator[bytes]:
-    for line in text:
-        yield line.encode("utf-8", "replace")
-
-
-def _place(record: AuditRecord) -> tuple[str, str, int]:
-    return record["at"], record["thread_id"] or "", record["seq"]
+    return exported(desk.workspace, asked.sought, form)

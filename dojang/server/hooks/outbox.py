@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from checkpoints.records.leases import is_live, this_process
+from dojang.server.transactions import transaction
 
 State = Literal["pending", "delivered", "failed"]
 CLAIM_S: Final = 60.0
@@ -63,14 +64,8 @@ class Outbox:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._lock, transaction(self._db):
+            yield self._db
 
     def wants(self, run_id: str) -> bool:
         """Whether somebody is to be told of this run."""

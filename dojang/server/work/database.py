@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from checkpoints.files.crypto import Forged, KeyRing, Place, is_sealed
+from dojang.server.transactions import transaction
 from state import BrokenInvariant, UserError
 
 ENDED: Final = "status NOT IN ('pending', 'running')"
@@ -80,8 +81,7 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version == VERSION:
         return
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         version = int(db.execute("PRAGMA user_version").fetchone()[0])  # another process may have been first
         if version > VERSION:
             raise UserError(f"{path} has format {version}, this program reads up to {VERSION}; update it")
@@ -89,10 +89,6 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
             for statement in migration.split(";"):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version={VERSION}")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
 
 
 class Texts:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 from checkpoints.files.crypto import KeyRing
 from checkpoints.records.leases import LEASE_S, Holder, is_live, this_process
 from dojang.server.hooks import outbox
+from dojang.server.transactions import transaction
 from dojang.server.work.database import ENDED, FAILED, SEALED, UNDER_WAY, Texts, opened
 from state import Conflict, PassingFault, UserError
 
@@ -104,14 +105,8 @@ class RunRows:
         without those after it: a run is then taken up again by its thread, which says how far it got.
         """
         db = self._db if durable else self._fast
-        with self._lock:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+        with self._lock, transaction(db):
+            yield db
 
     # -- accepting ------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from dojang.server.transactions import transaction
 from dojang.server.work.database import ENDED, opened
 
 log = logging.getLogger(__name__)
@@ -121,11 +122,10 @@ class Tidier:
             old = [(run_id,) for _, _, run_id, thread, superseded in found if superseded or not self.exists(thread)]
             if not old:
                 continue
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany("DELETE FROM events WHERE run_id = ?", old)
-            db.executemany("DELETE FROM hooks WHERE state != 'pending' AND run_id = ?", old)
-            db.executemany(f"DELETE FROM runs WHERE {ENDED} AND run_id = ?", old)
-            db.execute("COMMIT")
+            with transaction(db):
+                db.executemany("DELETE FROM events WHERE run_id = ?", old)
+                db.executemany("DELETE FROM hooks WHERE state != 'pending' AND run_id = ?", old)
+                db.executemany(f"DELETE FROM runs WHERE {ENDED} AND run_id = ?", old)
             dropped += len(old)
         return dropped
 

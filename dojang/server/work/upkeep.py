@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from checkpoints.files.crypto import KeyRing
 from checkpoints.upkeep.redacting import ERASED
+from dojang.server.transactions import transaction
 from dojang.server.work.database import ENDED, HOOK_SEALED, SEALED, UNDER_WAY, Texts, opened
 
 STEP: Final = 200
@@ -116,11 +117,10 @@ def _reseal(
     while found := db.execute(select, after).fetchall():
         after = found[-1][:-1]
         fresh = [(texts.resealed(row[-1], plain=plain), row) for row in found]
-        db.execute("BEGIN IMMEDIATE")
-        for text, row in fresh:
-            if text != row[-1]:
-                changed += db.execute(update, (text, *row)).rowcount
-        db.execute("COMMIT")
+        with transaction(db):
+            for text, row in fresh:
+                if text != row[-1]:
+                    changed += db.execute(update, (text, *row)).rowcount
     return changed
 
 
