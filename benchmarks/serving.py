@@ -1,6 +1,6 @@
 """Our server beside ``langgraph dev``, over HTTP: runs a second, p50 and p99 with 1, 16 and 128 clients.
 
-    python benchmarks/serving.py [--clients 1 16 128] [--seconds 10] [--only ours|peer]
+    python benchmarks/serving.py [--clients 1 16 128] [--seconds 6] [--only ours|peer]
 
 ``langgraph-cli[inmem]`` is installed into ``build/serving-peers`` at the first call (``DOJANG_BENCH_SERVING_PEERS``
 names another place). The peer (``serving_peer.py``) serves a graph of one node and keeps everything in memory; ours

@@ -83,8 +83,9 @@ class Sessions:
                 session = Session(folder, sync=self.sync, keys=self.keys)
             session.loose = folder in self._loose
             self._open[folder] = session
-            while len(self._open) > OPEN_MAX:
-                self._open.popitem(last=False)
+            spare = [known for known in self._open if known not in self._loose and known != folder]
+            for known in spare[: max(0, len(self._open) - OPEN_MAX)]:
+                del self._open[known]
             return session
 
     def of(self, thread_id: str, *, create: bool = False) -> Session:

@@ -267,11 +267,11 @@ class Runs:
                     watch.hear(ns, mode, chunk)
                 if mode == "values" and not ns and "__interrupt__" not in chunk:
                     self._check_halted(thread_id, watch)
-        for ns, mode, chunk in pause:  # nobody is told of a question that a power cut could take back
-            watch.hear(ns, mode, chunk)
         snapshot = self.state(thread_id)
         self.audit(snapshot)
         self.parts.notice.send()
+        for ns, mode, chunk in pause:  # nobody is told of a question that a power cut could take back
+            watch.hear(ns, mode, chunk)  # last: it may stop the run, and whoever has to decide is told all the same
         return self.result(snapshot)
 
     def _check_halted(self, thread_id: str, watch: Watch) -> None:

@@ -98,9 +98,11 @@ class Uploads:
         self._closed = False
 
     def __enter__(self) -> Uploads:
-        for upload_id in self._ids():
-            if self.get(upload_id)["state"] not in _OVER:
-                self._later(partial(self._do, upload_id))
+        for aside in self.root.glob(".up_*"):  # never acknowledged: the process ended first
+            shutil.rmtree(aside, ignore_errors=True)
+        for upload in reversed(self.all()):  # one that was half removed is none
+            if upload["state"] not in _OVER:
+                self._later(partial(self._do, upload["id"]))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -543,7 +543,9 @@ class Workspace:
         return self.parts.store.ingest(paths, on_progress, trust, on_work=on_work)
 
     def delete(self, document: str) -> None:
-        """Take a document out. UserError when there is no such one."""
+        """Take a document out, which is noted first. UserError when there is no such one."""
+        if any(row["name"] == document for row in self.documents()):
+            self.parts.audit.note(None, "document.deleted", self.user, document)
         self.parts.store.delete(document)
 
     def reindex(

@@ -38,7 +38,7 @@ ASKED: Final[dict[Language, tuple[str, ...]]] = {
         "예약 BK-2032에 90000원을 환불해 주세요.",
     ),
 }
-QUESTION: Final[dict[Language, str]] = {"en": "From when is check-in possible?", "ko": "체크인은 몇 시부터 가능한가요?"}
+QUESTION: Final[dict[Language, str]] = {"en": "When is breakfast served?", "ko": "체크인은 몇 시부터 가능한가요?"}
 LOCALE: Final[dict[Language, str]] = {"en": "en-US", "ko": "ko-KR"}
 
 

@@ -60,7 +60,8 @@ def gathered(base: Base, recipe: Recipe, wanted: Wanted) -> tuple[list[Row], lis
         raise UserError("only bases that Dojang made have text to replay, and only sft can; leave --replay away")
     rows, sources = _told(base, recipe, wanted.data, wanted.today) if wanted.data else _made(recipe, wanted.generated)
     old = sft.replays(len(rows), share) * math.ceil(recipe.epochs)
-    desk = round(old * DESK) if wanted.start is not None and knows_desk(wanted.start) else 0
+    new = wanted.generated is None  # else the rows are the desk's text already
+    desk = round(old * DESK) if new and wanted.start is not None and knows_desk(wanted.start) else 0
     text = [*sft.generated(desk, recipe.seed), *sft.replayed(old - desk, recipe.seed)]
     return rows + [replace(sft.row_of(said), once=True) for said in text], sources + sft.sources(desk, old - desk)
 

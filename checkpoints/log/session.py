@@ -21,7 +21,7 @@ from checkpoints.errors import UnknownType
 from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import LOG, open_file, read_at, sync_dir, sync_file
 from checkpoints.files.frames import ROOT, Entry, Record, checked
-from checkpoints.files.journal import Journal, Writer
+from checkpoints.files.journal import Journal, Writer, flush_file
 from checkpoints.files.stamps import Stamp
 from checkpoints.log.memory import Memory
 from checkpoints.log.packing import Packer
@@ -236,6 +236,10 @@ class Session:
         The note is a mark. It is not waited for: without it, a hole that a power cut might have left is only looked
         for further back (``frames``).
         """
+        if not self.log.gen:  # not looked at by this session: whatever lies there, somebody else wrote
+            if self.log.sync:
+                flush_file(self.folder / LOG)
+            return
         if self._flushed == (self.log.gen, self.log._tail.end):
             return
         if self.log.flush():

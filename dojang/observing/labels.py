@@ -8,7 +8,9 @@ from typing import Final
 OTHER: Final = "other"
 METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 DECISIONS: Final = frozenset(("approve", "edit", "reject", "answer", "expire"))
-CHANNELS: Final = frozenset(("cli", "console", "http", "notebook", "python", "superseded"))
+CHANNELS: Final = frozenset(
+    ("bulk", "cli", "clock", "console", "http", "langgraph", "notebook", "python", "superseded")
+)
 VERBS: Final = frozenset(("select", "insert", "update", "delete", "with", "copy", "create", "set", "begin", "lock"))
 NODES: Final = frozenset(("intake", "retrieve", "generate", "comply", "review", "act", "answer"))
 

@@ -174,7 +174,7 @@ def serve(
         else:
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened, settings=settings)
-        with app.state.keeper, app.state.work, app.state.uploads:
+        with app.state.uploads, app.state.keeper, app.state.work:  # runs stop before the file under way is taken in
             run_until_interrupted(app, listener, log_level=settings.log_level)
         if app.state.items.cache_info().currsize:
             app.state.items().close()

@@ -124,7 +124,8 @@ class Items:
         sealed = text if self._keys is None else json.dumps(self._keys.seal({"k": "item", "value": text}, _PLACE))
         with self._writing() as db:
             db.execute("DELETE FROM items WHERE expires <= ?", (now,))
-            (kept,) = db.execute("SELECT count(*) FROM items WHERE owner = ?", (owner,)).fetchone()
+            others = "SELECT count(*) FROM items WHERE owner = ? AND NOT (namespace = ? AND key = ?)"
+            (kept,) = db.execute(others, (owner, where, key)).fetchone()
             if kept >= MOST_ITEMS:
                 raise TooManyItems(f"{owner} keeps {kept} items already, and no more are taken; delete some first")
             db.execute(

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from checkpoints.looking import Look
@@ -143,10 +143,14 @@ class Live:
             few = self._look.few()
             changed = self._all() if few is None else self._some(*few)
             self._look.done()
-            fresh = [change for name in changed for change in self._changes(name)]
-            if fresh:
+            fresh: list[Change] = []
+            try:
+                for name in changed:
+                    fresh.extend(self._changes(name))
+            finally:  # numbered and kept in one: nobody sees a number whose change is not there
                 with self._lock:
-                    self._kept.extend(fresh)
+                    self._kept.extend(replace(change, n=self.last + i) for i, change in enumerate(fresh, 1))
+                    self.last += len(fresh)
             self._version += bool(changed)
             return bool(changed)
 
@@ -202,8 +206,7 @@ class Live:
             self._told[review["id"]] = gist
             while len(self._told) > REMEMBERED:
                 del self._told[next(iter(self._told))]
-            self.last += 1
-            yield Change(self.last, review, progress, fresh, decision is not None)
+            yield Change(0, review, progress, fresh, decision is not None)
 
     # -- the thread -----------------------------------------------------------------------------------------------
 

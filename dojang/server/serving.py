@@ -141,6 +141,8 @@ def url_of(listener: socket.socket) -> str:
 
 def server_for(app: ASGIApp, *, log_level: Level = "warning") -> uvicorn.Server:
     """A uvicorn server for an application; ``run(sockets=[bind(…)])`` starts it. Its lines go where all others go."""
+    # uvicorn silences this logger of the process for a server without access log, and never lets it speak again
+    logging.getLogger("uvicorn.access").propagate = True
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -137,3 +137,16 @@ def test_a_hole_in_what_was_on_the_disk_is_damage(line: int, told: bool, tmp_pat
     with pytest.raises(DamagedLog):
         put(FileSaver(tmp_path), 7)
     assert len(verify(tmp_path)["damaged"]) == 1
+
+
+def test_a_run_whose_session_was_pushed_out_waits_all_the_same(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("checkpoints.saver.OPEN_MAX", 1)
+    saver, home = FileSaver(tmp_path / "threads"), tmp_path / "threads"
+    with saver.loose("t"):
+        put(saver, 1, 2)
+        for other in ("a", "b"):
+            saver.get_tuple({"configurable": {"thread_id": other}})
+        saver.sessions.clear()
+    assert ids(disk.cut(home, tmp_path / "after")) == ["002", "001"]

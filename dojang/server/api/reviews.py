@@ -51,7 +51,7 @@ class Asked:
         if due is not None:
             try:
                 due = due.astimezone(UTC)
-            except OverflowError:
+            except (OverflowError, ValueError):  # beyond the first or the last day
                 raise UserError("due_before is no moment; write it like 2026-11-22T09:00:00+09:00") from None
         return Wanted(
             kind=self.kind, tool=self.tool, tier=self.tier, status=self.status, assignee=self.assignee,

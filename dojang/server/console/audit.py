@@ -16,6 +16,7 @@ from checkpoints.audit.chain import AuditRecord
 from checkpoints.audit.check import verify_audit
 from dojang.audited import Sought, found
 from dojang.glossary import EVENTS, LEVELS
+from dojang.runs import UnknownThread
 from dojang.server.access.roles import ADMINISTER
 from dojang.server.api.audit import exported, place_of
 from dojang.server.api.paging import cursor_of, key_of
@@ -94,7 +95,7 @@ def audit(desk: AtDesk, asked: Looked, cursor: Cursor = "") -> Response:
         if len(page) > ROWS:
             more = asked.query(cursor=cursor_of(desk.request, place_of(page[ROWS - 1])))
     except UserError as refused:
-        error, status = str(refused), 404 if asked.thread else 400
+        error, status = str(refused), 404 if isinstance(refused, UnknownThread) else 400
     context: dict[str, Any] = {
         "lines": [_line(desk, row) for row in page[:ROWS]],
         "more": more,

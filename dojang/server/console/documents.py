@@ -146,7 +146,6 @@ def change(desk: AtDesk, name: str, form: Form) -> Response:
     named(desk, name)
     workspace, what = desk.workspace, form.get("do", "")
     if what == "delete" and form.get("confirmed") == "yes":
-        workspace.parts.audit.note(None, "document.deleted", workspace.user, name)
         workspace.delete(name)
         return RedirectResponse("/documents", status_code=303)
     if what == "delete":

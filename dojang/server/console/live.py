@@ -53,7 +53,7 @@ async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats
         yield sse("hello", {}, id=str(min(after, hub.last)))
         while True:
             woken.clear()
-            for told in page.news():
+            for told in await run_in_threadpool(lambda: list(page.news())):
                 yield told
             if (wait := counted + COUNT_S - time.monotonic()) <= 0:
                 counted, wait = time.monotonic(), DUE_S

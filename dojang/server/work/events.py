@@ -77,8 +77,8 @@ class Channel:
             kept = [event for event in self._kept if event.n > n]
             closed = self.closed
         if self.resumable and n < self.last and (not kept or kept[0].n > n + 1):
-            older = [Event(*found) for found in self.rows.events(self.run_id, n)]
-            return older, False
+            if older := [Event(*found) for found in self.rows.events(self.run_id, n)]:
+                return older, False  # else they are kept no more
         return kept, closed
 
     async def follow(self, n: int, wait_s: float) -> AsyncIterator[Event | None]:

@@ -134,7 +134,9 @@ class Tidier:
         if db.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
             with contextlib.suppress(sqlite3.OperationalError):  # somebody writes: the next look tries again
                 db.execute("VACUUM")  # once: a file of the first version becomes one that can be given back in steps
-        while _free(db) and not self._ending.is_set():
+        before = free + 1
+        while 0 < (now := _free(db)) < before and not self._ending.is_set():  # none goes where VACUUM was refused
+            before = now
             db.execute(f"PRAGMA incremental_vacuum({PAGES_A_STEP})").fetchall()
         if free:
             db.execute("PRAGMA busy_timeout=100")  # who reads now keeps the log of changes until the next look

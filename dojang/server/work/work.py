@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -84,11 +85,11 @@ class Work:
             self._draining = True
             self._changed.notify_all()
         self.bell.ring()
-        self.tidier.__exit__(kind, error, trace)
         until = time.monotonic() + DRAIN_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         self.hooks.end(TIMEOUT_S)
+        self.tidier.__exit__(kind, error, trace)
         if not any(thread.is_alive() for thread in self._threads):
             self.rows.close()
 
@@ -159,13 +160,16 @@ class Work:
 
     async def follow(self, row: Row, after: int = 0) -> AsyncIterator[Event | None]:
         """The events of a run with a number above ``after``, to its end; None now and then where nothing comes."""
-        channel = self.channel(row)
-        if self.rows.get(row.run_id).over:
-            self._told_over(row.run_id)
+        channel = await asyncio.to_thread(self._followed, row)  # the file may be locked: no other reader waits for it
         async for event in channel.follow(after, FOLLOW_S):
             yield event
-            if event is None and row.run_id not in self._here and self.rows.get(row.run_id).over:
-                self._told_over(row.run_id)  # another process has finished it
+            if event is None and row.run_id not in self._here:
+                await asyncio.to_thread(self._followed, row)  # another process may have finished it
+
+    def _followed(self, row: Row) -> Channel:
+        if self.rows.get(row.run_id).over:
+            self._told_over(row.run_id)
+        return self.channel(row)
 
     @property
     def draining(self) -> bool:

@@ -101,6 +101,7 @@ def test_every_page_is_for_everybody(browser: Any, site: str, house: dict[str, s
             amiss |= {name: [*found, *([f"{wide} px wide"] if wide > 320 else [])]} if found or wide > 320 else {}
         page.goto("/")
         page.keyboard.press("?")
+        page.wait_for_selector("dialog[open]")
         found = violations(page)
         amiss |= {"keys": found} if found else {}
     assert amiss == {}
@@ -136,6 +137,7 @@ def test_rows_are_selected_and_decided_together_by_keys(page: Any, paused: Ask, 
     assert page.locator("#live").inner_text() == "selected: 3"
     page.keyboard.press("b")
     page.wait_for_selector("table.differs")
+    page.wait_for_selector("[data-help]")  # the script shows it: keys are heard from now on
     assert page.locator("table.differs th code").all_inner_texts() == ["booking_id"]
     page.locator(".box input").first.uncheck()
     page.keyboard.press("a")  # the key alone decides nothing
@@ -145,9 +147,6 @@ def test_rows_are_selected_and_decided_together_by_keys(page: Any, paused: Ask, 
     page.wait_for_selector("text=2 decided, 0 left out")
     said = [workspace.show(review["id"]).decision for review in reviews]
     assert sorted((d["type"], d["channel"]) for d in said if d) == [("approve", "bulk")] * 2
-    page.go_back()  # and pressed again: nothing is decided twice
-    page.wait_for_selector("body")
-    assert page.locator("table.differs tbody tr").count() + page.locator(".part").count() in (0, 1, 3)
 
 
 def test_an_edit_shows_what_changes_while_it_is_written(page: Any, paused: Ask, workspace: Workspace) -> None:
@@ -235,7 +234,7 @@ def test_a_session_that_ends_in_mid_edit_loses_no_word(browser: Any, house_with_
     assert complaints == []
 
 
-def test_two_who_press_at_once_are_told_who_was_first(browser: Any, site: str, paused: Ask) -> None:
+def test_two_who_press_at_once_act_once(browser: Any, site: str, paused: Ask, workspace: Workspace) -> None:
     review, complaints = paused("please book a room"), list[str]()
     path = f"/reviews/{review['id']}"
     with (
@@ -249,6 +248,7 @@ def test_two_who_press_at_once_are_told_who_was_first(browser: Any, site: str, p
         for page in (one, other):
             page.wait_for_selector(".stamp")
         assert re.search("Approved", one.locator("main").inner_text())
+    assert [o["status"] for o in workspace.thread(review["thread_id"]).outcomes] == ["done"]
     assert complaints == []
 
 

@@ -219,7 +219,7 @@ def test_everything_goes_by_keyboard(tab: Open, paused: Ask, other_process: Work
     page.keyboard.type("not today")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".stamp")
-    page.wait_for_function("document.activeElement.tagName === 'H1'")  # of the next item
+    page.wait_for_selector("h1:focus")  # of the next item
     assert page.locator("#live").inner_text().startswith("Rejected: ")
     page.goto(page.url.split("/reviews/")[0] + f"/reviews/{reviews[1]['id']}")
     page.keyboard.press("a")
@@ -236,6 +236,9 @@ def test_single_keys_can_be_switched_off(tab: Open, paused: Ask, other_process: 
     page.keyboard.press("?")
     page.get_by_label("Single keys act").uncheck()
     page.get_by_role("button", name="Close").click()
+    page.locator("[data-help]").click()
+    page.get_by_role("button", name="Close").click()  # once more, on the same page
+    page.wait_for_selector("dialog:not([open])", state="attached")
     page.keyboard.press("r")
     page.reload()
     page.keyboard.press("r")

@@ -47,7 +47,7 @@ def test_an_adapter_is_looked_at_proposed_promoted_and_taken_back(page: TestClie
     crown(at, first)
     found = report(at, second, first)
     overview = page.get("/adapters").text
-    assert (overview.count(first), found in overview, "the first" in overview) == (overview.count(first), True, True)
+    assert (first[:8] in overview, found in overview, "the first" in overview) == (True, True, True)
     card = page.get(f"/adapters/{second[:8]}").text
     assert f'href="/adapters/reports/{found}"' in card
     shown = page.get(f"/adapters/reports/{found}").text

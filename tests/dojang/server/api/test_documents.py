@@ -199,3 +199,13 @@ def test_whose_answers_cited_a_passage_is_told_as_far_as_one_sees_them(workspace
         people.client(people.token("lee", "operator")).post("/documents", files={"file": ("a.md", b"x")}).status_code
         == 403
     )
+
+
+def test_a_folder_that_was_half_removed_does_not_keep_the_server_from_starting(workspace: Workspace) -> None:
+    root = workspace.settings.home / "uploads"
+    (root / "up_0123456789abcdef").mkdir(parents=True)
+    (root / ".up_0123456789abcdee").mkdir()
+    with create_app(workspace).state.uploads as uploads:
+        uploads.wait()
+    assert not (root / ".up_0123456789abcdee").exists()
+    (root / "up_0123456789abcdef").rmdir()

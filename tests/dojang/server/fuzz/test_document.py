@@ -1,4 +1,4 @@
-"""Every route of the document under generated requests, each answer held against it; and values that hurt."""
+"""LangGraph's routes under generated requests (`make fuzz`: all), held against the document; values that hurt."""
 
 from __future__ import annotations
 

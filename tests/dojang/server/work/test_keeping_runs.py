@@ -181,3 +181,22 @@ def test_sealed_for_the_first_time_and_under_another_key(tmp_path: Path) -> None
     assert rows.events("a1", 0) == [(1, "values", f'"{SECRET}"'.encode())]
     assert reseal_runs(path, ring) == 0
     rows.close()
+
+
+class Refusing(sqlite3.Connection):
+    """Somebody writes, or the disk is full."""
+
+    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        if sql == "VACUUM":
+            raise sqlite3.OperationalError("database is locked")
+        return super().execute(sql, *given)
+
+
+def test_pages_that_cannot_be_given_back_are_tried_once(tmp_path: Path) -> None:
+    """A file of the first version, whose one VACUUM is refused: the next look tries again."""
+    db = sqlite3.connect(tmp_path / "old.sqlite", isolation_level=None, factory=Refusing)
+    db.executescript("CREATE TABLE t (x); INSERT INTO t SELECT randomblob(9000) FROM (VALUES (1), (2), (3), (4));")
+    db.execute("DELETE FROM t")
+    tidier = Tidier(tmp_path / "old.sqlite", KEEP, lambda: datetime.now(UTC), lambda thread: True)
+    assert tidier._give_back_pages(db) == 0
+    db.close()

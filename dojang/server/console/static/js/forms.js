@@ -3,6 +3,7 @@ import { say } from "./say.js";
 
 const sent = (event) => {
   const form = event.target;
+  if (form.method === "dialog") return; // closes a dialog, which is opened again
   if (form.dataset.sent) { event.preventDefault(); return; }
   form.dataset.sent = "yes";
   const note = form.querySelector(".progress");
