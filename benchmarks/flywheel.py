@@ -43,7 +43,7 @@ from adapters.dataset.mapping import call, in_words
 from adapters.serving import WEIGHTS
 from dojang.flywheel.datasets import read_day
 
-RECIPE = ("rate", "epochs", "replay", "forgetting")
+RECIPE = ("rate", "epochs", "replay", "forgetting", "keeping")
 
 
 def train(run: Run, name: str, rows: Path, *, dataset: str = "") -> Path:
