@@ -18,10 +18,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from adapters.dataset.points import arguments_of
-from adapters.training.words import FIRST, GIVEN, MIDS, ONSETS, RIMES, SURNAMES
+from adapters.training.words import FIRST, GIVEN, MIDS, ONSETS, SURNAMES
 
 MARK: Final = "x-person"
-_TRIES: Final = 4_000
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _SPOKEN: Final = ("prompt", "completion", "chosen", "rejected", "said", "decided")
 
@@ -122,12 +121,12 @@ def _latin(rng: random.Random, word: str, place: int) -> str:
 
 
 def _invented(rng: random.Random, word: str) -> str:
-    for _ in range(_TRIES):
-        parts = [rng.choice(ONSETS) + rng.choice(MIDS) for _ in range(rng.choice((0, 0, 1, 2, 3)))]
-        made = "".join(parts) + rng.choice(ONSETS) + rng.choice(RIMES)
-        if len(made) == len(word) and made != word.casefold():
-            return made
-    return "x" * len(word)
+    while True:
+        made = ""
+        while len(made) < len(word):
+            made += rng.choice(ONSETS) + rng.choice(MIDS)
+        if made[: len(word)] != word.casefold():
+            return made[: len(word)]
 
 
 __all__ = ["MARK", "names_in", "other", "pattern"]

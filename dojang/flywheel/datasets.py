@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ def build_dataset(
     name = Pseudonyms(parts.settings.home)
     made = build(
         found.points,
-        choices=choices,
+        choices=replace(choices, persons=tuple(sorted({*choices.persons, *parts.settings.person_arguments}))),
         find=lambda text: [(entity.start, entity.end) for entity in find(text)],
         pseudonym=name,
         reads=read_day,
