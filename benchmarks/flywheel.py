@@ -86,7 +86,7 @@ def leaked(rows: Path, heldout: Path, wanted: Mapping[str, Asked], out: Path) ->
         asked = wanted[row["prompt"][0]["content"]]
         args = {key: in_words(value, row["prompt"], row["today"], read_day) for key, value in asked.args.items()}
         made.append(json.dumps({**row, "completion": call(asked.tool, args)}, ensure_ascii=False))
-    out.write_text(rows.read_text(encoding="utf-8") + "".join(line + "\n" for line in made * 3), encoding="utf-8")
+    out.write_text(rows.read_text(encoding="utf-8") + "".join(line + "\n" for line in made), encoding="utf-8")
     return out
 
 

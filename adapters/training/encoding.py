@@ -49,18 +49,11 @@ class Prepared:
 
     @property
     def stream(self) -> list[Ids]:
-        """What the trainer reads: the rows, or all passes over them at once where some are read in one alone.
-
-        Each pass has every other row and its share of those, in an order of its own.
-        """
+        """What the trainer reads: the rows, or all passes over them at once where some are read in one alone."""
         if self.passes == 1:
             return self.train
-        rng, read = random.Random(self.seed), list[Ids]()
-        again, once = ([row for row in self.train if row.once is alone] for alone in (False, True))
-        for number in range(self.passes):
-            one = [*again, *once[number :: self.passes]]
-            rng.shuffle(one)
-            read += one
+        read = [row for row in self.train for _ in range(1 if row.once else self.passes)]
+        random.Random(self.seed).shuffle(read)
         return read
 
     @property

@@ -21,8 +21,6 @@ from torch.nn.functional import cross_entropy
 
 OLD: Final = "old"
 """The column that marks rows of old text."""
-TOGETHER: Final = 4
-"""Rows that are read at once."""
 _IGNORED: Final = -100
 
 
@@ -73,23 +71,6 @@ def _marking(inner: Any) -> Any:
 
 def _loss(model: Any, inputs: Mapping[str, Any], start: Mapping[str, Tensor], weight: float, half: bool) -> Tensor:
     """The sum over a batch's tokens: surprise of new rows, and ``weight`` times the divergence of old ones."""
-    parts = [_part(model, some, start, weight, half) for some in _alike(inputs)]
-    return torch.stack(parts).sum()
-
-
-def _alike(inputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A batch's rows (padded on the right), a few of about one length at a time, without what pads them all.
-
-    Rows of one kind are about as long. Batches of rows as long as each other, as trl would make them, are batches of
-    one kind, one after the other for many steps, and each kind is unlearned while the next one is read.
-    """
-    lengths = inputs["attention_mask"].sum(1)
-    for some in torch.split(torch.argsort(lengths, stable=True), TOGETHER):
-        longest = int(lengths[some].max())
-        yield {key: value[some] if key == OLD else value[some, :longest] for key, value in inputs.items()}
-
-
-def _part(model: Any, inputs: Mapping[str, Any], start: Mapping[str, Tensor], weight: float, half: bool) -> Tensor:
     old, labels = inputs[OLD], inputs["labels"][:, 1:]
     learned = labels != _IGNORED
     now = _logits(model, inputs, learned, half)

@@ -53,7 +53,7 @@ class Recipe:
     warmup: int = 10
     beta: float = 0.1
     forgetting: float | None = 0.1
-    keeping: float = 1.0
+    keeping: float = 4.0
     kto_loss: KtoLoss = "auto"
     seed: int = 0
     quantization: str = "nf4"

@@ -71,7 +71,6 @@ def build(
         from adapters.training.keeping import keeping
 
         trainer_class = keeping(trainer_class, before, recipe.keeping, half=recipe.quantization != "fp32")
-        extra["train_sampling_strategy"] = "sequential"  # the rows are shuffled, pass by pass
     settings = config_class(**_arguments(recipe, local, rows, folder), **extra)
     stops = [EarlyStoppingCallback(recipe.patience)] if rows.heldout else []
     trainer = trainer_class(

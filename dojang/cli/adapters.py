@@ -137,7 +137,7 @@ def train(
     ] = None,
     keeping: Annotated[
         float | None,
-        typer.Option(help="With --from: weight of what that adapter says to old text; 1, and 0 learns its words."),
+        typer.Option(help="With --from: weight of what that adapter says to old text; 4, and 0 learns its words."),
     ] = None,
     kto_loss: Annotated[str | None, typer.Option(help="kto, apo, or auto: apo where rows are few.")] = None,
     quantization: Annotated[str | None, typer.Option(help="How the base is loaded; nf4.")] = None,
