@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from adapters.dataset.duplicates import near
 from adapters.dataset.mapping import DISPUTED, NOT_THE_MODELS, ReadsDate, Row, Taught, disputed, taught
-from adapters.dataset.names import names_in
+from adapters.dataset.names import Rename, names_in, unreadable
 from adapters.dataset.points import Point
 from adapters.dataset.reviewers import Judgement, findings
 from adapters.dataset.scrubbing import Scrub
@@ -90,6 +90,7 @@ def build(
     find: Callable[[str], Iterable[tuple[int, int]]],
     pseudonym: Callable[[str], str],
     reads: ReadsDate = lambda words, day: None,
+    rename: Rename = unreadable,
 ) -> Dataset:
     """The dataset of these points.
 
@@ -99,6 +100,7 @@ def build(
         find: The places of personal data in a text.
         pseudonym: What stands for a reviewer's name.
         reads: How dates in words are read, so that an edited date stands in a row as somebody had said it.
+        rename: What stands for a person's name, of the same length.
 
     Raises:
         UserError: there are no decisions, none of them teaches anything, or all are of one thread.
@@ -121,7 +123,7 @@ def build(
             "more and different requests, or raise --alike"
         )
     scrub = Scrub(find)
-    names = {_id(one): names_in(one.held_out(), choices.persons, pseudonym) for one in found}
+    names = {_id(one): names_in(one.held_out(), choices.persons, rename) for one in found}
     rows = {
         method: [scrub.row(row, names[_id(one)]) for one in training for row in one.rows(method)] for method in METHODS
     }

@@ -35,12 +35,13 @@ def keeping(trainer_class: Any, start: Mapping[str, Tensor], weight: float, *, h
     class Keeping(trainer_class):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self.data_collator = _marking(self.data_collator)
+            collator: Any = self.data_collator  # type: ignore[has-type]
+            self.data_collator = _marking(collator)
 
         def _set_signature_columns_if_needed(self) -> None:
             super()._set_signature_columns_if_needed()
-            if OLD not in self._signature_columns:
-                self._signature_columns = [*self._signature_columns, OLD]
+            columns: list[str] = self._signature_columns  # type: ignore[has-type]
+            self._signature_columns = columns if OLD in columns else [*columns, OLD]
 
         def compute_loss(
             self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -37,6 +37,7 @@ def build_dataset(
         UserError: there is too little to build it from, or a rule is out of its range.
         PassingFault: the disk refused; nothing was kept.
     """
+    from adapters.training.naming import other
     from tools.pii import find
 
     rules = (rules or Rules()).checked()
@@ -50,6 +51,7 @@ def build_dataset(
         find=lambda text: [(entity.start, entity.end) for entity in find(text)],
         pseudonym=name,
         reads=read_day,
+        rename=lambda words: other(words, name(words)),
     )
     written = folder.write(made, datasets_of(parts.settings))
     note(gates_of(parts.settings), written.name, rules)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from adapters.dataset.building import Choices, build
-from adapters.dataset.names import names_in, other, pattern
+from adapters.dataset.names import names_in, pattern
 from adapters.dataset.points import Point
+from adapters.training.naming import other
 from state import ToolSpec
 from tests.adapters.tiny import BOOK
 from tests.flywheel.made import point
@@ -36,7 +37,7 @@ def asked(n: int, request: str, guest: str, **how: Any) -> Point:
 def built(*points: Point, **choices: Any) -> Any:
     return build(
         list(points), choices=Choices(heldout=0.5, alike=1.0, **choices), find=lambda text: [],
-        pseudonym=lambda name: f"key {name}",
+        pseudonym=lambda name: f"#{name}", rename=lambda name: other(name, f"key {name}"),
     )  # fmt: skip
 
 

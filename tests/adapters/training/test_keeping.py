@@ -76,8 +76,12 @@ def test_a_new_row_costs_its_surprise_and_an_old_one_its_distance_from_the_start
 
 def test_marks_of_old_rows_reach_the_loss_and_nothing_else() -> None:
     seen: list[Any] = []
-    collate = keeping._marking(lambda rows: seen.extend(rows) or {"ids": len(rows)})
-    made = collate([{"input_ids": [1], "old": True}, {"input_ids": [2], "old": False}])
+
+    def collate(rows: list[Any]) -> dict[str, Any]:
+        seen.extend(rows)
+        return {"ids": len(rows)}
+
+    made = keeping._marking(collate)([{"input_ids": [1], "old": True}, {"input_ids": [2], "old": False}])
     assert (made["ids"], made["old"].tolist(), seen) == (2, [True, False], [{"input_ids": [1]}, {"input_ids": [2]}])
 
 
