@@ -120,7 +120,7 @@ def test_particles_still_fit() -> None:
 
 
 def test_latin_names_stand_alone_and_korean_ones_have_particles_behind_them() -> None:
-    found = [m[0] for m in re.finditer(pattern(["Kim", "Kim Lee", "민수"]), "Kim Lee, Kimchi, Kim and 민수는")]
+    found = [m[0] for m in re.finditer(pattern(["Kim", "Kim Lee", "민수"]), "Kim Lee, Kimchi, Kim and 민수는, HanKim")]
     assert found == ["Kim Lee", "Kim", "민수"]
 
 

@@ -66,6 +66,11 @@ def test_a_new_row_costs_its_surprise_and_an_old_one_its_distance_from_the_start
         assert apart > 0.01
         assert costs() == pytest.approx(surprise(now) + 2.0 * apart, rel=1e-3)
         assert torch.equal(said(), now)  # the trained matrices are back
+        with torch.autocast("cpu", torch.bfloat16):  # which remembers matrices under their names
+            assert float(keeping._loss(model, batch, start, 2.0, half=True).detach()) == pytest.approx(
+                costs(), rel=0.05
+            )
+            assert 2.0 * apart > 0.2 * costs()
     finally:
         with torch.no_grad():
             for name, p in model.named_parameters():
