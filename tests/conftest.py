@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
-import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+
+from tests.databases import fresh_database
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
@@ -54,12 +53,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def postgres_dsn(postgres_server: str) -> Iterator[str]:
     """DSN of an empty database of the test's own, on the session's server."""
-    name = f"t_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield make_conninfo(postgres_server, dbname=name)
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with fresh_database(postgres_server) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")

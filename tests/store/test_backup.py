@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from state import BrokenInvariant, UserError
 from store.postgres import backup as backups
 from store.postgres.backup import backup, move, read_manifest, restore, without_password
 from store.postgres.tables import measured, names_of
 from store.store import DocumentStore
+from tests.databases import fresh_database
 from tests.store.conftest import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
@@ -47,12 +47,8 @@ def tables(dsn: str) -> dict[str, tuple[int, str]]:
 
 @pytest.fixture
 def other_dsn(postgres_server: str) -> Iterator[str]:
-    name = f"o_{os.getpid()}_{os.urandom(4).hex()}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield make_conninfo(postgres_server, dbname=name)
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with fresh_database(postgres_server) as dsn:
+        yield dsn
 
 
 def test_a_restore_brings_back_everything(filled: str, tmp_path: Path, store: DocumentStore) -> None:
