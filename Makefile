@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint types tests bench chaos fuzz transcript screenshots help
+.PHONY: demo test check lint style types tests bench chaos fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,13 +25,18 @@ test: .venv/dev ## install, then lint, types and the whole test suite
 	@bash scripts/system_packages.sh
 	@$(MAKE) --no-print-directory check
 
-check: lint ## lint, types, tests: what CI runs
+check: style ## style, layers, types, tests: what CI runs (the layers are one of the tests)
 	@$(MAKE) --no-print-directory -j2 types tests
 
-lint: .venv/dev
+lint: style ## style and layers
+	$(BIN)/lint-imports
+
+style: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
+
+# What is compiled once is kept, for the workers and the many processes that the tests start, whatever the shell says.
+types tests: export PYTHONDONTWRITEBYTECODE :=
 
 types: .venv/dev
 	$(BIN)/mypy

@@ -36,6 +36,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(50_000, 10, 10)  # as the command line has it
         gc.enable()
 
 

@@ -1,4 +1,4 @@
-"""What each test costs in processor time: of this process, of the children that it reaped, of the embedded server.
+"""What each test costs in processor time: of this process, of its children and forks, of the embedded server.
 
     pytest -p tests.costs --costs FILE …        a line of JSON a test, from every worker, into FILE
     python -m tests.costs FILE [--tests N]      what they come to, by file, and the N dearest tests
@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 from collections import defaultdict
 from collections.abc import Generator
+from multiprocessing import forkserver
 from pathlib import Path
 
+import psutil
 import pytest
-
-HERTZ = os.sysconf("SC_CLK_TCK")
+from psycopg.conninfo import conninfo_to_dict
 
 
 class Costs:
@@ -28,20 +28,27 @@ class Costs:
     def __init__(self, target: Path) -> None:
         self.target = target
         self.server: int | None = None
+        self._last: dict[int, float] = {}
 
     def spent(self) -> tuple[float, float, float]:
-        """Processor seconds until now: own, of children, of the server with all backends that have ended."""
+        """Processor seconds until now: own, of children that ended and of forks, of the server"""
         own, reaped = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return own.ru_utime + own.ru_stime, reaped.ru_utime + reaped.ru_stime, self._of_server()
+        forks = self._of(getattr(forkserver._forkserver, "_forkserver_pid", None))
+        return own.ru_utime + own.ru_stime, reaped.ru_utime + reaped.ru_stime + forks, self._of(self.server)
 
-    def _of_server(self) -> float:
-        if self.server is None:
+    def _of(self, pid: int | None) -> float:
+        """What a process and its children have spent."""
+        if pid is None:
             return 0.0
         try:
-            fields = Path(f"/proc/{self.server}/stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended
-            return 0.0
-        return sum(int(fields[place]) for place in (11, 12, 13, 14)) / HERTZ
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            living = [one.cpu_times() for one in process.children()]
+        except psutil.NoSuchProcess:  # it has ended, or a child has meanwhile
+            return self._last.get(pid, 0.0)
+        ended = times.user + times.system + times.children_user + times.children_system
+        self._last[pid] = float(ended + sum(one.user + one.system for one in living))
+        return self._last[pid]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
@@ -72,16 +79,9 @@ class Costs:
         """Learn where the server is."""
         made = yield
         if fixturedef.argname == "postgres_server":
-            folder = str(made).partition("host=")[2].split()[0].strip("'")
-            self.server = _postmaster(folder)
+            folder = Path(str(conninfo_to_dict(str(fixturedef.cached_result[0]))["host"]))  # type: ignore[index]
+            self.server = next((int(lock.read_text().split()[0]) for lock in folder.glob(".s.PGSQL.*.lock")), None)
         return made
-
-
-def _postmaster(folder: str) -> int | None:
-    """The process that listens in a socket folder."""
-    for lock in Path(folder).glob(".s.PGSQL.*.lock"):
-        return int(lock.read_text().split()[0])
-    return None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

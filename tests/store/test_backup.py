@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,9 +17,9 @@ from store.postgres.backup import backup, move, read_manifest, restore, without_
 from store.postgres.tables import measured, names_of
 from store.store import DocumentStore
 from tests.databases import fresh_database
+from tests.processes import ran
 from tests.store.conftest import HashEmbedder
 
-ROOT = Path(__file__).parents[2]
 TEXTS = {"house.md": "# House\n\nParking is free.\n\nBreakfast is at 8.", "안내.md": "# 안내\n\n주차는 무료입니다.\n"}
 
 
@@ -158,8 +156,7 @@ def test_a_restore_killed_halfway_leaves_the_old_or_the_new_whole(
     new = tables(filled)
     store.ingest_bytes("new.md", b"Something new.")
     old = tables(filled)
-    command = [sys.executable, "-c", KILLED, filled, str(tmp_path / "b"), instant]
-    died = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    died = ran(code=KILLED, words=[filled, str(tmp_path / "b"), instant])
     assert died.returncode == -signal.SIGKILL, died.stderr
     found = tables(filled)  # waits for the locks of a transaction that is still being undone
     assert found == old if instant == "commit" else found in (old, new)
