@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
+# Packages are compiled at their first import (scripts/setup.sh), and what is compiled is kept, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 DECIDE ?=
 LANGUAGE ?=
 
@@ -34,9 +36,6 @@ lint: style ## style and layers
 style: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-
-# What is compiled once is kept, for the workers and the many processes that the tests start, whatever the shell says.
-types tests: export PYTHONDONTWRITEBYTECODE :=
 
 types: .venv/dev
 	$(BIN)/mypy

@@ -22,6 +22,8 @@ hypothesis.settings.register_profile("dojang", deadline=None, suppress_health_ch
 hypothesis.settings.load_profile("dojang")
 
 LINGER_S = 3.0
+UNSAFE = {"fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0"}
+"""Settings of a server whose data nobody needs after a power cut."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -47,7 +49,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with EmbeddedPostgres(shared / "postgres", linger_s=LINGER_S, settings={"fsync": "off"}) as dsn:
+    with EmbeddedPostgres(shared / "postgres", linger_s=LINGER_S, settings=UNSAFE) as dsn:
         yield dsn
 
 
