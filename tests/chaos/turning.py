@@ -42,7 +42,6 @@ ROOMS: Final = (
 ).split()
 BOARDS: Final = ("room only", "breakfast", "half board")
 LASTING: Final = ("adapter_model.safetensors", "adapter_config.json", "curves.jsonl", "learned.jsonl", "dojang.json")
-PROMOTIONS: Final = "promotions.jsonl"
 
 
 class Inn(Toys):
@@ -146,10 +145,8 @@ def approved(home: Path, said: Any, whole_s: float, rng: random.Random, told: To
     for again in (words, ("resume", said["thread_id"])):
         with suppress(SystemExit):  # decided already, or nothing to resume: both are said with another code
             dojang(home, *again)
-    log = home / "registry" / PROMOTIONS
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    crowned = [line for line in lines if line.get("champion", line.get(CHAMPION)) == said["adapter"]]
-    if champion(home) != said["adapter"] or len({json.dumps(line, sort_keys=True) for line in crowned}) != 1:
+    crowned = [line for line in Registry(home / "registry").log.read() if line["set"].get(CHAMPION) == said["adapter"]]
+    if champion(home) != said["adapter"] or len(crowned) != 1:
         told.wrong.append(f"{home.name}: {len(crowned)} promotions, the champion is {champion(home)}")
 
 
