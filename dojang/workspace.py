@@ -141,7 +141,7 @@ class Workspace:
         if thread_id is not None:
             self.check_ready(thread_id)
         thread = thread_id or f"th_{secrets.token_hex(5)}"
-        self._prepare(thread)
+        self._prepare(self._runs.look(thread))
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.user)
@@ -164,14 +164,17 @@ class Workspace:
         snapshot = self._runs.look(thread_id)
         begun = snapshot.created_at is not None
         if begun:
-            self.check_ready(thread_id)
-        self._prepare(thread_id)
+            self.check_ready(thread_id, snapshot)
+        self._prepare(snapshot)
         given: dict[str, Any] = {"messages": [message]} | ({"filters": filters} if filters is not None else {})
         return self._shown(self._runs.start(thread_id, given, on_node, guard=begun), message.name or "")
 
-    def check_ready(self, thread_id: str) -> None:
-        """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there."""
-        snapshot = self._runs.state(thread_id)
+    def check_ready(self, thread_id: str, snapshot: StateSnapshot | None = None) -> None:
+        """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there.
+
+        ``snapshot``: the thread's state, for whoever has just looked at it.
+        """
+        snapshot = snapshot or self._runs.state(thread_id)
         if (kept_adapter(snapshot) or "").startswith(PROGRAM):
             raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
         self._runs.ready_for_input(snapshot)
@@ -293,17 +296,20 @@ class Workspace:
         by: str | None = None,
         role: str = "",
         channel: str = "python",
+        thread_id: str | None = None,
     ) -> tuple[Decision, str]:
         """Record a decision, durable on return, without going on with the run; for the rest see :meth:`decide`.
+
+        ``thread_id``: where the review is, for whoever has just seen it there; else the index is asked.
 
         Returns:
             The decision or vote as the record has it, and what it still waits for; "" where the run may go on.
         """
-        thread_id = self._thread_of(review_id)
-        _, review = self._find(thread_id, review_id)
+        thread_id = thread_id or self._thread_of(review_id)
+        snapshot, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
         actor = self._actor(decision, by)
-        deps = self._prepare(thread_id)
+        deps = self._prepare(snapshot)
         try:
             who = self._who(actor, role, channel)
             return rule(review, raw, deps, who), ""  # the record notes who lost to whom
@@ -626,9 +632,12 @@ class Workspace:
         return store
 
     def _thread_of(self, review_id: str) -> str:
+        """Where a review is. It stays there, so an index that lags behind is right as long as it knows the review."""
         index = self.parts.index
-        index.refresh()
         thread_id = index.locate(review_id)
+        if thread_id is None or not self.parts.saver.has(thread_id):
+            index.refresh()
+            thread_id = index.locate(review_id)
         if thread_id is None:
             raise UnknownReview(f"there is no review {review_id!r}; `dojang inbox` lists those that are open")
         return thread_id
@@ -683,9 +692,9 @@ class Workspace:
         except DojangError as error:
             return None, f"the report cannot be shown: {error}"
 
-    def _prepare(self, thread_id: str) -> Deps:
+    def _prepare(self, snapshot: StateSnapshot) -> Deps:
         """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
-        return self._runs.deps(thread_id)
+        return self._runs.deps(snapshot)
 
 
 def _untold(one: Listed, now: datetime) -> bool:

@@ -39,6 +39,8 @@ from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
+from dojang.server.langgraph.forms import Known
+from dojang.server.langgraph.unserved import instead_of
 from dojang.server.live import Live
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
@@ -103,6 +105,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
     app.state.work = Work(workspace)
+    app.state.known = Known()
     app.state.live = Live(workspace)
     app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
     app.state.readiness = Readiness(workspace.parts, app.state.work)
@@ -239,6 +242,9 @@ def _told(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
+    instead = instead_of(request.method, request.url.path) if status in (404, 405) and by_program(request.scope) else ""
+    if instead:
+        return _answer(request, 404, instead)
     text = f"there is no page {request.url.path}" if status == 404 else str(getattr(error, "detail", error))
     answer = _answer(request, status, text)
     answer.headers.update(getattr(error, "headers", None) or {})  # which methods there are, with a 405

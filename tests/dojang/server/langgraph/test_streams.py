@@ -74,21 +74,6 @@ def test_a_reader_may_wish_that_the_run_ends_with_it(
     assert client.runs.get(thread_id, run["run_id"])["status"] == "interrupted"
 
 
-def test_a_run_without_a_thread(client: SyncLangGraphClient, house: Workspace) -> None:
-    known = {thread["thread_id"] for thread in house.threads(limit=1000)}
-    values: Any = client.runs.wait(None, "dojang", input=says("When is check-out?"))
-    assert values["answer"]["text"]
-    parts = list(client.runs.stream(None, "dojang", input=says("When is check-out?"), stream_mode="updates"))
-    assert parts[-1].data["status"] == "success"
-    kept: Any = client.runs.create(None, "dojang", input=says("When is check-out?"), on_completion="keep")
-    client.runs.join(kept["thread_id"], kept["run_id"])
-    batch: Any = [{"assistant_id": "dojang", "input": says("please book a room")}]
-    (paused,) = client.runs.create_batch(batch)
-    client.runs.join(paused["thread_id"], paused["run_id"])  # a review waits in it: it stays
-    left = {thread["thread_id"] for thread in house.threads(limit=1000)} - known
-    assert left == {kept["thread_id"], paused["thread_id"]}
-
-
 def test_a_queue_that_is_full(client: SyncLangGraphClient, thread_id: str, work: Work, url: str, model: Held) -> None:
     body = {"assistant_id": "dojang", "input": says("When is check-out?")}
     with pytest.MonkeyPatch.context() as patch, model.held():
