@@ -12,7 +12,6 @@ from langgraph_sdk.client import SyncLangGraphClient
 from dojang.server.work import Work, events
 from dojang.server.work.events import KEEP_EVENTS, Channel, Channels
 from dojang.server.work.rows import RunRows
-from dojang.workspace import Workspace
 from tests.dojang.server.langgraph.conftest import Held, refused, says
 
 
