@@ -494,6 +494,10 @@ class Workspace:
         """The newest state of a thread as LangGraph has it; an empty one where nothing was asked yet."""
         return self._runs.look(thread_id)
 
+    def begun(self, thread_id: str) -> bool:
+        """Whether anything was asked in a thread yet."""
+        return self.parts.saver.has(thread_id)
+
     def delete_thread(self, thread_id: str, *, by: str | None = None) -> None:
         """Delete a session with all of its files; the audit keeps that, and who did it.
 

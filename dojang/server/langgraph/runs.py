@@ -209,6 +209,8 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
         raise NotTaken("a run without a thread begins with a message: send input.messages")
     thread = thread_id or str(uuid.uuid4())
     work.check_room(thread, asked.multitask_strategy)
+    if message is None and not resumes and (asked.if_not_exists == "create" or threads.exists(thread)):
+        _goes_on(threads, thread)
     if thread_id is not None:
         _there(threads, thread, asked)
     else:
@@ -262,6 +264,12 @@ def _from_checkpoint(request: Request, threads: Threads, snapshot: StateSnapshot
         raise Conflict(f"thread {thread_id} has runs that are not over; wait for them, or cancel them first")
     go_back(threads.workspace.parts, thread_id, checkpoint_id, caller_of(request))
     return True
+
+
+def _goes_on(threads: Threads, thread_id: str) -> None:
+    """Raise NotTaken where a run without a message would have nothing to go on with."""
+    if not threads.workspace.begun(thread_id) and not threads.work.rows.busy(thread_id):
+        raise NotTaken(f"nothing was asked in thread {thread_id} yet, so nothing can go on: send input.messages")
 
 
 def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:

@@ -114,7 +114,7 @@ def test_what_was_being_written_is_sent_after_the_log_in_that_had_ended_under_it
     page.locator("textarea[name=text]").fill("When is <b>check-out</b>?")
     expire(workspace)
     page.locator("form:has(textarea[name=text]) button").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "You are logged in no more"
+    page.get_by_role("heading", name="You are logged in no more").wait_for()
     assert page.locator("textarea").input_value() == "When is <b>check-out</b>?"
     with page.context.expect_page() as opening:
         page.get_by_role("link", name="Log in").click()
