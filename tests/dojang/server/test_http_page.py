@@ -110,7 +110,7 @@ def shown(url: str, where: Path, block: str) -> subprocess.CompletedProcess[str]
     lines = (BEFORE + told + block).replace(SHOWN, url)
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", lines],
-        env=environment, cwd=where, capture_output=True, text=True, timeout=60, check=False,
+        env=environment, cwd=where, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

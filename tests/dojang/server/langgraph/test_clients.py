@@ -181,9 +181,31 @@ def test_pages_and_programs_share_paths(url: str, thread_id: str) -> None:
     assert httpx.post(f"{url}runs/wait", content="a=b", headers=form).status_code in (403, 405)
     foreign = {"origin": "http://evil.example"}
     assert httpx.post(f"{url}threads", json={}, headers=foreign).status_code == 403
-    unreadable = httpx.post(f"{url}threads/search", json={"limit": "many"})
-    assert unreadable.status_code == 422
-    assert "limit" in unreadable.json()["detail"]
+
+
+JSON_TYPE = {"content-type": "application/json"}
+SAID: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("POST", "threads/search", {"json": {"limit": "many"}}, 422, "body.limit: Input should be a valid integer"),
+    ("POST", "threads/search", {"json": {"limit": "many"}}, 422, "; /docs shows what is taken, with examples"),
+    ("POST", "threads", {"content": "{bad", "headers": JSON_TYPE}, 422, "the body is no JSON"),
+    ("POST", "runs/wait", {"json": {"assistant_id": "dojang", "stream_mode": "x"}}, 422, "body.stream_mode: Input"),
+    ("PUT", "threads", {"json": {}}, 405, "PUT is not taken at /threads; it takes "),
+    ("GET", "threads/t/nothing", {}, 404, "there is no page /threads/t/nothing; /docs lists what there is"),
+    ("POST", "runs/crons", {"json": {}}, 404, "nothing here begins by the clock"),
+    ("POST", "threads", {"content": b"x" * 1_048_577, "headers": JSON_TYPE}, 413, "shorten the text"),
+    ("POST", "threads", {"json": {}, "headers": {"origin": "http://evil.example"}}, 403, "comes from another site"),
+    ("POST", "store/items/search", {"json": {"namespace_prefix": ["x"], "filter": {"v": {"$near": 1}}}}, 400, "$eq"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "status", "said"), SAID)
+def test_what_is_refused_says_what_to_do(
+    url: str, method: str, path: str, sent: dict[str, Any], status: int, said: str
+) -> None:
+    """In ``detail``, which LangGraph's clients read, and in ``error``, which ours do."""
+    answer = httpx.request(method, url + path, **sent)
+    assert answer.status_code == status
+    assert said in answer.json()["detail"] == answer.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/threads/{thread_id}/runs/stream", "/assistants/search", "/threads/search"])

@@ -105,6 +105,9 @@ def test_what_is_not_there(client: SyncLangGraphClient, thread_id: str) -> None:
     assert refused(client.runs.create, thread_id, "another", input=says("hello"))[0] == 404
     assert refused(client.assistants.get, "another")[0] == 404
     assert refused(client.runs.create, thread_id, "dojang", input={"messages": []})[0] == 400
+    nothing = refused(client.runs.wait, thread_id, "dojang", input=None)  # nobody has asked there yet
+    assert (nothing[0], "send input.messages" in nothing[1]) == (400, True)
+    assert client.runs.list(thread_id) == []
     assert client.runs.wait("made-on-the-way", "dojang", input=says("hello"), if_not_exists="create")
 
 
