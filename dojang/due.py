@@ -16,6 +16,7 @@ from adapters.errors import AdapterNotUsable
 from adapters.registry.folders import DamagedAdapter
 from dojang.pausing import Halted
 from dojang.runs import UnknownThread, releasable
+from dojang.watching import OnNode, Stopped
 from nodes.door import expiry_of
 from state import Conflict, Review
 
@@ -52,13 +53,16 @@ class Threads(Protocol):
         """Threads, newest first."""
         ...
 
-    def resume(self, thread_id: str) -> RunResult:
+    def resume(self, thread_id: str, *, on_node: OnNode | None = None) -> RunResult:
         """Let a thread go on as far as its decisions allow."""
         ...
 
 
-def do_due(workspace: Threads) -> Done:
-    """Escalate, expire and release whatever is due. Safe from several processes: each thing happens once."""
+def do_due(workspace: Threads, on_node: OnNode | None = None) -> Done:
+    """Escalate, expire and release whatever is due. Safe from several processes: each thing happens once.
+
+    A run that ``on_node`` stops is noted, and the next look goes on with it.
+    """
     parts = workspace.parts
     now = parts.clock.now()
     parts.index.refresh()
@@ -72,9 +76,14 @@ def do_due(workspace: Threads) -> Done:
     runs = []
     for thread_id in threads:
         try:
-            runs.append(workspace.resume(thread_id))
+            runs.append(workspace.resume(thread_id, on_node=on_node))
         except UnknownThread:  # it was stopped, and deleted since
             continue
+        except Stopped:  # whoever looks is about to end
+            for left in threads[threads.index(thread_id) :]:
+                if left == thread_id or left in stopped:
+                    parts.switch.note(left)
+            break
         except Halted:  # somebody has paused all runs meanwhile
             if thread_id in stopped:
                 parts.switch.note(thread_id)

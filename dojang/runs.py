@@ -261,7 +261,7 @@ class Runs:
         on_disk = self.parts.saver.loose(thread_id)
         with on_disk, self.parts.observer.on(thread_id), contextlib.closing(stream):
             for ns, mode, chunk in stream:
-                if pause or tells_of_pause(mode, chunk):
+                if tells_of_pause(mode, chunk):  # a few a task; what others do meanwhile is told as it comes
                     pause.append((ns, mode, chunk))
                 else:
                     watch.hear(ns, mode, chunk)

@@ -431,9 +431,9 @@ class Workspace:
         """Let the tool say whether an effect in doubt happened; where it cannot tell, another review opens."""
         return self.decide(review_id, {"type": "answer", "message": LOOK_IT_UP}, by=by, on_node=on_node)
 
-    def do_due(self) -> Done:
+    def do_due(self, on_node: OnNode | None = None) -> Done:
         """Escalate, expire and release whatever is due; see :mod:`dojang.due`."""
-        return do_due(self)
+        return do_due(self, on_node)
 
     # -- all runs -------------------------------------------------------------------------------------------------
 
@@ -505,8 +505,8 @@ class Workspace:
     def copy_thread(self, source: str, target: str, *, by: str | None = None) -> None:
         """Copy what was said in a session into a new one; its reviews and effects stay where they are."""
         with self.parts.run_lock(source):
-            self.parts.saver.copy_thread(source, target)
             self.parts.audit.copied(source, target, by or self.user)
+            self.parts.saver.copy_thread(source, target)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""

@@ -175,9 +175,15 @@ def serve(
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened, settings=settings)
         with app.state.uploads, app.state.keeper, app.state.work:  # runs stop before the file under way is taken in
-            run_until_interrupted(app, listener, log_level=settings.log_level)
+            run_until_interrupted(app, listener, log_level=settings.log_level, on_end=lambda: leave(app))
         if app.state.items.cache_info().currsize:
             app.state.items().close()
+
+
+def leave(app: FastAPI) -> None:
+    """The server is about to end: nobody is to wait for anything that comes only after its next start."""
+    app.state.work.drain()
+    app.state.live.end()
 
 
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:

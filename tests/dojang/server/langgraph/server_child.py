@@ -1,7 +1,8 @@
 """A server in a process of its own: ``python -m tests.dojang.server.langgraph.server_child``; prints its address.
 
 ``DOJANG_TEST_DIE=ran`` kills it when a tool has committed and its outcome is not yet in the ledger;
-``DOJANG_TEST_SILENT`` names a file: while it is there, the model does not answer.
+``DOJANG_TEST_SILENT`` names a file: while it is there, the model does not answer. ``DOJANG_TEST_PORT``: where, for
+clients that come again to the same address.
 """
 
 from __future__ import annotations
@@ -36,6 +37,6 @@ class Parts(PartsWithAccidents):
 
 
 if __name__ == "__main__":
-    settings = load_settings(port=0)
+    settings = load_settings(port=int(os.environ.get("DOJANG_TEST_PORT", "0")))
     with Workspace(settings, parts=Parts(settings)) as workspace:
         serve(settings, workspace=workspace, on_ready=lambda url: print(url, flush=True))

@@ -1,0 +1,177 @@
+"""A server that is told to end: it ends soon, lets its readers go, and they and the runs go on at the next start."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
+from dojang.server.work import Order, Work, work
+from dojang.watching import Watch
+from dojang.workspace import Workspace
+from tests.dojang.server.langgraph.conftest import Held, Start, says, until
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals"),
+    pytest.mark.filterwarnings("ignore:Request failed, attempting reconnect"),  # what the SDK says of a lost server
+]
+Event = tuple[int, str, Any]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+def events(answer: httpx.Response) -> Iterator[Event]:
+    """(number, name, data) until the stream ends, or is broken off."""
+    number, name = 0, ""
+    for line in answer.iter_lines():
+        kind, _, text = line.partition(": ")
+        if kind == "id":
+            number = int(text)
+        elif kind == "event":
+            name = text
+        elif kind == "data":
+            yield number, name, json.loads(text)
+
+
+def followed(url: str, thread: str, since: int | None, told: list[Event], last: str = "") -> None:
+    """Follow a thread by the newer form, up to the end of a run or of the server."""
+    body = {"channels": ["values", "lifecycle", "updates"], **({"since": since} if since is not None else {})}
+    with httpx.stream("POST", f"{url}/threads/{thread}/stream/events", json=body, timeout=60) as answer:
+        for event in events(answer):
+            told.append(event)
+            if last and event[2]["method"] == "lifecycle" and event[2]["params"]["data"]["event"] == last:
+                return
+
+
+def told_to_end(process: Any) -> float:
+    """Send the signal; how long the process has lived after it, in seconds."""
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    return time.monotonic() - begun
+
+
+def test_readers_and_runs_go_on_at_the_next_start(
+    start: Start, tmp_path: Path, bookings: Callable[[], list[Any]]
+) -> None:
+    silent, port = tmp_path / "silent", free_port()
+    url = f"http://127.0.0.1:{port}"
+    newer: list[Event] = []
+
+    def joined(client: SyncLangGraphClient, thread: str, run: str) -> list[Any]:
+        return list(client.runs.join_stream(thread, run))
+
+    with get_sync_client(url=url, api_key=None) as client, ThreadPoolExecutor(4) as readers:
+        with start(DOJANG_TEST_PORT=str(port)) as (process, _):
+            books, asks, talks = (client.threads.create()["thread_id"] for _ in range(3))
+            silent.touch()
+            kept = client.runs.create(
+                books, "dojang", input=says("please book a room"), stream_mode="updates", stream_resumable=True
+            )["run_id"]
+            loose = client.runs.create(asks, "dojang", input=says("When is check-out?"), stream_mode="updates")[
+                "run_id"
+            ]
+            until(lambda: silent.with_suffix(".asked").exists())
+            begin = {"id": 1, "method": "run.start", "params": {"assistant_id": "dojang", "input": says("Parking?")}}
+            assert httpx.post(f"{url}/threads/{talks}/commands", json=begin).json()["type"] == "success"
+            of_kept = readers.submit(joined, client, books, kept)
+            of_loose = readers.submit(joined, client, asks, loose)
+            waits = readers.submit(client.runs.join, asks, loose)
+            of_newer = readers.submit(followed, url, talks, None, newer)
+            until(lambda: newer)
+            lived_s = told_to_end(process)
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):  # not a whole answer, which would be the end
+            of_newer.result()
+        assert not any(reader.done() for reader in (of_kept, of_loose, waits))
+        silent.unlink()
+        with start(DOJANG_TEST_PORT=str(port)):
+            told = of_kept.result(60)
+            assert [int(str(part.id)) for part in told] == list(range(1, len(told) + 1))
+            assert [told[0].event, told[-1].event] == ["metadata", "end"]
+            again = of_loose.result(60)
+            numbers = [int(str(part.id)) for part in again]
+            assert numbers == sorted(set(numbers))
+            assert [part.data["attempt"] for part in again if part.event == "metadata"] == [1, 2]
+            assert [part.data.get("gap") for part in again if part.event == "metadata"] == [None, True]
+            assert again[-1].event == "end"
+            values: Any = waits.result(60)
+            assert values["answer"]["text"]
+            more: list[Event] = []
+            followed(url, talks, newer[-1][0], more, "completed")
+            assert [n for n, _, _ in newer + more] == sorted({n for n, _, _ in newer + more})
+            nodes = [e["params"]["data"]["node"] for _, _, e in newer + more if e["method"] == "updates"]
+            assert nodes[-1] == "answer"
+            approve = {"resume": {"decisions": [{"type": "approve"}]}}
+            done: Any = client.runs.wait(books, "dojang", command=approve)
+            assert [outcome["status"] for outcome in done["outcomes"].values()] == ["done"]
+    assert len(bookings()) == 1
+    assert lived_s < 4, "it has waited for its readers (5 s), or for a model"
+
+
+def test_a_call_on_its_way_is_waited_for(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "PATIENCE_S", 0.0)
+    thread = str(uuid.uuid4())
+    review = house.ask("please book a room", thread_id=thread).reviews[0]
+    house.record(review["id"], {"type": "approve"})
+    paying, paid, finish = threading.Event(), threading.Event(), house.parts.ledger.finish
+
+    def slow(*args: Any) -> Any:
+        paying.set()
+        assert paid.wait(20)
+        return finish(*args)
+
+    monkeypatch.setattr(house.parts.ledger, "finish", slow)
+    with Work(house) as first:
+        row = first.accept(thread, "kim", Order(message=None))
+        assert paying.wait(20)
+        first.drain()
+        threading.Timer(0.3, paid.set).start()
+    with Work(house) as second:
+        until(lambda: second.rows.get(row.run_id).over)
+    assert house.look(thread).values["outcomes"]
+    assert not first._left
+
+
+def test_a_model_that_speaks_is_not_waited_for_and_its_run_stays_accepted(
+    house: Workspace, model: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "PATIENCE_S", 0.0)
+    thread = str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    with model.held():
+        with Work(house) as first:
+            row = first.accept(thread, "kim", Order(message={"id": "m1", "content": "When is check-out?"}))
+            assert model.speaking.wait(20)
+        assert first.rows.get(row.run_id).status == "running"
+        monkeypatch.setattr(type(model).__mro__[1], "reply", lambda *args, **given: 1 / 0)  # as where files are closed
+    for worker in first._threads:
+        worker.join(20)
+    assert first.rows.get(row.run_id).status == "running"  # the next start has it: this process is dead then
+    assert first.rows.get(row.run_id).error is None
+
+
+def test_what_is_due_stops_with_its_server_and_is_done_by_the_next(house: Workspace) -> None:
+    thread = str(uuid.uuid4())
+    review = house.ask("please book a room", thread_id=thread).reviews[0]
+    house.record(review["id"], {"type": "approve"})
+    house.do_due(Watch(stop=lambda values: True))
+    assert house.look(thread).next
+    house.do_due()
+    assert house.look(thread).next == ()
+    assert house.thread(thread).answer
