@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary
@@ -96,17 +96,16 @@ def newest(log: AuditLog, sought: Sought, limit: int, before: Place | None = Non
         existing(log, sought.thread)
     named = [sought.thread] if sought.thread is not None else [None, *(name for name, _ in log.folders.threads())]
     spans = sorted((_span(log, name) for name in named), key=lambda span: span.last, reverse=True)
-    since = sought.since.astimezone(UTC).isoformat() if sought.since else ""
     found: list[tuple[Place, AuditRecord]] = []
     for span in spans:
-        if (len(found) == limit and span.last < found[-1][0][0]) or (since and span.last < since):
+        if not span.last or (len(found) == limit and span.last < found[-1][0][0]):
             break
-        if before is not None and span.first > before[0]:
+        early = sought.since is not None and datetime.fromisoformat(span.last) < sought.since
+        if early or (before is not None and span.first > before[0]):
             continue
-        fit = ((place_of(record), record) for record in log.records(span.thread) if sought.has(record))
-        found = heapq.nlargest(
-            limit, [*found, *(one for one in fit if before is None or one[0] < before)], itemgetter(0)
-        )
+        fit = [(place_of(record), record) for record in log.records(span.thread) if sought.has(record)]
+        fit = [one for one in fit if before is None or one[0] < before]
+        found = heapq.nlargest(limit, [*found, *fit], itemgetter(0))
     return [record for _, record in found]
 
 
