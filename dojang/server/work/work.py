@@ -185,8 +185,11 @@ class Work:
 
     def channel(self, row: Row) -> Channel:
         """The events of a run."""
+        kept = Order.from_json(row.body).kept
         before = row.attempt - (row.status == "running")  # how often former processes may have had it
-        return self.channels.of(row.run_id, resumable=Order.from_json(row.body).kept, begins=before * LIFE)
+        if kept and not row.over:
+            before = 0  # what they have told is in the database
+        return self.channels.of(row.run_id, resumable=kept, begins=before * LIFE)
 
     async def follow(self, row: Row, after: int | None = 0) -> AsyncIterator[Event | None]:
         """The events of a run with a number above ``after``, to its end; None now and then where nothing comes.
