@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from adapters.errors import AdapterNotUsable
 from adapters.registry.folders import DamagedAdapter
+from dojang.going_back import config_of
 from dojang.pausing import Halted
-from dojang.runs import UnknownThread, releasable
+from dojang.runs import UnknownThread, releasable, waiting_of
 from dojang.watching import OnNode, Stopped
 from nodes.door import expiry_of
 from state import Conflict, Review
@@ -124,12 +125,19 @@ _TOLD = ("kind", "summary", "tier", "due_at")
 
 
 def held_over(workspace: Threads, now: datetime) -> list[tuple[str, str]]:
-    """(thread, review) of the decisions whose time for taking back is over and that nobody has released."""
+    """(thread, review) of the decisions that nobody can take back any more and nobody has carried out.
+
+    Either their time for taking back is over, or whoever was about to go on with them was killed.
+    """
     found = []
     for row in workspace.threads(limit=MOST):
         if row["status"] != "interrupted":
             continue
-        for review_id, progress in workspace.parts.decisions.progress(row["thread_id"]).items():
-            if not progress["released"] and releasable(progress, now):
-                found.append((row["thread_id"], review_id))
+        progress = workspace.parts.decisions.progress(row["thread_id"])
+        ready = [review_id for review_id, far in progress.items() if releasable(far, now)]
+        held = [review_id for review_id in ready if not progress[review_id]["released"]]
+        if not held and ready and not row["open_reviews"]:  # nothing in it is open, and it still waits
+            snapshot = workspace.parts.reader.get_state(config_of(row["thread_id"]))
+            held = [review["id"] for _, review in waiting_of(snapshot) if review["id"] in ready]
+        found += [(row["thread_id"], review_id) for review_id in held]
     return found

@@ -145,13 +145,17 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
 
 def serve(
     settings: Settings, *, workspace: Workspace | None = None, on_ready: Callable[[str], None] | None = None
-) -> None:
+) -> bool:
     """Serve until interrupted. The port is bound before anything is opened, so a mistake is told at once.
 
     Args:
         settings: ``host``, ``port`` and where the data lives.
         workspace: the one to serve; opened from the settings, and closed at the end, when None.
         on_ready: called with the address to open; when None, it is written to stderr.
+
+    Returns:
+        Whether everything has come to its end. If not, a model still speaks in a thread of this process; the run is the
+        next start's, and whoever has nothing else to do here may end the process at once (``serving.end_process``).
 
     Raises:
         CannotServe: others would reach it and no token was made, the address or port cannot be used, or the home has
@@ -178,6 +182,7 @@ def serve(
             run_until_interrupted(app, listener, log_level=settings.log_level, on_end=lambda: leave(app))
         if app.state.items.cache_info().currsize:
             app.state.items().close()
+        return not app.state.work.left
 
 
 def leave(app: FastAPI) -> None:

@@ -222,15 +222,17 @@ def _events(answer: httpx.Response) -> Iterator[tuple[int, str]]:
             yield number, line[7:]
 
 
-def storm(forks: Any, home: Home, *, clients: int, kills: int, seed: int) -> tuple[list[Client], list[str]]:
-    """So many payments at once, while the server is killed so often; and where it was."""
+def storm(
+    forks: Any, home: Home, *, clients: int, kills: int, seed: int, fatal_max: int = FATAL_MAX
+) -> tuple[list[Client], list[str]]:
+    """So many payments at once, while the server is killed so often, at one of ``fatal_max`` instants each; where."""
     chance, lives = random.Random(seed), Lives()
     many = [Client(lives, home.outside, TOOLS[n % 2], f"{seed}-{n}") for n in range(clients)]
     for client in many:
         client.start()
     places: list[str] = []
     while any(client.is_alive() for client in many):
-        fatal = chance.randint(1, FATAL_MAX) if len(places) < kills else 0
+        fatal = chance.randint(1, fatal_max) if len(places) < kills else 0
         plan = Plan(fatal, chance.choice(get_args(When)))
         if (place := _life(forks, home, plan, lives, many)) is not None:
             places.append(place)

@@ -110,12 +110,21 @@ class Work:
         self._last_words.daemon = True
         self._last_words.start()
 
+    @property
+    def left(self) -> bool:
+        """Whether the end of the server was not waited for by a worker: nothing that it does counts any more."""
+        return self._left
+
     def _wait(self) -> None:
         """Until the workers have stopped, or what they are at may be cut off."""
-        begun = time.monotonic()
+        last = time.monotonic() + DRAIN_S
+        patient = time.monotonic() + PATIENCE_S
         for thread in self._threads:
             while thread.is_alive():
-                if time.monotonic() > begun + (DRAIN_S if self.worker.calling() else PATIENCE_S):
+                now = time.monotonic()
+                if self.worker.calling():
+                    patient = now + PATIENCE_S  # when it has come to its end, that is still to be written down
+                if now > min(patient, last):
                     self._left = True  # whatever such a worker comes to: the row is the next start's
                     break
                 thread.join(0.05)

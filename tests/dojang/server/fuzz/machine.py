@@ -12,9 +12,19 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, Literal
 
+import hypothesis
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from dojang.server.work import Work
 from dojang.workspace import Workspace
@@ -511,6 +521,24 @@ class Machine(RuleBasedStateMachine):
         if hasattr(self, "booked"):
             booked = self.house.bookings() - self.booked
             assert booked == sum(thread.effects for thread in self.known.values()) + self.gone
+
+
+def tried(house: House, *, examples: int, steps: int, seed: int, shrink: bool = False) -> None:
+    """So many examples of so many steps; raises with the steps of one that goes wrong."""
+
+    class Here(Machine):
+        pass
+
+    Here.house = house
+    how = hypothesis.settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(hypothesis.seed(seed)(Here), settings=how)
 
 
 def asking(kind: Kind) -> dict[str, Any]:

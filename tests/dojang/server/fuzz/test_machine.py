@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from tests.dojang.server.fuzz.house import opened_house
-from tests.dojang.server.fuzz.machine import House, Machine
-
-EXAMPLES, STEPS = 5, 20
+from tests.dojang.server.fuzz.machine import House, tried
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +17,4 @@ def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Ite
 
 
 def test_requests_in_any_order_do_what_a_small_model_says(house: House) -> None:
-    class Here(Machine):
-        pass
-
-    Here.house = house
-    few = settings(
-        max_examples=EXAMPLES,
-        stateful_step_count=STEPS,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(seed(20261126)(Here), settings=few)
+    tried(house, examples=5, steps=20, seed=20261126)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dojang.server import serve
+from dojang.server.serving import end_process
 from dojang.settings import load_settings
 from dojang.workspace import Workspace
 from nodes.ports import Generator
@@ -39,4 +40,6 @@ class Parts(PartsWithAccidents):
 if __name__ == "__main__":
     settings = load_settings(port=int(os.environ.get("DOJANG_TEST_PORT", "0")))
     with Workspace(settings, parts=Parts(settings)) as workspace:
-        serve(settings, workspace=workspace, on_ready=lambda url: print(url, flush=True))
+        whole = serve(settings, workspace=workspace, on_ready=lambda url: print(url, flush=True))
+    if not whole:
+        end_process()
