@@ -190,7 +190,7 @@ def server_for(
 
 
 def end_process() -> NoReturn:
-    """End this process without waiting for its threads. Python would: LangGraph runs its steps in pools that it joins."""
+    """End this process without waiting for its threads, as Python would for the pools in which LangGraph runs steps."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -33,8 +33,8 @@ from tests.dojang.workspaces import RehearsedParts, settings_for
 
 TOOLS: Final = ("pay_with_key", "pay_blind")
 BORN_S: Final = 120
-FATAL_MAX: Final = 450
-"""Instants of a life of which one is its last; a payment has about sixty."""
+FATAL: Final = (1, 450)
+"""Instants of a life between which it has its last; a payment has about sixty."""
 
 
 CUT: Final = (httpx.NetworkError, httpx.ProtocolError)
@@ -223,16 +223,16 @@ def _events(answer: httpx.Response) -> Iterator[tuple[int, str]]:
 
 
 def storm(
-    forks: Any, home: Home, *, clients: int, kills: int, seed: int, fatal_max: int = FATAL_MAX
+    forks: Any, home: Home, *, clients: int, kills: int, seed: int, fatal: tuple[int, int] = FATAL
 ) -> tuple[list[Client], list[str]]:
-    """So many payments at once, while the server is killed so often, at one of ``fatal_max`` instants each; where."""
+    """So many payments at once, while the server is killed so often, at some instant between two; where."""
     chance, lives = random.Random(seed), Lives()
     many = [Client(lives, home.outside, TOOLS[n % 2], f"{seed}-{n}") for n in range(clients)]
     for client in many:
         client.start()
     places: list[str] = []
     while any(client.is_alive() for client in many):
-        fatal = chance.randint(1, fatal_max) if len(places) < kills else 0
+        fatal = chance.randint(*fatal) if len(places) < kills else 0
         plan = Plan(fatal, chance.choice(get_args(When)))
         if (place := _life(forks, home, plan, lives, many)) is not None:
             places.append(place)
