@@ -102,7 +102,7 @@ def served(workspace: Workspace) -> Iterator[tuple[str, Work]]:
 
 @pytest.fixture
 def start(tmp_path: Path, postgres_dsn: str) -> Start:
-    """Starts a server in a process of its own, over one home; gives the process and a client."""
+    """Starts a server in a process of its own, over one home; gives the process and a client. ``stderr``: its log."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOJANG_")}
     environment |= {
         "DOJANG_HOME": str(tmp_path / "home"),
@@ -117,9 +117,12 @@ def start(tmp_path: Path, postgres_dsn: str) -> Start:
     @contextmanager
     def started(**more: str) -> Iterator[Started]:
         command = [sys.executable, "-m", "tests.dojang.server.langgraph.server_child"]
-        with subprocess.Popen(
-            command, cwd=tmp_path, env={**environment, **more}, stdout=subprocess.PIPE, text=True
-        ) as process:
+        with (
+            (tmp_path / "stderr").open("a") as log,
+            subprocess.Popen(
+                command, cwd=tmp_path, env={**environment, **more}, stdout=subprocess.PIPE, stderr=log, text=True
+            ) as process,
+        ):
             assert process.stdout is not None
             try:
                 with get_sync_client(url=process.stdout.readline().strip(), api_key=None) as client:
@@ -147,6 +150,12 @@ def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str, model:
 def server(house: Workspace) -> Iterator[tuple[str, Work]]:
     with served(house) as found:
         yield found
+
+
+@pytest.fixture
+def alone(server: tuple[str, Work], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of these tests takes no run: whoever makes a ``Work`` of their own does, or nobody."""
+    monkeypatch.setattr(server[1], "_next", lambda: None)
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def test_a_server_that_is_killed_under_its_runs(
     assert len(bookings()) == 1
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model: Held) -> None:
     thread = str(uuid.uuid4())
     order = Order(message={"id": "m1", "content": "When is check-out?"})
@@ -75,6 +76,7 @@ def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model:
     assert [line["role"] for line in house.conversation(thread)] == ["user", "assistant"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> None:
     """As after a kill between a pause and the row that says so."""
     thread, said = str(uuid.uuid4()), {"id": "human-given", "content": "please send a welcome"}

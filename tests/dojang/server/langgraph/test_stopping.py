@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -59,12 +59,11 @@ def followed(url: str, thread: str, since: int | None, told: list[Event], last: 
                 return
 
 
-def told_to_end(process: Any) -> float:
-    """Send the signal; how long the process has lived after it, in seconds."""
-    begun = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
-    return time.monotonic() - begun
+def again_and_again(read: Callable[[], Any]) -> Any:
+    """Until it is through: the SDK comes again five times, and on a busy machine a server is not there by then."""
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            return read()
 
 
 def test_readers_and_runs_go_on_at_the_next_start(
@@ -75,7 +74,15 @@ def test_readers_and_runs_go_on_at_the_next_start(
     newer: list[Event] = []
 
     def joined(client: SyncLangGraphClient, thread: str, run: str) -> list[Any]:
-        return list(client.runs.join_stream(thread, run))
+        parts: list[Any] = []
+
+        def read() -> list[Any]:
+            last = str(parts[-1].id) if parts else None
+            for part in client.runs.join_stream(thread, run, last_event_id=last):
+                parts.append(part)
+            return parts
+
+        return again_and_again(read)  # type: ignore[no-any-return]
 
     with get_sync_client(url=url, api_key=None) as client, ThreadPoolExecutor(4) as readers:
         with start(DOJANG_TEST_PORT=str(port)) as (process, _):
@@ -92,10 +99,11 @@ def test_readers_and_runs_go_on_at_the_next_start(
             assert httpx.post(f"{url}/threads/{talks}/commands", json=begin).json()["type"] == "success"
             of_kept = readers.submit(joined, client, books, kept)
             of_loose = readers.submit(joined, client, asks, loose)
-            waits = readers.submit(client.runs.join, asks, loose)
+            waits = readers.submit(again_and_again, lambda: client.runs.join(asks, loose))
             of_newer = readers.submit(followed, url, talks, None, newer)
             until(lambda: newer)
-            lived_s = told_to_end(process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):  # not a whole answer, which would be the end
             of_newer.result()
         assert not any(reader.done() for reader in (of_kept, of_loose, waits))
@@ -121,9 +129,14 @@ def test_readers_and_runs_go_on_at_the_next_start(
             done: Any = client.runs.wait(books, "dojang", command=approve)
             assert [outcome["status"] for outcome in done["outcomes"].values()] == ["done"]
     assert len(bookings()) == 1
-    assert lived_s < 4, "it has waited for its readers (5 s), or for a model"
+    log = (tmp_path / "stderr").read_text()
+    assert "graceful shutdown exceeded" not in log, (
+        "it has waited for its readers, all the time that uvicorn gives them"
+    )
+    assert "completing response" not in log
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_call_on_its_way_is_waited_for(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "PATIENCE_S", 0.2)
     asked = house.ask("please book a room")
@@ -148,6 +161,7 @@ def test_a_call_on_its_way_is_waited_for(house: Workspace, monkeypatch: pytest.M
     assert not first._left
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_model_that_speaks_is_not_waited_for_and_its_run_stays_accepted(
     house: Workspace, model: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,8 +178,12 @@ def test_a_model_that_speaks_is_not_waited_for_and_its_run_stays_accepted(
         worker.join(20)
     assert first.rows.get(row.run_id).status == "running"  # the next start has it: this process is dead then
     assert first.rows.get(row.run_id).error is None
+    first.rows.stop(row.run_id, "interrupt")
+    first.rows.give_back(first.rows.get(row.run_id))
+    first.rows.close()
 
 
+@pytest.mark.usefixtures("alone")
 def test_what_is_due_stops_with_its_server_and_is_done_by_the_next(house: Workspace) -> None:
     asked = house.ask("please book a room")
     thread = asked.thread_id
