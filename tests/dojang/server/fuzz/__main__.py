@@ -13,6 +13,8 @@ import time
 import traceback
 from pathlib import Path
 
+from schemathesis.core.failures import FailureGroup
+
 from store.postgres.embedded import EmbeddedPostgres
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.fuzz.house import opened_house
@@ -45,7 +47,7 @@ def _routes(surface: Surface, examples: int, seed: int) -> int:
             try:
                 sent = surface.fuzz(operation, mode, examples=examples, seed=seed)
                 print(f"{sent:5} {time.monotonic() - begun:6.1f} s {mode:8}{operation.label}", flush=True)
-            except Exception as error:
+            except (Exception, FailureGroup) as error:
                 failed += 1
                 print(f"WRONG {mode:8}{operation.label}\n{error}", flush=True)
     return failed

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -126,13 +127,20 @@ class Machine(RuleBasedStateMachine):
     house: House
     threads = Bundle("threads")
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(target=threads)
+    def begin(self) -> Any:
+        """One thread in which nothing was said, one that has answered, two that wait for somebody."""
         self.name = f"example-{next(NUMBERS)}"
         self.known: dict[str, Thread] = {}
         self.order: list[tuple[Thread, Run]] = []  # as accepted, over the threads
         self.booked = self.house.bookings()
         self.gone = 0  # effects of threads that were deleted since
+        made = [self.made({}) for _ in range(4)]
+        for thread, kind in zip(made[1:], ("question", "book", "book"), strict=True):
+            run = self.accepted(thread, kind, asking(kind))  # type: ignore[arg-type]
+            assert run is not None
+            self.carry_out_now(thread, run)
+        return multiple(*made)
 
     def teardown(self) -> None:
         if hasattr(self, "known"):
@@ -155,11 +163,15 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=threads, labels=LABELS)
     def create(self, labels: dict[str, Any]) -> Thread:
+        thread = self.made(labels)
+        self.ask("POST", "/threads", {"thread_id": thread.id}, wanted=409)
+        self.ask("POST", "/threads", {"thread_id": thread.id, "if_exists": "do_nothing"})
+        return thread
+
+    def made(self, labels: dict[str, Any]) -> Thread:
         made = self.ask("POST", "/threads", {"metadata": {"of": self.name, **labels}})
         thread = Thread(made["thread_id"], labels)
         self.known[thread.id] = thread
-        self.ask("POST", "/threads", {"thread_id": thread.id}, wanted=409)
-        self.ask("POST", "/threads", {"thread_id": thread.id, "if_exists": "do_nothing"})
         return thread
 
     @rule(thread=threads, labels=LABELS)
