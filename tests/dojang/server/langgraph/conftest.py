@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,9 +25,9 @@ from dojang.workspace import Workspace
 from nodes.ports import Generator
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.workspaces import TODAY, Rehearsed
+from tests.processes import Forked
 
-ROOT = Path(__file__).parents[4]
-Started = tuple[subprocess.Popen[str], SyncLangGraphClient]
+Started = tuple[Forked, SyncLangGraphClient]
 Start = Callable[..., Any]
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok.").decode()
 HOOKS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_loopback": True}
@@ -111,19 +109,13 @@ def start(tmp_path: Path, postgres_dsn: str) -> Start:
         "DOJANG_TODAY": TODAY.isoformat(),
         "DOJANG_USER": "kim",
         "DOJANG_TEST_SILENT": str(tmp_path / "silent"),
-        "PYTHONPATH": str(ROOT),
+        "DOJANG_TEST_LOG": str(tmp_path / "stderr"),
     }
 
     @contextmanager
     def started(**more: str) -> Iterator[Started]:
-        command = [sys.executable, "-m", "tests.dojang.server.langgraph.server_child"]
-        with (
-            (tmp_path / "stderr").open("a") as log,
-            subprocess.Popen(
-                command, cwd=tmp_path, env={**environment, **more}, stdout=subprocess.PIPE, stderr=log, text=True
-            ) as process,
-        ):
-            assert process.stdout is not None
+        child = "tests.dojang.server.langgraph.server_child"
+        with Forked(child, environment={**environment, **more}, cwd=tmp_path, stderr=False) as process:
             try:
                 with get_sync_client(url=process.stdout.readline().strip(), api_key=None) as client:
                     yield process, client

@@ -2,7 +2,7 @@
 
 ``DOJANG_TEST_DIE=ran`` kills it when a tool has committed and its outcome is not yet in the ledger;
 ``DOJANG_TEST_SILENT`` names a file: while it is there, the model does not answer. ``DOJANG_TEST_PORT``: where, for
-clients that come again to the same address.
+clients that come again to the same address. ``DOJANG_TEST_LOG``: a file for what it says on stderr.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Parts(PartsWithAccidents):
 
 
 if __name__ == "__main__":
+    os.dup2(os.open(os.environ["DOJANG_TEST_LOG"], os.O_APPEND | os.O_CREAT | os.O_WRONLY), 2)
     settings = load_settings(port=int(os.environ.get("DOJANG_TEST_PORT", "0")))
     with Workspace(settings, parts=Parts(settings)) as workspace:
         whole = serve(settings, workspace=workspace, on_ready=lambda url: print(url, flush=True))
