@@ -121,7 +121,11 @@ def verify_records(request: Request, every_signature: bool = False) -> Any:
     return {**told, "end": home[0] if home else None}
 
 
-@router.get("/audit/export", response_class=StreamingResponse, responses={**NO_ID, 200: {"content": {"text/csv": {}}}})
+@router.get(
+    "/audit/export",
+    response_class=StreamingResponse,
+    responses={**NO_ID, 200: {"content": {"text/csv": {}, "application/x-ndjson": {}}}},
+)
 def export_records(
     request: Request,
     asked: Looked,

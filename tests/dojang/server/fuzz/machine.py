@@ -218,6 +218,9 @@ class Machine(RuleBasedStateMachine):
     def copy(self, thread: Thread) -> None:
         if thread.id not in self.known:
             return
+        if thread.review is not None or thread.cut == "book":
+            self.ask("POST", f"/threads/{thread.id}/copy", wanted=409)
+            return
         made = self.ask("POST", f"/threads/{thread.id}/copy")
         assert said_in(made["values"] or {}) == thread.said
         assert made["thread_id"] not in self.known
@@ -267,7 +270,8 @@ class Machine(RuleBasedStateMachine):
     @rule(thread=threads)
     def go_on(self, thread: Thread) -> None:
         if thread.id in self.known:
-            self.accepted(thread, None, {"assistant_id": "dojang", "input": None})
+            nothing = not thread.said and not thread.queue
+            self.accepted(thread, None, {"assistant_id": "dojang", "input": None}, refused=400 if nothing else 0)
 
     def next(self) -> tuple[Thread, Run] | None:
         """The run that is next: the oldest that is the first of its thread."""
