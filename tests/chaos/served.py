@@ -222,8 +222,8 @@ def storm(
         client.start()
     places: list[str] = []
     while any(client.is_alive() for client in many):
-        fatal = chance.randint(*fatal) if len(places) < kills else 0
-        plan = Plan(fatal, chance.choice(get_args(When)))
+        last = chance.randint(*fatal) if len(places) < kills else 0
+        plan = Plan(last, chance.choice(get_args(When)))
         if (place := _life(forks, home, plan, lives, many)) is not None:
             places.append(place)
     return many, places

@@ -82,7 +82,12 @@ def test_a_page_of_the_audit_reads_the_chains_that_are_on_it(
     program.get("/audit")  # reads all of them, once
     read: list[str | None] = []
     records = workspace.parts.audit.records
-    monkeypatch.setattr(workspace.parts.audit, "records", lambda thread: read.append(thread) or records(thread))
+
+    def noted(thread: str | None) -> Any:
+        read.append(thread)
+        return records(thread)
+
+    monkeypatch.setattr(workspace.parts.audit, "records", noted)
     page = program.get("/audit", params={"limit": 1}).json()
     assert page["items"][0]["thread_id"] in (None, newest["thread_id"])
     assert set(read) <= {None, newest["thread_id"]}

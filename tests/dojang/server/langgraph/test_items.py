@@ -70,7 +70,12 @@ def test_a_search_opens_no_more_than_it_needs(
         items.put("kim", ["a", str(n % 3)], f"k{n:02}", {"n": n})
     opened: list[str] = []
     opens = items._opened
-    monkeypatch.setattr(items, "_opened", lambda text: opened.append(text) or opens(text))
+
+    def noted(text: str) -> Any:
+        opened.append(text)
+        return opens(text)
+
+    monkeypatch.setattr(items, "_opened", noted)
     assert [item.value["n"] for item in items.search("kim", ["a"], limit=2)] == [19, 18]
     assert len(opened) == 3
     whole = [item.value["n"] for item in items.search("kim", ["a"], limit=20)]

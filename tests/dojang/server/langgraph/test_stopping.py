@@ -125,7 +125,7 @@ def test_readers_and_runs_go_on_at_the_next_start(
             assert [n for n, _, _ in newer + more] == sorted({n for n, _, _ in newer + more})
             nodes = [e["params"]["data"]["node"] for _, _, e in newer + more if e["method"] == "updates"]
             assert nodes[-1] == "answer"
-            approve = {"resume": {"decisions": [{"type": "approve"}]}}
+            approve: Any = {"resume": {"decisions": [{"type": "approve"}]}}
             done: Any = client.runs.wait(books, "dojang", command=approve)
             assert [outcome["status"] for outcome in done["outcomes"].values()] == ["done"]
     assert len(bookings()) == 1
