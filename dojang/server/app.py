@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -259,7 +259,8 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _unreadable(request: Request, error: Exception) -> Response:
     """The first thing that does not fit: where it stands, what it should be, and where a good one can be seen."""
-    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
+    known = error.errors() if isinstance(error, RequestValidationError) else []
+    first: dict[str, Any] = {"loc": (), "msg": str(error), **(known[0] if known else {})}
     if first.get("type") == "json_invalid":
         text = f"the body is no JSON ({first['ctx']['error']}, at character {first['loc'][-1]})"
     else:

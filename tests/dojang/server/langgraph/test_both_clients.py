@@ -340,7 +340,7 @@ async def drive(remote: RemoteGraph, form: str) -> None:
     (pause,) = updates[-1]["__interrupt__"]
     waiting = await call("get_state", config)
     assert (waiting.next, waiting.interrupts[0].id) == (("review",), pause["id"])
-    refused = Command(resume={pause["id"]: {"type": "reject", "reason": "not today"}})
+    refused: Any = Command(resume={pause["id"]: {"type": "reject", "reason": "not today"}})
     values = await call("invoke", refused, config)
     assert [message["type"] for message in values["messages"]][:2] == ["human", "ai"]
     assert (await call("get_state", config)).next == ()
