@@ -11,6 +11,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.types import StateSnapshot
 
 from dojang.acting import Acting
+from dojang.going_back import check_copied
 from dojang.results import RunResult, Step
 from dojang.runs import kept_adapter, unfinished, waiting_of
 from dojang.speaking import PROGRAM
@@ -175,10 +176,14 @@ class Conversations(Acting):
             self.parts.saver.delete_thread(thread_id)
 
     def copy_thread(self, source: str, target: str, *, by: str | None = None) -> None:
-        """Copy what was said in a session into a new one; its reviews and effects stay where they are."""
+        """Copy what was said in a session into a new one; its reviews and effects stay where they are.
+
+        Conflict while somebody is being asked in it: what waits can be decided in the original only.
+        """
         with self.parts.run_lock(source):
-            self.parts.saver.copy_thread(source, target)
+            check_copied(source, self._runs.look(source), "as it is now")
             self.parts.audit.copied(source, target, by or self.user)
+            self.parts.saver.copy_thread(source, target)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""
