@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint types tests bench chaos fuzz transcript screenshots help
+.PHONY: demo test check lint types tests docs bench chaos fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,6 +47,9 @@ chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects coun
 
 fuzz: .venv/dev ## generated requests against the whole server, EXAMPLES of each kind a route (200), a fresh seed
 	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)
+
+docs: .venv/dev ## the documentation as a site in build/site, to be opened from the disk; a broken link fails
+	$(BIN)/zensical build --strict
 
 transcript: .venv/run ## play the demo and write its output into the READMEs
 	$(BIN)/python scripts/transcript.py
