@@ -67,7 +67,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 class Shopkeeper(Rehearsed):
-    """The rehearsed model, which also knows the tool of the tutorial, and gets the bike's name wrong as the real one.
+    """The rehearsed model, which also knows the tool of the tutorial.
 
     It tells its prompts as a base of ours does, so that its decisions can become a dataset.
     """
@@ -77,9 +77,11 @@ class Shopkeeper(Rehearsed):
         return {**said, "prompt": rendered(READING, reading_text(messages, given["passages"], given["tools"]))}
 
     def _wanted(self, text: str) -> Generation | None:
-        if "bike" in text.lower():
-            return calls(("reserve_bike", {"bike": "bike", "customer": "Emma Lee", "day": "2026-12-03"}))
-        return super()._wanted(text)
+        wanted = re.search(r"(\d) bi.*for ([A-Z]\w+ [A-Z]\w+)|(\d) bikes on .* for (\w+ \w+)", text)
+        if wanted is None:
+            return super()._wanted(text)
+        bikes, customer = (found for found in wanted.groups() if found)
+        return calls(("reserve_bikes", {"customer": customer, "day": "2026-12-03", "bikes": int(bikes)}))
 
 
 class ShopParts(RehearsedParts):
