@@ -83,7 +83,9 @@ def _home(home: Path) -> Finding:
     probe = home / ".doctor"
     probe.write_text("ok")
     probe.unlink()
-    if os.name == "nt":  # modes say nothing there: whose a folder is, is in its access list, which Windows makes the user's
+    if (
+        os.name == "nt"
+    ):  # modes say nothing there: whose a folder is, is in its access list, which Windows makes the user's
         return True, str(home), ""
     return (
         not mode & 0o077,

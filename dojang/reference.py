@@ -23,7 +23,8 @@ WIDTH = 120
 
 HEAD = """# Python
 
-Written by `python -m dojang.reference > docs/python.md` from the docstrings; a test compares the two. Everything else in the packages may change without notice.
+Written by `python -m dojang.reference > docs/python.md` from the docstrings; a test compares the two. Everything else in
+the packages may change without notice.
 Errors are `state.DojangError` with the branches `UserError`, `Conflict`, `PassingFault`, `BrokenInvariant`."""
 
 
@@ -48,15 +49,25 @@ def _thing(name: str, thing: Any) -> Iterator[str]:
         if name in SAYS_ITSELF:
             yield SAYS_ITSELF[name]
             return
-        for method, function in vars(thing).items():
-            if not method.startswith("_") and (inspect.isfunction(function) or isinstance(function, property)):
-                yield _signature(method, function)
-                yield _text(inspect.getdoc(function))
+        for method, function in _methods(thing).items():
+            yield _signature(method, function)
+            yield _text(inspect.getdoc(function))
     elif callable(thing) and inspect.isroutine(thing):
         yield _signature(name, thing)
         yield _text(inspect.getdoc(thing))
     else:
         yield f"`{thing}`"
+
+
+def _methods(thing: type) -> dict[str, Any]:
+    """What a class and those of ours below it have, as they stand there."""
+    ours = [cls for cls in thing.__mro__ if cls.__module__.partition(".")[0] == thing.__module__.partition(".")[0]]
+    found = {name: member for cls in reversed(ours) for name, member in vars(cls).items()}
+    return {
+        name: member
+        for name, member in found.items()
+        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property))
+    }
 
 
 def _signature(name: str, function: Any) -> str:

@@ -33,7 +33,9 @@ from tests.dojang.workspaces import Rehearsed, RehearsedParts
 from tests.graph.parts import calls
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r'(?:<!-- not run: ([^>]+) -->\n+)?^```(\w*)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r'(?:<!-- not run: ([^>]+) -->\n+)?^```(\w*)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL
+)
 ID = re.compile(r"\b(rv|th|dj|sa|p)_?([0-9a-f]{8,})\b")
 WAITS = 3
 SCRIPT = """#!{python} -SE
