@@ -23,8 +23,8 @@ WIDTH = 120
 
 HEAD = """# Python
 
-Written by `python -m dojang.reference > docs/python.md` from the docstrings; a test compares the two. Everything else in
-the packages may change without notice.
+Written by `python -m dojang.reference > docs/python.md` from the docstrings; a test compares the two. Everything else
+in the packages may change without notice.
 Errors are `state.DojangError` with the branches `UserError`, `Conflict`, `PassingFault`, `BrokenInvariant`."""
 
 
