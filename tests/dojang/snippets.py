@@ -23,7 +23,6 @@ from typing import Any
 
 from langchain_core.messages import AnyMessage
 
-import dojang.workspace
 from adapters.speakers.rendering import READING, reading_text, rendered
 from dojang.settings import Settings
 from dojang.workspace import Workspace
@@ -103,7 +102,7 @@ class Reader:
     def __init__(self, shell: Shell, folder: Path) -> None:
         self.shell, self.folder = shell, folder
         shell.open_workspace = opened
-        shell.monkeypatch.setattr(dojang.workspace, "Parts", ShopParts)
+        shell.monkeypatch.setattr("dojang.acting.Parts", ShopParts)
         self.names: dict[str, object] = {}
         self.seen: dict[str, str] = {}
         self.said = ""
