@@ -1,0 +1,133 @@
+"""A workspace in a notebook: what the workspace gives back, in forms that show themselves."""
+
+from __future__ import annotations
+
+import atexit
+import secrets
+import tempfile
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from dojang.language import locale_language
+from dojang.notebook.drawing import Drawing
+from dojang.notebook.tables import Table, comparison_of, inbox_of
+from dojang.notebook.threads import Review, Run, Thread
+from dojang.reading import as_read
+from dojang.server.wording import Say, titled
+from dojang.settings import SAMPLE, load_settings
+from dojang.side_by_side import Said, compare
+from dojang.vocabulary import STATUSES
+from dojang.workspace import Workspace
+from state import Kind, Language, Passage
+from state import Review as Record
+
+SAMPLE_DAY: Final = date(2026, 11, 25)
+"""The day of the sample hotel's notebooks, so that "3 December" lies ahead whenever they are read."""
+
+
+def open(home: str | Path | None = None, **settings: Any) -> Notebook:
+    """A home as a notebook uses it; ``settings`` as in docs/settings.md, over those of the environment.
+
+    Raises:
+        BadSetting: a setting that cannot be.
+    """
+    return Notebook(Workspace(load_settings(home=None if home is None else Path(home), **settings)))
+
+
+def sample(**settings: Any) -> Notebook:
+    """The sample hotel, documents and tables, in a temporary folder that goes when it is closed."""
+    folder = tempfile.TemporaryDirectory(prefix="dojang-notebook-", ignore_cleanup_errors=True)
+    book = open(folder.name, **{"today": SAMPLE_DAY, **settings})
+    book._folder = folder
+    book.workspace.parts.toolbox.offered()  # makes the tables
+    book.workspace.ingest([SAMPLE / "documents"])
+    return book
+
+
+class Notebook:
+    """All of Dojang over one home. Everything else is at :attr:`workspace`. Closes itself with the process."""
+
+    _folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.language: Language = workspace.settings.language or locale_language()
+        self.say = Say(self.language)
+        atexit.register(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Notebook({str(self.workspace.settings.home)!r})"
+
+    def close(self) -> None:
+        """Give back what is open; a sample goes with its folder."""
+        atexit.unregister(self.close)
+        self.workspace.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    # -- asking and deciding --------------------------------------------------------------------------------------
+
+    def ask(self, text: str) -> Run:
+        """Ask on a new thread."""
+        return Run(self, self.workspace.ask(text))
+
+    def thread(self, thread_id: str) -> Thread:
+        """A thread by its id; UnknownThread where there is none."""
+        self.workspace.thread(thread_id)
+        return Thread(self, thread_id)
+
+    def review(self, review_id: str) -> Review:
+        """A review by its id; UnknownReview where there is none."""
+        self.workspace.review(review_id)
+        return Review(self, review_id)
+
+    def inbox(self, *, kind: Kind | None = None, limit: int = 100) -> Table[Record]:
+        """What waits, soonest deadline first."""
+        return inbox_of(self, self.workspace.inbox(kind=kind, limit=limit))
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def draw(self) -> Drawing:
+        """The graph."""
+        return Drawing(self)
+
+    def compare(self, question: str) -> Table[Said]:
+        """What the base, the champion and the candidate would say of a question; nothing is recorded or run."""
+        return comparison_of(self, compare(self.workspace.parts, self.workspace.speaking.voices, question))
+
+    def search(self, query: str, *, k: int = 5, **filters: str) -> list[Passage]:
+        """The passages that match best."""
+        return self.workspace.search(query, k=k, filters=filters or None)
+
+    def ingest(self, *paths: str | Path) -> Any:
+        """Read files or folders in."""
+        return self.workspace.ingest([Path(path) for path in paths])
+
+    # -- for what shows itself ------------------------------------------------------------------------------------
+
+    def status(self, key: str) -> str:
+        """A status of a review, run or effect in the reader's language."""
+        return titled(self.say, STATUSES, key)
+
+    def summary(self, review: Record) -> str:
+        """A review's summary in the reader's language."""
+        return as_read(review, self.workspace.describer, self.language)["summary"]
+
+    @staticmethod
+    def new_id() -> str:
+        """An id for a thread."""
+        return f"th_{secrets.token_hex(5)}"
+
+
+__all__: Sequence[str] = ["Notebook", "open", "sample"]
