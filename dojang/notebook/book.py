@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -75,6 +76,12 @@ class Notebook:
         self.workspace.close()
         if self._folder is not None:
             self._folder.cleanup()
+
+    def acting(self, user: str, *roles: str) -> Notebook:
+        """The same for somebody else on this machine: what they ask and decide bears their name. Nothing to close."""
+        made = copy.copy(self)
+        made.workspace, made._folder = self.workspace.acting(user, roles), None
+        return made
 
     # -- asking and deciding --------------------------------------------------------------------------------------
 

@@ -133,13 +133,15 @@ class Run(Shown):
         return self.reviews[0]
 
     def text(self) -> str:
-        """The answer with its places, or the cards."""
+        """The answer with its places, and the cards."""
+        return "\n".join([*self._lines(), *(review.text() for review in self.reviews)]) or self.book.status(self.status)
+
+    def _lines(self) -> list[str]:
+        """What it came to, without the cards."""
         lines = [self.answer] if self.answer else []
         lines += [f"  [{c['n']}] {c['document']} {c['start']}–{c['end']}" for c in self.citations if c["document"]]
         lines += [f"  {one['tool']} – {self.book.status(one['status'])}" for one in self.outcomes]
-        lines += [review.text() for review in self.reviews]
-        lines += [self.book.say.told(self.record.note)] if self.record.note else []
-        return "\n".join(lines) or self.book.status(self.status)
+        return lines + ([self.book.say.told(self.record.note)] if self.record.note else [])
 
     def markup(self) -> Markup:
         """The same for a notebook, without anything to press."""
@@ -147,9 +149,11 @@ class Run(Shown):
         return Markup("").join([run_markup(self.book, self.record), *cards])
 
     def _ipython_display_(self) -> None:
-        if self.answer or self.outcomes or self.record.note or not self.reviews:
+        lines = self._lines()
+        if lines or not self.reviews:
             inside = run_markup(self.book, self.record)
-            _display(self.text(), str(part(self.language, "box.html", lang=self.language, inside=inside)))
+            text = "\n".join(lines) or self.book.status(self.status)
+            _display(text, str(part(self.language, "box.html", lang=self.language, inside=inside)))
         for review in self.reviews:
             review._ipython_display_()
 
