@@ -100,4 +100,9 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
 def test_it_runs_to_its_end(path: Path, kernel: KernelManager) -> None:
     notebook = opened(path)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(ALONE))  # type: ignore[no-untyped-call]
-    nbclient.NotebookClient(notebook, km=kernel, timeout=240).execute()
+    client = nbclient.NotebookClient(notebook, km=kernel, timeout=240)
+    try:
+        client.execute()
+    finally:
+        if client.kc is not None:
+            client.kc.stop_channels()
