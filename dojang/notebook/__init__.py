@@ -6,6 +6,7 @@ every call goes through :class:`dojang.workspace.Workspace`, a press of a card's
 ::
 
     book.py       the workspace with its language and templates: ask, inbox, compare, draw
+    reader.py     a workspace and the language in which it is shown
     threads.py    a thread, a run of it, and a review that can be decided from code
     shown.py      how a thing shows itself: text, HTML, and the markup of both
     cards.py      what a card shows of a review, from the console's own typed records

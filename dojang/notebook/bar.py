@@ -22,7 +22,7 @@ from nodes.wire import StaleDecision
 from state import Decision, DojangError, UserError
 
 if TYPE_CHECKING:
-    from dojang.notebook.book import Notebook
+    from dojang.notebook.reader import Reader
     from dojang.results import RunResult
 
 LONGEST_DWELL_MS: Final = 7 * 24 * 3_600_000
@@ -42,7 +42,7 @@ class OtherCard(UserError):
 class Bar:
     """The live part of one card; where its thread then asks something else, that card's, too."""
 
-    def __init__(self, book: Notebook, review_id: str) -> None:
+    def __init__(self, book: Reader, review_id: str) -> None:
         self.book, self.review_id = book, review_id
         self._trail: list[Markup] = []  # what was decided here before, and what came of it
         self._told: set[str] = set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import copy
-import secrets
 import tempfile
 from collections.abc import Sequence
 from datetime import date
@@ -12,17 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from dojang.language import locale_language
 from dojang.notebook.drawing import Drawing
+from dojang.notebook.reader import Reader
 from dojang.notebook.tables import Table, comparison_of, inbox_of
 from dojang.notebook.threads import Review, Run, Thread
-from dojang.reading import as_read
-from dojang.server.wording import Say, titled
 from dojang.settings import SAMPLE, load_settings
 from dojang.side_by_side import Said, compare
-from dojang.vocabulary import STATUSES
 from dojang.workspace import Workspace
-from state import Kind, Language, Passage
+from state import Kind, Passage
 from state import Review as Record
 
 SAMPLE_DAY: Final = date(2026, 11, 25)
@@ -48,15 +44,13 @@ def sample(**settings: Any) -> Notebook:
     return book
 
 
-class Notebook:
+class Notebook(Reader):
     """All of Dojang over one home. Everything else is at :attr:`workspace`. Closes itself with the process."""
 
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.language: Language = workspace.settings.language or locale_language()
-        self.say = Say(self.language)
+        super().__init__(workspace)
         atexit.register(self.close)
 
     def __enter__(self) -> Self:
@@ -120,21 +114,6 @@ class Notebook:
     def ingest(self, *paths: str | Path) -> Any:
         """Read files or folders in."""
         return self.workspace.ingest([Path(path) for path in paths])
-
-    # -- for what shows itself ------------------------------------------------------------------------------------
-
-    def status(self, key: str) -> str:
-        """A status of a review, run or effect in the reader's language."""
-        return titled(self.say, STATUSES, key)
-
-    def summary(self, review: Record) -> str:
-        """A review's summary in the reader's language."""
-        return as_read(review, self.workspace.describer, self.language)["summary"]
-
-    @staticmethod
-    def new_id() -> str:
-        """An id for a thread."""
-        return f"th_{secrets.token_hex(5)}"
 
 
 __all__: Sequence[str] = ["Notebook", "open", "sample"]

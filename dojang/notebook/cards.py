@@ -19,7 +19,7 @@ from dojang.vocabulary import KINDS
 from nodes.gate import spec_of
 
 if TYPE_CHECKING:
-    from dojang.notebook.book import Notebook
+    from dojang.notebook.reader import Reader
 
 STEPS: Final = 60
 """Checkpoints that are looked through for the way to a review."""
@@ -48,7 +48,7 @@ class Card:
         return [replace(field, key=self.prefix + field.key) for field in self.item.fields]
 
 
-def card_of(book: Notebook, review_id: str) -> Card:
+def card_of(book: Reader, review_id: str) -> Card:
     """The card of a review; that it was shown is noted. UnknownReview where there is none."""
     workspace, say = book.workspace, book.say
     record = workspace.show(review_id)
@@ -65,12 +65,12 @@ def card_of(book: Notebook, review_id: str) -> Card:
     return Card(record, item_of(read, around, say, workspace.parts.clock.now()))
 
 
-def card_markup(book: Notebook, card: Card) -> Markup:
+def card_markup(book: Reader, card: Card) -> Markup:
     """The card without anything to press."""
     return part(book.language, "card.html", item=card.item, waits=card.waits)
 
 
-def card_text(book: Notebook, card: Card) -> str:
+def card_text(book: Reader, card: Card) -> str:
     """The same in a terminal: what, with which arguments, why, and how to decide from code."""
     item, review = card.item, card.record.review
     kind = titled(book.say, KINDS, review["kind"])

@@ -12,14 +12,14 @@ from dojang.results import Step
 from dojang.server.console.drawing import drawing_of
 
 if TYPE_CHECKING:
-    from dojang.notebook.book import Notebook
+    from dojang.notebook.reader import Reader
     from dojang.workspace import Workspace
 
 
 class Drawing(Shown):
     """The graph; ``way``: the nodes that a thread passed in this turn, the one where it is now last."""
 
-    def __init__(self, book: Notebook, way: Sequence[str] = ()) -> None:
+    def __init__(self, book: Reader, way: Sequence[str] = ()) -> None:
         self.language, self.way = book.language, list(way)
         edges, nodes = edges_and_nodes(book.workspace)
         self._drawn = drawing_of(edges, nodes, self.way, book.say)

@@ -10,7 +10,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader
 from markupsafe import Markup
 
 from dojang.server.console.desk import environment as of_the_console
-from dojang.server.wording import titled
+from dojang.server.wording import sayer, titled
 from dojang.vocabulary import EFFECTS, STATUSES
 from state import Language
 
@@ -22,8 +22,9 @@ STATIC: Final = HERE / "static"
 def environment(language: Language) -> Environment:
     """Our templates in front of the console's, with the console's cleaning, escaping, words and filters."""
     console = of_the_console(language)
-    say = console.globals["_"]
-    made = console.overlay(loader=ChoiceLoader([FileSystemLoader(HERE / "templates"), console.loader]))
+    say = sayer(language)
+    theirs = [console.loader] if console.loader is not None else []
+    made = console.overlay(loader=ChoiceLoader([FileSystemLoader(HERE / "templates"), *theirs]))
     made.globals = {**console.globals, "sheet": sheet()}
     made.filters = {
         **console.filters,

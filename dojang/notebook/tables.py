@@ -12,7 +12,7 @@ from dojang.server.wording import NODES, label, titled
 from dojang.vocabulary import KINDS, N_
 
 if TYPE_CHECKING:
-    from dojang.notebook.book import Notebook
+    from dojang.notebook.reader import Reader
     from dojang.results import Step
     from dojang.side_by_side import Said
     from state import Language, Review
@@ -68,7 +68,7 @@ def table(head: Sequence[str], *rows: Sequence[object], language: Language = "en
     )  # fmt: skip
 
 
-def history_of(book: Notebook, steps: Sequence[Step]) -> Table[Step]:
+def history_of(book: Reader, steps: Sequence[Step]) -> Table[Step]:
     """The checkpoints of a thread, newest first."""
     say = book.say
     head = [say(t).unescape() for t in HISTORY]
@@ -85,7 +85,7 @@ def history_of(book: Notebook, steps: Sequence[Step]) -> Table[Step]:
     return Table(book.language, steps, head, cells)
 
 
-def inbox_of(book: Notebook, reviews: Sequence[Review]) -> Table[Review]:
+def inbox_of(book: Reader, reviews: Sequence[Review]) -> Table[Review]:
     """What waits, soonest deadline first."""
     say = book.say
     head = [say(t).unescape() for t in INBOX]
@@ -96,7 +96,7 @@ def inbox_of(book: Notebook, reviews: Sequence[Review]) -> Table[Review]:
     return Table(book.language, reviews, head, cells)
 
 
-def comparison_of(book: Notebook, said: Sequence[Said]) -> Table[Said]:
+def comparison_of(book: Reader, said: Sequence[Said]) -> Table[Said]:
     """What base, champion and candidate would say."""
     say = book.say
     head = [say(t).unescape() for t in COMPARISON]

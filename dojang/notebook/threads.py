@@ -5,6 +5,7 @@ They hold ids and what a run gave back; what is true stands in the session's fil
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from langgraph.types import StateSnapshot
@@ -20,7 +21,7 @@ from dojang.notebook.widget import live_part
 from state import JSON, Citation, DecisionType, Outcome, UserError
 
 if TYPE_CHECKING:
-    from dojang.notebook.book import Notebook
+    from dojang.notebook.reader import Reader
     from dojang.results import RunResult, Step
     from state import Review as Record
 
@@ -32,7 +33,7 @@ class SeveralWait(UserError):
 class Thread:
     """One session with the agent."""
 
-    def __init__(self, book: Notebook, thread_id: str) -> None:
+    def __init__(self, book: Reader, thread_id: str) -> None:
         self.book, self.id = book, thread_id
 
     def __repr__(self) -> str:
@@ -67,7 +68,7 @@ class Thread:
         Raises:
             Conflict: a review or a call is on its way at that checkpoint.
         """
-        workspace, target = self.book.workspace, self.book.new_id()
+        workspace, target = self.book.workspace, f"th_{secrets.token_hex(5)}"
         if step is None:
             workspace.copy_thread(self.id, target)
         else:
@@ -87,7 +88,7 @@ class Thread:
 class Run(Shown):
     """What a run came to: an answer, or the reviews that it waits for. Its cards are live in a notebook."""
 
-    def __init__(self, book: Notebook, record: RunResult) -> None:
+    def __init__(self, book: Reader, record: RunResult) -> None:
         self.book, self.record, self.language = book, record, book.language
         self.thread = Thread(book, record.thread_id)
 
@@ -161,7 +162,7 @@ class Run(Shown):
 class Review(Shown):
     """A review that can be looked at and decided from code. What its card's buttons do, these methods do."""
 
-    def __init__(self, book: Notebook, review_id: str) -> None:
+    def __init__(self, book: Reader, review_id: str) -> None:
         self.book, self.id, self.language = book, review_id, book.language
 
     @property
@@ -221,7 +222,7 @@ class Review(Shown):
             _publish(widget._repr_mimebundle_() or {})
 
 
-def run_markup(book: Notebook, record: RunResult) -> Markup:
+def run_markup(book: Reader, record: RunResult) -> Markup:
     """What a run came to, without the cards of what it waits for."""
     return part(book.language, "run.html", run=record)
 

@@ -29,7 +29,7 @@ def live_part(bar: Bar) -> Any | None:
 def _in_a_kernel() -> bool:
     from IPython.core.getipython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     return hasattr(shell, "kernel")
 
 
