@@ -196,5 +196,5 @@ def _read(message: object) -> tuple[str, dict[str, str], int | None]:
         return "", {}, None
     fields = form.items() if isinstance(form, Mapping) else ()
     text = {str(key): value.replace("\r\n", "\n") for key, value in fields if isinstance(value, str)}
-    whole = isinstance(dwell, int) and not isinstance(dwell, bool) and 0 <= dwell < LONGEST_DWELL_MS
+    whole = isinstance(dwell, int) and 0 <= dwell < LONGEST_DWELL_MS  # what else it may be, the door looks at
     return press, text, dwell if whole else None
