@@ -95,12 +95,13 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # on a machine that others use a cell may take minutes
 @pytest.mark.parametrize("path", BY_TURNS, ids=named)
 @pytest.mark.filterwarnings("default")  # of the notebook client's own libraries
 def test_it_runs_to_its_end(path: Path, kernel: KernelManager) -> None:
     notebook = opened(path)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(ALONE))  # type: ignore[no-untyped-call]
-    client = nbclient.NotebookClient(notebook, km=kernel, timeout=240)
+    client = nbclient.NotebookClient(notebook, km=kernel, timeout=600)
     try:
         client.execute()
     finally:
