@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=3600,
-        description="seconds in which a decision can be taken back; empty: 5 on the console, none elsewhere",
+        description="seconds in which a decision can be taken back; empty: 5 on the console and on a card, else none",
     )
     feedback: Literal["never", "abstained", "always"] = Field(
         "never", description="after which answers a person is asked what they think of them"
