@@ -124,6 +124,9 @@ class ToolSpec(TypedDict):
     recovery: Recovery
     reversible: bool
     probe: NotRequired[bool]  # whether the tool can look up if an effect happened
+    origin: NotRequired[str]  # where it runs, as "mcp:NAME"; absent: here
+    trust: NotRequired[Trust]  # of what it says; absent: trusted
+    drift: NotRequired[list[str]]  # in what it differs from what was accepted: nothing declared of it holds
 
 
 class Proposal(TypedDict):

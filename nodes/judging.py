@@ -26,9 +26,9 @@ def subject_of(
     state: AgentState, runtime: Runtime[Deps], *, proposal: Proposal | None = None, draft: Draft | None = None
 ) -> Subject:
     """What the rules see."""
-    spec = spec_of(runtime.context.toolbox, proposal["tool"]) if proposal else None
+    spec = runtime.context.toolbox.look(proposal["tool"]) if proposal else None
     turn = state.get("turn", "")
-    return Subject(
+    subject = Subject(
         on="call" if proposal else "answer",
         tool=proposal["tool"] if proposal else "",
         known=spec is not None,
@@ -39,11 +39,23 @@ def subject_of(
         citations=len(draft["citations"]) if draft else 0,
         abstained=draft["abstained"] if draft else False,
         language=state["language"],
-        trust="untrusted" if any(p["trust"] == "untrusted" for p in state.get("passages") or []) else "trusted",
+        trust=_trust(state, runtime),
         evidence=_evidence(state),
         requester=state.get("requester") or runtime.context.requester,
         key=effect_key(thread_of(runtime), proposal, proposal["args"], turn) if proposal else "",
     )
+    if spec is not None and spec.get("drift"):
+        subject["drift"] = spec["drift"]
+    return subject
+
+
+def _trust(state: AgentState, runtime: Runtime[Deps]) -> str:
+    """Untrusted as soon as a passage is, or a tool of somebody else's has had its say in this turn."""
+    if any(passage["trust"] == "untrusted" for passage in state.get("passages") or []):
+        return "untrusted"
+    heard = {one["tool"] for one in (state.get("outcomes") or {}).values() if one["status"] in ("done", "failed")}
+    specs = [spec_of(runtime.context.toolbox, name) for name in heard]
+    return "untrusted" if any(spec and spec.get("trust") == "untrusted" for spec in specs) else "trusted"
 
 
 def _evidence(state: AgentState) -> str:
@@ -67,7 +79,7 @@ def call_review(
         kind=verdict["kind"],
         subject=subject,
         summary=toolbox.describe(proposal["tool"], args, state["language"]),
-        action=action_of(proposal, spec_of(toolbox, proposal["tool"]), args),
+        action=action_of(proposal, toolbox.look(proposal["tool"]), args),
         evidence=state.get("passages") or [],
         policy_version=verdict["policy_version"],
         now=runtime.context.clock.now(),
