@@ -8,7 +8,7 @@ import typer
 
 from dojang.cli.exits import exit_of_run
 from dojang.cli.invocation import checked_text, invocation
-from dojang.cli.telling import run_document, tell_cut_off, tell_run
+from dojang.cli.telling import run_document, tell_cut_off, tell_run, tell_servers
 
 app = typer.Typer()
 
@@ -31,6 +31,7 @@ def ask(
         call.terminal.note(call.terminal.gettext("conversation {thread}").format(thread=thread_id))
 
     with call.workspace() as workspace:
+        tell_servers(call.terminal, workspace)
         try:
             with call.terminal.running() as on_node:
                 run = workspace.ask(said, thread_id=thread, on_node=on_node, on_start=on_start)
@@ -67,4 +68,5 @@ def chat(context: typer.Context, thread: Thread = None) -> int:
     call = invocation(context)
     with call.workspace() as workspace:
         workspace.check_policy()
+        tell_servers(call.terminal, workspace)
         return Talk(call.terminal, workspace, thread).hold()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tools.mcp.servers import McpServers
 
 app = typer.Typer()
-mcp = typer.Typer(help="Tools of MCP servers, and Dojang as one.", invoke_without_command=True)
+mcp = typer.Typer(help="Tools of MCP servers; without a command, Dojang as one, over standard input and output.", invoke_without_command=True)
 app.add_typer(mcp, name="mcp")
 
 CHANGES = {
@@ -64,7 +64,7 @@ def accept(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Servers, as the file of DOJANG_MCP names them.")],
 ) -> int:
-    """Accept the tools of MCP servers as they are now: their words reach the model, and calls run against these only."""
+    """Accept the tools of MCP servers as they are now: the model reads their words, and only they are called."""
     from state import UserError
     from tools.mcp.servers import accept as accept_in
 

@@ -24,6 +24,12 @@ def run_document(workspace: Workspace, run: RunResult) -> dict[str, Any]:
     return document
 
 
+def tell_servers(terminal: Terminal, workspace: Workspace) -> None:
+    """Which tools are held back, or not to be had, before anything is asked."""
+    for line in workspace.server_problems():
+        terminal.note(terminal.told(line), style="yellow")
+
+
 def tell_run(terminal: Terminal, workspace: Workspace, run: RunResult) -> None:
     """Print a run for a person."""
     _ = terminal.gettext

@@ -22,7 +22,7 @@ from dojang.going_back import UnknownCheckpoint
 from dojang.language import locale_language
 from dojang.observing.logs import logging_as
 from dojang.observing.scrubbing import Scrubber
-from dojang.server import api, langgraph, login, provider_login, vitals
+from dojang.server import api, langgraph, login, mcp, provider_login, vitals
 from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
@@ -136,6 +136,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
     for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
         app.include_router(router)
+    app.router.routes.append(mcp.route)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
     app.add_exception_handler(HTTPException, _http)
@@ -167,6 +168,8 @@ def serve(
         opened_by(settings, workspace) as opened,
     ):
         opened.check_policy()
+        for line in opened.server_problems():
+            print(say.told(line), file=sys.stderr, flush=True)
         room_for_readers()
         url = url_of(listener)
         if on_ready is not None:

@@ -15,6 +15,7 @@ from starlette.types import Scope
 ROOTS: Final = (
     "/threads", "/runs", "/assistants", "/store", "/info",  # LangGraph's clients
     "/reviews", "/documents", "/passages", "/uploads", "/search", "/adapters", "/datasets", "/policy", "/audit",
+    "/mcp",
 )  # fmt: skip
 """Paths that programs ask for."""
 UPLOAD: Final = "/documents"

@@ -40,6 +40,8 @@ RETURNING = frozenset(
         ("tools/checking.py", "_error"),
         ("tools/checking.py", "violations"),
         ("nodes/gate.py", "unfit"),
+        ("tools/mcp/servers.py", "_unaccepted"),
+        ("tools/mcp/servers.py", "_held_back"),
     }
 )
 """Functions that give back sentences."""

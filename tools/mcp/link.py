@@ -135,10 +135,11 @@ class Link:
                 await self._dropped()
                 if isinstance(error, TimeoutError):
                     break
-        raise ServerDown(f"MCP server {self.server.name} does not answer ({_reason(last)}); {self._remedy()}") from last
-
-    def _remedy(self) -> str:
-        return "see that it runs at its url" if self.server.url else "see that its command runs, and its log"
+        over_http = bool(self.server.url)
+        raise ServerDown(
+            f"MCP server {self.server.name} does not answer ({_reason(last)}); "
+            f"{'see that it runs at its url' if over_http else 'see that its command runs, and its log'}"
+        ) from last
 
     async def _listed(self, session: ClientSession) -> Offer:
         from langchain_mcp_adapters.tools import load_mcp_tools
@@ -154,7 +155,7 @@ class Link:
 
         session = self._session
         if session is None or self._holder is None or self._holder.done():
-            raise ServerDown(f"MCP server {self.server.name} is gone; {self._remedy()}")
+            raise ServerDown(f"MCP server {self.server.name} is gone; nothing was sent to it")
         # Not the session's own call_tool: it holds answers against the tool's output schema after the effect, and
         # raises where they differ, as if nothing had happened.
         params = types.CallToolRequestParams(name=tool, arguments=args)

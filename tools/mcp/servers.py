@@ -127,15 +127,11 @@ class McpServers:
                 continue
             accepted = self.accepted.get(name)
             if accepted is None:
-                lines.append(f"no tool of MCP server {name} is accepted yet; see them with `dojang mcp tools`")
+                lines.append(_unaccepted(name))
                 continue
             differ = sorted(tool for tool in accepted.tools if changes(accepted, known.offer, tool))
             if differ:
-                listed = ", ".join(str(shown(tool)) for tool in differ)
-                lines.append(
-                    f"MCP server {name} is not as it was accepted, and these tools are held back: {listed}; "
-                    "`dojang mcp tools` shows what changed"
-                )
+                lines.append(_held_back(name, ", ".join(str(shown(tool)) for tool in differ)))
         return lines
 
     def check_required(self) -> None:
@@ -329,6 +325,17 @@ class McpServers:
 
 _UNTOLD: Final = Declared()
 """What is declared of a tool that is not what it was when it was declared: nothing."""
+
+
+def _unaccepted(name: str) -> str:
+    return f"no tool of MCP server {name} is accepted yet; see them with `dojang mcp tools`"
+
+
+def _held_back(name: str, listed: str) -> str:
+    return (
+        f"MCP server {name} is not as it was accepted, and these tools are held back: {listed}; "
+        "`dojang mcp tools` shows what changed"
+    )
 
 
 def accept(path: Path, servers: McpServers, names: Sequence[str], *, by: str, at: str) -> dict[str, Offer]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from tools.mcp.config import read_servers
-from tools.mcp.definitions import LOCK, write_lock
+from tools.mcp.definitions import LOCK, Offer, write_lock
 from tools.mcp.servers import McpServers
 
 SCRIPT = Path(__file__).with_name("served.py")
@@ -21,6 +24,7 @@ effect = "read"
 
 [server.shop.tool.place_order]
 effect = "write"
+reversible = true
 key = "request_id"
 text = "Order {quantity} of {item} at the shop."
 text_ko = "가게에 {item} {quantity}개를 주문합니다."
@@ -46,13 +50,20 @@ def _written(folder: Path, how: str, declared: str) -> Path:
 
 
 def accepted(path: Path) -> Path:
-    """The same file, with what the server offers now accepted in the lock file beside it."""
-    servers = McpServers(read_servers(path), {})
-    try:
-        write_lock(path.with_name(LOCK), {"shop": servers.drift("shop")[0]})
-    finally:
-        servers.close()
+    """The same file, with what the server offers accepted in the lock file beside it; a process is asked only once."""
+    [server] = read_servers(path)
+    write_lock(path.with_name(LOCK), {"shop": replace(_offer(), where=server.where)})
     return path
+
+
+@cache
+def _offer() -> Offer:
+    with tempfile.TemporaryDirectory() as folder:
+        servers = McpServers(read_servers(stdio(Path(folder))), {})
+        try:
+            return servers.drift("shop")[0]
+        finally:
+            servers.close()
 
 
 class Listening:

@@ -1,0 +1,66 @@
+"""`dojang mcp …`: tools of servers looked at and accepted; Dojang itself served to a real client, as a process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.dojang.conftest import ROOT, Shell
+from tests.tools.mcp.shops import stdio
+from tools.mcp.config import Server
+from tools.mcp.servers import McpServers
+from tools.toolbox import Toolbox
+
+
+def test_tools_are_offered_once_somebody_has_accepted_them(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stdio(tmp_path)
+    monkeypatch.setenv("DOJANG_MCP", str(path))
+    seen = shell("mcp", "tools")
+    assert (seen.code, "place_order  writes" in seen.out, "not accepted yet" in seen.out) == (0, True, True)
+    assert "Place an order at the shop." in seen.out, "its words are shown to whoever accepts them"
+    assert shell("mcp", "accept", "nobody").code == 2
+    assert not path.with_name("mcp.lock.json").exists()
+
+    done = shell("mcp", "accept", "shop", "--json")
+    assert done.json == {"shop": ["describe", "echo", "find_order", "place_order"]}
+    kept = json.loads(path.with_name("mcp.lock.json").read_text("utf-8"))["servers"]["shop"]
+    assert (kept["by"], kept["tools"]["place_order"]["description"]) == ("kim", "Place an order at the shop.")
+    assert "mcp.accepted" in shell("audit", "show", "--json").out
+
+    (tmp_path / "changed").touch()
+    changed = shell("mcp", "tools", "--lang", "ko")
+    assert "+ Place an order, and a copy of it with us." in changed.out
+    assert "설명이 다름" in changed.out
+
+
+def test_a_client_asks_dojang_over_standard_input_and_cannot_decide(shell: Shell) -> None:
+    """The client is our own side of the protocol, with Dojang for a server."""
+    environment = {**shell.environment, "PYTHONPATH": str(ROOT)}
+    server = Server(
+        name="desk",
+        command=sys.executable,
+        args=["-m", "tests.dojang.rehearsed_cli", "mcp"],
+        cwd=shell.home.parent,
+        env=environment,
+        start_s=60,
+    )
+    first = McpServers([server], {})
+    offer, _ = first.drift("desk")
+    first.close()
+    servers = McpServers([server], {"desk": offer})
+    desk = Toolbox([], mcp=servers)
+    try:
+        run = json.loads(desk.run("desk_ask", {"text": "please book it"}, key="")["text"])
+        review = run["reviews"][0]["id"]
+        assert run["status"] == "paused"
+        answer = servers._links["desk"].call("decide", {"review_id": review, "decision": "approve"}, {})
+    finally:
+        servers.close()
+    assert answer.isError
+    assert "bears no token of a person" in answer.content[0].text
+    assert shell("show", review, "--json").json["decision"] is None
