@@ -369,6 +369,28 @@ def merge_records(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dic
 Records = Annotated[dict[str, Any], merge_records]
 
 
+FILES: Final = "dojang_files"
+"""Member of a human message's ``additional_kwargs``: the files that came with it."""
+
+
+class AttachedFile(TypedDict):
+    """What the state keeps of a file that came with a message; its bytes lie beside the session's other files."""
+
+    name: str
+    type: str  # by its content: image/png, image/jpeg, image/webp, image/gif, application/pdf
+    size: int  # bytes
+    sha256: str
+    pages: NotRequired[int]  # of a PDF
+    width: NotRequired[int]  # of an image, in pixels
+    height: NotRequired[int]
+
+
+def files_of(message: AnyMessage) -> list[AttachedFile]:
+    """The files that came with a message; [] for any but a person's."""
+    found = message.additional_kwargs.get(FILES) if message.type == "human" else None
+    return found if isinstance(found, list) else []
+
+
 class AgentInput(TypedDict):
     """What a caller may send."""
 

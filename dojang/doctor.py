@@ -166,6 +166,8 @@ def _policy(parts: Parts) -> Finding:
 def _tools(settings: Settings) -> Finding:
     from tools.loading import load_tools
 
+    if not settings.tools and settings.mcp is not None:
+        return True, "those of MCP servers alone", ""
     names = [tool.name for module in load_tools(settings.tools) for tool in module.tools]
     return bool(names), ", ".join(names), ""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 from langgraph.checkpoint.base import CheckpointTuple
 
 import dojang
+from dojang.attachments import Attachments
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
     from checkpoints.records.about import AboutThreads
+    from checkpoints.records.attachments import AttachmentLog
     from checkpoints.records.notices import NoticeLog
     from dojang.cited import CitedIndex
     from store.models.embedding import Embedder
@@ -146,6 +148,18 @@ class Parts:
         from checkpoints import PromptLog
 
         return PromptLog(self.settings.threads, keys=self.session_keys)
+
+    @cached_property
+    def attachment_log(self) -> AttachmentLog:
+        """The files that came with messages."""
+        from checkpoints.records.attachments import AttachmentLog
+
+        return AttachmentLog(self.folders, keys=self.session_keys)
+
+    @cached_property
+    def attachments(self) -> Attachments:
+        """The same as the model is given them."""
+        return Attachments(self.attachment_log, frozenset(self.settings.model_reads), self.settings.passages_k)
 
     @cached_property
     def notice(self) -> Notice:
@@ -363,6 +377,7 @@ class Parts:
             feedback=self.settings.feedback,
             outbox=self.notice,
             prompts=self.prompts if self.settings.keep_prompts else NoPrompts(),
+            attachments=self.attachments,
         )
 
 

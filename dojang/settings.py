@@ -93,6 +93,13 @@ class Settings(BaseSettings):
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
+    model_reads: list[Literal["images", "pdf"]] = Field(
+        [], description='what the model reads beside text, as in `["images", "pdf"]`; empty: nothing'
+    )
+    attachment_mb: int = Field(10, ge=1, le=100, description="largest file that may come with a message, in MB")
+    attachment_megapixels: int = Field(40, ge=1, le=200, description="most pixels of an attached image, in millions")
+    attachment_pages: int = Field(100, ge=1, le=2000, description="most pages of an attached PDF")
+    attachments: int = Field(5, ge=0, le=20, description="files that may come with one message; 0: none are taken")
     mcp: Path | None = Field(
         None, description="file of the MCP servers whose tools the agent may use as well, an `mcp.toml`; empty: none"
     )

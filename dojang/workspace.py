@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.types import StateSnapshot
 
+from dojang.attachments import Given, Limits, given_of, looked_at, with_files
 from dojang.due import Done, do_due, escalate
 from dojang.flags import Flag, flags_of
 from dojang.origin import check_origin
@@ -35,6 +36,7 @@ from nodes.ports import Deps
 from nodes.wire import StaleDecision, by_review
 from state import (
     Assignment,
+    AttachedFile,
     Claim,
     Conflict,
     Decision,
@@ -46,6 +48,7 @@ from state import (
     Review,
     Trust,
     UserError,
+    files_of,
     person_of,
     untouched,
 )
@@ -131,18 +134,21 @@ class Workspace:
         text: str,
         *,
         thread_id: str | None = None,
+        files: Sequence[Path | Given] = (),
         on_node: OnNode | None = None,
         on_start: OnStart | None = None,
     ) -> RunResult:
-        """Send a message on a new thread, or on ``thread_id``.
+        """Send a message on a new thread, or on ``thread_id``; ``files``: images and PDFs, as paths or (name, bytes).
 
         Raises:
             UnknownThread: no such thread.
             Conflict: the thread waits for a decision, or a run on it was cut off, or another run holds it.
-            UserError: the text is empty.
+            UserError: the text is empty, or a file is not taken.
         """
         if not text.strip():
             raise UserError("the message is empty; write a question or a request")
+        given = self._given(files)
+        looked_at(given, Limits.of(self.settings))
         if thread_id is not None:
             self.check_ready(thread_id)
         thread = thread_id or f"th_{secrets.token_hex(5)}"
@@ -150,8 +156,24 @@ class Workspace:
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.user)
+        message = with_files(message, self.attach(thread, given))
         run = self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
         return self._shown(run, self.user)
+
+    def attach(self, thread_id: str, files: Sequence[Given]) -> list[AttachedFile]:
+        """Keep files of a message that is about to be sent, durable on return; what its message says of them.
+
+        Raises:
+            UserError: one of them is not taken; none is kept then.
+        """
+        found = looked_at(files, Limits.of(self.settings))
+        for _, data in files:
+            self.parts.attachment_log.put(thread_id, data, by=self.user)
+        return found
+
+    def _given(self, files: Sequence[Path | Given]) -> list[Given]:
+        limits = Limits.of(self.settings)
+        return [one for file in files for one in (given_of([file], limits) if isinstance(file, Path) else [file])]
 
     def send(
         self,
@@ -510,6 +532,7 @@ class Workspace:
     def copy_thread(self, source: str, target: str, *, by: str | None = None) -> None:
         """Copy what was said in a session into a new one; its reviews and effects stay where they are."""
         with self.parts.run_lock(source):
+            self.parts.attachment_log.copy(source, target)
             self.parts.saver.copy_thread(source, target)
             self.parts.audit.copied(source, target, by or self.user)
 
@@ -724,7 +747,7 @@ def _base(review: Any) -> str:
 
 def _line(message: AnyMessage) -> dict[str, str]:
     role = {"human": "user", "ai": "assistant", "tool": "tool"}.get(message.type, message.type)
-    text = str(message.text)
+    text = " ".join([str(message.text), *(f"[{file['name']}]" for file in files_of(message))])
     calls = getattr(message, "tool_calls", None) or []
     if calls and not text:
         text = "; ".join(

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from nodes.gate import action_of, effect_key, open_review, spec_of
 from nodes.ports import Deps, Subject, thread_of
-from state import JSON, AgentState, Draft, Proposal, Review, Verdict
+from state import JSON, AgentState, Draft, Proposal, Review, Verdict, files_of
 
 
 def judge_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, subject: str) -> Verdict:
@@ -51,7 +51,7 @@ def subject_of(
 
 def _trust(state: AgentState, runtime: Runtime[Deps]) -> str:
     """Untrusted as soon as a passage is, or a tool of somebody else's has had its say in this turn."""
-    if any(passage["trust"] == "untrusted" for passage in state.get("passages") or []):
+    if any(passage["trust"] == "untrusted" for passage in state.get("passages") or []) or _came_with_files(state):
         return "untrusted"
     heard = {one["tool"] for one in (state.get("outcomes") or {}).values() if one["status"] in ("done", "failed")}
     specs = [spec_of(runtime.context.toolbox, name) for name in heard]
@@ -59,9 +59,16 @@ def _trust(state: AgentState, runtime: Runtime[Deps]) -> str:
 
 
 def _evidence(state: AgentState) -> str:
-    """An answer that tells what a tool did does not rest on the retrieved passages."""
+    """An answer that tells what a tool did, or what stands in an attached file, does not rest on retrieved passages."""
     weighed = state.get("evidence")
-    return "good" if weighed is None or state.get("outcomes") else weighed["grade"]
+    told_by_others = state.get("outcomes") or _came_with_files(state)
+    return "good" if weighed is None or told_by_others else weighed["grade"]
+
+
+def _came_with_files(state: AgentState) -> bool:
+    """Whether files came with the message of this turn: what they say is theirs, and whose they are nobody knows."""
+    turn = state.get("turn", "")
+    return any(files_of(message) for message in state.get("messages") or [] if message.id == turn)
 
 
 def call_review(

@@ -227,6 +227,26 @@ class NoPrompts:
         """Nothing."""
 
 
+class Attachments(Protocol):
+    """The files that came with the messages of a conversation."""
+
+    def shown(
+        self, thread_id: str, messages: Sequence[AnyMessage], question: str, language: Language
+    ) -> tuple[list[AnyMessage], list[Passage]]:
+        """The messages as the model can take them, their files in them; and passages of files that had to be read."""
+        ...
+
+
+class NoAttachments:
+    """There are none."""
+
+    def shown(
+        self, thread_id: str, messages: Sequence[AnyMessage], question: str, language: Language
+    ) -> tuple[list[AnyMessage], list[Passage]]:
+        """The messages as they are."""
+        return list(messages), []
+
+
 class Clock(Protocol):
     """Time, so that tests can turn it."""
 
@@ -262,6 +282,7 @@ class Deps:
     feedback: Literal["never", "abstained", "always"] = "never"  # after which answers a person is asked
     outbox: Outbox = field(default_factory=NoOutbox)
     prompts: Prompts = field(default_factory=NoPrompts)
+    attachments: Attachments = field(default_factory=NoAttachments)
 
 
 def thread_of(runtime: Runtime[Deps]) -> str:

@@ -1,4 +1,4 @@
-"""Files that came with messages: ``attachments.jsonl`` in the session's folder, each content once, sealed as the rest is.
+"""Files that came with messages: ``attachments.jsonl`` in the session folder, each content once, sealed like the rest.
 
 The conversation names a file by its SHA-256; here are its bytes. A file is durable before the message that names it is.
 """
@@ -24,7 +24,7 @@ class AttachmentLog:
         self.keys = keys
 
     def put(self, thread_id: str, data: bytes, *, by: str) -> str:
-        """Keep a file that ``by`` has sent, durable on return; its SHA-256. The thread's folder is made if it must be."""
+        """Keep a file that ``by`` has sent, durable on return; its SHA-256. Makes the thread's folder where it must."""
         digest = hashlib.sha256(data).hexdigest()
         self.folders.ensure(thread_id)
         journal = self._journal(thread_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,10 @@ def ask(
     context: typer.Context,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A question or a request.")],
     thread: Thread = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", metavar="FILE", help="An image or a PDF that goes with it. Repeatable."),
+    ] = None,
 ) -> int:
     """Ask a question or make a request; ends with code 3 when a review waits for a person."""
     call = invocation(context)
@@ -34,7 +39,7 @@ def ask(
         tell_servers(call.terminal, workspace)
         try:
             with call.terminal.running() as on_node:
-                run = workspace.ask(said, thread_id=thread, on_node=on_node, on_start=on_start)
+                run = workspace.ask(said, thread_id=thread, files=file or (), on_node=on_node, on_start=on_start)
         except BaseException:
             tell_cut_off(call.terminal, workspace, started[-1] if started else thread)
             raise

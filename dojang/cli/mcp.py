@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tools.mcp.servers import McpServers
 
 app = typer.Typer()
-mcp = typer.Typer(help="Tools of MCP servers; without a command, Dojang as one, over standard input and output.", invoke_without_command=True)
+ABOUT = "Tools of MCP servers; without a command, Dojang as one, over standard input and output."
+mcp = typer.Typer(help=ABOUT, invoke_without_command=True)
 app.add_typer(mcp, name="mcp")
 
 CHANGES = {

@@ -132,7 +132,10 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
     limit = app.state.uploads.limit_bytes
-    app.add_middleware(Guards, max_body=max_body, max_upload=limit, doors=Doors.of(app.state.settings))
+    # Base64 makes a file a third longer.
+    message = max_body + (app.state.settings.attachment_mb * 2**20 * 7 // 5 if app.state.settings.attachments else 0)
+    doors = Doors.of(app.state.settings)
+    app.add_middleware(Guards, max_body=max_body, max_upload=limit, max_message=message, doors=doors)
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
     for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
         app.include_router(router)

@@ -30,7 +30,7 @@ def test_tools_are_offered_once_somebody_has_accepted_them(
     assert done.json == {"shop": ["describe", "echo", "find_order", "place_order"]}
     kept = json.loads(path.with_name("mcp.lock.json").read_text("utf-8"))["servers"]["shop"]
     assert (kept["by"], kept["tools"]["place_order"]["description"]) == ("kim", "Place an order at the shop.")
-    assert "mcp.accepted" in shell("audit", "show", "--json").out
+    assert "tools of an MCP server accepted" in shell("audit", "list").out
 
     (tmp_path / "changed").touch()
     changed = shell("mcp", "tools", "--lang", "ko")

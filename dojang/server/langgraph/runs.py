@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
+from dojang.attachments import Limits, looked_at
 from dojang.going_back import go_back
 from dojang.server.access import callers
 from dojang.server.access.admission import NotAdmitted
@@ -201,6 +202,8 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
     message, filters = None, None
     if not resumes and asked.input is not None:
         message, filters = message_of(asked.input, _known(threads, thread_id)), filters_of(asked.input)
+    given = message.pop("given") if message is not None else []
+    looked_at(given, Limits.of(threads.workspace.settings))  # before anything is made for it
     if thread_id is None and message is None:
         raise NotTaken("a run without a thread begins with a message: send input.messages")
     thread = thread_id or str(uuid.uuid4())
@@ -215,6 +218,8 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
         decide(threads.workspace, thread, asked.command.resume, by=caller)
     elif message is not None and thread_id is not None:
         message = _fresh(threads, thread, message, work)
+    if message is not None and given:
+        message["files"] = threads.workspace.acting(caller, (), decides=False).attach(thread, given)
     order = Order(
         message=message,
         filters=filters,
