@@ -43,10 +43,8 @@ def test_a_block_with_bytes_is_a_file(program: TestClient, block: dict[str, Any]
 
 
 def test_what_is_no_file_that_can_be_read_is_refused_before_there_is_a_run(program: TestClient) -> None:
-    picture = {
-        "type": "image_url",
-        "image_url": {"url": "data:image/png;base64," + base64.b64encode(image("PNG")).decode()},
-    }
+    address = "data:image/png;base64," + base64.b64encode(image("PNG")).decode()
+    picture = {"type": "image_url", "image_url": {"url": address}}
     elsewhere = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/secret.png"}}
     for block, why in (
         (picture, "DOJANG_MODEL_READS"),
