@@ -27,7 +27,7 @@ def test_tools_are_offered_once_somebody_has_accepted_them(
     assert not path.with_name("mcp.lock.json").exists()
 
     done = shell("mcp", "accept", "shop", "--json")
-    assert done.json == {"shop": ["describe", "echo", "find_order", "place_order"]}
+    assert done.json == {"shop": ["count", "describe", "echo", "find_order", "place_order"]}
     kept = json.loads(path.with_name("mcp.lock.json").read_text("utf-8"))["servers"]["shop"]
     assert (kept["by"], kept["tools"]["place_order"]["description"]) == ("kim", "Place an order at the shop.")
     assert "tools of an MCP server accepted" in shell("audit", "list").out
@@ -36,6 +36,15 @@ def test_tools_are_offered_once_somebody_has_accepted_them(
     changed = shell("mcp", "tools", "--lang", "ko")
     assert "+ Place an order, and a copy of it with us." in changed.out
     assert "설명이 다름" in changed.out
+
+    held = shell("ask", "When is breakfast?")
+    assert "these tools are held back: place_order" in held.err
+    path.write_text('[server.shop]\nurl = "http://127.0.0.1:9/mcp"\n', "utf-8")
+    down = shell("ask", "When is breakfast?", "--lang", "ko")
+    assert "MCP 서버 shop에서 응답이 없습니다" in down.err
+    path.write_text('[server.shop]\nurl = "http://kim:secret@127.0.0.1:9/mcp"\n', "utf-8")
+    refused = shell("ask", "When is breakfast?")
+    assert (refused.code, "use token_env" in refused.err, "secret" in refused.err) == (2, True, False)
 
 
 def test_a_client_asks_dojang_over_standard_input_and_cannot_decide(shell: Shell) -> None:

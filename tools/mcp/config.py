@@ -110,6 +110,8 @@ class Server(_Strict):
             raise ValueError("give either command or url")
         if self.url and not self.url.startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
+        if "@" in self.url.partition("://")[2].partition("/")[0]:
+            raise ValueError("url must not hold a password, which would be written down; use token_env")
         if self.command and self.token_env:
             raise ValueError("token_env is for a url; a command gets pass_env")
         return self

@@ -7,6 +7,7 @@ sound, a link) is named and left out.
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 import unicodedata
 from collections.abc import Callable
@@ -74,6 +75,10 @@ def clean(text: str) -> str:
 def _cleaned(value: JSON) -> JSON:
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and abs(value) > 2**53 - 1:
+        return str(value)  # no file of ours holds it exactly, and what was done is written down whatever it answered
     if isinstance(value, list):
         return [_cleaned(one) for one in value]
     if isinstance(value, dict):

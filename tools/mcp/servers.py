@@ -75,7 +75,6 @@ class McpServers:
         self._links = {name: Link(one, self._loop, outside or {}, logs) for name, one in self.servers.items()}
         self._known = {name: _Known() for name in self.servers}
         self._lock = threading.Lock()
-        self._turns = {name: threading.Lock() for name in self.servers}
         self.owners: dict[str, tuple[str, str]] = {}  # name here: (server, name there)
         self.tools: list[BaseTool] = [self._tool(name, one) for name, one in self._wanted()]
 

@@ -54,6 +54,12 @@ def describe(what: str) -> list[Any]:
 
 
 @app.tool()
+def count() -> dict[str, Any]:
+    """Numbers that no file of ours holds."""
+    return {"large": 10**30, "none": float("nan")}
+
+
+@app.tool()
 def echo(runtime: str) -> str:
     """An argument that has the name of something inside the adapters."""
     return f"runtime={runtime}"

@@ -74,6 +74,8 @@ def test_an_answer_is_bounded_cleaned_and_says_what_it_left_out(shop: Toolbox) -
     assert len(long["text"]) == 16_000
     assert long["left_out"][0] == "text, 484,000 characters more"
     assert shop.run("shop_describe", {"what": "hidden"}, key="")["text"] == "safe text"
+    large = shop.run("shop_count", {}, key="k")["structured"]
+    assert (large["large"], large["none"]) == (str(10**30), None), "it can be written down"
     picture = shop.run("shop_describe", {"what": "picture"}, key="")
     assert picture["left_out"] == ["image image/png, 2,004 bytes"]
     assert shop.tell("shop_describe", picture, "ko") == ["A picture:", "(뺀 것: image image/png, 2,004 bytes)"]
