@@ -20,12 +20,11 @@ from nodes.gate import (
     allowed_args,
     decided,
     effect_key,
-    open_review,
     pending_proposals,
     short_id,
     spec_of,
 )
-from nodes.judging import recheck_call
+from nodes.judging import open_here, recheck_call
 from nodes.last_look import held_back, is_recorded
 from nodes.ports import Deps, thread_of
 from nodes.wording import say
@@ -63,10 +62,10 @@ def _run(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, args: di
         held = None if ledger.begun(thread_id, key) else held_back(state, runtime, proposal, action, verdict)
         if isinstance(held, dict):
             return {"reviews": {held["id"]: held}}
-        begun = ledger.begin(thread_id, key, action, spec["recovery"] if spec else "at_most_once")
-        if isinstance(begun, dict) and begun["status"] != "in_doubt":
-            return _done(state, runtime, proposal, begun, verdict)
-        if begun != "fresh":
+        stood = ledger.begin(thread_id, key, action, spec["recovery"] if spec else "at_most_once")
+        if isinstance(stood, dict) and stood["status"] != "in_doubt":
+            return _done(state, runtime, proposal, stood, verdict)
+        if stood != "fresh":
             outcome = _recovered(state, runtime, proposal, spec, action, key)
         else:
             outcome = _called(runtime, proposal, action, key, held if spec else say("changed", state["language"]))
@@ -124,17 +123,13 @@ def _doubt(
     what = deps.toolbox.describe(proposal["tool"], action["args"], language)
     summary = say("in_doubt", language, action=what)
     asked = sum(r["kind"] == "in_doubt" for r in (state.get("reviews") or {}).values())
-    review = open_review(
-        thread_id=thread_of(runtime),
+    review = open_here(
+        state,
+        runtime,
         kind="in_doubt",
         subject=f"doubt:{proposal['id']}" + (f"#{asked}" if asked else ""),
         summary=f"{summary} {say('looked_up', language, found=why)}" if why else summary,
         action=action,
-        evidence=state.get("passages") or [],
-        policy_version=deps.policy.version,
-        now=deps.clock.now(),
-        turn=state.get("turn", ""),
-        requester=state.get("requester", ""),
         may_look_up=bool(spec and spec.get("probe")),
     )
     return {"reviews": {review["id"]: review}}

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from nodes.gate import action_of, effect_key, open_review, spec_of
 from nodes.ports import Deps, Subject, thread_of
-from state import JSON, AgentState, Draft, Proposal, Review, Verdict, files_of
+from state import JSON, Action, AgentState, Draft, Kind, Proposal, Review, Verdict, files_of
 
 
 def judge_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, subject: str) -> Verdict:
@@ -50,7 +50,7 @@ def subject_of(
 
 
 def _trust(state: AgentState, runtime: Runtime[Deps]) -> str:
-    """Untrusted as soon as a passage is, or a tool of somebody else's has had its say in this turn."""
+    """Untrusted as soon as a passage is, a file came with the message, or a tool of others has had its say."""
     if any(passage["trust"] == "untrusted" for passage in state.get("passages") or []) or _came_with_files(state):
         return "untrusted"
     heard = {one["tool"] for one in (state.get("outcomes") or {}).values() if one["status"] in ("done", "failed")}
@@ -81,16 +81,42 @@ def call_review(
 ) -> Review:
     """The review of a call with these arguments."""
     toolbox = runtime.context.toolbox
-    return open_review(
-        thread_id=thread_of(runtime),
+    return open_here(
+        state,
+        runtime,
         kind=verdict["kind"],
         subject=subject,
         summary=toolbox.describe(proposal["tool"], args, state["language"]),
         action=action_of(proposal, toolbox.look(proposal["tool"]), args),
+        verdict=verdict,
+    )
+
+
+def open_here(
+    state: AgentState,
+    runtime: Runtime[Deps],
+    *,
+    kind: Kind,
+    subject: str,
+    summary: str,
+    action: Action,
+    question: str = "",
+    verdict: Verdict | None = None,
+    may_look_up: bool = False,
+) -> Review:
+    """A new review of what this turn has come to: with its passages, its rules, its requester, and the time by now."""
+    return open_review(
+        thread_id=thread_of(runtime),
+        kind=kind,
+        subject=subject,
+        summary=summary,
+        action=action,
         evidence=state.get("passages") or [],
-        policy_version=verdict["policy_version"],
+        policy_version=verdict["policy_version"] if verdict else runtime.context.policy.version,
         now=runtime.context.clock.now(),
+        question=question,
         verdict=verdict,
         turn=state.get("turn", ""),
         requester=state.get("requester", ""),
+        may_look_up=may_look_up,
     )
