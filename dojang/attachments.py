@@ -126,7 +126,7 @@ def _pdf(kept: AttachedFile, data: bytes, limits: Limits) -> AttachedFile:
 
 
 def _image(kept: AttachedFile, data: bytes, limits: Limits) -> AttachedFile:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     name = kept["name"]
     try:
@@ -140,7 +140,7 @@ def _image(kept: AttachedFile, data: bytes, limits: Limits) -> AttachedFile:
                         "are taken (DOJANG_ATTACHMENT_MEGAPIXELS)"
                     )
                 image.load()
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         from store.readers.kinds import kind_in_words
 
         raise NotAttached(f"{name} is {kind_in_words(data)}; attach a PNG, JPEG, WebP or GIF image, or a PDF") from None

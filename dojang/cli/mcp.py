@@ -38,7 +38,7 @@ def serve(context: typer.Context) -> int | None:
     """Without a command: serve Dojang to an MCP client over standard input and output, until it ends."""
     if context.invoked_subcommand is not None:
         return None
-    from dojang.mcp.stdio import serve_stdio
+    from dojang.server.mcp_stdio import serve_stdio
 
     call = invocation(context)
     with call.workspace() as workspace:

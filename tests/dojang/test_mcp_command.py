@@ -12,7 +12,6 @@ from tests.dojang.conftest import ROOT, Shell
 from tests.tools.mcp.shops import stdio
 from tools.mcp.config import Server
 from tools.mcp.servers import McpServers
-from tools.toolbox import Toolbox
 
 
 def test_tools_are_offered_once_somebody_has_accepted_them(
@@ -58,18 +57,17 @@ def test_a_client_asks_dojang_over_standard_input_and_cannot_decide(shell: Shell
         env=environment,
         start_s=60,
     )
-    first = McpServers([server], {})
-    offer, _ = first.drift("desk")
-    first.close()
-    servers = McpServers([server], {"desk": offer})
-    desk = Toolbox([], mcp=servers)
+    servers = McpServers([server], {})
+    desk = servers._links["desk"]
     try:
-        run = json.loads(desk.run("desk_ask", {"text": "please book it"}, key="")["text"])
+        assert set(desk.look().tools) == {"ask", "list_reviews", "read_thread", "decide"}
+        run = desk.call("ask", {"text": "please book it"}, {}).structuredContent
+        assert run is not None
         review = run["reviews"][0]["id"]
-        assert run["status"] == "paused"
-        answer = servers._links["desk"].call("decide", {"review_id": review, "decision": "approve"}, {})
+        answer = desk.call("decide", {"review_id": review, "decision": "approve"}, {})
     finally:
         servers.close()
+    assert run["status"] == "paused"
     assert answer.isError
-    assert "bears no token of a person" in answer.content[0].text
+    assert "bears no token of a person" in str(answer.content[0])
     assert shell("show", review, "--json").json["decision"] is None
