@@ -98,9 +98,9 @@ class Server(_Strict):
     """Whether what its tools answer may stand beside the house's own documents."""
     required: bool = False
     """Whether nothing is asked at all while it is down."""
-    start_s: float = Field(15.0, gt=0, le=300)
+    start_s: float = Field(default=15.0, gt=0, le=300)
     """Seconds that starting it, or listing its tools, may take."""
-    timeout_s: float = Field(60.0, gt=0, le=3600)
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
     """Seconds that one call may take."""
     tool: dict[str, Declared] = {}
 
