@@ -45,8 +45,10 @@ def by_program(scope: Scope) -> bool:
 
 
 def takes_files(scope: Scope) -> bool:
-    """Whether what is sent is a message, with which files may come."""
-    return scope["method"] == "POST" and _MESSAGES.fullmatch(scope["path"]) is not None
+    """Whether what is sent is a message, with which files may come: a form that says so, or JSON."""
+    if scope["method"] != "POST" or _MESSAGES.fullmatch(scope["path"]) is None:
+        return False
+    return kind_of(Headers(scope=scope)) != FORM
 
 
 def is_upload(scope: Scope) -> bool:
