@@ -171,7 +171,7 @@ def test_what_came_with_files_is_not_trusted(tmp_path: Path, postgres_dsn: str) 
         assert run.status == "paused"
 
 
-def test_files_are_sealed_copied_and_erased_with_their_session(tmp_path: Path, postgres_dsn: str) -> None:
+def test_files_are_copied_and_erased_with_their_session(tmp_path: Path, postgres_dsn: str) -> None:
     with workspace_for(tmp_path, postgres_dsn) as workspace:
         run = workspace.ask("What does it say?", files=[("note.pdf", pdf_of("The code is 1234."))])
         workspace.copy_thread(run.thread_id, "copy")
