@@ -159,6 +159,7 @@ async def decide(
     decision: Literal["approve", "edit", "reject", "answer"],
     reason: str = "",
     message: str = "",
+    digest: str = "",
     edited_args: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """See WORDS."""
@@ -175,6 +176,8 @@ async def decide(
         said: dict[str, Any] = {"type": decision, "reason": reason, "message": message}
         if edited_args is not None:
             said["edited_args"] = edited_args
+        if digest:
+            said["digest"] = digest
         result = client.workspace.decide(review_id, said, channel=CHANNEL)
         return {"decision": dict(result.decision), **_run(client, result.run)}
 
@@ -233,5 +236,6 @@ def _review(client: Client, review: Review) -> dict[str, Any]:
         "why": [reason["text"] for reason in read["why"]],
         "tier": review["tier"],
         "due_at": review["due_at"],
+        "digest": review["digest"],
         "decided_at": client.desk,
     }

@@ -75,8 +75,10 @@ def test_an_agent_asks_and_no_way_in_lets_it_approve(people: People) -> None:
 def test_a_person_with_a_say_decides_over_mcp_under_their_own_name(people: People) -> None:
     agent, kim = people.client(people.token("bot", "agent")), people.client(people.token("hana", "operator"))
     run = said(call(agent, "ask", text="please book it"))
-    review = run["reviews"][0]["id"]
-    done = said(call(kim, "decide", review_id=review, decision="approve"))
+    review, digest = run["reviews"][0]["id"], run["reviews"][0]["digest"]
+    stale = refused(call(kim, "decide", review_id=review, decision="approve", digest="sha256:" + "0" * 64))
+    assert "digest" in stale or "changed" in stale, stale
+    done = said(call(kim, "decide", review_id=review, decision="approve", digest=digest))
     assert (done["decision"]["by"], done["decision"]["channel"], done["status"]) == ("hana", "mcp", "done")
     assert said(call(agent, "read_thread", thread_id=run["thread_id"]))["status"] == "done"
     viewer = people.client(people.token("lee", "viewer"))
