@@ -56,7 +56,7 @@ class Conversations(Acting):
         if thread_id is not None:
             self.check_ready(thread_id)
         thread = thread_id or f"th_{secrets.token_hex(5)}"
-        self._prepare(thread)
+        self._prepare(self._runs.look(thread))
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.user)
@@ -95,14 +95,17 @@ class Conversations(Acting):
         snapshot = self._runs.look(thread_id)
         begun = snapshot.created_at is not None
         if begun:
-            self.check_ready(thread_id)
-        self._prepare(thread_id)
+            self.check_ready(thread_id, snapshot)
+        self._prepare(snapshot)
         given: dict[str, Any] = {"messages": [message]} | ({"filters": filters} if filters is not None else {})
         return self._shown(self._runs.start(thread_id, given, on_node, guard=begun), message.name or "")
 
-    def check_ready(self, thread_id: str) -> None:
-        """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there."""
-        snapshot = self._runs.state(thread_id)
+    def check_ready(self, thread_id: str, snapshot: StateSnapshot | None = None) -> None:
+        """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there.
+
+        ``snapshot``: the thread's state, for whoever has just looked at it.
+        """
+        snapshot = snapshot or self._runs.state(thread_id)
         if (kept_adapter(snapshot) or "").startswith(PROGRAM):
             raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
         self._runs.ready_for_input(snapshot)
@@ -173,6 +176,10 @@ class Conversations(Acting):
         """The newest state of a thread as LangGraph has it; an empty one where nothing was asked yet."""
         return self._runs.look(thread_id)
 
+    def begun(self, thread_id: str) -> bool:
+        """Whether anything was asked in a thread yet."""
+        return self.parts.saver.has(thread_id)
+
     def delete_thread(self, thread_id: str, *, by: str | None = None) -> None:
         """Delete a session with all of its files; the audit keeps that, and who did it.
 
@@ -224,9 +231,9 @@ class Conversations(Acting):
             self.parts.audit.note(run.thread_id, "review.shown", actor, review["id"], facts)
         return run
 
-    def _prepare(self, thread_id: str) -> Deps:
+    def _prepare(self, snapshot: StateSnapshot) -> Deps:
         """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
-        return self._runs.deps(thread_id)
+        return self._runs.deps(snapshot)
 
 
 def line_of(message: AnyMessage) -> dict[str, str]:

@@ -22,6 +22,7 @@ from typing import Any, Literal, cast
 
 import rfc8785
 
+from checkpoints.audit.canonical import canonical
 from checkpoints.audit.chain import CHAIN, AuditRecord, BrokenAudit, Chain, Clock, Note, read_file, read_head
 from checkpoints.audit.keys import BadKey, Keys, pem_of, public_keys
 from checkpoints.errors import AlreadyDecided, Claimed, DiskFault
@@ -358,7 +359,7 @@ def digest_of(content: JSON) -> str:
     if content is None:
         return ""
     try:
-        data = rfc8785.dumps(content)
+        data = canonical(content)
     except rfc8785.CanonicalizationError:  # a whole number beyond 2^53, which RFC 8785 leaves out
         data = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
     return hashlib.sha256(data).hexdigest()

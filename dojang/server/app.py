@@ -39,6 +39,8 @@ from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.items import Items
 from dojang.server.keeping import Keeper
 from dojang.server.langgraph.assistants import UnknownAssistant
+from dojang.server.langgraph.forms import Known
+from dojang.server.langgraph.unserved import instead_of
 from dojang.server.live import Live
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
@@ -103,6 +105,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.settings = settings or workspace.settings
     app.state.keeper = Keeper(workspace)
     app.state.work = Work(workspace)
+    app.state.known = Known()
     app.state.live = Live(workspace)
     app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
     app.state.readiness = Readiness(workspace.parts, app.state.work)
@@ -245,16 +248,32 @@ def _told(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    text = f"there is no page {request.url.path}" if status == 404 else str(getattr(error, "detail", error))
+    headers = dict(getattr(error, "headers", None) or {})
+    text = str(getattr(error, "detail", error))
+    if status in (404, 405):
+        method, path, program = request.method, request.url.path, by_program(request.scope)
+        if program and (instead := instead_of(method, path)):
+            return _answer(request, 404, instead)
+        if status == 405:  # which methods there are, the header says for programs, and the text for people
+            text = f"{method} is not taken at {path}; it takes {headers.get('allow', 'other methods')}"
+        else:
+            text = f"there is no page {path}" + ("; /docs lists what there is" if program else "")
     answer = _answer(request, status, text)
-    answer.headers.update(getattr(error, "headers", None) or {})  # which methods there are, with a 405
+    answer.headers.update(headers)
     return answer
 
 
 def _unreadable(request: Request, error: Exception) -> Response:
+    """The first thing that does not fit: where it stands, what it should be, and where a good one can be seen."""
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
-    where = ".".join(str(part) for part in first["loc"])
-    return _answer(request, 422 if _json_wanted(request) else 400, f"{where}: {first['msg']}")
+    if first.get("type") == "json_invalid":
+        text = f"the body is no JSON ({first['ctx']['error']}, at character {first['loc'][-1]})"
+    else:
+        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))  # not which one of a union
+        text = f"{where}: {first['msg']}"
+    if not _json_wanted(request):
+        return _answer(request, 400, text)
+    return _answer(request, 422, f"{text}; /docs shows what is taken, with examples")
 
 
 class Faults:

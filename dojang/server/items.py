@@ -163,6 +163,7 @@ class Items:
     ) -> list[Item]:
         """Items in and below a namespace that fit a filter, last changed first."""
         where, given = _below(prefix)
+        _check(wanted or {})
         found = [item for item in self._found(f"owner = ?{where}", (owner, *given)) if _fits(item.value, wanted or {})]
         found = sorted(found, key=lambda item: item.updated_at, reverse=True)[offset : offset + limit]
         if refresh:
@@ -243,12 +244,21 @@ def _fits(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(_is(value.get(key), condition) for key, condition in wanted.items())
 
 
+def _check(wanted: Mapping[str, Any]) -> None:
+    """BadItem for a comparison that there is not, also where there is nothing to compare."""
+    for condition in wanted.values():
+        unknown = [name for name in condition if name not in _COMPARED] if _compares(condition) else []
+        if unknown:
+            raise BadItem(f"a filter has no {unknown[0]!r}; it has {', '.join(_COMPARED)}")
+
+
+def _compares(condition: Any) -> bool:
+    return isinstance(condition, Mapping) and any(str(name).startswith("$") for name in condition)
+
+
 def _is(found: Any, condition: Any) -> bool:
-    if not isinstance(condition, Mapping) or not any(str(name).startswith("$") for name in condition):
+    if not _compares(condition):
         return bool(found == condition)
-    unknown = [name for name in condition if name not in _COMPARED]
-    if unknown:
-        raise BadItem(f"a filter has no {unknown[0]!r}; it has {', '.join(_COMPARED)}")
     try:
         return all(_COMPARED[name](found, given) for name, given in condition.items())
     except TypeError:  # of another kind, or not there: neither more nor less

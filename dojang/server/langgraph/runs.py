@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
+from langgraph.types import StateSnapshot
 
 from dojang.attachments import Limits, looked_at
 from dojang.going_back import go_back
+from dojang.runs import thread_id_of
 from dojang.server.access import callers
 from dojang.server.access.admission import NotAdmitted
 from dojang.server.access.roles import STEER
@@ -200,24 +202,28 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
     check_options(asked, work.hooks.reach)
     resumes = asked.command is not None and "resume" in asked.command.model_fields_set
     message, filters = None, None
+    looks = asked.input is not None or bool(asked.at())
+    snapshot = threads.workspace.look(thread_id) if thread_id is not None and looks else None
     if not resumes and asked.input is not None:
-        message, filters = message_of(asked.input, _known(threads, thread_id)), filters_of(asked.input)
+        message, filters = message_of(asked.input, _known(snapshot)), filters_of(asked.input)
     given = message.pop("given") if message is not None else []
     looked_at(given, Limits.of(threads.workspace.settings))  # before anything is made for it
     if thread_id is None and message is None:
         raise NotTaken("a run without a thread begins with a message: send input.messages")
     thread = thread_id or str(uuid.uuid4())
     work.check_room(thread, asked.multitask_strategy)
+    if message is None and not resumes and (asked.if_not_exists == "create" or threads.exists(thread)):
+        _goes_on(threads, thread)
     if thread_id is not None:
         _there(threads, thread, asked)
     else:
         threads.make(thread)
-    if thread_id is not None and asked.at():
-        _from_checkpoint(request, threads, thread, asked.at())
+    if snapshot is not None and asked.at() and _from_checkpoint(request, threads, snapshot, asked.at()):
+        snapshot = threads.workspace.look(thread)
     if resumes and asked.command is not None:
         decide(threads.workspace, thread, asked.command.resume, by=caller)
-    elif message is not None and thread_id is not None:
-        message = _fresh(threads, thread, message, work)
+    elif message is not None and snapshot is not None:
+        message = _fresh(threads, snapshot, message, work)
     if message is not None and given:
         message["files"] = threads.workspace.acting(caller, (), decides=False).attach(thread, given)
     order = Order(
@@ -242,22 +248,33 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
     )
 
 
-def _from_checkpoint(request: Request, threads: Threads, thread_id: str, checkpoint_id: str) -> None:
+def _from_checkpoint(request: Request, threads: Threads, snapshot: StateSnapshot, checkpoint_id: str) -> bool:
     """Go on from a checkpoint: the newest one, as chat pages name it with every message, or back from an older one.
+
+    Returns:
+        Whether it went back.
 
     Raises:
         UnknownCheckpoint: there is none with this id.
         NotAdmitted: to go back is for who may steer a thread.
         Conflict: something waits or is under way, or was asked or done since.
     """
-    newest = threads.workspace.look(thread_id).config["configurable"].get("checkpoint_id")
+    newest = snapshot.config["configurable"].get("checkpoint_id")
     if newest in (None, checkpoint_id):
-        return
+        return False
+    thread_id = thread_id_of(snapshot)
     if not callers.caller_of(request).may(STEER):
         raise NotAdmitted(403, "to go on from an older checkpoint needs one of the roles developer, admin")
     if threads.work.rows.busy(thread_id):
         raise Conflict(f"thread {thread_id} has runs that are not over; wait for them, or cancel them first")
     go_back(threads.workspace.parts, thread_id, checkpoint_id, caller_of(request))
+    return True
+
+
+def _goes_on(threads: Threads, thread_id: str) -> None:
+    """Raise NotTaken where a run without a message would have nothing to go on with."""
+    if not threads.workspace.begun(thread_id) and not threads.work.rows.busy(thread_id):
+        raise NotTaken(f"nothing was asked in thread {thread_id} yet, so nothing can go on: send input.messages")
 
 
 def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
@@ -267,20 +284,18 @@ def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
     threads.check(thread_id)
 
 
-def _known(threads: Threads, thread_id: str | None) -> frozenset[str]:
+def _known(snapshot: StateSnapshot | None) -> frozenset[str]:
     """The ids of the messages of a thread, which may not be there yet."""
-    if thread_id is None or not threads.exists(thread_id):
-        return frozenset()
-    return frozenset(message.id for message in threads.workspace.look(thread_id).values.get("messages") or [])
+    return frozenset(message.id for message in snapshot.values.get("messages") or []) if snapshot else frozenset()
 
 
-def _fresh(threads: Threads, thread_id: str, message: dict[str, Any], work: Work) -> dict[str, Any]:
+def _fresh(threads: Threads, snapshot: StateSnapshot, message: dict[str, Any], work: Work) -> dict[str, Any]:
     """The message, under an id that the thread does not have: an old one would be written over.
 
     Conflict where nothing is under way and the thread would refuse it anyway: told at once, not by a run that fails.
     """
-    snapshot = threads.workspace.look(thread_id)
-    if any(old.id == message["id"] for old in snapshot.values.get("messages") or []):
+    thread_id = thread_id_of(snapshot)
+    if message["id"] in _known(snapshot):
         message = {**message, "id": f"human-{uuid.uuid4().hex[:16]}"}
     if snapshot.created_at is not None and not work.rows.busy(thread_id):
         threads.workspace.check_ready(thread_id)

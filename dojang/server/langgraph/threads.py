@@ -30,7 +30,7 @@ MOST = 1_000_000
 
 def threads_of(request: Request) -> Threads:
     """The threads that are served."""
-    return Threads(workspace_of(request), work_of(request), only_of(request))
+    return Threads(workspace_of(request), work_of(request), request.app.state.known, only_of(request))
 
 
 AtThreads = Annotated[Threads, Depends(threads_of)]

@@ -62,6 +62,7 @@ class Work:
         self.tidier = Tidier(self.rows.path, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
         self._changed = threading.Condition()
         self._draining = False
+        self._accepted = 0
         self._reaped = 0.0
         self.bell = Bell()  # rings when a run is accepted or over
         self._ends_told: OrderedDict[str, None] = OrderedDict()
@@ -201,12 +202,15 @@ class Work:
     # -- working --------------------------------------------------------------------------------------------------
 
     def _notify(self) -> None:
+        """A run was accepted: one worker has to look, and none that has just looked may miss it."""
         self.bell.ring()
         with self._changed:
-            self._changed.notify_all()
+            self._accepted += 1
+            self._changed.notify()
 
     def _serve(self) -> None:
         while not self._draining:
+            accepted = self._accepted
             try:
                 row = self._next()
                 if row is not None:
@@ -217,12 +221,12 @@ class Work:
                     finally:
                         self._here.discard(row.run_id)
                     self.hooks.teller.wake()
-                    self._notify()  # the next run of this thread may begin
-                    continue
+                    self.bell.ring()
+                    continue  # the next run of this thread may begin
             except Exception:
                 log.exception("a worker stumbled; it goes on")
             with self._changed:
-                if not self._draining:
+                if not self._draining and self._accepted == accepted:
                     self._changed.wait(LOOK_S)
 
     def _next(self) -> Row | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from langgraph.types import StateSnapshot
@@ -58,11 +58,13 @@ class Worker:
         if channel.last == 0 or (row.attempt > 1 and not channel.resumable):
             channel.put("metadata", dumps({"run_id": row.run_id, "attempt": row.attempt}))
         why: list[str] = []
+        ends: list[StateSnapshot] = []
         try:
             with beating(lambda: self.rows.beat(row), BEAT_S):
-                result = self._go(row, self._watch(row, channel, why))
+                result = self._go(row, self._watch(row, channel, why, ends))
             status: RunStatus = "success" if result.status == "done" else "interrupted"
-            self._end(row, channel, status, repeatable=not Order.from_json(row.body).temporary)
+            repeatable = not Order.from_json(row.body).temporary
+            self._end(row, channel, status, repeatable=repeatable, ends=ends)
         except Stopped:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except (ThreadBusy, Halted):  # as it is after a restart: it is taken up again, when it may be
@@ -96,7 +98,8 @@ class Worker:
             return True
         return any(message.id == message_id for message in snapshot.values.get("messages") or [])
 
-    def _watch(self, row: Row, channel: Channel, why: list[str]) -> Watch:
+    def _watch(self, row: Row, channel: Channel, why: list[str], ends: list[StateSnapshot]) -> Watch:
+        """``why`` gets why it was stopped, ``ends`` the states with which it ended."""
         order = Order.from_json(row.body)
         streamed = (
             ProtocolEvents(channel.put)
@@ -123,6 +126,8 @@ class Worker:
             callbacks=streamed.callbacks(),
             interrupt_before=order.interrupt_before,
             interrupt_after=order.interrupt_after,
+            subgraphs=order.subgraphs or order.protocol,
+            on_end=ends.append,
             queued=True,
         )
 
@@ -155,11 +160,15 @@ class Worker:
         error: dict[str, str] | None = None,
         *,
         repeatable: bool = False,
+        ends: Sequence[StateSnapshot] = (),
     ) -> None:
-        """``repeatable``: the thread's files say the same; whoever takes the run once more ends it as it is."""
+        """``repeatable``: the thread's files say the same; whoever takes the run once more ends it as it is.
+
+        ``ends``: its states at the end, the last one last, where they are known.
+        """
         snapshot: StateSnapshot | None = None
         try:
-            snapshot = self.workspace.look(row.thread_id)
+            snapshot = ends[-1] if ends else self.workspace.look(row.thread_id)
             channel.values = dumps(final_values(snapshot))
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 from checkpoints import KeyRing
 from dojang.server import items as kept
@@ -27,34 +25,10 @@ def items(tmp_path: Path, clock: list[float]) -> Iterator[Items]:
     opened.close()
 
 
-def test_by_the_sdk(client: SyncLangGraphClient, url: str) -> None:
-    store = client.store
-    store.put_item(["prefs", "kim"], "tone", {"polite": True, "n": 3}, ttl=60)
-    store.put_item(["prefs", "kim"], "room", {"polite": False, "n": 5}, index=False)
-    store.put_item(["prefs", "lee"], "tone", {"n": 7})
-    item: Any = store.get_item(["prefs", "kim"], "tone", refresh_ttl=True)
-    assert (item["value"], item["namespace"], item["key"]) == ({"polite": True, "n": 3}, ["prefs", "kim"], "tone")
-    assert item["created_at"] <= item["updated_at"]
-    assert [i["key"] for i in store.search_items(["prefs", "kim"], filter={"polite": True})["items"]] == ["tone"]
-    found = store.search_items(["prefs"], filter={"n": {"$gte": 5}}, limit=1, offset=1, query="anything")["items"]
-    assert [i["value"]["n"] for i in found] == [5]
-    assert store.list_namespaces(prefix=["prefs"])["namespaces"] == [["prefs", "kim"], ["prefs", "lee"]]
-    assert store.list_namespaces(suffix=["*", "lee"], max_depth=1)["namespaces"] == [["prefs"]]
-    store.delete_item(["prefs", "kim"], key="tone")
-    assert store.get_item(["prefs", "kim"], "tone") is None
-    store.delete_item(["prefs", "kim"], key="tone")
+def test_what_is_no_item_is_refused(url: str) -> None:
     for body in ({"namespace": [], "key": "k", "value": {}}, {"namespace": ["a.b"], "key": "k", "value": {}}):
         assert httpx.put(f"{url}store/items", json=body).status_code == 400
     assert httpx.put(f"{url}store/items", json={"namespace": ["a"], "key": "k", "value": 1}).status_code == 422
-
-
-async def test_asynchronously(aclient: Callable[[], LangGraphClient]) -> None:
-    async with aclient() as client:
-        await client.store.put_item(["a-sync"], "k", {"v": 1})
-        await client.store.put_item(["a-sync"], "k", {"v": 2})
-        found: Any = await client.store.get_item(["a-sync"], "k")
-        assert found["value"] == {"v": 2}
-        assert (await client.store.search_items(["a-sync"]))["items"][0]["score"] is None
 
 
 def test_everybody_has_their_own(items: Items) -> None:
