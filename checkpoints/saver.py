@@ -343,13 +343,17 @@ class FileSaver(BaseCheckpointSaver[Any]):
             rebuild(session, lambda key: key not in gone)
         return len(gone)
 
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy all checkpoints and writes; added to what the target has. A missing source copies nothing."""
+    def copy_thread(self, source_thread_id: str, target_thread_id: str, *, upto: str = "") -> None:
+        """Copy all checkpoints and writes; added to what the target has. A missing source copies nothing.
+
+        ``upto``: only this checkpoint and those that led to it; what was begun from it is not copied. Nothing of what
+        came later is ever in the target's files, wherever a copy is cut off.
+        """
         source, target = str(source_thread_id), str(target_thread_id)
         if source == target or not self.sessions.of(source).log.path.exists():
             return
         into = self.sessions.apart(self.sessions.folders.ensure(target), sync=False)
-        copy(self.sessions.apart(self.sessions.folders.path(source)), into)
+        copy(self.sessions.apart(self.sessions.folders.path(source)), into, upto)
         into.seal()
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:

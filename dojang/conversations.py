@@ -12,6 +12,7 @@ from langgraph.types import StateSnapshot
 
 from dojang.acting import Acting
 from dojang.attachments import Given, Limits, given_of, looked_at, with_files
+from dojang.going_back import check_copied
 from dojang.results import RunResult, Step
 from dojang.runs import kept_adapter, unfinished, waiting_of
 from dojang.speaking import PROGRAM
@@ -195,11 +196,15 @@ class Conversations(Acting):
             self.parts.saver.delete_thread(thread_id)
 
     def copy_thread(self, source: str, target: str, *, by: str | None = None) -> None:
-        """Copy what was said in a session into a new one; its reviews and effects stay where they are."""
+        """Copy what was said in a session into a new one; its reviews and effects stay where they are.
+
+        Conflict while somebody is being asked in it: what waits can be decided in the original only.
+        """
         with self.parts.run_lock(source):
+            check_copied(source, self._runs.look(source), "as it is now")
+            self.parts.audit.copied(source, target, by or self.user)
             self.parts.attachment_log.copy(source, target)
             self.parts.saver.copy_thread(source, target)
-            self.parts.audit.copied(source, target, by or self.user)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""

@@ -272,7 +272,7 @@ class Runs:
         with on_disk, self.parts.observer.on(thread_id), contextlib.closing(stream):
             for part in stream:
                 ns, mode, chunk = part if watch.subgraphs else ((), *part)
-                if pause or tells_of_pause(mode, chunk):
+                if tells_of_pause(mode, chunk):  # a few a task; what others do meanwhile is told as it comes
                     pause.append((ns, mode, chunk))
                 else:
                     watch.hear(ns, mode, chunk)

@@ -166,6 +166,11 @@ class AuditLog:
         folder = self.home.path.parent if thread_id is None else self.folders.path(thread_id)
         return [line["record"] for line in Journal(folder / CHAIN, kind="audit") if line["k"] == "note"]
 
+    def stamp(self, thread_id: str | None) -> tuple[int, int, int]:
+        """Another one after each change of a chain's file: what was read of it may be kept until then."""
+        folder = self.home.path.parent if thread_id is None else self.folders.path(thread_id)
+        return _stamp(folder / CHAIN) or (0, 0, 0)
+
     def rotate_key(self, actor: str) -> str:
         """Sign with a new key from now on; its id. The old key signs the record that names the new one."""
         self.keys.refresh()

@@ -9,12 +9,13 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import dojang
@@ -140,8 +141,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     doors = Doors.of(app.state.settings)
     app.add_middleware(Guards, max_body=max_body, max_upload=limit, max_message=message, doors=doors)
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
-    for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
-        app.include_router(router)
+    app.router.routes.extend(_routes())
     app.router.routes.append(mcp.route)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
@@ -150,15 +150,28 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     return app
 
 
+@cache
+def _routes() -> list[BaseRoute]:
+    """All routes, once a process: FastAPI reads their signatures at the first request, 0.2 s of CPU."""
+    together = APIRouter()
+    for router in (vitals.router, api.router, langgraph.router, *ROUTERS, login.router, provider_login.router):
+        together.include_router(router)
+    return together.routes
+
+
 def serve(
     settings: Settings, *, workspace: Workspace | None = None, on_ready: Callable[[str], None] | None = None
-) -> None:
+) -> bool:
     """Serve until interrupted. The port is bound before anything is opened, so a mistake is told at once.
 
     Args:
         settings: ``host``, ``port`` and where the data lives.
         workspace: the one to serve; opened from the settings, and closed at the end, when None.
         on_ready: called with the address to open; when None, it is written to stderr.
+
+    Returns:
+        Whether everything has come to its end. If not, a model still speaks in a thread of this process; the run is the
+        next start's, and whoever has nothing else to do here may end the process at once (``serving.end_process``).
 
     Raises:
         CannotServe: others would reach it and no token was made, the address or port cannot be used, or the home has
@@ -184,9 +197,16 @@ def serve(
             print(say("The console is at %(url)s – Ctrl-C ends it.", url=url).unescape(), file=sys.stderr, flush=True)
         app = create_app(opened, settings=settings)
         with app.state.uploads, app.state.keeper, app.state.work:  # runs stop before the file under way is taken in
-            run_until_interrupted(app, listener, log_level=settings.log_level)
+            run_until_interrupted(app, listener, log_level=settings.log_level, on_end=lambda: leave(app))
         if app.state.items.cache_info().currsize:
             app.state.items().close()
+        return not app.state.work.left
+
+
+def leave(app: FastAPI) -> None:
+    """The server is about to end: nobody is to wait for anything that comes only after its next start."""
+    app.state.work.drain()
+    app.state.live.end()
 
 
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:

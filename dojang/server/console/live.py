@@ -51,7 +51,7 @@ async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats
     page, counted = Page(desk, hub, *shows, after=after), 0.0
     with hub.listening(desk.workspace.user, shows[0]) as woken:
         yield sse("hello", {}, id=str(min(after, hub.last)))
-        while True:
+        while not hub.ending:
             woken.clear()
             for told in await run_in_threadpool(lambda: list(page.news())):
                 yield told

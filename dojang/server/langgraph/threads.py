@@ -107,8 +107,8 @@ def copy(request: Request, threads: AtThreads, thread_id: str) -> Response:
     """A new thread with what was said in this one. Its reviews and effects stay where they are."""
     threads.check(thread_id)
     target = str(uuid.uuid4())
+    threads.workspace.copy_thread(thread_id, target, by=caller_of(request))  # first: it is refused while a run is on
     threads.make(target, threads.workspace.parts.about.of(thread_id))
-    threads.workspace.copy_thread(thread_id, target, by=caller_of(request))
     return Answer(threads.form(target))
 
 

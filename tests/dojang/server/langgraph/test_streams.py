@@ -22,7 +22,19 @@ def test_a_reader_goes_on_after_its_last_event(client: SyncLangGraphClient, thre
     assert again == parts[3:]
     work.channels.forget(run_id)  # as after a start of the server: from the database
     assert list(client.runs.join_stream(thread_id, run_id, last_event_id=parts[1].id)) == parts[2:]
-    assert [part.event for part in client.threads.join_stream(thread_id)][-1] == "end"
+
+
+def test_a_reader_of_a_thread_goes_on_with_its_next_run(client: SyncLangGraphClient, thread_id: str) -> None:
+    client.runs.wait(thread_id, "dojang", input=says("When is check-out?"))
+    first = list(client.threads.join_stream(thread_id))
+    assert first[-1].event == "end"
+    assert list(client.threads.join_stream(thread_id, last_event_id=first[-3].id)) == first[-2:]
+    run: Any = client.runs.create(thread_id, "dojang", input=says("Is there parking?"))
+    client.runs.join(thread_id, run["run_id"])
+    assert list(client.threads.join_stream(thread_id, last_event_id=first[-3].id)) == first[-2:]
+    second = list(client.threads.join_stream(thread_id, last_event_id=first[-1].id))
+    assert [second[0].event, second[0].data["run_id"]] == ["metadata", run["run_id"]]
+    assert second == list(client.threads.join_stream(thread_id))
 
 
 def test_a_late_reader_of_a_run_that_is_not_kept_is_told_its_end(
@@ -31,8 +43,11 @@ def test_a_late_reader_of_a_run_that_is_not_kept_is_told_its_end(
     run: Any = client.runs.create(thread_id, "dojang", input=says("When is check-out?"))
     client.runs.join(thread_id, run["run_id"])
     work.channels.forget(run["run_id"])
-    (end,) = client.runs.join_stream(thread_id, run["run_id"])
+    gap, end = client.runs.join_stream(thread_id, run["run_id"])
+    assert (gap.event, gap.data["attempt"], gap.data["gap"]) == ("metadata", 1, True)
     assert (end.event, end.data["status"]) == ("end", "success")
+    assert list(client.runs.join_stream(thread_id, run["run_id"], last_event_id="57")) == [gap, end]  # of another life
+    assert list(client.runs.join_stream(thread_id, run["run_id"], last_event_id="9" * 15)) == [gap, end]
     assert client.runs.join(thread_id, run["run_id"])["answer"]["text"]
 
 
