@@ -50,6 +50,7 @@ EVENTS: Final = {
     "session.ended": N_("logged out"),
     "runs.paused": N_("all runs paused"),
     "runs.resumed": N_("all runs go on"),
+    "mcp.accepted": N_("tools of an MCP server accepted"),
     "webhook.delivered": N_("webhook delivered"),
     "webhook.failed": N_("webhook given up"),
 }

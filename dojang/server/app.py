@@ -23,7 +23,7 @@ from dojang.going_back import UnknownCheckpoint
 from dojang.language import locale_language
 from dojang.observing.logs import logging_as
 from dojang.observing.scrubbing import Scrubber
-from dojang.server import api, langgraph, login, provider_login, vitals
+from dojang.server import api, langgraph, login, mcp, provider_login, vitals
 from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
@@ -136,9 +136,13 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
     limit = app.state.uploads.limit_bytes
-    app.add_middleware(Guards, max_body=max_body, max_upload=limit, doors=Doors.of(app.state.settings))
+    # Base64 makes a file a third longer.
+    message = max_body + (app.state.settings.attachment_mb * 2**20 * 7 // 5 if app.state.settings.attachments else 0)
+    doors = Doors.of(app.state.settings)
+    app.add_middleware(Guards, max_body=max_body, max_upload=limit, max_message=message, doors=doors)
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
     app.router.routes.extend(_routes())
+    app.router.routes.append(mcp.route)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.add_exception_handler(DojangError, _told)
     app.add_exception_handler(HTTPException, _http)
@@ -183,6 +187,8 @@ def serve(
         opened_by(settings, workspace) as opened,
     ):
         opened.check_policy()
+        for line in opened.server_problems():
+            print(say.told(line), file=sys.stderr, flush=True)
         room_for_readers()
         url = url_of(listener)
         if on_ready is not None:

@@ -17,6 +17,7 @@ from dojang.server.access.roles import (
     ROLES,
     SEE,
     STEER,
+    TALK,
     Allowed,
 )
 
@@ -149,6 +150,8 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/audit/verify"): OVERSEE,
     ("POST", "/audit/verify"): OVERSEE,
     ("GET", "/audit/export"): ADMINISTER,
+    # MCP clients
+    ("POST", "/mcp"): TALK,
     # pages whose paths programs do not have
     ("GET", "/"): SEE,
     ("POST", "/threads/{thread_id}/messages"): ASK,

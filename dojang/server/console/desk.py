@@ -14,8 +14,10 @@ from fastapi import Depends
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from dojang.attachments import Given
 from dojang.reading import as_read
 from dojang.server.access.callers import Caller, workspace_of
 from dojang.server.access.roles import STEER
@@ -23,6 +25,7 @@ from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
 from dojang.server.console.filters import Chosen, Person
 from dojang.server.console.frame import counts_of, frame_of
+from dojang.server.programs import FILE, kind_of
 from dojang.server.wording import (
     CHIPS,
     COOKIE,
@@ -216,3 +219,34 @@ def dwell_ms(form: Mapping[str, str]) -> int | None:
 
 AtDesk = Annotated[Desk, Depends(desk)]
 Form = Annotated[Mapping[str, str], Depends(posted)]
+
+
+MOST_FILES: Final = 20
+
+
+class Filled(dict[str, str]):
+    """The fields of a form, and the files that came with it."""
+
+    files: list[Given]
+
+
+async def posted_with_files(request: Request) -> Filled:
+    """The fields of a form that may have files. BadForm."""
+    filled = Filled()
+    filled.files = []
+    if kind_of(request.headers) != FILE:
+        filled.update(await posted(request))
+        return filled
+    try:
+        async with request.form(max_files=MOST_FILES, max_fields=50) as form:
+            for name, value in form.multi_items():
+                if isinstance(value, str):
+                    filled[name] = value
+                elif value.filename:
+                    filled.files.append((value.filename, await value.read()))
+    except HTTPException:
+        raise BadForm("the form could not be read; open the page again and send it from there") from None
+    return filled
+
+
+FormWithFiles = Annotated[Filled, Depends(posted_with_files)]

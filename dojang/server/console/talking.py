@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from dojang.attachments import Given
 from dojang.server.console.addresses import thread_href
-from dojang.server.console.desk import AtDesk, Desk, Form
+from dojang.server.console.desk import AtDesk, Desk, Form, FormWithFiles
 from dojang.server.console.thread import Unsaid, thread_page
 from dojang.server.console.threads import threads_page
 from dojang.server.work import Order, QueueFull, Row, Work
@@ -32,23 +33,23 @@ _ONE_BY_ONE = threading.Lock()
 
 
 @router.post("/threads")
-def start(desk: AtDesk, form: Form) -> Response:
+def start(desk: AtDesk, form: FormWithFiles) -> Response:
     """Start a thread with a message."""
     key = _key(desk, form)
     thread_id = "th_" + key[:10]
     try:
-        accept(desk, thread_id, written(form), key)
+        accept(desk, thread_id, written(form), key, files=form.files)
     except (UserError, QueueFull) as error:
         return threads_page(desk, status=_status(error), unsaid=Unsaid(text=form.get("text", ""), error=str(error)))
     return RedirectResponse(thread_href(thread_id) + "#now", status_code=303)
 
 
 @router.post("/threads/{thread_id}/messages")
-def go_on(desk: AtDesk, thread_id: str, form: Form) -> Response:
+def go_on(desk: AtDesk, thread_id: str, form: FormWithFiles) -> Response:
     """Send a message on a thread; refused with what was typed while it waits for somebody, or is at work."""
     check_there(desk, thread_id)
     try:
-        accept(desk, thread_id, written(form), _key(desk, form), old=True)
+        accept(desk, thread_id, written(form), _key(desk, form), old=True, files=form.files)
     except (UserError, QueueFull) as error:
         unsaid = Unsaid(text=form.get("text", ""), error=str(error))
         return thread_page(desk, thread_id, status=_status(error), unsaid=unsaid)
@@ -106,10 +107,11 @@ def written(form: Mapping[str, str]) -> str:
     return text
 
 
-def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False) -> None:
-    """Take a message in, once for each key; ``old``: the thread is there already.
+def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False, files: Sequence[Given] = ()) -> None:
+    """Take a message in, once for each key; ``old``: the thread is there already; ``files`` come with it.
 
     Raises:
+        UserError: a file is not taken.
         Conflict: the thread waits for a decision, or works on something else.
         QueueFull: too many runs wait.
     """
@@ -124,7 +126,9 @@ def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False
             raise Conflict(f"thread {thread_id} is at work on what was said before; wait for the answer, or stop it")
         if snapshot.created_at is not None:
             desk.workspace.check_ready(thread_id)
-        order = Order(message={"id": message_id, "content": text}, modes=MODES)
+        kept = desk.workspace.attach(thread_id, files) if files else []
+        message = {"id": message_id, "content": text} | ({"files": kept} if kept else {})
+        order = Order(message=message, modes=MODES)
         work.accept(thread_id, desk.workspace.user, order, strategy="reject")
 
 
