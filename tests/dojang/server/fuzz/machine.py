@@ -288,6 +288,8 @@ class Machine(RuleBasedStateMachine):
         thread, run = self.next() or (None, None)
         assert thread is not None
         assert run is not None
+        if "which" in (run.kind, thread.cut) and meanwhile in ("cancel", "take back", "interrupt", "rollback"):
+            meanwhile = "look"  # stopped between the question's being written and its being asked: not in the model yet
         row = self.house.work.rows.take()
         assert row is not None
         assert row.run_id == run.id
@@ -329,6 +331,7 @@ class Machine(RuleBasedStateMachine):
         assert said_in(state["values"]) == thread.said, (thread, meanwhile)
         reviews = waiting(state)
         if thread.review is not None and not thread.review:
+            assert len(reviews) == 1, (run, thread.said, thread.runs, meanwhile, state["next"])
             (thread.review,) = reviews
         assert [r["id"] for r in reviews] == ([thread.review["id"]] if thread.review is not None else [])
         if run.status == "success" and not thread.cut and thread.said:
