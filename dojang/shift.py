@@ -14,6 +14,7 @@ from itertools import groupby
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from dojang.reviewing import BULK, HIGH
 from state import Decision, person_of
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ BUCKETS_S: Final = (3, 10, 30, 120)
 """Upper ends of the stretches by which dwell times are counted; the last one is open."""
 LONG_STREAK: Final = 10
 QUICK_S: Final = 3.0
-HIGH: Final = 2
-"""From this tier on, a quick approval is worth a second look."""
-BULK: Final = "bulk"
 
 
 @dataclass(frozen=True)

@@ -169,9 +169,12 @@ class Workspace:
         given: dict[str, Any] = {"messages": [message]} | ({"filters": filters} if filters is not None else {})
         return self._shown(self._runs.start(thread_id, given, on_node, guard=begun), message.name or "")
 
-    def check_ready(self, thread_id: str) -> None:
-        """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there."""
-        snapshot = self._runs.state(thread_id)
+    def check_ready(self, thread_id: str, *, seen: StateSnapshot | None = None) -> None:
+        """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there.
+
+        ``seen``: the thread's state, from :meth:`look`, where the caller has it.
+        """
+        snapshot = self._runs.state(thread_id) if seen is None else seen
         if (kept_adapter(snapshot) or "").startswith(PROGRAM):
             raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
         self._runs.ready_for_input(snapshot)
@@ -478,15 +481,19 @@ class Workspace:
         self.parts.index.refresh(thread_id)
         return self.parts.index.owner(thread_id)
 
-    def thread(self, thread_id: str) -> RunResult:
-        """Where a thread stands, without running it."""
-        snapshot = self._runs.state(thread_id)
+    def thread(self, thread_id: str, *, seen: StateSnapshot | None = None) -> RunResult:
+        """Where a thread stands, without running it. ``seen``: its state, where the caller has it already."""
+        snapshot = self._runs.state(thread_id) if seen is None else seen
         self._runs.audit(snapshot)
         return self._shown(self._runs.result(snapshot), self.user)
 
     def look(self, thread_id: str) -> StateSnapshot:
         """The newest state of a thread as LangGraph has it; an empty one where nothing was asked yet."""
         return self._runs.look(thread_id)
+
+    def state(self, thread_id: str) -> StateSnapshot:
+        """As :meth:`look`; UnknownThread where there is none."""
+        return self._runs.state(thread_id)
 
     def delete_thread(self, thread_id: str, *, by: str | None = None) -> None:
         """Delete a session with all of its files; the audit keeps that, and who did it.

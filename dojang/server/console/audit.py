@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from checkpoints.audit.chain import AuditRecord
 from checkpoints.audit.check import verify_audit
-from dojang.audited import Sought, found
+from dojang.audited import Sought, found, last_moment
 from dojang.glossary import EVENTS, LEVELS
 from dojang.runs import UnknownThread
 from dojang.server.access.roles import ADMINISTER
@@ -49,7 +49,7 @@ class Asked:
         """As the chains are asked. Raises UserError for what is no time."""
         return Sought(
             self.thread.strip() or None, self.actor.strip(), self.event, self.subject.strip(),
-            _time(self.since), _time(self.until),
+            _time(self.since), _time(last_moment(self.until)),
         )  # fmt: skip
 
     def query(self, **more: str) -> str:

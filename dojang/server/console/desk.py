@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from dojang.reading import as_read
 from dojang.server.access.callers import Caller, workspace_of
-from dojang.server.access.roles import STEER
+from dojang.server.access.roles import ASK, STEER
 from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
 from dojang.server.console.filters import Chosen, Person
@@ -112,15 +112,13 @@ class Desk:
             context: what the template shows.
         """
         base = {
-            "path": self.request.url.path,
             "caller": self.caller,
-            "may_decide": self.caller is not None and self.caller.decides,
+            **self.may,
             "langs": [(code, self._in(code)) for code in LANGUAGES],
             "frame": frame_of(self.say, self.counts() if counted else None, section, chosen, self.caller.may)
             if self.caller
             else [],
             "section": section,
-            "may_steer": self.caller is not None and self.caller.may(STEER),
             "halted": self.workspace.paused if self.caller is not None else None,
             "back": self._back(),
             "chosen": chosen,
@@ -134,9 +132,16 @@ class Desk:
             response.set_cookie(COOKIE, self.language, max_age=YEAR_S, httponly=True, samesite="lax")
         return response
 
+    @property
+    def may(self) -> dict[str, bool]:
+        """What this person may, as templates ask for it: a button that would be refused is not drawn."""
+        if self.caller is None:
+            return {"may_decide": False, "may_ask": False, "may_steer": False}
+        return {"may_decide": self.caller.decides, "may_ask": self.caller.may(ASK), "may_steer": self.caller.may(STEER)}
+
     def part(self, template: str, **context: Any) -> Markup:
         """A part of a page, to be put into another one: markup, made by a template of ours."""
-        base = {"chosen": EVERYTHING, "caller": self.caller}
+        base = {"chosen": EVERYTHING, "caller": self.caller, **self.may}
         return Markup(environment(self.language).get_template(template).render({**base, **context}))
 
     def read(self, review: Review) -> Review:

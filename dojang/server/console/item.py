@@ -52,7 +52,6 @@ class Item:
     reversible: bool
     about_words: bool
     tool: str
-    schema_version: str
     arguments: list[Argument]
     fields: list[Field]
     digest: str
@@ -117,7 +116,6 @@ def item_of(card: ReviewCard, around: Around, say: Say, now: datetime) -> Item:
         reversible=action["reversible"],
         about_words=not action["tool"],
         tool=action["tool"],
-        schema_version=action["schema_version"],
         arguments=arguments_of(action["args"], card.decision, sources),
         fields=fields if action["tool"] else text_field(action["args"]),
         digest=review["digest"],

@@ -51,7 +51,7 @@ async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats
     page, counted = Page(desk, hub, *shows, after=after), 0.0
     with hub.listening(desk.workspace.user, shows[0]) as woken:
         yield sse("hello", {}, id=str(min(after, hub.last)))
-        while True:
+        while await beats.good():
             woken.clear()
             for told in await run_in_threadpool(lambda: list(page.news())):
                 yield told
@@ -63,11 +63,9 @@ async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats
             try:
                 await asyncio.wait_for(woken.wait(), wait)
             except TimeoutError:
-                if not await beats.good():
-                    yield sse("bye", {})
-                    return
                 if beats.due():
                     yield beats.beat()
+        yield sse("bye", {})
 
 
 class Page:

@@ -18,6 +18,7 @@ from dojang.server.console.inbox import listed
 from dojang.server.console.item import Around, held_until, item_of
 from dojang.server.console.rows import Row, row_of
 from dojang.server.console.similar import LOOKED_AT
+from dojang.server.console.spoken import answer_of, cut
 from dojang.server.console.stamp import Stamp, stamp_of
 from nodes.gate import spec_of
 
@@ -63,6 +64,7 @@ def review_page(
         "held": {"type": "", "chip": "", "note": "", "message": "", **held},
         "error": desk.say.told(error),
         "run": run,
+        "answer": answer_of(cut(said["text"])[0], said["citations"]) if run and (said := run.answer) else [],
     }
     return desk.page("item/review.html", section="inbox", status=status, **beside, **context)
 

@@ -16,10 +16,11 @@ from fastapi.responses import HTMLResponse, Response
 
 from checkpoints.index import Listed
 from checkpoints.wanted import Key, Wanted
+from dojang.audited import Sought, found
 from dojang.server.access.roles import OVERSEE
 from dojang.server.console.charts import Chart, bars, curves
 from dojang.server.console.desk import AtDesk, Desk
-from dojang.shift import BUCKETS_S, LONG_STREAK, QUICK_S, TYPES, Person, Said, Shift, said_of, shift_of
+from dojang.shift import BUCKETS_S, LONG_STREAK, QUICK_S, TYPES, Person, Shift, said_of, shift_of
 from dojang.vocabulary import KINDS, SAID
 from state import person_of
 
@@ -41,7 +42,7 @@ def shift(desk: AtDesk, hours: Literal["8", "24", "168", "720"] = "24", person: 
     since = desk.now - timedelta(hours=HOURS[hours])
     listed = list(_listed(desk, since))
     said = said_of(listed, since, only)
-    made = shift_of(said, _undone(desk, said, since), hourly=HOURS[hours] <= 24)
+    made = shift_of(said, _undone(desk, since), hourly=HOURS[hours] <= 24)
     context: dict[str, Any] = {
         "hours": hours,
         "stretches": [("8", desk.say("8 hours")), ("24", desk.say("a day")), ("168", desk.say("a week")),
@@ -88,14 +89,10 @@ def _key(one: Listed) -> Key:
     return one["key"]
 
 
-def _undone(desk: Desk, said: Sequence[Said], since: datetime) -> Counter[str]:
-    """Decisions taken back, by person, in the threads that these are of."""
-    found: Counter[str] = Counter()
-    for thread in {one.thread for one in said}:
-        for record in desk.workspace.parts.audit.records(thread):
-            if record["event"] == "decision.undone" and datetime.fromisoformat(record["at"]) >= since:
-                found[person_of(record["actor"])] += 1
-    return found
+def _undone(desk: Desk, since: datetime) -> Counter[str]:
+    """Decisions and votes taken back, by person: also where nobody has decided again since."""
+    noted = found(desk.workspace.parts.audit, Sought(event="decision.undone", since=since))
+    return Counter(person_of(record["actor"]) for record in noted)
 
 
 def _overdue(desk: Desk) -> int:

@@ -6,7 +6,7 @@ One browser and one server for all; each test has a profile of its own, or none 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,9 @@ from dojang.workspace import Workspace
 from state import Review
 from tests.dojang.server.access.people import People
 from tests.dojang.server.conftest import Ask, open_workspace
-from tests.dojang.server.screens import chromium, profile, running, violations
-from tests.dojang.server.test_browser import pytestmark as of_browsers
+from tests.dojang.server.screens import of_browsers, profile, running, violations
 
 pytestmark = of_browsers
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def site(workspace: Workspace) -> Iterator[str]:
-    with running(workspace) as address:
-        yield address
 
 
 @pytest.fixture
