@@ -17,12 +17,14 @@ from markupsafe import Markup
 from starlette.requests import Request
 
 from dojang.reading import as_read
+from dojang.seeding import untold
 from dojang.server.access.callers import Caller, workspace_of
-from dojang.server.access.roles import ASK, STEER
+from dojang.server.access.roles import ASK, OVERSEE, STEER
 from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
 from dojang.server.console.filters import Chosen, Person
 from dojang.server.console.frame import counts_of, frame_of
+from dojang.server.console.told import Told, told_of
 from dojang.server.wording import (
     CHIPS,
     COOKIE,
@@ -121,6 +123,7 @@ class Desk:
             "section": section,
             "halted": self.workspace.paused if self.caller is not None else None,
             "back": self._back(),
+            "checked": self.checked(),
             "chosen": chosen,
             "after": self.request.app.state.live.last,
             "now_ms": int(self.now.timestamp() * 1000),
@@ -135,9 +138,15 @@ class Desk:
     @property
     def may(self) -> dict[str, bool]:
         """What this person may, as templates ask for it: a button that would be refused is not drawn."""
-        if self.caller is None:
-            return {"may_decide": False, "may_ask": False, "may_steer": False}
-        return {"may_decide": self.caller.decides, "may_ask": self.caller.may(ASK), "may_steer": self.caller.may(STEER)}
+        asked = {"may_ask": ASK, "may_steer": STEER, "may_oversee": OVERSEE}
+        known = {name: self.caller is not None and self.caller.may(roles) for name, roles in asked.items()}
+        return {**known, "may_decide": self.caller is not None and self.caller.decides}
+
+    def checked(self) -> list[Told]:
+        """Seeded checks that this person has decided, and is told of on this page."""
+        if self.caller is None or not self.caller.decides or self.request.method != "GET":
+            return []
+        return [told_of(one, self.say) for one in untold(self.workspace)]
 
     def part(self, template: str, **context: Any) -> Markup:
         """A part of a page, to be put into another one: markup, made by a template of ours."""

@@ -51,7 +51,9 @@ def history_page(
     start = config_of(thread_id, before) if before else None
     found = list(islice(parts.reader.get_state_history(config_of(thread_id), before=start), ROWS + 1))
     newest_id = str(newest.config["configurable"].get("checkpoint_id", ""))
-    moments = moments_of(found, newest_id, desk.say)
+    # A seeded check that somebody is still to decide looks like any other thread.
+    secret = run.status == "paused" and parts.checks.knows(thread_id)
+    moments = moments_of(found, newest_id, desk.say, hidden=("adapter", "spent") if secret else ())
     graph = parts.reader.get_graph()
     way = [name for step in _turn(desk, thread_id) for name in dict.fromkeys(step) if not name.startswith("__")]
     if run.status == "done":  # it stands at none of them
@@ -63,6 +65,7 @@ def history_page(
         "title": title_of(lines_of(newest.values.get("messages") or []), desk.say),
         "moments": moments[:ROWS],
         "older": f"{thread_href(thread_id)}/history?before={moments[ROWS - 1].id}" if len(moments) > ROWS else "",
+        "adapter": "" if secret else run.adapter,
         "graph": drawing_of([(e.source, e.target) for e in graph.edges], list(graph.nodes), way, desk.say),
         "about": pretty_json(about) if (about := parts.about.of(thread_id)) else "",
         "kept_out": parts.prompts.read(thread_id).out,

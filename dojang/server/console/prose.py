@@ -87,7 +87,7 @@ def _piece(node: SyntaxTreeNode, places: Mapping[int, str]) -> list[Piece]:
     if kind in ("fence", "code_block"):
         return [Piece("block", node.content.rstrip("\n"))]
     if kind == "link":
-        return [_link(node, places)]
+        return _link(node, places)
     if kind == "paragraph" and node.hidden:  # of an item of a tight list
         return _pieces(node.children, places)
     if kind in _KINDS:
@@ -96,11 +96,13 @@ def _piece(node: SyntaxTreeNode, places: Mapping[int, str]) -> list[Piece]:
     return [Piece("text", node.content)]  # nothing that a reader of ours makes; shown, whatever it is
 
 
-def _link(node: SyntaxTreeNode, places: Mapping[int, str]) -> Piece:
+def _link(node: SyntaxTreeNode, places: Mapping[int, str]) -> list[Piece]:
     href = str(node.attrs.get("href", ""))
     words = "".join(child.content for child in node.walk() if child.type in ("text", "code_inline"))
     host = _web(href)
-    return Piece("link", href=href, host="" if words.strip() == href else host, parts=_pieces(node.children, {}))
+    if not host:  # "[words]()": validateLink is not asked
+        return _pieces(node.children, places)
+    return [Piece("link", href=href, host="" if words.strip() == href else host, parts=_pieces(node.children, {}))]
 
 
 def _cited(text: str, places: Mapping[int, str]) -> list[Piece]:

@@ -6,7 +6,7 @@ Everybody sees their own figures; those who oversee see everybody's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, Literal
@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, Response
 from checkpoints.index import Listed
 from checkpoints.wanted import Key, Wanted
 from dojang.audited import Sought, found
+from dojang.checks import Checked, how
 from dojang.server.access.roles import OVERSEE
 from dojang.server.console.charts import Chart, bars, curves
 from dojang.server.console.desk import AtDesk, Desk
@@ -41,8 +42,10 @@ def shift(desk: AtDesk, hours: Literal["8", "24", "168", "720"] = "24", person: 
     only = (person.strip()[:200] or None) if everybody else desk.workspace.user
     since = desk.now - timedelta(hours=HOURS[hours])
     listed = list(_listed(desk, since))
-    said = said_of(listed, since, only)
-    made = shift_of(said, _undone(desk, since), hourly=HOURS[hours] <= 24)
+    checks = desk.workspace.parts.checks.among(one["review"]["thread_id"] for one in listed)
+    said = said_of(listed, since, only, without=checks)
+    rightly = [(one.by, one.result == "seen") for one in _checked(desk, listed, checks, since, only)]
+    made = shift_of(said, _undone(desk, since), hourly=HOURS[hours] <= 24, checks=rightly)
     context: dict[str, Any] = {
         "hours": hours,
         "stretches": [("8", desk.say("8 hours")), ("24", desk.say("a day")), ("168", desk.say("a week")),
@@ -87,6 +90,23 @@ def _listed(desk: Desk, since: datetime) -> Iterator[Listed]:
 
 def _key(one: Listed) -> Key:
     return one["key"]
+
+
+def _checked(
+    desk: Desk, listed: Sequence[Listed], threads: Collection[str], since: datetime, only: str | None
+) -> list[Checked]:
+    """Seeded checks that people have decided since, for good."""
+    found = []
+    for one in listed:
+        review, thread_id = one["review"], one["review"]["thread_id"]
+        seeded = desk.workspace.parts.checks.of(thread_id) if thread_id in threads else None
+        if seeded is None or "#" in review["subject"]:
+            continue
+        went = how(seeded, review, one["progress"])
+        mine = only is None or person_of(went.by) == person_of(only)
+        if went.by and went.final and mine and datetime.fromisoformat(went.at) >= since:
+            found.append(went)
+    return found
 
 
 def _undone(desk: Desk, since: datetime) -> Counter[str]:

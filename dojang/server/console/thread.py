@@ -182,4 +182,7 @@ def _card(desk: Desk, review: Review) -> Any:
         error="",
         run=None,
         answer=[],
+        check=None,
+        checked=[],
+        makes_check=False,
     )
