@@ -22,6 +22,7 @@ from dojang.server.access.callers import Caller, workspace_of
 from dojang.server.access.roles import ASK, OVERSEE, STEER
 from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
+from dojang.server.console.assets import version
 from dojang.server.console.filters import Chosen, Person
 from dojang.server.console.frame import counts_of, frame_of
 from dojang.server.console.told import Told, told_of
@@ -47,6 +48,8 @@ SHEETS: Final = (
     "halt",
 )
 """Style sheets of every page, ``static/css/``, in the order in which they are read."""
+MODULES: Final = tuple(sorted(path.stem for path in (HERE / "static" / "js").glob("*.js") if path.stem != "console"))
+"""Scripts that ``console.js`` imports: asked for at once, not one after the other."""
 EVERYTHING: Final = Chosen()
 YEAR_S: Final = 365 * 24 * 3600
 
@@ -74,7 +77,15 @@ def environment(language: Language) -> Environment:
         lstrip_blocks=True,
     )
     say = sayer(language)
-    env.globals.update(_=say, chips=CHIPS, put_off=PUT_OFF, lang=language, sheets=SHEETS)
+    env.globals.update(
+        static=f"/static/{version()}",
+        _=say,
+        chips=CHIPS,
+        put_off=PUT_OFF,
+        lang=language,
+        sheets=SHEETS,
+        modules=MODULES,
+    )
     env.filters["told"] = say.told
     env.filters["moment"] = say.moment
     env.filters["trust"] = partial(label, say, TRUSTS)
