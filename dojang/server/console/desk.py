@@ -37,6 +37,7 @@ from dojang.server.wording import (
     language_of,
     sayer,
     titled,
+    why_told,
 )
 from dojang.vocabulary import SPEAKERS, STATUSES
 from dojang.workspace import Workspace
@@ -87,6 +88,7 @@ def environment(language: Language) -> Environment:
         modules=MODULES,
     )
     env.filters["told"] = say.told
+    env.filters["why"] = partial(why_told, say)
     env.filters["moment"] = say.moment
     env.filters["trust"] = partial(label, say, TRUSTS)
     env.filters["status"] = partial(label, say, STATUSES)

@@ -103,6 +103,7 @@ def around(desk: Desk, card: ReviewCard, query: str) -> Around:
         before=[one for one in found if one["review"]["thread_id"] not in checks],
         roles_above=workspace.roles_above(),
         query=query,
+        user=workspace.user,
     )
 
 

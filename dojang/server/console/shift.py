@@ -131,10 +131,15 @@ def _expired(listed: Sequence[Listed], since: datetime) -> int:
 
 
 def _stretches(desk: Desk) -> list[str]:
-    ends = [f"{end} s" if end < 60 else f"{end // 60} min" for end in BUCKETS_S]
+    ends = [_span(desk, end) for end in BUCKETS_S]
     names = [desk.say("under %(end)s", end=ends[0]).unescape()]
     names += [f"{low} – {high}" for low, high in pairwise(ends)]
     return [*names, desk.say("%(end)s and more", end=ends[-1]).unescape()]
+
+
+def _span(desk: Desk, seconds: int) -> str:
+    words = desk.say("%(n)s s", n=seconds) if seconds < 60 else desk.say("%(n)s min", n=seconds // 60)
+    return words.unescape()
 
 
 def _pictures(desk: Desk, made: Shift) -> dict[str, Chart]:

@@ -167,7 +167,9 @@ def _card(desk: Desk, review: Review) -> Any:
     card = replace(card, review=desk.read(card.review))
     tool = review["action"]["tool"]
     spec = spec_of(workspace.toolbox_of(review), tool) if tool else None
-    item = item_of(card, Around(spec=spec, roles_above=workspace.roles_above()), desk.say, desk.now)
+    item = item_of(
+        card, Around(spec=spec, roles_above=workspace.roles_above(), user=workspace.user), desk.say, desk.now
+    )
     item = replace(item, conversation=[], older=0, path=[], graph=None)
     return desk.part(
         "item/review.html",

@@ -97,9 +97,10 @@ def test_every_page_is_for_everybody(
         for name, path in house.items():
             page.goto(path)
             found = violations(page)
-            page.emulate_media(color_scheme=other)
-            found += violations(page, only=["color-contrast", "link-in-text-block"])
-            page.emulate_media(color_scheme=theme)
+            if name != "docs":  # long, and of the same parts
+                page.emulate_media(color_scheme=other)
+                found += violations(page, only=["color-contrast", "link-in-text-block"])
+                page.emulate_media(color_scheme=theme)
             panels = page.locator(".bar summary, header summary").all()
             for panel in panels:
                 panel.click()
@@ -208,7 +209,7 @@ def test_a_vote_is_taken_back_by_its_key(page: Any, paused: Ask, workspace: Work
     asked = paused("refund BK-2041")
     args = {**asked["action"]["args"], "amount": 200_000}
     top: Review = workspace.decide(asked["id"], {"type": "edit", "edited_args": args}).run.reviews[0]
-    page.goto(f"/reviews/{top['id']}?said=none")
+    page.goto(f"/reviews/{top['id']}")
     page.wait_for_selector("[data-help]")
     with page.expect_navigation():
         page.keyboard.down("a")
