@@ -205,21 +205,20 @@ def page_role(workspace: Workspace) -> str:
     return workspace.roles_above()[0]
 
 
-def test_a_vote_is_taken_back_by_its_key(page: Any, paused: Ask, workspace: Workspace) -> None:
-    asked = paused("refund BK-2041")
-    args = {**asked["action"]["args"], "amount": 200_000}
-    top: Review = workspace.decide(asked["id"], {"type": "edit", "edited_args": args}).run.reviews[0]
-    page.goto(f"/reviews/{top['id']}")
-    page.wait_for_selector("[data-help]")
-    with page.expect_navigation():
-        page.keyboard.down("a")
-    page.keyboard.up("a")
-    assert len(workspace.show(top["id"]).progress["votes"]) == 1
-    page.wait_for_selector("[data-undo]")
-    page.wait_for_selector("[data-help]")
-    with page.expect_navigation():
+def test_what_was_just_said_is_taken_back_by_its_key(browser: Any, paused: Ask, workspace: Workspace) -> None:
+    patient = Workspace(workspace.settings.model_copy(update={"undo_s": 600.0}), parts=workspace.parts)
+    first, _ = paused("refund BK-4801"), paused("refund BK-4802")
+    complaints: list[str] = []
+    with running(patient) as site, profile(browser, complaints, locale="en-US", base_url=site) as page:
+        page.goto(f"/reviews/{first['id']}?q=bk-48")
+        page.wait_for_selector("[data-help]")
+        page.keyboard.press("a")
+        page.wait_for_selector(".just [data-undo]")
+        page.wait_for_selector("[data-help]")
         page.keyboard.press("u")
-    assert workspace.show(top["id"]).progress["votes"] == []
+        page.wait_for_selector(f'.card:not(.sealed)[data-review="{first["id"]}"]')
+    assert workspace.show(first["id"]).status == "open"
+    assert complaints == []
 
 
 @pytest.mark.parametrize("lang", ["en-US", "ko-KR"])
