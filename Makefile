@@ -3,10 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
+# Packages are compiled at their first import (scripts/setup.sh), and what is compiled is kept, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint types tests bench chaos fuzz transcript screenshots help
+.PHONY: demo test check lint style types tests bench chaos fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,13 +27,15 @@ test: .venv/dev ## install, then lint, types and the whole test suite
 	@bash scripts/system_packages.sh
 	@$(MAKE) --no-print-directory check
 
-check: lint ## lint, types, tests: what CI runs
+check: style ## style, layers, types, tests: what CI runs (the layers are one of the tests)
 	@$(MAKE) --no-print-directory -j2 types tests
 
-lint: .venv/dev
+lint: style ## style and layers
+	$(BIN)/lint-imports
+
+style: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
 
 types: .venv/dev
 	$(BIN)/mypy

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest import fresh
+from peers import memory_mib
 
 from store import DocumentStore, EmbeddedPostgres
 
@@ -127,12 +128,6 @@ def make(place: Path, files: int) -> None:
         folder = place / f"{n // 1_000:03d}"
         folder.mkdir(exist_ok=True)
         (folder / f"{n:06d}.{ending}").write_bytes(maker(n))
-
-
-def memory_mib() -> float:
-    """Of this process, now."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
 
 
 def child(dsn: str, folder: str, kill_at: int) -> None:

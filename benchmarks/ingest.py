@@ -13,7 +13,6 @@ vectors, with its HNSW index made afterwards (its time counted), and with that i
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 import psycopg
-from peers import run
+from peers import cpu_of, run
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -69,12 +68,6 @@ def fresh(dsn: str, name: str) -> str:
     return make_conninfo(dsn, dbname=name)
 
 
-def cpu_s(pid: int) -> float:
-    """CPU seconds of a process so far (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 Index = Literal["no", "at the end", "in place"]
 
 
@@ -95,7 +88,7 @@ def rows_a_second(dsn: str, rows: int, *, words: int, index_of_vectors: Index) -
             index(connection, table)
         connection.commit()
         server = connection.info.backend_pid
-        began, client_s, server_s = time.perf_counter(), time.process_time(), cpu_s(server)
+        began, client_s, server_s = time.perf_counter(), time.process_time(), cpu_of(server)
         written = put(connection, extract, made, table, source="", told="trusted", metadata={})
         adjust_corpus(connection, written.passages, written.terms)
         connection.commit()
@@ -104,7 +97,7 @@ def rows_a_second(dsn: str, rows: int, *, words: int, index_of_vectors: Index) -
             connection.commit()
         scale = 100_000 / rows
         wall_s = time.perf_counter() - began
-        return rows / wall_s, (time.process_time() - client_s) * scale, (cpu_s(server) - server_s) * scale
+        return rows / wall_s, (time.process_time() - client_s) * scale, (cpu_of(server) - server_s) * scale
 
 
 def peer(dsn: str, rows: int) -> dict[str, float]:

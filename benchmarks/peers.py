@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 REQUIREMENTS = (
     "langchain-postgres==0.0.19",
     "psycopg[binary]>=3.2",
@@ -65,13 +67,20 @@ def quantiles(times_ms: list[float]) -> dict[str, float]:
     return {"p50": statistics.median(ordered), "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]}
 
 
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def cpu_s(backends: Sequence[int] = ()) -> float:
-    """CPU seconds so far of this process and of these (Linux): what load on the machine does not change much."""
-    ticks = 0
-    for pid in backends:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+    """CPU seconds so far of this process and of these: what load on the machine does not change much."""
+    return time.process_time() + sum(cpu_of(pid) for pid in backends)
+
+
+def memory_mib(pid: int | None = None) -> float:
+    """What a process has in memory now; this one where none is named."""
+    return float(psutil.Process(pid).memory_info().rss) / (1 << 20)
 
 
 def timed(

@@ -25,16 +25,10 @@ import httpx
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
+from peers import cpu_of, memory_mib  # noqa: E402
 from serving import ours  # noqa: E402
 
 from dojang.server.serving import room_for_readers  # noqa: E402
-
-
-def of_process(pid: int) -> tuple[float, float]:
-    """(processor seconds, MB in memory) of a process."""
-    parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    rss = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK"), int(rss.split()[1]) / 1024
 
 
 class Reader:
@@ -82,12 +76,12 @@ async def watch(url: str, told: argparse.Namespace, pid: int) -> None:
         hows += ["reads"] * (told.readers - len(hows))
         readers = [Reader(paths[n % len(paths)], how) for n, how in enumerate(hows)]
         free, joined = asyncio.Event(), asyncio.Semaphore(100)
-        cpu, memory = of_process(pid)
+        cpu, memory = cpu_of(pid), memory_mib(pid)
         began = time.perf_counter()
         tasks = [asyncio.create_task(r.read(str(place.hostname), place.port or 80, free, joined)) for r in readers]
         quick = [task for task, reader in zip(tasks, readers, strict=True) if reader.how != "slow"]
         await asyncio.gather(*quick)
-        took, (cpu_after, peak) = time.perf_counter() - began, of_process(pid)
+        took, cpu_after, peak = time.perf_counter() - began, cpu_of(pid), memory_mib(pid)
         free.set()
         await asyncio.gather(*tasks)
     whole = [r for r in readers if r.how == "reads" and r.ended and r.numbers == list(range(1, len(r.numbers) + 1))]

@@ -20,12 +20,11 @@ from nodes.gate import (
     allowed_args,
     decided,
     effect_key,
-    open_review,
     pending_proposals,
     short_id,
     spec_of,
 )
-from nodes.judging import recheck_call
+from nodes.judging import open_here, recheck_call
 from nodes.last_look import held_back, is_recorded
 from nodes.ports import Deps, thread_of
 from nodes.wording import say
@@ -104,17 +103,13 @@ def _doubt(
     what = deps.toolbox.describe(proposal["tool"], action["args"], language)
     summary = say("in_doubt", language, action=what)
     asked = sum(r["kind"] == "in_doubt" for r in (state.get("reviews") or {}).values())
-    review = open_review(
-        thread_id=thread_of(runtime),
+    review = open_here(
+        state,
+        runtime,
         kind="in_doubt",
         subject=f"doubt:{proposal['id']}" + (f"#{asked}" if asked else ""),
         summary=f"{summary} {say('looked_up', language, found=why)}" if why else summary,
         action=action,
-        evidence=state.get("passages") or [],
-        policy_version=deps.policy.version,
-        now=deps.clock.now(),
-        turn=state.get("turn", ""),
-        requester=state.get("requester", ""),
         may_look_up=bool(spec and spec.get("probe")),
     )
     return {"reviews": {review["id"]: review}}

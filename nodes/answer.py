@@ -11,8 +11,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from nodes.comply import draft_subject
-from nodes.gate import decided, open_review, text_action
-from nodes.ports import Deps, thread_of
+from nodes.gate import decided, text_action
+from nodes.judging import open_here
+from nodes.ports import Deps
 from nodes.wording import clip, say
 from state import AgentState, BrokenInvariant, Draft
 
@@ -52,16 +53,12 @@ def _feedback(state: AgentState, runtime: Runtime[Deps], draft: Draft) -> dict[s
     wanted = runtime.context.feedback
     if wanted == "never" or (wanted == "abstained" and not draft["abstained"]):
         return {}
-    review = open_review(
-        thread_id=thread_of(runtime),
+    review = open_here(
+        state,
+        runtime,
         kind="feedback",
         subject=f"answer:{state.get('rounds', 0)}",
         summary=say("feedback", state["language"], text=clip(draft["text"])),
         action=text_action(draft["text"]),
-        evidence=state.get("passages") or [],
-        policy_version=runtime.context.policy.version,
-        now=runtime.context.clock.now(),
-        turn=state.get("turn", ""),
-        requester=state.get("requester", ""),
     )
     return {"reviews": {review["id"]: review}}

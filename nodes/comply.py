@@ -19,13 +19,12 @@ from nodes.gate import (
     covers,
     decided,
     edited_subject,
-    open_review,
     pending_proposals,
     short_id,
     spec_of,
     text_action,
 )
-from nodes.judging import call_review, judge_call, subject_of
+from nodes.judging import call_review, judge_call, open_here, subject_of
 from nodes.ports import Deps, thread_of
 from nodes.wording import clip, say
 from state import AgentState, Decision, Draft, Outcome, Proposal, Review, Verdict
@@ -165,18 +164,14 @@ def _comply_draft(state: AgentState, runtime: Runtime[Deps], draft: Draft, findi
     verdict = runtime.context.policy.judge(subject, subject_of(state, runtime, draft=draft))
     findings.verdicts[subject] = verdict
     if verdict["outcome"] == "ask":
-        review = open_review(
-            thread_id=thread_of(runtime),
+        review = open_here(
+            state,
+            runtime,
             kind=verdict["kind"] if verdict["kind"] in ("compliance", "correction") else "approval",
             subject=subject,
             summary=_headline(state, verdict, draft),
             action=text_action(draft["text"]),
-            evidence=state.get("passages") or [],
-            policy_version=verdict["policy_version"],
-            now=runtime.context.clock.now(),
             verdict=verdict,
-            turn=state.get("turn", ""),
-            requester=state.get("requester", ""),
         )
         findings.reviews[review["id"]] = review
 

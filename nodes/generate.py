@@ -7,7 +7,8 @@ from typing import Any
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall
 from langgraph.runtime import Runtime
 
-from nodes.gate import open_review, text_action, unfit
+from nodes.gate import text_action, unfit
+from nodes.judging import open_here
 from nodes.ports import Checked, Deps, thread_of
 from nodes.spending import spent_with
 from nodes.wording import say
@@ -19,7 +20,6 @@ from state import (
     Passage,
     Prompt,
     Proposal,
-    Review,
     Said,
     ToolSpec,
 )
@@ -165,18 +165,14 @@ def _ask(state: AgentState, runtime: Runtime[Deps], question: str, summary: str)
     # The position in the conversation names the question: the same turn, run again after a crash, asks the same one.
     position = str(len(state["messages"]))
     human = next((m.id for m in reversed(state["messages"]) if isinstance(m, HumanMessage)), "")
-    review: Review = open_review(
-        thread_id=thread_of(runtime),
+    review = open_here(
+        state,
+        runtime,
         kind="clarification",
         subject=f"question:{human}:{position}",
         summary=summary,
         action=text_action(question),
-        evidence=state.get("passages") or [],
-        policy_version=runtime.context.policy.version,
-        now=runtime.context.clock.now(),
         question=question,
-        turn=state.get("turn", ""),
-        requester=state.get("requester", ""),
     )
     message = AIMessage(content=question, id=f"ask-{review['id']}", name="dojang")
     return {"messages": [message], "reviews": {review["id"]: review}, "draft": None}

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from nodes.gate import action_of, effect_key, open_review, spec_of
 from nodes.ports import Deps, Subject, thread_of
-from state import JSON, AgentState, Draft, Proposal, Review, Verdict
+from state import JSON, Action, AgentState, Draft, Kind, Proposal, Review, Verdict
 
 
 def judge_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, subject: str) -> Verdict:
@@ -62,16 +62,42 @@ def call_review(
 ) -> Review:
     """The review of a call with these arguments."""
     toolbox = runtime.context.toolbox
-    return open_review(
-        thread_id=thread_of(runtime),
+    return open_here(
+        state,
+        runtime,
         kind=verdict["kind"],
         subject=subject,
         summary=toolbox.describe(proposal["tool"], args, state["language"]),
         action=action_of(proposal, spec_of(toolbox, proposal["tool"]), args),
+        verdict=verdict,
+    )
+
+
+def open_here(
+    state: AgentState,
+    runtime: Runtime[Deps],
+    *,
+    kind: Kind,
+    subject: str,
+    summary: str,
+    action: Action,
+    question: str = "",
+    verdict: Verdict | None = None,
+    may_look_up: bool = False,
+) -> Review:
+    """A new review of what this turn has come to: with its passages, its rules, its requester, and the time by now."""
+    return open_review(
+        thread_id=thread_of(runtime),
+        kind=kind,
+        subject=subject,
+        summary=summary,
+        action=action,
         evidence=state.get("passages") or [],
-        policy_version=verdict["policy_version"],
+        policy_version=verdict["policy_version"] if verdict else runtime.context.policy.version,
         now=runtime.context.clock.now(),
+        question=question,
         verdict=verdict,
         turn=state.get("turn", ""),
         requester=state.get("requester", ""),
+        may_look_up=may_look_up,
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
-import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+
+from tests.databases import fresh_database
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
@@ -23,6 +22,8 @@ hypothesis.settings.register_profile("dojang", deadline=None, suppress_health_ch
 hypothesis.settings.load_profile("dojang")
 
 LINGER_S = 3.0
+UNSAFE = {"fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": "0"}
+"""Settings of a server whose data nobody needs after a power cut."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,6 +38,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(50_000, 10, 10)  # as the command line has it
         gc.enable()
 
 
@@ -47,19 +49,15 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with EmbeddedPostgres(shared / "postgres", linger_s=LINGER_S, settings={"fsync": "off"}) as dsn:
+    with EmbeddedPostgres(shared / "postgres", linger_s=LINGER_S, settings=UNSAFE) as dsn:
         yield dsn
 
 
 @pytest.fixture
 def postgres_dsn(postgres_server: str) -> Iterator[str]:
     """DSN of an empty database of the test's own, on the session's server."""
-    name = f"t_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield make_conninfo(postgres_server, dbname=name)
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with fresh_database(postgres_server) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")

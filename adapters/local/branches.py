@@ -13,6 +13,7 @@ from typing import Any, Final
 from adapters.errors import PromptTooLong
 from adapters.local.engine import Engine, Prefix
 from adapters.local.prefixes import cache_of
+from adapters.local.scoring import padded, steps_of
 
 SCORED_TOKENS: Final = 1024  # of a pass, padding included: the logits are (tokens, vocab) float32
 
@@ -76,27 +77,24 @@ class Branches:
             batch = [todo.pop(0)]
             while todo and (len(batch) + 1) * len(candidates[todo[0][0]][todo[0][1]]) <= SCORED_TOKENS:
                 batch.append(todo.pop(0))
-            logits, read = self._read([n for n, _ in batch], [candidates[n][k] for n, k in batch])
-            picked = logits[:, :-1].gather(-1, read[:, 1:, None]).squeeze(-1)
-            for line, (n, k) in enumerate(batch):
-                ids = candidates[n][k]
-                tokens = torch.cat([first[n][list(ids[:1])], picked[line, : len(ids) - 1]])
-                found[n][k] = (tokens.cpu(), logits[line, : len(ids), stop].cpu())
+            of_batch = [candidates[n][k] for n, k in batch]
+            logits, read = self._read([n for n, _ in batch], of_batch)
+            steps = steps_of([first[n] for n, _ in batch], logits, read, of_batch, stop)
+            for (n, k), of_candidate in zip(batch, steps, strict=True):
+                found[n][k] = of_candidate
         return found
 
     def _read(self, places: Sequence[int], candidates: Sequence[Sequence[int]]) -> tuple[Any, Any]:
         """Log likelihoods ``(rows, width, vocab)`` after each token of candidates at the ends of rows; those tokens."""
         import torch
 
-        device, width = self._engine.local.device, max(len(ids) for ids in candidates)
-        read = torch.zeros((len(candidates), width), dtype=torch.long, device=device)
-        for line, ids in enumerate(candidates):
-            read[line, : len(ids)] = torch.tensor(list(ids))
+        device = self._engine.local.device
+        read = padded(candidates, device)
         cache, mask = self._copied(places)
         mask = torch.cat([mask, torch.ones_like(read)], dim=1)  # what follows a candidate is seen by nothing before it
         begin = torch.tensor([[len(self.rows[n].ids)] for n in places], device=device)
         logits = self._engine.step(
-            read, cache, self._adapter, mask=mask, places=begin + torch.arange(width, device=device), keep=0
+            read, cache, self._adapter, mask=mask, places=begin + torch.arange(read.shape[1], device=device), keep=0
         )
         return torch.log_softmax(logits, dim=-1), read
 

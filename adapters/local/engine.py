@@ -18,6 +18,7 @@ from adapters.local.loading import LocalModel
 from adapters.local.matching import Matchers, Reply, chooser
 from adapters.local.memory import free_bytes
 from adapters.local.prefixes import PrefixCache, cache_of, limit_of
+from adapters.local.scoring import padded, steps_of
 
 _SCORE_BATCH: Final = 16
 _CHUNK: Final = 512  # tokens of a prompt between two looks whether the caller is still there
@@ -184,38 +185,29 @@ class Engine:
 
     def steps(self, prefix: Prefix, candidates: Sequence[Sequence[int]], stop: int) -> list[tuple[Any, Any]]:
         """For each candidate the log likelihoods of its tokens, and of ``stop`` after each of them, ``(tokens,)``."""
-        return list(zip(*self._scored(prefix, candidates, stop), strict=True))
+        return self._scored(prefix, candidates, stop)
 
     def surprises(self, prefix: Prefix, candidates: Sequence[Sequence[int]]) -> list[Any]:
         """Log likelihood of every token of each candidate after ``prefix``, ``(tokens,)`` each."""
-        return self._scored(prefix, candidates, None)[0]
+        return [tokens for tokens, _ in self._scored(prefix, candidates, None)]
 
-    def _scored(
-        self, prefix: Prefix, candidates: Sequence[Sequence[int]], stop: int | None
-    ) -> tuple[list[Any], list[Any]]:
+    def _scored(self, prefix: Prefix, candidates: Sequence[Sequence[int]], stop: int | None) -> list[tuple[Any, Any]]:
         import torch
 
         first = torch.log_softmax(prefix.logits, dim=-1)
-        scores: list[Any] = [None] * len(candidates)
-        stops: list[Any] = [None] * len(candidates)
+        found: list[Any] = [None] * len(candidates)
         order = sorted(range(len(candidates)), key=lambda i: len(candidates[i]))  # little padding
         for start in range(0, len(order), _SCORE_BATCH):
             places = order[start : start + _SCORE_BATCH]
-            batch = [list(candidates[i]) for i in places]
-            width = max(len(c) for c in batch)
-            rows = torch.zeros((len(batch), width), dtype=torch.long, device=self.local.device)
-            for row, candidate in enumerate(batch):
-                rows[row, : len(candidate)] = torch.tensor(candidate)
+            batch = [candidates[i] for i in places]
+            rows = padded(batch, self.local.device)
             cache = copy.deepcopy(prefix.cache)
             cache.batch_repeat_interleave(len(batch))
             logits = torch.log_softmax(self._run(rows, cache, prefix.adapter, keep=0), dim=-1)
-            picked = logits[:, :-1].gather(-1, rows[:, 1:, None]).squeeze(-1)
-            for row, place in enumerate(places):
-                length = len(batch[row])
-                scores[place] = torch.cat([first[batch[row][:1]], picked[row, : length - 1]]).cpu()
-                if stop is not None:
-                    stops[place] = logits[row, :length, stop].cpu()
-        return scores, stops
+            steps = steps_of([first] * len(batch), logits, rows, batch, stop)
+            for place, of_candidate in zip(places, steps, strict=True):
+                found[place] = of_candidate
+        return found
 
     def likelihoods(self, prefix: Prefix, ids: Sequence[int]) -> list[float]:
         """Log likelihood of each of ``ids`` as the very next token."""

@@ -100,7 +100,7 @@ def load_local(
     path, hub_id, revision = locate(directory, download=download)
     config = check_model(path, kind, allow_pickle=allow_pickle)
     family = FAMILIES[config["model_type"]]
-    where = _device(device)
+    where = device_named(device)
     check_memory(path, kind, where)
     note = read_note(path)
     name = str(note.get("name") or hub_id.rpartition("/")[2] or path.resolve().name)
@@ -234,7 +234,12 @@ def _check_tensors(path: Path, error: type[Exception], pattern: str = "*.safeten
             raise error(f"{file} is damaged ({e}); restore it from its source") from None
 
 
-def _device(name: str) -> str:
+def device_named(name: str) -> str:
+    """The torch device that ``name`` ("auto", "cpu", "cuda", "cuda:N") means here.
+
+    Raises:
+        ModelNotUsable: It is not here, or not supported.
+    """
     import torch
 
     if name == "auto":

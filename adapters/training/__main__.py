@@ -27,10 +27,18 @@ def _parser() -> argparse.ArgumentParser:
     base = commands.add_parser("pretrain", help="train a base from its written initial weights")
     base.add_argument("--out", type=Path, required=True)
     base.add_argument("--tokens", type=int, default=TOKENS)
+    base.add_argument("--step", type=int, help="tokens a step (2,048; 16,384 on a card)")
+    base.add_argument("--width", type=int, help="of the base (320)")
+    base.add_argument("--layers", type=int, help="of the base (6)")
     cool = commands.add_parser("cool", help="make a base out of a run that goes on")
     cool.add_argument("--run", type=Path, required=True)
     cool.add_argument("--out", type=Path, required=True)
     cool.add_argument("--tokens", type=int, default=COOLING)
+    for command in (base, cool):
+        command.add_argument("--device", default="auto")
+        command.add_argument(
+            "--workers", type=int, help="processes that encode text (none; all cores but one beside a card)"
+        )
     adapter = commands.add_parser("adapter", help="train the front desk's adapter on a base")
     adapter.add_argument("--base", type=Path, default=WEIGHTS / "base")
     adapter.add_argument("--out", type=Path, required=True)
@@ -67,13 +75,19 @@ def main(argv: list[str] | None = None) -> int:
 
     torch.set_num_threads(asked.threads)
     if asked.command == "pretrain":
-        from adapters.training.pretrain import pretrain
+        from adapters.training.pretrain import plan_of, pretrain
 
-        print(pretrain(asked.out, tokens=asked.tokens, seed=asked.seed, on_progress=_say))
+        plan = plan_of(
+            asked.tokens, asked.seed, device=asked.device, step=asked.step, width=asked.width, layers=asked.layers
+        )
+        print(pretrain(asked.out, tokens=0, plan=plan, on_progress=_say, device=asked.device, workers=asked.workers))
     elif asked.command == "cool":
         from adapters.training.pretrain import cool
 
-        print(cool(asked.run, asked.out, tokens=asked.tokens, on_progress=_say))
+        made = cool(
+            asked.run, asked.out, tokens=asked.tokens, on_progress=_say, device=asked.device, workers=asked.workers
+        )
+        print(made)
     elif asked.command == "adapter":
         from adapters.training.sft import generated, train_adapter
 

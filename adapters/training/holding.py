@@ -32,7 +32,8 @@ from adapters.training.corpus import (
     request,
 )
 from adapters.training.examples import Choice, Said
-from adapters.training.pretrain import Rows, encode, pad, verdict
+from adapters.training.feeding import Rows, encode, pad
+from adapters.training.pretrain import verdict
 
 FACTORS: Final = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 """Places on the line from start (0) to end (1) that are tried, farthest first."""

@@ -1,4 +1,4 @@
-"""Pretraining of the base from its written initial weights, on one CPU core.
+"""Pretraining of the base from its written initial weights, on one CPU core or a CUDA card.
 
 ``python -m adapters.training pretrain --out DIR`` (resumes by itself from ``DIR/checkpoint.pt``).
 
@@ -12,13 +12,15 @@ token ``FITS`` after each reading, where nothing is worth 0.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import random
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,18 +29,16 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from adapters.decoding import DECODING_FILE
-from adapters.prompt import EOT, FITS, asked, lead
+from adapters.local.loading import device_named
 from adapters.training import heads, tokenizer
-from adapters.training.corpus import Item, item_at
-from adapters.training.examples import Choice
+from adapters.training.feeding import Cut, Rows, pad, windows
 from state import UserError
 
-FIRST: Final = 3.0  # the first token of a value decides between all others
 TABLE_EPS: Final = 1e-3
 CHECKPOINT: Final = "checkpoint.pt"
 MADE_FILE: Final = "pretraining.json"
 """What a base was made from: tokens, examples, settings."""
-LINK: Final = 0.5  # looking at the source of a copied token, against saying it
+CARD_STEP: Final = 16_384
 READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
 JUDGED: Final = 3.0  # the same choice, by what is said after each reading
@@ -62,88 +62,24 @@ class Plan:
     layers: int = heads.LAYERS
 
 
-@dataclass
-class Rows:
-    """Encoded sequences that belong together: one, or all readings of a choice.
+def plan_of(
+    tokens: int, seed: int, *, device: str = "auto", step: int | None = None, width: int | None = None,
+    layers: int | None = None,
+) -> Plan:  # fmt: skip
+    """The plan of a run on ``device``, with steps of ``step`` tokens (None: what suits the device).
 
-    ``weights[row][i]`` is the weight of predicting ``ids[row][i]``; in readings 1 marks the request. ``right`` is the
-    row that is right, None where nothing is chosen.
+    A window holds as many steps as it always does. Steps are larger on a card, which takes as long for a small one.
+
+    Raises:
+        UserError: A width that no head or no block of NF4 divides, or a device that is not here.
     """
-
-    ids: list[list[int]]
-    weights: list[list[float]]
-    right: int | None = None
-    links: list[tuple[int, int, float]] = field(default_factory=list)
-    """Where copied tokens stand: (the place that predicts one, the place of its source, weight), of the only row."""
-
-    @property
-    def size(self) -> int:
-        """Tokens, as if all rows were as long as the longest."""
-        return max(len(ids) for ids in self.ids) * len(self.ids)
-
-
-def encode(tok: PreTrainedTokenizerFast, item: Item) -> Rows:
-    """An item as token ids with loss weights."""
-
-    def ids_of(text: str) -> list[int]:
-        ids: list[int] = tok(text, add_special_tokens=False).input_ids
-        return ids
-
-    if isinstance(item, Choice):
-        words, fits = ids_of(asked(item.request)), ids_of(FITS)
-        leads = [ids_of(lead(text, tool=tool)) for text, tool in [("", False), *item.candidates]]
-        read = [[0.0] * len(x) + [1.0] * len(words) + [0.0] for x in leads]
-        return Rows([x + words + fits for x in leads], read, item.right)
-    prompt = ids_of(item.prompt)
-    ids, weights, links = list(prompt), [0.0] * len(prompt), []
-    for text, own in [*item.pieces, (EOT, not item.pieces[-1][0].endswith("\n"))]:
-        piece = ids_of(text)
-        if own:
-            links += [(len(ids) - 1 + i, at + i, LINK * (FIRST if i == 0 else 1.0)) for i, at in _source(prompt, piece)]
-        ids += piece
-        weights += [FIRST] + [1.0] * (len(piece) - 1) if own else [0.0] * len(piece)
-    return Rows([ids], [weights], links=links)
-
-
-def _source(prompt: list[int], piece: list[int]) -> list[tuple[int, int]]:
-    """(i, begin) of every token of a piece that stands in the prompt once, its line's end left out."""
-    value = piece[:-1] if len(piece) > 1 else piece
-    found = [at for at in range(len(prompt) - len(value)) if prompt[at : at + len(value)] == value]
-    return [(i, found[0]) for i in range(len(value))] if len(found) == 1 else []
-
-
-def batches(tok: PreTrainedTokenizerFast, plan: Plan, start: int) -> Iterator[tuple[list[list[Rows]], int]]:
-    """Windows from item ``start`` on: steps of items of like length, and the index after the window.
-
-    A window of items is drawn, sorted by length and cut into steps of about ``step_tokens``, choices apart from the
-    others; the steps are shuffled and yielded whole windows at a time, so that an index is enough to resume.
-    """
-    while True:
-        rng = random.Random(f"batches:{plan.seed}:{start}")
-        drawn = [encode(tok, item_at(plan.seed, start + i)) for i in range(plan.window)]
-        micro: list[list[Rows]] = []
-        for choices in (True, False):
-            some = sorted((r for r in drawn if (r.right is not None) == choices), key=lambda r: max(map(len, r.ids)))
-            pending: list[Rows] = []
-            for rows in some:
-                count = sum(len(p.ids) for p in pending) + len(rows.ids)
-                if pending and count * max(map(len, rows.ids)) > plan.step_tokens:
-                    micro.append(pending)
-                    pending = []
-                pending.append(rows)
-            micro += [pending] if pending else []
-        rng.shuffle(micro)
-        start += plan.window
-        yield micro, start
-
-
-def pad(rows: list[Rows], fill: int) -> tuple[Tensor, Tensor]:
-    """Ids (batch, length) int64 padded on the right to a multiple of 16, and loss weights of the same shape."""
-    flat = [(ids, weights) for r in rows for ids, weights in zip(r.ids, r.weights, strict=True)]
-    length = -(-max(len(ids) for ids, _ in flat) // 16) * 16
-    ids = torch.tensor([x + [fill] * (length - len(x)) for x, _ in flat])
-    weights = torch.tensor([w + [0.0] * (length - len(w)) for _, w in flat])
-    return ids, weights
+    if width and width % 64:
+        raise UserError(f"a base is a multiple of 64 wide, not {width}; try {max(64, round(width / 64) * 64)}")
+    cuda = device_named(device).startswith("cuda")
+    usual = Plan(tokens, seed)
+    step = step or (CARD_STEP if cuda else usual.step_tokens)
+    window = usual.window * max(1, step // usual.step_tokens)
+    return replace(usual, step_tokens=step, window=window, width=width or usual.width, layers=layers or usual.layers)
 
 
 def losses_of(
@@ -151,22 +87,22 @@ def losses_of(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Losses at the scored positions, which row each belongs to, and the losses of the tokens at ``ends``, one a row.
 
-    No padding mask: pads stand right.
+    ``ids`` and ``weights`` (batch, length) and ``ends`` (batch) are on the CPU; what comes back is where the model is:
+    which positions are scored is worked out here, and no card is waited for. No padding mask: pads stand right.
     """
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-        scored = weights[:, 1:] > 0
-        logits = model.lm_head(hidden[scored])
-        last = None if ends is None else model.lm_head(hidden[torch.arange(len(ids)), ends - 1])
-    losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][scored], reduction="none")
-    rows = scored.nonzero()[:, 0]
+    on = model.device
+    rows, places = (weights[:, 1:] > 0).nonzero(as_tuple=True)
+    wanted = ids[:, 1:][rows, places].to(on)
+    at = (rows.to(on), places.to(on))
+    with torch.autocast(on.type, torch.bfloat16):
+        hidden = model.model(input_ids=ids.to(on), use_cache=False).last_hidden_state[:, :-1]
+        logits = model.lm_head(hidden[at])
+        last = None if ends is None else model.lm_head(hidden[torch.arange(len(ids), device=on), (ends - 1).to(on)])
+    losses = torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="none")
     if last is None or ends is None:
-        return losses, rows, None
-    return (
-        losses,
-        rows,
-        torch.nn.functional.cross_entropy(last.float(), ids[torch.arange(len(ids)), ends], reduction="none"),
-    )
+        return losses, at[0], None
+    said = ids[torch.arange(len(ids)), ends].to(on)
+    return losses, at[0], torch.nn.functional.cross_entropy(last.float(), said, reduction="none")
 
 
 def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tensor, float]:
@@ -176,22 +112,33 @@ def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tenso
         with _looks(model) as looks:
             losses, _, _ = losses_of(model, ids, weights)
         kept = weights[:, 1:][weights[:, 1:] > 0]
-        return (losses * kept).sum() + pointing_loss(looks[0], rows), float(kept.sum())
+        return (losses * kept.to(losses.device)).sum() + pointing_loss(looks[0], rows), float(kept.sum())
     ends = torch.tensor([len(x) - 1 for r in rows for x in r.ids])
     losses, place, fits = losses_of(model, ids, weights, ends)
     assert fits is not None
-    judged = verdict(-fits)
-    read = torch.zeros(len(ids)).index_add(0, place, losses)  # the request's surprise after each candidate
-    total, norm, at = torch.zeros(()), 0.0, 0
-    for r in rows:
-        assert r.right is not None
-        some = read[at : at + len(r.ids)]
-        words = sum(w > 0 for w in r.weights[r.right])
-        each = torch.cat([torch.zeros(1), judged[at + 1 : at + len(r.ids)]])  # nothing is worth 0
-        total = total - CHOSEN * torch.log_softmax(-some, dim=0)[r.right] + READ * some[r.right]
-        total = total - JUDGED * torch.log_softmax(each, dim=0)[r.right]
-        norm, at = norm + CHOSEN + JUDGED + READ * words, at + len(r.ids)
-    return total, norm
+    # the request's surprise after each candidate, and what is said of it
+    read = losses.new_zeros(len(ids)).index_add(0, place, losses)
+    return _chosen(rows, read, verdict(-fits))
+
+
+def _chosen(rows: list[Rows], read: Tensor, judged: Tensor) -> tuple[Tensor, float]:
+    """The loss of choices whose readings stand one after another in ``read`` and ``judged`` (readings)."""
+    counts = [len(r.ids) for r in rows]
+    begins = [0, *accumulate(counts)]
+    place = torch.tensor(
+        [[begin + min(i, n - 1) for i in range(max(counts))] for begin, n in zip(begins, counts, strict=False)]
+    )
+    there = torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
+    right = torch.tensor([r.right for r in rows])[:, None].to(read.device)
+    place, there = place.to(read.device), there.to(read.device)
+    some = read[place].masked_fill(~there, math.inf)
+    each = judged[place].masked_fill(~there, -math.inf)
+    each = torch.cat([torch.zeros_like(each[:, :1]), each[:, 1:]], dim=1)  # nothing is worth 0
+    words = sum(w > 0 for r in rows for w in r.weights[r.right or 0])
+    total = READ * some.gather(1, right).sum()
+    total = total - CHOSEN * torch.log_softmax(-some, dim=1).gather(1, right).sum()
+    total = total - JUDGED * torch.log_softmax(each, dim=1).gather(1, right).sum()
+    return total, len(rows) * (CHOSEN + JUDGED) + READ * words
 
 
 def verdict(fits: Tensor) -> Tensor:
@@ -219,7 +166,7 @@ def pointing_loss(looks: Tensor, rows: list[Rows]) -> Tensor:
     links = [(row, *link) for row, r in enumerate(rows) for link in r.links]
     if not links:
         return looks.new_zeros(())
-    row, to, source, weight = (torch.tensor(column) for column in zip(*links, strict=True))
+    row, to, source, weight = (torch.tensor(column).to(looks.device) for column in zip(*links, strict=True))
     share = looks[row, -heads.POINTERS :, to, source].float().mean(-1)
     return -(weight * torch.log(share + 1e-4)).sum()
 
@@ -236,23 +183,27 @@ def rate_at(plan: Plan, seen: int) -> float:
     return plan.rate * up * (1 - math.sqrt(done))
 
 
-def cool(run: Path, out: Path, *, tokens: int, on_progress: Progress | None = None) -> Path:
+def cool(
+    run: Path, out: Path, *, tokens: int, on_progress: Progress | None = None, device: str = "auto",
+    workers: int | None = None,
+) -> Path:  # fmt: skip
     """A base out of a run that goes on: its checkpoint and ``tokens`` more with a falling rate, saved into ``out``."""
     if not (run / CHECKPOINT).exists():
         raise UserError(f"{run} has no checkpoint: it is no run that goes on; give the folder of one (pretrain --out)")
-    kept = torch.load(run / CHECKPOINT, weights_only=True)
+    kept = torch.load(run / CHECKPOINT, weights_only=True, map_location="cpu")
     seen = int(kept["state"]["seen"])
     plan = replace(Plan(**kept["plan"]), tokens=seen + tokens, cooling=tokens / (seen + tokens))
     if not (out / CHECKPOINT).exists():
         out.mkdir(parents=True, exist_ok=True)
         tokenizer.load(run).save_pretrained(out)
         torch.save({**kept, "plan": asdict(plan)}, out / CHECKPOINT)
-    return pretrain(out, tokens=0, plan=plan, on_progress=on_progress)
+    return pretrain(out, tokens=0, plan=plan, on_progress=on_progress, device=device, workers=workers)
 
 
 def pretrain(
     out: Path, *, tokens: int, seed: int = 0, on_progress: Progress | None = None, resume: bool = True,
-    plan: Plan | None = None, save_s: float = 240.0, stop_after: int | None = None,
+    plan: Plan | None = None, save_s: float = 240.0, stop_after: int | None = None, device: str = "auto",
+    workers: int | None = None,
 ) -> Path:  # fmt: skip
     """Train a base into ``out`` (config.json, bfloat16 model.safetensors, tokenizer). Returns ``out``.
 
@@ -265,12 +216,21 @@ def pretrain(
         plan: All settings; ``tokens`` and ``seed`` are ignored when it is given.
         save_s: Seconds between checkpoints.
         stop_after: Stop (checkpoint written, no base) after this many windows; for tests of resuming.
+        device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", …; a run may go on on another.
+        workers: Processes that encode text ahead; None is none on a CPU, and all cores but one beside a card.
+
+    Raises:
+        UserError: A device that is not here, or a checkpoint of another plan.
     """
     plan = plan or Plan(tokens, seed)
+    on = torch.device(device_named(device))
+    if workers is None:
+        workers = max((os.cpu_count() or 2) - 1, 1) if on.type == "cuda" else 0
     out.mkdir(parents=True, exist_ok=True)
     tok = tokenizer.load(out) if (out / "tokenizer.json").exists() else tokenizer.build(seed=plan.seed)
     tok.save_pretrained(out)
-    model = heads.initial(_configuration(tok, plan), plan.seed)
+    model: LlamaForCausalLM = heads.initial(_configuration(tok, plan), plan.seed)
+    model.to(on)
     optimizer, kept = _optimizer(model, plan), _Kept(model)
     state: dict[str, Any] = {"index": 0, "seen": 0}
     saved = out / CHECKPOINT
@@ -278,22 +238,30 @@ def pretrain(
         state = _restore(saved, plan, model, optimizer)
     model.set_attn_implementation("eager")  # on a CPU a third faster than the fused backward pass at these lengths
     model.train()
-    written, windows = time.monotonic(), 0
-    for steps, index in batches(tok, plan, state["index"]):
-        if state["seen"] >= plan.tokens:
-            break
-        begun, before = time.monotonic(), state["seen"]
-        loss, chosen = _window(model, optimizer, kept, steps, plan, state, tok.pad_token_id)
-        state["index"], windows = index, windows + 1
-        if on_progress:
-            speed = (state["seen"] - before) / (time.monotonic() - begun)
-            told = {"tokens": state["seen"], "total": plan.tokens, "examples": index, "loss": loss, "chosen": chosen}
-            on_progress({**told, "tokens_per_s": speed})
-        if time.monotonic() - written > save_s or windows == stop_after:
-            _store(saved, plan, model, optimizer, state)
-            written = time.monotonic()
-        if windows == stop_after:
-            return out
+    written, done, began = time.monotonic(), 0, time.monotonic()
+    cut = Cut(plan.seed, plan.window, plan.step_tokens)
+    with contextlib.closing(windows(out, cut, state["index"], workers=workers)) as drawn:
+        while state["seen"] < plan.tokens:
+            steps, index = next(drawn)
+            before = state["seen"]
+            loss, chosen = _window(model, optimizer, kept, steps, plan, state, tok.pad_token_id)
+            state["index"], done = index, done + 1
+            now = time.monotonic()
+            if on_progress:
+                told = {
+                    "tokens": state["seen"],
+                    "total": plan.tokens,
+                    "examples": index,
+                    "loss": loss,
+                    "chosen": chosen,
+                }
+                on_progress({**told, "tokens_per_s": (state["seen"] - before) / (now - began)})
+            if now - written > save_s or done == stop_after:
+                _store(saved, plan, model, optimizer, state)
+                written = now
+            if done == stop_after:
+                return out
+            began = time.monotonic()
     save(model, out)
     made = {"tokens": state["seen"], "examples": state["index"], "plan": asdict(plan)}
     (out / MADE_FILE).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
@@ -343,7 +311,8 @@ def _window(
     fill: int,
 ) -> tuple[float, float]:
     """Take the steps of one window; returns the mean losses of what is said and of what is chosen."""
-    sums = {True: [0.0, 1e-9], False: [0.0, 1e-9]}
+    lost = {True: torch.zeros((), device=model.device), False: torch.zeros((), device=model.device)}
+    norms = {True: 1e-9, False: 1e-9}
     for rows in steps:
         loss, norm = loss_of(model, rows, fill)
         (loss / norm).backward()  # type: ignore[no-untyped-call]
@@ -355,9 +324,10 @@ def _window(
         if state["seen"] < plan.frozen:
             kept.restore()
         optimizer.zero_grad(set_to_none=True)
-        entry = sums[rows[0].right is not None]
-        entry[0], entry[1] = entry[0] + loss.item(), entry[1] + norm
-    return sums[False][0] / sums[False][1], sums[True][0] / sums[True][1]
+        kind = rows[0].right is not None
+        lost[kind] += loss.detach()  # read at the end: a number that is looked at waits for the card
+        norms[kind] += norm
+    return lost[False].item() / norms[False], lost[True].item() / norms[True]
 
 
 def _store(
@@ -371,7 +341,7 @@ def _store(
 
 
 def _restore(path: Path, plan: Plan, model: LlamaForCausalLM, optimizer: torch.optim.AdamW) -> dict[str, Any]:
-    kept = torch.load(path, weights_only=True)
+    kept = torch.load(path, weights_only=True, map_location="cpu")
     if kept["plan"] != asdict(plan):
         raise ValueError(f"{path} belongs to another plan: {kept['plan']}; remove it or choose another folder")
     model.load_state_dict(kept["model"])
@@ -384,5 +354,5 @@ def save(model: LlamaForCausalLM, out: Path) -> None:
     import copy
 
     half: Any = copy.deepcopy(model)
-    half.to(torch.bfloat16).save_pretrained(out)
+    half.to(device="cpu", dtype=torch.bfloat16).save_pretrained(out)
     (out / DECODING_FILE).write_text(json.dumps({"strategy": "reading"}) + "\n", encoding="utf-8")

@@ -63,6 +63,10 @@ def pretrain(
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    step: Annotated[int | None, typer.Option(min=256, help="Tokens a step; more on a card.")] = None,
+    width: Annotated[int | None, typer.Option(min=64, help="Numbers a token has, a multiple of 64.")] = None,
+    layers: Annotated[int | None, typer.Option(min=3, help="Layers of the base.")] = None,
     seed: Seed = 0,
 ) -> int:
     """Train a base from its written initial weights, on generated text."""
@@ -73,9 +77,14 @@ def pretrain(
 
     with call.terminal.working(_("reading text")) as tell:
         if cool:
-            made = making.cool(cool, out, tokens=tokens, on_progress=lambda news: tell(_reading(_, news)))
+            made = making.cool(
+                cool, out, tokens=tokens, device=device, on_progress=lambda news: tell(_reading(_, news))
+            )
         else:
-            made = making.pretrain(out, tokens=tokens, seed=seed, on_progress=lambda news: tell(_reading(_, news)))
+            plan = making.plan_of(tokens, seed, device=device, step=step, width=width, layers=layers)
+            made = making.pretrain(
+                out, tokens=0, plan=plan, device=device, on_progress=lambda news: tell(_reading(_, news))
+            )
     call.terminal.document({"base": str(made)})
     call.terminal.line(_("the base is in {folder}").format(folder=made))
     return Exit.DONE

@@ -8,7 +8,7 @@ import typer
 
 from dojang.cli.exits import exit_of_run
 from dojang.cli.invocation import checked_text, invocation
-from dojang.cli.telling import run_document, tell_cut_off, tell_run
+from dojang.cli.telling import give_run, tell_cut_off
 
 app = typer.Typer()
 
@@ -37,9 +37,7 @@ def ask(
         except BaseException:
             tell_cut_off(call.terminal, workspace, started[-1] if started else thread)
             raise
-        call.terminal.document(run_document(workspace, run) if call.as_json else None)
-        if not call.as_json:
-            tell_run(call.terminal, workspace, run)
+        give_run(call.terminal, workspace, run, as_json=call.as_json)
     return exit_of_run(run)
 
 
@@ -53,9 +51,7 @@ def resume(
     with call.workspace() as workspace:
         with call.terminal.running() as on_node:
             run = workspace.resume(thread, on_node=on_node)
-        call.terminal.document(run_document(workspace, run) if call.as_json else None)
-        if not call.as_json:
-            tell_run(call.terminal, workspace, run)
+        give_run(call.terminal, workspace, run, as_json=call.as_json)
     return exit_of_run(run)
 
 

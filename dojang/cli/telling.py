@@ -24,6 +24,13 @@ def run_document(workspace: Workspace, run: RunResult) -> dict[str, Any]:
     return document
 
 
+def give_run(terminal: Terminal, workspace: Workspace, run: RunResult, *, as_json: bool) -> None:
+    """A run as the answer of a command: one document, or told to a person."""
+    terminal.document(run_document(workspace, run) if as_json else None)
+    if not as_json:
+        tell_run(terminal, workspace, run)
+
+
 def tell_run(terminal: Terminal, workspace: Workspace, run: RunResult) -> None:
     """Print a run for a person."""
     _ = terminal.gettext

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import multiprocessing
 import random
 import signal
 import time
@@ -31,9 +30,8 @@ from tests.chaos.desk import TOOL_OF
 from tests.chaos.instants import Plan, When
 from tests.chaos.ours import Order
 from tests.chaos.outside import Outside
+from tests.processes import FORKS
 
-FORKS: Any = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.chaos.ours", "tests.chaos.bare", "tests.chaos.served"])
 PHASES: Final = ("open", "propose", "decide", "resume", "intent", "effect", "outcome", "end", "served")
 KILLS_MAX: Final = 7
 """Kills in one episode, after which it is left to live."""

@@ -29,7 +29,7 @@ from tests.chaos import desk
 from tests.chaos.instants import Instants, Plan, When
 from tests.chaos.ours import Clerk
 from tests.chaos.outside import Address, Outside, ask
-from tests.dojang.workspaces import RehearsedParts, settings_for
+from tests.dojang.workspaces import NoDocuments, RehearsedParts, settings_for
 
 TOOLS: Final = ("pay_with_key", "pay_blind")
 BORN_S: Final = 120
@@ -41,22 +41,12 @@ CUT: Final = (httpx.NetworkError, httpx.ProtocolError)
 """A broken connection. A time that is over is none: a server that lives and does not answer is a finding."""
 
 
-class Nothing:
-    """No documents."""
-
-    def search(self, *args: Any, **given: Any) -> list[Any]:
-        return []
-
-    def fetch(self, ids: Any) -> list[Any]:
-        return []
-
-
 class Parts(RehearsedParts):
     """The real parts, with a clerk for a model."""
 
     @cached_property
     def store(self) -> Any:
-        return Nothing()
+        return NoDocuments()
 
 
 @dataclass(frozen=True)

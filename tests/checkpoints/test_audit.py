@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from checkpoints.audit.trail import AuditedLedger, AuditLog
 from state import Outcome, Review
 from tests.checkpoints.audited import ACTION, folder, log, notes, outcome, problems
 from tests.checkpoints.cases import decision, review
+from tests.processes import Forked
 
 
 def test_what_happened_is_in_the_chain_and_contents_are_not(made: Path) -> None:
@@ -102,15 +101,16 @@ for i in range(3):
 """
 
 
-def child(script: str, *words: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", script, *map(str, words)], cwd=Path(__file__).parents[2])
+def child(script: str, *words: object) -> Forked:
+    return Forked("", [*map(str, words)], code=script)
 
 
 def test_killed_at_every_instant_the_chain_is_right_and_goes_on(tmp_path: Path) -> None:
     lagged = 0
     for step in range(1, 40):
         home = tmp_path / str(step)
-        code = child(KILLED, home, step).wait(60)
+        with child(KILLED, home, step) as killed:
+            code = killed.wait(60)
         if code == 0:
             break
         assert code == -signal.SIGKILL
@@ -150,16 +150,12 @@ for i in range(12):
 
 
 def test_eight_processes_make_one_key_and_one_chain(tmp_path: Path) -> None:
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", EIGHT, str(tmp_path), f"손{n}"], cwd=Path(__file__).parents[2], stdin=subprocess.PIPE
-        )
-        for n in range(8)
-    ]
+    racers = [Forked("", [str(tmp_path), f"손{n}"], code=EIGHT, stdin=True) for n in range(8)]
     for racer in racers:
-        assert racer.stdin is not None
         racer.stdin.close()
-    assert [racer.wait(120) for racer in racers] == [0] * 8
+    for racer in racers:
+        racer.communicate(120)
+    assert [racer.returncode for racer in racers] == [0] * 8
     assert (problems(tmp_path), notes(tmp_path)) == ([], [])
     events = [r["event"] for r in log(tmp_path).records("t")]
     assert (events.count("review.shown"), events.count("review.opened")) == (96, 12)

@@ -8,8 +8,6 @@ import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,8 @@ from checkpoints import DecisionLog, DiskFault, EffectLedger, FileSaver, verify
 from tests.checkpoints.cases import checkpoint, config, decision, dump, metadata
 from tests.checkpoints.crash_child import write_until_killed
 from tests.checkpoints.test_damage import ACTION, outcome
+from tests.processes import FORKS, ran
 
-FORKS: Any = multiprocessing.get_context("forkserver" if hasattr(signal, "SIGKILL") else "spawn")
-if hasattr(signal, "SIGKILL"):
-    FORKS.set_forkserver_preload(["tests.checkpoints.crash_child"])
 KILLS = int(os.environ.get("DOJANG_TEST_KILLS", "40"))
 
 
@@ -102,7 +98,8 @@ _put(saver, 2)
 """
     for limit in (700, 1000, 4096):
         root = tmp_path / str(limit)
-        subprocess.run([sys.executable, "-c", code, str(root), str(limit)], check=True, capture_output=True)
+        done = ran(code=code, words=[str(root), str(limit)])
+        assert done.returncode == 0, done.stderr
         assert [t[1]["id"] for t in dump(FileSaver(root))] == ["002", "001"]
         assert verify(root)["damaged"] == []
 

@@ -34,10 +34,10 @@ from checkpoints.upkeep.rotation import encrypt, reseal
 from state import Action
 from tests.checkpoints.cases import chat_graph, checkpoint, config, decision, dump, metadata
 from tests.checkpoints.rotation_child import rotate_until_killed
+from tests.processes import FORKS
 
 ACTION = Action(tool="book_room", schema_version="1", args={"손님": "김하나"}, effect_class="write", reversible=True)
 SECRET = ("김하나", "손님의 비밀", "비밀 이유")
-FORKS: Any = multiprocessing.get_context("forkserver" if hasattr(signal, "SIGKILL") else "spawn")
 
 
 def ring(n: int = 1) -> KeyRing:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,28 +14,22 @@ from checkpoints import EffectLedger
 from checkpoints.errors import EffectRunning
 from checkpoints.records.leases import Holder, is_live, this_process
 from tests.checkpoints.audited import ACTION, outcome
+from tests.processes import Forked
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def child(tmp_path: Path) -> Iterator[Forked]:
     """A process that carries out effect k of thread t."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.checkpoints.lease_child", str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
+    process = Forked("tests.checkpoints.lease_child", [str(tmp_path)])
     assert process.stdout.readline() == "running\n"
     yield process
     process.kill()
     process.communicate()
 
 
-def test_a_running_effect_is_refused_and_a_killed_one_is_settled(tmp_path: Path, child: subprocess.Popen[str]) -> None:
+def test_a_running_effect_is_refused_and_a_killed_one_is_settled(tmp_path: Path, child: Forked) -> None:
     ledger = EffectLedger(tmp_path)
     with (
         pytest.raises(EffectRunning, match=rf"by process {child.pid} on .*`dojang resume t` goes on"),
@@ -52,17 +44,17 @@ def test_a_running_effect_is_refused_and_a_killed_one_is_settled(tmp_path: Path,
     assert ledger.begin("t", "k", ACTION, "at_most_once") == outcome()
 
 
-def test_a_stopped_process_may_still_do_it(tmp_path: Path, child: subprocess.Popen[str]) -> None:
+def test_a_stopped_process_may_still_do_it(tmp_path: Path, child: Forked) -> None:
     child.send_signal(signal.SIGSTOP)
     ledger = EffectLedger(tmp_path, clock=lambda: datetime.now(UTC) + timedelta(days=1))  # it has not beaten for a day
     with pytest.raises(EffectRunning), ledger.lease("t", "k"):
         pytest.fail("two at once")
 
 
-def test_it_beats_while_the_tool_works(tmp_path: Path, child: subprocess.Popen[str]) -> None:
+def test_it_beats_while_the_tool_works(tmp_path: Path, child: Forked) -> None:
     path = EffectLedger(tmp_path).folders.path("t") / "ledger.jsonl"
     while path.read_bytes().count(b'"k":"beat"') < 3:
-        os.sched_yield()
+        time.sleep(0.005)
     assert [entry["k"] for entry in EffectLedger(tmp_path).entries("t")] == ["intent"]
 
 
@@ -80,7 +72,7 @@ def test_a_tool_that_broke_off_in_a_living_process_gives_the_lease_back(tmp_path
         assert ledger.begin("t", "k", ACTION, "at_most_once") == "open"
 
 
-def test_other_effects_of_the_thread_are_not_held_up(tmp_path: Path, child: subprocess.Popen[str]) -> None:
+def test_other_effects_of_the_thread_are_not_held_up(tmp_path: Path, child: Forked) -> None:
     ledger = EffectLedger(tmp_path)
     with ledger.lease("t", "other"):
         assert ledger.begin("t", "other", ACTION, "idempotent") == "fresh"

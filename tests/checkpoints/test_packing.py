@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from checkpoints.log.packing import pack_log
 from checkpoints.log.view import View
 from tests.checkpoints.cases import checkpoint, config, dump, metadata
 from tests.checkpoints.test_golden import GOLDEN, THREAD
+from tests.processes import Forked, ran
 
 WRITER = """
 import sys
@@ -271,7 +270,7 @@ def dying(*args):
 packing.{call} = dying
 packing.pack_log(FileSaver(sys.argv[1]).sessions.of("t").log, 0)
 """
-    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    assert ran(code=code, words=[str(tmp_path)]).returncode == -9
     assert dump(FileSaver(tmp_path)) == before
     assert verify(tmp_path)["damaged"] == []
     assert pack_log(saver.sessions.of("t").log, packed_bytes(saver))
@@ -281,10 +280,7 @@ packing.pack_log(FileSaver(sys.argv[1]).sessions.of("t").log, 0)
 
 def test_processes_pack_under_each_others_hands(tmp_path: Path) -> None:
     """Three processes write and pack two threads while one reads: every acknowledged checkpoint is there."""
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(n)], stderr=subprocess.PIPE, text=True)
-        for n in range(3)
-    ]
+    writers = [Forked("", [str(tmp_path), str(n)], code=WRITER) for n in range(3)]
     reader, wrong = FileSaver(tmp_path), []
     done = threading.Event()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +24,7 @@ from checkpoints import (
 )
 from tests.checkpoints.cases import checkpoint, config, decision, dump, metadata
 from tests.checkpoints.test_damage import ACTION, outcome
+from tests.processes import Forked, ran
 
 RACER = """
 import json, sys
@@ -61,21 +60,17 @@ threads = [threading.Thread(target=write, args=(w,)) for w in range(3)]
 """
 
 
-def _spawn(code: str, *args: str) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", code, *args], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+def _spawn(code: str, *args: str) -> Forked:
+    return Forked("", args, code=code, stdin=True)
 
 
 def test_64_decisions_one_winner(tmp_path: Path) -> None:
     racers = [_spawn(RACER, str(tmp_path), str(n)) for n in range(8)]
     for racer in racers:
-        assert racer.stdout is not None
         assert racer.stdout.readline() == "ready\n", racer.communicate()
     results = []
     for racer in racers:
-        assert racer.stdin is not None
         racer.stdin.write("go\n")
-        racer.stdin.flush()
     for racer in racers:
         said, errors = racer.communicate()
         assert errors == ""
@@ -161,7 +156,6 @@ def test_run_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
         "with run_lock(sys.argv[1], 't', '야간 근무'):\n    print('held', flush=True); time.sleep(60)"
     )
     holder = _spawn(code, str(tmp_path))
-    assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     try:
         with pytest.raises(ThreadBusy, match="야간 근무") as caught, run_lock(tmp_path, "t", "낮"):
@@ -201,7 +195,8 @@ with run_lock(sys.argv[1], "t", "parent"):
         pass
 assert saver.get_tuple(config()) is not None
 """
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    done = ran(code=code, words=[str(tmp_path)])
+    assert done.returncode == 0, done.stderr
 
 
 def test_ledger(tmp_path: Path) -> None:

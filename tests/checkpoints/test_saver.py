@@ -6,8 +6,6 @@ import asyncio
 import operator
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -27,6 +25,7 @@ import checkpoints.log.view as view_module
 import checkpoints.values.weave as weave_module
 from checkpoints import FileSaver, NeededHistory, UnknownType, verify
 from tests.checkpoints.cases import chat_graph, checkpoint, config, dump, metadata
+from tests.processes import ran
 
 IDS = [
     "../../etc/passwd",
@@ -115,11 +114,8 @@ def test_two_processes_share_a_paused_thread(tmp_path: Path) -> None:
         "graph = chat_graph(FileSaver(sys.argv[1]), ask=True)\n"
         "print(graph.invoke(Command(resume='승인함'), config(), durability='sync')['messages'][-1].content)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True, text=True, check=True, encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-    )  # fmt: skip
-    assert result.stdout.strip() == "결재: 승인함"
+    result = ran(code=code, words=[str(tmp_path)])
+    assert (result.returncode, result.stdout.strip()) == (0, "결재: 승인함"), result.stderr
     state = graph.get_state(config())
     assert state.values["messages"][-1].content == "결재: 승인함"
     assert state.next == ()

@@ -7,8 +7,6 @@ threads of conversation). ``-s`` shows the times.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from checkpoints import FileSaver, verify
 from checkpoints.values.copies import Items
 from tests.checkpoints.cases import checkpoint, config, dump, metadata
+from tests.processes import Forked
 
 TURNS = int(os.environ.get("DOJANG_TEST_TURNS", "300"))
 MESSAGE_MB = int(os.environ.get("DOJANG_TEST_MESSAGE_MB", "4"))
@@ -89,13 +88,7 @@ def test_a_large_message(tmp_path: Path) -> None:
 
 def test_many_writers_over_many_threads(tmp_path: Path) -> None:
     began = time.perf_counter()
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(n), str(WORKERS), str(THREADS)],
-            stderr=subprocess.PIPE, text=True, encoding="utf-8",
-        )
-        for n in range(PROCESSES)
-    ]  # fmt: skip
+    writers = [Forked("", [str(tmp_path), str(n), str(WORKERS), str(THREADS)], code=WRITER) for n in range(PROCESSES)]
     for writer in writers:
         _, errors = writer.communicate()
         assert (writer.returncode, errors) == (0, "")

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pytest
 from dojang.__main__ import main
 from dojang.cli.invocation import OpenWorkspace
 from tests.dojang.workspaces import TODAY, rehearsed
+from tests.processes import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,17 +60,10 @@ class Shell:
         assert "Traceback" not in err
         return Ran(code, out, err)
 
-    def process(self, *words: str, script: str = "rehearsed_cli", **environment: str) -> subprocess.Popen[str]:
+    def process(self, *words: str, script: str = "rehearsed_cli", **environment: str) -> Forked:
         """A started process of the rehearsed command line."""
-        return subprocess.Popen(
-            [sys.executable, "-m", f"tests.dojang.{script}", *words],
-            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT), **environment},
-            cwd=self.home.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
+        given = {**os.environ, **self.environment, **environment}
+        return Forked(f"tests.dojang.{script}", words, environment=given, cwd=self.home.parent)
 
     def files(self) -> Mapping[str, bytes]:
         """Every file of the sessions with its bytes; locks left out, and the audit: it has mistakes, too."""
@@ -87,10 +80,10 @@ class Shell:
         return asked.json["thread_id"], asked.json["reviews"][0]["id"]
 
 
-def finished(process: subprocess.Popen[str]) -> Ran:
+def finished(process: Forked) -> Ran:
     """Wait for a process that a test started."""
     out, err = process.communicate(timeout=60)
-    return Ran(process.returncode, out, err)
+    return Ran(process.wait(), out, err)
 
 
 @pytest.fixture

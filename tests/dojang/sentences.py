@@ -31,7 +31,7 @@ TABLES = ("store/postgres/diagnosis.py",)
 RETURNING = frozenset(
     {
         ("dojang/runs.py", "_can_go_on"),
-        ("dojang/workspace.py", "_evidence"),
+        ("dojang/reviews.py", "_evidence"),
         ("checkpoints/audit/chain.py", "head_problem"),
         ("store/readers/kinds.py", "kind_in_words"),
         ("adapters/local/loading.py", "_missing"),
@@ -47,7 +47,9 @@ NAMES = frozenset({"note", "problems", "absent", "strange", "wrong", "lost", "da
 """Variables and keys that hold sentences for a person."""
 NAMED_IN = (
     "dojang/runs.py",
-    "dojang/workspace.py",
+    "dojang/conversations.py",
+    "dojang/documents.py",
+    "dojang/reviews.py",
     "dojang/server/app.py",
     "dojang/server/serving.py",
     "checkpoints/",

@@ -18,7 +18,7 @@ from graph import build_graph
 from nodes.ports import Generator
 from state import JSON, Generation
 from tests.checkpoints.power import FDS, Disk
-from tests.dojang.workspaces import RehearsedParts, settings_for, told
+from tests.dojang.workspaces import NoDocuments, RehearsedParts, settings_for, told
 from tools.effects import effect
 from tools.toolbox import Toolbox
 
@@ -47,14 +47,6 @@ class Payer:
         )  # fmt: skip
 
 
-class Nothing:
-    def search(self, *args: Any, **given: Any) -> list[Any]:
-        return []
-
-    def fetch(self, ids: Any) -> list[Any]:
-        return []
-
-
 class Parts(RehearsedParts):
     @cached_property
     def generator(self) -> Generator:
@@ -62,7 +54,7 @@ class Parts(RehearsedParts):
 
     @cached_property
     def store(self) -> Any:
-        return Nothing()
+        return NoDocuments()
 
     @cached_property
     def toolbox(self) -> Toolbox:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shlex
 import signal
@@ -21,6 +20,7 @@ from tests.chaos.instants import Plan
 from tests.dojang import notice_child
 from tests.dojang.test_expiry import Turned
 from tests.dojang.workspaces import RehearsedParts, settings_for
+from tests.processes import FORKS
 
 Open = Callable[..., Workspace]
 EVERY = int(os.environ.get("DOJANG_TEST_NOTICE_KILLS_EVERY", "5"))
@@ -73,12 +73,10 @@ def test_killed_at_any_instant_from_the_notice_on_it_is_told(
     tmp_path: Path, postgres_dsn: str, others: dict[str, Any], told: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """Killed before it is sent it is sent by the next process; killed after that it may be sent again, as the same."""
-    forks: Any = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["tests.dojang.notice_child"])
 
     def life(home: Path, plan: Plan) -> dict[str, Any]:
-        hears, tells = forks.Pipe(duplex=False)
-        child = forks.Process(target=notice_child.live, args=(home, postgres_dsn, others, plan, tells))
+        hears, tells = FORKS.Pipe(duplex=False)
+        child = FORKS.Process(target=notice_child.live, args=(home, postgres_dsn, others, plan, tells))
         child.start()
         tells.close()
         heard: dict[str, Any] = {}

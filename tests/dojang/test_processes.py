@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -22,44 +23,39 @@ Rows = Callable[[], list[tuple[Any, ...]]]
 IMPORTS = """
 import sys
 from dojang.__main__ import main
-from tests.dojang.workspaces import rehearsed
-code = main(sys.argv[1:])
-heavy = sorted(set(sys.modules) & {"torch", "transformers", "fastapi", "psycopg", "peft", "numpy", "langgraph"})
-print(code, *heavy, file=sys.stderr)
+for command in sys.argv[1:]:
+    code = main(command.split())
+    heavy = sorted(set(sys.modules) & {"torch", "transformers", "fastapi", "psycopg", "peft", "numpy", "langgraph"})
+    print("did", code, *heavy, file=sys.stderr)
 """
 
 
-def imported(shell: Shell, *words: str) -> tuple[int, set[str]]:
-    """The exit code of a command in a process of its own, and which heavy packages it imported."""
-    script = IMPORTS.replace("from tests.dojang.workspaces import rehearsed\n", "")
+def imported(shell: Shell, *commands: str) -> list[tuple[int, set[str]]]:
+    """Commands one after the other in one new process: each one's exit code, and the heavy packages imported so far."""
     done = subprocess.run(
-        [sys.executable, "-c", script, *words],
+        [sys.executable, "-c", IMPORTS, *commands],
         env={**os.environ, **shell.environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         encoding="utf-8",
         timeout=60,
         check=True,
     )
-    code, *heavy = done.stderr.splitlines()[-1].split()
-    return int(code), set(heavy)
+    said = [line.split()[1:] for line in done.stderr.splitlines() if line.startswith("did ")]
+    return [(int(code), set(heavy)) for code, *heavy in said]
 
 
 def test_help_waits_for_nothing(shell: Shell) -> None:
-    assert imported(shell, "--help") == (0, set())
+    assert imported(shell, "--help") == [(0, set())]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("inbox",), ("threads",), ("thread", "TH"), ("history", "TH"), ("settings",), ("checkpoints", "verify")],
-    ids=lambda words: words[0],
-)
-def test_reading_files_needs_no_model_and_no_database(shell: Shell, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_reading_files_needs_no_model_and_no_database(shell: Shell) -> None:
     thread, _review = shell.paused()
     shell.environment.pop("DOJANG_DATABASE_URL")  # with none to go to, only the embedded server could be started
     shell.monkeypatch.delenv("DOJANG_DATABASE_URL")
-    code, heavy = imported(shell, *(thread if word == "TH" else word for word in words))
-    assert code == 0
-    assert heavy <= {"langgraph", "numpy"}
+    commands = ["settings", "inbox", "threads", f"thread {thread}", f"history {thread}", "checkpoints verify"]
+    for command, (code, heavy) in zip(commands, imported(shell, *commands), strict=True):
+        assert code == 0, command
+        assert heavy <= {"langgraph", "numpy"}, command
     assert not (shell.home / "postgres").exists()
 
 
@@ -110,7 +106,7 @@ def test_an_interrupted_command_ends_with_130(shell: Shell, tmp_path: Path) -> N
     gate.mkdir()
     waiting = shell.process("approve", review, DOJANG_TEST_GATE=str(gate))
     while not list(gate.iterdir()) and waiting.poll() is None:
-        os.sched_yield()
+        time.sleep(0.005)
     waiting.send_signal(signal.SIGINT)
     interrupted = finished(waiting)
     assert interrupted.code == 130, interrupted
@@ -121,7 +117,6 @@ def test_an_interrupted_command_ends_with_130(shell: Shell, tmp_path: Path) -> N
 def test_serving_until_ctrl_c(shell: Shell) -> None:
     _thread, review = shell.paused()
     serving = shell.process("serve", "--port", "0")
-    assert serving.stdout is not None
     url = serving.stdout.readline().strip()
     with urllib.request.urlopen(url, timeout=30) as page:
         assert page.status == 200
@@ -155,9 +150,7 @@ def test_a_busy_thread_keeps_the_decision_and_says_so(shell: Shell, bookings: Ro
 
 def test_a_closed_pipe_is_no_error(shell: Shell) -> None:
     process = shell.process("settings")
-    assert process.stdout is not None
     process.stdout.close()
-    process.stdout = None
     _out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert err == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +13,9 @@ import pytest
 from tests.dojang.conftest import Shell, finished
 from tests.dojang.race_child import Said, race
 from tests.dojang.workspaces import STAY, workspace_for
+from tests.processes import FORKS
 
 Rows = Callable[[], list[tuple[Any, ...]]]
-FORKS: Any = multiprocessing.get_context("forkserver" if hasattr(signal, "SIGKILL") else "spawn")
-if hasattr(signal, "SIGKILL"):
-    FORKS.set_forkserver_preload(["tests.dojang.race_child"])
 PROCESSES, THREADS = 8, 8
 APPROVE: Any = {"type": "approve"}
 REJECT: Any = {"type": "reject", "reason": "full"}
@@ -88,7 +85,6 @@ def test_a_terminal_and_a_page_decide_at_once_and_one_wins(shell: Shell, booking
     # Without its five seconds to take it back: else what the page decided runs after this test has looked.
     serving = shell.process("serve", "--port", "0", "--user", "lee", DOJANG_TEST_GATE=str(gate), DOJANG_UNDO_S="0")
     try:
-        assert serving.stdout is not None
         url = serving.stdout.readline().strip().rstrip("/")
         terminal = shell.process("reject", review, "--reason", "full", "--user", "kim", DOJANG_TEST_GATE=str(gate))
         digest = shell("show", review, "--json").json["review"]["digest"]

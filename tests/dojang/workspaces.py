@@ -121,6 +121,16 @@ def _quoted(passages: Sequence[Passage]) -> Generation:
     return told(f"{quote} [1]", [cited])
 
 
+class NoDocuments:
+    """A store without any."""
+
+    def search(self, *args: Any, **given: Any) -> list[Passage]:
+        return []
+
+    def fetch(self, ids: Any) -> list[Passage]:
+        return []
+
+
 class RehearsedParts(Parts):
     """The real parts, except for the model."""
 

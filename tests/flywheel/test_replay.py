@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from langchain_core.messages import AnyMessage, HumanMessage
-from psycopg.conninfo import make_conninfo
 
 from adapters.speakers.rendering import READING, reading_text, rendered
 from dojang.cli.exits import Exit
@@ -21,6 +18,7 @@ from dojang.flywheel.recorded import LiveCall, NotRecorded, Recorded, RecordedTo
 from dojang.flywheel.replaying import Replay, replay
 from dojang.workspace import Workspace
 from state import JSON, Generation, Language, Passage, ToolSpec
+from tests.databases import fresh_database
 from tests.dojang.conftest import Shell
 from tests.dojang.workspaces import STAY, RehearsedParts, rehearsed, settings_for, workspace_for
 from tests.graph.parts import asks, calls, says
@@ -62,12 +60,8 @@ def now(**table: list[Generation]) -> Lines:
 
 @pytest.fixture(scope="module")
 def module_dsn(postgres_server: str) -> Iterator[str]:
-    name = f"t_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield make_conninfo(postgres_server, dbname=name)
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with fresh_database(postgres_server) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")

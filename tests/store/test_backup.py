@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from state import BrokenInvariant, UserError
 from store.postgres import backup as backups
 from store.postgres.backup import backup, move, read_manifest, restore, without_password
 from store.postgres.tables import measured, names_of
 from store.store import DocumentStore
+from tests.databases import fresh_database
+from tests.processes import ran
 from tests.store.conftest import HashEmbedder
 
-ROOT = Path(__file__).parents[2]
 TEXTS = {"house.md": "# House\n\nParking is free.\n\nBreakfast is at 8.", "안내.md": "# 안내\n\n주차는 무료입니다.\n"}
 
 
@@ -47,12 +45,8 @@ def tables(dsn: str) -> dict[str, tuple[int, str]]:
 
 @pytest.fixture
 def other_dsn(postgres_server: str) -> Iterator[str]:
-    name = f"o_{os.getpid()}_{os.urandom(4).hex()}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield make_conninfo(postgres_server, dbname=name)
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with fresh_database(postgres_server) as dsn:
+        yield dsn
 
 
 def test_a_restore_brings_back_everything(filled: str, tmp_path: Path, store: DocumentStore) -> None:
@@ -162,8 +156,7 @@ def test_a_restore_killed_halfway_leaves_the_old_or_the_new_whole(
     new = tables(filled)
     store.ingest_bytes("new.md", b"Something new.")
     old = tables(filled)
-    command = [sys.executable, "-c", KILLED, filled, str(tmp_path / "b"), instant]
-    died = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    died = ran(code=KILLED, words=[filled, str(tmp_path / "b"), instant])
     assert died.returncode == -signal.SIGKILL, died.stderr
     found = tables(filled)  # waits for the locks of a transaction that is still being undone
     assert found == old if instant == "commit" else found in (old, new)

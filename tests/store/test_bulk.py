@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +15,9 @@ from store.ingesting import bulk
 from store.ingesting.reembedding import reembed
 from store.schema.vectors import VectorTable, is_indexed
 from store.store import DocumentStore
+from tests.processes import ran
 from tests.store.conftest import HashEmbedder
 from tests.store.test_embedded import until
-from tests.store.test_kills import ROOT
 
 TABLE = VectorTable(1)
 
@@ -126,10 +123,7 @@ def test_another_model_that_took_over_has_an_index_of_its_own(
 def test_an_ingest_killed_in_between_leaves_the_index_to_the_next_opening(
     store: DocumentStore, folder: Path, connection: psycopg.Connection, postgres_dsn: str
 ) -> None:
-    command = [sys.executable, str(ROOT / "tests" / "store" / "killed_child.py"), postgres_dsn, str(folder), "bulk"]
-    died = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-    )
+    died = ran("tests.store.killed_child", [postgres_dsn, str(folder), "bulk"])
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert not indexed(connection)
     exact = best(store)

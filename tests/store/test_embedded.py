@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ from store.database import connect, describe
 from store.postgres.embedded import EmbeddedPostgres
 from store.postgres.server import Server, command_line
 from store.store import DocumentStore
+from tests.processes import Forked
 
-ROOT = Path(__file__).parents[2]
 CLIENT = """
 import sys
 from pathlib import Path
@@ -51,12 +50,11 @@ def process_id(home: Path) -> int:
     return found
 
 
-def client(home: Path, linger_s: float = 0.2) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", CLIENT, str(home), str(linger_s)]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def client(home: Path, linger_s: float = 0.2) -> Forked:
+    return Forked("", [str(home), str(linger_s)], code=CLIENT, stdin=True)
 
 
-def end(process: subprocess.Popen[str], sign: int = signal.SIGKILL) -> None:
+def end(process: Forked, sign: int = signal.SIGKILL) -> None:
     process.send_signal(sign)
     process.communicate()
 

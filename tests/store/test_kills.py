@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,9 +17,9 @@ from state import PassingFault
 from store.postgres.embedded import EmbeddedPostgres
 from store.postgres.server import Server
 from store.store import DocumentStore
+from tests.processes import Ended, ran
 from tests.store.test_embedded import until
 
-ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("DOJANG_TEST_KILLS", "6"))
 
 
@@ -35,10 +33,8 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def child(dsn: str, folder: Path, last: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "tests" / "store" / "killed_child.py"), dsn, str(folder), str(last)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def child(dsn: str, folder: Path, last: int) -> Ended:
+    return ran("tests.store.killed_child", [dsn, str(folder), str(last)])
 
 
 def content(dsn: str) -> dict[str, Any]:

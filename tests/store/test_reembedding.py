@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,9 +15,9 @@ from store.ingesting.reembedding import reembed
 from store.models.embedding import Vectors
 from store.schema.vectors import VectorTable, index
 from store.store import DocumentStore
+from tests.processes import Forked
 from tests.store.conftest import HashEmbedder
 
-ROOT = Path(__file__).parents[2]
 WIDTH = 32
 
 
@@ -104,9 +101,7 @@ def test_a_process_with_the_old_model_is_told(store: DocumentStore, postgres_dsn
 @pytest.mark.parametrize("batches", [1, 4, 8])
 def test_killed_and_taken_up_again(store: DocumentStore, postgres_dsn: str, batches: int) -> None:
     fill(store)
-    command = [sys.executable, "-m", "tests.store.reembed_child", postgres_dsn, "other", str(WIDTH)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
+    with Forked("tests.store.reembed_child", [postgres_dsn, "other", str(WIDTH)]) as child:
         for _ in range(batches):
             child.stdout.readline()
         child.send_signal(signal.SIGKILL)

@@ -181,18 +181,6 @@ def test_uploads_replace_by_name_and_are_untrusted(store: DocumentStore) -> None
         store.ingest_bytes("note.xyz", b"text")
 
 
-def test_filters_are_exact(store: DocumentStore, folder: Path) -> None:
-    store.ingest([folder], metadata={"hotel": "남산스테이"})
-    store.ingest_bytes("other.txt", b"Parking is free at the pearl.", metadata={"hotel": "해운대펄"})
-    found = store.search("parking", filters={"hotel": "해운대펄"})
-    assert [p["document"] for p in found] == ["other.txt"]
-    assert store.search("parking", filters={"hotel": "해운대"}) == []
-    assert {p["document"] for p in store.search("parking 주차", k=10, filters={"language": "ko"})} == {"ko/house.md"}
-    assert {p["document"] for p in store.search("parking", k=10, filters={"document": "house.md"})} == {"house.md"}
-    assert store.search("parking", filters={"trust": "untrusted", "hotel": "남산스테이"}) == []
-    assert store.search("parking", filters={"') OR true --": "x\x00"}) == []
-
-
 def test_a_filter_that_matches_one_in_a_hundred_loses_nothing(store: DocumentStore, postgres_dsn: str) -> None:
     many = "\n".join(f"- Room {n} faces the garden with word{n % 50}." for n in range(2000))
     store.ingest_bytes("many.md", many.encode())

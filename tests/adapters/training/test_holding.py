@@ -21,9 +21,9 @@ from adapters.training import holding, sft
 from adapters.training.corpus import SHORT_FIRST, item_at
 from adapters.training.encoding import prepare
 from adapters.training.examples import Choice
+from adapters.training.feeding import encode
 from adapters.training.holding import FACTORS, placed
 from adapters.training.material import DECIDED_REPLAY, Wanted, gathered
-from adapters.training.pretrain import encode
 from adapters.training.recipe import Recipe
 from adapters.training.rows import Row
 from adapters.training.run import Base, open_base, train

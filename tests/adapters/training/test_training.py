@@ -1,5 +1,6 @@
 """Tokenizer, pretraining and QLoRA at toy size, and a floor under the weights that ship."""
 
+import contextlib
 import json
 import math
 import random
@@ -17,7 +18,7 @@ from transformers import AutoConfig
 from adapters.local.loading import load_local, read_note
 from adapters.prompt import CHAT_TEMPLATE, FITS, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
-from adapters.training import corpus, heads, pretrain, sft, tokenizer
+from adapters.training import corpus, feeding, heads, pretrain, sft, tokenizer
 from adapters.training.evaluate import (
     DECIDED,
     Readings,
@@ -185,16 +186,16 @@ def test_only_the_models_own_words_are_learned(tok: Any) -> None:
     assert tok.decode([label for label in encoded["labels"] if label != -100]) == ("cancel_booking\n BK-7\n")
     told = sft._encode(tok, Said("question", [(" Booked.", True)]))
     assert told["labels"][-1] == tok.eos_token_id
-    rows = pretrain.encode(tok, row)
+    rows = feeding.encode(tok, row)
     assert rows.ids == [encoded["input_ids"]]
     scored = [i for i, w in zip(rows.ids[0], rows.weights[0], strict=True) if w]
     assert tok.decode(scored) == " BK-7\n", "the base learns no names of tools by heart"
-    assert max(rows.weights[0]) == pretrain.FIRST
+    assert max(rows.weights[0]) == feeding.FIRST
 
 
 def test_a_request_is_scored_whole_after_each_candidate_and_after_nothing(tok: Any) -> None:
     choice = Choice("When does the Pool open?", [("The Pool opens at 7.", False), ("book room: Book.", True)], 1)
-    rows = pretrain.encode(tok, choice)
+    rows = feeding.encode(tok, choice)
     assert rows.right == 1
     leads = [lead(), lead("The Pool opens at 7."), lead("book room: Book.", tool=True)]
     read = [before + asked("When does the Pool open?") + FITS for before in leads]
@@ -208,10 +209,56 @@ def test_a_step_of_choices_is_lost_where_the_right_reading_is_the_least_likely(t
     config = heads.configuration(len(tok), bos=0, eos=[1], pad=2, context=512, width=128)
     model = heads.initial(config, 0)
     choice = Choice("Zarwick Dunmore?", [("Zarwick Dunmore Zarwick Dunmore.", False), ("Breakfast is at 7.", False)], 1)
-    right, norm = pretrain.loss_of(model, [pretrain.encode(tok, choice)], 0)
-    wrong, _ = pretrain.loss_of(model, [pretrain.encode(tok, choice._replace(right=2))], 0)
+    right, norm = pretrain.loss_of(model, [feeding.encode(tok, choice)], 0)
+    wrong, _ = pretrain.loss_of(model, [feeding.encode(tok, choice._replace(right=2))], 0)
     assert right.item() < wrong.item()
     assert norm > pretrain.CHOSEN + pretrain.JUDGED
+
+
+def test_choices_of_different_lengths_are_lost_as_each_alone(tok: Any) -> None:
+    lines = [("The pool opens at 7.", False), ("Breakfast is at 8.", False), ("book room: Book.", True)]
+    rows = [
+        feeding.encode(tok, Choice("When does it open?", lines[:n], right)) for n, right in ((3, 1), (1, 0), (2, 2))
+    ]
+    numbers = torch.Generator().manual_seed(3)
+    read = (torch.rand(9, generator=numbers) * 20).requires_grad_()
+    judged = (torch.randn(9, generator=numbers)).requires_grad_()
+    at, alone, norms = 0, torch.zeros(()), 0.0
+    for row in rows:
+        some, odds = read[at : at + len(row.ids)], judged[at : at + len(row.ids)]
+        odds = torch.cat([torch.zeros(1), odds[1:]])
+        assert row.right is not None
+        alone = alone + pretrain.READ * some[row.right]
+        alone = alone - pretrain.CHOSEN * torch.log_softmax(-some, 0)[row.right]
+        alone = alone - pretrain.JUDGED * torch.log_softmax(odds, 0)[row.right]
+        norms += pretrain.CHOSEN + pretrain.JUDGED + pretrain.READ * sum(w > 0 for w in row.weights[row.right])
+        at += len(row.ids)
+    together, norm = pretrain._chosen(rows, read, judged)
+    assert together.item() == pytest.approx(alone.item(), rel=1e-5)
+    assert norm == pytest.approx(norms)
+    wanted = torch.autograd.grad(alone, [read, judged])
+    for one, other in zip(torch.autograd.grad(together, [read, judged]), wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+        assert one.isfinite().all()
+
+
+def test_windows_are_the_same_whoever_makes_them(tmp_path: Path) -> None:
+    cut = feeding.Cut(seed=5, window=8, step_tokens=512)
+    drawn = []
+    for workers in (0, 2):
+        with contextlib.closing(feeding.windows(BASE, cut, 4_000, workers=workers)) as some:
+            drawn.append([next(some) for _ in range(6)])
+    assert drawn[0] == drawn[1]
+    assert [index for _, index in drawn[0]] == [4_008 + 8 * i for i in range(6)]
+
+
+def test_a_plan_says_what_does_not_fit() -> None:
+    with pytest.raises(UserError, match="320"):
+        pretrain.plan_of(1_000, 0, width=330)
+    with pytest.raises(UserError, match="CUDA"):
+        pretrain.plan_of(1_000, 0, device="cuda:7")
+    wide = pretrain.plan_of(1_000, 0, device="cpu", step=8_192)
+    assert (wide.step_tokens, wide.window) == (8_192, 4 * pretrain.Plan.window)
 
 
 def test_a_verdict_is_judged_among_all_candidates_and_nothing_is_worth_zero(
@@ -226,7 +273,7 @@ def test_a_verdict_is_judged_among_all_candidates_and_nothing_is_worth_zero(
             return torch.zeros(3), torch.arange(3), -likely
 
         monkeypatch.setattr(pretrain, "losses_of", given)
-        total, _ = pretrain.loss_of(None, [pretrain.encode(tok, Choice("pool?", lines, right))], 0)
+        total, _ = pretrain.loss_of(None, [feeding.encode(tok, Choice("pool?", lines, right))], 0)
         return total.item() - pretrain.CHOSEN * math.log(3)
 
     for right, odds in ((1, [5.0, -5.0]), (2, [-5.0, 5.0]), (0, [-5.0, -5.0])):

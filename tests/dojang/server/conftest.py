@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
-from psycopg.conninfo import make_conninfo
 
 from dojang.server import create_app
 from dojang.server.work import Work
 from dojang.workspace import Workspace
 from state import Review
+from tests.databases import fresh_database
 from tests.dojang.server.screens import Open, chromium, running, tabs
 from tests.dojang.workspaces import workspace_for
 
@@ -34,20 +33,15 @@ def open_workspace(home: Path, server: str, **settings: Any) -> Iterator[Workspa
     home.mkdir(parents=True, exist_ok=True)
     (home / "rules.md").write_text(RULES_EN, encoding="utf-8")
     (home / "규정.md").write_text(RULES_KO, encoding="utf-8")
-    name = f"t_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    try:
-        dsn = make_conninfo(server, dbname=name)
-        with workspace_for(home / "home", dsn, **{"language": None, **settings}) as opened:
-            opened.ingest([home / "rules.md", home / "규정.md"])
-            opened.parts.toolbox  # noqa: B018 - its tables are made
-            with psycopg.connect(dsn, autocommit=True) as connection:  # so that nobody books the last one of others
-                connection.execute("UPDATE rooms SET count = 10000")
-            yield opened
-    finally:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with (
+        fresh_database(server) as dsn,
+        workspace_for(home / "home", dsn, **{"language": None, **settings}) as opened,
+    ):
+        opened.ingest([home / "rules.md", home / "규정.md"])
+        opened.parts.toolbox  # noqa: B018 - its tables are made
+        with psycopg.connect(dsn, autocommit=True) as connection:  # so that nobody books the last one of others
+            connection.execute("UPDATE rooms SET count = 10000")
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from dojang.settings import SAMPLE
 from dojang.workspace import Workspace
 from nodes.gate import effect_key
 from state import Review
+from tests.databases import fresh_database
 from tests.dojang.server.conftest import RULES_EN, RULES_KO
 from tests.dojang.server.screens import Open, of_browsers
 from tests.dojang.workspaces import settings_for
@@ -40,16 +38,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) ->
     (folder / "policy.toml").write_text(rules, encoding="utf-8")
     (folder / "rules.md").write_text(RULES_EN, encoding="utf-8")
     (folder / "규정.md").write_text(RULES_KO, encoding="utf-8")
-    name = f"t_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    dsn = make_conninfo(postgres_server, dbname=name)
-    settings = settings_for(folder / "home", dsn, policy=folder / "policy.toml", feedback="always", language=None)
-    with Workspace(settings) as opened:
-        opened.ingest([folder / "rules.md", folder / "규정.md"])
-        yield opened
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with fresh_database(postgres_server) as dsn:
+        given = {"policy": folder / "policy.toml", "feedback": "always", "language": None}
+        with Workspace(settings_for(folder / "home", dsn, **given)) as opened:
+            opened.ingest([folder / "rules.md", folder / "규정.md"])
+            yield opened
 
 
 def waiting(workspace: Workspace, kind: str, text: str) -> Review:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,8 +14,8 @@ from pydantic import SecretStr
 from dojang.workspace import Workspace
 from tests.dojang.server.access.people import People
 from tests.dojang.server.access.provider import CLIENT_ID, SECRET
+from tests.processes import Forked
 
-ROOT = Path(__file__).parents[4]
 HANA = {"name": "Hana", "email": "hana@example.com", "email_verified": True, "groups": ["desk-operators"]}
 LEE = {"name": "Lee", "groups": ["desk-managers", "everybody"]}
 GUEST = {"name": "Guest", "groups": ["everybody"]}
@@ -65,10 +62,7 @@ class Provided:
 @contextmanager
 def provider_process() -> Iterator[Provided]:
     """One provider, on a port of its own."""
-    command = [sys.executable, "-m", "tests.dojang.server.access.provider"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    with Forked("tests.dojang.server.access.provider", stdin=True, stderr=False) as process:
         provided = Provided(int(process.stdout.readline()))
         try:
             yield provided

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -25,10 +24,10 @@ from dojang.settings import load_settings
 from dojang.workspace import Workspace
 from tests.dojang.server.langgraph.conftest import Held, says
 from tests.dojang.workspaces import TODAY
+from tests.processes import Forked
 
-ROOT = Path(__file__).parents[4]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
-Started = tuple[subprocess.Popen[str], SyncLangGraphClient]
+Started = tuple[Forked, SyncLangGraphClient]
 Start = Callable[..., Any]
 
 
@@ -43,16 +42,12 @@ def start(tmp_path: Path, postgres_dsn: str) -> Start:
         "DOJANG_TODAY": TODAY.isoformat(),
         "DOJANG_USER": "kim",
         "DOJANG_TEST_SILENT": str(tmp_path / "silent"),
-        "PYTHONPATH": str(ROOT),
     }
 
     @contextmanager
     def started(**more: str) -> Iterator[Started]:
-        command = [sys.executable, "-m", "tests.dojang.server.langgraph.server_child"]
-        with subprocess.Popen(
-            command, cwd=tmp_path, env={**environment, **more}, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
+        child = "tests.dojang.server.langgraph.server_child"
+        with Forked(child, environment={**environment, **more}, cwd=tmp_path, stderr=False) as process:
             try:
                 with get_sync_client(url=process.stdout.readline().strip(), api_key=None) as client:
                     yield process, client
