@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from filelock import FileLock
 
@@ -208,10 +208,12 @@ def checked(seeded: Seeded, listed: Iterable[Listed]) -> Checked | None:
 
 def how(seeded: Seeded, review: Review, progress: Progress) -> Checked:
     """How a check went, by what is recorded of its review."""
-    decision, result = progress["decision"], cast(Result, "open")
-    if decision is not None:
-        right = "seen" if decision["type"] in seeded.card.right else "missed"
-        result = cast(Result, "nobody" if decision["type"] == "expire" else right)
+    decision = progress["decision"]
+    result: Result = "open"
+    if decision is not None and decision["type"] == "expire":
+        result = "nobody"
+    elif decision is not None:
+        result = "seen" if decision["type"] in seeded.card.right else "missed"
     return Checked(
         seeded=seeded,
         review_id=review["id"],
