@@ -93,7 +93,7 @@ def test_who_may_not_change_documents_is_shown_no_button_and_refused(workspace: 
 def test_who_does_not_decide_is_shown_no_bar_and_no_claim(workspace: Workspace, paused: Ask) -> None:
     review, people = paused("please book a room"), People(workspace)
     pages = (f"/reviews/{review['id']}", f"/threads/{review['thread_id']}")
-    for role, decides in (("viewer", False), ("developer", False), ("operator", True)):
+    for role, decides in (("developer", False), ("manager", True)):
         person = people.logged_in(people.token(f"{role}-1", role))
         for path in pages:
             page = person.get(path)
@@ -102,7 +102,7 @@ def test_who_does_not_decide_is_shown_no_bar_and_no_claim(workspace: Workspace, 
             assert drawn == [decides] * 3, (role, path)
             assert 'data-panel="later"' in page.text  # a view of one's own
     workspace.decide(review["id"], "approve")
-    assert "data-undo" not in people.logged_in(people.token("vic", "viewer")).get(pages[0]).text
+    assert "data-undo" not in people.logged_in(people.token("dan", "developer")).get(pages[0]).text
 
 
 def test_one_question_is_answered_side_by_side_and_nothing_comes_of_it(
