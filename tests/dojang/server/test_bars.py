@@ -82,6 +82,7 @@ def house(workspace: Workspace) -> dict[str, str]:
     }
 
 
+@pytest.mark.timeout(900)  # a minute alone; the machine may be busy
 @pytest.mark.parametrize(("lang", "theme"), [("en-US", "light"), ("ko-KR", "dark")])
 def test_every_page_is_for_everybody(
     browser: Any, site: str, house: dict[str, str], lang: str, theme: Literal["light", "dark"]
