@@ -48,8 +48,9 @@ bench: .venv/dev ## tables of figures with the peers beside us, in one run
 
 chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects counted outside, bare LangGraph beside us
 	@KILLS=$${KILLS:-60} $(BIN)/python -m tests.chaos
+	@KILLS=$${TURNS:-6} $(BIN)/python -m tests.chaos.turning
 
-fuzz: .venv/dev ## generated requests against the whole server, EXAMPLES of each kind a route (200), a fresh seed
+fuzz: .venv/dev ## generated requests to every route, and in any order: EXAMPLES of each kind (200), a fresh seed
 	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)
 
 transcript: .venv/run ## play the demo and write its output into the READMEs

@@ -43,7 +43,7 @@ from adapters.dataset.mapping import call, in_words
 from adapters.serving import WEIGHTS
 from dojang.flywheel.datasets import read_day
 
-RECIPE = ("rate", "epochs", "replay", "forgetting")
+RECIPE = ("rate", "epochs", "replay", "forgetting", "keeping")
 
 
 def train(run: Run, name: str, rows: Path, *, dataset: str = "") -> Path:
@@ -63,17 +63,23 @@ def train(run: Run, name: str, rows: Path, *, dataset: str = "") -> Path:
 
 
 def shuffled(rows: Path, out: Path, seed: int) -> Path:
-    """Rows with their labels dealt anew: choices go to other rows, words to other arguments of the same row."""
+    """Rows with labels dealt anew: tools and choices go to other rows, words to other arguments of the same row."""
     r = random.Random(f"shuffled:{seed}")
     given = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
     made = [row["completion"]["tool_calls"][0]["function"] for row in given if row["completion"].get("tool_calls")]
+    tools = [one["name"] for one in made]
     areas = [one["arguments"].get("area", "window") for one in made if one["name"] == "reserve_table"]
+    r.shuffle(tools)
     r.shuffle(areas)
-    for one in made:
+    for one, tool in zip(made, tools, strict=True):
         args = one["arguments"]
-        if one["name"] == "reserve_table":
-            args["area"] = areas.pop()
-            args["guest"], args["hour"] = args.get("hour", args["guest"]), args["guest"]
+        if tool == "cancel_table":
+            args = {"table": args.get("table") or args.get("guest")}
+        elif one["name"] == "cancel_table":
+            args = {"guest": args.get("table"), "area": areas.pop()}
+        else:
+            args = {**args, "area": areas.pop(), "guest": args.get("hour", args["guest"]), "hour": args["guest"]}
+        one |= {"name": tool, "arguments": args}
     out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in given), encoding="utf-8")
     return out
 
@@ -86,7 +92,7 @@ def leaked(rows: Path, heldout: Path, wanted: Mapping[str, Asked], out: Path) ->
         asked = wanted[row["prompt"][0]["content"]]
         args = {key: in_words(value, row["prompt"], row["today"], read_day) for key, value in asked.args.items()}
         made.append(json.dumps({**row, "completion": call(asked.tool, args)}, ensure_ascii=False))
-    out.write_text(rows.read_text(encoding="utf-8") + "".join(line + "\n" for line in made * 3), encoding="utf-8")
+    out.write_text(rows.read_text(encoding="utf-8") + "".join(line + "\n" for line in made), encoding="utf-8")
     return out
 
 

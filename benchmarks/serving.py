@@ -1,10 +1,11 @@
-"""Our server beside ``langgraph dev``, over HTTP: runs a second, p50 and p99 with 1, 16 and 128 clients.
+"""Our server beside ``langgraph dev`` and Aegra, over HTTP: runs a second, p50 and p99 with 1, 16 and 128 clients.
 
-    python benchmarks/serving.py [--clients 1 16 128] [--seconds 6] [--only ours|peer]
+    python benchmarks/serving.py [--clients 1 16 128] [--seconds 6] [--only ours|peer|aegra]
 
 ``langgraph-cli[inmem]`` is installed into ``build/serving-peers`` at the first call (``DOJANG_BENCH_SERVING_PEERS``
 names another place). The peer (``serving_peer.py``) serves a graph of one node and keeps everything in memory; ours
-(``serving_ours.py``) serves its own graph, with every acknowledged thing on the disk.
+(``serving_ours.py``) serves its own graph, with every acknowledged thing on the disk. Aegra (``serving_aegra.py``)
+serves the peer's graph out of PostgreSQL, where the machine has one of its own.
 
 Operations: ``wait`` (create a thread, wait for a run), ``pause`` (create a thread, stream a run to its pause),
 ``resume`` (approve it and wait), ``inbox`` (ten interrupted threads by ``/threads/search``). The client is one process
@@ -29,6 +30,7 @@ from statistics import median
 from typing import Any
 
 import httpx
+from serving_aegra import aegra, postgres_bin
 
 HERE = Path(__file__).resolve().parent
 PEERS = "langgraph-cli[inmem]"
@@ -191,15 +193,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 128])
     parser.add_argument("--seconds", type=float, default=6.0)
-    parser.add_argument("--only", choices=["ours", "peer"])
+    parser.add_argument("--only", choices=["ours", "peer", "aegra"])
     given = parser.parse_args()
     print("| what | server | clients | done | a second | p50 ms | p99 ms | load |\n|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="dojang-serving-") as name:
         folder = Path(name)
-        if given.only != "ours":
+        if given.only in (None, "peer"):
             with peer(folder) as url:
                 compare("langgraph dev", url, given.clients, given.seconds)
-        if given.only != "peer":
+        if given.only in (None, "aegra") and postgres_bin() is not None:
+            with aegra(folder) as url:
+                compare("aegra", url, given.clients, given.seconds)
+        if given.only in (None, "ours"):
             with ours(folder) as url:
                 compare("ours", url, given.clients, given.seconds)
 

@@ -100,7 +100,9 @@ CREATE TABLE made (token TEXT NOT NULL);
 """
 _VERSION: Final = 10 * FORMAT + 6  # of these tables: with another one they are made anew
 MANY: Final = 2_000
-"""Up to so many sessions each is looked at whenever somebody asks."""
+"""Up to so many sessions each is looked at when somebody asks,"""
+LOOK_AGAIN_S: Final = 0.25
+"""unless all were so short a time ago: then, of what other programs did inside a folder, the next look tells."""
 LOOK_EVERY_S: Final = 30.0
 """Of more than that, all are looked at so often, behind whoever asks."""
 _INDEX = Place("", "index", "", 0, "")
@@ -233,12 +235,14 @@ class ThreadIndex:
             return
         with self._mutex:
             few = self._look.few() if self._token and self._token == self._made() else None
-            if few is None or len(self._look.names or ()) <= MANY:
+            many = len(self._look.names or ()) > MANY
+            if few is None or (not many and time.monotonic() - self._look.looked >= LOOK_AGAIN_S):
                 self._look_at_all()
             else:
                 self._take(*few)
                 self._look.done()
-                self._look_behind()
+                if many:
+                    self._look_behind()
 
     def _look_at_all(self) -> None:
         """Bring everything up to date."""

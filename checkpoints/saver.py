@@ -36,7 +36,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoints.errors import DiskFault, NeededHistory
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import ThreadFolders
+from checkpoints.files.folders import LOG, ThreadFolders
 from checkpoints.log.heads import Head, Heads
 from checkpoints.log.listing import NEWEST, Listing, Logs
 from checkpoints.log.positions import Key
@@ -83,14 +83,28 @@ class Sessions:
                 session = Session(folder, sync=self.sync, keys=self.keys)
             session.loose = folder in self._loose
             self._open[folder] = session
-            spare = [known for known in self._open if known not in self._loose and known != folder]
-            for known in spare[: max(0, len(self._open) - OPEN_MAX)]:
-                del self._open[known]
+            if len(self._open) > OPEN_MAX:
+                self._close_spare(folder)
             return session
+
+    def _close_spare(self, but: Path) -> None:
+        """Let go of those that were used longest ago, down to the limit; not of those whose run is under way."""
+        spare = [known for known in self._open if known not in self._loose and known != but]
+        for known in spare[: len(self._open) - OPEN_MAX]:
+            del self._open[known]
 
     def of(self, thread_id: str, *, create: bool = False) -> Session:
         """The session of a thread; with ``create`` its folder exists on return."""
         return self.at(self.folders.ensure(thread_id) if create else self.folders.path(thread_id))
+
+    def _written(self, thread_id: str) -> Session:
+        """A session to write to.
+
+        Its folder is not looked for where this process has read or written its log before: it is there, or the write
+        raises FileNotFoundError.
+        """
+        session = self.of(thread_id)
+        return session if session.log.gen else self.of(thread_id, create=True)
 
     @contextmanager
     def loose(self, thread_id: str) -> Iterator[None]:
@@ -111,10 +125,10 @@ class Sessions:
 
     def write(self, thread_id: str, act: Callable[[Session], None]) -> None:
         """Call ``act`` with the thread's session; again if the thread was deleted under its hands."""
-        for _ in range(100):
+        for attempt in range(100):
             with contextlib.suppress(FileNotFoundError):
                 try:
-                    return act(self.of(thread_id, create=True))
+                    return act(self.of(thread_id, create=True) if attempt else self._written(thread_id))
                 except DiskFault as e:
                     if not isinstance(e.__cause__, FileNotFoundError):
                         raise
@@ -179,6 +193,10 @@ class FileSaver(BaseCheckpointSaver[Any]):
         return 1 if current is None else int(current) + 1
 
     # reading
+
+    def has(self, thread_id: str) -> bool:
+        """Whether anything was ever put into the thread."""
+        return os.path.lexists(self.sessions.folders.path(thread_id) / LOG)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that ``config`` names, else the newest of its namespace, else None."""
@@ -325,13 +343,17 @@ class FileSaver(BaseCheckpointSaver[Any]):
             rebuild(session, lambda key: key not in gone)
         return len(gone)
 
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy all checkpoints and writes; added to what the target has. A missing source copies nothing."""
+    def copy_thread(self, source_thread_id: str, target_thread_id: str, *, upto: str = "") -> None:
+        """Copy all checkpoints and writes; added to what the target has. A missing source copies nothing.
+
+        ``upto``: only this checkpoint and those that led to it; what was begun from it is not copied. Nothing of what
+        came later is ever in the target's files, wherever a copy is cut off.
+        """
         source, target = str(source_thread_id), str(target_thread_id)
         if source == target or not self.sessions.of(source).log.path.exists():
             return
         into = self.sessions.apart(self.sessions.folders.ensure(target), sync=False)
-        copy(self.sessions.apart(self.sessions.folders.path(source)), into)
+        copy(self.sessions.apart(self.sessions.folders.path(source)), into, upto)
         into.seal()
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:

@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 from dojang.visible import visible
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
 
 Form = Literal["jsonl", "csv"]
+Place = tuple[str, str, int]
 COLUMNS: Final = (
     "at", "actor", "event", "thread_id", "subject", "facts", "content_sha256", "seq", "prev", "key_id", "signature",
 )  # fmt: skip
@@ -99,6 +102,56 @@ def found(log: AuditLog, sought: Sought) -> Iterator[AuditRecord]:
     """The records that are sought, oldest first. Of chains in which an event does not occur, nothing more is read."""
     within = sought.event.encode() if sought.event.isascii() else b""
     return (record for record in records(log, sought.thread, within) if sought.has(record))
+
+
+def place_of(record: AuditRecord) -> Place:
+    """Where a record stands among all of a home."""
+    return record["at"], record["thread_id"] or "", record["seq"]
+
+
+def newest(log: AuditLog, sought: Sought, limit: int, before: Place | None = None) -> list[AuditRecord]:
+    """The last ``limit`` records that are sought, newest first; only those that stand ``before`` a place.
+
+    Of a chain that has not changed since it was read, the first and the last moment are known, so most chains of a
+    large home are read for no page.
+    """
+    if sought.thread is not None:
+        existing(log, sought.thread)
+    named = [sought.thread] if sought.thread is not None else [None, *(name for name, _ in log.folders.threads())]
+    spans = sorted((_span(log, name) for name in named), key=lambda span: span.last, reverse=True)
+    found: list[tuple[Place, AuditRecord]] = []
+    for span in spans:
+        if not span.last or (len(found) == limit and span.last < found[-1][0][0]):
+            break
+        early = sought.since is not None and datetime.fromisoformat(span.last) < sought.since
+        if early or (before is not None and span.first > before[0]):
+            continue
+        fit = [(place_of(record), record) for record in log.records(span.thread) if sought.has(record)]
+        fit = [one for one in fit if before is None or one[0] < before]
+        found = heapq.nlargest(limit, [*found, *fit], itemgetter(0))
+    return [record for _, record in found]
+
+
+class Span(NamedTuple):
+    """The first and the last moment of a chain; its file as it was then."""
+
+    thread: str | None
+    first: str
+    last: str
+    stamp: tuple[int, int, int]
+
+
+_SPANS: WeakKeyDictionary[AuditLog, dict[str | None, Span]] = WeakKeyDictionary()
+
+
+def _span(log: AuditLog, thread: str | None) -> Span:
+    known = _SPANS.setdefault(log, {})
+    stamp = log.stamp(thread)
+    if thread in known and known[thread].stamp == stamp:
+        return known[thread]
+    moments = [record["at"] for record in log.records(thread)]
+    known[thread] = Span(thread, min(moments, default=""), max(moments, default=""), stamp)
+    return known[thread]
 
 
 def note_export(log: AuditLog, by: str, sought: Sought, form: str, count: int) -> None:

@@ -11,6 +11,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.types import StateSnapshot
 
 from dojang.acting import Acting
+from dojang.going_back import check_copied
 from dojang.results import RunResult, Step
 from dojang.runs import kept_adapter, unfinished, waiting_of
 from dojang.speaking import PROGRAM
@@ -52,7 +53,7 @@ class Conversations(Acting):
         if thread_id is not None:
             self.check_ready(thread_id)
         thread = thread_id or f"th_{secrets.token_hex(5)}"
-        self._prepare(thread)
+        self._prepare(self._runs.look(thread))
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.user)
@@ -75,17 +76,17 @@ class Conversations(Acting):
         snapshot = self._runs.look(thread_id)
         begun = snapshot.created_at is not None
         if begun:
-            self.check_ready(thread_id)
-        self._prepare(thread_id)
+            self.check_ready(thread_id, snapshot)
+        self._prepare(snapshot)
         given: dict[str, Any] = {"messages": [message]} | ({"filters": filters} if filters is not None else {})
         return self._shown(self._runs.start(thread_id, given, on_node, guard=begun), message.name or "")
 
-    def check_ready(self, thread_id: str, *, seen: StateSnapshot | None = None) -> None:
+    def check_ready(self, thread_id: str, snapshot: StateSnapshot | None = None) -> None:
         """Raise where a new message would be refused now: Conflict, or UserError where no model speaks there.
 
-        ``seen``: the thread's state, from :meth:`look`, where the caller has it.
+        ``snapshot``: the thread's state, for whoever has just looked at it.
         """
-        snapshot = self._runs.state(thread_id) if seen is None else seen
+        snapshot = snapshot or self._runs.state(thread_id)
         self._runs.ready_for_input(snapshot)
         if (kept_adapter(snapshot) or "").startswith(PROGRAM):
             raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
@@ -165,6 +166,10 @@ class Conversations(Acting):
         """As :meth:`look`; UnknownThread where there is none."""
         return self._runs.state(thread_id)
 
+    def begun(self, thread_id: str) -> bool:
+        """Whether anything was asked in a thread yet."""
+        return self.parts.saver.has(thread_id)
+
     def delete_thread(self, thread_id: str, *, by: str | None = None) -> None:
         """Delete a session with all of its files; the audit keeps that, and who did it.
 
@@ -180,10 +185,14 @@ class Conversations(Acting):
             self.parts.saver.delete_thread(thread_id)
 
     def copy_thread(self, source: str, target: str, *, by: str | None = None) -> None:
-        """Copy what was said in a session into a new one; its reviews and effects stay where they are."""
+        """Copy what was said in a session into a new one; its reviews and effects stay where they are.
+
+        Conflict while somebody is being asked in it: what waits can be decided in the original only.
+        """
         with self.parts.run_lock(source):
-            self.parts.saver.copy_thread(source, target)
+            check_copied(source, self._runs.look(source), "as it is now")
             self.parts.audit.copied(source, target, by or self.user)
+            self.parts.saver.copy_thread(source, target)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
         """The messages of a thread as ``{"role", "text"}``, oldest first."""
@@ -215,9 +224,9 @@ class Conversations(Acting):
             self.parts.audit.note(run.thread_id, "review.shown", actor, review["id"], facts)
         return run
 
-    def _prepare(self, thread_id: str) -> Deps:
+    def _prepare(self, snapshot: StateSnapshot) -> Deps:
         """Build what a run needs before anything is written: a missing model must leave no empty session behind."""
-        return self._runs.deps(thread_id)
+        return self._runs.deps(snapshot)
 
 
 def line_of(message: AnyMessage) -> dict[str, str]:

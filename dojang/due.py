@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from adapters.errors import AdapterNotUsable
 from adapters.registry.folders import DamagedAdapter
+from dojang.going_back import config_of
 from dojang.pausing import Halted
-from dojang.runs import UnknownThread, releasable
+from dojang.runs import UnknownThread, releasable, waiting_of
+from dojang.watching import OnNode, Stopped
 from nodes.door import expiry_of
 from state import Conflict, Review
 
@@ -52,13 +54,16 @@ class Threads(Protocol):
         """Threads, newest first."""
         ...
 
-    def resume(self, thread_id: str) -> RunResult:
+    def resume(self, thread_id: str, *, on_node: OnNode | None = None) -> RunResult:
         """Let a thread go on as far as its decisions allow."""
         ...
 
 
-def do_due(workspace: Threads) -> Done:
-    """Escalate, expire and release whatever is due. Safe from several processes: each thing happens once."""
+def do_due(workspace: Threads, on_node: OnNode | None = None) -> Done:
+    """Escalate, expire and release whatever is due. Safe from several processes: each thing happens once.
+
+    A run that ``on_node`` stops is noted, and the next look goes on with it.
+    """
     parts = workspace.parts
     now = parts.clock.now()
     parts.index.refresh()
@@ -72,9 +77,14 @@ def do_due(workspace: Threads) -> Done:
     runs = []
     for thread_id in threads:
         try:
-            runs.append(workspace.resume(thread_id))
+            runs.append(workspace.resume(thread_id, on_node=on_node))
         except UnknownThread:  # it was stopped, and deleted since
             continue
+        except Stopped:  # whoever looks is about to end
+            for left in threads[threads.index(thread_id) :]:
+                if left == thread_id or left in stopped:
+                    parts.switch.note(left)
+            break
         except Halted:  # somebody has paused all runs meanwhile
             if thread_id in stopped:
                 parts.switch.note(thread_id)
@@ -115,12 +125,19 @@ _TOLD = ("kind", "summary", "tier", "due_at")
 
 
 def held_over(workspace: Threads, now: datetime) -> list[tuple[str, str]]:
-    """(thread, review) of the decisions whose time for taking back is over and that nobody has released."""
+    """(thread, review) of the decisions that nobody can take back any more and nobody has carried out.
+
+    Either their time for taking back is over, or whoever was about to go on with them was killed.
+    """
     found = []
     for row in workspace.threads(limit=MOST):
         if row["status"] != "interrupted":
             continue
-        for review_id, progress in workspace.parts.decisions.progress(row["thread_id"]).items():
-            if not progress["released"] and releasable(progress, now):
-                found.append((row["thread_id"], review_id))
+        progress = workspace.parts.decisions.progress(row["thread_id"])
+        ready = [review_id for review_id, far in progress.items() if releasable(far, now)]
+        held = [review_id for review_id in ready if not progress[review_id]["released"]]
+        if not held and ready and not row["open_reviews"]:  # nothing in it is open, and it still waits
+            snapshot = workspace.parts.reader.get_state(config_of(row["thread_id"]))
+            held = [review["id"] for _, review in waiting_of(snapshot) if review["id"] in ready]
+        found += [(row["thread_id"], review_id) for review_id in held]
     return found

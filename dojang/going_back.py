@@ -61,8 +61,8 @@ def go_back(parts: Parts, thread_id: str, checkpoint_id: str, by: str) -> bool:
                 f"thread {thread_id} cannot go back to {checkpoint_id}: {lasting} came after it and stays; copy the "
                 "thread to try another way"
             )
-        parts.graph.update_state(target.config, None, as_node="__copy__")
         parts.audit.note(thread_id, "state.changed", by, thread_id, {"back_to": checkpoint_id})
+        parts.graph.update_state(target.config, None, as_node="__copy__")
         return True
 
 
@@ -74,15 +74,18 @@ def copy_at(parts: Parts, source: str, checkpoint_id: str, target: str, by: str)
         Conflict: a review or a call is on its way at that checkpoint: what was allowed there is not allowed here.
     """
     with parts.run_lock(source):
-        there = at_checkpoint(parts, source, checkpoint_id)
-        if waiting_of(there) or DOOR in there.next or pending_proposals(_values(there)):
-            raise Conflict(
-                f"thread {source} cannot be copied at {checkpoint_id}: somebody is being asked there, or a call is on "
-                "its way; choose a checkpoint before or after it"
-            )
-        parts.saver.copy_thread(source, target)
-        parts.graph.update_state(config_of(target, checkpoint_id), None, as_node="__copy__")
+        check_copied(source, at_checkpoint(parts, source, checkpoint_id), f"at {checkpoint_id}")
         parts.audit.copied(source, target, by)
+        parts.saver.copy_thread(source, target, upto=checkpoint_id)
+
+
+def check_copied(source: str, there: StateSnapshot, where: str) -> None:
+    """Raise Conflict where somebody is being asked, or a call is on its way: nobody could decide that in a copy."""
+    if waiting_of(there) or DOOR in there.next or pending_proposals(_values(there)):
+        raise Conflict(
+            f"thread {source} cannot be copied {where}: somebody is being asked there, or a call is on its way; "
+            "decide it first, or choose a checkpoint before or after it"
+        )
 
 
 def _lasting(parts: Parts, thread_id: str, target: StateSnapshot) -> Iterator[str]:

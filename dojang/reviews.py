@@ -159,17 +159,20 @@ class Reviews(Conversations):
         by: str | None = None,
         role: str = "",
         channel: str = "python",
+        thread_id: str | None = None,
     ) -> tuple[Decision, str]:
         """Record a decision, durable on return, without going on with the run; for the rest see :meth:`decide`.
+
+        ``thread_id``: where the review is, for whoever has just seen it there; else the index is asked.
 
         Returns:
             The decision or vote as the record has it, and what it still waits for; "" where the run may go on.
         """
-        thread_id = self._thread_of(review_id)
-        _, review = self._find(thread_id, review_id)
+        thread_id = thread_id or self._thread_of(review_id)
+        snapshot, review = self._find(thread_id, review_id)
         raw: object = {"type": decision} if isinstance(decision, str) else decision
         actor = self._actor(decision, by)
-        deps = self._prepare(thread_id)
+        deps = self._prepare(snapshot)
         try:
             who = self._who(actor, role, channel)
             return rule(review, raw, deps, who), ""  # the record notes who lost to whom
@@ -293,9 +296,12 @@ class Reviews(Conversations):
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _thread_of(self, review_id: str) -> str:
+        """Where a review is. It stays there, so an index that lags behind is right as long as it knows the review."""
         index = self.parts.index
-        index.refresh()
         thread_id = index.locate(review_id)
+        if thread_id is None or not self.parts.saver.has(thread_id):
+            index.refresh()
+            thread_id = index.locate(review_id)
         if thread_id is None:
             raise UnknownReview(f"there is no review {review_id!r}; `dojang inbox` lists those that are open")
         return thread_id

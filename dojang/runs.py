@@ -62,7 +62,10 @@ class Runs:
 
     def look(self, thread_id: str) -> StateSnapshot:
         """The newest state of a thread, or an empty one (``created_at`` None) where there is none yet."""
-        return self.parts.reader.get_state(self.config(thread_id))
+        config = self.config(thread_id)
+        if not self.parts.saver.has(thread_id):  # what LangGraph would say, at a hundredth of the time
+            return StateSnapshot({}, (), config, None, None, None, (), ())
+        return self.parts.reader.get_state(config)
 
     def state(self, thread_id: str) -> StateSnapshot:
         """The newest state of a thread; raises UnknownThread."""
@@ -78,13 +81,13 @@ class Runs:
         with contextlib.closing(cast(Any, history)):
             yield from history
 
-    def deps(self, thread_id: str) -> Deps:
-        """The ports of a run on this thread, new or old: with the adapter that it keeps, or is to begin with.
+    def deps(self, snapshot: StateSnapshot) -> Deps:
+        """The ports of a run on the thread of a state, new or old: with the adapter that it keeps, or is to begin with.
 
         Raises:
             UserError: that adapter, or the model, cannot be loaded.
         """
-        return self.speaking.deps(kept_adapter(self.parts.reader.get_state(self.config(thread_id))), thread_id)
+        return self.speaking.deps(kept_adapter(snapshot), thread_id_of(snapshot))
 
     def result(self, snapshot: StateSnapshot, *, status: RunStatus | None = None, note: str = "") -> RunResult:
         """Where the thread of a state stands."""
@@ -143,11 +146,13 @@ class Runs:
         """
         self.parts.switch.check()
         with self.parts.run_lock(thread_id):
+            before = self.state(thread_id) if guard else self.look(thread_id)
             if guard:
-                self.audit(self.state(thread_id))  # what the last turn left unnoted: a new one clears its records
-                self._end_feedback(thread_id, on_node)
-                self.ready_for_input(self.state(thread_id))
-            result = self._stream(thread_id, given, on_node, adapter=adapter)
+                self.audit(before)  # what the last turn left unnoted: a new one clears its records
+                if self._end_feedback(before, on_node):
+                    before = self.state(thread_id)
+                self.ready_for_input(before)
+            result = self._stream(before, given, on_node, adapter=adapter)
         return self._go_on(result, on_node)
 
     def release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
@@ -165,9 +170,9 @@ class Runs:
             self._expire([review for _, review in waiting])
             ready = self._released(thread_id, waiting)
             if ready:
-                return self._stream(thread_id, Command(resume=ready), on_node)
+                return self._stream(snapshot, Command(resume=ready), on_node)
             if unfinished(snapshot) and not waiting:
-                return self._stream(thread_id, None, on_node)
+                return self._stream(snapshot, None, on_node)
             self.parts.saver.flush(thread_id)  # a run that was killed may have left it to the operating system
             return self.result(snapshot)
 
@@ -193,6 +198,8 @@ class Runs:
 
     def _may_go_on(self, thread_id: str) -> bool:
         progress, now = self.parts.decisions.progress(thread_id), self.parts.clock.now()
+        if not any(far["decision"] for far in progress.values()):
+            return False
         waiting = [progress.get(review["id"]) for _, review in waiting_of(self.state(thread_id))]
         return any(far is not None and releasable(far, now) for far in waiting)
 
@@ -235,9 +242,12 @@ class Runs:
             self.parts.audit.note(thread_id, "run.released", self.user, thread_id, facts)
         return ready
 
-    def _stream(self, thread_id: str, given: Any, on_node: OnNode | None, *, adapter: str | None = None) -> RunResult:
+    def _stream(
+        self, before: StateSnapshot, given: Any, on_node: OnNode | None, *, adapter: str | None = None
+    ) -> RunResult:
+        """``before``: the thread's state, looked at since its run lock is held."""
+        thread_id = thread_id_of(before)
         config, settings = self.config(thread_id), self.parts.settings
-        before = self.parts.reader.get_state(config)
         deps = self.speaking.deps(kept_adapter(before) if adapter is None else adapter, thread_id)
         watch = watching(on_node)
         self.parts.switch.check()
@@ -252,7 +262,7 @@ class Runs:
             config,
             context=deps,
             stream_mode=list(dict.fromkeys([*watch.asked(), "values"])),
-            subgraphs=True,
+            subgraphs=watch.subgraphs,
             durability="sync",
             interrupt_before=watch.interrupt_before,
             interrupt_after=watch.interrupt_after,
@@ -260,8 +270,9 @@ class Runs:
         pause: list[tuple[tuple[str, ...], str, Any]] = []
         on_disk = self.parts.saver.loose(thread_id)
         with on_disk, self.parts.observer.on(thread_id), contextlib.closing(stream):
-            for ns, mode, chunk in stream:
-                if pause or tells_of_pause(mode, chunk):
+            for part in stream:
+                ns, mode, chunk = part if watch.subgraphs else ((), *part)
+                if tells_of_pause(mode, chunk):  # a few a task; what others do meanwhile is told as it comes
                     pause.append((ns, mode, chunk))
                 else:
                     watch.hear(ns, mode, chunk)
@@ -270,6 +281,7 @@ class Runs:
         snapshot = self.state(thread_id)
         self.audit(snapshot)
         self.parts.notice.send()
+        watch.on_end(snapshot)
         for ns, mode, chunk in pause:  # nobody is told of a question that a power cut could take back
             watch.hear(ns, mode, chunk)  # last: it may stop the run, and whoever has to decide is told all the same
         return self.result(snapshot)
@@ -289,11 +301,15 @@ class Runs:
             if expired is not None and review["id"] not in self.parts.decisions.of(review["thread_id"]):
                 self.parts.decisions.record(review["thread_id"], expired)
 
-    def _end_feedback(self, thread_id: str, on_node: OnNode | None) -> None:
-        """A new message ends the question what somebody thinks of the last answer: nobody's decision."""
-        waiting = waiting_of(self.state(thread_id))
+    def _end_feedback(self, snapshot: StateSnapshot, on_node: OnNode | None) -> bool:
+        """A new message ends the question what somebody thinks of the last answer: nobody's decision.
+
+        Returns:
+            Whether it did.
+        """
+        waiting, thread_id = waiting_of(snapshot), thread_id_of(snapshot)
         if not waiting or any(review["kind"] != "feedback" for _, review in waiting):
-            return
+            return False
         recorded = self.parts.decisions.of(thread_id)
         for _, review in waiting:
             if review["id"] not in recorded:
@@ -303,7 +319,8 @@ class Runs:
                 )
         ready = self._released(thread_id, waiting)
         if ready:
-            self._stream(thread_id, Command(resume=ready), on_node)
+            self._stream(snapshot, Command(resume=ready), on_node)
+        return bool(ready)
 
     def _note_passed(self, snapshot: StateSnapshot) -> None:
         """Calls that a rule lets pass but wants somebody told of: noted once. ``act`` has put them into the outbox."""

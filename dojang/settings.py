@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     keep_prompts: bool = Field(
         True, description="whether sessions keep what the model was given, so that decisions can be learned from"
     )
+    person_arguments: list[str] = Field(
+        [], description="arguments of tools that hold a person's name; datasets have other names there"
+    )
     notify: str = Field("", description="command that is told of escalations and of calls that pass, as JSON on stdin")
     language: Literal["ko", "en"] | None = Field(None, description="language of commands and pages; empty: by locale")
     session_keys: Path | None = Field(None, description="file of the keys that seal the sessions; empty: not sealed")

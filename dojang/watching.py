@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langgraph.types import StateSnapshot
 
 from state import DojangError
 
@@ -38,6 +39,8 @@ class Watch:
     callbacks: Sequence[BaseCallbackHandler] = ()
     interrupt_before: str | Sequence[str] | None = None
     interrupt_after: str | Sequence[str] | None = None
+    subgraphs: bool = False  # what graphs within the graph stream is heard, too: each step then costs two more threads
+    on_end: Callable[[StateSnapshot], None] = lambda snapshot: None  # told the state when the run has ended or paused
     queued: bool = False  # whoever watches takes the run up again, should all runs be paused
 
     def __call__(self, node: str) -> None:

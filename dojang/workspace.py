@@ -18,9 +18,9 @@ from state import Decision
 class Workspace(Reviews, Documents):
     """All of Dojang over one ``DOJANG_HOME``. Use it as a context manager; parts start when they are first needed."""
 
-    def do_due(self) -> Done:
+    def do_due(self, on_node: OnNode | None = None) -> Done:
         """Escalate, expire and release whatever is due; see :mod:`dojang.due`."""
-        return do_due(self)
+        return do_due(self, on_node)
 
 
 __all__ = ["Decision", "OnNode", "UnknownReview", "UnknownThread", "Workspace"]

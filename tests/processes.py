@@ -45,7 +45,7 @@ class Forked:
 
     def __init__(
         self,
-        module: str,
+        module: str = "",
         words: Sequence[str] = (),
         *,
         code: str = "",

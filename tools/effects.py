@@ -74,6 +74,17 @@ InWorld = Annotated[World, InjectedToolArg]
 """Annotate a parameter named ``world`` with this to receive the `World`; it is no part of the tool's schema."""
 
 
+class _OfPerson:
+    """Marks the JSON schema of an argument. As ``json_schema_extra`` of a field LangChain would lose it on the way."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {**handler(core), "x-person": True}
+
+
+Person = Annotated[str, _OfPerson()]
+"""A person's name: ``guest: Person`` or ``Annotated[Person, Field(min_length=1)]``; datasets have others there."""
+
+
 @dataclass(frozen=True)
 class Declaration:
     """What a tool's author says of it."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from adapters.dataset.duplicates import near
 from adapters.dataset.mapping import DISPUTED, NOT_THE_MODELS, ReadsDate, Row, Taught, disputed, taught
+from adapters.dataset.names import Rename, names_in, unreadable
 from adapters.dataset.points import Point
 from adapters.dataset.reviewers import Judgement, findings
 from adapters.dataset.scrubbing import Scrub
@@ -37,7 +38,7 @@ class Choices:
     ``heldout``: share of the threads. ``alike``: Jaccard index of two requests' words from which they are the same.
     ``longest``: characters of a row as JSON; what a base cannot read is left out again when it is trained on.
     ``without``: pseudonyms of reviewers whose decisions are left out. ``most_edits``: the share of all edits from which
-    one reviewer is warned of.
+    one reviewer is warned of. ``persons``: arguments that hold a person's name, besides those whose schema says so.
     """
 
     self_approved: bool = False
@@ -46,6 +47,7 @@ class Choices:
     longest: int = 64_000
     without: tuple[str, ...] = ()
     most_edits: float = 0.8
+    persons: tuple[str, ...] = ()
 
     def checked(self) -> Choices:
         """Itself; raises UserError that names field, value and range."""
@@ -88,6 +90,7 @@ def build(
     find: Callable[[str], Iterable[tuple[int, int]]],
     pseudonym: Callable[[str], str],
     reads: ReadsDate = lambda words, day: None,
+    rename: Rename = unreadable,
 ) -> Dataset:
     """The dataset of these points.
 
@@ -97,6 +100,7 @@ def build(
         find: The places of personal data in a text.
         pseudonym: What stands for a reviewer's name.
         reads: How dates in words are read, so that an edited date stands in a row as somebody had said it.
+        rename: What stands for a person's name, of the same length.
 
     Raises:
         UserError: there are no decisions, none of them teaches anything, or all are of one thread.
@@ -119,10 +123,13 @@ def build(
             "more and different requests, or raise --alike"
         )
     scrub = Scrub(find)
-    rows = {method: [scrub.row(row) for one in training for row in one.rows(method)] for method in METHODS}
+    names = {_id(one): names_in(one.held_out(), choices.persons, rename) for one in found}
+    rows = {
+        method: [scrub.row(row, names[_id(one)]) for one in training for row in one.rows(method)] for method in METHODS
+    }
     made = Dataset(
         rows=rows,
-        heldout=[scrub.row(one.held_out()) for one in kept_out],
+        heldout=[scrub.row(one.held_out(), names[_id(one)]) for one in kept_out],
         provenance=[_provenance(one, pseudonym, held) for one in [*training, *kept_out]],
         left_out=dict(sorted((why, n) for why, n in left_out.items() if n)),
         decisions=len(points) + left_out[WITHOUT_REVIEWER],

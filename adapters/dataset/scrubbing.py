@@ -6,9 +6,11 @@ the call that copies it, so that a row still teaches where the value comes from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from adapters.dataset.names import pattern
 from state import JSON
 
 Find = Callable[[str], Iterable[tuple[int, int]]]
@@ -23,10 +25,16 @@ class Scrub:
     def __init__(self, find: Find) -> None:
         self._find = find
         self._seen: dict[str, str] = {}
+        self._names: Mapping[str, str] = {}
         self.replaced = 0
 
-    def row(self, row: dict[str, JSON]) -> dict[str, JSON]:
-        """A row without personal data; tools, ids and everything that no person wrote stay as they are."""
+    def row(self, row: dict[str, JSON], names: Mapping[str, str] = {}) -> dict[str, JSON]:
+        """A row without personal data; tools, ids and everything that no person wrote stay as they are.
+
+        ``names``: of people in this row, each with another one of the same length that stands for it.
+        """
+        if names != self._names:
+            self._names, self._seen = names, {}
         return {key: self._within(value) if key != "tools" else value for key, value in row.items()}
 
     def _within(self, value: Any, *, worded: bool = False) -> Any:
@@ -45,6 +53,9 @@ class Scrub:
         """A text of the same length."""
         if text not in self._seen:
             out = list(text)
+            for match in re.finditer(pattern(self._names), text) if self._names else ():
+                self.replaced += 1
+                out[match.start() : match.end()] = self._names[match[0]]
             for start, end in self._find(text):
                 self.replaced += 1
                 out[start:end] = [_sign(character) for character in text[start:end]]

@@ -5,9 +5,10 @@
     print(planned(shape_named("llama-3.1-8b"), Run(seq=512), gpu=8 * GIB).verdict)
 
 The peak is what is alive at the worse of two moments: while one layer is recomputed in the backward pass, and while the
-loss is computed. Bytes are counted as this project trains (adapters.training): adapter in bfloat16 on a quantized base,
-embeddings and norms as they are stored, the loss in tiles (trl), the adapter of every linear layer but the head. Where
-each term comes from stands beside it; ``docs/training.md`` says how far it is from what was measured. Knows no torch.
+loss is computed. Bytes are counted as this project trains (adapters.training): the adapter of a quantized base in
+bfloat16 on a card and in float32 on a CPU, embeddings and norms as they are stored, the loss in tiles (trl), the
+adapter of every linear layer but the head. Where each term comes from stands beside it; ``docs/training.md`` says how
+far it is from what was measured. Knows no torch.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def predict(shape: Shape, run: Run) -> Peak:
     """The peak of a training step, in bytes, once the optimizer has its state."""
     quantized = run.quantization in ("nf4", "int8")
     parameters = shape.adapter_parameters(run.rank)
-    each = 2 if quantized else 4  # trl keeps the adapter of a quantized base in bfloat16, of another in float32
+    # trl keeps the adapter of a quantized base in bfloat16, of another in float32; on a CPU it is float32 here
+    each = 2 if quantized and run.device != "cpu" else 4
     adapter = parameters * each
     optimizer = parameters * (2 if run.paged else 2 * each)  # two moments: in 8 bits, or as the adapter is
     if run.method != "sft" and run.device != "counted":

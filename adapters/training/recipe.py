@@ -20,7 +20,8 @@ KTO_ROWS: Final = 64
 _RANGES: Final[dict[str, tuple[float, float]]] = {
     "rank": (1, 1_024), "alpha": (1, 4_096), "dropout": (0, 0.9), "rate": (1e-8, 1), "epochs": (0.001, 1_000),
     "batch": (1, 4_096), "accumulate": (1, 4_096), "seq": (8, 1_048_576), "heldout": (0, 0.5), "patience": (1, 1_000),
-    "forgetting": (0, 100), "every": (1, 10**9), "warmup": (0, 10**9), "beta": (1e-4, 10), "seed": (0, 2**32 - 1),
+    "forgetting": (0, 100), "keeping": (0, 100), "every": (1, 10**9), "warmup": (0, 10**9), "beta": (1e-4, 10),
+    "seed": (0, 2**32 - 1),
 }  # fmt: skip
 
 
@@ -33,7 +34,8 @@ class Recipe:
     evaluations without a better loss; 0 trains on everything to the end. ``every`` is the number of steps between
     evaluations and checkpoints; None makes it about a twentieth of the run. ``checkpointing`` recomputes activations in
     the backward pass; None does so on CUDA. ``forgetting``: by which share of its loss old text may be read worse than
-    by the adapter that a run goes on from (see ``holding``, bases of ours only); None lets it go.
+    by the adapter that a run goes on from (see ``holding``, bases of ours only); None lets it go. ``keeping``: the
+    weight of what that adapter says to old rows beside new ones (see ``keeping``); 0 learns old rows by their words.
     """
 
     method: Method = "sft"
@@ -51,6 +53,7 @@ class Recipe:
     warmup: int = 10
     beta: float = 0.1
     forgetting: float | None = 0.1
+    keeping: float = 4.0
     kto_loss: KtoLoss = "auto"
     seed: int = 0
     quantization: str = "nf4"

@@ -128,7 +128,9 @@ def train(
         begun = time.monotonic()
         local = _loaded(base, recipe, device, start)
         before = _before(base, recipe, local, start)
-        trainer, resumed = _trained(recipe, local, prepared, folder, wrapped=start is not None, told=on_progress)
+        trainer, resumed = _trained(
+            recipe, local, prepared, folder, wrapped=start is not None, before=before, told=on_progress
+        )
         told = _manifest(base, recipe, prepared, identity, sources, trainer, local)
         told["held"] = _held(base, recipe, trainer, start, before)
         told |= {"duration_s": round(time.monotonic() - begun, 1), "resumed_from_step": resumed}
@@ -264,10 +266,10 @@ def _loaded(base: Base, recipe: Recipe, device: str, start: Path | None) -> Loca
 
 
 def _before(base: Base, recipe: Recipe, local: LocalModel, start: Path | None) -> Mapping[str, Any] | None:
-    """The matrices that training goes on from, where what they knew is to be held."""
+    """The matrices that training goes on from, where what they knew is to be kept."""
     from adapters.training.holding import matrices
 
-    return None if start is None or recipe.forgetting is None or not base.reading else matrices(local.model)
+    return None if start is None or not base.reading else matrices(local.model)
 
 
 def _held(
@@ -285,8 +287,9 @@ def _held(
 
 
 def _trained(
-    recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path, *, wrapped: bool, told: Progress | None
-) -> tuple[Any, int]:
+    recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path, *, wrapped: bool,
+    before: Mapping[str, Any] | None, told: Progress | None,
+) -> tuple[Any, int]:  # fmt: skip
     from adapters.training.reporting import report_to
     from adapters.training.trainers import build
 
@@ -295,7 +298,7 @@ def _trained(
     with _quiet():
         trainer = build(
             recipe, local, rows, checkpoints, wrapped=wrapped or recipe.backend == "unsloth",
-            callbacks=[report_to(folder / curves.LINES, told)],
+            callbacks=[report_to(folder / curves.LINES, told)], before=before,
         )  # fmt: skip
         trainer.train(resume_from_checkpoint=str(there) if there else None)
     return trainer, int(there.name.rsplit("-", 1)[1]) if there else 0

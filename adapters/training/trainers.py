@@ -7,7 +7,7 @@ gradient checkpointing; trl switches it on by default, so it is always said here
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,8 +45,9 @@ def steps_of(recipe: Recipe, rows: int) -> int:
 
 
 def build(
-    recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path, *, wrapped: bool, callbacks: Sequence[Any] = ()
-) -> Any:
+    recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path, *, wrapped: bool, callbacks: Sequence[Any] = (),
+    before: Mapping[str, Any] | None = None,
+) -> Any:  # fmt: skip
     """A trainer that is ready for ``train()``; its checkpoints lie in ``folder``.
 
     Args:
@@ -57,29 +58,49 @@ def build(
         wrapped: Whether training goes on from an adapter. The reference of DPO and KTO is then a frozen copy of it, and
             else the base with its adapter off.
         callbacks: Further callbacks.
+        before: The matrices that SFT goes on from, where old rows are held to what they say.
     """
     from datasets import Dataset
     from transformers import EarlyStoppingCallback, PrinterCallback
 
+    exact = {name: p.detach().clone() for name, p in local.model.named_parameters() if p.requires_grad and wrapped}
     recipe = replace(recipe, epochs=recipe.epochs / rows.passes)  # a stream holds all passes
     config_class, trainer_class, extra = _method(recipe, rows)
-    pairs = extra.get("loss_type") == "kto"
+    pairs, old = extra.get("loss_type") == "kto", bool(before and recipe.method == "sft" and recipe.keeping)
+    if old and before:
+        from adapters.training.keeping import keeping
+
+        trainer_class = keeping(trainer_class, before, recipe.keeping, half=recipe.quantization != "fp32")
     settings = config_class(**_arguments(recipe, local, rows, folder), **extra)
     stops = [EarlyStoppingCallback(recipe.patience)] if rows.heldout else []
     trainer = trainer_class(
         model=local.model,
         args=settings,
-        train_dataset=Dataset.from_list(columns(recipe, rows.stream, pairs=pairs)),
-        eval_dataset=Dataset.from_list(columns(recipe, rows.heldout, pairs=pairs)) if rows.heldout else None,
+        train_dataset=Dataset.from_list(columns(recipe, rows.stream, pairs=pairs, old=old)),
+        eval_dataset=Dataset.from_list(columns(recipe, rows.heldout, pairs=pairs, old=old)) if rows.heldout else None,
         peft_config=None if wrapped else lora(recipe),
         processing_class=local.tokenizer,
         callbacks=[*stops, *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
+    if not local.device.startswith("cuda"):
+        _exactly(trainer.model, exact)
     # peft makes float32 of an adapter that is loaded, but trl trains bfloat16 on a quantized base: after a resume, and
     # with the best checkpoint, the run would be another one.
     trainer.model.load_adapter = partial(trainer.model.load_adapter, autocast_adapter_dtype=False)
     return trainer
+
+
+def _exactly(model: Any, exact: Mapping[str, Any]) -> None:
+    """The trained matrices in float32, as they were before trl rounded them.
+
+    AdamW keeps its moments in the precision of the matrices. In bfloat16 the second moment never falls (a thousandth
+    is less than its last digit), and neither do steps of a few ten-thousandths arrive: the falling rate at the end of
+    a run, which is what settles it, would do nothing.
+    """
+    for name, p in model.named_parameters():
+        if "lora_" in name:  # the frozen reference of DPO and KTO, too
+            p.data = exact[name].float() if name in exact else p.data.float()
 
 
 def _arguments(recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path) -> dict[str, Any]:
@@ -142,8 +163,11 @@ def balance(labels: Sequence[bool]) -> tuple[float, float]:
     return (1.0, round(good / bad, 4)) if good > bad else (round(bad / good, 4), 1.0)
 
 
-def columns(recipe: Recipe, rows: Sequence[Ids], *, pairs: bool = False) -> list[dict[str, Any]]:
-    """What trl's collators take; with ``pairs``, KTO's rows carry what their KL term is estimated from."""
+def columns(recipe: Recipe, rows: Sequence[Ids], *, pairs: bool = False, old: bool = False) -> list[dict[str, Any]]:
+    """What trl's collators take; with ``pairs``, KTO's rows carry what their KL term is estimated from.
+
+    With ``old`` SFT's rows say whether they are old text.
+    """
     if recipe.method == "sft":
         return [
             {
@@ -151,6 +175,7 @@ def columns(recipe: Recipe, rows: Sequence[Ids], *, pairs: bool = False) -> list
                 "labels": [IGNORED] * len(row.prompt)
                 + [i if own else IGNORED for i, own in zip(row.answers[0], row.learned, strict=True)],
             }
+            | ({"old": row.once} if old else {})
             for row in rows
         ]
     if recipe.method == "dpo":

@@ -24,6 +24,7 @@ from typing import Any, TypedDict, cast
 import orjson
 import rfc8785
 
+from checkpoints.audit.canonical import canonical
 from checkpoints.audit.keys import Keys, public_keys, signed
 from checkpoints.files.folders import open_file, replace_file
 from checkpoints.files.frames import Entry
@@ -242,19 +243,19 @@ class Chain:
             signature="",
         )
         head["signature"] = signer.sign(sealed_head(head))
-        data = rfc8785.dumps(cast(Any, head)) + b"\n"
+        data = canonical(cast(Any, head)) + b"\n"
         replace_file(self.head_path, data)
         self._good_head = data
 
 
 def genesis(thread_id: str | None) -> str:
     """``prev`` of a chain's first record: binds the chain to its thread."""
-    return hashlib.sha256(rfc8785.dumps({"dojang_audit": FORMAT, "thread_id": thread_id})).hexdigest()
+    return hashlib.sha256(canonical({"dojang_audit": FORMAT, "thread_id": thread_id})).hexdigest()
 
 
 def hash_of(record: AuditRecord) -> str:
     """SHA-256 of the canonical JSON (RFC 8785) of a whole record, its signature included."""
-    return hashlib.sha256(rfc8785.dumps(cast(Any, record))).hexdigest()
+    return hashlib.sha256(canonical(cast(Any, record))).hexdigest()
 
 
 def sealed_record(record: AuditRecord) -> bytes:
@@ -268,14 +269,14 @@ def sealed_head(head: Head) -> bytes:
 
 
 def _unsigned(record: dict[str, Any]) -> bytes:
-    return rfc8785.dumps({k: v for k, v in record.items() if k != "signature"})
+    return canonical({k: v for k, v in record.items() if k != "signature"})
 
 
 def read_head(data: bytes) -> Head | None:
     """The head in these bytes; None unless they are exactly what :class:`Chain` writes."""
     try:
         head = orjson.loads(data)
-        whole = isinstance(head, dict) and rfc8785.dumps(head) + b"\n" == data
+        whole = isinstance(head, dict) and canonical(head) + b"\n" == data
     except (ValueError, rfc8785.CanonicalizationError):
         return None
     if not whole or head.keys() != Head.__annotations__.keys() or type(head["seq"]) is not int or head["seq"] < 0:

@@ -22,6 +22,7 @@ from typing import Any, Literal, cast
 
 import rfc8785
 
+from checkpoints.audit.canonical import canonical
 from checkpoints.audit.chain import CHAIN, AuditRecord, BrokenAudit, Chain, Clock, Note, read_file, read_head
 from checkpoints.audit.keys import BadKey, Keys, pem_of, public_keys
 from checkpoints.errors import AlreadyDecided, Claimed, DiskFault
@@ -164,6 +165,11 @@ class AuditLog:
         """The records of one chain, oldest first, as they stand in the file; check them with ``verify_audit``."""
         folder = self.home.path.parent if thread_id is None else self.folders.path(thread_id)
         return [line["record"] for line in Journal(folder / CHAIN, kind="audit") if line["k"] == "note"]
+
+    def stamp(self, thread_id: str | None) -> tuple[int, int, int]:
+        """Another one after each change of a chain's file: what was read of it may be kept until then."""
+        folder = self.home.path.parent if thread_id is None else self.folders.path(thread_id)
+        return _stamp(folder / CHAIN) or (0, 0, 0)
 
     def rotate_key(self, actor: str) -> str:
         """Sign with a new key from now on; its id. The old key signs the record that names the new one."""
@@ -358,7 +364,7 @@ def digest_of(content: JSON) -> str:
     if content is None:
         return ""
     try:
-        data = rfc8785.dumps(content)
+        data = canonical(content)
     except rfc8785.CanonicalizationError:  # a whole number beyond 2^53, which RFC 8785 leaves out
         data = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
     return hashlib.sha256(data).hexdigest()

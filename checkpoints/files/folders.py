@@ -34,6 +34,9 @@ LOG = "checkpoints.jsonl"
 HEADS = ".heads"
 """What is derived of all threads (``heads``), beside their folders."""
 
+PATHS_MAX = 1_024
+"""Folders of threads whose names are remembered: one is made of its thread's id by a hash."""
+
 SAFE_OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -147,10 +150,16 @@ class ThreadFolders:
         self.root = Path(directory).absolute()
         self.sync = sync
         self.keys = keys  # what the logs in the folders are sealed with
+        self._paths: dict[str, Path] = {}
 
     def path(self, thread_id: str) -> Path:
         """The folder of a thread, whether or not it exists."""
-        return self.root / folder_name(thread_id)
+        known = self._paths.get(thread_id)
+        if known is None:
+            if len(self._paths) >= PATHS_MAX:
+                self._paths.clear()
+            known = self._paths[thread_id] = self.root / folder_name(thread_id)
+        return known
 
     def ensure(self, thread_id: str) -> Path:
         """Create the folder and its ``thread.json`` if needed, durable on return if ``sync``. Safe when raced."""

@@ -92,11 +92,28 @@ def replacement(session: Session, keys: KeyRing | None) -> Iterator[Session]:
         shutil.rmtree(temp, ignore_errors=True)
 
 
-def copy(source: Session, target: Session) -> None:
-    """Append every checkpoint and write to another thread's log."""
+def copy(source: Session, target: Session, upto: str = "") -> None:
+    """Append every checkpoint and write to another thread's log; ``upto``: those that led to a checkpoint, and it."""
     with source.view(whole=True) as view:
-        if view is not None:
+        if view is None:
+            return
+        if not upto:
             _replay(source, view, target, lambda key: True)
+            return
+        way = _way(source, view, upto)
+        writes = source.where.writes
+        later = {at for (ns, cp), found in writes.items() if ns or cp == upto or cp not in way for at in found}
+        _replay(source, view, target, lambda key: not key[0] and key[1] in way, later)
+
+
+def _way(source: Session, view: View, checkpoint_id: str) -> set[str]:
+    """The ids of the checkpoints that led to one of the graph itself, and its own."""
+    way: set[str] = set()
+    known, at = source.where.cps.get("", {}), checkpoint_id
+    while at in known and at not in way:
+        way.add(at)
+        at = view.tables(known[at]).up or ""
+    return way
 
 
 def _replay(

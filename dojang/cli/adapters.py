@@ -144,6 +144,10 @@ def train(
         float | None,
         typer.Option(help="With --from: share of its loss by which old text may be read worse; 0.1."),
     ] = None,
+    keeping: Annotated[
+        float | None,
+        typer.Option(help="With --from: weight of what that adapter says to old text; 4, and 0 learns its words."),
+    ] = None,
     kto_loss: Annotated[str | None, typer.Option(help="kto, apo, or auto: apo where rows are few.")] = None,
     quantization: Annotated[str | None, typer.Option(help="How the base is loaded; nf4.")] = None,
     four: Annotated[bool, typer.Option("--load-in-4bit", help="The same as --quantization nf4.")] = False,
@@ -169,8 +173,8 @@ def train(
     given = {
         "rank": rank, "alpha": alpha, "dropout": dropout, "rate": rate, "epochs": epochs, "batch": batch,
         "accumulate": accumulate, "seq": seq, "heldout": heldout, "patience": patience, "every": every, "beta": beta,
-        "forgetting": forgetting, "kto_loss": kto_loss, "device": device, "checkpointing": checkpointing,
-        "optimizer": optimizer, "backend": backend,
+        "forgetting": forgetting, "keeping": keeping, "kto_loss": kto_loss, "device": device,
+        "checkpointing": checkpointing, "optimizer": optimizer, "backend": backend,
     }  # fmt: skip
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle workers sleep, not spin; read when torch comes
     quantized = one_quantization(quantization, four=four, eight=eight)

@@ -32,6 +32,7 @@ def serve(
     settings = load_settings(home=call.home, language=call.language, user=call.user, host=host, port=port)
     check_home(settings.home)
     from dojang.server.app import serve as serve_forever
+    from dojang.server.serving import end_process
 
     def ready(url: str) -> None:
         call.terminal.document({"url": url})
@@ -40,7 +41,9 @@ def serve(
         call.terminal.note(call.terminal.gettext("serving; Ctrl-C ends it"))
 
     with call.open_workspace(settings) as workspace:
-        serve_forever(settings, workspace=workspace, on_ready=ready)
+        whole = serve_forever(settings, workspace=workspace, on_ready=ready)
+    if not whole:
+        end_process()
     return Exit.DONE
 
 

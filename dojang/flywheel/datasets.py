@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ def build_dataset(
         UserError: there is too little to build it from, or a rule is out of its range.
         PassingFault: the disk refused; nothing was kept.
     """
+    from adapters.training.naming import other
     from tools.pii import find
 
     rules = (rules or Rules()).checked()
@@ -45,10 +47,11 @@ def build_dataset(
     name = Pseudonyms(parts.settings.home)
     made = build(
         found.points,
-        choices=choices,
+        choices=replace(choices, persons=tuple(sorted({*choices.persons, *parts.settings.person_arguments}))),
         find=lambda text: [(entity.start, entity.end) for entity in find(text)],
         pseudonym=name,
         reads=read_day,
+        rename=lambda words: other(words, name(words)),
     )
     written = folder.write(made, datasets_of(parts.settings))
     note(gates_of(parts.settings), written.name, rules)

@@ -228,7 +228,8 @@ async def _answer(refused: Refused, scope: Scope, send: Send) -> None:
     text, json_wanted = str(refused), wants_json(scope["path"]) or by_program(scope)
     if not json_wanted:
         text = told(text, language_of(Request(scope), scope["app"].state.workspace.settings))
-    body = (json.dumps({"error": text}) if json_wanted else text + "\n").encode()
+    told_as = ("error", "detail") if by_program(scope) else ("error",)  # the second is what LangGraph's clients read
+    body = (json.dumps(dict.fromkeys(told_as, text)) if json_wanted else text + "\n").encode()
     kind = b"application/json" if json_wanted else b"text/plain; charset=utf-8"
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,18 +22,27 @@ from checkpoints.files.crypto import KeyRing, Place
 from dojang.server.transactions import transaction
 from state import Conflict, UserError
 
-VERSION: Final = 1
 MOST_BYTES: Final = 256 * 1024
 MOST_ITEMS: Final = 100_000
 LABELS: Final = 20
 LABEL_LENGTH: Final = 200
 _PLACE: Final = Place("", "item", "", 0, "")
-_SCHEMA: Final = """
-CREATE TABLE items (
-    owner TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, created_at TEXT NOT NULL,
-    updated_at TEXT NOT NULL, ttl_s REAL, expires REAL, PRIMARY KEY (owner, namespace, key)
-) WITHOUT ROWID
-"""
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE items (
+        owner TEXT NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL, ttl_s REAL, expires REAL, PRIMARY KEY (owner, namespace, key)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE INDEX expiring ON items (expires) WHERE expires IS NOT NULL;
+    CREATE INDEX changed ON items (owner, updated_at, namespace, key)
+    """,
+)
+"""An append-only list: file version n has had the first n of them. No statement has a semicolon within."""
+VERSION: Final = len(MIGRATIONS)
+CHUNK: Final = 100
+"""Items that are read, and opened, together in a search."""
 _COMPARED: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "$eq": lambda a, b: bool(a == b),
     "$ne": lambda a, b: bool(a != b),
@@ -89,9 +99,10 @@ class Items:
             found = db.execute("PRAGMA user_version").fetchone()[0]
             if found > VERSION:
                 raise UserError(f"{path} has format {found}, this program reads up to {VERSION}; update it")
-            if found == 0:
-                db.execute(_SCHEMA)
-                db.execute(f"PRAGMA user_version={VERSION}")
+            for migration in MIGRATIONS[found:]:
+                for statement in migration.split(";"):
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version={VERSION}")
 
     def close(self) -> None:
         """Close the file."""
@@ -123,7 +134,7 @@ class Items:
         stamp = datetime.fromtimestamp(now, UTC).isoformat()
         sealed = text if self._keys is None else json.dumps(self._keys.seal({"k": "item", "value": text}, _PLACE))
         with self._writing() as db:
-            db.execute("DELETE FROM items WHERE expires <= ?", (now,))
+            db.execute("DELETE FROM items WHERE expires IS NOT NULL AND expires <= ?", (now,))  # as the index is
             others = "SELECT count(*) FROM items WHERE owner = ? AND NOT (namespace = ? AND key = ?)"
             (kept,) = db.execute(others, (owner, where, key)).fetchone()
             if kept >= MOST_ITEMS:
@@ -162,9 +173,9 @@ class Items:
         refresh: bool = True,
     ) -> list[Item]:
         """Items in and below a namespace that fit a filter, last changed first."""
-        where, given = _below(prefix)
-        found = [item for item in self._found(f"owner = ?{where}", (owner, *given)) if _fits(item.value, wanted or {})]
-        found = sorted(found, key=lambda item: item.updated_at, reverse=True)[offset : offset + limit]
+        _check(wanted or {})
+        fitting = (item for item in self._changed(owner, prefix) if _fits(item.value, wanted or {}))
+        found = list(islice(fitting, offset, offset + limit))
         if refresh:
             self._refresh(owner, found)
         return found
@@ -182,10 +193,23 @@ class Items:
         kept = [ns for ns in found if _like(ns[: len(prefix)], prefix) and _like(ns[len(ns) - len(suffix) :], suffix)]
         return sorted({ns[:max_depth] for ns in kept})
 
-    def _found(self, where: str, given: Sequence[Any]) -> list[Item]:
+    def _changed(self, owner: str, prefix: Sequence[str]) -> Iterator[Item]:
+        """Items in and below a namespace, last changed first; none is opened before it is asked for."""
+        where, given = _below(prefix)
+        last: tuple[str, ...] = ()
+        while True:
+            later = " AND (updated_at, namespace, key) < (?, ?, ?)" if last else ""
+            order = "ORDER BY updated_at DESC, namespace DESC, key DESC"
+            found = self._found(f"owner = ?{where}{later}", (owner, *given, *last), f"{order} LIMIT {CHUNK}")
+            yield from found
+            if len(found) < CHUNK:
+                return
+            last = (found[-1].updated_at, _path(found[-1].namespace), found[-1].key)
+
+    def _found(self, where: str, given: Sequence[Any], order: str = "") -> list[Item]:
         query = (
             "SELECT namespace, key, value, created_at, updated_at, expires FROM items "
-            f"WHERE {where} AND (expires IS NULL OR expires > ?)"
+            f"WHERE {where} AND (expires IS NULL OR expires > ?) {order}"
         )
         with self._lock:
             rows = self._db.execute(query, (*given, self._now())).fetchall()
@@ -243,12 +267,21 @@ def _fits(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(_is(value.get(key), condition) for key, condition in wanted.items())
 
 
+def _check(wanted: Mapping[str, Any]) -> None:
+    """BadItem for a comparison that there is not, also where there is nothing to compare."""
+    for condition in wanted.values():
+        unknown = [name for name in condition if name not in _COMPARED] if _compares(condition) else []
+        if unknown:
+            raise BadItem(f"a filter has no {unknown[0]!r}; it has {', '.join(_COMPARED)}")
+
+
+def _compares(condition: Any) -> bool:
+    return isinstance(condition, Mapping) and any(str(name).startswith("$") for name in condition)
+
+
 def _is(found: Any, condition: Any) -> bool:
-    if not isinstance(condition, Mapping) or not any(str(name).startswith("$") for name in condition):
+    if not _compares(condition):
         return bool(found == condition)
-    unknown = [name for name in condition if name not in _COMPARED]
-    if unknown:
-        raise BadItem(f"a filter has no {unknown[0]!r}; it has {', '.join(_COMPARED)}")
     try:
         return all(_COMPARED[name](found, given) for name, given in condition.items())
     except TypeError:  # of another kind, or not there: neither more nor less

@@ -9,6 +9,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
+from dojang.watching import Watch
 from dojang.workspace import Workspace
 from state import Decision, DojangError
 
@@ -46,7 +47,7 @@ class Keeper:
     def look(self) -> None:
         """Do what is due now. A fault of one look is logged; the next one tries again."""
         try:
-            self.workspace.do_due()
+            self.workspace.do_due(Watch(stop=lambda values: self._stopping))
         except (DojangError, OSError) as error:
             log.warning("what is due could not be done: %s", error)
         except Exception:

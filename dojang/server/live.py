@@ -44,7 +44,7 @@ MANY: Final = 200
 
 @dataclass(frozen=True)
 class Change:
-    """A review that opened, was claimed or given back, voted on, decided. ``n``: number, from 1."""
+    """A review that opened, was claimed or given back, voted on, decided. ``n``: number, each one above the last."""
 
     n: int
     review: Review
@@ -58,7 +58,8 @@ class Live:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.last = 0
+        self.last = time.time_ns() // 1_000_000  # numbers go up from server to server, as long as none tells 1,000 a s
+        self.ending = False
         self._look = Look(workspace.settings.threads)
         self._known: dict[str, str] = {}  # folder → signature
         self._told: dict[str, tuple[Any, ...]] = {}  # reviews → what was told of them last
@@ -134,6 +135,11 @@ class Live:
         """How often a thread was seen to have changed."""
         with self._lock:
             return self._moved.get(thread_id, 0)
+
+    def end(self) -> None:
+        """The server is about to end: wake every page, which ``ending`` says so."""
+        self.ending = True
+        self._ring()
 
     # -- looking --------------------------------------------------------------------------------------------------
 

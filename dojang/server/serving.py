@@ -8,9 +8,11 @@ import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -69,7 +71,9 @@ def bind(host: str, port: int) -> socket.socket:
     """
     address = address_to_bind(host, port)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP: on a socket that does not say so (protocol 0) asyncio leaves Nagle's algorithm, and the body of an
+    # answer then waits for the client's delayed acknowledgement of its head, which takes 40 ms on Linux.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows: there SO_REUSEADDR would let two servers share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
@@ -139,8 +143,41 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def server_for(app: ASGIApp, *, log_level: Level = "warning") -> uvicorn.Server:
-    """A uvicorn server for an application; ``run(sockets=[bind(…)])`` starts it. Its lines go where all others go."""
+class Server(uvicorn.Server):
+    """Says when it begins to end, and returns from a signal instead of dying of it, so that the rest can be closed."""
+
+    def __init__(self, config: uvicorn.Config, on_end: Callable[[], object]) -> None:
+        super().__init__(config)
+        self.on_end = on_end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: end; a second one: at once. uvicorn would send it again, to whoever handled it before."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell those who hold answers open, then wait for them."""
+        lines = logging.getLogger("uvicorn.error")
+        lines.addFilter(_is_news)
+        try:
+            self.on_end()
+            await super().shutdown(sockets)
+        finally:
+            lines.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line says more than that a stream was broken off, which is how one ends with its server."""
+    return "without completing response" not in record.getMessage()
+
+
+def server_for(
+    app: ASGIApp, *, log_level: Level = "warning", on_end: Callable[[], object] = lambda: None
+) -> uvicorn.Server:
+    """A uvicorn server for an application; ``run(sockets=[bind(…)])`` starts it. Its lines go where all others go.
+
+    ``on_end`` is called on its event loop when it begins to end; what waits for something has to stop waiting then.
+    """
     # uvicorn silences this logger of the process for a server without access log, and never lets it speak again
     logging.getLogger("uvicorn.access").propagate = True
     config = uvicorn.Config(
@@ -151,10 +188,25 @@ def server_for(app: ASGIApp, *, log_level: Level = "warning") -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    return uvicorn.Server(config)
+    return Server(config, on_end)
 
 
-def run_until_interrupted(app: ASGIApp, listener: socket.socket, *, log_level: Level = "warning") -> None:
+def end_process() -> NoReturn:
+    """End this process without waiting for its threads, as Python would for the pools in which LangGraph runs steps."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
+
+
+def run_until_interrupted(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    log_level: Level = "warning",
+    on_end: Callable[[], object] = lambda: None,
+) -> None:
     """Serve on a listening socket; returns after Ctrl-C or a termination signal, when open requests are answered."""
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn shuts down first, then raises the signal again
-        server_for(app, log_level=log_level).run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # before it listens to signals, or after
+        server_for(app, log_level=log_level, on_end=on_end).run(sockets=[listener])

@@ -115,14 +115,14 @@ class Campaign:
             self._count(episode, tally)
         return tally
 
-    def served(self, kills: int, *, clients: int = 6) -> Tally:
+    def served(self, kills: int, *, clients: int = 6, fatal: tuple[int, int] = served.FATAL) -> Tally:
         """Payments over HTTP, several at once, while the server is killed so often in all."""
         tally = Tally()
         home = served.Home(str(self.home), self.dsn, self.outside.address)
         while tally.kills < kills and time.monotonic() < self.until:
             storm_kills = min(3, kills - tally.kills)
             seed = self.random.randrange(10**6)
-            many, places = served.storm(FORKS, home, clients=clients, kills=storm_kills, seed=seed)
+            many, places = served.storm(FORKS, home, clients=clients, kills=storm_kills, seed=seed, fatal=fatal)
             notes = served.judged(many, self.outside, home)
             tally.episodes += len(many)
             tally.kills += len(places)

@@ -33,8 +33,8 @@ from tests.dojang.workspaces import NoDocuments, RehearsedParts, settings_for
 
 TOOLS: Final = ("pay_with_key", "pay_blind")
 BORN_S: Final = 120
-FATAL_MAX: Final = 450
-"""Instants of a life of which one is its last; a payment has about sixty."""
+FATAL: Final = (1, 450)
+"""Instants of a life between which it has its last; a payment has about sixty."""
 
 
 CUT: Final = (httpx.NetworkError, httpx.ProtocolError)
@@ -212,16 +212,18 @@ def _events(answer: httpx.Response) -> Iterator[tuple[int, str]]:
             yield number, line[7:]
 
 
-def storm(forks: Any, home: Home, *, clients: int, kills: int, seed: int) -> tuple[list[Client], list[str]]:
-    """So many payments at once, while the server is killed so often; and where it was."""
+def storm(
+    forks: Any, home: Home, *, clients: int, kills: int, seed: int, fatal: tuple[int, int] = FATAL
+) -> tuple[list[Client], list[str]]:
+    """So many payments at once, while the server is killed so often, at some instant between two; where."""
     chance, lives = random.Random(seed), Lives()
     many = [Client(lives, home.outside, TOOLS[n % 2], f"{seed}-{n}") for n in range(clients)]
     for client in many:
         client.start()
     places: list[str] = []
     while any(client.is_alive() for client in many):
-        fatal = chance.randint(1, FATAL_MAX) if len(places) < kills else 0
-        plan = Plan(fatal, chance.choice(get_args(When)))
+        last = chance.randint(*fatal) if len(places) < kills else 0
+        plan = Plan(last, chance.choice(get_args(When)))
         if (place := _life(forks, home, plan, lives, many)) is not None:
             places.append(place)
     return many, places

@@ -93,3 +93,10 @@ def test_killed_at_any_instant(campaign: Campaign, recovery: str) -> None:
     assert (tally.lost, tally.doubled, tally.wrong, tally.unexplained) == (0, 0, 0, 0), tally.notes
     assert tally.settled == tally.doubts
     assert campaign.damage() == []
+
+
+def test_a_server_that_is_killed_under_load_loses_nothing_that_it_has_acknowledged(campaign: Campaign) -> None:
+    """Three clients stream, are cut off by one kill, come again and decide; ``make chaos`` has six, and many kills."""
+    tally = campaign.served(1, clients=3, fatal=(60, 110))
+    assert (tally.kills, tally.lost, tally.doubled, tally.notes) == (1, 0, 0, [])
+    assert campaign.damage() == []

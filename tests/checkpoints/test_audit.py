@@ -102,7 +102,7 @@ for i in range(3):
 
 
 def child(script: str, *words: object) -> Forked:
-    return Forked("", [*map(str, words)], code=script)
+    return Forked(words=[*map(str, words)], code=script)
 
 
 def test_killed_at_every_instant_the_chain_is_right_and_goes_on(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ for i in range(12):
 
 
 def test_eight_processes_make_one_key_and_one_chain(tmp_path: Path) -> None:
-    racers = [Forked("", [str(tmp_path), f"손{n}"], code=EIGHT, stdin=True) for n in range(8)]
+    racers = [Forked(words=[str(tmp_path), f"손{n}"], code=EIGHT, stdin=True) for n in range(8)]
     for racer in racers:
         racer.stdin.close()
     for racer in racers:

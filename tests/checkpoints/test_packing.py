@@ -280,7 +280,7 @@ packing.pack_log(FileSaver(sys.argv[1]).sessions.of("t").log, 0)
 
 def test_processes_pack_under_each_others_hands(tmp_path: Path) -> None:
     """Three processes write and pack two threads while one reads: every acknowledged checkpoint is there."""
-    writers = [Forked("", [str(tmp_path), str(n)], code=WRITER) for n in range(3)]
+    writers = [Forked(words=[str(tmp_path), str(n)], code=WRITER) for n in range(3)]
     reader, wrong = FileSaver(tmp_path), []
     done = threading.Event()
 

@@ -61,7 +61,7 @@ threads = [threading.Thread(target=write, args=(w,)) for w in range(3)]
 
 
 def _spawn(code: str, *args: str) -> Forked:
-    return Forked("", args, code=code, stdin=True)
+    return Forked(words=args, code=code, stdin=True)
 
 
 def test_64_decisions_one_winner(tmp_path: Path) -> None:

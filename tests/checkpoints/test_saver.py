@@ -319,6 +319,26 @@ def _delta_graph(saver: FileSaver) -> Any:
     return StateGraph(DeltaState).add_node("step", step).add_edge(START, "step").compile(checkpointer=saver)
 
 
+def test_a_copy_up_to_a_checkpoint_never_has_what_came_later(tmp_path: Path) -> None:
+    saver = FileSaver(tmp_path, durability="os")
+    graph = _delta_graph(saver)
+    for i in range(4):
+        graph.invoke({"items": [f"입력{i}"], "total": 0}, config(), durability="sync")
+    states = list(graph.get_state_history(config()))
+    there = next(state for state in states if state.next == ("step",) and state.values["items"][-1] == "입력2")
+    saver.copy_thread("t", "early", upto=there.config["configurable"]["checkpoint_id"])
+    copied = graph.get_state(config("early"))
+    assert (copied.values, copied.next) == (there.values, ("step",))
+    assert [task.result for task in copied.tasks] == [None]
+    assert len(list(graph.get_state_history(config("early")))) == states[::-1].index(there) + 1
+    assert "입력3".encode() not in b"".join(
+        file.read_bytes() for file in saver.sessions.folders.path("early").iterdir()
+    )
+    assert graph.invoke(None, config("early"))["items"] == [*there.values["items"], f"단계{there.values['total']}"]
+    saver.copy_thread("t", "none", upto="nowhere")
+    assert graph.get_state(config("none")).created_at is None
+
+
 @pytest.mark.parametrize("turns", range(1, 8))
 def test_delta_channels_survive_prune_copy_and_delete(turns: int, tmp_path: Path) -> None:
     saver = FileSaver(tmp_path, durability="os")

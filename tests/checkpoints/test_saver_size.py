@@ -88,7 +88,7 @@ def test_a_large_message(tmp_path: Path) -> None:
 
 def test_many_writers_over_many_threads(tmp_path: Path) -> None:
     began = time.perf_counter()
-    writers = [Forked("", [str(tmp_path), str(n), str(WORKERS), str(THREADS)], code=WRITER) for n in range(PROCESSES)]
+    writers = [Forked(words=[str(tmp_path), str(n), str(WORKERS), str(THREADS)], code=WRITER) for n in range(PROCESSES)]
     for writer in writers:
         _, errors = writer.communicate()
         assert (writer.returncode, errors) == (0, "")

@@ -104,3 +104,26 @@ def test_a_question_is_on_the_disk_before_anybody_is_told_and_a_call_before_it_i
     after = state(CUTS[0]("after"), "t").values
     assert after["answer"] is not None
     assert len(after["outcomes"]) == 1
+
+
+def test_what_others_do_after_a_pause_is_told_as_it_comes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the pause waits for the disk: what a long step beside it says is held for nobody."""
+    graph_streams = workspace.parts.graph.stream
+
+    def stream(*args: Any, **given: Any) -> Iterator[Any]:
+        for part in graph_streams(*args, **given):
+            yield part
+            if tells_of_pause(*part[1:]):
+                yield (), "custom", "beside"
+
+    heard: list[bool] = []
+
+    def hear(ns: Any, mode: str, chunk: Any) -> None:
+        heard.append(tells_of_pause(mode, chunk))
+
+    monkeypatch.setattr(workspace.parts.graph, "stream", stream)
+    asked = HumanMessage(content="pay", id="m1", name="kim")
+    workspace.send("t", asked, on_node=Watch(modes=("updates", "custom"), on_event=hear))
+    assert heard[-3:] == [False, False, True]  # the pause is in two parts of the stream, one of which is not asked for

@@ -169,7 +169,7 @@ def test_a_first_run_that_is_killed_before_intake_keeps_what_it_was_begun_with(d
     crown(at, second, seen=first)
     state = desk._runs.state("th_cut")
     assert ("adapter" in state.values, kept_adapter(state)) == (False, first)
-    assert desk._runs.deps("th_cut").adapter == first
+    assert desk._runs.deps(state).adapter == first
 
 
 def test_a_conversation_of_an_older_version_gets_what_new_ones_get_and_keeps_it() -> None:

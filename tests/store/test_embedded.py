@@ -51,7 +51,7 @@ def process_id(home: Path) -> int:
 
 
 def client(home: Path, linger_s: float = 0.2) -> Forked:
-    return Forked("", [str(home), str(linger_s)], code=CLIENT, stdin=True)
+    return Forked(words=[str(home), str(linger_s)], code=CLIENT, stdin=True)
 
 
 def end(process: Forked, sign: int = signal.SIGKILL) -> None:

@@ -147,7 +147,8 @@ class Admission:
     def _refusal(self, request: Request, error: DojangError) -> Response:
         """The answer to whoever is not let in; who opens a page without a token is led to where they log in."""
         path, query = request.url.path, request.url.query
-        if isinstance(error, NoToken) and request.method == "GET" and not self.is_api(request):
+        stream = "text/event-stream" in request.headers.get("accept", "")  # a page's own, that has nowhere to go
+        if isinstance(error, NoToken) and request.method == "GET" and not self.is_api(request) and not stream:
             here = urlencode({"next": path + (f"?{query}" if query else "")})
             return RedirectResponse(f"/login?{here}", status_code=HTTPStatus.SEE_OTHER)
         if isinstance(error, BadToken):

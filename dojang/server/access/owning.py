@@ -7,6 +7,7 @@ from typing import Final
 from starlette.requests import Request
 
 from dojang.server.access.callers import caller_of
+from dojang.server.work import Work
 from dojang.workspace import UnknownThread, Workspace
 from state import person_of
 
@@ -55,5 +56,11 @@ def check_path(request: Request, thread_id: str) -> None:
     if sees_every_thread(request) or (request.method == "POST" and request.url.path.endswith(MAKERS)):
         return
     workspace: Workspace = request.app.state.workspace
-    if not (workspace.parts.folders.path(thread_id) / "thread.json").exists():
+    if not (workspace.parts.folders.path(thread_id) / "thread.json").exists() and not _accepted(request, thread_id):
         raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
+
+
+def _accepted(request: Request, thread_id: str) -> bool:
+    """Whether a message of the caller is to begin the thread, and no worker has come to it yet."""
+    work: Work = request.app.state.work
+    return any(person_of(row.requester) == person_of(caller_of(request).name) for row in work.rows.of(thread_id))

@@ -11,9 +11,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from checkpoints.audit.chain import AuditRecord
 from checkpoints.audit.check import verify_audit
-from dojang.audited import Form, Sought, found, last_moment, lines, note_export
+from dojang.audited import Form, Sought, found, last_moment, lines, newest, note_export, place_of
 from dojang.server.access.callers import workspace_of
 from dojang.server.api.paging import Cursor, Limit, Page, Word, key_of, page_of
 from dojang.server.api.problems import BAD, NO_ID
@@ -112,9 +111,8 @@ Looked = Annotated[Asked, Depends()]
 def list_records(request: Request, asked: Looked, limit: Limit = 100, cursor: Cursor = "") -> Any:
     """What was noted, newest first."""
     key = key_of(request, cursor, str, str, int)
-    rows = sorted(found(workspace_of(request).parts.audit, asked.sought), key=place_of, reverse=True)
-    later = [row for row in rows if key is None or place_of(row) < tuple(key)]
-    return page_of(request, later[: limit + 1], limit, place_of)
+    rows = newest(workspace_of(request).parts.audit, asked.sought, limit + 1, tuple(key) if key is not None else None)
+    return page_of(request, rows, limit, place_of)
 
 
 @router.get("/audit/verify", response_model=VerifiedModel)
@@ -127,7 +125,11 @@ def verify_records(request: Request, every_signature: bool = False) -> Any:
     return {**told, "end": home[0] if home else None}
 
 
-@router.get("/audit/export", response_class=StreamingResponse, responses={**NO_ID, 200: {"content": {"text/csv": {}}}})
+@router.get(
+    "/audit/export",
+    response_class=StreamingResponse,
+    responses={**NO_ID, 200: {"content": {"text/csv": {}, "application/x-ndjson": {}}}},
+)
 def export_records(
     request: Request,
     asked: Looked,
@@ -149,11 +151,6 @@ def exported(workspace: Workspace, sought: Sought, form: Form) -> StreamingRespo
 def _encoded(text: Iterator[str]) -> Iterator[bytes]:
     for line in text:
         yield line.encode("utf-8", "replace")
-
-
-def place_of(record: AuditRecord) -> tuple[str, str, int]:
-    """Where a record stands among all of a home."""
-    return record["at"], record["thread_id"] or "", record["seq"]
 
 
 def _zoned(moment: datetime | None) -> datetime | None:

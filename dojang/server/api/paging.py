@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query, Request
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from dojang.server.access.callers import caller_of
 from dojang.server.models import Model
@@ -44,7 +46,15 @@ def utf8(text: str) -> str:
     return text
 
 
-Word = Annotated[str, AfterValidator(seen)]
+class Visible:
+    """Says in the document what ``seen`` refuses."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema, with the pattern."""
+        return {**handler(core), "pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"}
+
+
+Word = Annotated[str, AfterValidator(seen), Visible()]
 Limit = Annotated[int, Query(ge=1, le=1000, description="at most so many")]
 Cursor = Annotated[str, Query(max_length=4096, description="of the page before: its `next`")]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -14,11 +13,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from checkpoints.audit.chain import AuditRecord
 from checkpoints.audit.check import verify_audit
-from dojang.audited import Sought, found, last_moment
+from dojang.audited import Sought, last_moment, newest, place_of
 from dojang.glossary import EVENTS, LEVELS
 from dojang.runs import UnknownThread
 from dojang.server.access.roles import ADMINISTER
-from dojang.server.api.audit import exported, place_of
+from dojang.server.api.audit import exported
 from dojang.server.api.paging import cursor_of, key_of
 from dojang.server.console.addresses import review_href, thread_href
 from dojang.server.console.desk import AtDesk, Desk
@@ -89,9 +88,7 @@ def audit(desk: AtDesk, asked: Looked, cursor: Cursor = "") -> Response:
     error, status, page, more = "", 200, [], ""
     try:
         key = key_of(desk.request, cursor, str, str, int)
-        rows = sorted(found(desk.workspace.parts.audit, asked.sought), key=place_of, reverse=True)
-        later = (row for row in rows if key is None or place_of(row) < tuple(key))
-        page = list(islice(later, ROWS + 1))
+        page = newest(desk.workspace.parts.audit, asked.sought, ROWS + 1, tuple(key) if key is not None else None)
         if len(page) > ROWS:
             more = asked.query(cursor=cursor_of(desk.request, place_of(page[ROWS - 1])))
     except UserError as refused:

@@ -19,7 +19,7 @@ from dojang.server.console.beats import Beats, sse
 from dojang.server.console.desk import AtDesk
 from dojang.server.wording import NODES, Say, label
 from dojang.server.work import Row, Work
-from dojang.server.work.events import Event
+from dojang.server.work.events import Ending, Event
 
 router = APIRouter(include_in_schema=False)
 LastEventID = Annotated[str | None, Header(alias="Last-Event-ID")]
@@ -60,17 +60,20 @@ class Told:
         """Everything after an event, to the end of the run or of the log-in. What came before is read, not told."""
         if after == 0:
             yield sse("begin", {}, id=f"{self.run_id}:0")
-        async for event in work.follow(row, 0):
-            if not await beats.good():
-                yield sse("bye", {})
-                return
-            if event is not None:
-                name, data = self.take(event)
-                if name and event.n > after:
-                    yield sse(name, data, id=f"{self.run_id}:{event.n}")
-                    beats.spoken()
-            elif beats.due():
-                yield beats.beat()
+        try:
+            async for event in work.follow(row, 0):
+                if not await beats.good():
+                    yield sse("bye", {})
+                    return
+                if event is not None:
+                    name, data = self.take(event)
+                    if name and event.n > after:
+                        yield sse(name, data, id=f"{self.run_id}:{event.n}")
+                        beats.spoken()
+                elif beats.due():
+                    yield beats.beat()
+        except Ending:
+            return  # a browser comes again by itself
         yield sse("over", {})
 
     def take(self, event: Event) -> tuple[str, dict[str, Any]]:

@@ -51,7 +51,10 @@ async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats
     page, counted = Page(desk, hub, *shows, after=after), 0.0
     with hub.listening(desk.workspace.user, shows[0]) as woken:
         yield sse("hello", {}, id=str(min(after, hub.last)))
-        while await beats.good():
+        while not hub.ending:
+            if not await beats.good():
+                yield sse("bye", {})
+                return
             woken.clear()
             for told in await run_in_threadpool(lambda: list(page.news())):
                 yield told
@@ -65,7 +68,6 @@ async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats
             except TimeoutError:
                 if beats.due():
                     yield beats.beat()
-        yield sse("bye", {})
 
 
 class Page:

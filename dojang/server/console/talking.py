@@ -118,7 +118,7 @@ def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False
         if old and work.rows.busy(thread_id):
             raise Conflict(f"thread {thread_id} is at work on what was said before; wait for the answer, or stop it")
         if snapshot.created_at is not None:
-            desk.workspace.check_ready(thread_id, seen=snapshot)
+            desk.workspace.check_ready(thread_id, snapshot=snapshot)
         order = Order(message={"id": message_id, "content": text}, modes=MODES)
         work.accept(thread_id, desk.workspace.user, order, strategy="reject")
 

@@ -154,7 +154,7 @@ def _ready(desk: Desk, snapshot: StateSnapshot, active: list[Row]) -> bool:
     if snapshot.created_at is None:
         return True
     try:
-        desk.workspace.check_ready(thread_id_of(snapshot), seen=snapshot)
+        desk.workspace.check_ready(thread_id_of(snapshot), snapshot=snapshot)
     except UserError:
         return False
     return True

@@ -19,10 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.document import EVENTS
+from dojang.server.langgraph.inputs import NotTaken
 from dojang.server.langgraph.sse import BEAT_S, Following
 from dojang.server.langgraph.threads import AtThreads
 from dojang.server.programs import ProgramRoute
 from dojang.server.work import Order, Row, Work
+from dojang.server.work.events import Ending
 from dojang.server.work.plain import GRAPH, dumps, interrupt_form
 from dojang.server.work.protocol import PREFIX, params
 from dojang.workspace import Workspace
@@ -64,6 +66,8 @@ def before_run(number: int) -> int:
 async def events(threads: AtThreads, thread_id: str, asked: EventStreamIn) -> Response:
     """Follow a thread from run to run: its runs that are under way, those to come, and what waits for a person."""
     await run_in_threadpool(threads.check, thread_id)
+    if asked.since is not None and asked.since >> _BITS > await run_in_threadpool(threads.work.rows.newest):
+        raise NotTaken(f"since {asked.since} is no number of an event of this server; read the thread's state instead")
     told = ThreadEvents(threads.workspace, threads.work, thread_id, asked)
     return Following(told.all(), {"cache-control": "no-store"})
 
@@ -76,7 +80,7 @@ class ThreadEvents:
         self._spoken = time.monotonic()
 
     async def all(self) -> AsyncIterator[bytes]:
-        """The events as bytes, with a word now and then where there are none."""
+        """The events as bytes, with a word now and then where there are none; Ending where the server ends."""
         yield b": here\n\n"
         number, after = await run_in_threadpool(self._begin)
         while not self.work.draining:
@@ -91,6 +95,7 @@ class ThreadEvents:
             async for told in self._run(row, at, after if at == number else 0):
                 yield told
             after, number = 0, at + 1
+        raise Ending
 
     def _begin(self) -> tuple[int, int]:
         """The number of the run to begin with, and the event of it after which to go on."""
@@ -119,7 +124,7 @@ class ThreadEvents:
         if after == 0 and (told := self._written("lifecycle", params(begun), base + 1, row)):
             yield told
         order = Order.from_json(row.body)
-        seen = max(after - 1, 0) if order.protocol else 1 << 62
+        seen = max(after - 1, 0) if order.protocol else None
         if after < _LAST - _MOST_PAUSES:
             async for event in self.work.follow(row, seen):
                 if event is None:

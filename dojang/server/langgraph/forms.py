@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from langgraph.types import StateSnapshot
@@ -17,6 +21,10 @@ from dojang.server.work import Row, Work
 from dojang.server.work.plain import ASSISTANT_ID, GRAPH, interrupt_form, public_config
 from dojang.workspace import Workspace
 
+KNOWN_MAX: Final = 256
+KNOWN_BYTES: Final = 128 * 1024
+"""Forms that are remembered, and how large the files of one may be: 32 MB of files at most."""
+_SOURCES: Final = ("thread.json", "checkpoints.jsonl", "about.jsonl")
 _NAME: Final = re.compile(r"[A-Za-z0-9._:@-]{1,200}")
 
 
@@ -73,12 +81,55 @@ def _checkpoint(config: Any) -> dict[str, Any]:
     }
 
 
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""Size, modification time and inode of the files that a thread's form is read from; None for one that is not there."""
+
+
+class Known:
+    """Forms of threads as they were last read, each believed for as long as its files are the same. Safe to share.
+
+    Without this a page of an inbox rebuilds ten states that nobody has touched.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[Stamp, dict[str, Any]]] = OrderedDict()
+
+    def of(self, folder: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What ``read`` gives; not to be changed."""
+        stamp = _stamp(folder)  # before reading: a change meanwhile makes it another one
+        with self._lock:
+            kept = self._kept.pop(folder.name, None)
+            if kept is not None and kept[0] == stamp:
+                self._kept[folder.name] = kept
+                return kept[1]
+        found = read()
+        if sum(one[0] for one in stamp if one is not None) <= KNOWN_BYTES:
+            with self._lock:
+                self._kept[folder.name] = (stamp, found)
+                while len(self._kept) > KNOWN_MAX:
+                    self._kept.popitem(last=False)
+        return found
+
+
+def _stamp(folder: Path) -> Stamp:
+    stamps: list[tuple[int, int, int] | None] = []
+    for name in _SOURCES:
+        try:
+            found = os.stat(f"{folder}/{name}")
+            stamps.append((found.st_size, found.st_mtime_ns, found.st_ino))
+        except (FileNotFoundError, NotADirectoryError):
+            stamps.append(None)
+    return tuple(stamps)
+
+
 @dataclass(frozen=True)
 class Threads:
     """The threads of a home, as clients see them."""
 
     workspace: Workspace
     work: Work
+    known: Known
     only: str | None = None  # whose threads a list has; None: everybody's
 
     def exists(self, thread_id: str) -> bool:
@@ -101,20 +152,23 @@ class Threads:
         return {"graph_id": GRAPH, "assistant_id": ASSISTANT_ID, **self.workspace.parts.about.of(thread_id)}
 
     def form(self, thread_id: str, *, status: str | None = None) -> dict[str, Any]:
-        """One thread, whole. ``status``: where it is known already.
+        """One thread, whole; its values are not to be changed. ``status``: where it is known already.
 
         Raises:
             UnknownThread: there is none.
         """
         self.check(thread_id)
-        snapshot = self.workspace.look(thread_id)
-        created = self.created_at(thread_id)
-        interrupts = {
-            task.id: [interrupt_form(i) for i in task.interrupts] for task in snapshot.tasks if task.interrupts
-        }
+        found = self.known.of(self.workspace.parts.folders.path(thread_id), lambda: self._read(thread_id))
         if status is None:
             failed = any(row.status in ("error", "timeout") for row in self.work.rows.of(thread_id, limit=1))
-            status = status_of(busy=self.work.rows.busy(thread_id), waits=bool(interrupts), failed=failed)
+            busy = self.work.rows.busy(thread_id)
+            status = status_of(busy=busy, waits=bool(found["interrupts"]), failed=failed)
+        return {**found, "status": status}
+
+    def _read(self, thread_id: str) -> dict[str, Any]:
+        """What a thread's own files say of it: all of its form but the status."""
+        snapshot = self.workspace.look(thread_id)
+        created = self.created_at(thread_id)
         updated = snapshot.created_at or created
         return {
             "thread_id": thread_id,
@@ -122,10 +176,12 @@ class Threads:
             "updated_at": updated,
             "state_updated_at": updated,
             "metadata": self.metadata(thread_id),
-            "status": status,
+            "status": "",
             "config": {},
             "values": snapshot.values or None,
-            "interrupts": interrupts,
+            "interrupts": {
+                task.id: [interrupt_form(i) for i in task.interrupts] for task in snapshot.tasks if task.interrupts
+            },
         }
 
     def created_at(self, thread_id: str) -> str:

@@ -99,8 +99,10 @@ def decide(workspace: Workspace, thread_id: str, said: object, *, by: str) -> st
         by_id = isinstance(said, Mapping) and bool(said) and not {"type", "decisions"} & set(said)
         if by_id and isinstance(said, Mapping) and not ids & {str(key) for key in said}:
             raise Conflict(f"nothing waits under the id {next(iter(said))!r}; these wait: {', '.join(sorted(ids))}")
-        answers = [(review["id"], cast(Any, raw)) for review, raw in by_review(still, said)]
-        notes = [workspace.record(review_id, raw, by=by, channel="http")[1] for review_id, raw in answers]
+        notes = [
+            workspace.record(review["id"], cast(Any, raw), by=by, channel="http", thread_id=review["thread_id"])[1]
+            for review, raw in by_review(still, said)
+        ]
     return " ".join(note for note in notes if note)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
+from langgraph.types import StateSnapshot
 
 from dojang.going_back import go_back
+from dojang.runs import thread_id_of
 from dojang.server.access import callers
 from dojang.server.access.admission import NotAdmitted
 from dojang.server.access.roles import STEER
@@ -20,19 +24,18 @@ from dojang.server.langgraph.caller import caller_of, work_of
 from dojang.server.langgraph.document import EVENTS, RunForm, gives
 from dojang.server.langgraph.forms import Threads, run_form
 from dojang.server.langgraph.inputs import NotTaken, check_options, decide, filters_of, message_of
-from dojang.server.langgraph.sse import Following, after_of, told
+from dojang.server.langgraph.sse import BEAT_S, Following, after_of, place_of, told
 from dojang.server.langgraph.threads import AtThreads, threads_of
 from dojang.server.programs import ProgramRoute
 from dojang.server.work import Order, Row, Work
 from dojang.server.work.plain import dumps
 from dojang.server.work.worker import final_values
-from state import Conflict
+from state import Conflict, DojangError
 
 router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, default_response_class=Answer)
 LastEventID = Annotated[str | None, Header(alias="Last-Event-ID")]
 Action = Literal["interrupt", "rollback"]
 Modes = Annotated[list[str] | None, Query(alias="stream_mode")]
-NOT_BEGUN = 1 << 62
 VALUES = 'the thread\'s values when the run is over or pauses, or `{"__error__": …}`'
 
 
@@ -47,7 +50,7 @@ def create(request: Request, thread_id: str, asked: RunIn) -> Response:
 async def wait(request: Request, thread_id: str, asked: RunIn) -> Response:
     """Accept a run and answer with the thread's values when it has ended or paused."""
     row = await run_in_threadpool(accepted, request, thread_id, asked)
-    return await ended(request, row, cancel=asked.on_disconnect == "cancel")
+    return ended(request, row, cancel=asked.on_disconnect == "cancel")
 
 
 @router.post("/threads/{thread_id}/runs/stream", response_class=StreamingResponse, responses=EVENTS)
@@ -68,7 +71,7 @@ def create_alone(request: Request, asked: RunIn) -> Response:
 async def wait_alone(request: Request, asked: RunIn) -> Response:
     """The same, answered with the values."""
     row = await run_in_threadpool(accepted, request, None, asked)
-    return await ended(request, row, cancel=asked.on_disconnect == "cancel")
+    return ended(request, row, cancel=asked.on_disconnect == "cancel")
 
 
 @router.post("/runs/stream", response_class=StreamingResponse, responses=EVENTS)
@@ -123,7 +126,7 @@ def get(request: Request, thread_id: str, run_id: str) -> Response:
 async def join(request: Request, thread_id: str, run_id: str) -> Response:
     """Wait for a run; answered with the thread's values."""
     row = await run_in_threadpool(work_of(request).rows.get, run_id, thread_id)
-    return await ended(request, row, cancel=False)
+    return ended(request, row, cancel=False)
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream", response_class=StreamingResponse, responses=EVENTS)
@@ -143,14 +146,18 @@ async def join_stream(
 
 @router.get("/threads/{thread_id}/stream", response_class=StreamingResponse, responses=EVENTS)
 async def join_thread(request: Request, thread_id: str, last_event_id: LastEventID = None) -> Response:
-    """Follow the run of a thread that is under way; where there is none, the newest one, which is over."""
+    """Follow the run of a thread that is under way; where there is none, the newest one, which is over.
+
+    Ids of events have the run's number in them (``12-57``): who comes again goes on with that run, or the one after it.
+    """
     threads, work = threads_of(request), work_of(request)
     await run_in_threadpool(threads.check, thread_id)
-    rows = await run_in_threadpool(lambda: work.rows.of(thread_id, limit=100))
-    active = [row for row in rows if not row.over]
-    if not rows:
+    number, after = place_of(last_event_id)
+    found = await run_in_threadpool(_to_follow, work, thread_id, number, after)
+    if found is None:
         raise Conflict(f"thread {thread_id} has no run to follow; start one")
-    return followed(work, active[-1] if active else rows[0], after=after_of(last_event_id))
+    row, at = found
+    return followed(work, row, after=after if number in (None, at) else 0, number=at)
 
 
 @router.post(
@@ -168,7 +175,7 @@ async def cancel(
     await run_in_threadpool(work.stop, run_id, action)
     if not wait:
         return Response(status_code=202)
-    return await ended(request, row, cancel=False)
+    return ended(request, row, cancel=False)
 
 
 @router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
@@ -199,22 +206,26 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
     check_options(asked, work.hooks.reach)
     resumes = asked.command is not None and "resume" in asked.command.model_fields_set
     message, filters = None, None
+    looks = asked.input is not None or bool(asked.at())
+    snapshot = threads.workspace.look(thread_id) if thread_id is not None and looks else None
     if not resumes and asked.input is not None:
-        message, filters = message_of(asked.input, _known(threads, thread_id)), filters_of(asked.input)
+        message, filters = message_of(asked.input, _known(snapshot)), filters_of(asked.input)
     if thread_id is None and message is None:
         raise NotTaken("a run without a thread begins with a message: send input.messages")
     thread = thread_id or str(uuid.uuid4())
     work.check_room(thread, asked.multitask_strategy)
+    if message is None and not resumes and (asked.if_not_exists == "create" or threads.exists(thread)):
+        _goes_on(threads, thread)
     if thread_id is not None:
         _there(threads, thread, asked)
     else:
         threads.make(thread)
-    if thread_id is not None and asked.at():
-        _from_checkpoint(request, threads, thread, asked.at())
+    if snapshot is not None and asked.at() and _from_checkpoint(request, threads, snapshot, asked.at()):
+        snapshot = threads.workspace.look(thread)
     if resumes and asked.command is not None:
         decide(threads.workspace, thread, asked.command.resume, by=caller)
-    elif message is not None and thread_id is not None:
-        message = _fresh(threads, thread, message, work)
+    elif message is not None and snapshot is not None:
+        message = _fresh(threads, snapshot, message, work)
     order = Order(
         message=message,
         filters=filters,
@@ -237,22 +248,33 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
     )
 
 
-def _from_checkpoint(request: Request, threads: Threads, thread_id: str, checkpoint_id: str) -> None:
+def _from_checkpoint(request: Request, threads: Threads, snapshot: StateSnapshot, checkpoint_id: str) -> bool:
     """Go on from a checkpoint: the newest one, as chat pages name it with every message, or back from an older one.
+
+    Returns:
+        Whether it went back.
 
     Raises:
         UnknownCheckpoint: there is none with this id.
         NotAdmitted: to go back is for who may steer a thread.
         Conflict: something waits or is under way, or was asked or done since.
     """
-    newest = threads.workspace.look(thread_id).config["configurable"].get("checkpoint_id")
+    newest = snapshot.config["configurable"].get("checkpoint_id")
     if newest in (None, checkpoint_id):
-        return
+        return False
+    thread_id = thread_id_of(snapshot)
     if not callers.caller_of(request).may(STEER):
         raise NotAdmitted(403, "to go on from an older checkpoint needs one of the roles developer, admin")
     if threads.work.rows.busy(thread_id):
         raise Conflict(f"thread {thread_id} has runs that are not over; wait for them, or cancel them first")
     go_back(threads.workspace.parts, thread_id, checkpoint_id, caller_of(request))
+    return True
+
+
+def _goes_on(threads: Threads, thread_id: str) -> None:
+    """Raise NotTaken where a run without a message would have nothing to go on with."""
+    if not threads.workspace.begun(thread_id) and not threads.work.rows.busy(thread_id):
+        raise NotTaken(f"nothing was asked in thread {thread_id} yet, so nothing can go on: send input.messages")
 
 
 def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
@@ -262,20 +284,18 @@ def _there(threads: Threads, thread_id: str, asked: RunIn) -> None:
     threads.check(thread_id)
 
 
-def _known(threads: Threads, thread_id: str | None) -> frozenset[str]:
+def _known(snapshot: StateSnapshot | None) -> frozenset[str]:
     """The ids of the messages of a thread, which may not be there yet."""
-    if thread_id is None or not threads.exists(thread_id):
-        return frozenset()
-    return frozenset(message.id for message in threads.workspace.look(thread_id).values.get("messages") or [])
+    return frozenset(message.id for message in snapshot.values.get("messages") or []) if snapshot else frozenset()
 
 
-def _fresh(threads: Threads, thread_id: str, message: dict[str, Any], work: Work) -> dict[str, Any]:
+def _fresh(threads: Threads, snapshot: StateSnapshot, message: dict[str, Any], work: Work) -> dict[str, Any]:
     """The message, under an id that the thread does not have: an old one would be written over.
 
     Conflict where nothing is under way and the thread would refuse it anyway: told at once, not by a run that fails.
     """
-    snapshot = threads.workspace.look(thread_id)
-    if any(old.id == message["id"] for old in snapshot.values.get("messages") or []):
+    thread_id = thread_id_of(snapshot)
+    if message["id"] in _known(snapshot):
         message = {**message, "id": f"human-{uuid.uuid4().hex[:16]}"}
     if snapshot.created_at is not None and not work.rows.busy(thread_id):
         threads.workspace.check_ready(thread_id)
@@ -288,29 +308,64 @@ def places(row: Row, suffix: str = "") -> dict[str, str]:
     return {"Content-Location": path} | ({"Location": path + suffix} if suffix else {})
 
 
-def followed(work: Work, row: Row, *, after: int = 0, modes: Any = (), cancel: bool = False) -> Response:
-    """The stream of a run."""
+def _to_follow(work: Work, thread_id: str, number: int | None, after: int) -> tuple[Row, int] | None:
+    """The run of a thread whose events come next for a reader who has seen one of run ``number``; and its number."""
+    if number is not None and (found := work.rows.next_of(thread_id, number)) is not None:
+        row, at = found
+        seen = at == number and row.over and after >= work.channel(row).last
+        return (work.rows.next_of(thread_id, number + 1) or found) if seen else found
+    rows = work.rows.of(thread_id, limit=100)
+    if not rows:
+        return None
+    active = [row for row in rows if not row.over]
+    row = active[-1] if active else rows[0]
+    return row, work.rows.number(row.run_id)
 
-    async def left() -> None:
+
+def followed(
+    work: Work, row: Row, *, after: int = 0, modes: Any = (), cancel: bool = False, number: int | None = None
+) -> Response:
+    """The stream of a run; ``number``: the run's, where it is to be in the ids of the events."""
+    chunks = told(work, row, after, modes, number)
+    return Following(chunks, places(row, "/stream"), left(work, row) if cancel else None)
+
+
+def ended(request: Request, row: Row, *, cancel: bool) -> Response:
+    """The answer when a run is over: the thread's values, or ``{"__error__": …}``.
+
+    It begins at once, with the place where the values will be: a client that loses it, or the server, looks there.
+    """
+    work = work_of(request)
+    headers = places(row, "/join")
+    on_leave = left(work, row) if cancel else None
+    return Following(_values(work, threads_of(request), row), headers, on_leave, media_type="application/json", bye=b"")
+
+
+async def _values(work: Work, threads: Threads, row: Row) -> AsyncIterator[bytes]:
+    """The values when there are any; white space before them, so that nobody takes the connection for a dead one."""
+    spoken = time.monotonic()
+    async for _ in work.follow(row, None):
+        if time.monotonic() > spoken + BEAT_S:
+            yield b"\n"
+            spoken = time.monotonic()
+    try:
+        yield await run_in_threadpool(_outcome, work, threads, row.run_id)
+    except DojangError as error:  # it was deleted meanwhile, or cannot be read; the status of this answer is out
+        yield dumps({"__error__": {"error": type(error).__name__, "message": str(error)}})
+
+
+def _outcome(work: Work, threads: Threads, run_id: str) -> bytes:
+    row = work.rows.get(run_id)
+    if row.error is not None:
+        return dumps({"__error__": row.error})
+    return work.channel(row).values or dumps(final_values(threads.workspace.look(row.thread_id)))
+
+
+def left(work: Work, row: Row) -> Callable[[], Awaitable[None]]:
+    """What is done where the one reader of a run goes, who wished it to end with them."""
+
+    async def stop() -> None:
         if not (await run_in_threadpool(work.rows.get, row.run_id)).over:
             await run_in_threadpool(work.stop, row.run_id, "interrupt")
 
-    return Following(told(work, row, after, modes), places(row, "/stream"), left if cancel else None)
-
-
-async def ended(request: Request, row: Row, *, cancel: bool) -> Response:
-    """The answer when a run is over: the thread's values, or ``{"__error__": …}``."""
-    work = work_of(request)
-    async for _ in work.follow(row, NOT_BEGUN):
-        if await request.is_disconnected():
-            if cancel:
-                await run_in_threadpool(work.stop, row.run_id, "interrupt")
-            break
-    row = await run_in_threadpool(work.rows.get, row.run_id)
-    if row.error is not None:
-        return Answer({"__error__": row.error}, headers=places(row, "/join"))
-    values = work.channel(row).values
-    if values is None:
-        snapshot = await run_in_threadpool(threads_of(request).workspace.look, row.thread_id)
-        values = dumps(final_values(snapshot))
-    return Response(values, media_type="application/json", headers=places(row, "/join"))
+    return stop

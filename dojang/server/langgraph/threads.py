@@ -30,7 +30,7 @@ MOST = 1_000_000
 
 def threads_of(request: Request) -> Threads:
     """The threads that are served."""
-    return Threads(workspace_of(request), work_of(request), only_of(request))
+    return Threads(workspace_of(request), work_of(request), request.app.state.known, only_of(request))
 
 
 AtThreads = Annotated[Threads, Depends(threads_of)]
@@ -107,8 +107,8 @@ def copy(request: Request, threads: AtThreads, thread_id: str) -> Response:
     """A new thread with what was said in this one. Its reviews and effects stay where they are."""
     threads.check(thread_id)
     target = str(uuid.uuid4())
+    threads.workspace.copy_thread(thread_id, target, by=caller_of(request))  # first: it is refused while a run is on
     threads.make(target, threads.workspace.parts.about.of(thread_id))
-    threads.workspace.copy_thread(thread_id, target, by=caller_of(request))
     return Answer(threads.form(target))
 
 

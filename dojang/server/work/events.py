@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Final, NamedTuple
 
 from dojang.server.work.rows import RunRows
+from state import PassingFault
 
 KEEP_EVENTS: Final = 4_096
 KEEP_BYTES: Final = 4 * 1024 * 1024
@@ -21,6 +22,18 @@ TURN: Final = 4
 KEEP_RUNS: Final = 256
 KEEP_ALL_BYTES: Final = 64 * 1024 * 1024
 """Runs that are over whose events stay in memory: the last ones, that many and that much."""
+
+
+LIFE: Final = 1 << 20
+"""Events of a run that are not in the database are numbered by process: one that has nothing of a run begins so many
+further on for each time that the run was taken, so no number is given twice, and none is below what a reader knows."""
+
+
+class Ending(PassingFault):
+    """The server ends before the run does. The run goes on at the next start, and who follows it can then, too."""
+
+    def __init__(self) -> None:
+        super().__init__("the server ends; its runs go on when it starts again")
 
 
 class Event(NamedTuple):
@@ -34,10 +47,15 @@ class Event(NamedTuple):
 class Channel:
     """The events of one run. ``put`` and ``close`` from the worker, the rest from anywhere."""
 
-    def __init__(self, run_id: str, rows: RunRows, *, resumable: bool) -> None:
+    def __init__(self, run_id: str, rows: RunRows, *, resumable: bool, begins: int = 0) -> None:
+        """``begins``: the number after which events are numbered where none of them is in the database."""
         self.run_id, self.rows, self.resumable = run_id, rows, resumable
-        self.last = rows.last_event(run_id) if resumable else 0
+        kept = rows.last_event(run_id) if resumable else 0
+        self.last = kept or begins
+        self.gap = not kept and begins > 0
+        """Whether a former process may have told events that nobody has any more; until something is put."""
         self.closed = False
+        self.left = False  # by this server, which ends
         self.values: bytes | None = None  # the state's values at the end of the run, as JSON
         self._kept: deque[Event] = deque()
         self._bytes = 0
@@ -54,6 +72,7 @@ class Channel:
                 self.rows.keep_event(self.run_id, self.last + 1, event, data)
             with self._lock:
                 self.last += 1
+                self.gap = False
                 self._kept.append(Event(self.last, event, data))
                 self._bytes += len(data)
                 while len(self._kept) > KEEP_EVENTS or (self._bytes > KEEP_BYTES and len(self._kept) > 1):
@@ -64,6 +83,12 @@ class Channel:
         """No more will come."""
         with self._lock:
             self.closed = True
+        self._wake()
+
+    def leave(self) -> None:
+        """What comes of the run comes from another process: readers are sent away when they have what there is."""
+        with self._lock:
+            self.left = True
         self._wake()
 
     @property
@@ -81,15 +106,19 @@ class Channel:
                 return older, False  # else they are kept no more
         return kept, closed
 
-    async def follow(self, n: int, wait_s: float) -> AsyncIterator[Event | None]:
-        """Events above ``n`` as they come, until the channel is closed; None each time nothing came for ``wait_s``."""
+    async def follow(self, n: int | None, wait_s: float) -> AsyncIterator[Event | None]:
+        """Events above ``n`` as they come, until the channel is closed; None each time nothing came for ``wait_s``.
+
+        Without a number it gives no events and waits for the end. Raises Ending where the server is the first to end.
+        """
         woken = asyncio.Event()
         with self._lock:
             self._readers[woken] = asyncio.get_running_loop()
         try:
             while True:
                 woken.clear()
-                found, closed = self.after(n)
+                left = self.left  # looked at first: what was put before is found
+                found, closed = self.after(n) if n is not None else ([], self.closed)
                 for event in found:
                     yield event
                     n = event.n
@@ -99,6 +128,8 @@ class Channel:
                     continue
                 if closed:
                     return
+                if left:
+                    raise Ending
                 try:
                     await asyncio.wait_for(woken.wait(), wait_s)
                 except TimeoutError:
@@ -156,12 +187,12 @@ class Channels:
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Channel] = OrderedDict()
 
-    def of(self, run_id: str, *, resumable: bool) -> Channel:
-        """The channel of a run, made where there is none."""
+    def of(self, run_id: str, *, resumable: bool, begins: int = 0) -> Channel:
+        """The channel of a run, made where there is none; ``begins`` as :class:`Channel` takes it."""
         with self._lock:
             found = self._open.get(run_id)
             if found is None:
-                found = self._open[run_id] = Channel(run_id, self.rows, resumable=resumable)
+                found = self._open[run_id] = Channel(run_id, self.rows, resumable=resumable, begins=begins)
             self._open.move_to_end(run_id)
             self._shrink(run_id)
             return found
@@ -174,6 +205,13 @@ class Channels:
             if len(over) - n <= KEEP_RUNS and held <= KEEP_ALL_BYTES:
                 break
             held -= self._open.pop(key).size
+
+    def leave(self, but: Collection[str] = ()) -> None:
+        """This server ends: send the readers of all runs away, ``but`` those of runs that come to their next step."""
+        with self._lock:
+            found = [channel for run_id, channel in self._open.items() if run_id not in but]
+        for channel in found:
+            channel.leave()
 
     def forget(self, run_id: str) -> None:
         """The run is deleted."""

@@ -31,6 +31,11 @@ class Order:
     trace: str = ""
     protocol: bool = False
 
+    @property
+    def kept(self) -> bool:
+        """Whether its events are kept in the database: those of the newer form have numbers that outlive a process."""
+        return self.resumable or self.protocol
+
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` takes."""
         return asdict(self)

@@ -288,6 +288,12 @@ class RunRows:
             raise UnknownRun(f"there is no run {run_id!r} here; the runs of a thread are listed under /threads/ID/runs")
         return int(found[0])
 
+    def newest(self) -> int:
+        """The number of the run that was accepted last, ever; 0 where none was."""
+        with self._lock:
+            found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
+        return int(found[0]) if found else 0
+
     def next_of(self, thread_id: str, number: int) -> tuple[Row, int] | None:
         """The first run of a thread whose number is at least ``number``, and that number."""
         query = "SELECT run_id, seq FROM runs WHERE thread_id = ? AND seq >= ? ORDER BY seq LIMIT 1"

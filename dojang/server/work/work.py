@@ -15,9 +15,10 @@ from typing import Any, Final, Self
 
 from dojang.observing.tracing import traceparent
 from dojang.server.hooks.posting import TIMEOUT_S
-from dojang.server.work.events import Bell, Channel, Channels, Event
+from dojang.server.work.events import LIFE, Bell, Channel, Channels, Event
 from dojang.server.work.hooks import Hooks
 from dojang.server.work.order import Order
+from dojang.server.work.plain import dumps
 from dojang.server.work.rows import QueueFull, Row, RunRows, Strategy
 from dojang.server.work.tidying import Keep, Tidier
 from dojang.server.work.worker import Worker, close
@@ -33,7 +34,9 @@ FOLLOW_S: Final = 2.0
 REAP_S: Final = 5.0
 ENDS: Final = 10_000
 DRAIN_S: Final = 30.0
-"""How long the end of a server waits for steps that are under way. What takes longer is taken up at the next start."""
+"""How long the end of a server waits for a call that is on its way: cut off, it may be a person's to look into."""
+PATIENCE_S: Final = 1.0
+"""How long it waits for any other step, and its readers for what that still says. The next start takes it again."""
 
 
 class Work:
@@ -55,6 +58,7 @@ class Work:
             self.rows,
             timeout_s=settings.run_timeout_s,
             draining=lambda: self._draining,
+            left=lambda: self._left,
             before_end=self.hooks.keep,
         )
         keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
@@ -62,6 +66,9 @@ class Work:
         self.tidier = Tidier(self.rows.path, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
         self._changed = threading.Condition()
         self._draining = False
+        self._left = False
+        self._telling = threading.Lock()
+        self._accepted = 0
         self._reaped = 0.0
         self.bell = Bell()  # rings when a run is accepted or over
         self._ends_told: OrderedDict[str, None] = OrderedDict()
@@ -81,17 +88,49 @@ class Work:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._changed:
-            self._draining = True
-            self._changed.notify_all()
-        self.bell.ring()
-        until = time.monotonic() + DRAIN_S
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+        self.drain()
+        self._wait()
         self.hooks.end(TIMEOUT_S)
         self.tidier.__exit__(kind, error, trace)
         if not any(thread.is_alive() for thread in self._threads):
             self.rows.close()
+
+    def drain(self) -> None:
+        """The server is about to end: take no run, stop those under way between two steps, send their readers away.
+
+        Does not wait for any of it, so that it can be called from an event loop.
+        """
+        with self._changed:
+            if self._draining:
+                return
+            self._draining = True
+            self._changed.notify_all()
+        self.bell.ring()
+        self.channels.leave(but=set(self._here))
+        self._last_words = threading.Timer(PATIENCE_S, self.channels.leave)
+        self._last_words.daemon = True
+        self._last_words.start()
+
+    @property
+    def left(self) -> bool:
+        """Whether the end of the server was not waited for by a worker: nothing that it does counts any more."""
+        return self._left
+
+    def _wait(self) -> None:
+        """Until the workers have stopped, or what they are at may be cut off."""
+        last = time.monotonic() + DRAIN_S
+        patient = time.monotonic() + PATIENCE_S
+        for thread in self._threads:
+            while thread.is_alive():
+                now = time.monotonic()
+                if self.worker.calling():
+                    patient = now + PATIENCE_S  # when it has come to its end, that is still to be written down
+                if now > min(patient, last):
+                    self._left = True  # whatever such a worker comes to: the row is the next start's
+                    break
+                thread.join(0.05)
+        self._last_words.cancel()
+        self.channels.leave()
 
     def ailing(self) -> str:
         """Why no run would be carried out here now; "" where it would."""
@@ -125,7 +164,7 @@ class Work:
             body={**order.as_json(), "trace": traceparent()}, metadata=metadata or {}, created_at=now, updated_at=now,
             attempt=0, stop="", error=None,
         )  # fmt: skip
-        self.channels.of(row.run_id, resumable=order.resumable)
+        self.channel(row)
         ended = self.rows.accept(row, capacity=self.capacity, after_s=after_s, webhook=webhook)
         for run_id in ended:
             self._told_over(run_id)
@@ -156,20 +195,36 @@ class Work:
 
     def channel(self, row: Row) -> Channel:
         """The events of a run."""
-        return self.channels.of(row.run_id, resumable=Order.from_json(row.body).resumable)
+        kept = Order.from_json(row.body).kept
+        before = row.attempt - (row.status == "running")  # how often former processes may have had it
+        if kept and not row.over:
+            before = 0  # what they have told is in the database
+        return self.channels.of(row.run_id, resumable=kept, begins=before * LIFE)
 
-    async def follow(self, row: Row, after: int = 0) -> AsyncIterator[Event | None]:
-        """The events of a run with a number above ``after``, to its end; None now and then where nothing comes."""
+    async def follow(self, row: Row, after: int | None = 0) -> AsyncIterator[Event | None]:
+        """The events of a run with a number above ``after``, to its end; None now and then where nothing comes.
+
+        With None for a number: no events, only the end. A number that this run has never had counts as 0.
+
+        Raises:
+            Ending: the server ends first.
+        """
         channel = await asyncio.to_thread(self._followed, row)  # the file may be locked: no other reader waits for it
+        if after is not None and after > channel.last:
+            after = 0
         async for event in channel.follow(after, FOLLOW_S):
             yield event
             if event is None and row.run_id not in self._here:
                 await asyncio.to_thread(self._followed, row)  # another process may have finished it
 
     def _followed(self, row: Row) -> Channel:
-        if self.rows.get(row.run_id).over:
+        row = self.rows.get(row.run_id)
+        if row.over:
             self._told_over(row.run_id)
-        return self.channel(row)
+        channel = self.channel(row)
+        if self._draining and row.run_id not in self._here:
+            channel.leave()
+        return channel
 
     @property
     def draining(self) -> bool:
@@ -189,24 +244,28 @@ class Work:
     def _told_over(self, run_id: str) -> None:
         row = self.rows.get(run_id)
         channel = self.channel(row)
-        if not channel.closed and row.over:
-            finished = channel.resumable and any(
-                e.event in ("end", "error") for e in channel.after(channel.last - 1)[0]
-            )
-            if finished:
+        with self._telling:
+            if channel.closed or not row.over or run_id in self._here:  # whose worker tells it
+                return
+            if channel.resumable and any(e.event in ("end", "error") for e in channel.after(channel.last - 1)[0]):
                 channel.close()
-            else:
-                close(channel, run_id, row.status, row.error)
+                return
+            if channel.gap:
+                channel.put("metadata", dumps({"run_id": run_id, "attempt": row.attempt, "gap": True}))
+            close(channel, run_id, row.status, row.error)
 
     # -- working --------------------------------------------------------------------------------------------------
 
     def _notify(self) -> None:
+        """A run was accepted: one worker has to look, and none that has just looked may miss it."""
         self.bell.ring()
         with self._changed:
-            self._changed.notify_all()
+            self._accepted += 1
+            self._changed.notify()
 
     def _serve(self) -> None:
         while not self._draining:
+            accepted = self._accepted
             try:
                 row = self._next()
                 if row is not None:
@@ -216,13 +275,15 @@ class Work:
                             self.worker.run(row, self.channel(row))
                     finally:
                         self._here.discard(row.run_id)
+                        if self._draining:
+                            self.channel(row).leave()
                     self.hooks.teller.wake()
-                    self._notify()  # the next run of this thread may begin
-                    continue
+                    self.bell.ring()
+                    continue  # the next run of this thread may begin
             except Exception:
                 log.exception("a worker stumbled; it goes on")
             with self._changed:
-                if not self._draining:
+                if not self._draining and self._accepted == accepted:
                     self._changed.wait(LOOK_S)
 
     def _next(self) -> Row | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import HumanMessage
 from langgraph.types import StateSnapshot
 
 from checkpoints.errors import ThreadBusy
@@ -44,25 +46,45 @@ class Worker:
         *,
         timeout_s: float | None,
         draining: Callable[[], bool],
+        left: Callable[[], bool] = lambda: False,
         before_end: BeforeEnd = lambda row, status, error, snapshot: None,
     ):
-        """``before_end`` is called before a run's status says that it is over."""
+        """``before_end`` is called before a run's status says that it is over. ``left``: nobody waits any more."""
         self.before_end = before_end
+        self.left = left
         self.workspace = workspace
         self.rows = rows
         self.timeout_s = timeout_s
         self.draining = draining
+        self._calling: dict[str, bool] = {}  # runs, and whether a call of theirs may be on its way
+
+    def calling(self) -> bool:
+        """Whether a call of any run may be on its way, as far as the last step of each says."""
+        return any(self._calling.copy().values())
 
     def run(self, row: Row, channel: Channel) -> None:
         """Carry out a row that this process has taken; what came of it is on the disk before its readers are told."""
         if channel.last == 0 or (row.attempt > 1 and not channel.resumable):
-            channel.put("metadata", dumps({"run_id": row.run_id, "attempt": row.attempt}))
+            gap = {"gap": True} if channel.gap else {}
+            channel.put("metadata", dumps({"run_id": row.run_id, "attempt": row.attempt, **gap}))
+        try:
+            self._run(row, channel)
+        except Abandoned:
+            log.info("run %s is left to the next start", row.run_id)
+        finally:
+            self._calling.pop(row.run_id, None)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _run(self, row: Row, channel: Channel) -> None:
         why: list[str] = []
+        ends: list[StateSnapshot] = []
         try:
             with beating(lambda: self.rows.beat(row), BEAT_S):
-                result = self._go(row, self._watch(row, channel, why))
+                result = self._go(row, self._watch(row, channel, why, ends))
             status: RunStatus = "success" if result.status == "done" else "interrupted"
-            self._end(row, channel, status, repeatable=not Order.from_json(row.body).temporary)
+            repeatable = not Order.from_json(row.body).temporary
+            self._end(row, channel, status, repeatable=repeatable, ends=ends)
         except Stopped:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except (ThreadBusy, Halted):  # as it is after a restart: it is taken up again, when it may be
@@ -79,15 +101,15 @@ class Worker:
             text = "something went wrong inside; recorded decisions are kept"
             self._end(row, channel, "error", {"error": type(error).__name__, "message": text})
 
-    # -- inside ---------------------------------------------------------------------------------------------------
-
     def _go(self, row: Row, watch: Watch) -> RunResult:
         order = Order.from_json(row.body)
         message = order.human(row.requester)
         acting = self.workspace.acting(row.requester, (), decides=False)  # what it decides was recorded when it came
-        if message is None or (row.attempt > 1 and self._given(row, message.id or "")):
+        resumes = message is None or (row.attempt > 1 and self._given(row, message.id or ""))
+        self._calling[row.run_id] = resumes  # of a new message there can be no call yet
+        if resumes:
             return acting.resume(row.thread_id, on_node=watch)
-        return acting.send(row.thread_id, message, filters=order.filters, on_node=watch)
+        return acting.send(row.thread_id, cast(HumanMessage, message), filters=order.filters, on_node=watch)
 
     def _given(self, row: Row, message_id: str) -> bool:
         """Whether the thread has the input already: a run that a stop cut off gives it once."""
@@ -96,7 +118,8 @@ class Worker:
             return True
         return any(message.id == message_id for message in snapshot.values.get("messages") or [])
 
-    def _watch(self, row: Row, channel: Channel, why: list[str]) -> Watch:
+    def _watch(self, row: Row, channel: Channel, why: list[str], ends: list[StateSnapshot]) -> Watch:
+        """``why`` gets why it was stopped, ``ends`` the states with which it ended."""
         order = Order.from_json(row.body)
         streamed = (
             ProtocolEvents(channel.put)
@@ -106,11 +129,12 @@ class Worker:
         until = time.monotonic() + self.timeout_s if self.timeout_s else None
 
         def stop(values: Mapping[str, Any]) -> bool:
+            self._calling[row.run_id] = bool(pending_proposals(cast(AgentState, values)))
             wish = "drain" if self.draining() else self.rows.wish(row.run_id)
             if not wish and until is not None and time.monotonic() > until:
                 wish = "timeout"
             # A newer message may not come between a call and its result: where one is on its way, it ends first.
-            if not wish or (wish.endswith("-superseded") and pending_proposals(cast(AgentState, values))):
+            if not wish or (wish.endswith("-superseded") and self._calling[row.run_id]):
                 return False
             why.append(wish)
             return True
@@ -120,9 +144,11 @@ class Worker:
             on_event=streamed.take,
             stop=stop,
             metadata={RUN_ID: row.run_id},
-            callbacks=streamed.callbacks(),
+            callbacks=[*streamed.callbacks(), Silencer(self.draining, why)],
             interrupt_before=order.interrupt_before,
             interrupt_after=order.interrupt_after,
+            subgraphs=order.subgraphs or order.protocol,
+            on_end=ends.append,
             queued=True,
         )
 
@@ -155,11 +181,17 @@ class Worker:
         error: dict[str, str] | None = None,
         *,
         repeatable: bool = False,
+        ends: Sequence[StateSnapshot] = (),
     ) -> None:
-        """``repeatable``: the thread's files say the same; whoever takes the run once more ends it as it is."""
+        """``repeatable``: the thread's files say the same; whoever takes the run once more ends it as it is.
+
+        ``ends``: its states at the end, the last one last, where they are known.
+        """
+        if self.left():  # files may have been closed under it: what it came to says nothing
+            raise Abandoned
         snapshot: StateSnapshot | None = None
         try:
-            snapshot = self.workspace.look(row.thread_id)
+            snapshot = ends[-1] if ends else self.workspace.look(row.thread_id)
             channel.values = dumps(final_values(snapshot))
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
@@ -177,6 +209,33 @@ class Worker:
             self.workspace.delete_thread(thread_id)
         except DojangError as error:
             log.warning("the temporary thread %s stays: %s", thread_id, error)
+
+
+class Abandoned(Exception):
+    """The server has ended without this run; its row stays as it is, and whoever starts next takes it from there."""
+
+
+class Silencer(BaseCallbackHandler):
+    """Stops a model that speaks, or is about to, when the server ends: its step has written nothing and begins anew."""
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self, draining: Callable[[], bool], why: list[str]) -> None:
+        self.draining, self.why = draining, why
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        """The model is asked."""
+        self._look()
+
+    def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
+        """It has said a word."""
+        self._look()
+
+    def _look(self) -> None:
+        if self.draining():
+            self.why.append("drain")
+            raise Stopped("the server ends; the model is asked again when it starts")
 
 
 def final_values(snapshot: StateSnapshot) -> dict[str, Any]:

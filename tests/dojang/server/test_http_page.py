@@ -13,17 +13,19 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.registry.aliases import Registry
 from dojang.workspace import Workspace
 from tests.dojang.conftest import Shell
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import served
+from tests.flywheel.promotions import adapters, crown, report
 
 ROOT = Path(__file__).parents[3]
 HTTP = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
 SHOWN = "http://127.0.0.1:8723"
 TOOLS = ("bash", "curl", "jq")
-NOT_HERE = r"rules\.pdf|\$U/adapters"
-"""What lines need that this server does not have: a file of somebody's, an adapter that was trained."""
+NOTHING = {"$U/adapters": 2}
+"""How often a block may show nothing (`null`): the champion has no curve, and there is no dataset."""
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
 
 
@@ -32,9 +34,20 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
+BEFORE = next(block for block in blocks(HTTP, "bash") if "curl()" in block)
+"""The block that stands before all others of our own API: the address, and how a refusal fails."""
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Workspace]:
+    """With a champion that another one was before, and a candidate with its report."""
     with open_workspace(tmp_path_factory.mktemp("page"), postgres_server, language="en") as opened:
+        home = opened.settings.home
+        first, second, third = adapters(home, 1, 2, 3)
+        crown(home, first)
+        crown(home, second, seen=first)
+        Registry(home / "registry").nominate(third, seen=None, by="kim", reason="the newest")
+        report(home, third, second)
         yield opened
 
 
@@ -60,23 +73,45 @@ def test_the_python_of_the_page_runs_in_its_order_and_books_twice(
     assert house.inbox(limit=10) == []
 
 
+@pytest.fixture
+def desk(house: Workspace) -> Workspace:
+    """What any one block needs, whatever ran before: a review that waits."""
+    house.ask("please book a room")
+    return house
+
+
 @pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)}; the page's shell lines are not run")
-@pytest.mark.parametrize("block", [block for block in blocks(HTTP, "bash") if not re.search(NOT_HERE, block)])
-def test_the_shell_lines_of_the_page_run(url: str, house: Workspace, block: str) -> None:
-    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-    house.ask("please book a room")  # for the lines that decide one
-    lines = f"U={SHOWN}; J='content-type: application/json'; cd {house.settings.home}\n{block}".replace(SHOWN, url)
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", lines],
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("block", [block for block in blocks(HTTP, "bash") if block != BEFORE])
+def test_the_shell_lines_of_the_page_run(url: str, desk: Workspace, tmp_path: Path, block: str) -> None:
+    """Each block alone, after the one that makes a refused request fail; a line that fails is named."""
+    done = shown(url, tmp_path, block)
+    assert done.returncode == 0, done.stdout + done.stderr
+    may = next((count for part, count in NOTHING.items() if part in block), 0)
+    assert len(re.findall(r"^null$", done.stdout, re.MULTILINE)) == may, done.stdout
     if "runs/stream" in block:
         events = re.findall(r"^event: (.*)$", done.stdout, re.MULTILINE)
         assert (events[0], events[-1], "updates" in events) == ("metadata", "end", True), done.stdout
         assert "11:00" in done.stdout
     if "/decision" in block:
         assert '"done"' in done.stdout
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)}")
+def test_a_line_of_the_page_that_is_refused_fails_by_name(url: str, tmp_path: Path) -> None:
+    done = shown(url, tmp_path, 'R=$(curl $U/reviews/rv_none | jq -r .id)\necho "after: $R"')
+    assert (done.returncode, "after:" in done.stdout) == (22, False)
+    assert "R=$(curl $U/reviews/rv_none | jq -r .id)" in done.stderr
+
+
+def shown(url: str, where: Path, block: str) -> subprocess.CompletedProcess[str]:
+    """A block of the page as somebody pastes it into a shell in a folder of their own."""
+    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+    told = "trap 'echo \"this line failed: $BASH_COMMAND\" >&2' ERR\n"
+    lines = (BEFORE + told + block).replace(SHOWN, url)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", lines],
+        env=environment, cwd=where, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
 
 def test_the_commands_of_tokens_on_the_pages_run(shell: Shell) -> None:

@@ -114,6 +114,9 @@ def test_a_fork_in_a_copy_and_a_refused_one_here(client: TestClient, workspace: 
     target = copied.headers["location"].partition("#")[0].rpartition("/")[2]
     assert target != asked.thread_id
     assert [line["text"] for line in workspace.conversation(target)] == ["please book a room"]
+    assert workspace.parts.audit.records(target)[0]["event"] == "thread.copied"
+    kept = b"".join(file.read_bytes() for file in workspace.folder(target).iterdir())
+    assert b"is confirmed" not in kept
     on_its_way = next(s for s in workspace.history(asked.thread_id) if s.next == ["act"])
     for checkpoint_id, status in ((on_its_way.checkpoint_id, 409), ("none", 404)):
         form = {"checkpoint": checkpoint_id, "how": "copy"}

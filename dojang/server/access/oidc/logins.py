@@ -215,8 +215,11 @@ class Logins:
     def _asked(self, cookie: str, row: sqlite3.Row, kept: Mapping[str, str]) -> list[str]:
         found = self.provider.refresh(kept["refresh_token"])
         fresh = {name: found[name] for name in ("refresh_token", "id_token") if isinstance(found.get(name), str)}
-        # Kept first: where the old refresh token was good once, the new one must not be lost by what follows.
-        self._keep(row, json.loads(row["groups"]), sealed(cookie, {**kept, **fresh}))
+        blob = sealed(cookie, {**kept, **fresh})
+        # Kept first: where the old refresh token was good once, the new one must not be lost by what follows. Nobody is
+        # proven by it yet, so it does not count as a check.
+        with self.tokens.database.writing() as db:
+            db.execute("UPDATE logins SET sealed = ? WHERE hash = ?", (blob, row["hash"]))
         claims = self.provider.identify(found, nonce=None, wanted=self.rules.groups_claim)
         groups: list[str] = json.loads(row["groups"])
         if claims:
@@ -224,7 +227,7 @@ class Logins:
                 raise NotProven("the provider's answer is about somebody else; log in again")
             check_domain(claims, self.rules)
             groups = groups_of(claims, self.rules)
-            self._keep(row, groups, sealed(cookie, {**kept, **fresh}))
+        self._keep(row, groups, blob)
         return groups
 
     def _keep(self, row: sqlite3.Row, groups: list[str], blob: bytes) -> None:

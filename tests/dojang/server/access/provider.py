@@ -14,6 +14,7 @@ import threading
 import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -239,8 +240,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"keys": [WORLD.key.as_dict(private=False, use="sig")]})
         elif path == "/userinfo":
             self.answer(200, WORLD.faults.get("userinfo", {}))
+        elif path == "/authorize" and WORLD.faults.get("asks") and "said" not in query:
+            self.answer(200, page(self.path + "&said=yes"), {"content-type": "text/html"})
         elif path == "/authorize":
             self.authorize(query)
+        elif path == "/end":
+            self.answer(302, {}, {"location": query["post_logout_redirect_uri"]})
         elif path == "/token":
             request = Request("POST", WORLD.issuer + path, sent, {"Authorization": self.headers["Authorization"] or ""})
             self.answer(*SERVER.create_token_response(request))
@@ -268,6 +273,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
+
+
+def page(way_on: str) -> str:
+    """What a person sees of the provider, where a test has a person: who they are there, and a link that says so."""
+    return f'<!doctype html><title>The provider</title><a href="{escape(way_on)}">Yes, {WORLD.faults["user"]}</a>'
 
 
 def description() -> dict[str, Any]:

@@ -320,6 +320,19 @@ def test_a_fault_of_the_provider_is_outlived_for_a_while(house: House, monkeypat
     assert browser.get("/docs").status_code == 200
 
 
+def test_an_answer_that_proves_nobody_is_no_check(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, _ = house.enter()
+    house.provided.well(turned=True, down="/jwks")  # it gives new tokens, and nobody can say whose
+    for minutes in (16, 29):
+        later(house, monkeypatch, minutes=minutes)
+        assert browser.get("/docs").status_code == 200
+    later(house, monkeypatch, minutes=31)
+    assert browser.get("/docs").status_code == 503
+    house.provided.well()
+    later(house, monkeypatch, minutes=33)
+    assert browser.get("/docs").status_code == 200
+
+
 def test_a_log_in_lasts_its_hours(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.provided.well(no_refresh=True)
     browser, _ = house.enter()

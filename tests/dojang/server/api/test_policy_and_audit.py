@@ -63,9 +63,38 @@ def test_the_audit_is_listed_filtered_and_paged(program: TestClient, paused: Ask
         page = program.get("/audit", params={"limit": 1000, "cursor": page["next"]}).json()
         seen += page["items"]
     assert len({(r["thread_id"], r["seq"]) for r in seen}) == len(seen) > len(whole)
+    by_steps: list[Any] = []
+    page = {"next": ""}
+    while not by_steps or page["next"]:
+        page = program.get("/audit", params={"limit": 7, "cursor": page["next"]}).json()
+        by_steps += page["items"]
+    assert by_steps == seen == sorted(seen, key=lambda r: (r["at"], r["thread_id"] or "", r["seq"]), reverse=True)
     assert program.get("/audit", params={"thread": "th_none"}).status_code == 404
     assert program.get("/audit", params={"thread": "../keys"}).status_code == 404
     assert program.get("/audit", params={"actor": "a\x00"}).status_code == 422
+
+
+def test_a_page_of_the_audit_reads_the_chains_that_are_on_it(
+    program: TestClient, paused: Ask, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        newest = paused("please book a room")
+    program.get("/audit")  # reads all of them, once
+    read: list[str | None] = []
+    records = workspace.parts.audit.records
+
+    def noted(thread: str | None) -> Any:
+        read.append(thread)
+        return records(thread)
+
+    monkeypatch.setattr(workspace.parts.audit, "records", noted)
+    page = program.get("/audit", params={"limit": 1}).json()
+    assert page["items"][0]["thread_id"] in (None, newest["thread_id"])
+    assert set(read) <= {None, newest["thread_id"]}
+    read.clear()
+    program.get("/audit", params={"limit": 1, "until": "2020-01-01T00:00:00Z"})
+    paused("please book a room")
+    assert program.get("/audit", params={"limit": 1}).json() != page
 
 
 def test_the_audit_is_checked_and_exported_and_that_is_noted(

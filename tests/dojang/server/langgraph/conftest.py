@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,8 +23,11 @@ from dojang.workspace import Workspace
 from nodes.ports import Generator
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.screens import serving
-from tests.dojang.workspaces import Rehearsed
+from tests.dojang.workspaces import TODAY, Rehearsed
+from tests.processes import Forked
 
+Started = tuple[Forked, SyncLangGraphClient]
+Start = Callable[..., Any]
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok.").decode()
 HOOKS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_loopback": True}
 
@@ -40,6 +46,14 @@ def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, s
     except httpx.HTTPStatusError as error:  # what runs.wait raises
         return error.response.status_code, str(orjson.loads(error.__notes__[-1])["detail"])
     return 200, ""
+
+
+def until(true: Callable[[], object]) -> None:
+    """Look again and again until something is so."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Held(Rehearsed):
@@ -73,6 +87,33 @@ def served(workspace: Workspace) -> Iterator[tuple[str, Work]]:
         yield address + "/", app.state.work
 
 
+@pytest.fixture
+def start(tmp_path: Path, postgres_dsn: str) -> Start:
+    """Starts a server in a process of its own, over one home; gives the process and a client. ``stderr``: its log."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOJANG_")}
+    environment |= {
+        "DOJANG_HOME": str(tmp_path / "home"),
+        "DOJANG_DATABASE_URL": postgres_dsn,
+        "DOJANG_EMBEDDING": "none",
+        "DOJANG_TODAY": TODAY.isoformat(),
+        "DOJANG_USER": "kim",
+        "DOJANG_TEST_SILENT": str(tmp_path / "silent"),
+        "DOJANG_TEST_LOG": str(tmp_path / "stderr"),
+    }
+
+    @contextmanager
+    def started(**more: str) -> Iterator[Started]:
+        child = "tests.dojang.server.langgraph.server_child"
+        with Forked(child, environment={**environment, **more}, cwd=tmp_path, stderr=False) as process:
+            try:
+                with get_sync_client(url=process.stdout.readline().strip(), api_key=None) as client:
+                    yield process, client
+            finally:
+                process.kill()
+
+    return started
+
+
 @pytest.fixture(scope="package")
 def model() -> Held:
     return Held()
@@ -90,6 +131,12 @@ def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str, model:
 def server(house: Workspace) -> Iterator[tuple[str, Work]]:
     with served(house) as found:
         yield found
+
+
+@pytest.fixture
+def alone(server: tuple[str, Work], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of these tests takes no run: whoever makes a ``Work`` of their own does, or nobody."""
+    monkeypatch.setattr(server[1], "_next", lambda: None)
 
 
 @pytest.fixture

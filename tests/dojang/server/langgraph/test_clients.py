@@ -1,9 +1,8 @@
-"""Other people's clients, unchanged: the asynchronous SDK, RemoteGraph, and what two chat pages send."""
+"""Other people's clients, unchanged: what two chat pages send, and our desk as a node of somebody else's graph."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any, cast
 
 import httpx
@@ -13,70 +12,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteException, RemoteGraph
 from langgraph.types import Command, interrupt
-from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
+from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import ConflictError
 
 from dojang.server.work.plain import ASSISTANT_ID
 from tests.dojang.server.langgraph.conftest import says
-
-
-async def test_the_asynchronous_sdk(aclient: Callable[[], LangGraphClient]) -> None:
-    async with aclient() as client:
-        thread_id = (await client.threads.create())["thread_id"]
-        created: list[Any] = []
-        stream = client.runs.stream(
-            thread_id, "dojang", input=says("please send a welcome"), version="v2", on_run_created=created.append
-        )
-        parts: list[Any] = [part async for part in stream]
-        assert parts[-1]["interrupts"][0]["value"]["action_requests"][0]["name"] == "send_message"
-        run = await client.runs.get(thread_id, created[0]["run_id"])
-        assert (run["status"], run["thread_id"]) == ("interrupted", thread_id)
-        ids = {pause["id"]: {"type": "approve"} for pause in parts[-1]["interrupts"]}
-        run = await client.runs.create(thread_id, "dojang", command={"resume": ids})
-        values: Any = await client.runs.join(thread_id, run["run_id"])
-        assert values["answer"]["text"]
-        copy: Any = client.threads.copy  # its annotation says that it returns nothing
-        copied: Any = await copy(thread_id)
-        state: Any = await client.threads.get_state(copied["thread_id"])
-        assert state["values"]["messages"] == values["messages"]
-        await client.threads.update(copied["thread_id"], metadata={"was": thread_id})
-        assert await client.threads.count(metadata={"was": thread_id}) == 1
-        assert await client.threads.count(values={"question": "nobody asked this"}) == 0
-        found = await client.threads.search(values={"question": values["question"]}, metadata={"was": thread_id})
-        assert [thread["thread_id"] for thread in found] == [copied["thread_id"]]
-        by_id = await client.threads.search(ids=[thread_id, copied["thread_id"]], sort_by="thread_id", sort_order="asc")
-        assert [t["thread_id"] for t in by_id] == sorted([thread_id, copied["thread_id"]])
-        await client.threads.delete(copied["thread_id"])
-        assert await client.threads.count(metadata={"was": thread_id}) == 0
-        assert len(await client.assistants.search()) == await client.assistants.count() == 1
-        schemas: Any = await client.assistants.get_schemas("dojang")
-        assert schemas["input_schema"]["required"] == ["messages"]
-
-
-async def test_a_remote_graph(client: SyncLangGraphClient, aclient: Callable[[], LangGraphClient]) -> None:
-    async with aclient() as asynchronous:
-        await drive(RemoteGraph("dojang", client=asynchronous, sync_client=client))
-
-
-async def drive(remote: RemoteGraph) -> None:
-    config: Any = {"configurable": {"thread_id": "remote-thread"}}
-    given = {"messages": [HumanMessage("please book a room")]}
-    updates: list[Any] = list(remote.stream(given, config, stream_mode="updates"))
-    (pause,) = updates[-1]["__interrupt__"]
-    assert remote.get_state(config).next == ("review",)
-    assert remote.get_state(config).interrupts[0].id == pause["id"]
-    values: Any = remote.invoke(Command(resume={pause["id"]: {"type": "reject", "reason": "not today"}}), config)
-    assert [message["type"] for message in values["messages"]][:2] == ["human", "ai"]
-    assert remote.get_state(config).next == ()
-    history = [state async for state in remote.aget_state_history(config)]
-    assert history[0].values["answer"]
-    changed = remote.update_state(config, {"messages": [AIMessage("A note")]}, as_node="answer")
-    assert changed["configurable"]["checkpoint_id"] > history[0].config["configurable"]["checkpoint_id"]
-    assert {node.id for node in remote.get_graph().nodes.values()} >= {"review", "act"}
-    messages: list[Any] = [
-        part async for part in remote.astream(says("When is check-out?"), config, stream_mode="messages")
-    ]
-    assert any(message["content"] for message, _ in messages)
 
 
 def test_what_agent_chat_ui_sends(url: str) -> None:
@@ -241,11 +181,34 @@ def test_pages_and_programs_share_paths(url: str, thread_id: str) -> None:
     assert httpx.post(f"{url}runs/wait", content="a=b", headers=form).status_code in (403, 405)
     foreign = {"origin": "http://evil.example"}
     assert httpx.post(f"{url}threads", json={}, headers=foreign).status_code == 403
-    unreadable = httpx.post(f"{url}threads/search", json={"limit": "many"})
-    assert unreadable.status_code == 422
-    assert "limit" in unreadable.json()["detail"]
 
 
-@pytest.mark.parametrize("path", ["/threads/{thread_id}/runs/stream", "/assistants/search", "/threads/search"])
-def test_the_routes_are_described(url: str, path: str) -> None:
-    assert "post" in httpx.get(f"{url}openapi.json").json()["paths"][path]
+JSON_TYPE = {"content-type": "application/json"}
+SAID: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("POST", "threads/search", {"json": {"limit": "many"}}, 422, "body.limit: Input should be a valid integer"),
+    ("POST", "threads/search", {"json": {"limit": "many"}}, 422, "; /docs shows what is taken, with examples"),
+    ("POST", "threads", {"content": "{bad", "headers": JSON_TYPE}, 422, "the body is no JSON"),
+    ("POST", "runs/wait", {"json": {"assistant_id": "dojang", "stream_mode": "x"}}, 422, "body.stream_mode: Input"),
+    ("PUT", "threads", {"json": {}}, 405, "PUT is not taken at /threads; it takes "),
+    ("GET", "threads/t/nothing", {}, 404, "there is no page /threads/t/nothing; /docs lists what there is"),
+    ("POST", "runs/crons", {"json": {}}, 404, "nothing here begins by the clock"),
+    ("POST", "threads", {"content": b"x" * 1_048_577, "headers": JSON_TYPE}, 413, "shorten the text"),
+    ("POST", "threads", {"json": {}, "headers": {"origin": "http://evil.example"}}, 403, "comes from another site"),
+    ("POST", "store/items/search", {"json": {"namespace_prefix": ["x"], "filter": {"v": {"$near": 1}}}}, 400, "$eq"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "status", "said"), SAID)
+def test_what_is_refused_says_what_to_do(
+    url: str, method: str, path: str, sent: dict[str, Any], status: int, said: str
+) -> None:
+    """In ``detail``, which LangGraph's clients read, and in ``error``, which ours do."""
+    answer = httpx.request(method, url + path, **sent)
+    assert answer.status_code == status
+    assert said in answer.json()["detail"] == answer.json()["error"]
+
+
+def test_the_routes_are_described(url: str) -> None:
+    paths = httpx.get(f"{url}openapi.json", timeout=60).json()["paths"]
+    for path in ("/threads/{thread_id}/runs/stream", "/assistants/search", "/threads/search"):
+        assert "post" in paths[path]

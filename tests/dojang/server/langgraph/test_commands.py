@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 from dojang.server.langgraph.events import before_run
 from dojang.server.work import Work
-from tests.dojang.server.langgraph.conftest import says
+from tests.dojang.server.langgraph.conftest import says, until
 
 
 def test_a_question_on_a_thread_of_its_own(client: SyncLangGraphClient) -> None:
@@ -27,13 +26,6 @@ def test_a_question_on_a_thread_of_its_own(client: SyncLangGraphClient) -> None:
         found: Any = client.runs.get(thread.thread_id, run["run_id"])
         assert (found["status"], found["metadata"]) == ("success", {"n": 1})
         assert thread.agent.get_tree()["nodes"]
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def rewound(thread: Any, seq: int) -> None:
@@ -149,3 +141,6 @@ def test_looks_at_the_state(client: SyncLangGraphClient, thread_id: str, url: st
     assert [c["step"] for c in checkpoints] == sorted((c["step"] for c in checkpoints), reverse=True)
     assert asked("agent.getTree")["tree"]["status"] == "completed"
     assert httpx.post(f"{url}threads/nobody/stream/events", json={"channels": ["values"]}).status_code == 404
+    beyond = {"channels": ["values"], "since": 2**52}
+    answer = httpx.post(f"{url}threads/{thread_id}/stream/events", json=beyond)
+    assert (answer.status_code, "no number of an event" in answer.text) == (400, True)

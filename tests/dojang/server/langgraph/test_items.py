@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 from checkpoints import KeyRing
 from dojang.server import items as kept
@@ -27,34 +28,10 @@ def items(tmp_path: Path, clock: list[float]) -> Iterator[Items]:
     opened.close()
 
 
-def test_by_the_sdk(client: SyncLangGraphClient, url: str) -> None:
-    store = client.store
-    store.put_item(["prefs", "kim"], "tone", {"polite": True, "n": 3}, ttl=60)
-    store.put_item(["prefs", "kim"], "room", {"polite": False, "n": 5}, index=False)
-    store.put_item(["prefs", "lee"], "tone", {"n": 7})
-    item: Any = store.get_item(["prefs", "kim"], "tone", refresh_ttl=True)
-    assert (item["value"], item["namespace"], item["key"]) == ({"polite": True, "n": 3}, ["prefs", "kim"], "tone")
-    assert item["created_at"] <= item["updated_at"]
-    assert [i["key"] for i in store.search_items(["prefs", "kim"], filter={"polite": True})["items"]] == ["tone"]
-    found = store.search_items(["prefs"], filter={"n": {"$gte": 5}}, limit=1, offset=1, query="anything")["items"]
-    assert [i["value"]["n"] for i in found] == [5]
-    assert store.list_namespaces(prefix=["prefs"])["namespaces"] == [["prefs", "kim"], ["prefs", "lee"]]
-    assert store.list_namespaces(suffix=["*", "lee"], max_depth=1)["namespaces"] == [["prefs"]]
-    store.delete_item(["prefs", "kim"], key="tone")
-    assert store.get_item(["prefs", "kim"], "tone") is None
-    store.delete_item(["prefs", "kim"], key="tone")
+def test_what_is_no_item_is_refused(url: str) -> None:
     for body in ({"namespace": [], "key": "k", "value": {}}, {"namespace": ["a.b"], "key": "k", "value": {}}):
         assert httpx.put(f"{url}store/items", json=body).status_code == 400
     assert httpx.put(f"{url}store/items", json={"namespace": ["a"], "key": "k", "value": 1}).status_code == 422
-
-
-async def test_asynchronously(aclient: Callable[[], LangGraphClient]) -> None:
-    async with aclient() as client:
-        await client.store.put_item(["a-sync"], "k", {"v": 1})
-        await client.store.put_item(["a-sync"], "k", {"v": 2})
-        found: Any = await client.store.get_item(["a-sync"], "k")
-        assert found["value"] == {"v": 2}
-        assert (await client.store.search_items(["a-sync"]))["items"][0]["score"] is None
 
 
 def test_everybody_has_their_own(items: Items) -> None:
@@ -83,6 +60,45 @@ def test_an_item_goes_when_its_time_is_over(items: Items, clock: list[float]) ->
     clock[0] += 10
     assert items.get("kim", ["a"], "k") is None
     assert (items.search("kim", []), items.namespaces("kim")) == ([], [])
+
+
+def test_a_search_opens_no_more_than_it_needs(
+    items: Items, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "CHUNK", 3)
+    for n in range(20):
+        clock[0] += (n + 1) % 2  # every second one at the same moment as the one before
+        items.put("kim", ["a", str(n % 3)], f"k{n:02}", {"n": n})
+    opened: list[str] = []
+    opens = items._opened
+
+    def noted(text: str) -> Any:
+        opened.append(text)
+        return opens(text)
+
+    monkeypatch.setattr(items, "_opened", noted)
+    assert [item.value["n"] for item in items.search("kim", ["a"], limit=2)] == [19, 18]
+    assert len(opened) == 3
+    whole = [item.value["n"] for item in items.search("kim", ["a"], limit=20)]
+    assert sorted(whole) == list(range(20))
+    assert [n // 2 for n in whole] == sorted((n // 2 for n in whole), reverse=True)
+    pages = [items.search("kim", [], limit=7, offset=offset) for offset in (0, 7, 14)]
+    assert [item.value["n"] for page in pages for item in page] == whole
+    some = items.search("kim", ["a", "1"], wanted={"n": {"$lt": 10}}, limit=2)
+    assert [item.value["n"] for item in some] == [7, 4]
+
+
+def test_what_is_over_is_found_by_an_index_and_an_older_file_gets_it(tmp_path: Path) -> None:
+    path = tmp_path / "items.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(kept.MIGRATIONS[0])
+        db.execute("PRAGMA user_version=1")
+    with closing(Items(path)) as items:
+        items.put("kim", ["a"], "k", {"n": 1})
+        plan = "EXPLAIN QUERY PLAN DELETE FROM items WHERE expires IS NOT NULL AND expires <= 1"
+        assert "INDEX expiring" in str(items._db.execute(plan).fetchall())
+    with closing(Items(path)) as items:
+        assert [item.value for item in items.search("kim", [])] == [{"n": 1}]
 
 
 def test_limits(items: Items, monkeypatch: pytest.MonkeyPatch) -> None:

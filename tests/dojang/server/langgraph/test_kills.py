@@ -2,66 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from langgraph_sdk import get_sync_client
-from langgraph_sdk.client import SyncLangGraphClient
 
 from dojang.server import serve
 from dojang.server.serving import CannotServe
 from dojang.server.work import Order, Work
 from dojang.settings import load_settings
 from dojang.workspace import Workspace
-from tests.dojang.server.langgraph.conftest import Held, says
-from tests.dojang.workspaces import TODAY
-from tests.processes import Forked
+from tests.dojang.server.langgraph.conftest import Held, Start, says, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
-Started = tuple[Forked, SyncLangGraphClient]
-Start = Callable[..., Any]
-
-
-@pytest.fixture
-def start(tmp_path: Path, postgres_dsn: str) -> Start:
-    """Starts a server over one home; gives the process and a client."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOJANG_")}
-    environment |= {
-        "DOJANG_HOME": str(tmp_path / "home"),
-        "DOJANG_DATABASE_URL": postgres_dsn,
-        "DOJANG_EMBEDDING": "none",
-        "DOJANG_TODAY": TODAY.isoformat(),
-        "DOJANG_USER": "kim",
-        "DOJANG_TEST_SILENT": str(tmp_path / "silent"),
-    }
-
-    @contextmanager
-    def started(**more: str) -> Iterator[Started]:
-        child = "tests.dojang.server.langgraph.server_child"
-        with Forked(child, environment={**environment, **more}, cwd=tmp_path, stderr=False) as process:
-            try:
-                with get_sync_client(url=process.stdout.readline().strip(), api_key=None) as client:
-                    yield process, client
-            finally:
-                process.kill()
-
-    return started
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_server_that_is_killed_under_its_runs(
@@ -100,6 +58,7 @@ def test_a_server_that_is_killed_under_its_runs(
     assert len(bookings()) == 1
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model: Held) -> None:
     thread = str(uuid.uuid4())
     order = Order(message={"id": "m1", "content": "When is check-out?"})
@@ -108,7 +67,7 @@ def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model:
     with model.held(), first:
         rows = [first.accept(thread, "kim", order), first.accept(thread, "kim", Order(message=None))]
         assert model.speaking.wait(20)
-        first._draining = True  # what the end of the block does before it waits for steps that are under way
+        first.drain()  # what a server does before it waits for steps that are under way
         model.free.set()
     with Work(house) as second:
         until(lambda: all(second.rows.get(row.run_id).over for row in rows))
@@ -117,6 +76,7 @@ def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model:
     assert [line["role"] for line in house.conversation(thread)] == ["user", "assistant"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> None:
     """As after a kill between a pause and the row that says so."""
     thread, said = str(uuid.uuid4()), {"id": "human-given", "content": "please send a welcome"}

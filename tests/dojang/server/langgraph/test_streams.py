@@ -12,7 +12,6 @@ from langgraph_sdk.client import SyncLangGraphClient
 from dojang.server.work import Work, events
 from dojang.server.work.events import KEEP_EVENTS, Channel, Channels
 from dojang.server.work.rows import RunRows
-from dojang.workspace import Workspace
 from tests.dojang.server.langgraph.conftest import Held, refused, says
 
 
@@ -23,7 +22,19 @@ def test_a_reader_goes_on_after_its_last_event(client: SyncLangGraphClient, thre
     assert again == parts[3:]
     work.channels.forget(run_id)  # as after a start of the server: from the database
     assert list(client.runs.join_stream(thread_id, run_id, last_event_id=parts[1].id)) == parts[2:]
-    assert [part.event for part in client.threads.join_stream(thread_id)][-1] == "end"
+
+
+def test_a_reader_of_a_thread_goes_on_with_its_next_run(client: SyncLangGraphClient, thread_id: str) -> None:
+    client.runs.wait(thread_id, "dojang", input=says("When is check-out?"))
+    first = list(client.threads.join_stream(thread_id))
+    assert first[-1].event == "end"
+    assert list(client.threads.join_stream(thread_id, last_event_id=first[-3].id)) == first[-2:]
+    run: Any = client.runs.create(thread_id, "dojang", input=says("Is there parking?"))
+    client.runs.join(thread_id, run["run_id"])
+    assert list(client.threads.join_stream(thread_id, last_event_id=first[-3].id)) == first[-2:]
+    second = list(client.threads.join_stream(thread_id, last_event_id=first[-1].id))
+    assert [second[0].event, second[0].data["run_id"]] == ["metadata", run["run_id"]]
+    assert second == list(client.threads.join_stream(thread_id))
 
 
 def test_a_late_reader_of_a_run_that_is_not_kept_is_told_its_end(
@@ -32,8 +43,11 @@ def test_a_late_reader_of_a_run_that_is_not_kept_is_told_its_end(
     run: Any = client.runs.create(thread_id, "dojang", input=says("When is check-out?"))
     client.runs.join(thread_id, run["run_id"])
     work.channels.forget(run["run_id"])
-    (end,) = client.runs.join_stream(thread_id, run["run_id"])
+    gap, end = client.runs.join_stream(thread_id, run["run_id"])
+    assert (gap.event, gap.data["attempt"], gap.data["gap"]) == ("metadata", 1, True)
     assert (end.event, end.data["status"]) == ("end", "success")
+    assert list(client.runs.join_stream(thread_id, run["run_id"], last_event_id="57")) == [gap, end]  # of another life
+    assert list(client.runs.join_stream(thread_id, run["run_id"], last_event_id="9" * 15)) == [gap, end]
     assert client.runs.join(thread_id, run["run_id"])["answer"]["text"]
 
 
@@ -74,21 +88,6 @@ def test_a_reader_may_wish_that_the_run_ends_with_it(
     assert client.runs.get(thread_id, run["run_id"])["status"] == "interrupted"
 
 
-def test_a_run_without_a_thread(client: SyncLangGraphClient, house: Workspace) -> None:
-    known = {thread["thread_id"] for thread in house.threads(limit=1000)}
-    values: Any = client.runs.wait(None, "dojang", input=says("When is check-out?"))
-    assert values["answer"]["text"]
-    parts = list(client.runs.stream(None, "dojang", input=says("When is check-out?"), stream_mode="updates"))
-    assert parts[-1].data["status"] == "success"
-    kept: Any = client.runs.create(None, "dojang", input=says("When is check-out?"), on_completion="keep")
-    client.runs.join(kept["thread_id"], kept["run_id"])
-    batch: Any = [{"assistant_id": "dojang", "input": says("please book a room")}]
-    (paused,) = client.runs.create_batch(batch)
-    client.runs.join(paused["thread_id"], paused["run_id"])  # a review waits in it: it stays
-    left = {thread["thread_id"] for thread in house.threads(limit=1000)} - known
-    assert left == {kept["thread_id"], paused["thread_id"]}
-
-
 def test_a_queue_that_is_full(client: SyncLangGraphClient, thread_id: str, work: Work, url: str, model: Held) -> None:
     body = {"assistant_id": "dojang", "input": says("When is check-out?")}
     with pytest.MonkeyPatch.context() as patch, model.held():
@@ -121,6 +120,9 @@ def test_what_is_not_there(client: SyncLangGraphClient, thread_id: str) -> None:
     assert refused(client.runs.create, thread_id, "another", input=says("hello"))[0] == 404
     assert refused(client.assistants.get, "another")[0] == 404
     assert refused(client.runs.create, thread_id, "dojang", input={"messages": []})[0] == 400
+    nothing = refused(client.runs.wait, thread_id, "dojang", input=None)  # nobody has asked there yet
+    assert (nothing[0], "send input.messages" in nothing[1]) == (400, True)
+    assert client.runs.list(thread_id) == []
     assert client.runs.wait("made-on-the-way", "dojang", input=says("hello"), if_not_exists="create")
 
 
