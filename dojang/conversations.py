@@ -107,15 +107,20 @@ class Conversations(Acting):
         ``snapshot``: the thread's state, for whoever has just looked at it.
         """
         snapshot = snapshot or self._runs.state(thread_id)
+        self._runs.ready_for_input(snapshot)
         if (kept_adapter(snapshot) or "").startswith(PROGRAM):
             raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
-        self._runs.ready_for_input(snapshot)
 
-    def begin_program(self, program: str, message: HumanMessage, *, on_node: OnNode | None = None) -> RunResult:
-        """A thread of its own for a program instead of a model; see ``dojang.speaking``."""
-        thread = f"{program.partition(':')[2]}_{secrets.token_hex(5)}"
+    def begin_program(
+        self, program: str, message: HumanMessage, *, on_node: OnNode | None = None, thread_id: str = ""
+    ) -> RunResult:
+        """A thread of its own for a program instead of a model; see ``dojang.speaking``.
+
+        ``thread_id``: a new one that looks like any other, and whose review nobody is shown yet.
+        """
+        thread = thread_id or f"{program.partition(':')[2]}_{secrets.token_hex(5)}"
         run = self._runs.start(thread, {"messages": [message]}, on_node, adapter=program)
-        return self._shown(run, self.user)
+        return run if thread_id else self._shown(run, self.user)
 
     def resume(self, thread_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> RunResult:
         """Go on with a thread: release decisions that were recorded, or finish a run that was cut off.
@@ -167,15 +172,19 @@ class Conversations(Acting):
         self.parts.index.refresh(thread_id)
         return self.parts.index.owner(thread_id)
 
-    def thread(self, thread_id: str) -> RunResult:
-        """Where a thread stands, without running it."""
-        snapshot = self._runs.state(thread_id)
+    def thread(self, thread_id: str, *, seen: StateSnapshot | None = None) -> RunResult:
+        """Where a thread stands, without running it. ``seen``: its state, where the caller has it already."""
+        snapshot = self._runs.state(thread_id) if seen is None else seen
         self._runs.audit(snapshot)
         return self._shown(self._runs.result(snapshot), self.user)
 
     def look(self, thread_id: str) -> StateSnapshot:
         """The newest state of a thread as LangGraph has it; an empty one where nothing was asked yet."""
         return self._runs.look(thread_id)
+
+    def state(self, thread_id: str) -> StateSnapshot:
+        """As :meth:`look`; UnknownThread where there is none."""
+        return self._runs.state(thread_id)
 
     def begun(self, thread_id: str) -> bool:
         """Whether anything was asked in a thread yet."""

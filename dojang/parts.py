@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from checkpoints.records.about import AboutThreads
     from checkpoints.records.attachments import AttachmentLog
     from checkpoints.records.notices import NoticeLog
+    from dojang.checks import Checks
     from dojang.cited import CitedIndex
     from store.models.embedding import Embedder
     from store.port import Documents
@@ -195,6 +196,13 @@ class Parts:
     def switch(self) -> Switch:
         """What stops all runs."""
         return Switch(self.settings.home)
+
+    @cached_property
+    def checks(self) -> Checks:
+        """Reviews with a known answer that were put between the others."""
+        from dojang.checks import Checks
+
+        return Checks(self.settings.home / "checks")
 
     def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""

@@ -12,7 +12,6 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
@@ -34,7 +33,8 @@ from dojang.server.access.tokens import Tokens, any_made, redacted
 from dojang.server.api.problems import TooLarge, Unknown
 from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
-from dojang.server.console.desk import HERE, Desk
+from dojang.server.console.assets import Assets
+from dojang.server.console.desk import Desk
 from dojang.server.console.jobs import Jobs
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.items import Items
@@ -143,7 +143,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
     app.router.routes.extend(_routes())
     app.router.routes.append(mcp.route)
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.mount("/static", Assets(), name="static")
     app.add_exception_handler(DojangError, _told)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _unreadable)

@@ -56,8 +56,7 @@ def begin(desk: AtDesk, form: Form) -> Response:
 def end(desk: AtDesk, form: Form) -> Response:
     """End the session on the server; the cookie means nothing from here on."""
     doorkeeper: Doorkeeper = desk.request.app.state.doorkeeper
-    back = Doors.of(desk.request.app.state.settings).origin_of(desk.request.headers["host"].lower()) + "/login"
-    there = doorkeeper.end(desk.request.cookies.get(COOKIE, ""), back)
+    there = doorkeeper.end(desk.request.cookies.get(COOKIE, ""), origin_of(desk) + "/login")
     answer: Response = RedirectResponse("/login", status_code=303)
     if there:  # not a redirect: what a form leads to must be ours (form-action)
         answer = desk.page("login/left.html", there=there, langs=[])
@@ -70,6 +69,11 @@ def inside(wanted: str) -> str:
     """The page that was wanted, if it is one of this server; else the first one."""
     good = wanted.startswith("/") and not wanted.startswith(("//", "/\\", "/login")) and wanted.isprintable()
     return wanted if wanted == DONE or (good and wanted.isascii() and not TOKEN.search(wanted)) else "/"
+
+
+def origin_of(desk: Desk) -> str:
+    """The origin of our own pages, by the name under which the browser asks; the guards have looked at that."""
+    return Doors.of(desk.request.app.state.settings).origin_of(desk.request.headers["host"].lower())
 
 
 def set_session(desk: Desk, answer: Response, secret: str, lasts: timedelta) -> None:

@@ -163,6 +163,10 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/threads/{thread_id}/delete"): STEER,
     ("GET", "/live"): SEE,
     ("GET", "/shift"): DECIDE,
+    ("GET", "/shift/checks"): OVERSEE,
+    ("POST", "/shift/checks"): OVERSEE,
+    ("POST", "/shift/checks/cards"): OVERSEE,
+    ("POST", "/shift/checks/cards/{card_id}/remove"): OVERSEE,
     ("GET", "/docs"): SEE,
 }
 """(method, path of the route) to the roles of which the caller needs one. HEAD and OPTIONS count as GET."""

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from dojang.results import ReviewCard
 from dojang.server.console.addresses import review_href, thread_href
 from dojang.server.console.arguments import differences
+from dojang.server.console.checks import draw
 from dojang.server.console.desk import AtDesk, Desk, Form, dwell_ms
 from dojang.server.console.editing import edit_of
 from dojang.server.console.inbox import listed
@@ -74,6 +75,7 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
         return review_page(desk, card, status=status, error=str(error), form=form)
     except PassingFault as error:  # the run may have stopped after the decision was recorded: show what is true
         return review_page(desk, desk.workspace.show(review_id), status=503, error=str(error), form=form)
+    draw(desk)
     return RedirectResponse(onward(desk, review_id, form), status_code=303)
 
 

@@ -21,7 +21,8 @@ from dojang.server.console.addresses import thread_href
 from dojang.server.console.desk import AtDesk, Desk, Form, FormWithFiles
 from dojang.server.console.thread import Unsaid, thread_page
 from dojang.server.console.threads import threads_page
-from dojang.server.work import Order, QueueFull, Row, Work
+from dojang.server.langgraph.caller import work_of
+from dojang.server.work import Order, QueueFull, Row
 from dojang.server.work.streaming import StreamMode
 from state import Conflict, Decision, UserError
 
@@ -71,7 +72,7 @@ def resume(desk: AtDesk, thread_id: str, form: Form) -> Response:
 def stop(desk: AtDesk, thread_id: str, form: Form) -> Response:
     """Stop what is under way, between two steps."""
     check_there(desk, thread_id)
-    work = work_of(desk)
+    work = work_of(desk.request)
     for row in work.rows.of(thread_id, limit=20):
         if not row.over:
             work.stop(row.run_id, "interrupt")
@@ -81,15 +82,9 @@ def stop(desk: AtDesk, thread_id: str, form: Form) -> Response:
 # -- what these have in common ----------------------------------------------------------------------------------------
 
 
-def work_of(desk: Desk) -> Work:
-    """The runs of this server."""
-    work: Work = desk.request.app.state.work
-    return work
-
-
 def check_there(desk: Desk, thread_id: str) -> None:
     """Raise UnknownThread where nothing was ever asked under this id, and nothing is about to be."""
-    if not work_of(desk).rows.of(thread_id, limit=1):
+    if not work_of(desk.request).rows.of(thread_id, limit=1):
         desk.workspace.thread(thread_id)
 
 
@@ -115,7 +110,7 @@ def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False
         Conflict: the thread waits for a decision, or works on something else.
         QueueFull: too many runs wait.
     """
-    work, message_id = work_of(desk), f"human-{key[:16]}"
+    work, message_id = work_of(desk.request), f"human-{key[:16]}"
     with _ONE_BY_ONE:
         if any((row.body.get("message") or {}).get("id") == message_id for row in work.rows.of(thread_id, limit=100)):
             return
@@ -125,7 +120,7 @@ def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False
         if old and work.rows.busy(thread_id):
             raise Conflict(f"thread {thread_id} is at work on what was said before; wait for the answer, or stop it")
         if snapshot.created_at is not None:
-            desk.workspace.check_ready(thread_id)
+            desk.workspace.check_ready(thread_id, snapshot=snapshot)
         kept = desk.workspace.attach(thread_id, files) if files else []
         message = {"id": message_id, "content": text} | ({"files": kept} if kept else {})
         order = Order(message=message, modes=MODES)
@@ -134,7 +129,7 @@ def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False
 
 def release(desk: Desk, thread_id: str, *, after_s: float = 0) -> Row | None:
     """Let the workers go on with a thread; None where they are about to anyway."""
-    work = work_of(desk)
+    work = work_of(desk.request)
     with _ONE_BY_ONE:
         if work.rows.busy(thread_id):
             return None
