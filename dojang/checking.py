@@ -80,6 +80,14 @@ class Pretended:
         """The specs of the real tools, so that the digest and the form are those of a real call."""
         return self._describer.offered()
 
+    def spec(self, name: str) -> ToolSpec | None:
+        """As the real tool's."""
+        return self._describer.spec(name)
+
+    def look(self, name: str) -> ToolSpec | None:
+        """The spec that is known: no server is asked for a call that never happens."""
+        return self._describer.spec(name)
+
     def check(self, name: str, args: Mapping[str, JSON]) -> Checked:
         """As the real tool's."""
         return self._describer.check(name, args)
@@ -92,7 +100,7 @@ class Pretended:
         """That it was a check."""
         return [_TOLD[language]]
 
-    def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
+    def run(self, name: str, args: Mapping[str, JSON], *, key: str, version: str = "") -> JSON:
         """Nothing. Always raises ToolFailed."""
         raise ToolFailed(_TOLD["en"])
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dojang.notebook.shown import STATIC
-from tests.dojang.server.test_browser import CHROMIUM, FLAGS
+from tests.dojang.server.screens import CHROMIUM, FLAGS
 from tests.dojang.workspaces import workspace_for
 
 anywidget = pytest.importorskip("anywidget", reason="anywidget is not installed: pip install -e '.[notebook]'")
