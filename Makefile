@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint style types tests bench chaos fuzz transcript screenshots help
+.PHONY: demo test check lint style types tests docs bench chaos fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -52,6 +52,9 @@ chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects coun
 
 fuzz: .venv/dev ## generated requests to every route, and in any order: EXAMPLES of each kind (200), a fresh seed
 	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)
+
+docs: .venv/dev ## the documentation as a site in build/site, to be opened from the disk; a broken link fails
+	$(BIN)/zensical build --strict
 
 transcript: .venv/run ## play the demo and write its output into the READMEs
 	$(BIN)/python scripts/transcript.py

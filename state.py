@@ -124,6 +124,9 @@ class ToolSpec(TypedDict):
     recovery: Recovery
     reversible: bool
     probe: NotRequired[bool]  # whether the tool can look up if an effect happened
+    origin: NotRequired[str]  # where it runs, as "mcp:NAME"; absent: here
+    trust: NotRequired[Trust]  # of what it says; absent: trusted
+    drift: NotRequired[list[str]]  # in what it differs from what was accepted: nothing declared of it holds
 
 
 class Proposal(TypedDict):
@@ -364,6 +367,28 @@ def merge_records(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dic
 
 
 Records = Annotated[dict[str, Any], merge_records]
+
+
+FILES: Final = "dojang_files"
+"""Member of a human message's ``additional_kwargs``: the files that came with it."""
+
+
+class AttachedFile(TypedDict):
+    """What the state keeps of a file that came with a message; its bytes lie beside the session's other files."""
+
+    name: str
+    type: str  # by its content: image/png, image/jpeg, image/webp, image/gif, application/pdf
+    size: int  # bytes
+    sha256: str
+    pages: NotRequired[int]  # of a PDF
+    width: NotRequired[int]  # of an image, in pixels
+    height: NotRequired[int]
+
+
+def files_of(message: AnyMessage) -> list[AttachedFile]:
+    """The files that came with a message; [] for any but a person's."""
+    found = message.additional_kwargs.get(FILES) if message.type == "human" else None
+    return found if isinstance(found, list) else []
 
 
 class AgentInput(TypedDict):

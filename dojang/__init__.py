@@ -1,6 +1,7 @@
 """Dojang: an agent over your documents and tools that stops before it acts until a person stamps the step.
 
-``from dojang import Workspace, Settings`` is the Python way in; ``dojang --help`` the one from a terminal.
+``import dojang; book = dojang.open()`` is the way in from a notebook (docs/notebooks.md), ``from dojang import
+Workspace, Settings`` that of a program, ``dojang --help`` the one from a terminal.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dojang.notebook import Notebook, open, sample
+    from dojang.notebook.tables import table
     from dojang.settings import Settings
     from dojang.workspace import Workspace
 
 __version__ = "0.1.0"
 
-__all__ = ["Settings", "Workspace", "__version__"]
+__all__ = ["Notebook", "Settings", "Workspace", "__version__", "open", "sample", "table"]
 
-_HOMES = {"Settings": "dojang.settings", "Workspace": "dojang.workspace"}
+_HOMES = {
+    "Notebook": "dojang.notebook", "Settings": "dojang.settings", "Workspace": "dojang.workspace",
+    "open": "dojang.notebook", "sample": "dojang.notebook", "table": "dojang.notebook.tables",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

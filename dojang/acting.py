@@ -55,3 +55,8 @@ class Acting:
     def check_policy(self) -> None:
         """Read the rules now: a server with rules that it cannot read does not start; tools.rules.BrokenPolicy."""
         assert self.parts.policy.version
+
+    def server_problems(self) -> list[str]:
+        """Why MCP servers, or tools of theirs, are not offered to the model now; asks them. BrokenServers."""
+        servers = self.parts.mcp
+        return [] if servers is None else servers.problems()

@@ -9,6 +9,7 @@ import csv
 import heapq
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from weakref import WeakKeyDictionary
 from dojang.visible import visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from checkpoints.audit.chain import AuditRecord
     from checkpoints.audit.trail import AuditLog
 
@@ -29,6 +32,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula."""
+DAY: Final = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 MARK: Final = "\ufeff"
 """The byte order mark without which Excel breaks Korean."""
 
@@ -58,6 +62,11 @@ class Sought:
         )
 
 
+def last_moment(said: str) -> str:
+    """Of a day that is named without a time, the last moment: until the 22nd means that the 22nd is in it."""
+    return f"{said.strip()}T23:59:59.999999" if DAY.fullmatch(said.strip()) else said
+
+
 def existing(log: AuditLog, thread: str) -> None:
     """Raise where there is no such thread."""
     from dojang.runs import UnknownThread
@@ -66,19 +75,33 @@ def existing(log: AuditLog, thread: str) -> None:
         raise UnknownThread(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
 
 
-def records(log: AuditLog, thread: str | None) -> Iterator[AuditRecord]:
-    """Oldest first, by the time they were noted; each chain in its own order. All chains of the home for None."""
+def records(log: AuditLog, thread: str | None, within: bytes = b"") -> Iterator[AuditRecord]:
+    """Oldest first, by the time they were noted; each chain in its own order. All chains of the home for None.
+
+    ``within``: of threads whose chain does not have these bytes, none.
+    """
     if thread is not None:
         existing(log, thread)
         yield from log.records(thread)
         return
-    chains = [log.records(None), *(log.records(thread_id) for thread_id, _folder in log.folders.threads())]
+    threads = (thread_id for thread_id, folder in log.folders.threads() if not within or _has(folder, within))
+    chains = [log.records(None), *map(log.records, threads)]
     yield from heapq.merge(*chains, key=lambda record: record["at"])
 
 
+def _has(folder: Path, within: bytes) -> bool:
+    from checkpoints.audit.chain import CHAIN
+
+    try:
+        return within in (folder / CHAIN).read_bytes()
+    except FileNotFoundError:
+        return False
+
+
 def found(log: AuditLog, sought: Sought) -> Iterator[AuditRecord]:
-    """The records that are sought, oldest first."""
-    return (record for record in records(log, sought.thread) if sought.has(record))
+    """The records that are sought, oldest first. Of chains in which an event does not occur, nothing more is read."""
+    within = sought.event.encode() if sought.event.isascii() else b""
+    return (record for record in records(log, sought.thread, within) if sought.has(record))
 
 
 def place_of(record: AuditRecord) -> Place:

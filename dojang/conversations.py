@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,14 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.types import StateSnapshot
 
 from dojang.acting import Acting
+from dojang.attachments import Given, Limits, given_of, looked_at, with_files
 from dojang.going_back import check_copied
 from dojang.results import RunResult, Step
 from dojang.runs import kept_adapter, unfinished, waiting_of
 from dojang.speaking import PROGRAM
 from dojang.watching import OnNode
 from nodes.ports import Deps
-from state import Conflict, UserError
+from state import AttachedFile, Conflict, UserError, files_of
 
 if TYPE_CHECKING:
     from checkpoints import ThreadRow
@@ -38,18 +39,21 @@ class Conversations(Acting):
         text: str,
         *,
         thread_id: str | None = None,
+        files: Sequence[Path | Given] = (),
         on_node: OnNode | None = None,
         on_start: OnStart | None = None,
     ) -> RunResult:
-        """Send a message on a new thread, or on ``thread_id``.
+        """Send a message on a new thread, or on ``thread_id``; ``files``: images and PDFs, as paths or (name, bytes).
 
         Raises:
             UnknownThread: no such thread.
             Conflict: the thread waits for a decision, or a run on it was cut off, or another run holds it.
-            UserError: the text is empty.
+            UserError: the text is empty, or a file is not taken.
         """
         if not text.strip():
             raise UserError("the message is empty; write a question or a request")
+        given = self._given(files)
+        looked_at(given, Limits.of(self.settings))
         if thread_id is not None:
             self.check_ready(thread_id)
         thread = thread_id or f"th_{secrets.token_hex(5)}"
@@ -57,8 +61,24 @@ class Conversations(Acting):
         if on_start is not None:
             on_start(thread)
         message = HumanMessage(content=text, id=f"human-{secrets.token_hex(8)}", name=self.user)
+        message = with_files(message, self.attach(thread, given))
         run = self._runs.start(thread, {"messages": [message]}, on_node, guard=thread_id is not None)
         return self._shown(run, self.user)
+
+    def attach(self, thread_id: str, files: Sequence[Given]) -> list[AttachedFile]:
+        """Keep files of a message that is about to be sent, durable on return; what its message says of them.
+
+        Raises:
+            UserError: one of them is not taken; none is kept then.
+        """
+        found = looked_at(files, Limits.of(self.settings))
+        for _, data in files:
+            self.parts.attachment_log.put(thread_id, data, by=self.user)
+        return found
+
+    def _given(self, files: Sequence[Path | Given]) -> list[Given]:
+        limits = Limits.of(self.settings)
+        return [one for file in files for one in (given_of([file], limits) if isinstance(file, Path) else [file])]
 
     def send(
         self,
@@ -87,15 +107,20 @@ class Conversations(Acting):
         ``snapshot``: the thread's state, for whoever has just looked at it.
         """
         snapshot = snapshot or self._runs.state(thread_id)
+        self._runs.ready_for_input(snapshot)
         if (kept_adapter(snapshot) or "").startswith(PROGRAM):
             raise UserError(f"no model speaks in conversation {thread_id}: a program began it; ask in another one")
-        self._runs.ready_for_input(snapshot)
 
-    def begin_program(self, program: str, message: HumanMessage, *, on_node: OnNode | None = None) -> RunResult:
-        """A thread of its own for a program instead of a model; see ``dojang.speaking``."""
-        thread = f"{program.partition(':')[2]}_{secrets.token_hex(5)}"
+    def begin_program(
+        self, program: str, message: HumanMessage, *, on_node: OnNode | None = None, thread_id: str = ""
+    ) -> RunResult:
+        """A thread of its own for a program instead of a model; see ``dojang.speaking``.
+
+        ``thread_id``: a new one that looks like any other, and whose review nobody is shown yet.
+        """
+        thread = thread_id or f"{program.partition(':')[2]}_{secrets.token_hex(5)}"
         run = self._runs.start(thread, {"messages": [message]}, on_node, adapter=program)
-        return self._shown(run, self.user)
+        return run if thread_id else self._shown(run, self.user)
 
     def resume(self, thread_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> RunResult:
         """Go on with a thread: release decisions that were recorded, or finish a run that was cut off.
@@ -147,15 +172,19 @@ class Conversations(Acting):
         self.parts.index.refresh(thread_id)
         return self.parts.index.owner(thread_id)
 
-    def thread(self, thread_id: str) -> RunResult:
-        """Where a thread stands, without running it."""
-        snapshot = self._runs.state(thread_id)
+    def thread(self, thread_id: str, *, seen: StateSnapshot | None = None) -> RunResult:
+        """Where a thread stands, without running it. ``seen``: its state, where the caller has it already."""
+        snapshot = self._runs.state(thread_id) if seen is None else seen
         self._runs.audit(snapshot)
         return self._shown(self._runs.result(snapshot), self.user)
 
     def look(self, thread_id: str) -> StateSnapshot:
         """The newest state of a thread as LangGraph has it; an empty one where nothing was asked yet."""
         return self._runs.look(thread_id)
+
+    def state(self, thread_id: str) -> StateSnapshot:
+        """As :meth:`look`; UnknownThread where there is none."""
+        return self._runs.state(thread_id)
 
     def begun(self, thread_id: str) -> bool:
         """Whether anything was asked in a thread yet."""
@@ -183,6 +212,7 @@ class Conversations(Acting):
         with self.parts.run_lock(source):
             check_copied(source, self._runs.look(source), "as it is now")
             self.parts.audit.copied(source, target, by or self.user)
+            self.parts.attachment_log.copy(source, target)
             self.parts.saver.copy_thread(source, target)
 
     def conversation(self, thread_id: str) -> list[dict[str, str]]:
@@ -223,7 +253,7 @@ class Conversations(Acting):
 def line_of(message: AnyMessage) -> dict[str, str]:
     """A message as ``{"role", "text"}``; of one that only calls, the calls."""
     role = {"human": "user", "ai": "assistant", "tool": "tool"}.get(message.type, message.type)
-    text = str(message.text)
+    text = " ".join([str(message.text), *(f"[{file['name']}]" for file in files_of(message))])
     calls = getattr(message, "tool_calls", None) or []
     if calls and not text:
         text = "; ".join(

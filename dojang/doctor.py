@@ -5,6 +5,7 @@ Every check stands alone: one that fails (or whose part cannot even be imported)
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import socket
@@ -44,6 +45,7 @@ def examine(parts: Parts) -> Iterator[Check]:
         (N_("champion"), lambda: _champion(parts)),
         (N_("policy"), lambda: _policy(parts)),
         (N_("tools"), lambda: _tools(settings)),
+        (N_("MCP servers"), lambda: _mcp(parts)),
         (N_("access"), lambda: _access(parts)),
         (N_("session files"), lambda: _sessions(settings)),
         (N_("port"), lambda: _port(settings.host, settings.port)),
@@ -82,6 +84,10 @@ def _home(home: Path) -> Finding:
     probe = home / ".doctor"
     probe.write_text("ok")
     probe.unlink()
+    if (
+        os.name == "nt"
+    ):  # modes say nothing there: whose a folder is, is in its access list, which Windows makes the user's
+        return True, str(home), ""
     return (
         not mode & 0o077,
         f"{home}, mode {mode:04o}",
@@ -165,8 +171,21 @@ def _policy(parts: Parts) -> Finding:
 def _tools(settings: Settings) -> Finding:
     from tools.loading import load_tools
 
+    if not settings.tools and settings.mcp is not None:
+        return True, "those of MCP servers alone", ""
     names = [tool.name for module in load_tools(settings.tools) for tool in module.tools]
     return bool(names), ", ".join(names), ""
+
+
+def _mcp(parts: Parts) -> Finding:
+    """Whether the servers answer, and are what was accepted."""
+    servers = parts.mcp
+    if servers is None:
+        return True, "none: DOJANG_MCP names no file", ""
+    problems = servers.problems()
+    if problems:
+        return False, "; ".join(problems), "mend that, or take the server out of the file of DOJANG_MCP"
+    return True, f"{', '.join(servers.servers)}: {len(servers.tools)} tools, as they were accepted", ""
 
 
 def _access(parts: Parts) -> Finding:

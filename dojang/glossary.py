@@ -48,8 +48,11 @@ EVENTS: Final = {
     "person.named": N_("person named"),
     "session.began": N_("logged in"),
     "session.ended": N_("logged out"),
+    "check.seeded": N_("check of attention put in"),
+    "checks.changed": N_("checks of attention changed"),
     "runs.paused": N_("all runs paused"),
     "runs.resumed": N_("all runs go on"),
+    "mcp.accepted": N_("tools of an MCP server accepted"),
     "webhook.delivered": N_("webhook delivered"),
     "webhook.failed": N_("webhook given up"),
 }

@@ -1,7 +1,8 @@
 """Korean and English for commands and pages: gettext catalogues, read from ``locales/<language>/<domain>.po``.
 
 The catalogues are compiled when they are first used, so a checkout needs no build step. English is the language of the
-sources. A domain is a reader: ``cli`` for commands, ``console`` for pages; both fall back to the words that they share,
+sources. A domain is a reader: ``cli`` for commands, ``console`` for pages and for the cards of a
+notebook; both fall back to the words that they share,
 ``vocabulary``. The errors and notes of the parts below are in ``messages``, by pattern: see :mod:`dojang.messages`.
 """
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, cast
 from langgraph.checkpoint.base import CheckpointTuple
 
 import dojang
+from dojang.attachments import Attachments
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
 from dojang.pausing import Switch
-from dojang.settings import SAMPLE, Settings, secrets_of
+from dojang.settings import SAMPLE, Settings, outside, secrets_of
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
 from state import Decision, Review
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
     from checkpoints.records.about import AboutThreads
+    from checkpoints.records.attachments import AttachmentLog
     from checkpoints.records.notices import NoticeLog
+    from dojang.checks import Checks
     from dojang.cited import CitedIndex
     from store.models.embedding import Embedder
     from store.port import Documents
+    from tools.mcp.servers import McpServers
     from tools.policy import FilePolicy
     from tools.standing import Standing
     from tools.toolbox import Toolbox
@@ -147,6 +151,18 @@ class Parts:
         return PromptLog(self.settings.threads, keys=self.session_keys)
 
     @cached_property
+    def attachment_log(self) -> AttachmentLog:
+        """The files that came with messages."""
+        from checkpoints.records.attachments import AttachmentLog
+
+        return AttachmentLog(self.folders, keys=self.session_keys)
+
+    @cached_property
+    def attachments(self) -> Attachments:
+        """The same as the model is given them."""
+        return Attachments(self.attachment_log, frozenset(self.settings.model_reads), self.settings.passages_k)
+
+    @cached_property
     def notice(self) -> Notice:
         """Whom to tell of what needs attention."""
         return Notice(self.settings.notify, self._outbox)
@@ -180,6 +196,13 @@ class Parts:
     def switch(self) -> Switch:
         """What stops all runs."""
         return Switch(self.settings.home)
+
+    @cached_property
+    def checks(self) -> Checks:
+        """Reviews with a known answer that were put between the others."""
+        from dojang.checks import Checks
+
+        return Checks(self.settings.home / "checks")
 
     def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""
@@ -240,7 +263,16 @@ class Parts:
                 outbox=self.settings.home / "outbox",
                 today=self.today,
                 sample=SAMPLE / "hotels.toml",
+                mcp=self.mcp,
             )
+
+    @cached_property
+    def mcp(self) -> McpServers | None:
+        """The MCP servers of the settings; they are started or connected to when they are first asked."""
+        servers = mcp_servers_of(self.settings, connects=True)
+        if servers is not None:
+            self._exit.callback(servers.close)
+        return servers
 
     def describer(self) -> Toolbox:
         """The tools as far as they say what a call does: lists and cards need no database for that."""
@@ -258,7 +290,7 @@ class Parts:
     def _described(self) -> Toolbox:
         from tools.toolbox import Toolbox
 
-        return Toolbox.open(self.settings.tools, today=self.today)
+        return Toolbox.open(self.settings.tools, today=self.today, mcp=mcp_servers_of(self.settings, connects=False))
 
     @cached_property
     def policy(self) -> FilePolicy:
@@ -353,6 +385,7 @@ class Parts:
             feedback=self.settings.feedback,
             outbox=self.notice,
             prompts=self.prompts if self.settings.keep_prompts else NoPrompts(),
+            attachments=self.attachments,
         )
 
 
@@ -364,6 +397,15 @@ def load_session_keys(settings: Settings) -> KeyRing | None:
 
     passphrase = settings.session_passphrase
     return KeyRing.load(settings.session_keys, passphrase=passphrase.get_secret_value() if passphrase else None)
+
+
+def mcp_servers_of(settings: Settings, *, connects: bool) -> McpServers | None:
+    """The MCP servers that the settings name; without ``connects`` only as they were accepted. BrokenServers."""
+    if settings.mcp is None:
+        return None
+    from tools.mcp.servers import McpServers
+
+    return McpServers.open(settings.mcp, outside=outside(), logs=settings.home / "mcp", connects=connects)
 
 
 def qdrant_place(settings: Settings) -> str | None:

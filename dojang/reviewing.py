@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dojang.workspace import Workspace
 
 BULK: Final = "bulk"
+HIGH: Final = 2
+"""From this tier on a review is of high risk: a list of its own, and a quick approval is worth a second look."""
 MOST: Final = 200
 """Reviews that one bulk decision may name."""
 Status = Literal["open", "claimed", "recorded", "decided", "expired"]

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from checkpoints.wanted import Key, Wanted
     from tools.toolbox import Toolbox
 
-CONSOLE_UNDO_S = 5.0
-"""How long a decision from the console can be taken back where the settings do not say."""
-BY_HAND = ("console", "bulk")
+BUTTON_UNDO_S = 5.0
+"""How long a decision from a button can be taken back where the settings do not say."""
+BY_HAND = ("console", "bulk", "notebook")
 """Channels on which a person presses a button, and may have pressed the wrong one."""
 LISTED = 100
 """Ids that a record of a list names; the digest is of all."""
@@ -331,7 +331,7 @@ class Reviews(Conversations):
             have = ", ".join(roles) or "none"
             raise NotEntitled(f"{by} does not have the role {role!r}; the roles are: {have}")
         wait = self.settings.undo_s
-        hold_s = wait if wait is not None else (CONSOLE_UNDO_S if channel in BY_HAND else 0.0)
+        hold_s = wait if wait is not None else (BUTTON_UNDO_S if channel in BY_HAND else 0.0)
         return Who(by=by, channel=channel, roles=roles, role=role, hold_s=hold_s)
 
     def _evidence(self, review: Review) -> tuple[list[Passage], str]:

@@ -93,6 +93,20 @@ class Settings(BaseSettings):
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
+    model_reads: list[Literal["images", "pdf"]] = Field(
+        [], description='what the model reads beside text, as in `["images", "pdf"]`; empty: nothing'
+    )
+    attachment_mb: int = Field(10, ge=1, le=100, description="largest file that may come with a message, in MB")
+    attachment_megapixels: int = Field(40, ge=1, le=200, description="most pixels of an attached image, in millions")
+    attachment_pages: int = Field(100, ge=1, le=2000, description="most pages of an attached PDF")
+    attachments: int = Field(5, ge=0, le=20, description="files that may come with one message; 0: none are taken")
+    mcp: Path | None = Field(
+        None, description="file of the MCP servers whose tools the agent may use as well, an `mcp.toml`; empty: none"
+    )
+    mcp_token: SecretStr | None = Field(
+        None,
+        description="token of the person as whom `dojang mcp` acts; empty: it asks as the user and decides nothing",
+    )
     user: str = Field(default_factory=_user, min_length=1, max_length=200, description="who decides, in records")
     roles: list[str] | None = Field(
         None, description="roles of that person, as in `manager,operator`; empty: not known, so none is asked for"
@@ -101,7 +115,7 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=3600,
-        description="seconds in which a decision can be taken back; empty: 5 on the console, none elsewhere",
+        description="seconds in which a decision can be taken back; empty: 5 on the console and on a card, else none",
     )
     feedback: Literal["never", "abstained", "always"] = Field(
         "never", description="after which answers a person is asked what they think of them"
@@ -204,7 +218,7 @@ class Settings(BaseSettings):
             raise ValueError("must have 24 bytes or more: `openssl rand -base64 32` makes one")
         return secret
 
-    @field_validator("home", "policy", "hard_policy", "session_keys")
+    @field_validator("home", "policy", "hard_policy", "session_keys", "mcp")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
@@ -249,6 +263,11 @@ class Settings(BaseSettings):
     def threads(self) -> Path:
         """The folder of session folders."""
         return self.home / "threads"
+
+
+def outside() -> dict[str, str]:
+    """The environment as it is, of which an MCP server is given what its table names, and nothing else."""
+    return dict(os.environ)
 
 
 def secrets_of(settings: Settings) -> list[str]:

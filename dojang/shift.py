@@ -7,13 +7,14 @@ approvals may be a good day. Decisions in bulk have no dwell time and count in n
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from dojang.reviewing import BULK, HIGH
 from state import Decision, person_of
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ BUCKETS_S: Final = (3, 10, 30, 120)
 """Upper ends of the stretches by which dwell times are counted; the last one is open."""
 LONG_STREAK: Final = 10
 QUICK_S: Final = 3.0
-HIGH: Final = 2
-"""From this tier on, a quick approval is worth a second look."""
-BULK: Final = "bulk"
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,8 @@ class Person:
     otherwise: int = 0
     quick_high: int = 0
     bulk: int = 0
+    seen: int = 0  # seeded checks that were decided rightly,
+    missed: int = 0  # and those that were not
     first_dwell: float | None = None  # median of the first and the last third, from nine decisions on
     last_dwell: float | None = None
 
@@ -96,10 +96,14 @@ class Shift:
     rates: list[tuple[str, int, int]]  # (hour or day, approvals, all)
 
 
-def said_of(listed: Iterable[Listed], since: datetime, only: str | None = None) -> list[Said]:
-    """Decisions and votes since a moment, oldest first; ``only``: of this person."""
+def said_of(
+    listed: Iterable[Listed], since: datetime, only: str | None = None, *, without: Collection[str] = ()
+) -> list[Said]:
+    """Decisions and votes since a moment, oldest first; ``only``: of this person; ``without``: not in these threads."""
     found = {}
     for one in listed:
+        if one["review"]["thread_id"] in without:
+            continue
         progress, review = one["progress"], one["review"]
         decisions = [*progress["votes"], *([progress["decision"]] if progress["decision"] is not None else [])]
         for said in decisions:
@@ -119,13 +123,30 @@ def _said(said: Decision, at: datetime, one: Listed) -> Said:
     )  # fmt: skip
 
 
-def shift_of(said: Sequence[Said], undone: Counter[str], *, hourly: bool) -> Shift:
-    """The figures. ``said``: oldest first; ``undone``: by person (``state.person_of``)."""
+def shift_of(
+    said: Sequence[Said], undone: Counter[str], *, hourly: bool, checks: Sequence[tuple[str, bool]] = ()
+) -> Shift:
+    """The figures.
+
+    Args:
+        said: oldest first.
+        undone: by person (``state.person_of``).
+        hourly: whether the share of approvals is by the hour, not the day.
+        checks: (who, whether it was seen) of the seeded checks; they are not among ``said``.
+    """
     by_person: dict[str, list[Said]] = defaultdict(list)
+    names: dict[str, str] = {}
     for one in said:
         by_person[person_of(one.by)].append(one)
-    otherwise = _otherwise(said)
-    persons = [_person(mine, undone[name], otherwise[name]) for name, mine in by_person.items()]
+        names.setdefault(person_of(one.by), one.by)
+    for by, _ in checks:
+        by_person[person_of(by)].extend(())
+        names.setdefault(person_of(by), by)
+    otherwise, seen = _otherwise(said), Counter((person_of(by), rightly) for by, rightly in checks)
+    persons = [_person(names[who], mine, undone[who], otherwise[who]) for who, mine in by_person.items()]
+    for person in persons:
+        who = person_of(person.name)
+        person.seen, person.missed = seen[who, True], seen[who, False]
     tools: dict[str, Counter[str]] = defaultdict(Counter)
     tiers: dict[int, Counter[str]] = defaultdict(Counter)
     dwells = [Counter[str]() for _ in range(len(BUCKETS_S) + 1)]
@@ -143,8 +164,8 @@ def shift_of(said: Sequence[Said], undone: Counter[str], *, hourly: bool) -> Shi
     )
 
 
-def _person(mine: Sequence[Said], undone: int, otherwise: int) -> Person:
-    person = Person(mine[0].by, Counter(one.type for one in mine), undone=undone, otherwise=otherwise)
+def _person(name: str, mine: Sequence[Said], undone: int, otherwise: int) -> Person:
+    person = Person(name, Counter(one.type for one in mine), undone=undone, otherwise=otherwise)
     alone = [one for one in mine if not one.bulk]
     person.bulk = len(mine) - len(alone)
     person.dwells = [one.dwell_s for one in alone if one.dwell_s is not None]

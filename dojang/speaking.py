@@ -1,7 +1,7 @@
 """Wires who speaks to the graph: from what a thread keeps of its adapter to the ports of its next run.
 
 Model threads get the generator of their adapter (``flywheel.voices``); threads that a program began get that program,
-with a toolbox and rules of their own (``flywheel.promoting``), and need neither model nor database.
+with a toolbox and rules of their own (``flywheel.promoting``, ``checking``), and need no model.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from dojang.checks import CHECK
 from dojang.parts import Parts
 from nodes.ports import Deps
 from state import Review, UserError
@@ -48,6 +49,8 @@ class Speaking:
         Raises:
             UserError: the adapter or the model is not usable; nobody else speaks in its place.
         """
+        if self.parts.checks.knows(thread_id):  # whatever its state says by now
+            return self._of_program(CHECK, thread_id)
         kept = self.begin(thread_id) if adapter is None else adapter
         if kept.startswith(PROGRAM):
             return self._of_program(kept, thread_id)
@@ -81,6 +84,10 @@ class Speaking:
     def _of_program(self, kept: str, thread_id: str) -> Deps:
         from dojang.flywheel.promoting import SPEAKER, promotion_deps
 
+        if kept == CHECK:
+            from dojang.checking import check_deps
+
+            return check_deps(self.parts)
         if kept != SPEAKER:
             raise UserError(f"thread {thread_id} was begun by {kept}, which this version does not have; update Dojang")
         return promotion_deps(self.parts, thread_id)

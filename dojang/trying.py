@@ -65,7 +65,8 @@ def rule_as_json(r: Rule) -> dict[str, Any]:
 
 def described(settings: Settings) -> Toolbox:
     """The tools without their database: they are described here, never run."""
+    from dojang.parts import mcp_servers_of
     from tools.toolbox import Toolbox, local_today
 
-    today = settings.today
-    return Toolbox.open(settings.tools, today=local_today if today is None else lambda: today)
+    today, servers = settings.today, mcp_servers_of(settings, connects=False)
+    return Toolbox.open(settings.tools, today=local_today if today is None else lambda: today, mcp=servers)

@@ -28,7 +28,7 @@ from nodes.judging import open_here, recheck_call
 from nodes.last_look import held_back, is_recorded
 from nodes.ports import Deps, thread_of
 from nodes.wording import say
-from state import JSON, Action, AgentState, Outcome, Proposal, ToolSpec, UserError, Verdict
+from state import JSON, Action, AgentState, Outcome, PassingFault, Proposal, ToolSpec, UserError, Verdict
 
 
 def act(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
@@ -40,31 +40,32 @@ def act(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     for proposal in pending_proposals(state):
         args = allowed_args(state, proposal)
         if args is not None:
-            spec = spec_of(runtime.context.toolbox, proposal["tool"])
-            return _run(state, runtime, proposal, spec, action_of(proposal, spec, args))
+            return _run(state, runtime, proposal, args)
     return {}
 
 
-def _run(
-    state: AgentState, runtime: Runtime[Deps], proposal: Proposal, spec: ToolSpec | None, action: Action
-) -> dict[str, Any]:
-    ledger, thread_id = runtime.context.ledger, thread_of(runtime)
-    verdict = recheck_call(state, runtime, proposal, action["args"])
-    if spec is not None and spec["effect_class"] == "read":
+def _run(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, args: dict[str, JSON]) -> dict[str, Any]:
+    ledger, toolbox, thread_id = runtime.context.ledger, runtime.context.toolbox, thread_of(runtime)
+    key = effect_key(thread_id, proposal, args, state.get("turn", ""))
+    begun = ledger.begun(thread_id, key)
+    # What has begun is what was written down then, whatever its tool is by now and whether its server answers.
+    spec = toolbox.look(proposal["tool"]) if begun is None else spec_of(toolbox, proposal["tool"])
+    action = begun or action_of(proposal, spec, args)
+    verdict = _verdict(state, runtime, proposal, args, begun)
+    if begun is None and spec is not None and spec["effect_class"] == "read":
         held = held_back(state, runtime, proposal, action, verdict)
         if isinstance(held, dict):
             return {"reviews": {held["id"]: held}}
         return _done(state, runtime, proposal, _called(runtime, proposal, action, "", held), verdict)
-    key = effect_key(thread_id, proposal, action["args"], state.get("turn", ""))
     with ledger.lease(thread_id, key):
         # What has begun may have happened: it is recovered, whatever the rules say of it by now.
         held = None if ledger.begun(thread_id, key) else held_back(state, runtime, proposal, action, verdict)
         if isinstance(held, dict):
             return {"reviews": {held["id"]: held}}
-        begun = ledger.begin(thread_id, key, action, spec["recovery"] if spec else "at_most_once")
-        if isinstance(begun, dict) and begun["status"] != "in_doubt":
-            return _done(state, runtime, proposal, begun, verdict)
-        if begun != "fresh":
+        stood = ledger.begin(thread_id, key, action, spec["recovery"] if spec else "at_most_once")
+        if isinstance(stood, dict) and stood["status"] != "in_doubt":
+            return _done(state, runtime, proposal, stood, verdict)
+        if stood != "fresh":
             outcome = _recovered(state, runtime, proposal, spec, action, key)
         else:
             outcome = _called(runtime, proposal, action, key, held if spec else say("changed", state["language"]))
@@ -72,6 +73,19 @@ def _run(
     if ended["status"] == "in_doubt":
         return _doubt(state, runtime, proposal, spec, action, ended["error"])
     return _done(state, runtime, proposal, ended, verdict)
+
+
+def _verdict(
+    state: AgentState, runtime: Runtime[Deps], proposal: Proposal, args: dict[str, JSON], begun: Action | None
+) -> Verdict:
+    """What the rules say now; of what has begun, the verdict of then where its server cannot be asked any more."""
+    try:
+        return recheck_call(state, runtime, proposal, args)
+    except PassingFault:
+        if begun is None:
+            raise
+        found: Verdict = (state.get("verdicts") or {})[f"call:{proposal['id']}"]
+        return found
 
 
 def _recovered(
@@ -82,7 +96,7 @@ def _recovered(
     if recovery == "transactional":
         known = runtime.context.toolbox.settled(proposal["tool"], key)
         return known or _call(runtime, proposal, action, key=key)
-    if recovery == "idempotent":
+    if recovery == "idempotent" and _is_still(runtime, proposal, action):
         return _call(runtime, proposal, action, key=key)
     found = decided(state, f"doubt:{proposal['id']}")
     if found is None or not is_recorded(runtime, found[1]):
@@ -93,6 +107,12 @@ def _recovered(
     happened = said["type"] == "approve"
     text = "" if happened else say("settled_no", state["language"], by=said["by"])
     return _outcome(runtime, proposal, key, "done" if happened else "failed", None, text)
+
+
+def _is_still(runtime: Runtime[Deps], proposal: Proposal, action: Action) -> bool:
+    """Whether the tool is the one that was begun: another one need not know the key again."""
+    now = runtime.context.toolbox.look(proposal["tool"])
+    return now is not None and now["schema_version"] == action["schema_version"]
 
 
 def _doubt(
@@ -123,7 +143,8 @@ def _called(runtime: Runtime[Deps], proposal: Proposal, action: Action, key: str
 
 def _call(runtime: Runtime[Deps], proposal: Proposal, action: Action, *, key: str) -> Outcome:
     try:
-        result: JSON = runtime.context.toolbox.run(proposal["tool"], action["args"], key=key)
+        toolbox, version = runtime.context.toolbox, action["schema_version"]
+        result: JSON = toolbox.run(proposal["tool"], action["args"], key=key, version=version)
     except UserError as error:
         return _outcome(runtime, proposal, key, "failed", None, str(error))
     return _outcome(runtime, proposal, key, "done", result, "")

@@ -21,7 +21,6 @@ from nodes.gate import (
     edited_subject,
     pending_proposals,
     short_id,
-    spec_of,
     text_action,
 )
 from nodes.judging import call_review, judge_call, open_here, subject_of
@@ -93,7 +92,7 @@ def _as_approved(
 ) -> bool:
     """Whether the call is still what the person decided about: same schema, same rules, same evidence."""
     deps = runtime.context
-    action = action_of(proposal, spec_of(deps.toolbox, proposal["tool"]), _decided_args(review, decision))
+    action = action_of(proposal, deps.toolbox.look(proposal["tool"]), _decided_args(review, decision))
     return as_decided(review, decision, action, deps.policy.version, (p["id"] for p in state.get("passages") or []))
 
 

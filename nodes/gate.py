@@ -124,8 +124,8 @@ def text_action(text: str) -> Action:
 
 
 def spec_of(toolbox: Toolbox, name: str) -> ToolSpec | None:
-    """The spec of a tool that is offered, else None."""
-    return next((spec for spec in toolbox.offered() if spec["name"] == name), None)
+    """The spec of a tool as it was accepted, else None; :meth:`nodes.ports.Toolbox.look` says what it is now."""
+    return toolbox.spec(name)
 
 
 def open_review(

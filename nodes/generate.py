@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import AIMessage, HumanMessage, ToolCall
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall
 from langgraph.runtime import Runtime
 
 from nodes.gate import text_action, unfit
@@ -22,6 +22,7 @@ from state import (
     Proposal,
     Said,
     ToolSpec,
+    files_of,
 )
 
 
@@ -37,7 +38,11 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
     rounds = state.get("rounds", 0) + 1
     passages = deps.retriever.fetch([p["id"] for p in state.get("passages") or []])
     tools = deps.toolbox.offered() if rounds < deps.max_rounds else []
-    reply = deps.generator.reply(state["messages"], passages=passages, tools=tools, language=state["language"])
+    messages, attached = _with_files(state, runtime)
+    passages = [*attached, *passages]
+    reply = deps.generator.reply(messages, passages=passages, tools=tools, language=state["language"])
+    if any(files_of(m) for m in state["messages"]):
+        reply.pop("prompt", None)  # nobody could make it again from the messages alone, and so it teaches nothing
     message = reply["message"]
     if not isinstance(message, AIMessage):
         raise BrokenInvariant(
@@ -58,6 +63,14 @@ def generate(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         return {**counted, **_propose(state, runtime, told)}
     draft = _draft(state, reply, message)
     return {**counted, "draft": Draft(**{**draft, "text": f"{draft['text']}\n{note}".strip()})}
+
+
+def _with_files(state: AgentState, runtime: Runtime[Deps]) -> tuple[list[AnyMessage], list[Passage]]:
+    """The messages with the files that came with them; looked for only where there are some."""
+    if not any(files_of(message) for message in state["messages"]):
+        return state["messages"], []
+    deps = runtime.context
+    return deps.attachments.shown(thread_of(runtime), state["messages"], state["question"], state["language"])
 
 
 def _note(

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from nodes.gate import action_of, effect_key, open_review, spec_of
 from nodes.ports import Deps, Subject, thread_of
-from state import JSON, Action, AgentState, Draft, Kind, Proposal, Review, Verdict
+from state import JSON, Action, AgentState, Draft, Kind, Proposal, Review, Verdict, files_of
 
 
 def judge_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, subject: str) -> Verdict:
@@ -26,9 +26,9 @@ def subject_of(
     state: AgentState, runtime: Runtime[Deps], *, proposal: Proposal | None = None, draft: Draft | None = None
 ) -> Subject:
     """What the rules see."""
-    spec = spec_of(runtime.context.toolbox, proposal["tool"]) if proposal else None
+    spec = runtime.context.toolbox.look(proposal["tool"]) if proposal else None
     turn = state.get("turn", "")
-    return Subject(
+    subject = Subject(
         on="call" if proposal else "answer",
         tool=proposal["tool"] if proposal else "",
         known=spec is not None,
@@ -39,17 +39,36 @@ def subject_of(
         citations=len(draft["citations"]) if draft else 0,
         abstained=draft["abstained"] if draft else False,
         language=state["language"],
-        trust="untrusted" if any(p["trust"] == "untrusted" for p in state.get("passages") or []) else "trusted",
+        trust=_trust(state, runtime),
         evidence=_evidence(state),
         requester=state.get("requester") or runtime.context.requester,
         key=effect_key(thread_of(runtime), proposal, proposal["args"], turn) if proposal else "",
     )
+    if spec is not None and spec.get("drift"):
+        subject["drift"] = spec["drift"]
+    return subject
+
+
+def _trust(state: AgentState, runtime: Runtime[Deps]) -> str:
+    """Untrusted as soon as a passage is, a file came with the message, or a tool of others has had its say."""
+    if any(passage["trust"] == "untrusted" for passage in state.get("passages") or []) or _came_with_files(state):
+        return "untrusted"
+    heard = {one["tool"] for one in (state.get("outcomes") or {}).values() if one["status"] in ("done", "failed")}
+    specs = [spec_of(runtime.context.toolbox, name) for name in heard]
+    return "untrusted" if any(spec and spec.get("trust") == "untrusted" for spec in specs) else "trusted"
 
 
 def _evidence(state: AgentState) -> str:
-    """An answer that tells what a tool did does not rest on the retrieved passages."""
+    """An answer that tells what a tool did, or what stands in an attached file, does not rest on retrieved passages."""
     weighed = state.get("evidence")
-    return "good" if weighed is None or state.get("outcomes") else weighed["grade"]
+    told_by_others = state.get("outcomes") or _came_with_files(state)
+    return "good" if weighed is None or told_by_others else weighed["grade"]
+
+
+def _came_with_files(state: AgentState) -> bool:
+    """Whether files came with the message of this turn: what they say is theirs, and whose they are nobody knows."""
+    turn = state.get("turn", "")
+    return any(files_of(message) for message in state.get("messages") or [] if message.id == turn)
 
 
 def call_review(
@@ -68,7 +87,7 @@ def call_review(
         kind=verdict["kind"],
         subject=subject,
         summary=toolbox.describe(proposal["tool"], args, state["language"]),
-        action=action_of(proposal, spec_of(toolbox, proposal["tool"]), args),
+        action=action_of(proposal, toolbox.look(proposal["tool"]), args),
         verdict=verdict,
     )
 

@@ -74,6 +74,17 @@ class Toolbox(Protocol):
         """The tools that the model may see."""
         ...
 
+    def spec(self, name: str) -> ToolSpec | None:
+        """A tool as it was accepted, without asking anybody; None where there is none."""
+        ...
+
+    def look(self, name: str) -> ToolSpec | None:
+        """A tool as it is at this moment, asked where it runs; None where there is none.
+
+        Raises PassingFault where it cannot be asked. ``drift`` in it: it is not what was accepted.
+        """
+        ...
+
     def check(self, name: str, args: Mapping[str, JSON]) -> Checked:
         """Coerce and validate; never raises. Checking what was checked changes nothing."""
         ...
@@ -86,8 +97,11 @@ class Toolbox(Protocol):
         """What came of it, one sentence a line, from the tool's own templates."""
         ...
 
-    def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
-        """Do it. ``key`` is the effect's idempotency key; a transactional tool commits it with its effect."""
+    def run(self, name: str, args: Mapping[str, JSON], *, key: str, version: str = "") -> JSON:
+        """Do it. ``key`` is the effect's idempotency key; a transactional tool commits it with its effect.
+
+        ``version``: the schema version that was just looked at; a tool that became another one since is not run.
+        """
         ...
 
     def settled(self, name: str, key: str) -> Outcome | None:
@@ -119,6 +133,7 @@ class Subject(TypedDict):
     evidence: str  # good, weak or contradictory; good where the answer tells what a tool did
     requester: str
     key: NotRequired[str]  # of a call: its name in the ledger, of no concern to rules
+    drift: NotRequired[list[str]]  # of a call: in what its tool differs from what was accepted
 
 
 class Policy(Protocol):
@@ -142,8 +157,8 @@ class Ledger(Protocol):
         """Write the intent (fsynced). "fresh": never begun; "open": begun, outcome unknown; or the outcome."""
         ...
 
-    def begun(self, thread_id: str, key: str) -> bool:
-        """Whether there is an intent under this key."""
+    def begun(self, thread_id: str, key: str) -> Action | None:
+        """The action whose intent is under this key; None where there is none."""
         ...
 
     def lease(self, thread_id: str, key: str) -> AbstractContextManager[None]:
@@ -212,6 +227,26 @@ class NoPrompts:
         """Nothing."""
 
 
+class Attachments(Protocol):
+    """The files that came with the messages of a conversation."""
+
+    def shown(
+        self, thread_id: str, messages: Sequence[AnyMessage], question: str, language: Language
+    ) -> tuple[list[AnyMessage], list[Passage]]:
+        """The messages as the model can take them, their files in them; and passages of files that had to be read."""
+        ...
+
+
+class NoAttachments:
+    """There are none."""
+
+    def shown(
+        self, thread_id: str, messages: Sequence[AnyMessage], question: str, language: Language
+    ) -> tuple[list[AnyMessage], list[Passage]]:
+        """The messages as they are."""
+        return list(messages), []
+
+
 class Clock(Protocol):
     """Time, so that tests can turn it."""
 
@@ -247,6 +282,7 @@ class Deps:
     feedback: Literal["never", "abstained", "always"] = "never"  # after which answers a person is asked
     outbox: Outbox = field(default_factory=NoOutbox)
     prompts: Prompts = field(default_factory=NoPrompts)
+    attachments: Attachments = field(default_factory=NoAttachments)
 
 
 def thread_of(runtime: Runtime[Deps]) -> str:

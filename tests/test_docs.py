@@ -12,15 +12,22 @@ from pathlib import Path
 import pytest
 
 from dojang.glossary import EVENTS
+from dojang.reference import page as page_of_python
 from dojang.server.access.table import rows
 from dojang.settings import Settings, settings_table
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TWINS = sorted((ROOT / "docs" / "ko").glob("*.md"))
+KOREAN = ROOT / "docs" / "ko"
+TWINS = sorted(KOREAN.rglob("*.md"))
 HANGUL = re.compile("[가-힣]")
 COMMAND = re.compile(r"(dojang|make|DOJANG_\w+=|\$|source|pip|from|import) ?")
 """How a line of a block begins that is the same in every language but for what a person would say."""
+
+
+def named(page: Path) -> str:
+    """How a page is called in the list of tests."""
+    return str(page.relative_to(ROOT))
 
 
 def test_every_setting_is_documented() -> None:
@@ -43,7 +50,7 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     broken = [
@@ -54,7 +61,7 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_python_in_the_docs_is_python(page: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
         ast.parse(block)
@@ -67,10 +74,10 @@ def test_both_readmes_have_the_same_sections_and_commands() -> None:
     assert variables.findall(english) == variables.findall(korean)
 
 
-@pytest.mark.parametrize("page", TWINS, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", TWINS, ids=named)
 def test_a_korean_page_and_its_english_twin_say_the_same(page: Path) -> None:
     """Section by section: settings, commands and names, rows, points, blocks, links. Prose is not compared."""
-    english, korean = ROOT / "docs" / page.name, page
+    english, korean = _english(page), page
     ours, theirs = (_sections(p.read_text(encoding="utf-8")) for p in (english, korean))
     assert [level for level, _, _ in ours] == [level for level, _, _ in theirs]
     for (_, title, one), (_, titel, other) in zip(ours, theirs, strict=True):
@@ -83,20 +90,47 @@ def test_a_korean_page_and_its_english_twin_say_the_same(page: Path) -> None:
         assert [pair for pair in zip(block, twin, strict=True) if not _same_line(*pair)] == [], where
 
 
-@pytest.mark.parametrize("page", TWINS, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", TWINS, ids=named)
 def test_twins_name_each_other_at_the_top(page: Path) -> None:
-    english = ROOT / "docs" / page.name
-    assert f"[한국어](ko/{page.name})" in english.read_text(encoding="utf-8").splitlines()[:4]
-    assert f"[English](../{page.name})" in page.read_text(encoding="utf-8").splitlines()[:4]
+    english = _english(page)
+    there, back = os.path.relpath(page, english.parent), os.path.relpath(english, page.parent)
+    assert f"[한국어]({there})" in english.read_text(encoding="utf-8").splitlines()[:4]
+    assert f"[English]({back})" in page.read_text(encoding="utf-8").splitlines()[:4]
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.ko.md", *TWINS], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [ROOT / "README.ko.md", *TWINS], ids=named)
 def test_korean_pages_lead_to_korean_pages(page: Path) -> None:
-    text = page.read_text(encoding="utf-8").replace(f"[English](../{page.name})", "")
-    inside = {f"docs/{twin.name}" for twin in TWINS}
+    text = re.sub(r"\[English\]\([^)]*\)", "", page.read_text(encoding="utf-8"))
+    inside = {str(_english(twin).relative_to(ROOT)) for twin in TWINS}
     led = {os.path.relpath(page.parent / target, ROOT) for target in re.findall(r"\]\(([^)#:]+)", text)}
     led |= set(re.findall(r"docs/[\w/-]+\.md", text))
     assert led & inside == set()
+
+
+def test_the_python_reference_is_that_of_the_code() -> None:
+    assert (ROOT / "docs" / "python.md").read_text(encoding="utf-8").rstrip() == page_of_python().rstrip(), (
+        "run: python -m dojang.reference > docs/python.md"
+    )
+
+
+@pytest.mark.parametrize("name", ["promises", "threat-model", "oversight", "proofs"])
+def test_the_tests_that_a_page_names_are_there(name: str) -> None:
+    """Files, and functions in them."""
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for file, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text):
+        assert (ROOT / file).exists(), file
+        assert re.search(rf"def {function}\b", (ROOT / file).read_text(encoding="utf-8")), (file, function)
+
+
+def test_every_promise_of_the_readme_has_tests() -> None:
+    """Each section of the page has at least three, so that none is emptied by and by."""
+    sections = _sections((ROOT / "docs" / "promises.md").read_text(encoding="utf-8"))[1:]
+    assert len(sections) == 8
+    assert [title for _, title, text in sections if len(re.findall(r"::test_\w+`", text)) < 3] == []
+
+
+def _english(page: Path) -> Path:
+    return ROOT / "docs" / page.relative_to(KOREAN)
 
 
 def _sections(text: str) -> list[tuple[int, str, str]]:
@@ -129,9 +163,11 @@ def _blocks(text: str) -> list[str]:
 
 
 def _links(page: Path, text: str) -> Counter[str]:
-    targets = re.findall(r"\]\(([^)]+)\)", _prose(text))
+    """Where links lead; not to which place in a page, which has another name in the other language."""
+    targets = [t if "://" in t else t.partition("#")[0] for t in re.findall(r"\]\(([^)]+)\)", _prose(text))]
     inside = [os.path.relpath(page.parent / t, ROOT).replace("docs/ko/", "docs/") for t in targets if "://" not in t]
-    return Counter([t for t in inside if t != f"docs/{page.name}"] + [t for t in targets if "://" in t])
+    own = os.path.relpath(page, ROOT).replace("docs/ko/", "docs/")
+    return Counter([t for t in inside if t != own] + [t for t in targets if "://" in t])
 
 
 def _shape(text: str) -> tuple[int, int, int]:

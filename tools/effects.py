@@ -102,6 +102,12 @@ class Declaration:
     """For a tool whose effects are at most once: how to look up what became of one."""
     after: Mapping[str, str] = field(default_factory=dict)
     """Date argument → the date argument it follows: "5일" after 3 December is the 5th of December."""
+    version: str = ""
+    """What approvals are bound to, where name and schema do not say it all; "": they do."""
+    origin: str = ""
+    """Where a tool that is not ours runs, as ``mcp:NAME``; "": here."""
+    trusted: bool = True
+    """Whether what it says may stand beside the house's own documents."""
 
 
 UNDECLARED = Declaration()
@@ -167,13 +173,16 @@ def spec_of(tool: BaseTool) -> ToolSpec:
         name=tool.name,
         description=inspect.cleandoc(tool.description).split("\n\n", maxsplit=1)[0],
         parameters=parameters,
-        schema_version=schema_version(tool.name, parameters),
+        schema_version=declaration.version or schema_version(tool.name, parameters),
         effect_class=declaration.effect_class,
         recovery=declaration.recovery,
         reversible=declaration.reversible,
     )
     if declaration.probe is not None:
         spec["probe"] = True
+    if declaration.origin:
+        spec["origin"] = declaration.origin
+        spec["trust"] = "trusted" if declaration.trusted else "untrusted"
     return spec
 
 

@@ -5,7 +5,8 @@
     UserError
     └── ToolFailed        the tool looked and refused: certainly nothing was changed
     PassingFault
-    └── OutcomeUnknown    an effect outside our database broke off: it may or may not have happened
+    ├── OutcomeUnknown    an effect outside our database broke off: it may or may not have happened
+    └── ToolChanged       the tool is another one than a moment ago: nothing was run
 """
 
 from __future__ import annotations
@@ -19,3 +20,7 @@ class ToolFailed(UserError):
 
 class OutcomeUnknown(PassingFault):
     """A tool without a transaction broke off in the middle. Never repeat it unasked: a person must look."""
+
+
+class ToolChanged(PassingFault):
+    """Between the last look and the call the tool became another one; nothing was run, and the gate looks again."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,12 +42,26 @@ _SENTENCES = {
         "No rule covers this call, and it changes something.",
         "이 호출에 맞는 규칙이 없고, 실행하면 바뀌는 것이 있습니다.",
     ),
+    "default.drift": (
+        "The server of this tool has changed it since it was accepted ({what}); what was accepted or approved of it "
+        "holds no more.",
+        "이 도구는 승인된 뒤에 서버 쪽에서 바뀌었습니다({what}). 그 전의 승인은 더 이상 유효하지 않습니다.",
+    ),
     "guarded": (
         "This changes who answers from now on: a person decides it, each time.",
         "앞으로 누가 답할지가 바뀝니다. 매번 사람이 결재합니다.",
     ),
     "default.answer": ("No rule covers this answer.", "이 답변에 걸리는 규칙이 없습니다."),
 }
+_PARTS = {
+    "server": ("its address", "주소"),
+    "version": ("its version", "버전"),
+    "description": ("its description", "설명"),
+    "arguments": ("its arguments", "인자"),
+    "hints": ("what it says of its effect", "효과에 대한 안내"),
+}
+"""In what a tool can differ from what was accepted."""
+DRIFT_TIER = 2
 _NOT_RELAXED = (
     "The rule lets this pass, but does not name the tool, or nobody signed it for a call that cannot be undone.",
     "통과시키는 규칙이지만 도구 이름이 없거나, 되돌릴 수 없는 호출에 대한 서명자가 없습니다.",
@@ -155,6 +169,8 @@ class FilePolicy:
         found = [finding for rule in self.rules if (finding := _finding(rule, subject)) is not None]
         if subject["on"] == "call" and subject["tool"] in self._guarded:
             found = [_built_in("guarded", "ask", "high", subject, tier=TOP_TIER), *found]
+        if subject.get("drift"):
+            found = [_drifted(subject), *found]
         built_in = _default(subject, matched=bool(found))
         return [built_in, *found] if built_in is not None else found
 
@@ -346,6 +362,17 @@ def _built_in(
     texts: dict[Language, str] = {"en": english, "ko": korean}
     reason = Reason(rule_id=rule_id, text=text, severity=severity, hard=True, texts=texts)
     return _Finding(outcome, reason, _kind(subject), tier)
+
+
+def _drifted(subject: Mapping[str, JSON]) -> _Finding:
+    """A tool that is not what was accepted is asked about each time: no rule, no approval in advance lets it pass."""
+    finding = _built_in("default.drift", "ask", "high", subject, tier=DRIFT_TIER)
+    texts: dict[Language, str] = {
+        "en": _SENTENCES["default.drift"][0].format(what=", ".join(_PARTS[part][0] for part in subject["drift"])),
+        "ko": _SENTENCES["default.drift"][1].format(what=", ".join(_PARTS[part][1] for part in subject["drift"])),
+    }
+    text = texts["ko" if subject["language"] == "ko" else "en"]
+    return replace(finding, reason=Reason(**{**finding.reason, "text": text, "texts": texts}))
 
 
 def _kind(subject: Mapping[str, JSON]) -> Kind:

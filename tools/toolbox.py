@@ -27,6 +27,7 @@ from tools.checking import Checked, check_args, violations
 from tools.effects import WORLD, Declaration, Telling, Template, World, declaration_of, spec_of, wants_world
 from tools.errors import OutcomeUnknown, ToolFailed
 from tools.loading import DEFAULT, Prepare, load_tools
+from tools.mcp.servers import McpServers
 from tools.migrations import migrate
 from tools.wording import shown
 
@@ -48,6 +49,7 @@ class Toolbox:
         today: the day that "tomorrow" counts from.
         prepares: what `prepare` calls, one for each module.
         sample: file with rows to begin with, handed to ``prepares``.
+        mcp: servers whose accepted tools stand beside these.
 
     Raises:
         UserError: two tools of one name, or a tool whose schema is broken.
@@ -62,7 +64,10 @@ class Toolbox:
         today: Callable[[], date] = local_today,
         prepares: Sequence[Prepare] = (),
         sample: Path | None = None,
+        mcp: McpServers | None = None,
     ) -> None:
+        tools = [*tools, *(mcp.tools if mcp is not None else [])]
+        self.mcp = mcp
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             names = [tool.name for tool in tools]
@@ -84,9 +89,10 @@ class Toolbox:
         outbox: Path | None = None,
         today: Callable[[], date] = local_today,
         sample: Path | None = None,
+        mcp: McpServers | None = None,
     ) -> Toolbox:
         """Load the modules that ``spec`` names and, where there is a database, make their tables."""
-        modules = load_tools(spec)
+        modules = load_tools(spec) if spec or mcp is None else []
         box = cls(
             [tool for module in modules for tool in module.tools],
             dsn=dsn,
@@ -94,6 +100,7 @@ class Toolbox:
             today=today,
             prepares=[module.prepare for module in modules if module.prepare],
             sample=sample,
+            mcp=mcp,
         )
         if dsn is not None:
             box.prepare()
@@ -107,8 +114,30 @@ class Toolbox:
                 prepare(connection, self._sample)
 
     def offered(self) -> list[ToolSpec]:
-        """Every tool, in the order given."""
-        return copy.deepcopy(list(self._specs.values()))
+        """Every tool that the model may see, in the order given: one of a server that is down or changed it is none."""
+        if self.mcp is not None:
+            self.mcp.check_required()
+        shown_now = [spec for name, spec in self._specs.items() if not self._foreign(name) or self._as_accepted(name)]
+        return copy.deepcopy(shown_now)
+
+    def spec(self, name: str) -> ToolSpec | None:
+        """A tool as it was accepted, without asking anybody; None where there is none."""
+        return copy.deepcopy(self._specs.get(name))
+
+    def look(self, name: str) -> ToolSpec | None:
+        """A tool as it is at this moment: what would run. None where there is none.
+
+        Raises:
+            PassingFault: it runs on a server that does not answer.
+        """
+        spec = self.spec(name)
+        return self.mcp.look(spec) if spec is not None and self.mcp is not None and self._foreign(name) else spec
+
+    def _foreign(self, name: str) -> bool:
+        return self.mcp is not None and name in self.mcp.owners
+
+    def _as_accepted(self, name: str) -> bool:
+        return self.mcp is not None and self.mcp.offered(name)
 
     def description(self, name: str, language: Language) -> str:
         """What the tool is for, in the language where its author wrote it; "" for an unknown tool."""
@@ -155,13 +184,16 @@ class Toolbox:
             lines = [f"{name} 결과: {body}" if language == "ko" else f"{name} returned {body}."]
         return [str(shown(line)) for line in lines]
 
-    def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
+    def run(self, name: str, args: Mapping[str, JSON], *, key: str, version: str = "") -> JSON:
         """Do it, once for each ``key`` where the tool is transactional.
+
+        ``version``: of the schema that was looked at last; a tool of a server runs as no other. "": as accepted.
 
         Raises:
             ToolFailed: refused; certainly nothing was changed.
             OutcomeUnknown: a tool without a transaction broke off; it may have happened.
             PassingFault: the database failed; a transactional tool may be run again under the same key.
+            ToolChanged: it is another tool by now; nothing was run.
         """
         if name not in self._tools:
             raise ToolFailed(f"There is no tool {shown(name)!r}; nothing was run.")
@@ -169,6 +201,8 @@ class Toolbox:
         wrong = violations(spec, args)
         if wrong:
             raise ToolFailed(f"{name} was not run: {'; '.join(wrong)}.")
+        if self.mcp is not None and self._foreign(name):
+            return self.mcp.call(name, args, key=key, version=version or spec["schema_version"])
         if spec["effect_class"] == "read":
             return self._read(name, args, key)
         if spec["recovery"] == "transactional":

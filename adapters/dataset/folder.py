@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.dataset.building import METHODS, Dataset, choices_of
-from adapters.durable import sync_dir
+from adapters.durable import remove_tree, sync_dir
 from state import BrokenInvariant, PassingFault, UserError
 
 FORMAT: Final = 1
@@ -76,7 +75,7 @@ def write(made: Dataset, root: Path) -> Path:
         sync_dir(aside)
         _take_place(aside, folder)
     except OSError as e:
-        shutil.rmtree(aside, ignore_errors=True)
+        remove_tree(aside)
         raise DatasetNotWritten(
             f"the dataset cannot be written to {root} ({e.strerror}); nothing was kept: free space and try again"
         ) from e
@@ -86,7 +85,7 @@ def write(made: Dataset, root: Path) -> Path:
 def _sweep(root: Path) -> None:
     for left in root.glob(f"{_BUILDING}*"):
         if left.stat().st_mtime < time.time() - _LEFT_S:
-            shutil.rmtree(left, ignore_errors=True)
+            remove_tree(left)
 
 
 def _take_place(aside: Path, folder: Path) -> None:
@@ -95,7 +94,7 @@ def _take_place(aside: Path, folder: Path) -> None:
     except OSError:
         if not folder.is_dir():
             raise
-        shutil.rmtree(aside)  # another process built the same meanwhile
+        remove_tree(aside)  # another process built the same meanwhile
         return
     try:
         sync_dir(folder.parent)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
-from adapters.durable import sync_dir
+from adapters.durable import remove_tree, sync_dir
 from adapters.errors import AdapterNotUsable
 from adapters.local.loading import check_adapter, fingerprint, read_note
 from state import BrokenInvariant, PassingFault
@@ -181,8 +181,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _remove(folder: Path) -> None:
     if folder.is_dir():
-        folder.chmod(0o700)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 def _sha256(path: Path) -> str:

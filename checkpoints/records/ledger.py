@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from checkpoints.errors import EffectRunning, LedgerContradiction
 from checkpoints.files.crypto import KeyRing
@@ -85,9 +85,10 @@ class EffectLedger:
             return "open"
         return found.outcome
 
-    def begun(self, thread_id: str, key: str) -> bool:
-        """Whether there is an intent under this key; ask under :meth:`lease`."""
-        return _find(self._journal(thread_id).read(), key).intent is not None
+    def begun(self, thread_id: str, key: str) -> Action | None:
+        """The action whose intent is under this key, None where there is none; ask under :meth:`lease`."""
+        intent = _find(self._journal(thread_id).read(), key).intent
+        return None if intent is None else cast(Action, intent["action"])
 
     @contextmanager
     def lease(self, thread_id: str, key: str) -> Iterator[None]:

@@ -15,6 +15,8 @@ from checkpoints.files.journal import Journal
 from checkpoints.files.locks import run_lock
 from checkpoints.files.mending import rewrite
 from checkpoints.records.about import KIND as ABOUT
+from checkpoints.records.attachments import KIND as ATTACHMENTS
+from checkpoints.records.attachments import without_data
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import KIND as PROMPTS
@@ -85,6 +87,7 @@ def _erase_words(
         audit, thread_id, lambda r: blanked(r) if words.taken_from(r["said"]) != r["said"] else r
     )
     done["notes"] = _erase_notes(audit, thread_id, words.taken_from)
+    _erase_files(audit, thread_id, words.person)
     edited = {e["key"] for e in _entries(audit, thread_id) if e["k"] == "intent" and e["action"]["args"] in words.args}
 
     def effect(record: Record) -> Record | None:
@@ -117,6 +120,7 @@ def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str) -> Er
     audit.note(thread_id, "content.erased", actor, thread_id, {"what": "checkpoints", "reason": reason})
     prompts = _erase_prompts(audit, thread_id, blanked, bodies=False)
     notes = _erase_notes(audit, thread_id, lambda metadata: {})
+    _erase_files(audit, thread_id)
     saver.prune([thread_id], strategy="delete")
     return Erased(
         thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, prompts=prompts, notes=notes,
@@ -195,6 +199,18 @@ def _erase_notes(audit: AuditLog, thread_id: str, without: Callable[[Any], Any])
             return 0
         rewrite(journal, kept[-1:])
     return sum(before != after for before, after in zip(records, kept, strict=True))
+
+
+def _erase_files(audit: AuditLog, thread_id: str, person: str | None = None) -> None:
+    """Take the bytes of attached files out: of those that ``person`` sent, or of all."""
+    journal = Journal(_path(audit, thread_id, ATTACHMENTS), kind=ATTACHMENTS, keys=audit.folders.keys)
+    if not journal.path.exists():
+        return
+    with journal.locked():
+        records = list(journal)
+        kept = [without_data(one) if person in (None, one["by"]) else one for one in records]
+        if kept != records:
+            rewrite(journal, kept)
 
 
 def _said(record: Record) -> Record | None:

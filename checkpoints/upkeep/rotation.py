@@ -17,7 +17,7 @@ from checkpoints.files.mending import rewrite, verify
 from checkpoints.log.rebuilding import copy, replacement
 from checkpoints.log.session import Session
 
-KINDS = ("checkpoints", "decisions", "ledger", "prompts", "about")
+KINDS = ("checkpoints", "decisions", "ledger", "prompts", "about", "attachments")
 
 
 def reseal(directory: str | os.PathLike[str], keys: KeyRing, thread_id: str) -> int:

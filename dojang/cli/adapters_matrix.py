@@ -45,12 +45,12 @@ def matrix(
     _ = call.terminal.gettext
     from adapters.gate.matrix import draw, measure, plain
     from adapters.training.frontdesk import TOOLS
-    from dojang.flywheel.listing import shipped
+    from dojang.flywheel.four_ways import sample_asked, speakers
 
-    asked = [*_sample(), *(_real(qa, qa_n, seed) if qa else [])]
+    asked = [*sample_asked(), *(_real(qa, qa_n, seed) if qa else [])]
     with call.terminal.counting(_("asking")) as tell:
         found = measure(
-            _speakers(base or shipped()[0], shipped()[1] if adapter is None else _named(call, adapter)), asked, TOOLS,
+            speakers(base, None if adapter is None else _named(call, adapter)), asked, TOOLS,
             on_progress=lambda done, total, cell: tell(done, total, _(CELLS[cell])),
         )  # fmt: skip
     call.terminal.document(plain(found))
@@ -64,30 +64,6 @@ def matrix(
 
 def _named(call: Any, adapter: str) -> Path:
     return folder_of(call.settings, checked_text(adapter))
-
-
-def _speakers(base: Path, adapter: Path) -> dict[bool, Any]:
-    from adapters.serving import load_generator
-    from adapters.training.margins import TODAY
-
-    return {
-        False: load_generator(str(base), adapter=None, today=TODAY),
-        True: load_generator(str(base), adapter=adapter, today=TODAY),
-    }
-
-
-def _sample() -> list[Asked]:
-    """The hand-written questions about the sample documents, which nothing was trained on."""
-    from adapters.gate.matrix import Asked
-    from adapters.training.evaluate import passages_of, sample_questions
-
-    found = []
-    for example, _ in sample_questions():
-        passages = passages_of(example.evidence)
-        right = passages[example.n - 1] if example.n else None
-        gold = (right["id"], right["start"], right["end"]) if right else None
-        found.append(Asked(f"sample {example.language}", example.turns[-1].content, example.language, passages, gold))
-    return found
 
 
 def _real(folder: Path, n: int | None, seed: int) -> list[Asked]:

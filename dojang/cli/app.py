@@ -16,6 +16,7 @@ from dojang.cli import (
     audit,
     deciding,
     documents,
+    mcp,
     policy,
     replay,
     reviews,
@@ -37,7 +38,7 @@ GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
 GROUPS = (
     asking, deciding, reviews, runs, threads, documents, store, sessions, audit, policy, adapters, replay, tokens,
-    system,
+    mcp, system,
 )  # fmt: skip
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dojang.cli.exits import exit_of_run
 from dojang.cli.invocation import checked_text, invocation
-from dojang.cli.telling import give_run, tell_cut_off
+from dojang.cli.telling import give_run, tell_cut_off, tell_servers
 
 app = typer.Typer()
 
@@ -20,6 +21,10 @@ def ask(
     context: typer.Context,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A question or a request.")],
     thread: Thread = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option("--file", metavar="FILE", help="An image or a PDF that goes with it. Repeatable."),
+    ] = None,
 ) -> int:
     """Ask a question or make a request; ends with code 3 when a review waits for a person."""
     call = invocation(context)
@@ -31,9 +36,10 @@ def ask(
         call.terminal.note(call.terminal.gettext("conversation {thread}").format(thread=thread_id))
 
     with call.workspace() as workspace:
+        tell_servers(call.terminal, workspace)
         try:
             with call.terminal.running() as on_node:
-                run = workspace.ask(said, thread_id=thread, on_node=on_node, on_start=on_start)
+                run = workspace.ask(said, thread_id=thread, files=file or (), on_node=on_node, on_start=on_start)
         except BaseException:
             tell_cut_off(call.terminal, workspace, started[-1] if started else thread)
             raise
@@ -63,4 +69,5 @@ def chat(context: typer.Context, thread: Thread = None) -> int:
     call = invocation(context)
     with call.workspace() as workspace:
         workspace.check_policy()
+        tell_servers(call.terminal, workspace)
         return Talk(call.terminal, workspace, thread).hold()

@@ -24,6 +24,12 @@ def run_document(workspace: Workspace, run: RunResult) -> dict[str, Any]:
     return document
 
 
+def tell_servers(terminal: Terminal, workspace: Workspace) -> None:
+    """Which tools are held back, or not to be had, before anything is asked."""
+    for line in workspace.server_problems():
+        terminal.note(terminal.told(line), style="yellow")
+
+
 def give_run(terminal: Terminal, workspace: Workspace, run: RunResult, *, as_json: bool) -> None:
     """A run as the answer of a command: one document, or told to a person."""
     terminal.document(run_document(workspace, run) if as_json else None)

@@ -32,7 +32,8 @@ def create(
         list[str],
         typer.Option(
             metavar="ROLE",
-            help="viewer, operator, manager, developer or admin, and roles of your policy beside it. Repeatable.",
+            help="agent (a program), viewer, operator, manager, developer or admin, and roles of your policy. "
+            "Repeatable.",
         ),
     ],
     days: Annotated[int, typer.Option(metavar="N", help="How long it opens the door.")] = DAYS,

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from dojang.parts import Parts
+from dojang.parts import Parts, mcp_servers_of
 from nodes.gate import allowed_args
 from state import JSON, AgentState, BrokenInvariant, Outcome, Passage, Prompt, ToolSpec, Verdict
 from tools.errors import ToolFailed
@@ -96,7 +96,15 @@ class RecordedToolbox(Toolbox):
         """The tools as they were offered then."""
         return [cast(ToolSpec, {**spec}) for spec in self.then.tools]
 
-    def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
+    def spec(self, name: str) -> ToolSpec | None:
+        """A tool as it was offered then."""
+        return next((spec for spec in self.offered() if spec["name"] == name), None)
+
+    def look(self, name: str) -> ToolSpec | None:
+        """A tool as it was offered then: a replay asks no server."""
+        return self.spec(name)
+
+    def run(self, name: str, args: Mapping[str, JSON], *, key: str, version: str = "") -> JSON:
         """What this call gave back then; NotRecorded where it was not made."""
         outcome = self.then.results.get(_key(name, args))
         if outcome is not None and outcome["status"] == "done":
@@ -174,7 +182,8 @@ class Recorded(Parts):
     @cached_property
     def toolbox(self) -> Toolbox:
         """The tools, recorded."""
-        box = RecordedToolbox.open(self.settings.tools, today=self.today)
+        servers = mcp_servers_of(self.settings, connects=False)
+        box = RecordedToolbox.open(self.settings.tools, today=self.today, mcp=servers)
         assert isinstance(box, RecordedToolbox)
         box.then = self.then
         return box

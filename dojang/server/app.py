@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
@@ -23,7 +22,7 @@ from dojang.going_back import UnknownCheckpoint
 from dojang.language import locale_language
 from dojang.observing.logs import logging_as
 from dojang.observing.scrubbing import Scrubber
-from dojang.server import api, langgraph, login, provider_login, vitals
+from dojang.server import api, langgraph, login, mcp, provider_login, vitals
 from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
@@ -34,7 +33,8 @@ from dojang.server.access.tokens import Tokens, any_made, redacted
 from dojang.server.api.problems import TooLarge, Unknown
 from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
-from dojang.server.console.desk import HERE, Desk
+from dojang.server.console.assets import Assets
+from dojang.server.console.desk import Desk
 from dojang.server.console.jobs import Jobs
 from dojang.server.guards import MAX_BODY, Doors, Guards, wants_json
 from dojang.server.items import Items
@@ -136,10 +136,14 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
         expose_headers=["Location", "Content-Location", "Retry-After", "X-Pagination-Total", "X-Pagination-Next"],
     )
     limit = app.state.uploads.limit_bytes
-    app.add_middleware(Guards, max_body=max_body, max_upload=limit, doors=Doors.of(app.state.settings))
+    # Base64 makes a file a third longer.
+    message = max_body + (app.state.settings.attachment_mb * 2**20 * 7 // 5 if app.state.settings.attachments else 0)
+    doors = Doors.of(app.state.settings)
+    app.add_middleware(Guards, max_body=max_body, max_upload=limit, max_message=message, doors=doors)
     app.add_middleware(Observed, observer=lambda: workspace.parts.observer)
     app.router.routes.extend(_routes())
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.router.routes.append(mcp.route)
+    app.mount("/static", Assets(), name="static")
     app.add_exception_handler(DojangError, _told)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _unreadable)
@@ -183,6 +187,8 @@ def serve(
         opened_by(settings, workspace) as opened,
     ):
         opened.check_policy()
+        for line in opened.server_problems():
+            print(say.told(line), file=sys.stderr, flush=True)
         room_for_readers()
         url = url_of(listener)
         if on_ready is not None:
@@ -279,7 +285,8 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _unreadable(request: Request, error: Exception) -> Response:
     """The first thing that does not fit: where it stands, what it should be, and where a good one can be seen."""
-    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
+    known = error.errors() if isinstance(error, RequestValidationError) else []
+    first: dict[str, Any] = {"loc": (), "msg": str(error), **(known[0] if known else {})}
     if first.get("type") == "json_invalid":
         text = f"the body is no JSON ({first['ctx']['error']}, at character {first['loc'][-1]})"
     else:

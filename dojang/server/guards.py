@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dojang.messages import told
 from dojang.server.access.callers import LOOPBACK
-from dojang.server.programs import by_program, is_program_path, is_upload, kind_of
+from dojang.server.programs import by_program, is_program_path, is_upload, kind_of, takes_files
 from dojang.server.wording import language_of
 from dojang.settings import Settings
 
@@ -85,14 +85,22 @@ class Guards:
         app: what is guarded.
         max_body: largest request body in bytes; a larger one is 413.
         max_upload: the same of a file that a program sends; it is passed on as it comes, and counted where it is read.
+        max_message: the same of a message, its files included.
         doors: how the server is reached, besides by its own machine.
     """
 
     def __init__(
-        self, app: ASGIApp, *, max_body: int = MAX_BODY, max_upload: int = MAX_BODY, doors: Doors = NO_DOORS
+        self,
+        app: ASGIApp,
+        *,
+        max_body: int = MAX_BODY,
+        max_upload: int = MAX_BODY,
+        max_message: int = 0,
+        doors: Doors = NO_DOORS,
     ) -> None:
         self.app = app
         self.max_body = max_body
+        self.max_message = max(max_body, max_message)
         self.max_upload = max_upload + MAX_BODY  # and what stands around the file
         self.doors = doors
 
@@ -112,23 +120,23 @@ class Guards:
                 self._declared(headers, self.max_upload * (1 if by_program(scope) else AT_ONCE), files=True)
                 await self.app(scope, receive, dressed)
                 return
-            body = await self._body(headers, receive)
+            body = await self._body(headers, receive, self.max_message if takes_files(scope) else self.max_body)
         except Refused as refused:
             await _answer(refused, scope, dressed)
             return
         await self.app(scope, _replay(body, receive), dressed)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    async def _body(self, headers: Headers, receive: Receive, most: int) -> bytes:
         """The whole body, read before anything acts on its first half."""
-        self._declared(headers, self.max_body)
+        self._declared(headers, most)
         body = bytearray()
         while True:
             message = await receive()
             if message["type"] != "http.request":
                 raise Refused(400, "the request was broken off")
             body += message.get("body", b"")
-            if len(body) > self.max_body:
-                raise self._too_large(self.max_body)
+            if len(body) > most:
+                raise self._too_large(most)
             if not message.get("more_body"):
                 return bytes(body)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from email import message_from_bytes
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -15,6 +16,7 @@ from dojang.server.access.sessions import COOKIE
 from dojang.server.access.tokens import TOKEN, BadToken, redacted
 from dojang.server.console.desk import AtDesk, Desk, Form
 from dojang.server.guards import Doors
+from dojang.server.programs import FILE, kind_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 Next = Annotated[str, Query(alias="next", max_length=2000)]
@@ -54,8 +56,7 @@ def begin(desk: AtDesk, form: Form) -> Response:
 def end(desk: AtDesk, form: Form) -> Response:
     """End the session on the server; the cookie means nothing from here on."""
     doorkeeper: Doorkeeper = desk.request.app.state.doorkeeper
-    back = Doors.of(desk.request.app.state.settings).origin_of(desk.request.headers["host"].lower()) + "/login"
-    there = doorkeeper.end(desk.request.cookies.get(COOKIE, ""), back)
+    there = doorkeeper.end(desk.request.cookies.get(COOKIE, ""), origin_of(desk) + "/login")
     answer: Response = RedirectResponse("/login", status_code=303)
     if there:  # not a redirect: what a form leads to must be ours (form-action)
         answer = desk.page("login/left.html", there=there, langs=[])
@@ -68,6 +69,11 @@ def inside(wanted: str) -> str:
     """The page that was wanted, if it is one of this server; else the first one."""
     good = wanted.startswith("/") and not wanted.startswith(("//", "/\\", "/login")) and wanted.isprintable()
     return wanted if wanted == DONE or (good and wanted.isascii() and not TOKEN.search(wanted)) else "/"
+
+
+def origin_of(desk: Desk) -> str:
+    """The origin of our own pages, by the name under which the browser asks; the guards have looked at that."""
+    return Doors.of(desk.request.app.state.settings).origin_of(desk.request.headers["host"].lower())
 
 
 def set_session(desk: Desk, answer: Response, secret: str, lasts: timedelta) -> None:
@@ -91,10 +97,25 @@ def unsent(request: Request) -> list[tuple[str, str]]:
     if not body or request.method != "POST" or request.url.path.startswith(("/login", "/logout")):
         return []
     try:
-        fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=UNSENT_MAX, errors="strict")
+        if kind_of(request.headers) == FILE:
+            fields = _texts(request.headers["content-type"], body)[:UNSENT_MAX]
+        else:
+            fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=UNSENT_MAX, errors="strict")
     except ValueError:
         return []
     return [(redacted(name), redacted(value)) for name, value in fields]
+
+
+def _texts(kind: str, body: bytes) -> list[tuple[str, str]]:
+    """The fields of a form with files, the files left out: a page cannot hold them, they are chosen again."""
+    whole = message_from_bytes(b"Content-Type: " + kind.encode("latin-1") + b"\r\n\r\n" + body)
+    parts = [] if not whole.is_multipart() else [part for part in whole.walk() if not part.is_multipart()]
+    texts = []
+    for part in parts:
+        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        if isinstance(name, str) and part.get_filename() is None and isinstance(content, bytes):
+            texts.append((name, content.decode("utf-8")))
+    return texts
 
 
 def login_form(desk: Desk, wanted: str, *, status: int = 200, error: str = "") -> HTMLResponse:

@@ -5,6 +5,7 @@ A browser that opens a page asks for ``text/html``, and a form says that it is o
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from fastapi.routing import APIRoute
@@ -15,9 +16,11 @@ from starlette.types import Scope
 ROOTS: Final = (
     "/threads", "/runs", "/assistants", "/store", "/info",  # LangGraph's clients
     "/reviews", "/documents", "/passages", "/uploads", "/search", "/adapters", "/datasets", "/policy", "/audit",
+    "/mcp",
 )  # fmt: skip
 """Paths that programs ask for."""
 UPLOAD: Final = "/documents"
+_MESSAGES: Final = re.compile(r"/threads(/[^/]+/(messages|commands))?|(/threads/[^/]+)?/runs(/wait|/stream|/batch)?")
 FORM: Final = "application/x-www-form-urlencoded"
 FILE: Final = "multipart/form-data"
 
@@ -39,6 +42,13 @@ def by_program(scope: Scope) -> bool:
     headers = Headers(scope=scope)
     kind = kind_of(headers)
     return kind != FORM and (kind != FILE or scope["path"] == UPLOAD) and "text/html" not in headers.get("accept", "")
+
+
+def takes_files(scope: Scope) -> bool:
+    """Whether what is sent is a message, with which files may come: a form that says so, or JSON."""
+    if scope["method"] != "POST" or _MESSAGES.fullmatch(scope["path"]) is None:
+        return False
+    return kind_of(Headers(scope=scope)) != FORM
 
 
 def is_upload(scope: Scope) -> bool:

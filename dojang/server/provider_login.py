@@ -18,9 +18,8 @@ from dojang.server.access.oidc.errors import BadProvider, NoRole, ProviderFault
 from dojang.server.access.oidc.logins import ATTEMPT
 from dojang.server.access.sessions import COOKIE
 from dojang.server.access.tokens import BadToken
-from dojang.server.console.desk import AtDesk, Desk
-from dojang.server.guards import Doors
-from dojang.server.login import inside, login_form, set_session
+from dojang.server.console.desk import AtDesk
+from dojang.server.login import inside, login_form, origin_of, set_session
 from dojang.workspace import UnknownThread
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -86,11 +85,6 @@ def done(desk: AtDesk) -> Response:
     if desk.caller is None:
         return login_form(desk, "/login/done")
     return desk.page("login/entered.html", name=desk.caller.name, wanted="/login/done")
-
-
-def origin_of(desk: Desk) -> str:
-    """The origin of our own pages, by the name under which the browser asks; the guards have looked at that."""
-    return Doors.of(desk.request.app.state.settings).origin_of(desk.request.headers["host"].lower())
 
 
 def _cookie(state: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, cast
@@ -44,6 +45,7 @@ CHIPS: Final[dict[str, str]] = {
     "other": N_("other"),
 }
 """Reasons of a rejection: what the record keeps, and what the page says."""
+_CHIP: Final = re.compile(rf"(: )({'|'.join(CHIPS)})(?=[:.]|$)")
 PUT_OFF: Final = {"half": N_("for half an hour"), "two": N_("for two hours"), "morning": N_("until tomorrow at nine")}
 """For how long a review can be put off."""
 NODES: Final = {
@@ -115,6 +117,12 @@ def titled(say: Say, table: Mapping[Any, str], key: str) -> str:
     """As :func:`label`, beginning with a capital, for a word that stands alone."""
     word = label(say, table, key)
     return word[:1].upper() + word[1:]
+
+
+def why_told(say: Say, text: str) -> str:
+    """Why a call was not carried out: a message of the parts below, with the ready-made reasons of the page in it."""
+    told_ = say.told(text)
+    return _CHIP.sub(lambda found: found[1] + label(say, CHIPS, found[2]), told_, count=1)
 
 
 def ago(say: Say, at: str, now: datetime) -> str:

@@ -37,6 +37,28 @@ class Line:
     table: Grid | None = None
 
 
+def pages_in(name: str, data: bytes) -> int:
+    """How many pages a PDF has. Unreadable when the file is locked by a password or is damaged."""
+    import pypdfium2
+
+    with _one_at_a_time:
+        try:
+            document = pypdfium2.PdfDocument(data)
+        except pypdfium2.PdfiumError as error:
+            raise _closed(name, error) from None
+        try:
+            return len(document)
+        finally:
+            document.close()
+
+
+def _closed(name: str, error: Exception) -> Unreadable:
+    """Why PDFium does not open a file."""
+    if getattr(error, "err_code", 0) == WRONG_PASSWORD or "assword" in str(error):
+        return Unreadable(f"{name} is locked by a password: save it without one")
+    return broken(name, "PDF", error)
+
+
 def read_pdf(name: str, data: bytes) -> Extract:
     """All pages. Unreadable when the file is locked by a password or is damaged."""
     import pypdfium2
@@ -45,9 +67,7 @@ def read_pdf(name: str, data: bytes) -> Extract:
         try:
             document = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError as error:
-            if getattr(error, "err_code", 0) == WRONG_PASSWORD or "assword" in str(error):
-                raise Unreadable(f"{name} is locked by a password: save it without one") from None
-            raise broken(name, "PDF", error) from None
+            raise _closed(name, error) from None
         try:
             if len(document) > MOST_PAGES:
                 raise Unreadable(f"{name} has {len(document)} pages, at most {MOST_PAGES} are read: split it")

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from checkpoints.audit.canonical import canonical
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
-LEAVES = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False) | TEXTS
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+)
 TREES = st.recursive(LEAVES, lambda t: st.lists(t, max_size=3) | st.dictionaries(TEXTS, t, max_size=4), max_leaves=12)
 
 

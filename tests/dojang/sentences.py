@@ -24,7 +24,13 @@ ROOT_CLASSES = frozenset({"DojangError", "Damage", "Unfit", "Unclear", "Conditio
 """The family, and the exceptions whose texts end up inside its messages."""
 TELLING = {"error": 0, "Found": 2, "broken": 2, "problem": 3, "remark": 3, "Finding": 0, "Check": 2}
 """Functions that take a sentence, and the position from which on."""
-VALUE_ERRORS = ("tools/rules.py", "tools/standing.py", "checkpoints/", "adapters/training/rows.py")
+VALUE_ERRORS = (
+    "tools/rules.py",
+    "tools/standing.py",
+    "tools/mcp/config.py",
+    "checkpoints/",
+    "adapters/training/rows.py",
+)
 """Where the text of a ValueError is put into a message."""
 TABLES = ("store/postgres/diagnosis.py",)
 """Modules with a table of (pattern, flag, sentence with blanks for ``str.format``)."""
@@ -40,6 +46,8 @@ RETURNING = frozenset(
         ("tools/checking.py", "_error"),
         ("tools/checking.py", "violations"),
         ("nodes/gate.py", "unfit"),
+        ("tools/mcp/servers.py", "_unaccepted"),
+        ("tools/mcp/servers.py", "_held_back"),
     }
 )
 """Functions that give back sentences."""

@@ -115,8 +115,8 @@ def test_what_others_do_after_a_pause_is_told_as_it_comes(
     def stream(*args: Any, **given: Any) -> Iterator[Any]:
         for part in graph_streams(*args, **given):
             yield part
-            if tells_of_pause(*part[1:]):
-                yield (), "custom", "beside"
+            if tells_of_pause(*part[-2:]):
+                yield *part[:-2], "custom", "beside"
 
     heard: list[bool] = []
 

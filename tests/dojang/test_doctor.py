@@ -21,6 +21,7 @@ NAMES = [
     "champion",
     "policy",
     "tools",
+    "MCP servers",
     "access",
     "session files",
     "port",

@@ -172,6 +172,12 @@ class Toys:
     def offered(self) -> list[ToolSpec]:
         return self.specs
 
+    def spec(self, name: str) -> ToolSpec | None:
+        return next((s for s in self.specs if s["name"] == name), None)
+
+    def look(self, name: str) -> ToolSpec | None:
+        return self.spec(name)
+
     def check(self, name: str, args: Mapping[str, JSON]) -> Checked:
         if name not in {s["name"] for s in self.specs}:
             return Checked(args=dict(args), missing=[], problems=[f"there is no tool {name}"], unclear=[])
@@ -188,7 +194,7 @@ class Toys:
     def tell(self, name: str, result: JSON, language: Language) -> list[str]:
         return [f"{name} done: {result}"]
 
-    def run(self, name: str, args: Mapping[str, JSON], *, key: str) -> JSON:
+    def run(self, name: str, args: Mapping[str, JSON], *, key: str, version: str = "") -> JSON:
         if args["room"] == "full":
             raise UserError("no room is free")
         self.ran.append((name, dict(args), key))
@@ -241,15 +247,16 @@ class Rules:
 @dataclass
 class MemoryLedger:
     entries: dict[str, Outcome | None] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
         if key not in self.entries:
-            self.entries[key] = None
+            self.entries[key], self.actions[key] = None, action
             return "fresh"
         return self.entries[key] or "open"
 
-    def begun(self, thread_id: str, key: str) -> bool:
-        return key in self.entries
+    def begun(self, thread_id: str, key: str) -> Action | None:
+        return self.actions.get(key)
 
     def lease(self, thread_id: str, key: str) -> AbstractContextManager[None]:
         return nullcontext()

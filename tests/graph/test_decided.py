@@ -171,7 +171,7 @@ def test_an_edit_to_no_arguments_at_all_is_asked_about_as_such(graph: AgentGraph
         def check(self, name: str, args: Any) -> Any:
             return {**super().check(name, args), "missing": []}
 
-        def run(self, name: str, args: Any, *, key: str) -> Any:
+        def run(self, name: str, args: Any, *, key: str, version: str = "") -> Any:
             self.ran.append((name, dict(args), key))
             return {"ok": True}
 

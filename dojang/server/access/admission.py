@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dojang.server.access.callers import Doorkeeper, address_of
 from dojang.server.access.limiting import TooMany
 from dojang.server.access.oidc.errors import ProviderFault
-from dojang.server.access.roles import DECIDE, ROLES, Allowed
+from dojang.server.access.roles import AGENT, DECIDE, ROLES, Allowed
 from dojang.server.access.table import OPEN
 from dojang.server.access.tokens import BadToken
 from dojang.server.programs import is_upload
@@ -117,6 +117,11 @@ class Admission:
             raise NotAdmitted(
                 HTTPStatus.FORBIDDEN,
                 f"this needs one of the roles {wanted}; the token of {caller.name} has: {have}; ask for another one",
+            )
+        if allowed is DECIDE and AGENT in (caller.roles or ()):
+            raise NotAdmitted(
+                HTTPStatus.FORBIDDEN,
+                f"the token of {caller.name} is an agent's, which has no say in reviews; a person decides them",
             )
         if allowed is DECIDE and not caller.has_say:
             raise NotAdmitted(

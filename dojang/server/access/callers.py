@@ -13,7 +13,7 @@ from starlette.requests import Request, cookie_parser
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.oidc.logins import Entered, Logins
 from dojang.server.access.oidc.persons import Person
-from dojang.server.access.roles import DECIDE, EVERY_THREAD, Allowed
+from dojang.server.access.roles import AGENT, DECIDE, EVERY_THREAD, Allowed
 from dojang.server.access.sessions import COOKIE, Sessions
 from dojang.server.access.tokens import TOKEN, BadToken, Token, Tokens, hashed
 from dojang.workspace import Workspace
@@ -43,7 +43,7 @@ class Caller:
     @property
     def decides(self) -> bool:
         """Whether they have a say in reviews at all."""
-        return self.has_say and self.may(DECIDE)
+        return self.has_say and AGENT not in (self.roles or ()) and self.may(DECIDE)
 
     @property
     def sees_every_thread(self) -> bool:

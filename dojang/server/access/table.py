@@ -17,6 +17,7 @@ from dojang.server.access.roles import (
     ROLES,
     SEE,
     STEER,
+    TALK,
     Allowed,
 )
 
@@ -149,6 +150,8 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("GET", "/audit/verify"): OVERSEE,
     ("POST", "/audit/verify"): OVERSEE,
     ("GET", "/audit/export"): ADMINISTER,
+    # MCP clients
+    ("POST", "/mcp"): TALK,
     # pages whose paths programs do not have
     ("GET", "/"): SEE,
     ("POST", "/threads/{thread_id}/messages"): ASK,
@@ -160,6 +163,10 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/threads/{thread_id}/delete"): STEER,
     ("GET", "/live"): SEE,
     ("GET", "/shift"): DECIDE,
+    ("GET", "/shift/checks"): OVERSEE,
+    ("POST", "/shift/checks"): OVERSEE,
+    ("POST", "/shift/checks/cards"): OVERSEE,
+    ("POST", "/shift/checks/cards/{card_id}/remove"): OVERSEE,
     ("GET", "/docs"): SEE,
 }
 """(method, path of the route) to the roles of which the caller needs one. HEAD and OPTIONS count as GET."""

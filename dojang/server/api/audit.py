@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from checkpoints.audit.check import verify_audit
-from dojang.audited import Form, Sought, found, lines, newest, note_export, place_of
+from dojang.audited import Form, Sought, found, last_moment, lines, newest, note_export, place_of
 from dojang.server.access.callers import workspace_of
 from dojang.server.api.paging import Cursor, Limit, Page, Word, key_of, page_of
 from dojang.server.api.problems import BAD, NO_ID
@@ -92,7 +92,11 @@ class Asked:
     event: Annotated[Word, Query(max_length=100, description="like decision.recorded")] = ""
     subject: Annotated[Word, Query(max_length=500, description="done to this review, effect or thread")] = ""
     since: Annotated[datetime | None, Query(description="from this moment on")] = None
-    until: Annotated[datetime | None, Query(description="up to this moment")] = None
+    until: Annotated[
+        datetime | None,
+        BeforeValidator(lambda said: last_moment(said) if isinstance(said, str) else said),
+        Query(description="up to this moment; of a day without a time, the whole day"),
+    ] = None
 
     @property
     def sought(self) -> Sought:

@@ -13,6 +13,7 @@ from dojang.server.console import (
     adapters,
     audit,
     bulk,
+    checks,
     deciding,
     documents,
     following,
@@ -52,6 +53,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     adapters.router,
     audit.router,
     shift.router,
+    checks.router,
     reference.router,
 )
 """In the order in which their routes are asked; ``app.py`` includes them."""

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from checkpoints.audit.chain import AuditRecord
 from checkpoints.audit.check import verify_audit
-from dojang.audited import Sought, newest, place_of
+from dojang.audited import Sought, last_moment, newest, place_of
 from dojang.glossary import EVENTS, LEVELS
 from dojang.runs import UnknownThread
 from dojang.server.access.roles import ADMINISTER
@@ -48,7 +48,7 @@ class Asked:
         """As the chains are asked. Raises UserError for what is no time."""
         return Sought(
             self.thread.strip() or None, self.actor.strip(), self.event, self.subject.strip(),
-            _time(self.since), _time(self.until),
+            _time(self.since), _time(last_moment(self.until)),
         )  # fmt: skip
 
     def query(self, **more: str) -> str:

@@ -37,7 +37,10 @@ class Beats:
         return b": still there\n\n"
 
     async def good(self) -> bool:
-        """Whether the caller is still the one who came, looked at now and then: a log-in may be over."""
+        """Whether the caller is still the one who came, looked at now and then: a log-in may be over.
+
+        To be asked before anything is said, however much there is to say.
+        """
         if time.monotonic() < self._looked + BEAT_S:
             return True
         self._looked = time.monotonic()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,8 +14,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from dojang.results import ReviewCard
 from dojang.server.console.addresses import review_href, thread_href
 from dojang.server.console.arguments import differences
+from dojang.server.console.checks import draw
 from dojang.server.console.desk import AtDesk, Desk, Form, dwell_ms
-from dojang.server.console.forms import Field, fields_of, text_field, typed
+from dojang.server.console.editing import edit_of
 from dojang.server.console.inbox import listed
 from dojang.server.console.item import Around, item_of
 from dojang.server.console.reviews import review_page
@@ -25,9 +24,8 @@ from dojang.server.console.stamp import stamp_of
 from dojang.server.console.talking import rule
 from dojang.server.console.thread import IN_THREAD
 from dojang.server.wording import CHIPS
-from nodes.gate import spec_of
 from nodes.wire import StaleDecision
-from state import JSON, TOP_TIER, Conflict, PassingFault, Review, UserError
+from state import TOP_TIER, Conflict, PassingFault, UserError
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 ID: Final = re.compile(r"rv_[0-9a-f]{1,64}")
@@ -77,6 +75,7 @@ def take_decision(desk: Desk, review_id: str, form: Mapping[str, str]) -> Respon
         return review_page(desk, card, status=status, error=str(error), form=form)
     except PassingFault as error:  # the run may have stopped after the decision was recorded: show what is true
         return review_page(desk, desk.workspace.show(review_id), status=503, error=str(error), form=form)
+    draw(desk)
     return RedirectResponse(onward(desk, review_id, form), status_code=303)
 
 
@@ -117,46 +116,16 @@ def _said(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> dict[str, An
 def changes(desk: AtDesk, review_id: str, form: Form) -> Response:
     """What an edit changes, while it is being written: a part of the page. Records nothing."""
     review = desk.workspace.review(review_id)
-    edit = _edited(desk, review, form)
+    edit = edit_of(desk.workspace.toolbox_of(review), review, form, desk.say)
     told = [desk.say.told(problem) for problem in edit.problems]
     made = {"changes": differences(review["action"]["args"], edit.args), "problems": told, "seen": edit.seen}
     return HTMLResponse(desk.part("item/_changes.html", **made))
 
 
-@dataclass(frozen=True)
-class Edit:
-    """What was typed into the form of an edit. ``seen``: names exactly these arguments."""
-
-    fields: list[Field]
-    args: dict[str, JSON]
-    problems: list[str]
-
-    @property
-    def seen(self) -> str:
-        """Whoever has been shown these arguments sends this with them."""
-        return hashlib.sha256(json.dumps(self.args, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _edited(desk: Desk, review: Review, form: Mapping[str, str]) -> Edit:
-    toolbox, tool, args = desk.workspace.toolbox_of(review), review["action"]["tool"], review["action"]["args"]
-    spec = spec_of(toolbox, tool) if tool else None
-    fields = fields_of(spec["parameters"] if spec else {}, args) if tool else text_field(args)
-    new, problems = typed(fields, form, desk.say)
-    if not problems and tool:
-        checked = toolbox.check(tool, new)
-        problems = checked["problems"] + [
-            desk.say("%(name)s must not be empty", name=name).unescape() for name in checked["missing"]
-        ]
-        new = checked["args"]
-    if not problems and new == args:
-        problems = [desk.say("nothing was changed: approve it, or change something").unescape()]
-    return Edit(fields, new, problems)
-
-
 def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str, Any]) -> dict[str, Any] | Response:
     card = replace(card, review=desk.read(card.review))
     review = card.review
-    edit = _edited(desk, review, form)
+    edit = edit_of(desk.workspace.toolbox_of(review), review, form, desk.say)
     if edit.problems:
         raise NotYet("; ".join(map(desk.say.told, edit.problems)))
     if form.get("confirmed") == "yes" and form.get("seen", "") in ("", edit.seen):

@@ -14,15 +14,21 @@ from fastapi import Depends
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from dojang.attachments import Given
 from dojang.reading import as_read
+from dojang.seeding import untold
 from dojang.server.access.callers import Caller, workspace_of
-from dojang.server.access.roles import STEER
+from dojang.server.access.roles import ASK, OVERSEE, STEER
 from dojang.server.access.tokens import redacted
 from dojang.server.clean import clean
+from dojang.server.console.assets import version
 from dojang.server.console.filters import Chosen, Person
 from dojang.server.console.frame import counts_of, frame_of
+from dojang.server.console.told import Told, told_of
+from dojang.server.programs import FILE, kind_of
 from dojang.server.wording import (
     CHIPS,
     COOKIE,
@@ -34,6 +40,7 @@ from dojang.server.wording import (
     language_of,
     sayer,
     titled,
+    why_told,
 )
 from dojang.vocabulary import SPEAKERS, STATUSES
 from dojang.workspace import Workspace
@@ -45,6 +52,8 @@ SHEETS: Final = (
     "halt",
 )
 """Style sheets of every page, ``static/css/``, in the order in which they are read."""
+MODULES: Final = tuple(sorted(path.stem for path in (HERE / "static" / "js").glob("*.js") if path.stem != "console"))
+"""Scripts that ``console.js`` imports: asked for at once, not one after the other."""
 EVERYTHING: Final = Chosen()
 YEAR_S: Final = 365 * 24 * 3600
 
@@ -72,8 +81,17 @@ def environment(language: Language) -> Environment:
         lstrip_blocks=True,
     )
     say = sayer(language)
-    env.globals.update(_=say, chips=CHIPS, put_off=PUT_OFF, lang=language, sheets=SHEETS)
+    env.globals.update(
+        static=f"/static/{version()}",
+        _=say,
+        chips=CHIPS,
+        put_off=PUT_OFF,
+        lang=language,
+        sheets=SHEETS,
+        modules=MODULES,
+    )
     env.filters["told"] = say.told
+    env.filters["why"] = partial(why_told, say)
     env.filters["moment"] = say.moment
     env.filters["trust"] = partial(label, say, TRUSTS)
     env.filters["status"] = partial(label, say, STATUSES)
@@ -112,17 +130,16 @@ class Desk:
             context: what the template shows.
         """
         base = {
-            "path": self.request.url.path,
             "caller": self.caller,
-            "may_decide": self.caller is not None and self.caller.decides,
+            **self.may,
             "langs": [(code, self._in(code)) for code in LANGUAGES],
             "frame": frame_of(self.say, self.counts() if counted else None, section, chosen, self.caller.may)
             if self.caller
             else [],
             "section": section,
-            "may_steer": self.caller is not None and self.caller.may(STEER),
             "halted": self.workspace.paused if self.caller is not None else None,
             "back": self._back(),
+            "checked": self.checked(),
             "chosen": chosen,
             "after": self.request.app.state.live.last,
             "now_ms": int(self.now.timestamp() * 1000),
@@ -134,9 +151,22 @@ class Desk:
             response.set_cookie(COOKIE, self.language, max_age=YEAR_S, httponly=True, samesite="lax")
         return response
 
+    @property
+    def may(self) -> dict[str, bool]:
+        """What this person may, as templates ask for it: a button that would be refused is not drawn."""
+        asked = {"may_ask": ASK, "may_steer": STEER, "may_oversee": OVERSEE}
+        known = {name: self.caller is not None and self.caller.may(roles) for name, roles in asked.items()}
+        return {**known, "may_decide": self.caller is not None and self.caller.decides}
+
+    def checked(self) -> list[Told]:
+        """Seeded checks that this person has decided, and is told of on this page."""
+        if self.caller is None or not self.caller.decides or self.request.method != "GET":
+            return []
+        return [told_of(one, self.say) for one in untold(self.workspace)]
+
     def part(self, template: str, **context: Any) -> Markup:
         """A part of a page, to be put into another one: markup, made by a template of ours."""
-        base = {"chosen": EVERYTHING, "caller": self.caller}
+        base = {"chosen": EVERYTHING, "caller": self.caller, **self.may}
         return Markup(environment(self.language).get_template(template).render({**base, **context}))
 
     def read(self, review: Review) -> Review:
@@ -216,3 +246,34 @@ def dwell_ms(form: Mapping[str, str]) -> int | None:
 
 AtDesk = Annotated[Desk, Depends(desk)]
 Form = Annotated[Mapping[str, str], Depends(posted)]
+
+
+MOST_FILES: Final = 20
+
+
+class Filled(dict[str, str]):
+    """The fields of a form, and the files that came with it."""
+
+    files: list[Given]
+
+
+async def posted_with_files(request: Request) -> Filled:
+    """The fields of a form that may have files. BadForm."""
+    filled = Filled()
+    filled.files = []
+    if kind_of(request.headers) != FILE:
+        filled.update(await posted(request))
+        return filled
+    try:
+        async with request.form(max_files=MOST_FILES, max_fields=50) as form:
+            for name, value in form.multi_items():
+                if isinstance(value, str):
+                    filled[name] = value
+                elif value.filename:
+                    filled.files.append((value.filename, await value.read()))
+    except HTTPException:
+        raise BadForm("the form could not be read; open the page again and send it from there") from None
+    return filled
+
+
+FormWithFiles = Annotated[Filled, Depends(posted_with_files)]

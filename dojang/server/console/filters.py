@@ -13,6 +13,7 @@ from typing import Final, Literal, get_args
 from urllib.parse import urlencode
 
 from checkpoints.wanted import Key, Wanted
+from dojang.reviewing import HIGH
 from dojang.vocabulary import KINDS, N_
 from state import Kind
 
@@ -27,8 +28,6 @@ VIEWS: Final[dict[View, str]] = {
     "done": N_("Done"),
 }
 SOON: Final = timedelta(hours=1)
-HIGH: Final = 2
-"""The tier from which on a review is of high risk."""
 RISKS: Final = ("low", "medium", "high")
 """What follows ``risk:`` in the search box."""
 

@@ -62,16 +62,15 @@ class Told:
             yield sse("begin", {}, id=f"{self.run_id}:0")
         try:
             async for event in work.follow(row, 0):
+                if not await beats.good():
+                    yield sse("bye", {})
+                    return
                 if event is not None:
                     name, data = self.take(event)
                     if name and event.n > after:
                         yield sse(name, data, id=f"{self.run_id}:{event.n}")
                         beats.spoken()
-                    continue
-                if not await beats.good():
-                    yield sse("bye", {})
-                    return
-                if beats.due():
+                elif beats.due():
                     yield beats.beat()
         except Ending:
             return  # a browser comes again by itself

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.going_back import UnknownCheckpoint, config_of, copy_at, go_back
-from dojang.server.access.roles import ASK, STEER
 from dojang.server.clean import pretty_json
 from dojang.server.console.addresses import thread_href
 from dojang.server.console.desk import AtDesk, Desk, Form
@@ -47,12 +46,14 @@ def history_page(
 ) -> HTMLResponse:
     """The page; with ``refused``, saying why something was not done."""
     workspace = desk.workspace
-    run = workspace.thread(thread_id)  # raises where there is none
-    parts, newest = workspace.parts, workspace.look(thread_id)
+    parts, newest = workspace.parts, workspace.state(thread_id)
+    run = workspace.thread(thread_id, seen=newest)
     start = config_of(thread_id, before) if before else None
     found = list(islice(parts.reader.get_state_history(config_of(thread_id), before=start), ROWS + 1))
     newest_id = str(newest.config["configurable"].get("checkpoint_id", ""))
-    moments = moments_of(found, newest_id, desk.say)
+    # A seeded check that somebody is still to decide looks like any other thread.
+    secret = run.status == "paused" and parts.checks.knows(thread_id)
+    moments = moments_of(found, newest_id, desk.say, hidden=("adapter", "spent") if secret else ())
     graph = parts.reader.get_graph()
     way = [name for step in _turn(desk, thread_id) for name in dict.fromkeys(step) if not name.startswith("__")]
     if run.status == "done":  # it stands at none of them
@@ -64,12 +65,11 @@ def history_page(
         "title": title_of(lines_of(newest.values.get("messages") or []), desk.say),
         "moments": moments[:ROWS],
         "older": f"{thread_href(thread_id)}/history?before={moments[ROWS - 1].id}" if len(moments) > ROWS else "",
+        "adapter": "" if secret else run.adapter,
         "graph": drawing_of([(e.source, e.target) for e in graph.edges], list(graph.nodes), way, desk.say),
         "about": pretty_json(about) if (about := parts.about.of(thread_id)) else "",
         "kept_out": parts.prompts.read(thread_id).out,
         "owner": workspace.owner(thread_id),
-        "may_ask": desk.caller is not None and desk.caller.may(ASK),
-        "may_steer": desk.caller is not None and desk.caller.may(STEER),
         "refused": Refused(refused.what, desk.say.told(refused.error), refused.at) if refused else None,
     }
     return desk.page("threads/history.html", section="threads", status=status, **context)

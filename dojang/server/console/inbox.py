@@ -32,10 +32,14 @@ def listed(desk: Desk, chosen: Chosen) -> dict[str, Any]:
     if len(found) > ROWS:
         more = replace(chosen, after="~".join(page[-1]["key"])).href()
     edited = edited_of(desk, page)
+    checks = workspace.parts.checks.among(one["review"]["thread_id"] for one in page if one["progress"]["released"])
     rows = [
-        row_of(desk.read(one["review"]), desk.say, now, one["progress"], query=chosen.query, edited=edited)
+        row_of(
+            desk.read(one["review"]), desk.say, now, one["progress"], query=chosen.query, edited=edited,
+            check=one["review"]["thread_id"] in checks,
+        )
         for one in page
-    ]
+    ]  # fmt: skip
     narrowed = [(text, without.href()) for text, without in chosen.chips()]
     return {"rows": rows, "more": more, "chosen": chosen, "narrowed": narrowed, "here": chosen.href()}
 

@@ -28,7 +28,7 @@ from dojang.server.console.way import Node, path_of
 from dojang.server.wording import DECISIONS, Say, titled
 from dojang.snoozes import MARGIN
 from dojang.vocabulary import DOUBT, EFFECTS
-from state import JSON, TOP_TIER, Decision, Progress, Review, ToolSpec
+from state import JSON, TOP_TIER, Decision, Progress, Review, ToolSpec, person_of
 
 NO_TOOL: Final[dict[str, JSON]] = {}
 
@@ -52,7 +52,6 @@ class Item:
     reversible: bool
     about_words: bool
     tool: str
-    schema_version: str
     arguments: list[Argument]
     fields: list[Field]
     digest: str
@@ -65,7 +64,7 @@ class Item:
     path: list[Node]
     graph: Drawing | None
     similar: Similar | None
-    doubtful: bool  # an argument stands neither in the conversation nor in the evidence
+    doubtful: bool  # an argument stands neither in the conversation nor in the evidence, and no person put it in
     may_hand_up: list[str]
     may_put_off: bool
     query: str  # of the list beside it
@@ -81,6 +80,8 @@ class Item:
     policy_version: str
     roles: str  # which of them decide; "" for anybody
     voters: list[str]  # who approved, oldest first
+    voted: bool  # whoever looks is one of them
+    mine: bool  # whoever looks has claimed it
     own: str  # who asked, where that person may not approve
     undo_until: str  # "" where nothing can be taken back any more
     look_up: str  # the one answer that the review takes, where it is no free text
@@ -98,6 +99,7 @@ class Around:
     before: Sequence[Listed] = ()  # decided reviews of the same tool, newest first
     roles_above: Sequence[str] = ()
     query: str = ""
+    user: str = ""  # who looks
 
 
 def item_of(card: ReviewCard, around: Around, say: Say, now: datetime) -> Item:
@@ -117,7 +119,6 @@ def item_of(card: ReviewCard, around: Around, say: Say, now: datetime) -> Item:
         reversible=action["reversible"],
         about_words=not action["tool"],
         tool=action["tool"],
-        schema_version=action["schema_version"],
         arguments=arguments_of(action["args"], card.decision, sources),
         fields=fields if action["tool"] else text_field(action["args"]),
         digest=review["digest"],
@@ -130,7 +131,7 @@ def item_of(card: ReviewCard, around: Around, say: Say, now: datetime) -> Item:
         path=path,
         graph=drawing_of(around.edges, around.nodes, [n.key for n in path], say) if path and around.nodes else None,
         similar=similar_to(review, around.before, say),
-        doubtful=say("not said, not read").unescape() in sources.values(),
+        doubtful="#" not in review["subject"] and say("not said, not read").unescape() in sources.values(),
         may_hand_up=list(around.roles_above),
         may_put_off=datetime.fromisoformat(review["due_at"]) - MARGIN > now,
         query=around.query,
@@ -146,6 +147,8 @@ def item_of(card: ReviewCard, around: Around, say: Say, now: datetime) -> Item:
         policy_version=review["policy_version"],
         roles=", ".join(review["roles"]),
         voters=[f"{vote['by']} · {say.moment(vote['at'])}" for vote in card.progress["votes"]],
+        voted=person_of(around.user) in [person_of(vote["by"]) for vote in card.progress["votes"]],
+        mine=(claim := card.progress["claim"]) is not None and person_of(claim["by"]) == person_of(around.user),
         own="" if review.get("self_approval", True) else review.get("requester", ""),
         undo_until=undo_until(card, say, now),
         look_up=next(iter(review["answer_schema"].get("enum") or [""])),

@@ -52,6 +52,9 @@ async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats
     with hub.listening(desk.workspace.user, shows[0]) as woken:
         yield sse("hello", {}, id=str(min(after, hub.last)))
         while not hub.ending:
+            if not await beats.good():
+                yield sse("bye", {})
+                return
             woken.clear()
             for told in await run_in_threadpool(lambda: list(page.news())):
                 yield told
@@ -63,9 +66,6 @@ async def _told(desk: Desk, hub: Live, shows: tuple[str, str], after: int, beats
             try:
                 await asyncio.wait_for(woken.wait(), wait)
             except TimeoutError:
-                if not await beats.good():
-                    yield sse("bye", {})
-                    return
                 if beats.due():
                     yield beats.beat()
 

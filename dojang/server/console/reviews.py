@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from checkpoints.wanted import Wanted
+from dojang.checks import how
 from dojang.results import ReviewCard
 from dojang.server.console.addresses import review_href
 from dojang.server.console.desk import AtDesk, Desk
@@ -18,8 +19,11 @@ from dojang.server.console.inbox import listed
 from dojang.server.console.item import Around, held_until, item_of
 from dojang.server.console.rows import Row, row_of
 from dojang.server.console.similar import LOOKED_AT
+from dojang.server.console.spoken import answer_of, cut
 from dojang.server.console.stamp import Stamp, stamp_of
+from dojang.server.console.told import Told, told_of
 from nodes.gate import spec_of
+from state import TOP_TIER
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -63,8 +67,24 @@ def review_page(
         "held": {"type": "", "chip": "", "note": "", "message": "", **held},
         "error": desk.say.told(error),
         "run": run,
+        "check": told_check(desk, card),
+        "makes_check": desk.may["may_oversee"] and may_be_a_check(card),
+        "answer": answer_of(cut(said["text"])[0], said["citations"]) if run and (said := run.answer) else [],
     }
     return desk.page("item/review.html", section="inbox", status=status, **beside, **context)
+
+
+def told_check(desk: Desk, card: ReviewCard) -> Told | None:
+    """That a review was a seeded check, once it is decided and nobody can take that back; None for any other."""
+    thread_id = card.review["thread_id"]
+    seeded = desk.workspace.parts.checks.of(thread_id) if card.progress["released"] else None
+    return told_of(how(seeded, card.review, card.progress), desk.say) if seeded is not None else None
+
+
+def may_be_a_check(card: ReviewCard) -> bool:
+    """Whether a decided review could be put in again as one with a known answer."""
+    review = card.review
+    return review["kind"] in ("tool", "compliance") and bool(review["action"]["tool"]) and review["tier"] < TOP_TIER
 
 
 def around(desk: Desk, card: ReviewCard, query: str) -> Around:
@@ -73,14 +93,17 @@ def around(desk: Desk, card: ReviewCard, query: str) -> Around:
     tool = review["action"]["tool"]
     graph = workspace.parts.reader.get_graph()
     before = Wanted(tool=tool, status="decided", sort="newest")
+    found = workspace.parts.index.find(before, limit=LOOKED_AT) if tool else []
+    checks = workspace.parts.checks.among(one["review"]["thread_id"] for one in found)  # nothing to go by
     return Around(
         spec=spec_of(workspace.toolbox_of(review), tool) if tool else None,
         steps=workspace.history(review["thread_id"], limit=60),
         nodes=list(graph.nodes),
         edges=[(edge.source, edge.target) for edge in graph.edges],
-        before=workspace.parts.index.find(before, limit=LOOKED_AT) if tool else [],
+        before=[one for one in found if one["review"]["thread_id"] not in checks],
         roles_above=workspace.roles_above(),
         query=query,
+        user=workspace.user,
     )
 
 

@@ -42,6 +42,7 @@ class Row:
     edited: bool  # because somebody edited it
     said: str  # how it was decided; "" while it is open
     said_by: str
+    check: bool = False  # it was a seeded check, and that is no secret any more
 
 
 def row_of(
@@ -52,8 +53,12 @@ def row_of(
     *,
     query: str = "",
     edited: Collection[str] = (),
+    check: bool = False,
 ) -> Row:
-    """A review as one entry of the list that ``query`` says. ``edited``: ids of those that come from an edit."""
+    """A review as one entry of the list that ``query`` says.
+
+    ``edited``: ids of those that come from an edit. ``check``: whether its thread is a seeded check.
+    """
     far = progress or untouched()
     flags, claim, handed, decision = flags_of(review, far, now), far["claim"], far.get("assigned"), far["decision"]
     letter, tone = {0: ("L", "low"), 1: ("M", "medium")}.get(review["tier"], ("H", "high"))
@@ -86,4 +91,5 @@ def row_of(
         edited=review["id"] in edited,
         said=titled(say, SAID, decision["type"]) if decision else "",
         said_by=decision["by"] if decision else "",
+        check=check and far["released"],
     )

@@ -6,7 +6,7 @@ Everybody sees their own figures; those who oversee see everybody's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, Literal
@@ -16,10 +16,12 @@ from fastapi.responses import HTMLResponse, Response
 
 from checkpoints.index import Listed
 from checkpoints.wanted import Key, Wanted
+from dojang.audited import Sought, found
+from dojang.checks import Checked, how
 from dojang.server.access.roles import OVERSEE
 from dojang.server.console.charts import Chart, bars, curves
 from dojang.server.console.desk import AtDesk, Desk
-from dojang.shift import BUCKETS_S, LONG_STREAK, QUICK_S, TYPES, Person, Said, Shift, said_of, shift_of
+from dojang.shift import BUCKETS_S, LONG_STREAK, QUICK_S, TYPES, Person, Shift, said_of, shift_of
 from dojang.vocabulary import KINDS, SAID
 from state import person_of
 
@@ -40,8 +42,10 @@ def shift(desk: AtDesk, hours: Literal["8", "24", "168", "720"] = "24", person: 
     only = (person.strip()[:200] or None) if everybody else desk.workspace.user
     since = desk.now - timedelta(hours=HOURS[hours])
     listed = list(_listed(desk, since))
-    said = said_of(listed, since, only)
-    made = shift_of(said, _undone(desk, said, since), hourly=HOURS[hours] <= 24)
+    checks = desk.workspace.parts.checks.among(one["review"]["thread_id"] for one in listed)
+    said = said_of(listed, since, only, without=checks)
+    rightly = [(one.by, one.result == "seen") for one in _checked(desk, listed, checks, since, only)]
+    made = shift_of(said, _undone(desk, since), hourly=HOURS[hours] <= 24, checks=rightly)
     context: dict[str, Any] = {
         "hours": hours,
         "stretches": [("8", desk.say("8 hours")), ("24", desk.say("a day")), ("168", desk.say("a week")),
@@ -88,14 +92,27 @@ def _key(one: Listed) -> Key:
     return one["key"]
 
 
-def _undone(desk: Desk, said: Sequence[Said], since: datetime) -> Counter[str]:
-    """Decisions taken back, by person, in the threads that these are of."""
-    found: Counter[str] = Counter()
-    for thread in {one.thread for one in said}:
-        for record in desk.workspace.parts.audit.records(thread):
-            if record["event"] == "decision.undone" and datetime.fromisoformat(record["at"]) >= since:
-                found[person_of(record["actor"])] += 1
+def _checked(
+    desk: Desk, listed: Sequence[Listed], threads: Collection[str], since: datetime, only: str | None
+) -> list[Checked]:
+    """Seeded checks that people have decided since, for good."""
+    found = []
+    for one in listed:
+        review, thread_id = one["review"], one["review"]["thread_id"]
+        seeded = desk.workspace.parts.checks.of(thread_id) if thread_id in threads else None
+        if seeded is None or "#" in review["subject"]:
+            continue
+        went = how(seeded, review, one["progress"])
+        mine = only is None or person_of(went.by) == person_of(only)
+        if went.by and went.final and mine and datetime.fromisoformat(went.at) >= since:
+            found.append(went)
     return found
+
+
+def _undone(desk: Desk, since: datetime) -> Counter[str]:
+    """Decisions and votes taken back, by person: also where nobody has decided again since."""
+    noted = found(desk.workspace.parts.audit, Sought(event="decision.undone", since=since))
+    return Counter(person_of(record["actor"]) for record in noted)
 
 
 def _overdue(desk: Desk) -> int:
@@ -114,10 +131,15 @@ def _expired(listed: Sequence[Listed], since: datetime) -> int:
 
 
 def _stretches(desk: Desk) -> list[str]:
-    ends = [f"{end} s" if end < 60 else f"{end // 60} min" for end in BUCKETS_S]
+    ends = [_span(desk, end) for end in BUCKETS_S]
     names = [desk.say("under %(end)s", end=ends[0]).unescape()]
     names += [f"{low} – {high}" for low, high in pairwise(ends)]
     return [*names, desk.say("%(end)s and more", end=ends[-1]).unescape()]
+
+
+def _span(desk: Desk, seconds: int) -> str:
+    words = desk.say("%(n)s s", n=seconds) if seconds < 60 else desk.say("%(n)s min", n=seconds // 60)
+    return words.unescape()
 
 
 def _pictures(desk: Desk, made: Shift) -> dict[str, Chart]:

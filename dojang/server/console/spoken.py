@@ -6,7 +6,6 @@ model, a tool or a document wrote is ever read as markup or as an address.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,12 +15,12 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from dojang.server.clean import pretty_json
 from dojang.server.console.addresses import citation_href
 from dojang.server.console.marked import Segment
+from dojang.server.console.prose import PLACE, Piece, prose_of
 from dojang.server.wording import Say
 from state import Citation
 
 SHOWN: Final = 20_000
 """Characters of one message, or of one call's arguments, that a page shows."""
-_PLACE: Final = re.compile(r"(\[\d{1,3}\])")
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,12 @@ class Line:
     id: str
     role: str
     who: str  # the name of the person who asked, or the tool
-    segments: list[Segment]
+    segments: list[Segment]  # its text as it is
     more: int = 0  # characters that are not shown
     citations: list[Cited] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     speaker: str = ""
+    prose: list[Piece] = field(default_factory=list)  # what a model said, with its Markdown
 
 
 def line_of(message: AnyMessage) -> Line:
@@ -74,6 +74,7 @@ def line_of(message: AnyMessage) -> Line:
         citations=[Cited(c["n"], citation_href(c), c["document"], c["quote"]) for c in citations],  # type: ignore[arg-type]
         calls=[_call(call) for call in message.tool_calls] if isinstance(message, AIMessage) else [],
         speaker=str(about.get("speaker") or ""),
+        prose=answer_of(text, citations),  # type: ignore[arg-type]
     )
 
 
@@ -87,9 +88,14 @@ def segments_of(text: str, citations: Sequence[Citation]) -> list[Segment]:
     places = {c["n"]: citation_href(c) for c in citations}
     return [
         Segment(piece, href=places.get(int(piece[1:-1]), "") if i % 2 else "")
-        for i, piece in enumerate(_PLACE.split(text))
+        for i, piece in enumerate(PLACE.split(text))
         if piece
     ]
+
+
+def answer_of(text: str, citations: Sequence[Citation]) -> list[Piece]:
+    """An answer with its Markdown, in which every [n] leads to its passage."""
+    return prose_of(text, {c["n"]: citation_href(c) for c in citations})
 
 
 def cut(text: str) -> tuple[str, int]:

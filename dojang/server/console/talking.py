@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from dojang.attachments import Given
 from dojang.server.console.addresses import thread_href
-from dojang.server.console.desk import AtDesk, Desk, Form
+from dojang.server.console.desk import AtDesk, Desk, Form, FormWithFiles
 from dojang.server.console.thread import Unsaid, thread_page
 from dojang.server.console.threads import threads_page
-from dojang.server.work import Order, QueueFull, Row, Work
+from dojang.server.langgraph.caller import work_of
+from dojang.server.work import Order, QueueFull, Row
 from dojang.server.work.streaming import StreamMode
 from state import Conflict, Decision, UserError
 
@@ -32,23 +34,23 @@ _ONE_BY_ONE = threading.Lock()
 
 
 @router.post("/threads")
-def start(desk: AtDesk, form: Form) -> Response:
+def start(desk: AtDesk, form: FormWithFiles) -> Response:
     """Start a thread with a message."""
     key = _key(desk, form)
     thread_id = "th_" + key[:10]
     try:
-        accept(desk, thread_id, written(form), key)
+        accept(desk, thread_id, written(form), key, files=form.files)
     except (UserError, QueueFull) as error:
         return threads_page(desk, status=_status(error), unsaid=Unsaid(text=form.get("text", ""), error=str(error)))
     return RedirectResponse(thread_href(thread_id) + "#now", status_code=303)
 
 
 @router.post("/threads/{thread_id}/messages")
-def go_on(desk: AtDesk, thread_id: str, form: Form) -> Response:
+def go_on(desk: AtDesk, thread_id: str, form: FormWithFiles) -> Response:
     """Send a message on a thread; refused with what was typed while it waits for somebody, or is at work."""
     check_there(desk, thread_id)
     try:
-        accept(desk, thread_id, written(form), _key(desk, form), old=True)
+        accept(desk, thread_id, written(form), _key(desk, form), old=True, files=form.files)
     except (UserError, QueueFull) as error:
         unsaid = Unsaid(text=form.get("text", ""), error=str(error))
         return thread_page(desk, thread_id, status=_status(error), unsaid=unsaid)
@@ -70,7 +72,7 @@ def resume(desk: AtDesk, thread_id: str, form: Form) -> Response:
 def stop(desk: AtDesk, thread_id: str, form: Form) -> Response:
     """Stop what is under way, between two steps."""
     check_there(desk, thread_id)
-    work = work_of(desk)
+    work = work_of(desk.request)
     for row in work.rows.of(thread_id, limit=20):
         if not row.over:
             work.stop(row.run_id, "interrupt")
@@ -80,15 +82,9 @@ def stop(desk: AtDesk, thread_id: str, form: Form) -> Response:
 # -- what these have in common ----------------------------------------------------------------------------------------
 
 
-def work_of(desk: Desk) -> Work:
-    """The runs of this server."""
-    work: Work = desk.request.app.state.work
-    return work
-
-
 def check_there(desk: Desk, thread_id: str) -> None:
     """Raise UnknownThread where nothing was ever asked under this id, and nothing is about to be."""
-    if not work_of(desk).rows.of(thread_id, limit=1):
+    if not work_of(desk.request).rows.of(thread_id, limit=1):
         desk.workspace.thread(thread_id)
 
 
@@ -106,14 +102,15 @@ def written(form: Mapping[str, str]) -> str:
     return text
 
 
-def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False) -> None:
-    """Take a message in, once for each key; ``old``: the thread is there already.
+def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False, files: Sequence[Given] = ()) -> None:
+    """Take a message in, once for each key; ``old``: the thread is there already; ``files`` come with it.
 
     Raises:
+        UserError: a file is not taken.
         Conflict: the thread waits for a decision, or works on something else.
         QueueFull: too many runs wait.
     """
-    work, message_id = work_of(desk), f"human-{key[:16]}"
+    work, message_id = work_of(desk.request), f"human-{key[:16]}"
     with _ONE_BY_ONE:
         if any((row.body.get("message") or {}).get("id") == message_id for row in work.rows.of(thread_id, limit=100)):
             return
@@ -123,14 +120,16 @@ def accept(desk: Desk, thread_id: str, text: str, key: str, *, old: bool = False
         if old and work.rows.busy(thread_id):
             raise Conflict(f"thread {thread_id} is at work on what was said before; wait for the answer, or stop it")
         if snapshot.created_at is not None:
-            desk.workspace.check_ready(thread_id)
-        order = Order(message={"id": message_id, "content": text}, modes=MODES)
+            desk.workspace.check_ready(thread_id, snapshot=snapshot)
+        kept = desk.workspace.attach(thread_id, files) if files else []
+        message = {"id": message_id, "content": text} | ({"files": kept} if kept else {})
+        order = Order(message=message, modes=MODES)
         work.accept(thread_id, desk.workspace.user, order, strategy="reject")
 
 
 def release(desk: Desk, thread_id: str, *, after_s: float = 0) -> Row | None:
     """Let the workers go on with a thread; None where they are about to anyway."""
-    work = work_of(desk)
+    work = work_of(desk.request)
     with _ONE_BY_ONE:
         if work.rows.busy(thread_id):
             return None

@@ -12,15 +12,17 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import StateSnapshot
 
 from dojang.results import RunResult
-from dojang.server.access.roles import ASK, DECIDE, STEER
+from dojang.runs import thread_id_of
+from dojang.server.access.roles import ASK
 from dojang.server.console.addresses import thread_href
 from dojang.server.console.desk import AtDesk, Desk
 from dojang.server.console.item import Around, item_of
 from dojang.server.console.reviews import said_before
 from dojang.server.console.rows import row_of
 from dojang.server.console.spoken import Line, line_of, lines_of, title_of
+from dojang.server.langgraph.caller import work_of
 from dojang.server.wording import NODES, label
-from dojang.server.work import Order, Row, Work
+from dojang.server.work import Order, Row
 from nodes.gate import spec_of
 from state import Review, UserError
 
@@ -67,13 +69,13 @@ def thread_page(desk: Desk, thread_id: str, *, status: int = 200, unsaid: Unsaid
     """The page; with ``unsaid``, holding what was typed."""
     workspace = desk.workspace
     workspace.parts.index.refresh(thread_id)
-    rows: list[Row] = _work(desk).rows.of(thread_id, limit=20)
+    rows: list[Row] = work_of(desk.request).rows.of(thread_id, limit=20)
     snapshot = workspace.look(thread_id)
     begun = snapshot.created_at is not None
     active = [row for row in rows if not row.over]
     if not begun and not active and not rows:
         workspace.thread(thread_id)  # raises: there is none
-    run = workspace.thread(thread_id) if begun else None
+    run = workspace.thread(thread_id, seen=snapshot) if begun else None
     lines = lines_of(snapshot.values.get("messages") or []) + _about_to(active, snapshot)
     unsaid = unsaid or Unsaid()
     reviews = run.reviews if run else []
@@ -89,10 +91,8 @@ def thread_page(desk: Desk, thread_id: str, *, status: int = 200, unsaid: Unsaid
         "others": [row_of(desk.read(r), desk.say, desk.now) for r in reviews[1:]],
         "waits_for": [row_of(desk.read(r), desk.say, desk.now) for r in reviews],
         "said": said_before(desk, desk.request.query_params.get("said", ""), "") if not unsaid.error else None,
-        "ready": _ready(desk, thread_id, run, active),
+        "ready": _ready(desk, snapshot, active),
         "note": desk.say.told(run.note) if run else "",
-        "may_ask": desk.caller is not None and desk.caller.may(ASK),
-        "may_steer": desk.caller is not None and desk.caller.may(STEER),
         "error": desk.say.told(unsaid.error),
         "held": unsaid.text,
         "once": secrets.token_urlsafe(16),
@@ -147,14 +147,14 @@ def _ended(rows: list[Row], run: RunResult | None, changed_at: str) -> Ended | N
     return Ended(row.status, (row.error or {}).get("message", ""))
 
 
-def _ready(desk: Desk, thread_id: str, run: RunResult | None, active: list[Row]) -> bool:
+def _ready(desk: Desk, snapshot: StateSnapshot, active: list[Row]) -> bool:
     """Whether a new message would be taken now."""
     if active or desk.caller is None or not desk.caller.may(ASK):
         return False
-    if run is None:
+    if snapshot.created_at is None:
         return True
     try:
-        desk.workspace.check_ready(thread_id)
+        desk.workspace.check_ready(thread_id_of(snapshot), snapshot=snapshot)
     except UserError:
         return False
     return True
@@ -167,13 +167,14 @@ def _card(desk: Desk, review: Review) -> Any:
     card = replace(card, review=desk.read(card.review))
     tool = review["action"]["tool"]
     spec = spec_of(workspace.toolbox_of(review), tool) if tool else None
-    item = item_of(card, Around(spec=spec, roles_above=workspace.roles_above()), desk.say, desk.now)
+    item = item_of(
+        card, Around(spec=spec, roles_above=workspace.roles_above(), user=workspace.user), desk.say, desk.now
+    )
     item = replace(item, conversation=[], older=0, path=[], graph=None)
     return desk.part(
         "item/review.html",
         item=item,
         inline=True,
-        decides=desk.caller is not None and desk.caller.may(DECIDE),
         said=None,
         next_id=IN_THREAD,
         next="",
@@ -182,9 +183,8 @@ def _card(desk: Desk, review: Review) -> Any:
         held={"type": "", "chip": "", "note": "", "message": ""},
         error="",
         run=None,
+        answer=[],
+        check=None,
+        checked=[],
+        makes_check=False,
     )
-
-
-def _work(desk: Desk) -> Work:
-    work: Work = desk.request.app.state.work
-    return work

@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse, Response
 from checkpoints.index import Status as ThreadStatus
 from checkpoints.wanted import Wanted
 from dojang.server.access.owning import only_of
-from dojang.server.access.roles import ASK
 from dojang.server.console.addresses import thread_href
 from dojang.server.console.desk import AtDesk, Desk
 from dojang.server.console.rows import Row, row_of
@@ -97,7 +96,6 @@ def threads_page(
         ],
         "more": replace(narrowed, offset=narrowed.offset + ROWS).href() if len(found) > ROWS else "",
         "before": replace(narrowed, offset=max(0, narrowed.offset - ROWS)).href() if narrowed.offset else "",
-        "may_ask": desk.caller is not None and desk.caller.may(ASK),
         "error": desk.say.told(unsaid.error),
         "held": unsaid.text,
         "once": secrets.token_urlsafe(16),

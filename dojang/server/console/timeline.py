@@ -5,7 +5,7 @@ Strings stay raw in here. The template environment cleans and escapes every one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,13 +54,20 @@ class Moment:
     forkable: bool
 
 
-def moments_of(snapshots: Sequence[StateSnapshot], newest_id: str, say: Say) -> list[Moment]:
-    """The time line, newest first. ``snapshots``: newest first, one more than is shown where there is one more."""
+def moments_of(
+    snapshots: Sequence[StateSnapshot], newest_id: str, say: Say, *, hidden: Collection[str] = ()
+) -> list[Moment]:
+    """The time line, newest first. ``snapshots``: newest first, one more than is shown where there is one more.
+
+    ``hidden``: keys of the state that are not shown.
+    """
     older: list[StateSnapshot | None] = [*snapshots[1:], None]
-    return [_moment(now, before, newest_id, say) for now, before in zip(snapshots, older, strict=True)]
+    return [_moment(now, before, newest_id, say, hidden) for now, before in zip(snapshots, older, strict=True)]
 
 
-def _moment(now: StateSnapshot, before: StateSnapshot | None, newest_id: str, say: Say) -> Moment:
+def _moment(
+    now: StateSnapshot, before: StateSnapshot | None, newest_id: str, say: Say, hidden: Collection[str]
+) -> Moment:
     metadata: Mapping[str, Any] = now.metadata or {}
     old: Mapping[str, Any] = before.values if before is not None else {}
     checkpoint_id = str(now.config["configurable"]["checkpoint_id"])
@@ -76,7 +83,7 @@ def _moment(now: StateSnapshot, before: StateSnapshot | None, newest_id: str, sa
         changed=[
             Value(key, shown(old[key]) if key in old else "", shown(value))
             for key, value in now.values.items()
-            if key != "messages" and (key not in old or old[key] != value)
+            if key != "messages" and key not in hidden and (key not in old or old[key] != value)
         ],
         waits=[(review_href(review["id"]), review["question"] or review["summary"]) for _, review in waiting_of(now)],
         newest=checkpoint_id == newest_id,

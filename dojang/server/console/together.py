@@ -46,7 +46,6 @@ class Together:
     lines: list[Line]
     same: list[Argument]
     odd: int  # how many have something to look at twice: an untrusted source, an edit before
-    shown_ms: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,6 @@ def together_of(found: Sequence[Listed], say: Say, now: datetime, query: str) ->
         lines=lines,
         same=[Argument(name, texts[name][0]) for name in names if name not in columns],
         odd=sum(row.untrusted or row.again for row in rows),
-        shown_ms=int(now.timestamp() * 1000),
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
 from checkpoints.files.locks import OsLock
+from dojang.attachments import Given
 from dojang.server.hooks.addresses import Reach
+from dojang.server.langgraph.blocks import text_and_files
 from dojang.server.langgraph.bodies import RunIn
 from dojang.workspace import Workspace
 from nodes.wire import by_review
@@ -35,7 +37,9 @@ def check_options(asked: RunIn, reach: Reach) -> None:
 
 
 def message_of(given: Mapping[str, Any], known: Collection[str] = ()) -> dict[str, Any]:
-    """The one new message of an input, as ``{"id", "content"}``. Whose it is, is not for the body to say.
+    """The one new message of an input, as ``{"id", "content", "given"}``; ``given``: files, as (name, bytes).
+
+    Whose it is, is not for the body to say.
 
     ``known``: ids of the messages that the thread has; a graph that has ours as a node sends those along each time.
 
@@ -62,7 +66,8 @@ def message_of(given: Mapping[str, Any], known: Collection[str] = ()) -> dict[st
     role = message.get("type") or message.get("role")
     if role not in _PERSON:
         raise NotTaken(f"input.messages: a message of {role!r} is not taken; only a person's (human, user) is")
-    return {"id": _id_of(message.get("id")), "content": _content(message.get("content"))}
+    content, files = _content(message.get("content"))
+    return {"id": _id_of(message.get("id")), "content": content, "given": files}
 
 
 def _is_old(message: object, known: Collection[str]) -> bool:
@@ -114,17 +119,15 @@ def _id_of(given: object) -> str:
         return f"human-{uuid.uuid4().hex[:16]}"
 
 
-def _content(content: object) -> str:
-    """The text of a message; NotTaken where it has none, or something that is no text."""
+def _content(content: object) -> tuple[str, list[Given]]:
+    """The text of a message and its files; NotTaken where it has no text, or something that is neither."""
+    files: list[Given] = []
     if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
-        if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
-            raise NotTaken("input.messages: only text can be read; send the words alone")
-        content = "\n".join(str(text) for text in texts)
+        content, files = text_and_files(content)
     if not isinstance(content, str) or not content.strip():
         raise NotTaken("the message is empty; write a question or a request")
     try:
         content.encode()
     except UnicodeEncodeError:
         raise NotTaken("the message has half a character in it; send well-formed text") from None
-    return content
+    return content, files

@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 from langgraph.types import StateSnapshot
 
+from dojang.attachments import Limits, looked_at
 from dojang.going_back import go_back
 from dojang.runs import thread_id_of
 from dojang.server.access import callers
@@ -210,6 +211,8 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
     snapshot = threads.workspace.look(thread_id) if thread_id is not None and looks else None
     if not resumes and asked.input is not None:
         message, filters = message_of(asked.input, _known(snapshot)), filters_of(asked.input)
+    given = message.pop("given") if message is not None else []
+    looked_at(given, Limits.of(threads.workspace.settings))  # before anything is made for it
     if thread_id is None and message is None:
         raise NotTaken("a run without a thread begins with a message: send input.messages")
     thread = thread_id or str(uuid.uuid4())
@@ -226,6 +229,8 @@ def accepted(request: Request, thread_id: str | None, asked: RunIn, *, protocol:
         decide(threads.workspace, thread, asked.command.resume, by=caller)
     elif message is not None and snapshot is not None:
         message = _fresh(threads, snapshot, message, work)
+    if message is not None and given:
+        message["files"] = threads.workspace.acting(caller, (), decides=False).attach(thread, given)
     order = Order(
         message=message,
         filters=filters,

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from langchain_core.messages import HumanMessage
 
+from dojang.attachments import with_files
 from dojang.server.work.streaming import StreamMode
 
 
@@ -14,7 +15,8 @@ from dojang.server.work.streaming import StreamMode
 class Order:
     """One run, accepted or about to be.
 
-    ``message``: the new message with its id, as ``{"id", "content"}``; None: the thread goes on where it is.
+    ``message``: the new message with its id, as ``{"id", "content"}``, and ``files``, as the state keeps them, where
+    some came with it; None: the thread goes on where it is.
     ``temporary``: the thread was made for this run, and may go with it. ``trace``: the span of the request, as W3C's
     ``traceparent`` has it. ``protocol``: its events are kept in the form of :mod:`dojang.server.work.protocol`, and
     ``modes`` are passed over.
@@ -49,4 +51,5 @@ class Order:
         """The message, by its author."""
         if self.message is None:
             return None
-        return HumanMessage(content=self.message["content"], id=self.message["id"], name=name)
+        said = HumanMessage(content=self.message["content"], id=self.message["id"], name=name)
+        return with_files(said, self.message.get("files") or [])

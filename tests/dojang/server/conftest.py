@@ -17,6 +17,7 @@ from dojang.server.work import Work
 from dojang.workspace import Workspace
 from state import Review
 from tests.databases import fresh_database
+from tests.dojang.server.screens import Open, chromium, running, tabs
 from tests.dojang.workspaces import workspace_for
 
 BASE = "http://127.0.0.1:8723"
@@ -82,6 +83,27 @@ def settled(client: TestClient, thread: str) -> str:
 
     asyncio.run(wait())
     return client.get(f"/threads/{thread_id}").text
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The system's Chromium."""
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def site(workspace: Workspace) -> Iterator[str]:
+    """The address of a running server over the workspace of the module."""
+    with running(workspace) as address:
+        yield address
+
+
+@pytest.fixture
+def tab(browser: Any, site: str) -> Iterator[Open]:
+    """Open a page in a fresh profile; every complaint of the browser fails the test."""
+    with tabs(browser, site) as opened:
+        yield opened
 
 
 @pytest.fixture

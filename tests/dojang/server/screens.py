@@ -6,39 +6,86 @@ Used by the tests of the bars, by ``make screenshots`` and by ``benchmarks/conso
 from __future__ import annotations
 
 import json
+import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Final
+
+import pytest
+from fastapi import FastAPI
 
 from dojang.server import create_app
 from dojang.server.serving import bind, server_for, url_of
 from dojang.settings import Settings
 from dojang.workspace import Workspace
-from tests.dojang.server.test_browser import CHROMIUM, FLAGS
 
+Open = Callable[..., Any]
+CHROMIUM: Final = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+FLAGS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+of_browsers: Final = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium fonts-noto-cjk"),
+    # Playwright's own event loop keeps sockets that are closed when the process ends.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+"""``pytestmark`` of tests in a browser."""
+OWN_FAULTS: Final = (
+    "Failed to load resource",
+    "ERR_INTERNET_DISCONNECTED",
+    "htmx:sendAbort",
+    "htmx:afterRequest",
+    "Autofocus processing",
+)
+"""What a browser says of answers such as 409, of a connection that was taken away, of a part of a page that is left."""
 SCRIPTS = files("axe_playwright_python").joinpath("axe.min.js")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 BROKEN = "addEventListener('securitypolicyviolation', e => window.told(`${e.violatedDirective} ${e.blockedURI}`))"
 
 
 @contextmanager
-def running(workspace: Workspace, settings: Settings | None = None) -> Iterator[str]:
-    """A server over a workspace on a free port of this machine, with what does its due; gives its address."""
+def serving(
+    workspace: Workspace, settings: Settings | None = None, *, due: bool = True
+) -> Iterator[tuple[str, FastAPI]]:
+    """A server over a workspace on a free port of this machine, with its workers; its address, and the application.
+
+    ``due``: with what does at its time what is due, too.
+    """
     listener = bind("127.0.0.1", 0)
     app = create_app(workspace, settings=settings)
     server = server_for(app)
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
-    with app.state.keeper:
+    with ExitStack() as parts:
+        parts.enter_context(app.state.work)
+        if due:
+            parts.enter_context(app.state.keeper)
         thread.start()
         try:
-            yield url_of(listener).rstrip("/")
+            yield url_of(listener).rstrip("/"), app
         finally:
             server.should_exit = True
             thread.join(20)
             listener.close()
     assert not thread.is_alive()
+
+
+@contextmanager
+def running(workspace: Workspace, settings: Settings | None = None) -> Iterator[str]:
+    """The address of a server as :func:`serving` has it."""
+    with serving(workspace, settings) as (address, _):
+        yield address
 
 
 @contextmanager
@@ -61,6 +108,7 @@ def profile(browser: Any, complaints: list[str], **options: Any) -> Iterator[Any
     page = context.new_page()
     page.set_default_timeout(15_000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
     page.on("console", lambda said: complaints.append(said.text) if _is_complaint(said) else None)
     if options.get("java_script_enabled", True):
         page.expose_function("told", lambda text: complaints.append(f"policy: {text}"))
@@ -72,8 +120,8 @@ def profile(browser: Any, complaints: list[str], **options: Any) -> Iterator[Any
 
 
 def _is_complaint(said: Any) -> bool:
-    """Whether a line of the browser's console is one: a page that answers 409 is none."""
-    return said.type in ("error", "warning") and "Failed to load resource" not in said.text
+    """Whether a line of the browser's console is one."""
+    return said.type in ("error", "warning") and not any(own in said.text for own in OWN_FAULTS)
 
 
 def violations(page: Any, *, only: list[str] | None = None) -> list[str]:
@@ -84,3 +132,22 @@ def violations(page: Any, *, only: list[str] | None = None) -> list[str]:
     options = json.dumps({"runOnly": asked, "resultTypes": ["violations"], "preload": False})
     found = page.evaluate(f"axe.run({options}).then(r => r.violations)")
     return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+
+@contextmanager
+def tabs(browser: Any, site: str) -> Iterator[Open]:
+    """Opens pages of a site, each in a fresh profile; any complaint of the browser fails whoever opened them."""
+    complaints: list[str] = []
+    with ExitStack() as opened:
+
+        def tab(
+            path: str, *, lang: str = "en-US", script: bool = True, size: tuple[int, int] = (1280, 820), **how: Any
+        ) -> Any:
+            view = {"width": size[0], "height": size[1]}
+            options = {"locale": lang, "java_script_enabled": script, "viewport": view, "base_url": site, **how}
+            page = opened.enter_context(profile(browser, complaints, **options))
+            page.goto(path)
+            return page
+
+        yield tab
+    assert complaints == []

@@ -6,9 +6,9 @@ One browser and one server for all; each test has a profile of its own, or none 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -17,23 +17,10 @@ from dojang.workspace import Workspace
 from state import Review
 from tests.dojang.server.access.people import People
 from tests.dojang.server.conftest import Ask, open_workspace
-from tests.dojang.server.screens import chromium, profile, running, violations
-from tests.dojang.server.test_browser import pytestmark as of_browsers
+from tests.dojang.server.screens import of_browsers, profile, running, violations
+from tests.flywheel.promotions import adapters, crown, report
 
 pytestmark = of_browsers
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def site(workspace: Workspace) -> Iterator[str]:
-    with running(workspace) as address:
-        yield address
 
 
 @pytest.fixture
@@ -62,6 +49,9 @@ def house(workspace: Workspace) -> dict[str, str]:
     assert answer.answer is not None
     cited = answer.answer["citations"][0]
     both = f"id={booking['id']}&id={other['id']}"
+    at = workspace.settings.home
+    first, second = adapters(at, 1, 2)
+    crown(at, first)
     return {
         **{place.section: place.href for place in PLACES},
         "inbox": "/",
@@ -78,19 +68,40 @@ def house(workspace: Workspace) -> dict[str, str]:
         "thread": f"/threads/{answer.thread_id}",
         "thread that waits": f"/threads/{booking['thread_id']}",
         "passage": f"/passages/{cited['passage']}?start=0&end=10",
+        "history": f"/threads/{booking['thread_id']}/history",
+        "document": "/documents/rules.md",
+        "found": "/documents?q=check-out",
+        "uploads": "/uploads",
+        "adapter": f"/adapters/{first}",
+        "report": f"/adapters/reports/{report(at, second, first)}",
+        "plan": "/adapters/plan",
+        "side by side": "/adapters/compare",
+        "check of the chain": "/audit/verify",
+        "checks": f"/shift/checks?from={decided['id']}",
         "nothing": "/nowhere",
     }
 
 
+@pytest.mark.timeout(900)  # a minute alone; the machine may be busy
 @pytest.mark.parametrize(("lang", "theme"), [("en-US", "light"), ("ko-KR", "dark")])
-def test_every_page_is_for_everybody(browser: Any, site: str, house: dict[str, str], lang: str, theme: str) -> None:
-    """axe-core finds nothing, at any width nothing is cut off, the policy for content is not broken."""
+def test_every_page_is_for_everybody(
+    browser: Any, site: str, house: dict[str, str], lang: str, theme: Literal["light", "dark"]
+) -> None:
+    """axe-core finds nothing, at any width nothing is cut off, the policy for content is not broken.
+
+    Of the theme nothing but colours depends: what is about them is looked at in both, in either language.
+    """
     complaints: list[str] = []
     amiss: dict[str, Any] = {}
+    other: Literal["light", "dark"] = "dark" if theme == "light" else "light"
     with profile(browser, complaints, locale=lang, color_scheme=theme, base_url=site) as page:
         for name, path in house.items():
             page.goto(path)
             found = violations(page)
+            if name != "docs":  # long, and of the same parts
+                page.emulate_media(color_scheme=other)
+                found += violations(page, only=["color-contrast", "link-in-text-block"])
+                page.emulate_media(color_scheme=theme)
             panels = page.locator(".bar summary, header summary").all()
             for panel in panels:
                 panel.click()
@@ -147,6 +158,81 @@ def test_rows_are_selected_and_decided_together_by_keys(page: Any, paused: Ask, 
     page.wait_for_selector("text=2 decided, 0 left out")
     said = [workspace.show(review["id"]).decision for review in reviews]
     assert sorted((d["type"], d["channel"]) for d in said if d) == [("approve", "bulk")] * 2
+
+
+def test_every_key_of_the_list_of_keys_does_what_it_says(
+    page: Any, site: str, paused: Ask, workspace: Workspace
+) -> None:
+    """Those that no other test of this file or of ``test_browser`` presses; which there are, the page itself says."""
+    first, second = paused("refund BK-4701"), paused("refund BK-4702")
+    question = paused("which one? BK-4703")
+
+    def open_(path: str) -> None:
+        page.goto(path)
+        page.wait_for_selector("[data-help]")  # the script shows it: keys are heard from now on
+
+    open_(f"/reviews/{first['id']}?q=bk-47")
+    told = {" ".join(row.locator("kbd").all_inner_texts()) for row in page.locator("#keys dl div").all()}
+    page.keyboard.press("t")
+    assert page.evaluate("document.activeElement.id") == "way"
+    page.keyboard.press("d")
+    assert page.evaluate("document.activeElement.id") == "arguments"
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "seek"
+    page.keyboard.press("Tab")
+    page.keyboard.press("g")
+    assert page.evaluate("document.activeElement.id") == "role"
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(f'.card[data-review="{second["id"]}"]')
+    assert workspace.show(first["id"]).progress["assigned"]["role"] == page_role(workspace)
+    open_(page.url)
+    page.keyboard.press("s")
+    page.keyboard.press("Enter")  # the first of the times is under the cursor: half an hour
+    page.wait_for_selector(f'.card[data-review="{second["id"]}"]', state="detached")
+    assert second["id"] in workspace.snoozes.of("kim", workspace.parts.clock.now())
+    open_(f"/reviews/{question['id']}")
+    page.keyboard.press("c")
+    assert page.evaluate("document.activeElement.id") == "message"
+    page.keyboard.press("Escape")
+    page.keyboard.press("m")
+    page.wait_for_url("**/?view=mine")
+    here = {"T": "t", "D": "d", "/": "/", "G": "g", "S": "s", "C": "c", "M": "m", "Esc": "Escape", "Ctrl Enter": ""}
+    elsewhere = {"J K", "Enter", "A", "A …", "E", "R", "1 … 6", "U", "X", "Shift X", "B"}
+    assert told == {*here, *elsewhere}
+
+
+def page_role(workspace: Workspace) -> str:
+    """The first role that a review can be handed up to: what the box shows before anything is chosen."""
+    return workspace.roles_above()[0]
+
+
+def test_what_was_just_said_is_taken_back_by_its_key(browser: Any, paused: Ask, workspace: Workspace) -> None:
+    patient = Workspace(workspace.settings.model_copy(update={"undo_s": 600.0}), parts=workspace.parts)
+    first, _ = paused("refund BK-4801"), paused("refund BK-4802")
+    complaints: list[str] = []
+    with running(patient) as site, profile(browser, complaints, locale="en-US", base_url=site) as page:
+        page.goto(f"/reviews/{first['id']}?q=bk-48")
+        page.wait_for_selector("[data-help]")
+        page.keyboard.press("a")
+        page.wait_for_selector(".just [data-undo]")
+        page.wait_for_selector("[data-help]")
+        page.keyboard.press("u")
+        page.wait_for_selector(f'.card:not(.sealed)[data-review="{first["id"]}"]')
+    assert workspace.show(first["id"]).status == "open"
+    assert complaints == []
+
+
+@pytest.mark.parametrize("lang", ["en-US", "ko-KR"])
+def test_every_view_opens_from_the_pane_and_says_where_one_is(browser: Any, site: str, house: Any, lang: str) -> None:
+    complaints: list[str] = []
+    with profile(browser, complaints, locale=lang, base_url=site) as page:
+        page.goto("/")
+        addresses = [link.get_attribute("href") for link in page.locator("nav a").all()]
+        assert len(addresses) == 7 + 7 + len(PLACES)
+        for address in addresses:
+            page.goto(address)
+            assert page.locator("nav a[aria-current]").get_attribute("href") == address
+    assert complaints == []
 
 
 def test_an_edit_shows_what_changes_while_it_is_written(page: Any, paused: Ask, workspace: Workspace) -> None:

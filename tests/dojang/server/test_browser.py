@@ -5,92 +5,17 @@ Screenshots go to a temporary folder; ``--basetemp`` says where, for whoever wan
 
 from __future__ import annotations
 
-import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dojang.server import create_app
-from dojang.server.serving import bind, server_for, url_of
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import Ask
+from tests.dojang.server.screens import Open, of_browsers
 from tests.dojang.workspaces import workspace_for
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium fonts-noto-cjk"),
-    # Playwright's own event loop keeps sockets that are closed when the process ends.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def site(workspace: Workspace) -> Iterator[str]:
-    """The address of a running server."""
-    listener = bind("127.0.0.1", 0)
-    app = create_app(workspace)
-    server = server_for(app)
-    thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
-    with app.state.work:
-        thread.start()
-        yield url_of(listener).rstrip("/")
-        server.should_exit = True
-        thread.join(20)
-    listener.close()
-    assert not thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-def complains(message: Any) -> bool:
-    """Whether it is an error; a refusal is none, nor is a part that is fetched when the page is left."""
-    allowed = ("htmx:sendAbort", "htmx:afterRequest")
-    return message.type == "error" and "409" not in message.text and not message.text.startswith(allowed)
-
-
-@pytest.fixture
-def tab(browser: Any, site: str) -> Iterator[Open]:
-    """Open a page in a fresh profile; every complaint of the browser fails the test."""
-    contexts, complaints = [], []
-
-    def opened(path: str, *, lang: str = "en-US", script: bool = True, size: tuple[int, int] = (1280, 820)) -> Any:
-        context = browser.new_context(
-            locale=lang, java_script_enabled=script, viewport={"width": size[0], "height": size[1]}
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if complains(message) else None)
-        page.goto(site + path)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
+pytestmark = of_browsers
 
 
 @pytest.fixture

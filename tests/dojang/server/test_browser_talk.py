@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,10 @@ import pytest
 
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import open_workspace
-from tests.dojang.server.langgraph.conftest import Held, served
-from tests.dojang.server.test_browser import CHROMIUM, FLAGS, playwright
+from tests.dojang.server.langgraph.conftest import Held
+from tests.dojang.server.screens import Open, of_browsers, running
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium fonts-noto-cjk"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-Open = Callable[..., Any]
-OWN_FAULTS = ("409", "Autofocus processing", "ERR_INTERNET_DISCONNECTED", "Failed to load resource")
-"""What a browser says of answers and of a connection that a test has taken away."""
+pytestmark = of_browsers
 
 
 @pytest.fixture(scope="module")
@@ -39,44 +30,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str, model:
 
 @pytest.fixture(scope="module")
 def site(house: Workspace) -> Iterator[str]:
-    with served(house) as (url, _):
-        yield url.rstrip("/")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    assert shutil.which("chromium") or CHROMIUM
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def tab(browser: Any, site: str) -> Iterator[Open]:
-    """Open a page in a fresh profile; a script's error, a refused script and a dialog each fail the test."""
-    contexts, complaints = [], []
-
-    def opened(path: str, *, lang: str = "en-US", script: bool = True, **how: Any) -> Any:
-        context = browser.new_context(
-            locale=lang, java_script_enabled=script, viewport={"width": 1280, "height": 820}, **how
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.on(
-            "console",
-            lambda told: complaints.append(told.text) if not any(own in told.text for own in OWN_FAULTS) else None,
-        )
-        page.goto(site + path)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    with running(house) as address:
+        yield address
 
 
 def begun(page: Any, text: str) -> str:
@@ -97,7 +52,7 @@ def test_a_thread_is_begun_paused_decided_and_gone_on_with(
         page.screenshot(path=str(tmp_path / "working.png"))
     page.locator(".answer p a.cite").click()
     assert page.locator("#beside mark").inner_text() == "Check-out is at 11:00."
-    assert page.url.endswith(thread) or "#now" in page.url  # the thread was not left
+    assert page.url.partition("#")[0].endswith(thread)  # the thread was not left
     page.keyboard.press("Escape")
     assert page.locator("#beside").count() == 0
     page.locator("#text").fill("please book a room for two guests")

@@ -90,6 +90,18 @@ def test_every_answer_carries_the_headers(client: TestClient) -> None:
     assert client.get("/").headers["cache-control"] == "no-store"
 
 
+def test_what_never_changes_under_its_address_is_kept_and_nothing_else(client: TestClient) -> None:
+    page = client.get("/").text
+    kept = re.findall(r'(?:href|src)="(/static/[^"]+\.(?:css|js))"', page)
+    assert len(kept) > 20
+    assert {client.get(path).headers["cache-control"] for path in kept} == {"public, max-age=31536000, immutable"}
+    for path in ("/static/css/base.css", "/static/0123456789ab/css/base.css"):  # of no version, of another Dojang
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+    for path in (f"{kept[0]}x", "/static/0123456789ab/../../desk.py", "/static/0123456789ab/%2e%2e/%2e%2e/desk.py"):
+        assert client.get(path).status_code == 404
+
+
 def test_pages_have_no_inline_script_or_style_and_load_nothing_from_afar(client: TestClient, paused: Ask) -> None:
     review = paused("please book a room")
     for path in ("/", f"/reviews/{review['id']}", "/threads", f"/threads/{review['thread_id']}", "/documents", "/docs"):

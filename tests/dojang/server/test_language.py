@@ -20,7 +20,9 @@ def texts() -> set[str]:
     """Every text that code and templates mark for translation."""
     keywords = {"_": None, "say": None, "N_": None, "gettext": None}
     methods = [("**.py", "python"), ("console/templates/**.html", "jinja2")]
-    found = extract_from_dir(str(SERVER), method_map=methods, keywords=keywords)
+    found = list(extract_from_dir(str(SERVER), method_map=methods, keywords=keywords))
+    cards = [("**.py", "python"), ("templates/**.html", "jinja2"), ("templates/**.svg", "jinja2")]
+    found += extract_from_dir(str(SERVER.parent / "notebook"), method_map=cards, keywords=keywords)
     shared = extract_from_file("python", SERVER.parent / "vocabulary.py", keywords=keywords)
     return {m for _, _, m, _, _ in found if isinstance(m, str)} | {m for _, m, _, _ in shared if isinstance(m, str)}
 

@@ -90,6 +90,21 @@ def test_who_may_not_change_documents_is_shown_no_button_and_refused(workspace: 
         assert viewer.post(path, data={"do": "delete", "confirmed": "yes"}, headers=headers).status_code == 403
 
 
+def test_who_does_not_decide_is_shown_no_bar_and_no_claim(workspace: Workspace, paused: Ask) -> None:
+    review, people = paused("please book a room"), People(workspace)
+    pages = (f"/reviews/{review['id']}", f"/threads/{review['thread_id']}")
+    for role, decides in (("developer", False), ("manager", True)):
+        person = people.logged_in(people.token(f"{role}-1", role))
+        for path in pages:
+            page = person.get(path)
+            assert page.status_code == 200
+            drawn = [word in page.text for word in ('name="type"', "Claim for ten minutes", 'data-panel="handup"')]
+            assert drawn == [decides] * 3, (role, path)
+            assert 'data-panel="later"' in page.text  # a view of one's own
+    workspace.decide(review["id"], "approve")
+    assert "data-undo" not in people.logged_in(people.token("dan", "developer")).get(pages[0]).text
+
+
 def test_one_question_is_answered_side_by_side_and_nothing_comes_of_it(
     client: TestClient, workspace: Workspace
 ) -> None:
@@ -112,8 +127,14 @@ def test_operators_see_their_own_figures_and_managers_everybodys(workspace: Work
     workspace.decide(review["id"], {**decision(review, "reject"), "dwell_ms": 4200}, channel="console")
     again = paused("please book a room for two guests")
     workspace.decide(again["id"], {**decision(again, "approve"), "dwell_ms": 900}, channel="console")
+    patient = Workspace(workspace.settings.model_copy(update={"undo_s": 600.0}), parts=workspace.parts)
+    open_again = paused("please book a room for two guests")["id"]
+    patient.decide(open_again, "approve", channel="console")
+    patient.undo(open_again)  # and nobody decides it again
     people = People(workspace)
     manager = people.logged_in(people.token("mina", "manager")).get("/shift").text
+    taken_back = manager.split('person=kim"')[1].split("</tr>")[0].split('<td class="n">')[-4]
+    assert taken_back.startswith("1<")
     assert ("person=kim" in manager, "50 %" in manager, "book_room" in manager) == (True, True, True)
     operator = people.logged_in(people.token("olga", "operator"))
     for path in ("/shift", "/shift?person=kim", "/shift?hours=720&person=mina"):

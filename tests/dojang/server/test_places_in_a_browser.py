@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from dojang.workspace import Workspace
-from tests.dojang.server import test_browser
 from tests.dojang.server.conftest import Ask, decision
-from tests.dojang.server.test_browser import Open
+from tests.dojang.server.screens import Open, of_browsers
 from tests.flywheel.promotions import adapters, crown, report
 
-browser, site, tab, pytestmark = test_browser.browser, test_browser.site, test_browser.tab, test_browser.pytestmark
+pytestmark = of_browsers
 PLACES = ("/documents?q=check-out", "/documents/rules.md", "/uploads", "/adapters", "/audit", "/audit/verify", "/shift")
 
 

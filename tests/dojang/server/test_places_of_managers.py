@@ -102,6 +102,10 @@ def test_the_chain_is_narrowed_paged_checked_and_exported(page: TestClient, desk
     rest = page.get(older[1].replace("&amp;", "&")).text
     assert (newest.count('class="facts"'), rest.count('class="facts"')) == (100, 20)
     assert page.get("/audit", params={"since": "soon"}).status_code == 400
+    today = datetime.now().astimezone().date().isoformat()
+    asked = {"event": "inbox.listed", "since": today, "until": today}  # a day without a time is the whole of it
+    assert page.get("/audit", params=asked).text.count('class="facts"') == 100
+    assert len(page.get("/audit/export", params=asked).text.splitlines()) == 120
     assert page.get("/audit", params={"thread": "th_none"}).status_code == 404
     lines = page.get("/audit/export", params={"event": "inbox.listed"}).text.splitlines()
     assert [json.loads(line)["facts"]["count"] for line in lines] == list(range(120))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import pytest
@@ -206,6 +207,26 @@ async def test_counts_are_made_once_for_all_pages_of_a_person(workspace: Workspa
         return {"": len(asked)}
 
     assert [hub.counts("kim", count), hub.counts("kim", count), hub.counts("lee", count)] == [{"": 1}, {"": 1}, {"": 2}]
+
+
+async def test_a_stream_with_much_to_say_ends_with_its_log_in_too(workspace: Workspace) -> None:
+    """It is looked at before anything is said, not only while nothing happens."""
+
+    class Over:
+        async def good(self) -> bool:
+            return False
+
+    class Many:
+        def follow(self, row: object, after: int) -> AsyncIterator[Event]:
+            async def events() -> AsyncIterator[Event]:
+                for n in range(1, 100):
+                    yield Event(n, "tasks", b'{"name": "generate"}')
+
+            return events()
+
+    told = Told("run", sayer("en")).all(Many(), None, 0, Over())  # type: ignore[arg-type]
+    said = [part.split(b"event: ")[1].split(b"\n")[0] async for part in told]
+    assert said == [b"begin", b"bye"]
 
 
 @pytest.mark.parametrize(("now", "good"), [("same", True), ("other", False), ("nobody", False), ("over", False)])

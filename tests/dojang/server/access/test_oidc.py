@@ -322,7 +322,7 @@ def test_a_fault_of_the_provider_is_outlived_for_a_while(house: House, monkeypat
 
 def test_an_answer_that_proves_nobody_is_no_check(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     browser, _ = house.enter()
-    house.provided.well(turned=True, down="/jwks")  # it gives new tokens, and nobody can say whose
+    house.provided.well(claims={"groups": None}, down="/userinfo")  # it gives new tokens, and does not say whose
     for minutes in (16, 29):
         later(house, monkeypatch, minutes=minutes)
         assert browser.get("/docs").status_code == 200

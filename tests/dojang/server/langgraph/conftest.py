@@ -18,12 +18,11 @@ from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.errors import APIStatusError
 
-from dojang.server import create_app
-from dojang.server.serving import bind, server_for, url_of
 from dojang.server.work import Work
 from dojang.workspace import Workspace
 from nodes.ports import Generator
 from tests.dojang.server.conftest import open_workspace
+from tests.dojang.server.screens import serving
 from tests.dojang.workspaces import TODAY, Rehearsed
 from tests.processes import Forked
 
@@ -83,19 +82,9 @@ class Held(Rehearsed):
 
 @contextmanager
 def served(workspace: Workspace) -> Iterator[tuple[str, Work]]:
-    """The address of a server and its runs."""
-    app = create_app(workspace)
-    listener = bind("127.0.0.1", 0)
-    server = server_for(app)
-    thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
-    with app.state.work:
-        thread.start()
-        try:
-            yield url_of(listener), app.state.work
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            listener.close()
+    """The address of a server and its runs. Nothing is done by the clock: each test says when."""
+    with serving(workspace, due=False) as (address, app):
+        yield address + "/", app.state.work
 
 
 @pytest.fixture

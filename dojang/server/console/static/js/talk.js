@@ -110,7 +110,10 @@ const send = async (form) => {
   form.dataset.sent = "yes";
   for (;;) {
     try {
-      const body = new URLSearchParams(new FormData(form));
+      const filled = new FormData(form);
+      const files = filled.getAll("files").some((file) => file.size > 0);
+      if (!files) filled.delete("files");
+      const body = files ? filled : new URLSearchParams(filled);
       const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" } });
       const html = await answer.text();
       const here = new URL(answer.url).pathname;

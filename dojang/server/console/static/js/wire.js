@@ -60,7 +60,7 @@ const cardOf = (told) => {
   link.textContent = words("open");
   note.append(link);
   for (const button of document.querySelectorAll(".bar button, .bar summary")) button.setAttribute("aria-disabled", "true");
-  document.querySelector(".bar")?.classList.add("late");
+  document.querySelector(".bar")?.classList.add("off");
   say(told.text);
 };
 
