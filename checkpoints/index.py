@@ -387,16 +387,19 @@ class ThreadIndex:
     # the file
 
     def _ask(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        for attempt in range(2):
+        for attempt in range(3):
             try:
                 if not self.path.exists():
                     self.refresh()
                 with contextlib.closing(self._open()) as db:
                     return db.execute(query, values).fetchall()
             except sqlite3.DatabaseError:
-                if attempt:
+                if attempt == 2:
                     raise
-                self._discard()
+                if attempt == 0 and not self._made():  # somebody is making it at this moment: wait for that, or do it
+                    self.refresh()
+                else:
+                    self._discard()
         raise AssertionError("unreachable")
 
     @contextmanager

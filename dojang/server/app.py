@@ -273,8 +273,8 @@ def _http(request: Request, error: Exception) -> Response:
     if status in (404, 405):
         method, path, program = request.method, request.url.path, by_program(request.scope)
         if program and (instead := instead_of(method, path)):
-            return _answer(request, 404, instead)
-        if status == 405:  # which methods there are, the header says for programs, and the text for people
+            text = instead
+        elif status == 405:  # which methods there are, the header says for programs, and the text for people
             text = f"{method} is not taken at {path}; it takes {headers.get('allow', 'other methods')}"
         else:
             text = f"there is no page {path}" + ("; /docs lists what there is" if program else "")

@@ -48,7 +48,8 @@ def takes_files(scope: Scope) -> bool:
     """Whether what is sent is a message, with which files may come: a form that says so, or JSON."""
     if scope["method"] != "POST" or _MESSAGES.fullmatch(scope["path"]) is None:
         return False
-    return kind_of(Headers(scope=scope)) != FORM
+    kind = kind_of(Headers(scope=scope))
+    return kind == FILE if scope["path"] == "/threads" else kind != FORM  # what programs make there holds no message
 
 
 def is_upload(scope: Scope) -> bool:

@@ -76,7 +76,8 @@ def thread_page(desk: Desk, thread_id: str, *, status: int = 200, unsaid: Unsaid
     if not begun and not active and not rows:
         workspace.thread(thread_id)  # raises: there is none
     run = workspace.thread(thread_id, seen=snapshot) if begun else None
-    lines = lines_of(snapshot.values.get("messages") or []) + _about_to(active, snapshot)
+    untold = active if begun or active else rows[:1]
+    lines = lines_of(snapshot.values.get("messages") or []) + _about_to(untold, snapshot)
     unsaid = unsaid or Unsaid()
     reviews = run.reviews if run else []
     context: dict[str, Any] = {
@@ -125,7 +126,10 @@ def _steps(desk: Desk, thread_id: str) -> list[str]:
 
 
 def _about_to(active: list[Row], snapshot: StateSnapshot) -> list[Line]:
-    """Messages that were taken in and are in no checkpoint yet."""
+    """Messages that were taken in and are in no checkpoint yet: of these runs, oldest last.
+
+    The first message of a thread whose run broke off before it was written is one, too: it is shown, not lost.
+    """
     known = {message.id for message in snapshot.values.get("messages") or []}
     orders = [(row, Order.from_json(row.body).message) for row in reversed(active)]
     return [

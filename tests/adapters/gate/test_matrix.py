@@ -64,8 +64,8 @@ def test_a_citation_of_another_sentence_is_wrong() -> None:
 def test_the_picture_and_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dojang.cli.adapters_matrix._sample", lambda: [BREAKFAST, SAUNA])
-    monkeypatch.setattr("dojang.cli.adapters_matrix._speakers", lambda base, adapter: {False: Says(), True: Says()})
+    monkeypatch.setattr("dojang.flywheel.four_ways.sample_asked", lambda: [BREAKFAST, SAUNA])
+    monkeypatch.setattr("dojang.flywheel.four_ways.speakers", lambda base, adapter: {False: Says(), True: Says()})
     shell = Shell(tmp_path / "home", {}, capfd, monkeypatch)
     done = shell("adapters", "matrix", "--lang", "ko", "--picture", str(tmp_path / "m.png"))
     assert done.code == Exit.DONE

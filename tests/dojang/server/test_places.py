@@ -124,18 +124,18 @@ def test_one_question_is_answered_side_by_side_and_nothing_comes_of_it(
 
 def test_operators_see_their_own_figures_and_managers_everybodys(workspace: Workspace, paused: Ask) -> None:
     review = paused("please book a room for two guests")
-    workspace.decide(review["id"], {**decision(review, "reject"), "dwell_ms": 4200}, channel="console")
+    workspace.decide(review["id"], {**decision(review, "reject"), "dwell_ms": 4200}, channel="console", by="jo")
     again = paused("please book a room for two guests")
-    workspace.decide(again["id"], {**decision(again, "approve"), "dwell_ms": 900}, channel="console")
+    workspace.decide(again["id"], {**decision(again, "approve"), "dwell_ms": 900}, channel="console", by="jo")
     patient = Workspace(workspace.settings.model_copy(update={"undo_s": 600.0}), parts=workspace.parts)
     open_again = paused("please book a room for two guests")["id"]
-    patient.decide(open_again, "approve", channel="console")
-    patient.undo(open_again)  # and nobody decides it again
+    patient.decide(open_again, "approve", channel="console", by="jo")
+    patient.undo(open_again, by="jo")  # and nobody decides it again
     people = People(workspace)
     manager = people.logged_in(people.token("mina", "manager")).get("/shift").text
-    taken_back = manager.split('person=kim"')[1].split("</tr>")[0].split('<td class="n">')[-4]
+    taken_back = manager.split('person=jo"')[1].split("</tr>")[0].split('<td class="n">')[-4]
     assert taken_back.startswith("1<")
-    assert ("person=kim" in manager, "50 %" in manager, "book_room" in manager) == (True, True, True)
+    assert ("person=jo" in manager, "50 %" in manager, "book_room" in manager) == (True, True, True)
     operator = people.logged_in(people.token("olga", "operator"))
     for path in ("/shift", "/shift?person=kim", "/shift?hours=720&person=mina"):
         page = operator.get(path).text

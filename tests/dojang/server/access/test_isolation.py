@@ -81,7 +81,14 @@ def test_every_other_id_in_a_path_is_everybodys_or_of_a_thread() -> None:
     """A new kind of id has to be thought about here: whose is it?"""
     kinds = {name for _, path in TABLE for name in re.findall(r"{(\w+)}", path) if "{thread_id}" not in path}
     everybodys = {"review_id", "passage_id", "assistant_id", "namespace", "path"}
-    everybodys |= {"upload_id", "dataset", "name", "report_id", "adapter"}  # documents and adapters are the house's
+    everybodys |= {
+        "upload_id",
+        "dataset",
+        "name",
+        "report_id",
+        "adapter",
+        "card_id",
+    }  # documents and adapters are the house's
     own = {"job_id"}  # whoever began it; tested with the pages of managers
     assert kinds <= everybodys | own
 

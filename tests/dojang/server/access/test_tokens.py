@@ -90,7 +90,7 @@ def test_the_last_use_is_written_once_an_hour(tokens: Tokens, clock: Clock) -> N
         ("", ["viewer"], 1, "no name"),
         ("ha\u200bna", ["viewer"], 1, "no name"),
         ("h\u0430na", ["viewer"], 1, "no name"),
-        ("hana", [], 1, "at least one of the roles monitor, viewer"),
+        ("hana", [], 1, "at least one of the roles monitor, agent, viewer"),
         ("hana", ["finance"], 1, "at least one of the roles"),
         ("hana", ["viewer", "two words"], 1, "is no role"),
         ("hana", ["viewer"], 0, "from 1 to 366 days"),
