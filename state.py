@@ -371,6 +371,8 @@ Records = Annotated[dict[str, Any], merge_records]
 
 FILES: Final = "dojang_files"
 """Member of a human message's ``additional_kwargs``: the files that came with it."""
+ATTACHED: Final = "attached: "
+"""How the document of a passage is called that came with a message: it lies with the conversation, not in the store."""
 
 
 class AttachedFile(TypedDict):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AnyMessage, HumanMessage
 
-from state import FILES, AttachedFile, Language, Passage, UserError, files_of
+from state import ATTACHED, FILES, AttachedFile, Language, Passage, UserError, files_of
 
 if TYPE_CHECKING:
     from checkpoints.records.attachments import AttachmentLog
@@ -260,7 +260,7 @@ def _passages_of(file: AttachedFile, data: bytes) -> list[Passage]:
     from store.readers.files import read_bytes
 
     extract = read_bytes(f"{file['name']}.pdf", data, limit_bytes=len(data))
-    document = f"attached: {file['name']}"
+    document = ATTACHED + file["name"]
     return [
         Passage(
             id=passage_id(file["sha256"], document, piece.start, piece.end),

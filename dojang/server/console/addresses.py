@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
-from state import Citation
+from state import ATTACHED, Citation
 
 
 def review_href(review_id: str, query: str = "") -> str:
@@ -18,8 +18,10 @@ def with_query(href: str, query: str) -> str:
 
 
 def citation_href(citation: Citation) -> str:
-    """The page of a passage with the cited span marked; "" for the result of a tool, which is in the conversation."""
-    return "" if not citation["document"] else passage_href(citation["passage"], citation["start"], citation["end"])
+    """The page of a passage with the cited span marked; "" for what is in the conversation: a tool's result, a file."""
+    if not citation["document"] or citation["document"].startswith(ATTACHED):
+        return ""
+    return passage_href(citation["passage"], citation["start"], citation["end"])
 
 
 def passage_href(passage_id: str, start: int, end: int) -> str:

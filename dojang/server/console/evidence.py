@@ -10,14 +10,14 @@ from dojang.server.console.addresses import passage_href
 from dojang.server.console.marked import Segment, spans
 from dojang.server.wording import SCORES, Say, label
 from dojang.vocabulary import FLAGS
-from state import Passage, Review
+from state import ATTACHED, Passage, Review
 
 
 @dataclass(frozen=True)
 class Evidence:
     """A passage of the evidence."""
 
-    href: str
+    href: str  # "" for a file that came with a message
     title: str
     segments: list[Segment]
     scores: str
@@ -29,8 +29,9 @@ class Evidence:
 def evidence_of(passage: Passage, scores: Mapping[str, float], near: str, say: Say) -> Evidence:
     """A passage with the sentence that shares most with ``near``."""
     start, end = closest_sentence(passage, near)
+    attached = passage["document"].startswith(ATTACHED)
     return Evidence(
-        href=passage_href(passage["id"], passage["start"] + start, passage["start"] + end),
+        href="" if attached else passage_href(passage["id"], passage["start"] + start, passage["start"] + end),
         title=passage["title"] or passage["document"],
         segments=spans(passage["text"], start, end),
         scores=" · ".join(f"{label(say, SCORES, name)} {value:.2f}" for name, value in scores.items()),

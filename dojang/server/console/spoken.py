@@ -17,7 +17,7 @@ from dojang.server.console.addresses import citation_href
 from dojang.server.console.marked import Segment
 from dojang.server.console.prose import PLACE, Piece, prose_of
 from dojang.server.wording import Say
-from state import Citation
+from state import ATTACHED, Citation, files_of
 
 SHOWN: Final = 20_000
 """Characters of one message, or of one call's arguments, that a page shows."""
@@ -28,8 +28,8 @@ class Cited:
     """A place that an answer rests on."""
 
     n: int
-    href: str  # "" for the result of a tool, which is in the conversation
-    document: str
+    href: str  # "" for what is in the conversation: the result of a tool, or a file that came with a message
+    document: str  # "" for the result of a tool
     quote: str
 
 
@@ -54,13 +54,15 @@ class Line:
     calls: list[Call] = field(default_factory=list)
     speaker: str = ""
     prose: list[Piece] = field(default_factory=list)  # what a model said, with its Markdown
+    files: list[str] = field(default_factory=list)  # names of those that came with it
 
 
 def line_of(message: AnyMessage) -> Line:
     """A message as a line of the page."""
     text, more = cut(str(message.text))
     if isinstance(message, HumanMessage):
-        return Line(message.id or "", "user", message.name or "", [Segment(text)], more)
+        came = [file["name"] for file in files_of(message)]
+        return Line(message.id or "", "user", message.name or "", [Segment(text)], more, files=came)
     if isinstance(message, ToolMessage):
         return Line(message.id or "", "tool", message.name or "", [Segment(text)], more)
     about: Mapping[str, Any] = message.response_metadata or {}
@@ -71,11 +73,16 @@ def line_of(message: AnyMessage) -> Line:
         who="",
         segments=segments_of(text, citations),  # type: ignore[arg-type]  # what a session keeps of them
         more=more,
-        citations=[Cited(c["n"], citation_href(c), c["document"], c["quote"]) for c in citations],  # type: ignore[arg-type]
+        citations=[_cited(c) for c in citations],  # type: ignore[arg-type]  # what a session keeps of them
         calls=[_call(call) for call in message.tool_calls] if isinstance(message, AIMessage) else [],
         speaker=str(about.get("speaker") or ""),
         prose=answer_of(text, citations),  # type: ignore[arg-type]
     )
+
+
+def _cited(citation: Citation) -> Cited:
+    document = citation["document"].removeprefix(ATTACHED)
+    return Cited(citation["n"], citation_href(citation), document, citation["quote"])
 
 
 def lines_of(messages: Sequence[AnyMessage]) -> list[Line]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
-from langchain_core.messages import HumanMessage
 from langgraph.types import StateSnapshot
 
 from dojang.results import RunResult
@@ -131,12 +130,8 @@ def _about_to(active: list[Row], snapshot: StateSnapshot) -> list[Line]:
     The first message of a thread whose run broke off before it was written is one, too: it is shown, not lost.
     """
     known = {message.id for message in snapshot.values.get("messages") or []}
-    orders = [(row, Order.from_json(row.body).message) for row in reversed(active)]
-    return [
-        line_of(HumanMessage(content=message["content"], id=message["id"], name=row.requester))
-        for row, message in orders
-        if message is not None and message["id"] not in known
-    ]
+    said = [Order.from_json(row.body).human(row.requester) for row in reversed(active)]
+    return [line_of(message) for message in said if message is not None and message.id not in known]
 
 
 def _ended(rows: list[Row], run: RunResult | None, changed_at: str) -> Ended | None:

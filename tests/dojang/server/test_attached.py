@@ -69,7 +69,11 @@ def test_the_form_of_the_console_takes_files(client: TestClient, workspace: Work
     answer = client.post("/threads", data=said, files=files)
     assert answer.status_code == 303, answer.text
     thread = answer.headers["location"].partition("#")[0]
-    assert "4711" in settled(client, thread)
+    page = settled(client, thread)
+    assert "4711" in page
+    assert "with note.pdf" in page
+    assert 'href="/passages/' not in page, "a file that came with a message is in no store: no page leads to it"
+    assert page.count("with note.pdf") == 2  # under the question, and under the answer
     [file] = workspace.look(thread.rpartition("/")[2]).values["messages"][0].additional_kwargs["dojang_files"]
     assert file["name"] == "note.pdf"
 
