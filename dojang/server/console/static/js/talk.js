@@ -69,7 +69,7 @@ const steps = (names) => {
     if (i === names.length - 1) step.setAttribute("aria-current", "step");
     return step;
   }));
-  const pulse = one(".pulse b");
+  const pulse = one(".pulse:not([data-stopping]) b");  // that it stops is said until it has
   if (pulse) pulse.textContent = `${names.at(-1)}…`;
 };
 
