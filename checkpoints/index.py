@@ -396,10 +396,10 @@ class ThreadIndex:
             except sqlite3.DatabaseError:
                 if attempt == 2:
                     raise
-                if attempt == 0 and not self._made():  # somebody is making it at this moment: wait for that, or do it
-                    self.refresh()
-                else:
+                if attempt == 1:
                     self._discard()
+                elif not self._made():  # somebody is making it at this moment: wait for that, or do it
+                    self.refresh()
         raise AssertionError("unreachable")
 
     @contextmanager

@@ -144,8 +144,9 @@ class Reviews(Conversations):
         Raises:
             UnknownReview, Conflict (somebody else was first or has claimed it), UserError (not allowed, bad edit).
         """
-        stored, note = self.record(review_id, decision, by=by, role=role, channel=channel)
-        thread_id, actor = self._thread_of(review_id), self._actor(decision, by)
+        thread_id = self._thread_of(review_id)
+        stored, note = self.record(review_id, decision, by=by, role=role, channel=channel, thread_id=thread_id)
+        actor = self._actor(decision, by)
         if note:
             run = self._runs.result(self._runs.state(thread_id), note=note)
             return DecisionResult(decision=stored, run=self._shown(run, actor))

@@ -9,6 +9,7 @@ import re
 import statistics
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,44 +40,40 @@ class Line:
 
 def pages_in(name: str, data: bytes) -> int:
     """How many pages a PDF has. Unreadable when the file is locked by a password or is damaged."""
+    with _opened(name, data) as document:
+        return len(document)
+
+
+@contextmanager
+def _opened(name: str, data: bytes) -> Iterator[Any]:
+    """The document, alone in PDFium; Unreadable where that does not open it."""
     import pypdfium2
 
     with _one_at_a_time:
         try:
             document = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError as error:
-            raise _closed(name, error) from None
+            if getattr(error, "err_code", 0) == WRONG_PASSWORD or "assword" in str(error):
+                raise Unreadable(f"{name} is locked by a password: save it without one") from None
+            raise broken(name, "PDF", error) from None
         try:
-            return len(document)
+            yield document
         finally:
             document.close()
-
-
-def _closed(name: str, error: Exception) -> Unreadable:
-    """Why PDFium does not open a file."""
-    if getattr(error, "err_code", 0) == WRONG_PASSWORD or "assword" in str(error):
-        return Unreadable(f"{name} is locked by a password: save it without one")
-    return broken(name, "PDF", error)
 
 
 def read_pdf(name: str, data: bytes) -> Extract:
     """All pages. Unreadable when the file is locked by a password or is damaged."""
     import pypdfium2
 
-    with _one_at_a_time:
+    with _opened(name, data) as document:
+        if len(document) > MOST_PAGES:
+            raise Unreadable(f"{name} has {len(document)} pages, at most {MOST_PAGES} are read: split it")
         try:
-            document = pypdfium2.PdfDocument(data)
-        except pypdfium2.PdfiumError as error:
-            raise _closed(name, error) from None
-        try:
-            if len(document) > MOST_PAGES:
-                raise Unreadable(f"{name} has {len(document)} pages, at most {MOST_PAGES} are read: split it")
             pages = [_lines_of(document, number) for number in range(len(document))]
             title = _told_title(str(document.get_metadata_dict().get("Title") or ""))
         except (pypdfium2.PdfiumError, ValueError, OSError) as error:
             raise broken(name, "PDF", error) from None
-        finally:
-            document.close()
     return _extract(name, data, pages, title)
 
 
