@@ -40,6 +40,11 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("var"), description="where all run-time data lives")
     database_url: SecretStr | None = Field(None, description="a PostgreSQL with pgvector; empty: the embedded one")
+    sessions: Literal["files", "postgres"] | None = Field(
+        None,
+        description="where sessions lie: `files` in the home, or `postgres`, in the database of DOJANG_DATABASE_URL; "
+        "empty: there, where one is named and the home has none",
+    )
     store: str = Field(
         "postgres", description="where documents lie: postgres, qdrant:FOLDER, or qdrant:URL of a Qdrant server"
     )
