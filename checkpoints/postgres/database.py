@@ -52,7 +52,11 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
         content bytea NOT NULL,
         PRIMARY KEY (folder, name)
     );
-    CREATE TABLE signers (key_id text PRIMARY KEY, public_key text NOT NULL, added_at timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE signers (
+        key_id text PRIMARY KEY,
+        public_key text NOT NULL,
+        added_at timestamptz NOT NULL DEFAULT now()
+    );
     """,
 )
 """Append-only: a database of version n has had the first n of them.
