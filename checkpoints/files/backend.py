@@ -92,10 +92,10 @@ class FileBackend:
 
     # threads
 
-    def ensure(self, thread_id: str | None) -> None:
+    def ensure(self, thread_id: str | None, *, created_at: str = "") -> None:
         """Make the thread's folder, or the home."""
         if thread_id is not None:
-            self.folders.ensure(thread_id)
+            self.folders.ensure(thread_id, created_at=created_at)
             return
         try:
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)

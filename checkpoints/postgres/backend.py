@@ -84,11 +84,11 @@ class PostgresBackend:
 
     # threads
 
-    def ensure(self, thread_id: str | None) -> None:
+    def ensure(self, thread_id: str | None, *, created_at: str = "") -> None:
         """Its row in ``threads``."""
         if thread_id is None or self.exists(thread_id):
             return
-        made = (folder_name(thread_id), thread_id, FORMAT, datetime.now(UTC).isoformat())
+        made = (folder_name(thread_id), thread_id, FORMAT, created_at or datetime.now(UTC).isoformat())
         with self.unit() as unit:
             unit.db.execute(
                 "INSERT INTO dojang.threads (folder, thread_id, format, created_at) VALUES (%s, %s, %s, %s) "

@@ -19,14 +19,15 @@ and threads that go on changing are an error.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypedDict, cast
 
 import orjson
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
 
 from checkpoints.backend import Backend
 from checkpoints.upkeep.importing import copy_checkpoint
@@ -49,12 +50,13 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class House:
-    """All sessions of one place. ``aside`` keeps them under another name, where nobody finds them; what it is called."""
+    """All sessions of one place."""
 
+    name: str  # for people
     backend: Backend
     saver: BaseCheckpointSaver[Any]
-    aside: Callable[[str], str]
-    name: str
+    run_lock: Callable[[str], AbstractContextManager[object]]  # of a thread; ThreadBusy where it runs
+    aside: Callable[[str], str]  # keep them under another name, of which this is the end; what it is called now
 
 
 class Relocated(TypedDict):
@@ -108,9 +110,7 @@ def _copied(source: House, target: House, tell: Tell) -> Relocated:
         changed = [thread for thread in source.backend.threads() if seen.get(thread) != _stamp(source, thread)]
         for thread in changed:
             before = _stamp(source, thread)
-            with source.backend.lock("run", thread, wait=False) as mine:
-                if not mine:
-                    raise Conflict(f"somebody works on thread {thread}; nothing was moved: end servers and workers first")
+            with source.run_lock(thread):
                 _thread(source, target, thread)
             seen[thread] = before
             tell(thread)
@@ -146,7 +146,7 @@ def _thread(source: House, target: House, thread: str) -> None:
             return
         _removed(target, thread)
     target.backend.ensure(thread, created_at=source.backend.created_at(thread))
-    for found in sorted(source.saver.list(_config(thread)), key=lambda one: str(one.checkpoint["id"])):
+    for found in _checkpoints(source, thread):
         copy_checkpoint(target.saver, found)
     for kind in LOGS:
         _log(source, target, thread, kind)
@@ -193,7 +193,7 @@ def _digest(house: House, thread: str) -> str:
 
 def _parts(house: House, thread: str) -> Iterator[Any]:
     yield house.backend.created_at(thread)
-    for found in sorted(house.saver.list(_config(thread)), key=lambda one: str(one.checkpoint["id"])):
+    for found in _checkpoints(house, thread):
         encode = Encoder().encode
         writes = [[task, channel, encode(value)] for task, channel, value in found.pending_writes or []]
         yield [
@@ -207,6 +207,67 @@ def _parts(house: House, thread: str) -> Iterator[Any]:
         yield house.backend.log(thread, kind).records()
     for name in NOTES:
         yield (house.backend.note(thread, name) or b"").decode("utf-8", "backslashreplace")
+
+
+def _checkpoints(house: House, thread: str) -> list[CheckpointTuple]:
+    """All of a thread, oldest first, of each namespace in the order of its ids."""
+    found = sorted(house.saver.list(_config(thread)), key=lambda one: str(one.checkpoint["id"]))
+    return told_apart(found)
+
+
+def told_apart(found: Sequence[CheckpointTuple]) -> list[CheckpointTuple]:
+    """The same checkpoints, in which no two values of a channel have the same version.
+
+    Session files number versions 1, 2, 3, …, so two branches of a thread can both have a fourth version of a channel;
+    PostgreSQL keeps one value for each. Each version gets as its second part what tells its branch: where a checkpoint
+    has the version of the one that it follows, that one's, else its own. What a node has seen is told by the nearest
+    checkpoint above in which the channel had that version. Versions that are text are told apart already.
+    """
+    known: dict[tuple[str, str], tuple[str | None, dict[str, Any], dict[str, str]]] = {}
+    told: list[CheckpointTuple] = []
+    for one in found:
+        ns = one.config["configurable"].get("checkpoint_ns", "")
+        parent = (one.parent_config or {}).get("configurable", {}).get("checkpoint_id")
+        versions = one.checkpoint["channel_versions"]
+        above = known.get((ns, parent)) if parent else None
+        names = {
+            channel: (
+                above[2][channel]
+                if above is not None and channel in above[2] and above[1].get(channel) == version
+                else _version(version, f"{one.checkpoint['id']} {channel}")
+            )
+            for channel, version in versions.items()
+            if isinstance(version, int)
+        }
+        known[ns, one.checkpoint["id"]] = (parent, dict(versions), names)
+        seen = {
+            node: {channel: _seen(known, ns, one.checkpoint["id"], channel, version) for channel, version in of.items()}
+            for node, of in one.checkpoint["versions_seen"].items()
+        }
+        checkpoint = cast(
+            Checkpoint,
+            {**one.checkpoint, "channel_versions": {**versions, **names}, "versions_seen": seen},
+        )
+        told.append(one._replace(checkpoint=checkpoint))
+    return told
+
+
+def _seen(known: Any, ns: str, checkpoint_id: str | None, channel: str, version: Any) -> Any:
+    if not isinstance(version, int):
+        return version
+    at = checkpoint_id
+    while at is not None and (ns, at) in known:
+        parent, versions, names = known[ns, at]
+        if versions.get(channel) == version and channel in names:
+            return names[channel]
+        at = parent
+    return _version(version, "")  # of a time that is kept no more: older than every version that is
+
+
+def _version(number: int, branch: str) -> str:
+    """As LangGraph's savers for databases write them: a number of 32 digits, a point, 16 digits."""
+    tail = int.from_bytes(hashlib.sha256(branch.encode()).digest()[:6]) if branch else 0
+    return f"{number:032}.{tail:016}"
 
 
 def _note(backend: Backend) -> dict[str, Any] | None:
