@@ -26,6 +26,7 @@ from dojang.cli import (
     system,
     threads,
     tokens,
+    workspace,
 )
 from dojang.cli.invocation import Invocation
 from dojang.cli.words import N_
@@ -38,7 +39,7 @@ GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
 GROUPS = (
     asking, deciding, reviews, runs, threads, documents, store, sessions, audit, policy, adapters, replay, tokens,
-    mcp, system,
+    mcp, workspace, system,
 )  # fmt: skip
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."
