@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
+    from checkpoints.postgres.database import Connection, Database
     from checkpoints.records.about import AboutThreads
     from checkpoints.records.attachments import AttachmentLog
-    from checkpoints.postgres.database import Connection, Database
     from checkpoints.records.notices import NoticeLog
     from dojang.checks import Checks
     from dojang.cited import CitedIndex

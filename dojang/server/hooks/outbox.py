@@ -1,8 +1,8 @@
 """Deliveries beside the accepted runs: made in the transaction that accepts their run, kept until they are told.
 
-The table is made with that of the runs (``work.database``, ``work.postgres.tables``). So nothing that kills a process loses one; a kill
-between the receiver's answer and our note of it sends it again, under the same id. The address and what is told are
-sealed where the sessions are.
+The table is made with that of the runs (``work.database``, ``work.postgres.tables``). So nothing that kills a process
+loses one; a kill between the receiver's answer and our note of it sends it again, under the same id. The address and
+what is told are sealed where the sessions are.
 """
 
 from __future__ import annotations

@@ -92,9 +92,11 @@ class Rows(ABC):
 
     # -- what only one of the two has to do -------------------------------------------------------------------------
 
+    @abstractmethod
     def alone(self, db: Statements) -> None:
         """Nobody else accepts a run until this transaction is over."""
 
+    @abstractmethod
     def changed(self, db: Statements, thread_id: str) -> None:
         """The first run of this thread may be another one, or wait again: whoever carries runs out is to look."""
 

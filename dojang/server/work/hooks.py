@@ -10,8 +10,8 @@ from dojang.server.hooks.addresses import Reach
 from dojang.server.hooks.outbox import Delivery
 from dojang.server.hooks.posting import Poster
 from dojang.server.hooks.telling import Teller
-from dojang.server.work.plain import ASSISTANT_ID, plain
 from dojang.server.work.base import Rows
+from dojang.server.work.plain import ASSISTANT_ID, plain
 from dojang.server.work.row import Row, RunStatus, UnknownRun
 from dojang.workspace import Workspace
 from state import DojangError

@@ -14,7 +14,7 @@ from typing import Any
 from checkpoints.files.crypto import KeyRing
 from checkpoints.records.leases import this_process
 from dojang.server.hooks.outbox import FileOutbox
-from dojang.server.transactions import transaction
+from dojang.server.transactions import Statements, transaction
 from dojang.server.work.base import NEXT, ROW, Rows
 from dojang.server.work.database import Texts, opened
 from dojang.server.work.row import ACTIVE, QueueFull, Row, RunStatus, Strategy, UnknownRun
@@ -90,6 +90,12 @@ class RunRows(Rows):
         with self._lock:
             found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
         return int(found[0]) if found else 0
+
+    def alone(self, db: Statements) -> None:
+        """Nothing: whoever writes to the file is alone."""
+
+    def changed(self, db: Statements, thread_id: str) -> None:
+        """Nothing: the workers of this process are told by who accepts, and look for themselves."""
 
     def keep_event(self, run_id: str, n: int, event: str, data: bytes) -> None:
         """Keep an event of a resumable stream."""

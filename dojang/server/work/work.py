@@ -15,11 +15,11 @@ from typing import Any, Final, Self
 
 from dojang.observing.tracing import traceparent
 from dojang.server.hooks.posting import TIMEOUT_S
+from dojang.server.work.base import Rows
 from dojang.server.work.events import LIFE, Bell, Channel, Channels, Event
 from dojang.server.work.hooks import Hooks
 from dojang.server.work.order import Order
 from dojang.server.work.plain import dumps
-from dojang.server.work.base import Rows
 from dojang.server.work.postgres.channel import SharedChannel
 from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.postgres.shared import Shared
@@ -30,7 +30,7 @@ from dojang.server.work.rows import RunRows
 from dojang.server.work.tidying import Keep, Tidier
 from dojang.server.work.worker import Worker, close, last_words
 from dojang.workspace import Workspace
-from state import Conflict, PassingFault
+from state import Conflict, PassingFault, UserError
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,11 @@ class Work:
             self.tidier = PgTidier(rows, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
             self._threads = self.shared.threads
         else:
+            if workers < 1:
+                raise UserError(
+                    "DOJANG_WORKERS=0: the sessions are files, whose runs nobody but their server can carry out; give "
+                    "it at least 1, or put the sessions into PostgreSQL with DOJANG_SESSIONS=postgres"
+                )
             files = self.rows = RunRows(settings.home / "runs.sqlite", keys=parts.session_keys)
             self.channels = Channels(self.rows)
             self.tidier = Tidier(files.path, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
@@ -345,27 +350,25 @@ class Work:
         self.bell.ring()
 
     def _carry_named(self, run_id: str) -> None:
-        """A job names a run: carry it out, where it is one that may begin. What goes wrong, the next look puts right:
-        a run that this process holds and does not carry out is taken back.
+        """A job names a run: carry it out, where it is one that may begin.
+
+        What goes wrong, the next look puts right: a run that this process holds and does not carry out is taken back.
         """
-        if self._draining:
-            self.rows.wake(run_id)  # the job ends with this look
-            return
-        if self.workspace.paused:
-            return
+        assert self.shared is not None
+        rows, channels = self.shared.rows, self.shared.channels
         self._here.add(run_id)
         try:
-            row = self.rows.take(run_id)
-            if row is None:
-                return
-            self._carry(row, self.channels.to_fill(run_id))
+            if self._draining:
+                rows.wake(run_id)  # the job ends with this look
+            elif not self.workspace.paused and (row := rows.take(run_id)) is not None:
+                self._carry(row, channels.to_fill(run_id))
         except PassingFault as away:
             log.warning("run %s waits for the database: %s", run_id, away)
         except Exception:
             log.exception("a worker stumbled; it goes on")
         finally:
             self._here.discard(run_id)
-            self.channels.filled(run_id)
+            channels.filled(run_id)
 
     def _next(self) -> Row | None:
         with self._changed:

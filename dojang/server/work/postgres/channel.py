@@ -1,4 +1,4 @@
-"""The events of a run that any process may carry out: told from the database, to which whoever carries it out writes."""
+"""The events of a run that any process may carry out, told from the database, where who carries it out writes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LAST: tuple[str, str] = ("end", "error")
 
 
 class SharedChannel(Channel):
-    """``put`` writes to the database; readers are told what has come out of it. A channel that nobody reads is cheap."""
+    """``put`` writes to the database; readers are told what comes out of it. A channel that nobody reads is cheap."""
 
     rows: PgRows
 

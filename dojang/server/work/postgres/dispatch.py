@@ -44,7 +44,7 @@ class Dispatch:
         self.listening = threading.Event()
         self._lock = threading.Lock()
         self._stopping = False
-        self._worker: Worker | None = None
+        self._worker: Any = None  # procrastinate.worker.Worker, whose methods have no types
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="dojang-worker")
 
     def stop(self) -> None:
@@ -93,7 +93,7 @@ class Dispatch:
             await loop.run_in_executor(self._pool, self.carry, run_id)
 
         async with app.open_async():
-            worker = Worker(
+            worker: Any = Worker(
                 app,
                 queues=[QUEUE],
                 name=self.name,

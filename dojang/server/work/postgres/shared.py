@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection
-from datetime import datetime
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from checkpoints.postgres.database import Database
 from dojang.server.work.postgres.channel import SharedChannels
 from dojang.server.work.postgres.dispatch import Dispatch
 from dojang.server.work.postgres.listening import Listener

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version as version_of
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final
 
 from procrastinate.schema import SchemaManager
 
@@ -79,17 +79,17 @@ def setup(database: Database) -> None:
         if version == len(MIGRATIONS):
             return
         if version == 0:
-            db.execute(cast(LiteralString, SchemaManager.get_schema()))
+            db.execute(SchemaManager.get_schema().encode())
         for migration in MIGRATIONS[version:]:
-            db.execute(cast(LiteralString, migration))
+            db.execute(migration.encode())
         db.execute("DELETE FROM runs_version")
         db.execute("INSERT INTO runs_version VALUES (%s, %s)", (len(MIGRATIONS), PROCRASTINATE))
 
 
 @lru_cache(maxsize=256)
-def _marked(query: str) -> LiteralString:
+def _marked(query: str) -> bytes:
     """A statement of ours as psycopg wants it: no text in it has a mark or a percent sign."""
-    return cast(LiteralString, query.replace("?", "%s"))
+    return query.replace("?", "%s").encode()
 
 
 class Spoken:

@@ -1,4 +1,4 @@
-"""Housekeeping of accepted runs in PostgreSQL, beside their use; what stays is said in :mod:`dojang.server.work.tidying`."""
+"""Housekeeping of accepted runs in PostgreSQL, beside their use; the rules of :mod:`dojang.server.work.tidying`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from state import DojangError
 log = logging.getLogger(__name__)
 
 BRIEF_S: Final = 120.0
-"""How long after the end of a run its events are there for a reader who lost the connection, where no more was asked."""
+"""How long after a run's end its events are there for who lost the connection, where no more was asked for."""
 
 
 class PgTidier:
-    """A thread that tidies now and then; use it as a context manager around serving. Arguments as ``Tidier`` has them."""
+    """A thread that tidies now and then; a context manager around serving. Arguments as ``Tidier`` has them."""
 
     def __init__(self, rows: PgRows, keep: Keep, now: Callable[[], datetime], exists: Callable[[str], bool]) -> None:
         self.rows, self.keep, self.now, self.exists = rows, keep, now, exists
