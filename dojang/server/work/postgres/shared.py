@@ -15,7 +15,7 @@ from state import DojangError
 
 log = logging.getLogger(__name__)
 
-REAP_S: Final = 5.0
+REAP_S: Final = 2.0
 PAUSED_S: Final = 1.0
 """How often it looks whether all runs go again, while they are paused."""
 
