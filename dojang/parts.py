@@ -31,6 +31,7 @@ from state import Decision, Review
 if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, PromptLog, Summary, ThreadIndex
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.backend import Backend
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
     from checkpoints.looking import Looking
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from checkpoints.records.notices import NoticeLog
     from dojang.checks import Checks
     from dojang.cited import CitedIndex
+    from dojang.sessions import Sessions
     from store.models.embedding import Embedder
     from store.port import Documents
     from tools.mcp.servers import McpServers
@@ -94,7 +96,7 @@ class Parts:
         """The date that "tomorrow" is counted from."""
         return self.settings.today or self.clock.now().astimezone().date()
 
-    # -- sessions as files ----------------------------------------------------------------------------------------
+    # -- sessions -------------------------------------------------------------------------------------------------
 
     @cached_property
     def session_keys(self) -> KeyRing | None:
@@ -103,24 +105,37 @@ class Parts:
 
     @cached_property
     def saver(self) -> FileSaver:
-        """The session files."""
+        """The states of sessions."""
         from checkpoints import FileSaver
 
         return FileSaver(self.settings.threads, keys=self.session_keys)
 
     @cached_property
-    def folders(self) -> ThreadFolders:
-        """Which folder is which thread."""
-        from checkpoints.files.folders import ThreadFolders
+    def sessions(self) -> Sessions:
+        """Where the sessions lie, opened."""
+        from dojang.sessions import open_sessions
 
-        return ThreadFolders(self.settings.threads)
+        with self._lock:
+            found = open_sessions(self.settings)
+            self._exit.callback(found.close)
+            return found
+
+    @property
+    def backend(self) -> Backend:
+        """Where the records of sessions lie."""
+        return self.sessions.backend
+
+    @property
+    def folders(self) -> ThreadFolders:
+        """Which folder is which thread; OnlyAsFiles where the sessions lie in a database."""
+        return self.backend.folders
 
     @cached_property
     def about(self) -> AboutThreads:
         """What clients have noted about sessions."""
         from checkpoints.records.about import AboutThreads
 
-        return AboutThreads(self.folders, keys=self.session_keys)
+        return AboutThreads(self.backend)
 
     @cached_property
     def audit(self) -> AuditLog:
@@ -128,35 +143,35 @@ class Parts:
         from checkpoints.audit.trail import AuditLog
 
         keys = self.settings.home / "keys"
-        return AuditLog(self.settings.threads, keys, clock=self.clock.now, session_keys=self.session_keys)
+        return AuditLog(self.backend, keys, clock=self.clock.now)
 
     @cached_property
     def decisions(self) -> DecisionLog:
         """Who decided what."""
         from checkpoints.audit.trail import AuditedDecisions
 
-        return AuditedDecisions(self.settings.threads, self.audit)
+        return AuditedDecisions(self.backend, self.audit)
 
     @cached_property
     def ledger(self) -> EffectLedger:
         """Intents and outcomes."""
         from checkpoints.audit.trail import AuditedLedger
 
-        return AuditedLedger(self.settings.threads, self.audit)
+        return AuditedLedger(self.backend, self.audit)
 
     @cached_property
     def prompts(self) -> PromptLog:
         """What the model was given and said, for training."""
         from checkpoints import PromptLog
 
-        return PromptLog(self.settings.threads, keys=self.session_keys)
+        return PromptLog(self.backend)
 
     @cached_property
     def attachment_log(self) -> AttachmentLog:
         """The files that came with messages."""
         from checkpoints.records.attachments import AttachmentLog
 
-        return AttachmentLog(self.folders, keys=self.session_keys)
+        return AttachmentLog(self.backend)
 
     @cached_property
     def attachments(self) -> Attachments:
@@ -171,7 +186,7 @@ class Parts:
     def _outbox(self) -> NoticeLog:
         from checkpoints.records.notices import NoticeLog
 
-        return NoticeLog(self.settings.threads, keys=self.session_keys, clock=self.clock.now)
+        return NoticeLog(self.backend, clock=self.clock.now)
 
     @cached_property
     def index(self) -> ThreadIndex:
@@ -210,11 +225,12 @@ class Parts:
 
         return Checks(self.settings.home / "checks")
 
-    def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
+    def run_lock(self, thread_id: str, owner: str = "") -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""
         from checkpoints import run_lock
 
-        return run_lock(self.settings.threads, thread_id, owner=f"{self.settings.user}, process {os.getpid()}")
+        who = owner or f"{self.settings.user}, process {os.getpid()}"
+        return run_lock(self.settings.threads, thread_id, owner=who)
 
     @cached_property
     def graph(self) -> AgentGraph:

@@ -62,8 +62,7 @@ class Work:
             before_end=self.hooks.keep,
         )
         keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
-        folders = workspace.parts.folders
-        self.tidier = Tidier(self.rows.path, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
+        self.tidier = Tidier(self.rows.path, keep, lambda: datetime.now(UTC), lambda t: workspace.parts.backend.exists(t))
         self._changed = threading.Condition()
         self._draining = False
         self._left = False

@@ -162,8 +162,8 @@ class Worker:
 
     def _roll_back(self, row: Row) -> None:
         """Take the run's checkpoints out, unless something of it has to stay: an effect, a review, a decision."""
-        parts, settings = self.workspace.parts, self.workspace.settings
-        with run_lock(settings.threads, row.thread_id, owner=f"{row.requester}, rolling back"):
+        parts = self.workspace.parts
+        with parts.run_lock(row.thread_id, owner=f"{row.requester}, rolling back"):
             values = self.workspace.look(row.thread_id).values
             message = (Order.from_json(row.body).message or {}).get("id")
             begun = values.get("turn") == message
