@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from checkpoints.backend import Backend
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
+    from checkpoints.looking import Looking
     from checkpoints.records.about import AboutThreads
     from checkpoints.records.attachments import AttachmentLog
     from checkpoints.records.notices import NoticeLog
@@ -196,16 +197,21 @@ class Parts:
         path = self.settings.home / ("index.sqlite" if keys is None else "index-sealed.sqlite")
         return ThreadIndex(path, self.settings.threads, summarise, keys=keys)
 
+    def looking(self) -> Looking:
+        """What remembers which sessions one has seen, and has seen none yet."""
+        from checkpoints.looking import Look
+
+        return Look(self.settings.threads)
+
     @cached_property
     def cited(self) -> CitedIndex:
-        """Which answers cited which passage; derived from the files."""
+        """Which answers cited which passage; derived from the sessions."""
         from dojang.cited import CitedIndex
 
-        def newest(folder: Path) -> tuple[str, CheckpointTuple | None]:
-            thread_id = self.folders.thread_id(folder)
-            return thread_id, self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+        def newest(thread_id: str) -> CheckpointTuple | None:
+            return self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
 
-        return CitedIndex(self.settings.home / "cited.sqlite", self.settings.threads, newest)
+        return CitedIndex(self.settings.home / "cited.sqlite", self.looking(), newest)
 
     @cached_property
     def switch(self) -> Switch:

@@ -55,7 +55,7 @@ FLUSH: Final = "SELECT pg_logical_emit_message(true, 'dojang', '')"
 
 def lock_key(thread_id: str) -> int:
     """The number of a thread's advisory lock: 64 bits of a hash, signed."""
-    return int.from_bytes(hashlib.sha256(b"dojang run " + thread_id.encode()).digest()[:8], signed=True)
+    return int.from_bytes(hashlib.sha256(b"dojang: a run of " + thread_id.encode()).digest()[:8], signed=True)
 
 
 def storable(thread_id: str) -> str:
