@@ -62,7 +62,9 @@ class Work:
             before_end=self.hooks.keep,
         )
         keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
-        self.tidier = Tidier(self.rows.path, keep, lambda: datetime.now(UTC), lambda t: workspace.parts.backend.exists(t))
+        self.tidier = Tidier(
+            self.rows.path, keep, lambda: datetime.now(UTC), lambda t: workspace.parts.backend.exists(t)
+        )
         self._changed = threading.Condition()
         self._draining = False
         self._left = False

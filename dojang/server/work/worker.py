@@ -12,7 +12,6 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import StateSnapshot
 
 from checkpoints.errors import ThreadBusy
-from checkpoints.files.locks import run_lock
 from checkpoints.records.leases import BEAT_S, beating
 from dojang.pausing import Halted
 from dojang.results import RunResult
