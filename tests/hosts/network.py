@@ -93,7 +93,7 @@ class Network:
     def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
         self._switch = Namespace()
-        self._mine = f"dj{os.getpid()}-{id(self) & 0xFFFF:x}"[:15]
+        self.interface = f"dj{os.getpid()}-{id(self) & 0xFFFF:x}"[:15]
 
     def __enter__(self) -> Self:
         try:
@@ -111,13 +111,13 @@ class Network:
         for host in self.hosts.values():
             host.end()
         self._switch.end()
-        while os.path.exists(f"/sys/class/net/{self._mine}"):  # the system takes namespaces away when it has time
+        while os.path.exists(f"/sys/class/net/{self.interface}"):  # the system takes namespaces away when it has time
             with contextlib.suppress(OSError):
-                _ip(f"link del {self._mine}")
+                _ip(f"link del {self.interface}")
 
     def _plug_in(self) -> None:
         self._switch.ip("link add wire type bridge", "link set wire type bridge stp_state 0", "link set wire up")
-        _ip(f"link add {self._mine} address {_mac(1)} type veth peer name p1 netns {self._switch.pid}")
+        _ip(f"link add {self.interface} address {_mac(1)} type veth peer name p1 netns {self._switch.pid}")
         self._switch.ip("link set p1 master wire", "link set p1 up")
         for n in range(os.getpid(), os.getpid() + NETS):
             self._net = f"198.{18 + n % NETS // 256}.{n % 256}"
@@ -125,7 +125,7 @@ class Network:
             if not others.stdout:
                 break
         self.address = f"{self._net}.1"
-        _ip(f"addr add {self.address}/24 dev {self._mine}", f"link set {self._mine} up")
+        _ip(f"addr add {self.address}/24 dev {self.interface}", f"link set {self.interface} up")
 
     def host(self, name: str) -> Host:
         """Another host on the wire."""
@@ -138,7 +138,7 @@ class Network:
             f"neigh replace {self.address} lladdr {_mac(1)} dev eth0 nud permanent",
         )
         made.heal()
-        _ip(f"neigh replace {made.address} lladdr {_mac(n)} dev {self._mine} nud permanent")
+        _ip(f"neigh replace {made.address} lladdr {_mac(n)} dev {self.interface} nud permanent")
         for other in self.hosts.values():  # who is cut off then learns nothing of it, not even from the next neighbour
             for one, two in ((made, other), (other, made)) if other is not made else ():
                 one.space.ip(f"neigh replace {two.address} lladdr {_mac(two.n)} dev eth0 nud permanent")

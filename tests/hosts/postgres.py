@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,10 +61,10 @@ class Postgres:
         """Stop it; ``at_once``: as if it had been killed, so that the next start recovers."""
         self._control("stop", "-w", "-t", str(START_S), "-m", "immediate" if at_once else "fast")
 
-    def kill(self) -> None:
-        """End all of its processes with SIGKILL."""
-        if (pid := self._server.pid()) is not None:
-            os.kill(pid, signal.SIGKILL)
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._server.pid() is not None
 
     def restart(self, *, at_once: bool = True) -> None:
         """Stop and start it."""
@@ -80,7 +78,7 @@ class Postgres:
         try:
             yield self.dsn
         finally:
-            if self._server.pid() is not None:
+            if self.alive:
                 self.stop(at_once=True)
 
     def made(self, name: str) -> str:
