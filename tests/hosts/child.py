@@ -14,12 +14,13 @@ from dojang.__main__ import main
 from dojang.settings import Settings
 from dojang.workspace import Workspace
 from tests.chaos import desk
+from tests.chaos.ours import Clerk
 from tests.chaos.served import Parts
 from tests.hosts.network import enter
 
 
 def opened(settings: Settings) -> Workspace:
-    return Workspace(settings, parts=Parts(settings))
+    return Workspace(settings, parts=Parts(settings, generator=Clerk()))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Sums:
         """Count one that has ended."""
         notes = payment.judged()
         decisions = payment.values.get("decisions", {})
-        happened = payment._happened()
+        happened = payment.happened()
         self.payments += 1
         self.approved += next(iter(decisions.values()), {}).get("type") == "approve"
         self.happened += happened > 0
@@ -177,7 +177,7 @@ class Day:
     def damage(self) -> list[str]:
         """What the commands that check sessions and chains find, on a host that has not had most of it."""
         found = []
-        for words in (("sessions", "verify"), ("audit", "verify")):
+        for words in (("checkpoints", "verify"), ("audit", "verify")):
             one = self.house.workers[0]
             before = one.said()
             if one.run(*words, "--json"):

@@ -15,8 +15,9 @@ from typing import Any, Final
 import httpx
 import psycopg
 
+from dojang.server.access.tokens import Tokens
 from tests.chaos.outside import Outside
-from tests.dojang.workspaces import TODAY
+from tests.dojang.workspaces import TODAY, workspace_for
 from tests.hosts.network import Host, Network
 from tests.hosts.postgres import Postgres
 from tests.processes import Forked
@@ -24,6 +25,7 @@ from tests.processes import Forked
 WORKERS: Final = 4
 PORT: Final = 8723
 WAIT_S: Final = 120
+SESSIONS: Final = "postgres"
 PEOPLE: Final = ("Kim", "Lee", "Choi")
 RULES: Final = Path(__file__).parents[1] / "chaos" / "policy.toml"
 
@@ -163,12 +165,11 @@ def house(folder: Path, *, workers: int = WORKERS, **settings: str) -> Iterator[
             stack.callback(made.kill)
             return made
 
-        reach = {"DOJANG_PORT": str(PORT), "DOJANG_WORKERS": "0", "DOJANG_RATE_LIMIT": ""}
-        server = machine("server", "serve", **reach)
-        server.environment["DOJANG_HOST"] = server.host.address
+        server = machine("server", "serve", DOJANG_WORKERS="0", **REACH)
+        server.environment["DOJANG_PUBLIC_HOSTS"] = json.dumps([f"{server.host.address}:{PORT}"])
         many = [machine(f"worker{n}", "work") for n in range(1, workers + 1)]
         opened = House(network, postgres, dsn, outside, server, many)
-        opened.tokens = {person: _token(server, person) for person in PEOPLE}
+        opened.tokens = _tokens(server, dsn)
         server.start()
         until(lambda: opened.ready() or not server.alive, "the server answers")
         assert server.alive, server.said()
@@ -178,7 +179,7 @@ def house(folder: Path, *, workers: int = WORKERS, **settings: str) -> Iterator[
 
 
 SETTINGS: Final = {
-    "DOJANG_SESSIONS": "postgres",
+    "DOJANG_SESSIONS": SESSIONS,
     "DOJANG_EMBEDDING": "none",
     "DOJANG_TODAY": TODAY.isoformat(),
     "DOJANG_USER": "desk",
@@ -192,13 +193,16 @@ SETTINGS: Final = {
 }
 
 
+REACH: Final = {"DOJANG_HOST": "0.0.0.0", "DOJANG_PORT": str(PORT), "DOJANG_RATE_LIMIT": ""}
+"""As the files in deploy/ have it."""
+
+
 def _plain(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("DOJANG_")}
 
 
-def _token(server: Machine, person: str) -> str:
-    before = server.said()
-    code = server.run("tokens", "create", "--name", person, "--role", "operator", "--role", "manager", "--json")
-    assert code == 0, server.said()
-    said = server.said().removeprefix(before)
-    return str(json.loads(said[said.index("{") : said.rindex("}") + 1])["token"])
+def _tokens(server: Machine, dsn: str) -> dict[str, str]:
+    """A token for each of the people."""
+    with workspace_for(server.home, dsn, user="desk", sessions=SESSIONS) as workspace:
+        tokens = Tokens(server.home, workspace.parts.audit)
+        return {person: tokens.make(person, ["operator", "manager"], days=1, by="desk")[0] for person in PEOPLE}

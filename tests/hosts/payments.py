@@ -125,7 +125,7 @@ class Payment:
         if review["kind"] == "in_doubt":
             self.doubts += 1
             until(self.calm, "every host is heard of again", look_s=0.1)
-            happened = bool(self._happened())
+            happened = bool(self.happened())
             self.refused += not happened
             what = SAID["approve"] if happened else {"type": "reject", "reason": "it did not happen"}
             self._say(PEOPLE[0], interrupt, review["id"], what)
@@ -214,7 +214,7 @@ class Payment:
         until(answered, f"{method} {path} is answered", wait_s=PATIENCE_S)
         return found[0]
 
-    def _happened(self) -> int:
+    def happened(self) -> int:
         """How often it happened, by the outside."""
         if self.tool != "pay_here":
             return ask(self.house.outside.address, self.name, look=True)
@@ -226,7 +226,7 @@ class Payment:
     def judged(self) -> list[str]:
         """What is not as it was acknowledged, or not as it should be."""
         found = list(self.wrong)
-        happened, decisions = self._happened(), self.values.get("decisions", {})
+        happened, decisions = self.happened(), self.values.get("decisions", {})
         outcomes = list(self.values.get("outcomes", {}).values())
         if happened > 1:
             found.append(f"{self.name}: doubled: happened {happened} times")
