@@ -4,13 +4,14 @@
 
     UserError       UnknownType, NotAThreadFolder, NewerFormat, NeededHistory, BadKeyFile, WrongKey, PlaintextRefused
     └── Conflict    AlreadyDecided, Claimed, TooLateToUndo, ThreadBusy, EffectRunning
-    PassingFault    DiskFault
+    PassingFault    DiskFault, SessionsAway
     BrokenInvariant DamagedLog, LedgerContradiction
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from state import BrokenInvariant, Claim, Conflict, Decision, PassingFault, UserError
 
@@ -104,6 +105,12 @@ class ThreadBusy(Conflict):
 
 class DiskFault(PassingFault):
     """The operating system refused a read, a write or an fsync; what was not acknowledged may be lost."""
+
+
+class SessionsAway(PassingFault):
+    """The database that holds the sessions does not answer, or broke off; what was not acknowledged is not there."""
+
+    retry_after_s: Final = 2
 
 
 class DamagedLog(BrokenInvariant):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
+    from checkpoints.postgres.database import Connection, Database
     from checkpoints.records.about import AboutThreads
     from checkpoints.records.attachments import AttachmentLog
     from checkpoints.records.notices import NoticeLog
@@ -92,6 +93,25 @@ class Parts:
     def today(self) -> date:
         """The date that "tomorrow" is counted from."""
         return self.settings.today or self.clock.now().astimezone().date()
+
+    @cached_property
+    def sessions(self) -> Database | None:
+        """The database that the sessions and their accepted runs lie in; None where they are files."""
+        if self.settings.sessions != "postgres":
+            return None
+        from checkpoints.postgres.database import Database, configure
+        from store.database import Connections, connect
+
+        def fresh() -> Connection:
+            connection = connect(self.dsn, autocommit=True)
+            configure(connection)
+            return connection
+
+        pool = Connections(self.dsn, configure, limit=32)
+        self.on_close(pool.close)
+        database = Database(pool, fresh)
+        database.setup()
+        return database
 
     # -- sessions as files ----------------------------------------------------------------------------------------
 
