@@ -6,6 +6,7 @@
     └── Conflict    AlreadyDecided, Claimed, TooLateToUndo, ThreadBusy, EffectRunning
     PassingFault    DiskFault, SessionsAway
     BrokenInvariant DamagedLog, LedgerContradiction
+    └── DamagedLog  DamagedRecords
 """
 
 from __future__ import annotations
@@ -123,6 +124,19 @@ class DamagedLog(BrokenInvariant):
         )
         self.path = path
         self.offset = offset
+
+
+class DamagedRecords(DamagedLog):
+    """Rows of the database are not what was written; ``path`` names the log, ``offset`` is a record's number."""
+
+    def __init__(self, path: Path, record: int, what: str) -> None:
+        BrokenInvariant.__init__(
+            self,
+            f"{path} is damaged: {what}; nothing was changed: look at `dojang audit verify`, and restore the database "
+            "from a backup",
+        )
+        self.path = path
+        self.offset = record
 
 
 class LedgerContradiction(BrokenInvariant):

@@ -31,14 +31,16 @@ from state import Decision, Review
 if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, PromptLog, Summary, ThreadIndex
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.backend import Backend
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
-    from checkpoints.postgres.database import Connection, Database
+    from checkpoints.looking import Looking
     from checkpoints.records.about import AboutThreads
     from checkpoints.records.attachments import AttachmentLog
     from checkpoints.records.notices import NoticeLog
     from dojang.checks import Checks
     from dojang.cited import CitedIndex
+    from dojang.sessions import Sessions
     from store.models.embedding import Embedder
     from store.port import Documents
     from tools.mcp.servers import McpServers
@@ -94,26 +96,7 @@ class Parts:
         """The date that "tomorrow" is counted from."""
         return self.settings.today or self.clock.now().astimezone().date()
 
-    @cached_property
-    def sessions(self) -> Database | None:
-        """The database that the sessions and their accepted runs lie in; None where they are files."""
-        if self.settings.sessions != "postgres":
-            return None
-        from checkpoints.postgres.database import Database, configure
-        from store.database import Connections, connect
-
-        def fresh() -> Connection:
-            connection = connect(self.dsn, autocommit=True)
-            configure(connection)
-            return connection
-
-        pool = Connections(self.dsn, configure, limit=32)
-        self.on_close(pool.close)
-        database = Database(pool, fresh)
-        database.setup()
-        return database
-
-    # -- sessions as files ----------------------------------------------------------------------------------------
+    # -- sessions -------------------------------------------------------------------------------------------------
 
     @cached_property
     def session_keys(self) -> KeyRing | None:
@@ -122,24 +105,37 @@ class Parts:
 
     @cached_property
     def saver(self) -> FileSaver:
-        """The session files."""
+        """The states of sessions."""
         from checkpoints import FileSaver
 
         return FileSaver(self.settings.threads, keys=self.session_keys)
 
     @cached_property
-    def folders(self) -> ThreadFolders:
-        """Which folder is which thread."""
-        from checkpoints.files.folders import ThreadFolders
+    def sessions(self) -> Sessions:
+        """Where the sessions lie, opened."""
+        from dojang.sessions import open_sessions
 
-        return ThreadFolders(self.settings.threads)
+        with self._lock:
+            found = open_sessions(self.settings)
+            self._exit.callback(found.close)
+            return found
+
+    @property
+    def backend(self) -> Backend:
+        """Where the records of sessions lie."""
+        return self.sessions.backend
+
+    @property
+    def folders(self) -> ThreadFolders:
+        """Which folder is which thread; OnlyAsFiles where the sessions lie in a database."""
+        return self.backend.folders
 
     @cached_property
     def about(self) -> AboutThreads:
         """What clients have noted about sessions."""
         from checkpoints.records.about import AboutThreads
 
-        return AboutThreads(self.folders, keys=self.session_keys)
+        return AboutThreads(self.backend)
 
     @cached_property
     def audit(self) -> AuditLog:
@@ -147,35 +143,35 @@ class Parts:
         from checkpoints.audit.trail import AuditLog
 
         keys = self.settings.home / "keys"
-        return AuditLog(self.settings.threads, keys, clock=self.clock.now, session_keys=self.session_keys)
+        return AuditLog(self.backend, keys, clock=self.clock.now)
 
     @cached_property
     def decisions(self) -> DecisionLog:
         """Who decided what."""
         from checkpoints.audit.trail import AuditedDecisions
 
-        return AuditedDecisions(self.settings.threads, self.audit)
+        return AuditedDecisions(self.backend, self.audit)
 
     @cached_property
     def ledger(self) -> EffectLedger:
         """Intents and outcomes."""
         from checkpoints.audit.trail import AuditedLedger
 
-        return AuditedLedger(self.settings.threads, self.audit)
+        return AuditedLedger(self.backend, self.audit)
 
     @cached_property
     def prompts(self) -> PromptLog:
         """What the model was given and said, for training."""
         from checkpoints import PromptLog
 
-        return PromptLog(self.settings.threads, keys=self.session_keys)
+        return PromptLog(self.backend)
 
     @cached_property
     def attachment_log(self) -> AttachmentLog:
         """The files that came with messages."""
         from checkpoints.records.attachments import AttachmentLog
 
-        return AttachmentLog(self.folders, keys=self.session_keys)
+        return AttachmentLog(self.backend)
 
     @cached_property
     def attachments(self) -> Attachments:
@@ -190,7 +186,7 @@ class Parts:
     def _outbox(self) -> NoticeLog:
         from checkpoints.records.notices import NoticeLog
 
-        return NoticeLog(self.settings.threads, keys=self.session_keys, clock=self.clock.now)
+        return NoticeLog(self.backend, clock=self.clock.now)
 
     @cached_property
     def index(self) -> ThreadIndex:
@@ -201,16 +197,21 @@ class Parts:
         path = self.settings.home / ("index.sqlite" if keys is None else "index-sealed.sqlite")
         return ThreadIndex(path, self.settings.threads, summarise, keys=keys)
 
+    def looking(self) -> Looking:
+        """What remembers which sessions one has seen, and has seen none yet."""
+        from checkpoints.looking import Look
+
+        return Look(self.settings.threads)
+
     @cached_property
     def cited(self) -> CitedIndex:
-        """Which answers cited which passage; derived from the files."""
+        """Which answers cited which passage; derived from the sessions."""
         from dojang.cited import CitedIndex
 
-        def newest(folder: Path) -> tuple[str, CheckpointTuple | None]:
-            thread_id = self.folders.thread_id(folder)
-            return thread_id, self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+        def newest(thread_id: str) -> CheckpointTuple | None:
+            return self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
 
-        return CitedIndex(self.settings.home / "cited.sqlite", self.settings.threads, newest)
+        return CitedIndex(self.settings.home / "cited.sqlite", self.looking(), newest)
 
     @cached_property
     def switch(self) -> Switch:
@@ -224,11 +225,12 @@ class Parts:
 
         return Checks(self.settings.home / "checks")
 
-    def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
+    def run_lock(self, thread_id: str, owner: str = "") -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""
         from checkpoints import run_lock
 
-        return run_lock(self.settings.threads, thread_id, owner=f"{self.settings.user}, process {os.getpid()}")
+        who = owner or f"{self.settings.user}, process {os.getpid()}"
+        return run_lock(self.settings.threads, thread_id, owner=who)
 
     @cached_property
     def graph(self) -> AgentGraph:

@@ -198,7 +198,6 @@ class Play:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def _epilogue(self, review: str) -> None:
-        from checkpoints import EffectLedger
         from dojang.workspace import Workspace
 
         _ = self.terminal.gettext
@@ -207,7 +206,7 @@ class Play:
             thread = card.review["thread_id"]
             run = workspace.thread(thread)
             folder = workspace.folder(thread)
-            ledger = EffectLedger(workspace.settings.threads, keys=workspace.parts.session_keys).entries(thread)
+            ledger = workspace.parts.ledger.entries(thread)
         self._act(["history", thread])
         done = [outcome for outcome in run.outcomes if outcome["status"] == "done"]
         row = self._row(done[0]["result"]["booking_id"]) if done else None

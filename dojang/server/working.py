@@ -48,7 +48,7 @@ def work(
     Raises:
         UserError: the sessions are files, whose runs are their server's.
     """
-    database = workspace.parts.sessions
+    database = workspace.parts.sessions.database
     if database is None:
         raise UserError(
             "the runs of this home are carried out by its server; for workers beside it, on this machine or others, "

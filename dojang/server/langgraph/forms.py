@@ -133,8 +133,8 @@ class Threads:
     only: str | None = None  # whose threads a list has; None: everybody's
 
     def exists(self, thread_id: str) -> bool:
-        """Whether there is a folder of this thread."""
-        return (self.workspace.parts.folders.path(thread_id) / "thread.json").exists()
+        """Whether there is such a thread."""
+        return self.workspace.parts.backend.exists(thread_id)
 
     def make(self, thread_id: str, metadata: dict[str, Any] | None = None) -> None:
         """Make an empty thread; NotTaken where its id is no name for one."""
@@ -185,10 +185,8 @@ class Threads:
         }
 
     def created_at(self, thread_id: str) -> str:
-        """When the folder was made."""
-        path = self.workspace.parts.folders.path(thread_id) / "thread.json"
-        about = json.loads(path.read_bytes())
-        return str(about.get("created_at") or datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat())
+        """When it was made."""
+        return self.workspace.parts.backend.created_at(thread_id)
 
 
 def status_of(*, busy: bool, waits: bool, failed: bool) -> str:

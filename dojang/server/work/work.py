@@ -75,20 +75,20 @@ class Work:
         self._here: set[str] = set()  # runs that this process carries out
         workers = settings.workers if workers is None else workers
         keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
-        folders = parts.folders
+        there = parts.backend.exists
         self._last_words: threading.Timer | None = None
         self.shared: Shared | None = None
         self.rows: Rows
         self.tidier: Tidier | PgTidier
-        if parts.sessions is not None:
-            setup(parts.sessions)
-            rows = self.rows = PgRows(parts.sessions)
+        if (database := parts.sessions.database) is not None:
+            setup(database)
+            rows = self.rows = PgRows(database)
             self.shared = Shared(
                 rows, parts.dsn, carry=self._carry_named, here=self._here, paused=lambda: workspace.paused is not None,
                 over=self.bell.ring, catch_up=self._told_over, workers=workers, name=name,
             )  # fmt: skip
             self.channels: Channels = self.shared.channels
-            self.tidier = PgTidier(rows, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
+            self.tidier = PgTidier(rows, keep, lambda: datetime.now(UTC), there)
             self._threads = self.shared.threads
         else:
             if workers < 1:
@@ -98,7 +98,7 @@ class Work:
                 )
             files = self.rows = RunRows(settings.home / "runs.sqlite", keys=parts.session_keys)
             self.channels = Channels(self.rows)
-            self.tidier = Tidier(files.path, keep, lambda: datetime.now(UTC), lambda t: folders.path(t).is_dir())
+            self.tidier = Tidier(files.path, keep, lambda: datetime.now(UTC), there)
             self._threads = [
                 threading.Thread(target=self._serve, name=f"dojang-worker-{n}", daemon=True) for n in range(workers)
             ]

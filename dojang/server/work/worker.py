@@ -169,7 +169,7 @@ class Worker:
     def _roll_back(self, row: Row) -> None:
         """Take the run's checkpoints out, unless something of it has to stay: an effect, a review, a decision."""
         parts = self.workspace.parts
-        with parts.run_lock(row.thread_id):
+        with parts.run_lock(row.thread_id, owner=f"{row.requester}, rolling back"):
             values = self.workspace.look(row.thread_id).values
             message = (Order.from_json(row.body).message or {}).get("id")
             begun = values.get("turn") == message
