@@ -1,8 +1,8 @@
 """A process of a host: ``python -m tests.hosts.child`` carries out a command of ``dojang`` there, with the clerk of
 ``make chaos`` for a model and its three tools that pay.
 
-``DOJANG_TEST_NETWORK``: the namespace of the host; ``DOJANG_TEST_OUTSIDE``: where effects are counted;
-``DOJANG_TEST_LOG``: a file for all that it says.
+``DOJANG_TEST_NETWORK``: the namespace of the host; ``DOJANG_TEST_HOST``: its name; ``DOJANG_TEST_OUTSIDE``: where effects are
+counted; ``DOJANG_TEST_LOG``: a file for all that it says.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def opened(settings: Settings) -> Workspace:
 
 
 if __name__ == "__main__":
-    enter(os.environ["DOJANG_TEST_NETWORK"])
+    enter(os.environ["DOJANG_TEST_NETWORK"], name=os.environ["DOJANG_TEST_HOST"])
     said = os.open(os.environ["DOJANG_TEST_LOG"], os.O_APPEND | os.O_CREAT | os.O_WRONLY)
     for number in (1, 2):
         os.dup2(said, number)

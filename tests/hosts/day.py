@@ -26,8 +26,8 @@ from tests.hosts.payments import TOOLS, Payment, Progress
 
 Trouble = Literal["killed", "cut briefly", "cut for long", "stopped", "database restarted", "database cut off"]
 TROUBLES: Final[tuple[Trouble, ...]] = get_args(Trouble)
-BETWEEN: Final = (1, 60)
-"""Answers to clients between two troubles; a payment has about forty."""
+BETWEEN: Final = (1, 40)
+"""Answers to clients between two troubles; a payment has about twenty."""
 STALLED_S: Final = 5.0
 """Whatever is to happen after so many answers happens then where there are none."""
 
@@ -53,10 +53,9 @@ class Sums:
     def add(self, payment: Payment) -> None:
         """Count one that has ended."""
         notes = payment.judged()
-        decisions = payment.values.get("decisions", {})
         happened = payment.happened()
         self.payments += 1
-        self.approved += next(iter(decisions.values()), {}).get("type") == "approve"
+        self.approved += payment.first() == "approve"
         self.happened += happened > 0
         self.doubled += happened > 1
         self.decisions += sum(len(winners) for winners in payment.won.values())

@@ -155,6 +155,7 @@ def house(folder: Path, *, workers: int = WORKERS, **settings: str) -> Iterator[
                 "DOJANG_HOME": str(place / "home"),
                 "DOJANG_DATABASE_URL": dsn,
                 "DOJANG_TEST_NETWORK": host.space.path,
+                "DOJANG_TEST_HOST": name,
                 "DOJANG_TEST_OUTSIDE": f"{outside.address[0]}:{outside.address[1]}",
                 "DOJANG_TEST_LOG": str(place / "log"),
                 **SETTINGS,

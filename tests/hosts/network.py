@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 NEWNET: Final = 0x40000000
+NEWUTS: Final = 0x04000000
 ALL_FRAMES: Final = 0x0003
 ETHTOOL: Final = 0x8946
 NO_CHECKSUMS: Final = 0x17
@@ -220,7 +221,7 @@ class SlowWire:
             one.settimeout(wait_s)
             with contextlib.suppress(TimeoutError):
                 frame, where = one.recvfrom(65_536)
-                if where[2] != socket.PACKET_OUTGOING:  # type: ignore[attr-defined]  # only Linux has it
+                if where[2] != socket.PACKET_OUTGOING:
                     under_way.append((time.monotonic() + self._delay_s, frame))
             while under_way and under_way[0][0] <= time.monotonic():
                 with contextlib.suppress(OSError):
@@ -236,12 +237,15 @@ class SlowWire:
         self._switch.ip("link del slow")
 
 
-def enter(path: str) -> None:
-    """This thread is in that namespace from now on, and so is what it begins."""
+def enter(path: str, *, name: str = "") -> None:
+    """This thread is in that namespace from now on, and so is what it begins; its machine bears the name, if given."""
     libc = ctypes.CDLL(None, use_errno=True)
     with open(path, "rb") as place:
-        if libc.setns(place.fileno(), NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"cannot go to {path}")
+        failed = libc.setns(place.fileno(), NEWNET)
+    if failed or (name and libc.unshare(NEWUTS)):
+        raise OSError(ctypes.get_errno(), f"cannot go to {path}")
+    if name:
+        socket.sethostname(name)
 
 
 @contextlib.contextmanager

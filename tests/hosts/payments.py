@@ -223,6 +223,11 @@ class Payment:
         assert row is not None
         return int(row[0])
 
+    def first(self) -> str:
+        """What was decided of it first; "" where nothing was."""
+        decisions: dict[str, Any] = self.values.get("decisions", {})
+        return next((str(one["type"]) for one in decisions.values()), "")
+
     def judged(self) -> list[str]:
         """What is not as it was acknowledged, or not as it should be."""
         found = list(self.wrong)
@@ -234,7 +239,7 @@ class Payment:
             recorded = decisions.get(review, {})
             if {(recorded.get("by"), recorded.get("type"))} != set(winners):
                 found.append(f"{self.name}: lost: {winners} were told that they decided {review}, recorded {recorded}")
-        first = next(iter(decisions.values()), {}).get("type")
+        first = self.first()
         wanted = "refused" if first == "reject" else "done" if happened else "failed"
         if [outcome["status"] for outcome in outcomes] != [wanted] or (first == "reject" and happened):
             found.append(f"{self.name}: wrong: {first}, happened {happened}, {outcomes}")
