@@ -20,8 +20,6 @@ from weakref import WeakKeyDictionary
 from dojang.visible import visible
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from checkpoints.audit.chain import AuditRecord
     from checkpoints.audit.trail import AuditLog
 

@@ -168,9 +168,7 @@ def verify(desk: AtDesk) -> Response:
     running = jobs_of(desk.request).last(VERIFY, workspace.user)
     if running is None or running.over:
         home, backend = workspace.settings.home, workspace.parts.backend
-        jobs_of(desk.request).begin(
-            VERIFY, workspace.user, desk.now, lambda tell: verify_audit(home, backend=backend)
-        )
+        jobs_of(desk.request).begin(VERIFY, workspace.user, desk.now, lambda tell: verify_audit(home, backend=backend))
     return RedirectResponse("/audit/verify", status_code=303)
 
 

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
-from checkpoints.files.locks import OsLock
 from dojang.attachments import Given
 from dojang.server.hooks.addresses import Reach
 from dojang.server.langgraph.blocks import text_and_files

@@ -75,7 +75,6 @@ class Work:
         self._here: set[str] = set()  # runs that this process carries out
         workers = settings.workers if workers is None else workers
         keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
-        there = parts.backend.exists
         self._last_words: threading.Timer | None = None
         self.shared: Shared | None = None
         self.rows: Rows
@@ -88,7 +87,7 @@ class Work:
                 over=self.bell.ring, catch_up=self._told_over, workers=workers, name=name,
             )  # fmt: skip
             self.channels: Channels = self.shared.channels
-            self.tidier = PgTidier(rows, keep, lambda: datetime.now(UTC), there)
+            self.tidier = PgTidier(rows, keep, lambda: datetime.now(UTC), parts.backend.exists)
             self._threads = self.shared.threads
         else:
             if workers < 1:
@@ -98,7 +97,7 @@ class Work:
                 )
             files = self.rows = RunRows(settings.home / "runs.sqlite", keys=parts.session_keys)
             self.channels = Channels(self.rows)
-            self.tidier = Tidier(files.path, keep, lambda: datetime.now(UTC), there)
+            self.tidier = Tidier(files.path, keep, lambda: datetime.now(UTC), parts.backend.exists)
             self._threads = [
                 threading.Thread(target=self._serve, name=f"dojang-worker-{n}", daemon=True) for n in range(workers)
             ]

@@ -48,7 +48,8 @@ class SharedChannel(Channel):
         """Somebody wants to read: see how far it is. What comes from here on arrives."""
         with self._pulling:
             if not self._read:
-                self.last = self.rows.last_event(self.run_id)
+                self.last, event = self.rows.last_word(self.run_id)
+                self.closed = event in LAST
                 self._read = True
 
     def put(self, event: str, data: bytes) -> None:

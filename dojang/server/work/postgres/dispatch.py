@@ -56,7 +56,7 @@ class Dispatch:
             worker.stop()
 
     def _run(self) -> None:
-        logging.getLogger("procrastinate").setLevel(logging.ERROR)  # what a run comes to is told by us
+        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # what happens is told by us
         try:
             asyncio.run(self._go())
         finally:

@@ -196,6 +196,13 @@ class PgRows(Rows):
         """Keep an event: it is in the database a moment later, and after :meth:`flush`."""
         self.writer.put(run_id, n, event, data)
 
+    def last_word(self, run_id: str) -> tuple[int, str]:
+        """The number and the name of the newest event that is kept; (0, "") where none is."""
+        with self.looking() as db:
+            found = db.execute("SELECT n, event FROM events WHERE run_id = ? ORDER BY n DESC LIMIT 1", (run_id,))
+            n, event = found.fetchone() or (0, "")
+        return int(n), str(event)
+
     def shown_event(self, data: Any) -> bytes:
         """An event's JSON."""
         return str(data).encode()
