@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from checkpoints.files.crypto import KeyRing
     from checkpoints.postgres.database import Database
     from checkpoints.postgres.locks import RunLocks
-    from checkpoints.upkeep.house import House
     from checkpoints.postgres.saver import PgSaver
+    from checkpoints.upkeep.house import House
 
 OLDEST: Final = 14
 """The oldest PostgreSQL that sessions may lie in."""
