@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Collection
 from typing import Final, NamedTuple
 
-from dojang.server.work.rows import RunRows
+from dojang.server.work.base import Rows
 from state import PassingFault
 
 KEEP_EVENTS: Final = 4_096
@@ -47,10 +47,10 @@ class Event(NamedTuple):
 class Channel:
     """The events of one run. ``put`` and ``close`` from the worker, the rest from anywhere."""
 
-    def __init__(self, run_id: str, rows: RunRows, *, resumable: bool, begins: int = 0) -> None:
+    def __init__(self, run_id: str, rows: Rows, *, resumable: bool, begins: int = 0) -> None:
         """``begins``: the number after which events are numbered where none of them is in the database."""
         self.run_id, self.rows, self.resumable = run_id, rows, resumable
-        kept = rows.last_event(run_id) if resumable else 0
+        kept = self.known() if resumable else 0
         self.last = kept or begins
         self.gap = not kept and begins > 0
         """Whether a former process may have told events that nobody has any more; until something is put."""
@@ -63,6 +63,18 @@ class Channel:
         self._lock = threading.Lock()
         self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
+    def known(self) -> int:
+        """The number of the newest event that is in the database when this channel begins."""
+        return self.rows.last_event(self.run_id)
+
+    def taken(self, *, again: bool) -> None:
+        """A worker of this process is about to put events; ``again``: the run was taken before."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether whoever follows has to be told first which run this is."""
+        return self.last == 0
+
     def put(self, event: str, data: bytes) -> None:
         """Add an event; what comes after the end is dropped."""
         with self._putting:
@@ -73,11 +85,14 @@ class Channel:
             with self._lock:
                 self.last += 1
                 self.gap = False
-                self._kept.append(Event(self.last, event, data))
-                self._bytes += len(data)
-                while len(self._kept) > KEEP_EVENTS or (self._bytes > KEEP_BYTES and len(self._kept) > 1):
-                    self._bytes -= len(self._kept.popleft().data)
+                self._keep(Event(self.last, event, data))
         self._wake()
+
+    def _keep(self, event: Event) -> None:
+        self._kept.append(event)
+        self._bytes += len(event.data)
+        while len(self._kept) > KEEP_EVENTS or (self._bytes > KEEP_BYTES and len(self._kept) > 1):
+            self._bytes -= len(self._kept.popleft().data)
 
     def close(self) -> None:
         """No more will come."""
@@ -182,7 +197,7 @@ class Bell:
 class Channels:
     """The channels of the runs that this process knows."""
 
-    def __init__(self, rows: RunRows) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Channel] = OrderedDict()
@@ -192,10 +207,13 @@ class Channels:
         with self._lock:
             found = self._open.get(run_id)
             if found is None:
-                found = self._open[run_id] = Channel(run_id, self.rows, resumable=resumable, begins=begins)
+                found = self._open[run_id] = self._made(run_id, resumable=resumable, begins=begins)
             self._open.move_to_end(run_id)
             self._shrink(run_id)
             return found
+
+    def _made(self, run_id: str, *, resumable: bool, begins: int) -> Channel:
+        return Channel(run_id, self.rows, resumable=resumable, begins=begins)
 
     def _shrink(self, but: str) -> None:
         """Let go of the runs that are over longest. Who reads one of them has it in hand."""

@@ -1,0 +1,147 @@
+"""Events of runs on their way to readers elsewhere: many of them in one statement, and one notification for all.
+
+What a reader is told is in the database before: who comes again after a kill finds every number that it knows.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from checkpoints.postgres.database import Database
+from state import DojangError
+
+log = logging.getLogger(__name__)
+
+CHANNEL: Final = "dojang_events"
+"""PostgreSQL's, of notifications: the mark of who writes, then the ids of the runs, with spaces between."""
+GATHER_S: Final = 0.02
+"""How long a first event waits for others to go with it. A word of a model is told within about twice that."""
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""What is written in one statement."""
+HELD_BYTES: Final = 64 * 1024 * 1024
+"""What waits at most for a database that is away; after that the oldest is lost to readers."""
+RUNS_A_NOTE: Final = 100
+AGAIN_S: Final = 1.0
+_INSERT: Final = """
+    WITH given AS (
+        SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[]) AS g (run_id, n, event, data)
+    ), mine AS (
+        SELECT run_id, status IN ('pending', 'running') AS under_way FROM runs
+        WHERE run_id = ANY(%s) AND (holder = %s OR status NOT IN ('pending', 'running')) ORDER BY run_id FOR SHARE
+    )
+    INSERT INTO events SELECT g.run_id, g.n, g.event, g.data FROM given g JOIN mine m USING (run_id)
+    WHERE m.under_way OR g.event IN ('end', 'error')
+    ON CONFLICT DO NOTHING RETURNING run_id, n
+"""
+"""Only of runs that this process holds; of one that is over, only its last word. Who was passed over writes nothing:
+the row is locked against whoever takes it, so its successor has read what was written, or it has written nothing."""
+
+
+class Kept(NamedTuple):
+    """An event of a run that is to be written."""
+
+    run_id: str
+    n: int
+    event: str
+    data: bytes
+
+
+Written = Callable[[Sequence[Kept]], None]
+
+
+class EventWriter:
+    """Writes the events of this process's runs. Its thread begins with the first of them.
+
+    ``written`` is called with what is in the database now, in order; for readers in this process.
+    """
+
+    def __init__(self, database: Database, holder: str, mark: str) -> None:
+        self.database, self.holder, self.mark = database, holder, mark
+        self.written: Written = lambda events: None
+        self._waiting: list[Kept] = []
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._writing = threading.Lock()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, run_id: str, n: int, event: str, data: bytes) -> None:
+        """Write it soon."""
+        with self._changed:
+            self._waiting.append(Kept(run_id, n, event, data))
+            self._bytes += len(data)
+            while self._bytes > HELD_BYTES and len(self._waiting) > 1:
+                self._bytes -= len(self._waiting.pop(0).data)
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="dojang-events", daemon=True)
+                self._thread.start()
+            if len(self._waiting) == 1:
+                self._changed.notify()
+
+    def flush(self) -> None:
+        """All that was put before is in the database on return. PassingFault where it is away; nothing is lost."""
+        with self._writing:
+            while events := self._some():
+                try:
+                    self._write(events)
+                except BaseException:
+                    with self._changed:
+                        self._waiting[:0] = events
+                        self._bytes += sum(len(event.data) for event in events)
+                    raise
+
+    def close(self) -> None:
+        """Write what is left, if that can be done now, and nothing more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def _some(self) -> list[Kept]:
+        with self._changed:
+            size = n = 0
+            while n < len(self._waiting) and size < MOST_BYTES:
+                size += len(self._waiting[n].data)
+                n += 1
+            events, self._waiting = self._waiting[:n], self._waiting[n:]
+            self._bytes -= size
+            return events
+
+    def _write(self, events: Sequence[Kept]) -> None:
+        runs = list(dict.fromkeys(event.run_id for event in events))
+        columns = [list(column) for column in zip(*events, strict=True)]
+        columns[3] = [data.decode() for data in columns[3]]
+        with self.database.transaction() as db:
+            db.execute("SET LOCAL synchronous_commit = off")
+            there = set(db.execute(_INSERT, (*columns, runs, self.holder)).fetchall())
+            for at in range(0, len(runs), RUNS_A_NOTE):
+                note = " ".join((self.mark, *runs[at : at + RUNS_A_NOTE]))
+                db.execute("SELECT pg_notify(%s, %s)", (CHANNEL, note))
+        self.written([event for event in events if (event.run_id, event.n) in there])
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    if self._closed:
+                        return
+                    self._changed.wait()
+            if not self._closed:
+                time.sleep(GATHER_S)
+            try:
+                self.flush()
+            except DojangError as error:
+                if self._closed:
+                    return
+                log.warning("events of runs wait for the database: %s", error)
+                time.sleep(AGAIN_S)
+            except Exception:
+                log.exception("events of runs could not be written; they are tried again")
+                if self._closed:
+                    return
+                time.sleep(AGAIN_S)
