@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from checkpoints.upkeep.relocating import House, Relocated, relocate
-from dojang.sessions import open_sessions
+from checkpoints.upkeep.relocating import Relocated, Side, relocate
+from dojang.noted import lines_of
+from dojang.pausing import switch_of
+from dojang.server.work.carrying import carry_runs
+from dojang.sessions import Sessions, house_of, open_sessions
 from dojang.settings import BadSetting, Settings
 from state import Conflict, UserError
 
@@ -43,18 +46,43 @@ def move(settings: Settings, to: Where, *, tell: Callable[[str], None] = lambda 
     if settings.database_url is None:
         raise BadSetting("setting DOJANG_DATABASE_URL: name the database that the sessions are moved into, or out of")
     if settings.session_keys is not None:
-        raise UserError("sealed sessions stay files: what is in PostgreSQL is not sealed with session keys (docs/operations.md)")
+        raise UserError(
+            "sealed sessions stay files: what is in PostgreSQL is not sealed with session keys (docs/operations.md)"
+        )
     with contextlib.ExitStack() as stack:
         stack.enter_context(_no_server(settings.home))
-        files = stack.enter_context(_files(settings))
-        rows, database = stack.enter_context(_postgres(settings))
+        files, of_files = stack.enter_context(_files(settings))
+        rows, of_rows = stack.enter_context(_postgres(settings))
+        database = database_of(of_rows)
         _check_no_workers(database)
-        source, target = (files, rows) if to == "postgres" else (rows, files)
-        if to == "postgres":
+        into_rows = to == "postgres"
+        if into_rows:
             _make_keys_known(settings.home, rows)
-        runs = _runs(settings.home, database, to)
-        done = relocate(source, target, tell=tell)
+        runs = carry_runs(settings.home / "runs.sqlite", database, to)
+        source, target = (of_files, of_rows) if into_rows else (of_rows, of_files)
+
+        def also() -> None:
+            _carry_standing(settings.home, source, target)
+            _carry_switch(settings.home, source, target)
+
+        done = relocate(*((files, rows) if into_rows else (rows, files)), tell=tell, also=also)
         return Moved(**done, runs=runs, to=to)
+
+
+def _carry_standing(home: Path, source: Sessions, target: Sessions) -> None:
+    """What was approved in advance: the lines that are not there yet."""
+    theirs, ours = lines_of(home, source.backend), lines_of(home, target.backend)
+    have, there = list(theirs.read()), len(list(ours.read()))
+    if len(have) > there:
+        with ours.locked():
+            for line in have[there:]:
+                ours.append(line)
+
+
+def _carry_switch(home: Path, source: Sessions, target: Sessions) -> None:
+    """Where all runs are paused they stay so, and the threads that wait for the end of it are not forgotten."""
+    theirs, ours = switch_of(home, source.backend), switch_of(home, target.backend)
+    ours.take_over(theirs)
 
 
 @contextlib.contextmanager
@@ -73,19 +101,12 @@ def _no_server(home: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _files(settings: Settings) -> Iterator[House]:
-    from checkpoints import FileSaver, run_lock
-
-    home, threads = settings.home, settings.threads
+def _files(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
+    home = settings.home
     there = open_sessions(settings.model_copy(update={"sessions": "files"}), moving=True)
-    with contextlib.closing(there), FileSaver(threads) as saver:
-        yield House(
-            name=str(home),
-            backend=there.backend,
-            saver=saver,
-            run_lock=lambda thread: run_lock(threads, thread, owner=f"{settings.user}, moving"),
-            aside=lambda suffix: str(_put_aside(home, threads, home / f"moved-{suffix}")),
-        )
+    with contextlib.closing(there):
+        aside = lambda suffix: str(_put_aside(home, settings.threads, home / f"moved-{suffix}"))  # noqa: E731
+        yield Side(str(home), house_of(there), aside), there
 
 
 def _put_aside(home: Path, threads: Path, folder: Path) -> Path:
@@ -105,28 +126,23 @@ def _put_aside(home: Path, threads: Path, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _postgres(settings: Settings) -> Iterator[tuple[House, Database]]:
-    from checkpoints.postgres.saver import PgSaver
-
+def _postgres(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
     there = open_sessions(settings.model_copy(update={"sessions": "postgres"}), moving=True)
     with contextlib.closing(there):
-        database, locks = there.database, there.locks
-        assert database is not None and locks is not None
 
         def aside(suffix: str) -> str:
             name = f"dojang_moved_{suffix.lower()}"
-            with database.transaction() as db:
+            with database_of(there).transaction() as db:
                 db.execute(f"ALTER SCHEMA dojang RENAME TO {name}".encode())
             return name
 
-        house = House(
-            name="the database",
-            backend=there.backend,
-            saver=PgSaver(database, locks),
-            run_lock=lambda thread: locks.run_lock(thread, f"{settings.user}, moving"),
-            aside=aside,
-        )
-        yield house, database
+        yield Side("the database", house_of(there), aside), there
+
+
+def database_of(there: Sessions) -> Database:
+    """The database of sessions that lie in one."""
+    assert there.database is not None
+    return there.database
 
 
 def _check_no_workers(database: Database) -> None:
@@ -137,18 +153,14 @@ def _check_no_workers(database: Database) -> None:
     rows = PgRows(database)
     try:
         if alive := rows.workers():
-            raise Conflict(f"{alive} servers or workers take runs from the database; stop them first, nothing was moved")
+            raise Conflict(
+                f"{alive} servers or workers take runs from the database; stop them first, nothing was moved"
+            )
     finally:
         rows.close()
 
 
-def _make_keys_known(home: Path, rows: House) -> None:
+def _make_keys_known(home: Path, rows: Side) -> None:
     """Whoever checks the chain on another machine has no key of this home."""
     for path in (home / "keys").glob("audit-*.pub"):
         rows.backend.make_known(path.stem.removeprefix("audit-"), path.read_bytes())
-
-
-def _runs(home: Path, database: Database, to: Where) -> int:
-    from dojang.server.work.carrying import carry_runs
-
-    return carry_runs(home / "runs.sqlite", database, to)

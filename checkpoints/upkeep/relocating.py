@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypedDict, cast
@@ -30,6 +29,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
 
 from checkpoints.backend import Backend
+from checkpoints.upkeep.house import House
 from checkpoints.upkeep.importing import copy_checkpoint
 from checkpoints.values.codec import Encoder
 from state import BrokenInvariant, Conflict
@@ -39,8 +39,8 @@ MOVING: Final = "moving"
 LOGS: Final = ("decisions", "ledger", "prompts", "about", "attachments", "audit")
 """What a thread has beside its checkpoints."""
 NOTES: Final = ("audit.head",)
-HOUSE_LOGS: Final = ("audit", "standing")
-HOUSE_NOTES: Final = ("audit.head", "paused")
+HOUSE_LOGS: Final = ("audit",)
+HOUSE_NOTES: Final = ("audit.head",)
 LISTS: Final = ("notices",)
 ROUNDS: Final = 3
 """How often changed threads are copied again before it is an error."""
@@ -49,14 +49,22 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class House:
-    """All sessions of one place."""
+class Side:
+    """Where sessions are moved from, or to."""
 
     name: str  # for people
-    backend: Backend
-    saver: BaseCheckpointSaver[Any]
-    run_lock: Callable[[str], AbstractContextManager[object]]  # of a thread; ThreadBusy where it runs
+    house: House
     aside: Callable[[str], str]  # keep them under another name, of which this is the end; what it is called now
+
+    @property
+    def backend(self) -> Backend:
+        """Of its house."""
+        return self.house.backend
+
+    @property
+    def saver(self) -> BaseCheckpointSaver[Any]:
+        """Of its house."""
+        return self.house.saver
 
 
 class Relocated(TypedDict):
@@ -68,8 +76,12 @@ class Relocated(TypedDict):
     kept: str  # where what was in the source is now
 
 
-def relocate(source: House, target: House, *, tell: Tell = lambda thread: None) -> Relocated:
+def relocate(
+    source: Side, target: Side, *, tell: Tell = lambda thread: None, also: Callable[[], None] = lambda: None
+) -> Relocated:
     """Move everything; see the module. Call it while no server or worker has either.
+
+    ``also``: copies what else there is beside the sessions; called after each round, so it may be called again.
 
     Raises:
         Conflict: the target has sessions of its own, or somebody works in the source.
@@ -84,7 +96,7 @@ def relocate(source: House, target: House, *, tell: Tell = lambda thread: None) 
     done = Relocated(threads=0, checkpoints=0, records=0, kept="")
     if said["state"] == "copying":
         _write(target.backend, said)
-        done = _copied(source, target, tell)
+        done = _copied(source, target, tell, also)
         said = {**said, "state": "copied", "suffix": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), "done": done}
         _write(target.backend, said)
     done = cast(Relocated, dict(said["done"]))
@@ -103,14 +115,14 @@ def check_not_moving(backend: Backend) -> None:
         )
 
 
-def _copied(source: House, target: House, tell: Tell) -> Relocated:
+def _copied(source: Side, target: Side, tell: Tell, also: Callable[[], None]) -> Relocated:
     done = Relocated(threads=0, checkpoints=0, records=0, kept="")
     seen: dict[str, object] = {}
     for _round in range(ROUNDS):
         changed = [thread for thread in source.backend.threads() if seen.get(thread) != _stamp(source, thread)]
         for thread in changed:
             before = _stamp(source, thread)
-            with source.run_lock(thread):
+            with source.house.run_lock(thread, "moving"):
                 _thread(source, target, thread)
             seen[thread] = before
             tell(thread)
@@ -119,6 +131,7 @@ def _copied(source: House, target: House, tell: Tell) -> Relocated:
             _removed(target, thread)
             seen.pop(thread, None)
         _house(source, target)
+        also()
         if not changed:
             break
     else:
@@ -130,7 +143,7 @@ def _copied(source: House, target: House, tell: Tell) -> Relocated:
     return done
 
 
-def _stamp(house: House, thread: str) -> object:
+def _stamp(house: Side, thread: str) -> object:
     newest = house.saver.get_tuple(_config(thread))
     return (house.backend.stamp(thread, *LOGS), newest.checkpoint["id"] if newest else "", _writes(newest))
 
@@ -139,7 +152,7 @@ def _writes(found: CheckpointTuple | None) -> int:
     return len(found.pending_writes or []) if found is not None else 0
 
 
-def _thread(source: House, target: House, thread: str) -> None:
+def _thread(source: Side, target: Side, thread: str) -> None:
     """Copy one thread, unless the target has it just so."""
     if target.backend.exists(thread):
         if _digest(source, thread) == _digest(target, thread):
@@ -160,7 +173,7 @@ def _thread(source: House, target: House, thread: str) -> None:
         )
 
 
-def _house(source: House, target: House) -> None:
+def _house(source: Side, target: Side) -> None:
     for kind in HOUSE_LOGS:
         _log(source, target, None, kind)
     for name in HOUSE_NOTES:
@@ -169,7 +182,7 @@ def _house(source: House, target: House) -> None:
         target.backend.make_known(key_id, pem)
 
 
-def _log(source: House, target: House, thread: str | None, kind: str) -> None:
+def _log(source: Side, target: Side, thread: str | None, kind: str) -> None:
     theirs, ours = source.backend.log(thread, kind), target.backend.log(thread, kind)
     records = theirs.records()
     if records == ours.records():
@@ -178,12 +191,12 @@ def _log(source: House, target: House, thread: str | None, kind: str) -> None:
         ours.rewrite(records)
 
 
-def _removed(house: House, thread: str) -> None:
+def _removed(house: Side, thread: str) -> None:
     house.saver.delete_thread(thread)
     house.backend.remove(thread)
 
 
-def _digest(house: House, thread: str) -> str:
+def _digest(house: Side, thread: str) -> str:
     """SHA-256 over everything of a thread, as plain JSON."""
     whole = hashlib.sha256()
     for part in _parts(house, thread):
@@ -191,7 +204,7 @@ def _digest(house: House, thread: str) -> str:
     return whole.hexdigest()
 
 
-def _parts(house: House, thread: str) -> Iterator[Any]:
+def _parts(house: Side, thread: str) -> Iterator[Any]:
     yield house.backend.created_at(thread)
     for found in _checkpoints(house, thread):
         encode = Encoder().encode
@@ -209,7 +222,7 @@ def _parts(house: House, thread: str) -> Iterator[Any]:
         yield (house.backend.note(thread, name) or b"").decode("utf-8", "backslashreplace")
 
 
-def _checkpoints(house: House, thread: str) -> list[CheckpointTuple]:
+def _checkpoints(house: Side, thread: str) -> list[CheckpointTuple]:
     """All of a thread, oldest first, of each namespace in the order of its ids."""
     found = sorted(house.saver.list(_config(thread)), key=lambda one: str(one.checkpoint["id"]))
     return told_apart(found)

@@ -23,8 +23,8 @@ def move(
 ) -> int:
     """Move all sessions into the database of DOJANG_DATABASE_URL, or out of it into files of the home.
 
-    Stop servers and workers first. Cut off at any instant, run it again: it goes on. Where they were they are kept under
-    another name.
+    Stop servers and workers first. Cut off at any instant, run it again: it goes on. Where they were they are kept
+    under another name.
     """
     from dojang.moving import move as move_sessions
 

@@ -14,14 +14,14 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
-from checkpoints import FileSaver, run_lock
+from checkpoints import run_lock
 from checkpoints.audit.trail import AuditedDecisions, AuditLog
 from checkpoints.errors import ThreadBusy
-from checkpoints.files.backend import FileBackend
 from checkpoints.postgres.backend import PostgresBackend
 from checkpoints.postgres.locks import RunLocks
 from checkpoints.postgres.saver import PgSaver
-from checkpoints.upkeep.relocating import House, check_not_moving, relocate, told_apart
+from checkpoints.upkeep.house import House, house_at
+from checkpoints.upkeep.relocating import Side, check_not_moving, relocate, told_apart
 from state import Conflict
 from tests.checkpoints.audited import problems
 from tests.checkpoints.cases import decision
@@ -55,24 +55,22 @@ def _of(thread: str, checkpoint: str = "") -> RunnableConfig:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Iterator[House]:
+def files(tmp_path: Path) -> Side:
     """Sessions as files: one paused, one that was forked at an older checkpoint, decisions, a chain."""
-    yield _files(tmp_path / "home")
+    return _files(tmp_path / "home")
 
 
-def _files(home: Path) -> House:
+def _files(home: Path) -> Side:
     threads = home / "threads"
-    return House(
+    return Side(
         name="files",
-        backend=FileBackend(threads),
-        saver=FileSaver(threads),
-        run_lock=lambda thread: run_lock(threads, thread, "moving"),
+        house=house_at(threads),
         aside=lambda suffix: str(threads.rename(threads.with_name(f"threads.{suffix}"))),
     )
 
 
 @pytest.fixture
-def rows(postgres_dsn: str) -> Iterator[House]:
+def rows(postgres_dsn: str) -> Iterator[Side]:
     """The same place in a database, empty."""
     with ExitStack() as stack:
         database, pool = database_at(postgres_dsn)
@@ -80,16 +78,14 @@ def rows(postgres_dsn: str) -> Iterator[House]:
         backend, locks = PostgresBackend(database), RunLocks(database)
         stack.callback(backend.close)
         stack.callback(locks.close)
-        yield House(
+        yield Side(
             name="postgres",
-            backend=backend,
-            saver=PgSaver(database, locks),
-            run_lock=lambda thread: locks.run_lock(thread, "moving"),
+            house=House(backend, PgSaver(database, locks), locks.run_lock),
             aside=lambda suffix: suffix,
         )
 
 
-def _lived(house: House, home: Path) -> AuditLog:
+def _lived(house: Side, home: Path) -> AuditLog:
     talks = _talks(house.saver)
     for thread in ("one", "셋째"):
         talks.invoke({"said": ["hello"]}, _of(thread))
@@ -101,11 +97,10 @@ def _lived(house: House, home: Path) -> AuditLog:
     log = AuditedDecisions(house.backend, audit)
     log.record("one", decision("rv_1"))
     audit.note("one", "review.shown", "kim", "rv_1")
-    house.backend.replace_note(None, "paused", b"{}")
     return audit
 
 
-def _seen(house: House) -> dict[str, Any]:
+def _seen(house: Side) -> dict[str, Any]:
     talks = _talks(house.saver)
     return {
         thread: [
@@ -117,7 +112,7 @@ def _seen(house: House) -> dict[str, Any]:
     }
 
 
-def test_there_and_back(files: House, rows: House, tmp_path: Path) -> None:
+def test_there_and_back(files: Side, rows: Side, tmp_path: Path) -> None:
     home = tmp_path / "home"
     _lived(files, home)
     before = _seen(files)
@@ -128,7 +123,6 @@ def test_there_and_back(files: House, rows: House, tmp_path: Path) -> None:
     assert done["threads"] == 2
     assert done["checkpoints"] == sum(len(of) - 2 for of in before.values())
     assert _seen(rows) == before
-    assert rows.backend.note(None, "paused") == b"{}"
     assert not (home / "threads").exists(), "the source is put aside"
     assert Path(done["kept"]).is_dir()
     talks = _talks(rows.saver)
@@ -146,7 +140,7 @@ def test_there_and_back(files: House, rows: House, tmp_path: Path) -> None:
     assert problems(tmp_path / "other", thorough=True) == []
 
 
-def test_branches_keep_their_own_values(files: House, tmp_path: Path) -> None:
+def test_branches_keep_their_own_values(files: Side, tmp_path: Path) -> None:
     _lived(files, tmp_path / "home")
     found = sorted(files.saver.list(_of("one")), key=lambda t: str(t.checkpoint["id"]))
     values: dict[tuple[str, Any], Any] = {}
@@ -168,7 +162,7 @@ def test_branches_keep_their_own_values(files: House, tmp_path: Path) -> None:
                     assert current == version, f"{node} would run again, or never"
 
 
-def test_cut_off_anywhere_it_goes_on(files: House, rows: House, tmp_path: Path) -> None:
+def test_cut_off_anywhere_it_goes_on(files: Side, rows: Side, tmp_path: Path) -> None:
     _lived(files, tmp_path / "home")
     before = _seen(files)
 
@@ -188,13 +182,13 @@ def test_cut_off_anywhere_it_goes_on(files: House, rows: House, tmp_path: Path) 
         raise Cut
 
     with pytest.raises(Cut):
-        relocate(House(files.name, files.backend, files.saver, files.run_lock, refuse), rows)
+        relocate(Side(files.name, files.house, refuse), rows)
     assert relocate(files, rows)["threads"] == 2
     check_not_moving(rows.backend)
     assert _seen(rows) == before
 
 
-def test_nobody_is_overtaken(files: House, rows: House, tmp_path: Path) -> None:
+def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path) -> None:
     _lived(files, tmp_path / "home")
     with run_lock(tmp_path / "home" / "threads", "one", "somebody"), pytest.raises(ThreadBusy):
         relocate(files, rows)
@@ -211,12 +205,10 @@ def test_nobody_is_overtaken(files: House, rows: House, tmp_path: Path) -> None:
     assert late == {"rv_1", "rv_late0", "rv_late1"}, "who decided meanwhile has decided"
 
 
-def test_a_place_that_has_sessions_is_left_alone(files: House, rows: House, tmp_path: Path) -> None:
+def test_a_place_that_has_sessions_is_left_alone(files: Side, rows: Side, tmp_path: Path) -> None:
     _lived(files, tmp_path / "home")
     _talks(rows.saver).invoke({"said": ["mine"]}, _of("theirs"))
     with pytest.raises(Conflict, match="has sessions already"):
         relocate(files, rows)
     assert list(rows.backend.threads()) == ["theirs"]
     assert datetime.fromisoformat(rows.backend.created_at("theirs")) <= datetime.now(UTC)
-
-
