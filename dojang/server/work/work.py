@@ -28,7 +28,7 @@ from dojang.server.work.postgres.tidying import PgTidier
 from dojang.server.work.row import QueueFull, Row, Strategy
 from dojang.server.work.rows import RunRows
 from dojang.server.work.tidying import Keep, Tidier
-from dojang.server.work.worker import Worker, close, last_words
+from dojang.server.work.worker import Worker, last_words
 from dojang.workspace import Workspace
 from state import Conflict, PassingFault, UserError
 
@@ -310,7 +310,8 @@ class Work:
                 return
             if channel.gap:
                 channel.put("metadata", dumps({"run_id": run_id, "attempt": row.attempt, "gap": True}))
-            close(channel, run_id, row.status, row.error)
+            channel.put(*last_words(run_id, row.status, row.error))
+            channel.close()
 
     # -- working --------------------------------------------------------------------------------------------------
 
