@@ -8,6 +8,7 @@ Every method is safe from many threads and processes at once. The async methods 
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import random
@@ -310,6 +311,12 @@ class FileSaver(OffLoop):
     def flush(self, thread_id: str) -> None:
         """Return when all that was put into the thread is on the disk."""
         self.sessions.of(thread_id).flush()
+
+    def spaces(self, thread_id: str) -> builtins.list[str]:
+        """The namespaces of a thread that have a checkpoint."""
+        session = self.sessions.of(str(thread_id))
+        with session.view(whole=True):
+            return [*session.where.cps]
 
     # deleting and copying
 
