@@ -312,11 +312,11 @@ class FileSaver(OffLoop):
         """Return when all that was put into the thread is on the disk."""
         self.sessions.of(thread_id).flush()
 
-    def spaces(self, thread_id: str) -> builtins.list[str]:
-        """The namespaces of a thread that have a checkpoint."""
+    def places(self, thread_id: str) -> builtins.list[tuple[str, str]]:
+        """(Id, namespace) of all checkpoints of a thread, oldest first."""
         session = self.sessions.of(str(thread_id))
         with session.view(whole=True):
-            return [*session.where.cps]
+            return sorted((cp, ns) for ns, found in session.where.cps.items() for cp in found)
 
     # deleting and copying
 

@@ -224,11 +224,11 @@ class PgSaver(OffLoop, PostgresSaver):
             with self.database.reading() as db:
                 db.execute(FLUSH)
 
-    def spaces(self, thread_id: str) -> builtins.list[str]:
-        """The namespaces of a thread that have a checkpoint."""
+    def places(self, thread_id: str) -> builtins.list[tuple[str, str]]:
+        """(Id, namespace) of all checkpoints of a thread, oldest first."""
         with self.database.reading() as db:
-            asked = "SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE thread_id = %s ORDER BY 1"
-            return [ns for (ns,) in db.execute(asked, (storable(str(thread_id)),))]
+            asked = "SELECT checkpoint_id, checkpoint_ns FROM checkpoints WHERE thread_id = %s"
+            return sorted((cp, ns) for cp, ns in db.execute(asked, (storable(str(thread_id)),)))
 
     # deleting, copying, changing
 

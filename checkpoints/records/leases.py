@@ -21,6 +21,8 @@ from typing import TypedDict
 
 LEASE_S = 30.0
 BEAT_S = 10.0
+OUTERMOST = "pid:[4026531836]"
+"""The namespace of process ids that Linux starts with (PROC_PID_INIT_INO)."""
 
 
 class Holder(TypedDict):
@@ -34,10 +36,13 @@ class Holder(TypedDict):
 
 @lru_cache(maxsize=1)
 def _machine() -> tuple[str, str]:
-    boot = ""
+    """Its name, and since when it runs. Who numbers processes apart, as containers do, is a machine of its own."""
+    host, boot = socket.gethostname(), ""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return socket.gethostname(), boot
+        numbers = os.readlink("/proc/self/ns/pid")
+        host = host if numbers == OUTERMOST else f"{host} {numbers}"
+    return host, boot
 
 
 def this_process() -> Holder:

@@ -85,7 +85,7 @@ def _act(
 
 def _judged(house: House, thread: str, limit: datetime) -> Pruned:
     newest, fate = "", "pruned"
-    for ns in house.saver.spaces(thread):
+    for ns in dict.fromkeys(ns for _, ns in house.saver.places(thread)):
         found = house.saver.get_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ns}})
         if found is None:
             continue
