@@ -22,7 +22,7 @@ from dojang.attachments import Attachments
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
-from dojang.pausing import Switch
+from dojang.pausing import Pressing, SharedSwitch, Switch
 from dojang.settings import SAMPLE, Settings, outside, secrets_of
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
     from checkpoints.looking import Looking
+    from checkpoints.postgres.saver import PgSaver
     from checkpoints.records.about import AboutThreads
     from checkpoints.records.attachments import AttachmentLog
     from checkpoints.records.notices import NoticeLog
@@ -101,14 +102,16 @@ class Parts:
     @cached_property
     def session_keys(self) -> KeyRing | None:
         """What the sessions are sealed with; None where they are plain."""
+        from dojang.sessions import load_session_keys
+
         return load_session_keys(self.settings)
 
     @cached_property
-    def saver(self) -> FileSaver:
+    def saver(self) -> FileSaver | PgSaver:
         """The states of sessions."""
-        from checkpoints import FileSaver
+        from dojang.sessions import saver_of
 
-        return FileSaver(self.settings.threads, keys=self.session_keys)
+        return saver_of(self.settings, self.sessions)
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -190,18 +193,36 @@ class Parts:
 
     @cached_property
     def index(self) -> ThreadIndex:
-        """What is searched across threads; derived from the files."""
+        """What is searched across threads; derived from the sessions."""
         from checkpoints import ThreadIndex
+        from checkpoints.index import Watched
 
+        if self.sessions.database is not None:
+            watched = Watched(self.saver, self.decisions, self.looking())
+            return ThreadIndex(self.settings.home / "index-postgres.sqlite", watched, summarise)
         keys = self.session_keys
         path = self.settings.home / ("index.sqlite" if keys is None else "index-sealed.sqlite")
         return ThreadIndex(path, self.settings.threads, summarise, keys=keys)
 
     def looking(self) -> Looking:
         """What remembers which sessions one has seen, and has seen none yet."""
+        if self.sessions.database is not None:
+            from checkpoints.postgres.looking import PgLook
+
+            return PgLook(self.sessions.database)
         from checkpoints.looking import Look
 
         return Look(self.settings.threads)
+
+    @cached_property
+    def _look(self) -> Looking:
+        return self.looking()
+
+    def changes(self, thread_id: str) -> str:
+        """Another one after each change of what lists show of a thread; "" where there is none."""
+        from checkpoints.files.folders import folder_name
+
+        return self._look.signature(folder_name(thread_id))
 
     @cached_property
     def cited(self) -> CitedIndex:
@@ -211,12 +232,13 @@ class Parts:
         def newest(thread_id: str) -> CheckpointTuple | None:
             return self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
 
-        return CitedIndex(self.settings.home / "cited.sqlite", self.looking(), newest)
+        name = "cited.sqlite" if self.sessions.database is None else "cited-postgres.sqlite"
+        return CitedIndex(self.settings.home / name, self.looking(), newest)
 
     @cached_property
-    def switch(self) -> Switch:
+    def switch(self) -> Pressing:
         """What stops all runs."""
-        return Switch(self.settings.home)
+        return Switch(self.settings.home) if self.sessions.database is None else SharedSwitch(self.backend)
 
     @cached_property
     def checks(self) -> Checks:
@@ -230,6 +252,8 @@ class Parts:
         from checkpoints import run_lock
 
         who = owner or f"{self.settings.user}, process {os.getpid()}"
+        if self.sessions.locks is not None:
+            return self.sessions.locks.run_lock(thread_id, who)
         return run_lock(self.settings.threads, thread_id, owner=who)
 
     @cached_property
@@ -324,9 +348,9 @@ class Parts:
     @cached_property
     def standing(self) -> Standing:
         """What was approved in advance."""
-        from dojang.noted import NotedStanding
+        from dojang.noted import noted_standing
 
-        return NotedStanding(self.settings.home / "standing.jsonl", self.audit, self.clock.now)
+        return noted_standing(self.settings.home, self.backend, self.audit, self.clock.now)
 
     @cached_property
     def generator(self) -> Generator:
@@ -409,16 +433,6 @@ class Parts:
             prompts=self.prompts if self.settings.keep_prompts else NoPrompts(),
             attachments=self.attachments,
         )
-
-
-def load_session_keys(settings: Settings) -> KeyRing | None:
-    """The key ring that the settings name; BadKeyFile where it cannot be used."""
-    if settings.session_keys is None:
-        return None
-    from checkpoints.files.crypto import KeyRing
-
-    passphrase = settings.session_passphrase
-    return KeyRing.load(settings.session_keys, passphrase=passphrase.get_secret_value() if passphrase else None)
 
 
 def mcp_servers_of(settings: Settings, *, connects: bool) -> McpServers | None:

@@ -10,9 +10,13 @@ from dojang.settings import BadSetting, Settings
 from state import UserError
 
 if TYPE_CHECKING:
+    from checkpoints import FileSaver
     from checkpoints.audit.trail import AuditLog
     from checkpoints.backend import Backend
+    from checkpoints.files.crypto import KeyRing
     from checkpoints.postgres.database import Database
+    from checkpoints.postgres.locks import RunLocks
+    from checkpoints.postgres.saver import PgSaver
 
 OLDEST: Final = 14
 """The oldest PostgreSQL that sessions may lie in."""
@@ -22,10 +26,11 @@ CONNECTIONS: Final = 32
 
 @dataclass(frozen=True)
 class Sessions:
-    """Where the records are; ``database`` None: as files."""
+    """Where the records are; ``database`` and ``locks`` (of this process's runs) are None: as files."""
 
     backend: Backend
     database: Database | None = None
+    locks: RunLocks | None = None
     _closes: list[Callable[[], None]] = field(default_factory=list)
 
     def close(self) -> None:
@@ -69,6 +74,11 @@ def has_files(settings: Settings) -> bool:
     return (settings.home / "audit.jsonl").exists() or bool(ThreadFolders(settings.threads).names())
 
 
+def any_sessions(settings: Settings) -> bool:
+    """Whether there may be some; to be asked before anything is opened, or made, for them."""
+    return in_postgres(settings) or settings.threads.is_dir()
+
+
 def only_files(settings: Settings) -> None:
     """Raise OnlyAsFiles where the sessions lie in the database."""
     if in_postgres(settings):
@@ -86,15 +96,15 @@ def open_sessions(settings: Settings) -> Sessions:
     """
     if not in_postgres(settings):
         from checkpoints.files.backend import FileBackend
-        from dojang.parts import load_session_keys
 
         return Sessions(FileBackend(settings.threads, keys=load_session_keys(settings), home=settings.home))
     from checkpoints.postgres.backend import PostgresBackend
     from checkpoints.postgres.database import Database, configure
+    from checkpoints.postgres.locks import RunLocks
     from store.database import Connection, Connections, connect
 
     assert settings.database_url is not None
-    dsn = settings.database_url.get_secret_value()
+    dsn = _watchful(settings.database_url.get_secret_value())
 
     def made(db: Connection) -> None:
         if db.info.server_version < OLDEST * 10_000:
@@ -116,8 +126,42 @@ def open_sessions(settings: Settings) -> Sessions:
     except BaseException:
         pool.close()
         raise
-    backend = PostgresBackend(database)
-    return Sessions(backend, database, [backend.close, pool.close])
+    backend, locks = PostgresBackend(database), RunLocks(database)
+    return Sessions(backend, database, locks, [locks.close, backend.close, pool.close])
+
+
+def _watchful(dsn: str) -> str:
+    """The address with what notices a server that is cut off; where it cannot be read, ``connect`` says so."""
+    from psycopg import Error
+    from psycopg.conninfo import make_conninfo
+
+    from checkpoints.postgres.database import CLIENT
+
+    try:
+        return make_conninfo(dsn, **CLIENT)
+    except Error:
+        return dsn
+
+
+def load_session_keys(settings: Settings) -> KeyRing | None:
+    """The key ring that the settings name; BadKeyFile where it cannot be used."""
+    if settings.session_keys is None:
+        return None
+    from checkpoints.files.crypto import KeyRing
+
+    passphrase = settings.session_passphrase
+    return KeyRing.load(settings.session_keys, passphrase=passphrase.get_secret_value() if passphrase else None)
+
+
+def saver_of(settings: Settings, sessions: Sessions) -> FileSaver | PgSaver:
+    """Where the states of sessions are."""
+    if sessions.database is not None and sessions.locks is not None:
+        from checkpoints.postgres.saver import PgSaver
+
+        return PgSaver(sessions.database, sessions.locks)
+    from checkpoints import FileSaver
+
+    return FileSaver(settings.threads, keys=sessions.backend.folders.keys)
 
 
 def audit_of(settings: Settings, sessions: Sessions) -> AuditLog:

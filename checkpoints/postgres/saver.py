@@ -226,9 +226,12 @@ class PgSaver(OffLoop, PostgresSaver):
         """Delete the whole session: checkpoints, decisions, ledger."""
         folder = folder_name(storable(str(thread_id)))
         with self._writing(str(thread_id)), self._together() as db:
+            # Who appends holds a log's row, or is about to make one under the thread's: both are waited for, in the
+            # order in which they take them, so that no record comes in after the others are gone.
+            db.execute("SELECT FROM logs WHERE folder = %s ORDER BY kind FOR UPDATE", (folder,))
             for table in ("checkpoints", "checkpoint_blobs", "checkpoint_writes"):
                 db.execute(f"DELETE FROM {table} WHERE thread_id = %s", (str(thread_id),))
-            for table in ("records", "logs", "notes", "threads"):
+            for table in ("threads", "records", "logs", "notes"):
                 db.execute(f"DELETE FROM {table} WHERE folder = %s", (folder,))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:

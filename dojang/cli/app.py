@@ -62,6 +62,7 @@ def _main(
     call = context.find_object(Invocation)
     assert call is not None
     call.home, call.language, call.user, call.as_json = home, lang, user, as_json
+    context.call_on_close(call.close)
 
 
 @lru_cache

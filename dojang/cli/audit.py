@@ -53,13 +53,12 @@ def verify(
 ) -> int:
     """Check every chain offline: each record, hash, signature and head. Code 70 when something was changed."""
     from checkpoints.audit.check import verify_audit
-    from dojang.parts import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
     with call.terminal.working(_("checking")):
-        sealed = load_session_keys(call.settings)
-        report = verify_audit(call.settings.home, keys=keys, thorough=every_signature, session_keys=sealed)
+        backend = call.sessions.backend
+        report = verify_audit(call.settings.home, keys=keys, thorough=every_signature, backend=backend)
     call.terminal.document(report)
     said = _("{chains} chains, {records} records, {problems} problems")
     call.terminal.line(
@@ -84,7 +83,7 @@ def list_(
     """List what was noted, newest first."""
     call = invocation(context)
     _ = call.terminal.gettext
-    records = list(sought_records(_log(call), Sought(thread=thread)))[: -limit - 1 : -1]
+    records = list(sought_records(call.audit, Sought(thread=thread)))[: -limit - 1 : -1]
     call.terminal.document(records)
     rows = [
         [
@@ -117,7 +116,7 @@ def export(
     call = invocation(context)
     start = _time(since) if since else None
     check_home(call.settings.home)
-    log = _log(call)
+    log = call.audit
     sought = Sought(thread=thread, since=start)
     records = list(sought_records(log, sought))
     note_export(log, call.settings.user, sought, form.value, len(records))
@@ -143,7 +142,7 @@ def reopen(
     if not checked_text(reason).strip():
         raise UserError("a chain is begun anew for a reason; write it with --reason")
     check_home(call.settings.home)
-    log = _log(call)
+    log = call.audit
     if thread is not None:
         existing(log, thread)
     kept = log.reopen(thread, call.settings.user, reason)
@@ -177,7 +176,8 @@ def erase(
     if not checked_text(reason).strip():
         raise UserError("content is erased for a reason; write it with --reason")
     check_home(call.settings.home)
-    log, user = _log(call, sealed=True), call.settings.user
+    call.only_files()
+    log, user = call.audit, call.settings.user
     stale = mark_person(call.settings, person, reason) if person is not None else []  # first: a crash forgets no mark
     if thread is not None and under_way(_runs(call), thread):
         raise UserError(f"a run that the server accepted on thread {thread} is not over; let it end, then erase")
@@ -213,7 +213,7 @@ def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased
     from dojang.server.work.upkeep import erase_runs
 
     def note(thread_id: str) -> None:
-        if log.folders.path(thread_id).is_dir():
+        if log.backend.exists(thread_id):
             facts: dict[str, Any] = {"what": "accepted runs", "reason": reason}
             log.note(thread_id, "content.erased", call.settings.user, thread_id, facts)
 
@@ -228,7 +228,7 @@ def rotate_key(context: typer.Context) -> int:
     """Sign with a new key from now on; old public keys stay."""
     call = invocation(context)
     check_home(call.settings.home)
-    log = _log(call)
+    log = call.audit
     key_id = log.rotate_key(call.settings.user)
     path = log.keys.directory / f"audit-{key_id}.pub"
     call.terminal.document({"key_id": key_id, "public_key": str(path)})
@@ -236,15 +236,6 @@ def rotate_key(context: typer.Context) -> int:
         id=key_id, path=path
     ))  # fmt: skip
     return Exit.DONE
-
-
-def _log(call: Invocation, *, sealed: bool = False) -> AuditLog:
-    """The chains; ``sealed``: with the keys of the sessions, where contents are touched."""
-    from checkpoints.audit.trail import AuditLog
-    from dojang.parts import load_session_keys
-
-    keys = load_session_keys(call.settings) if sealed else None
-    return AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
 
 
 def _time(text: str) -> datetime:

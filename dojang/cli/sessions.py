@@ -48,10 +48,11 @@ class Format(StrEnum):
 def verify(context: typer.Context) -> int:
     """Read every byte of every session and follow every reference. Code 70 when something is damaged."""
     from checkpoints import verify as verify_all
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
+    call.only_files()
     keys = load_session_keys(call.settings)
     with call.terminal.working(_("checking")):
         report = verify_all(call.settings.threads, keys=keys)
@@ -76,11 +77,12 @@ def repair(
 ) -> int:
     """Keep all that the damage did not reach; the damaged file stays beside it. Code 70 when damage remains."""
     from checkpoints import repair as repair_thread
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
     check_home(call.settings.home)
+    call.only_files()
     report = repair_thread(call.settings.threads, thread, keys=load_session_keys(call.settings))
     call.terminal.document(report)
     for file in report["files"]:
@@ -104,11 +106,12 @@ def stats(
     """Say how much each conversation holds: checkpoints, writes, bytes."""
     from checkpoints import stats as stats_of
     from checkpoints.files.folders import ThreadFolders
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
     from state import DojangError, UserError
 
     call = invocation(context)
     _ = call.terminal.gettext
+    call.only_files()
     folders, keys = ThreadFolders(call.settings.threads), load_session_keys(call.settings)
     if thread is not None and not folders.path(thread).is_dir():
         raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
@@ -145,10 +148,11 @@ def export(
     """Write a conversation as plain JSON: checkpoints, writes, decisions, effects. Not encrypted, and noted."""
     from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.exporting import as_json, as_jsonl, export
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
+    call.only_files()
     keys = load_session_keys(call.settings)
     rest = export(call.settings.threads, thread, keys=keys)
     records = chain([next(rest)], rest)  # there is such a conversation: noted before any of it is shown
@@ -184,7 +188,7 @@ def import_(
 ) -> int:
     """Take over the conversations of another LangGraph saver: all of them or none. Nothing is written there."""
     from checkpoints.upkeep.importing import postgres_source, sqlite_source, take_over
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
     from state import UserError
 
     call = invocation(context)
@@ -192,6 +196,7 @@ def import_(
     if (from_sqlite is None) == (from_postgres is None):
         raise UserError("name one database to import from, with --from-sqlite or --from-postgres")
     check_home(call.settings.home)
+    call.only_files()
     keys = load_session_keys(call.settings)
     opened = sqlite_source(from_sqlite) if from_sqlite is not None else postgres_source(from_postgres or "")
     with call.terminal.working(_("importing")) as tell, opened as source:
@@ -216,12 +221,13 @@ def prune(
     """Delete conversations that nobody has touched for long. One that waits for a person is never deleted."""
     from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.pruning import prune as prune_threads
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
     age, keys = _duration(older_than), load_session_keys(call.settings)
     check_home(call.settings.home)
+    call.only_files()
     audit = AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
     with call.terminal.working(_("pruning")) as tell:
         say = now_and_then(tell)

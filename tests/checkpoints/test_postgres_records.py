@@ -278,7 +278,7 @@ def test_whatever_is_done_to_bare_rows_is_found(
     assert problems(backend, tmp_path) == []
     with psycopg.connect(postgres_dsn) as db:
         for what, statement in TAMPERED.items():
-            db.execute(statement.format(**stranger) if "{" in statement else statement)  # type: ignore[arg-type]
+            db.execute(statement.format(**stranger) if "{" in statement else statement)
             db.commit()
             missed = problems(backend, tmp_path) == []
             assert not missed, what
@@ -287,7 +287,7 @@ def test_whatever_is_done_to_bare_rows_is_found(
 
 def _restore(db: psycopg.Connection[Any], backend: PostgresBackend, home: Path) -> None:
     for table in ("records", "logs", "notes", "signers", "threads"):
-        db.execute(f"DELETE FROM dojang.{table}")  # type: ignore[arg-type]
+        db.execute(f"DELETE FROM dojang.{table}")
     db.commit()
     lived(backend, home)
     assert problems(backend, home) == []

@@ -30,7 +30,7 @@ from dojang.workspace import Workspace
 from nodes.ports import Generator
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.screens import serving
-from tests.dojang.workspaces import TODAY, Rehearsed
+from tests.dojang.workspaces import SESSIONS, TODAY, Rehearsed
 from tests.processes import Forked
 
 Started = tuple[Forked, SyncLangGraphClient]
@@ -161,6 +161,7 @@ def start(tmp_path: Path, postgres_dsn: str) -> Start:
     environment |= {
         "DOJANG_HOME": str(tmp_path / "home"),
         "DOJANG_DATABASE_URL": postgres_dsn,
+        "DOJANG_SESSIONS": SESSIONS,
         "DOJANG_EMBEDDING": "none",
         "DOJANG_TODAY": TODAY.isoformat(),
         "DOJANG_USER": "kim",
