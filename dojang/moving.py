@@ -106,7 +106,7 @@ def _files(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
     there = open_sessions(settings.model_copy(update={"sessions": "files"}), moving=True)
     with contextlib.closing(there):
         aside = lambda suffix: str(_put_aside(home, settings.threads, home / f"moved-{suffix}"))  # noqa: E731
-        yield Side(str(home), house_of(there), aside), there
+        yield Side(str(home), house_of(settings, there), aside), there
 
 
 def _put_aside(home: Path, threads: Path, folder: Path) -> Path:
@@ -131,12 +131,12 @@ def _postgres(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
     with contextlib.closing(there):
 
         def aside(suffix: str) -> str:
-            name = f"dojang_moved_{suffix.lower()}"
+            name = f"dojang_sessions_{suffix.lower()}"
             with database_of(there).transaction() as db:
-                db.execute(f"ALTER SCHEMA dojang RENAME TO {name}".encode())
+                db.execute(f"ALTER SCHEMA dojang_sessions RENAME TO {name}".encode())
             return name
 
-        yield Side("the database", house_of(there), aside), there
+        yield Side("the database", house_of(settings, there), aside), there
 
 
 def database_of(there: Sessions) -> Database:
