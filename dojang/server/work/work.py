@@ -201,21 +201,30 @@ class Work:
             before = 0  # what they have told is in the database
         return self.channels.of(row.run_id, resumable=kept, begins=before * LIFE)
 
-    async def follow(self, row: Row, after: int | None = 0) -> AsyncIterator[Event | None]:
+    async def follow(self, row: Row, after: int | None = 0, *, new: bool = False) -> AsyncIterator[Event | None]:
         """The events of a run with a number above ``after``, to its end; None now and then where nothing comes.
 
-        With None for a number: no events, only the end. A number that this run has never had counts as 0.
+        With None for a number: no events, only the end. A number that this run has never had counts as 0. ``new``: the
+        row is as :meth:`accept` has just returned it, so nobody has to look what has become of it.
 
         Raises:
             Ending: the server ends first.
         """
-        channel = await asyncio.to_thread(self._followed, row)  # the file may be locked: no other reader waits for it
+        channel = self.channels.known(row.run_id) if new and not self._draining else None
+        if channel is None:  # the file may be locked: no other reader waits for it
+            channel = await asyncio.to_thread(self._followed, row)
         if after is not None and after > channel.last:
             after = 0
         async for event in channel.follow(after, FOLLOW_S):
             yield event
             if event is None and row.run_id not in self._here:
                 await asyncio.to_thread(self._followed, row)  # another process may have finished it
+
+    def outcome(self, run_id: str) -> Channel | None:
+        """The channel of a run that ended in this process, where it has what came of it: its values, or its error."""
+        channel = self.channels.known(run_id)
+        whole = channel is not None and channel.closed and (channel.error or channel.values) is not None
+        return channel if whole else None
 
     def _followed(self, row: Row) -> Channel:
         row = self.rows.get(row.run_id)

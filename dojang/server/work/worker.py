@@ -246,6 +246,7 @@ def final_values(snapshot: StateSnapshot) -> dict[str, Any]:
 
 def close(channel: Channel, run_id: str, status: str, error: dict[str, str] | None) -> None:
     """Tell the readers that the run is over."""
+    channel.error = error
     if error is not None:
         channel.put("error", dumps(error))
     else:
