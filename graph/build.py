@@ -12,7 +12,6 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from graph import saving
 from graph.routes import after_act, after_answer, after_comply, after_generate, after_intake, after_review
 from nodes.act import act
 from nodes.answer import answer
@@ -116,8 +115,7 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None) -> AgentGraph:
             "a run that pauses for a person cannot be resumed without one"
         )
     compiled = _wired().compile(checkpointer=checkpointer, name="dojang")
-    asked = {"__pregel_strict_resume": True, **({saving.MARK: True} if saving.install() else {})}
-    return AgentGraph(**vars(compiled)).with_config(configurable=asked)
+    return AgentGraph(**vars(compiled)).with_config(configurable={"__pregel_strict_resume": True})
 
 
 @lru_cache

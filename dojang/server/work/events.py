@@ -222,9 +222,10 @@ class Channels:
         with self._lock:
             if self._open.get(channel.run_id) is not channel:
                 return
-            self._held += channel.size - self._over.pop(channel.run_id, 0)
-            self._over[channel.run_id] = channel.size
-            while len(self._over) > 1 and (len(self._over) > KEEP_RUNS or self._held > KEEP_ALL_BYTES):
+            size = channel.size
+            self._held += size - self._over.pop(channel.run_id, 0)
+            self._over[channel.run_id] = size
+            while len(self._over) > KEEP_RUNS or self._held - size > KEEP_ALL_BYTES:  # the newest one always stays
                 run_id, size = self._over.popitem(last=False)
                 self._held -= size
                 del self._open[run_id]

@@ -224,6 +224,11 @@ class Silencer(BaseCallbackHandler):
     def __init__(self, draining: Callable[[], bool], why: list[str]) -> None:
         self.draining, self.why = draining, why
 
+    @property
+    def ignore_chain(self) -> bool:
+        """Steps begin and end without it."""
+        return True
+
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         """The model is asked."""
         self._look()

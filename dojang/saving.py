@@ -33,7 +33,9 @@ class AtOnce(ContextThreadPoolExecutor):
     Everything else still gets a thread: tasks side by side, and whoever waits for words of a model.
     """
 
-    def submit(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(  # type: ignore[override]
+        self, func: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
         """As of every pool. ``func`` is ``Context.run``, its first argument what LangGraph wants to have called."""
         if not args or getattr(args[0], "__name__", "") not in SAVES:
             return super().submit(func, *args, **kwargs)
@@ -63,3 +65,7 @@ def install() -> bool:
     cast(Any, pool_for).ours = True
     setattr(_executor, _NAME, pool_for)
     return True
+
+
+AT_ONCE: Final[dict[str, Any]] = {MARK: True} if install() else {}
+"""What a run's ``configurable`` has to have."""
