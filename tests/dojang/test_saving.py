@@ -14,7 +14,6 @@ from dojang.runs import Runs
 from tests.graph.parts import deps, graph_over, says
 from tests.graph.talk import say
 
-
 _executor: Any = private
 
 
@@ -48,8 +47,13 @@ def breakfast(saver: Watched) -> None:
 
 def test_a_run_saves_in_its_own_thread_and_makes_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
-    start = threading.Thread.start
-    monkeypatch.setattr(threading.Thread, "start", lambda self: (begun.append(self.name), start(self))[1])
+
+    class Begun(threading.Thread):
+        def start(self) -> None:
+            begun.append(self.name)
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Begun)
     saver = Watched()
     breakfast(saver)
     assert {thread for _, thread in saver.by} == {threading.get_ident()}
