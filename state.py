@@ -224,6 +224,7 @@ class Claim(TypedDict):
     by: str
     at: str
     until: str
+    handed_by: NotRequired[str]  # who had it before and handed it over; absent: nobody
 
 
 class Assignment(TypedDict):

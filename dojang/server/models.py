@@ -228,6 +228,7 @@ class ClaimModel(Model):
     by: str
     at: str
     until: str
+    handed_by: str = Field("", description="who had it before and handed it over; empty: nobody")
 
 
 class AssignmentModel(Model):
