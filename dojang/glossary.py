@@ -55,6 +55,7 @@ EVENTS: Final = {
     "shift.taken_over": N_("shift taken over"),
     "runs.paused": N_("all runs paused"),
     "runs.resumed": N_("all runs go on"),
+    "champion.rolled_back": N_("champion taken back"),
     "mcp.accepted": N_("tools of an MCP server accepted"),
     "webhook.delivered": N_("webhook delivered"),
     "webhook.failed": N_("webhook given up"),
@@ -62,6 +63,14 @@ EVENTS: Final = {
 """What a record of the audit chain is."""
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
 """How bad a finding of its check is."""
+REFUSALS: Final = {
+    "somebody was first": N_("somebody was first"),
+    "somebody has claimed it": N_("somebody has claimed it"),
+    "StaleDecision": N_("the page was stale"),
+    "Expired": N_("the deadline was over"),
+    "NotEntitled": N_("this person may not decide it"),
+}
+"""Why a decision was refused."""
 REASONS: Final = {
     "automatic": N_("nobody decided it"),
     "asked_by_a_rule": N_("a rule asked, not the model"),

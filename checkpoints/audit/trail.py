@@ -110,8 +110,10 @@ class AuditLog:
         """Note reviews that were opened, each once."""
         added = 0
         for review in reviews:
-            facts = {
+            facts: dict[str, JSON] = {
                 "kind": review["kind"],
+                "tool": review["action"]["tool"],
+                "tier": review["tier"],
                 "digest": review["digest"],
                 "policy_version": review["policy_version"],
                 "created_at": review["created_at"],

@@ -54,7 +54,7 @@ def list_(
     with call.workspace() as workspace:
         found = handover.handovers(workspace, of=None if everybody else workspace.user)
     call.terminal.document([one.as_json() for one in found])
-    head = [_("handover"), _("at"), _("by"), _("to"), _("reviews"), _("taken over"), _("note")]
+    head = [_("handover"), _("at"), _("handed over by"), _("to"), _("reviews"), _("taken over"), _("note")]
     call.terminal.rows([_row(call.terminal, one) for one in found], head=head)
     if not found:
         call.terminal.note(_("nothing has been handed over yet"))
