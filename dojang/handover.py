@@ -33,7 +33,9 @@ PAGE: Final = 500
 class Handover:
     """Who handed over to whom, when (ISO 8601, UTC). ``taken_at``: when the receiver said that they have it; "" so far.
 
-    ``reviews`` moved with it; ``open`` and ``overdue`` are how many waited in the whole house at that moment.
+    ``reviews`` moved with it. At that moment ``open`` waited in the whole house, of which ``overdue`` should have been
+    decided and ``handed_up`` were for a role; ``standing`` are approvals in advance that the giver gave and that went on
+    holding: the receiver looks whether they should.
     """
 
     id: str
@@ -44,6 +46,8 @@ class Handover:
     reviews: list[str]
     open: int
     overdue: int
+    handed_up: int
+    standing: list[str]
     taken_at: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -79,6 +83,12 @@ def hand_over(workspace: Workspace, to: str, note: str = "") -> tuple[Handover, 
         "to": to, "note": note, "reviews": [review["id"] for review in moved],
         "open": sum(index.count(Wanted()).values()),
         "overdue": sum(index.count(Wanted(due_before=now.isoformat())).values()),
+        "handed_up": sum(index.count(Wanted(roles=tuple(workspace.roles_above()))).values()),
+        "standing": [
+            one.id
+            for one in workspace.parts.standing.all()
+            if one.status(now) == "active" and person_of(one.by) == person_of(me)
+        ],
     }  # fmt: skip
     made = f"ho_{secrets.token_hex(4)}"
     workspace.parts.audit.note(None, HANDED, me, made, facts)
