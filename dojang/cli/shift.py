@@ -34,8 +34,15 @@ def hand_over(
     with call.workspace() as workspace:
         made, left = handover.hand_over(workspace, checked_text(to), checked_text(note))
     call.terminal.document({**made.as_json(), "left": [{"review_id": one, "why": why} for one, why in left]})
-    said = _("{n} reviews handed over to {who} ({id}); {open} wait in all, {overdue} are overdue")
-    call.terminal.line(said.format(n=len(made.reviews), who=made.to, id=made.id, open=made.open, overdue=made.overdue))
+    said = _("{n} reviews handed over to {who} ({id}); {open} wait in all, {overdue} are overdue, {up} handed up")
+    call.terminal.line(
+        said.format(
+            n=len(made.reviews), who=made.to, id=made.id, open=made.open, overdue=made.overdue, up=made.handed_up
+        )
+    )
+    if made.standing:
+        said = _("approvals in advance by {who} go on holding: {ids}; `dojang policy standing` shows them")
+        call.terminal.line(said.format(who=made.by, ids=", ".join(made.standing)), style="yellow")
     for one, why in left:
         call.terminal.line(f"  {one}: {call.terminal.told(why)}", style="yellow")
     return Exit.DONE

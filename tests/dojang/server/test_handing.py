@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,15 @@ def test_the_claims_go_to_the_colleague_and_nobody_elses(workspace: Workspace) -
     for nobody in ("bne", "view", "olga", ""):
         assert page.post("/shift/handover", data={"to": nobody}).status_code == 400
     assert handovers(workspace) == []
+    given = workspace.parts.standing.allow(
+        by="Olga", tool="book_room", condition="args.guests <= 2", max_uses=3, lasts=timedelta(hours=8)
+    )
+    workspace.hand_up(free["id"], "manager")
     assert page.post("/shift/handover", data={"to": "ben", "note": NOTE}).status_code == 303
 
     [made] = handovers(workspace)
     assert (made.by, made.to, made.note, made.reviews, made.open) == ("olga", "ben", NOTE, [mine["id"]], 3)
+    assert (made.handed_up, made.standing) == (1, [given.id]), "what goes on by itself is the receiver's to look at"
     claims = [workspace.show(one["id"]).progress["claim"] for one in (mine, other, free)]
     assert [claim and (claim["by"], claim.get("handed_by")) for claim in claims] == [
         ("ben", "olga"), ("kim", None), None,
@@ -56,6 +62,7 @@ def test_the_claims_go_to_the_colleague_and_nobody_elses(workspace: Workspace) -
     assert "handed over by olga" in his.get(f"/reviews/{mine['id']}").text
     assert mine["id"] in his.get("/?view=mine").text
     shown = his.get("/shift").text
+    assert f"<code>{given.id}</code>" in shown
     assert "전화하기로 했습니다 &lt;b&gt;" in shown
     take = f"/shift/handover/{made.id}/taken"
     assert take in shown
