@@ -388,6 +388,7 @@ class Parts:
 
     def _loaded(self, adapter: str | None) -> Generator:
         from adapters import load_generator
+        from dojang.served import putting_back
 
         s = self.settings
         return load_generator(
@@ -407,6 +408,7 @@ class Parts:
             budget_s=s.model_budget_s,
             strict=s.model_strict,
             prices=s.model_prices,
+            put_back=putting_back(s),
         )
 
     @cached_property
