@@ -19,6 +19,7 @@ from dojang.home import check_home
 
 if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.postgres.database import Database
     from checkpoints.upkeep.erasing import Erased
     from dojang.server.work.upkeep import RunsErased
 
@@ -203,8 +204,8 @@ def erase(
     return Exit.DONE
 
 
-def _runs(call: Invocation) -> Path:
-    return call.settings.home / "runs.sqlite"
+def _runs(call: Invocation) -> Path | Database:
+    return call.sessions.database or call.settings.home / "runs.sqlite"
 
 
 def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased], person: str | None) -> RunsErased:
@@ -218,7 +219,7 @@ def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased
 
     touched = [one["thread_id"] for one in found if one["checkpoints"] or one["texts"] or one["decisions"]]
     alone = [one["thread_id"] for one in found if one["thread_id"] not in touched]
-    keys = log.folders.keys
+    keys = call.sessions.backend.folders.keys if call.sessions.database is None else None
     return erase_runs(_runs(call), keys, note, threads=touched, person=person, but=alone)
 
 

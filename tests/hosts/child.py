@@ -1,8 +1,8 @@
 """A process of a host: ``python -m tests.hosts.child`` carries out a command of ``dojang`` there, with the clerk of
 ``make chaos`` for a model and its three tools that pay.
 
-``DOJANG_TEST_NETWORK``: the namespace of the host; ``DOJANG_TEST_HOST``: its name; ``DOJANG_TEST_OUTSIDE``: where effects are
-counted; ``DOJANG_TEST_LOG``: a file for all that it says.
+``DOJANG_TEST_NETWORK``: the namespace of the host; ``DOJANG_TEST_HOST``: its name; ``DOJANG_TEST_OUTSIDE``: where
+effects are counted; ``DOJANG_TEST_LOG``: a file for all that it says.
 """
 
 from __future__ import annotations

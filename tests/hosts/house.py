@@ -16,6 +16,7 @@ import httpx
 import psycopg
 
 from dojang.server.access.tokens import Tokens
+from tests.chaos import desk
 from tests.chaos.outside import Outside
 from tests.dojang.workspaces import TODAY, workspace_for
 from tests.hosts.network import Host, Network
@@ -147,6 +148,8 @@ def house(folder: Path, *, workers: int = WORKERS, **settings: str) -> Iterator[
         postgres = Postgres(folder / "postgres", network.host("db"))
         stack.enter_context(postgres.running())
         dsn = postgres.made("dojang")
+        with psycopg.connect(dsn) as connection:
+            desk.prepare(connection, None)
 
         def machine(name: str, *words: str, **more: str) -> Machine:
             host, place = network.host(name), folder / name
@@ -171,11 +174,10 @@ def house(folder: Path, *, workers: int = WORKERS, **settings: str) -> Iterator[
         many = [machine(f"worker{n}", "work") for n in range(1, workers + 1)]
         opened = House(network, postgres, dsn, outside, server, many)
         opened.tokens = _tokens(server, dsn)
-        server.start()
-        until(lambda: opened.ready() or not server.alive, "the server answers")
-        assert server.alive, server.said()
-        for one in many:
+        for one in (server, *many):
             one.start()
+        until(lambda: opened.ready() or not server.alive, "the server answers, and could work")
+        assert server.alive, server.said()
         yield opened
 
 

@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -31,6 +32,7 @@ ALL_FRAMES: Final = 0x0003
 ETHTOOL: Final = 0x8946
 NO_CHECKSUMS: Final = 0x17
 """Ask the system to fill in checksums before a frame leaves, as the one that reads it here cannot."""
+DIE_WITH_PARENT: Final = 1
 NETS: Final = 512
 """198.18.0.0/15, which is nobody's (RFC 2544), in pieces of 254 addresses."""
 
@@ -56,7 +58,7 @@ class Namespace:
     def __init__(self) -> None:
         # It holds the place until its input ends.
         self._holder = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "echo here; exec cat"],
+            ["unshare", "--net", "--pid", "--fork", "sh", "-c", "echo here; exec cat"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._holder.stdin is not None
@@ -76,9 +78,10 @@ class Namespace:
         if said.returncode:
             raise OSError(f"ip: {said.stderr.strip()}")
 
-    def inside(self) -> list[str]:
-        """What comes before a command that is to run in it."""
-        return ["nsenter", f"--net={self.path}"]
+    def inside(self, *, with_it: bool = False) -> list[str]:
+        """What comes before a command that is to run in it; ``with_it``: and whose daemons end when it does."""
+        ends = [f"--pid=/proc/{self.pid}/ns/pid_for_children"] if with_it else []
+        return ["nsenter", f"--net={self.path}", *ends]
 
     def end(self) -> None:
         """Give it up; whoever still runs in it keeps it, without the wire."""
@@ -238,7 +241,10 @@ class SlowWire:
 
 
 def enter(path: str, *, name: str = "") -> None:
-    """This thread is in that namespace from now on, and so is what it begins; its machine bears the name, if given."""
+    """This thread is in that namespace from now on, and so is what it begins.
+
+    ``name``: of the machine that it then is; it ends with the process that began it.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     with open(path, "rb") as place:
         failed = libc.setns(place.fileno(), NEWNET)
@@ -246,6 +252,7 @@ def enter(path: str, *, name: str = "") -> None:
         raise OSError(ctypes.get_errno(), f"cannot go to {path}")
     if name:
         socket.sethostname(name)
+        libc.prctl(DIE_WITH_PARENT, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ class Postgres:
     """The server of a folder on a host. ``dsn`` holds good over restarts."""
 
     def __init__(self, folder: Path, host: Host) -> None:
+        folder = folder.absolute()
         self._server = Server(folder)
         self.host = host
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,7 @@ class Postgres:
     @property
     def alive(self) -> bool:
         """Whether it runs."""
-        return self._server.pid() is not None
+        return self._said("status").returncode == 0
 
     def restart(self, *, at_once: bool = True) -> None:
         """Stop and start it."""
@@ -96,10 +98,12 @@ class Postgres:
         return account_for(programs() / "postgres", self._server.directory, owner=(owner.st_uid, owner.st_gid))
 
     def _control(self, *words: str) -> None:
-        account = self._account()
-        there = (*self.host.space.inside(),)
-        prefix = account.prefix or ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
-        inside = replace(account, prefix=(*there, *prefix))
-        command = [str(programs() / "pg_ctl"), "-D", str(self._server.data), *words]
-        done = inside.run(command, timeout_s=START_S + 15)
+        done = self._said(*words)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}{self.said()[-2000:]}"
+
+    def _said(self, *words: str) -> subprocess.CompletedProcess[str]:
+        account = self._account()
+        prefix = account.prefix or ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
+        inside = replace(account, prefix=(*self.host.space.inside(with_it=True), *prefix))
+        command = [str(programs() / "pg_ctl"), "-D", str(self._server.data), *words]
+        return inside.run(command, timeout_s=START_S + 15)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from store.postgres.server import command_line
 from tests.hosts.network import Host, Network, enter, refusal
 from tests.hosts.postgres import Postgres
 from tests.processes import Forked
@@ -19,10 +20,11 @@ from tests.processes import Forked
 pytestmark = pytest.mark.skipif(bool(refusal()), reason=refusal())
 HOLD = """
 import sys
+from pathlib import Path
 from tests.hosts.network import Network
-with Network() as network:
-    host = network.host("a")
-    print(network.interface, host.space.pid, flush=True)
+from tests.hosts.postgres import Postgres
+with Network() as network, Postgres(Path("postgres"), network.host("a")).running():
+    print(network.interface, flush=True)
     sys.stdin.read()
 """
 
@@ -92,15 +94,21 @@ def test_a_slow_wire_is_slow_both_ways(network: Network) -> None:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_nothing_is_left_behind_when_the_tests_are_killed() -> None:
-    with Forked(code=HOLD, stdin=True) as process:
-        interface, holder = process.stdout.readline().split()
+def test_nothing_is_left_behind_when_the_tests_are_killed(tmp_path: Path) -> None:
+    with Forked(code=HOLD, stdin=True, cwd=tmp_path) as process:
+        interface = process.stdout.readline().strip()
         assert os.path.exists(f"/sys/class/net/{interface}")
+        assert of(tmp_path)
         process.kill()
     last = time.monotonic() + 30
-    while os.path.exists(f"/sys/class/net/{interface}") or os.path.exists(f"/proc/{holder}"):
+    while os.path.exists(f"/sys/class/net/{interface}") or of(tmp_path):
         assert time.monotonic() < last
         time.sleep(0.01)
+
+
+def of(folder: Path) -> list[str]:
+    """Processes that name it."""
+    return [p for p in os.listdir("/proc") if p.isdecimal() and str(folder) in (command_line(int(p)) or "")]
 
 
 def test_a_postgres_of_the_wire_keeps_what_it_has_acknowledged_and_lets_in_nobody_without_a_password(
