@@ -118,7 +118,11 @@ def open_sessions(settings: Settings) -> Sessions:
 
     def own() -> Connection:
         db = connect(dsn, autocommit=True)
-        made(db)
+        try:
+            made(db)
+        except BaseException:
+            db.close()
+            raise
         return db
 
     pool = Connections(dsn, made, limit=CONNECTIONS)
