@@ -126,7 +126,11 @@ def open_sessions(settings: Settings, *, moving: bool = False) -> Sessions:
 
     def own() -> Connection:
         db = connect(dsn, autocommit=True)
-        made(db)
+        try:
+            made(db)
+        except BaseException:
+            db.close()
+            raise
         return db
 
     pool = Connections(dsn, made, limit=CONNECTIONS)

@@ -135,7 +135,7 @@ from tests.checkpoints.cases import decision
 from tests.sessions_in_postgres import backend_in
 from concurrent.futures import ThreadPoolExecutor
 dsn, home, me = sys.argv[1:]
-with backend_in(dsn) as backend:
+with backend_in(dsn, limit=2) as backend:
     decisions = AuditedDecisions(backend, AuditLog(backend, home))
     def decide(n):
         try:
@@ -143,7 +143,7 @@ with backend_in(dsn) as backend:
         except AlreadyDecided:
             return False
         return True
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(2) as pool:
         print(sum(pool.map(decide, range(8))))
 """
 
