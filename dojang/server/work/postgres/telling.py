@@ -117,7 +117,6 @@ class EventWriter:
         columns = [list(column) for column in zip(*events, strict=True)]
         columns[3] = [data.decode() for data in columns[3]]
         with self.database.transaction() as db:
-            db.execute("SET LOCAL synchronous_commit = off")
             there = set(db.execute(_INSERT, (*columns, runs, self.holder)).fetchall())
             for at in range(0, len(runs), RUNS_A_NOTE):
                 note = " ".join((self.mark, *runs[at : at + RUNS_A_NOTE]))
