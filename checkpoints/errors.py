@@ -5,8 +5,7 @@
     UserError       UnknownType, NotAThreadFolder, NewerFormat, NeededHistory, BadKeyFile, WrongKey, PlaintextRefused
     └── Conflict    AlreadyDecided, Claimed, TooLateToUndo, ThreadBusy, EffectRunning
     PassingFault    DiskFault, SessionsAway
-    BrokenInvariant DamagedLog, LedgerContradiction
-    └── DamagedLog  DamagedRecords
+    BrokenInvariant DamagedLog, DamagedRecords, LedgerContradiction
 """
 
 from __future__ import annotations
@@ -126,17 +125,16 @@ class DamagedLog(BrokenInvariant):
         self.offset = offset
 
 
-class DamagedRecords(DamagedLog):
-    """Rows of the database are not what was written; ``path`` names the log, ``offset`` is a record's number."""
+class DamagedRecords(BrokenInvariant):
+    """Rows of the database are not what was written; ``path`` names the log, ``record`` the number of the first."""
 
     def __init__(self, path: Path, record: int, what: str) -> None:
-        BrokenInvariant.__init__(
-            self,
+        super().__init__(
             f"{path} is damaged: {what}; nothing was changed: look at `dojang audit verify`, and restore the database "
-            "from a backup",
+            "from a backup"
         )
         self.path = path
-        self.offset = record
+        self.record = record
 
 
 class LedgerContradiction(BrokenInvariant):

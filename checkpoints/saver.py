@@ -8,6 +8,7 @@ Every method is safe from many threads and processes at once. The async methods 
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import random
@@ -310,6 +311,12 @@ class FileSaver(OffLoop):
     def flush(self, thread_id: str) -> None:
         """Return when all that was put into the thread is on the disk."""
         self.sessions.of(thread_id).flush()
+
+    def places(self, thread_id: str) -> builtins.list[tuple[str, str]]:
+        """(Id, namespace) of all checkpoints of a thread, oldest first."""
+        session = self.sessions.of(str(thread_id))
+        with session.view(whole=True):
+            return sorted((cp, ns) for ns, found in session.where.cps.items() for cp in found)
 
     # deleting and copying
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from checkpoints.postgres.database import Database
     from checkpoints.postgres.locks import RunLocks
     from checkpoints.postgres.saver import PgSaver
+    from checkpoints.upkeep.house import House
 
 OLDEST: Final = 14
 """The oldest PostgreSQL that sessions may lie in."""
@@ -162,6 +163,18 @@ def saver_of(settings: Settings, sessions: Sessions) -> FileSaver | PgSaver:
     from checkpoints import FileSaver
 
     return FileSaver(settings.threads, keys=sessions.backend.folders.keys)
+
+
+def house_of(sessions: Sessions) -> House:
+    """What upkeep works on, where nothing else of a workspace is opened."""
+    from checkpoints.upkeep.house import House, house_at
+
+    if sessions.database is None or sessions.locks is None:
+        folders = sessions.backend.folders
+        return house_at(folders.root, keys=folders.keys)
+    from checkpoints.postgres.saver import PgSaver
+
+    return House(sessions.backend, PgSaver(sessions.database, sessions.locks), sessions.locks.run_lock)
 
 
 def audit_of(settings: Settings, sessions: Sessions) -> AuditLog:

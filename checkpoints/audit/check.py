@@ -111,7 +111,8 @@ class _Checker:
                 )
                 self.remark(None, home.path, record["seq"], what)
         for key_id in wrong:
-            self.problem(None, home.path, 0, f"what is known as key {key_id} of a machine is not that key: changed")
+            what = f"what is known as key {key_id} of a machine is not that key: it was changed"
+            self.problem(None, home.path, 0, what)
         for key_id, key in () if home.damaged else told.items():
             if named.get(key_id) != pem_of(key).decode("ascii"):
                 what = f"key {key_id} is among those of the machines, and the chain of the home does not name it"

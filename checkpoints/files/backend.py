@@ -62,7 +62,8 @@ class FileLog(Journal):
                     found.records.append(entry.record)
             return found._replace(torn=len(data) - end)
         except Damage as e:
-            return found._replace(damage=f"byte {e.offset}: {e.what}: it was changed")
+            damage = f"byte {e.offset}: {e.what}: it was changed"
+            return found._replace(damage=damage)
         except (DamagedLog, NewerFormat) as e:
             return found._replace(damage=str(e), unfit=True)
 

@@ -136,12 +136,11 @@ class PostgresBackend:
             rows = db.execute(asked, {"kind": kind, "saying": saying}).fetchall()
         for folder, thread_id, version in rows:
             if folder_name(thread_id) != folder:
-                wrong(
-                    PLACE / folder, f"its thread {thread_id!r} belongs under {folder_name(thread_id)}: it was changed"
-                )
+                damage = f"it says that it is of thread {thread_id!r}: it was changed"
+                wrong(PLACE / folder, damage)
             elif version > FORMAT:
-                newer = f"the thread in {PLACE / folder} has format {version}, this program reads up to {FORMAT}"
-                raise NewerFormat(f"{newer}; update it")
+                path = PLACE / folder
+                raise NewerFormat(f"{path} has format {version}, this program reads up to {FORMAT}; update it")
             else:
                 yield thread_id
 

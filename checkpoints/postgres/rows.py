@@ -213,17 +213,25 @@ def texts_of(path: Path, records: Iterable[Record]) -> list[str]:
 def _parsed(rows: Sequence[tuple[int, str]], first: int, last: int) -> Looked:
     """The records of rows that ought to be numbered from ``first`` to ``last``."""
     found: list[Record] = []
+    damage = ""
     for number, (n, text) in enumerate(rows, first):
         if n != number:
-            return Looked(found, damage=f"record {number} is not there, and record {n} is: it was removed")
-        try:
-            record: Any = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return Looked(found, damage=f"record {number} is no JSON: it was changed")
-        if not isinstance(record, dict) or "k" not in record:
-            return Looked(found, damage=f"record {number} is none of ours: it was changed")
+            damage = f"record {number} is not there, and record {n} is: it was removed"
+            break
+        record = _record(text)
+        if record is None:
+            damage = f"record {number} cannot be read: it was changed"
+            break
         found.append(record)
     there = first + len(found) - 1
-    if there != last:
-        return Looked(found, damage=f"there are {there} records, and {last} were written: some were added or removed")
-    return Looked(found)
+    if not damage and there != last:
+        damage = f"there are {there} records, and {last} were written: some were added or removed"
+    return Looked(found, damage=damage)
+
+
+def _record(text: str) -> Record | None:
+    try:
+        record: Any = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) and "k" in record else None

@@ -7,12 +7,14 @@ thread (``locks``), copies, and the deletion of runs. The async methods are ``of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import builtins
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+import orjson
 import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -25,6 +27,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
 
 from checkpoints.errors import NeededHistory
 from checkpoints.files.folders import folder_name
@@ -32,6 +35,7 @@ from checkpoints.offloop import OffLoop
 from checkpoints.postgres.database import Connection, Database
 from checkpoints.postgres.locks import FLUSH, Hold, RunLocks, storable
 from checkpoints.values.codec import StrictSerializer
+from checkpoints.values.refs import Node
 from state import UserError
 
 SHORT: Final = 64
@@ -220,7 +224,13 @@ class PgSaver(OffLoop, PostgresSaver):
             with self.database.reading() as db:
                 db.execute(FLUSH)
 
-    # deleting and copying
+    def places(self, thread_id: str) -> builtins.list[tuple[str, str]]:
+        """(Id, namespace) of all checkpoints of a thread, oldest first."""
+        with self.database.reading() as db:
+            asked = "SELECT checkpoint_id, checkpoint_ns FROM checkpoints WHERE thread_id = %s"
+            return sorted((cp, ns) for cp, ns in db.execute(asked, (storable(str(thread_id)),)))
+
+    # deleting, copying, changing
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete the whole session: checkpoints, decisions, ledger."""
@@ -300,6 +310,35 @@ class PgSaver(OffLoop, PostgresSaver):
                     "in PostgreSQL they cannot be pruned; delete the thread, or keep it whole"
                 ) from None
 
+    def replace_values(self, thread_id: str, taken: Callable[[Node], Node]) -> int:
+        """Put what ``taken`` makes of it in the place of every encoded value, all or none; how many it changed."""
+        thread_id, changed = storable(str(thread_id)), 0
+        with self._writing(thread_id), self._together() as db:
+            for table, key in (
+                ("checkpoint_blobs", "checkpoint_ns, channel, version"),
+                ("checkpoint_writes", "checkpoint_ns, checkpoint_id, task_id, idx"),
+            ):
+                asked = f"SELECT blob, {key} FROM {table} WHERE thread_id = %s AND type = %s"
+                for blob, *place in db.execute(asked, (thread_id, StrictSerializer.TYPE)).fetchall():
+                    node = orjson.loads(blob)
+                    if (after := taken(node)) != node:
+                        put = f"UPDATE {table} SET blob = %s WHERE thread_id = %s AND ({key}) = ({_marks(place)})"
+                        db.execute(put, (orjson.dumps(after), thread_id, *place))
+                        changed += 1
+            asked = "SELECT checkpoint_ns, checkpoint_id, checkpoint, metadata FROM checkpoints WHERE thread_id = %s"
+            for ns, cp, checkpoint, meta in db.execute(asked, (thread_id,)).fetchall():
+                # Short values stand in the checkpoint itself; everything else in there is versions, of no words.
+                values = {c: taken(value) for c, value in (checkpoint.get("channel_values") or {}).items()}
+                after, told = {**checkpoint, "channel_values": values}, taken(meta)
+                if (after, told) != (checkpoint, meta):
+                    put = (
+                        "UPDATE checkpoints SET checkpoint = %s, metadata = %s"
+                        " WHERE thread_id = %s AND checkpoint_ns = %s AND checkpoint_id = %s"
+                    )
+                    db.execute(put, (Jsonb(after), Jsonb(told), thread_id, ns, cp))
+                    changed += 1
+        return changed
+
     # connections
 
     @contextmanager
@@ -359,6 +398,10 @@ def _placed(config: RunnableConfig, *, ns: bool = True) -> RunnableConfig:
     if ns:
         placed["checkpoint_ns"] = given.get("checkpoint_ns") or ""
     return {**config, "configurable": placed}
+
+
+def _marks(values: Collection[object]) -> str:
+    return ", ".join(["%s"] * len(values))
 
 
 def _check_needed(db: Connection, thread_id: str, runs: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from dojang.home import check_home
 
 if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.postgres.database import Database
     from checkpoints.upkeep.erasing import Erased
     from dojang.server.work.upkeep import RunsErased
 
@@ -176,13 +177,12 @@ def erase(
     if not checked_text(reason).strip():
         raise UserError("content is erased for a reason; write it with --reason")
     check_home(call.settings.home)
-    call.only_files()
-    log, user = call.audit, call.settings.user
+    log, user, house = call.audit, call.settings.user, call.house
     stale = mark_person(call.settings, person, reason) if person is not None else []  # first: a crash forgets no mark
     if thread is not None and under_way(_runs(call), thread):
         raise UserError(f"a run that the server accepted on thread {thread} is not over; let it end, then erase")
-    found = [erase_thread(log, thread, user, reason)] if thread is not None else []
-    found += erase_person(log, person, user, reason) if person is not None else []
+    found = [erase_thread(log, thread, user, reason, house=house)] if thread is not None else []
+    found += erase_person(log, person, user, reason, house=house) if person is not None else []
     runs = _erase_runs(call, log, reason, found, person)
     stale = sorted({*stale, *mark_threads(call.settings, [one["thread_id"] for one in found], reason)})
     call.terminal.document({"erased": found, "runs": runs._asdict(), "stale_datasets": stale})
@@ -204,8 +204,8 @@ def erase(
     return Exit.DONE
 
 
-def _runs(call: Invocation) -> Path:
-    return call.settings.home / "runs.sqlite"
+def _runs(call: Invocation) -> Path | Database:
+    return call.sessions.database or call.settings.home / "runs.sqlite"
 
 
 def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased], person: str | None) -> RunsErased:
@@ -219,7 +219,7 @@ def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased
 
     touched = [one["thread_id"] for one in found if one["checkpoints"] or one["texts"] or one["decisions"]]
     alone = [one["thread_id"] for one in found if one["thread_id"] not in touched]
-    keys = log.folders.keys
+    keys = call.sessions.backend.folders.keys if call.sessions.database is None else None
     return erase_runs(_runs(call), keys, note, threads=touched, person=person, but=alone)
 
 

@@ -18,6 +18,7 @@ from dojang.language import locale_language
 
 if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.upkeep.house import House
     from dojang.sessions import Sessions
     from dojang.settings import Settings
     from dojang.workspace import Workspace
@@ -71,6 +72,13 @@ class Invocation:
         from dojang.sessions import audit_of
 
         return audit_of(self.settings, self.sessions)
+
+    @cached_property
+    def house(self) -> House:
+        """What upkeep works on, for such a command."""
+        from dojang.sessions import house_of
+
+        return house_of(self.sessions)
 
     def only_files(self) -> None:
         """Raise OnlyAsFiles where the sessions lie in a database."""

@@ -146,18 +146,13 @@ def export(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A new file; stdout when not given.")] = None,
 ) -> int:
     """Write a conversation as plain JSON: checkpoints, writes, decisions, effects. Not encrypted, and noted."""
-    from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.exporting import as_json, as_jsonl, export
-    from dojang.sessions import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
-    call.only_files()
-    keys = load_session_keys(call.settings)
-    rest = export(call.settings.threads, thread, keys=keys)
+    rest = export(call.house, thread)
     records = chain([next(rest)], rest)  # there is such a conversation: noted before any of it is shown
-    audit = AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
-    audit.note(thread, "thread.exported", call.settings.user, thread)
+    call.audit.note(thread, "thread.exported", call.settings.user, thread)
     if out is None and call.as_json:
         call.terminal.document(list(records))
         return Exit.DONE
@@ -219,26 +214,20 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> int:
     """Delete conversations that nobody has touched for long. One that waits for a person is never deleted."""
-    from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.pruning import prune as prune_threads
-    from dojang.sessions import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
-    age, keys = _duration(older_than), load_session_keys(call.settings)
+    age = _duration(older_than)
     check_home(call.settings.home)
-    call.only_files()
-    audit = AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
     with call.terminal.working(_("pruning")) as tell:
         say = now_and_then(tell)
 
         def note(thread_id: str) -> None:
-            audit.deleted(thread_id, call.settings.user)
+            call.audit.deleted(thread_id, call.settings.user)
             say(thread_id)
 
-        found = prune_threads(
-            call.settings.threads, age, keys=keys, keep_latest=keep_latest, dry_run=dry_run, before=note
-        )
+        found = prune_threads(call.house, age, keep_latest=keep_latest, dry_run=dry_run, before=note)
     call.terminal.document({"dry_run": dry_run, "keep_latest": keep_latest, "threads": found})
     told = [
         [

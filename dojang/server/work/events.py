@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final, NamedTuple
 
 from dojang.server.work.base import Rows
@@ -39,6 +39,15 @@ class Ending(PassingFault):
 class Event(NamedTuple):
     """One event: its number, its name, JSON."""
 
+    n: int
+    event: str
+    data: bytes
+
+
+class Last(NamedTuple):
+    """The last event of a run that is told with its end, as the database keeps it."""
+
+    run_id: str
     n: int
     event: str
     data: bytes
@@ -93,6 +102,12 @@ class Channel:
         self._bytes += len(event.data)
         while len(self._kept) > KEEP_EVENTS or (self._bytes > KEEP_BYTES and len(self._kept) > 1):
             self._bytes -= len(self._kept.popleft().data)
+
+    def over(self, event: str, data: bytes, finish: Callable[[Last | None], None]) -> None:
+        """The run is over when ``finish`` has returned: tell it, as its last event."""
+        finish(None)
+        self.put(event, data)
+        self.close()
 
     def close(self) -> None:
         """No more will come."""

@@ -17,6 +17,7 @@ from dojang.observing.tracing import traceparent
 from dojang.server.hooks.posting import TIMEOUT_S
 from dojang.server.work.base import Rows
 from dojang.server.work.events import LIFE, Bell, Channel, Channels, Event
+from dojang.server.work.here import Here
 from dojang.server.work.hooks import Hooks
 from dojang.server.work.order import Order
 from dojang.server.work.plain import dumps
@@ -28,7 +29,7 @@ from dojang.server.work.postgres.tidying import PgTidier
 from dojang.server.work.row import QueueFull, Row, Strategy
 from dojang.server.work.rows import RunRows
 from dojang.server.work.tidying import Keep, Tidier
-from dojang.server.work.worker import Worker, close, last_words
+from dojang.server.work.worker import Worker, last_words
 from dojang.workspace import Workspace
 from state import Conflict, PassingFault, UserError
 
@@ -72,7 +73,7 @@ class Work:
         self._accepted = 0
         self._reaped = 0.0
         self._ends_told: OrderedDict[str, None] = OrderedDict()
-        self._here: set[str] = set()  # runs that this process carries out
+        self._here = Here()  # runs that this process carries out
         workers = settings.workers if workers is None else workers
         keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
         self._last_words: threading.Timer | None = None
@@ -310,7 +311,8 @@ class Work:
                 return
             if channel.gap:
                 channel.put("metadata", dumps({"run_id": run_id, "attempt": row.attempt, "gap": True}))
-            close(channel, run_id, row.status, row.error)
+            channel.put(*last_words(run_id, row.status, row.error))
+            channel.close()
 
     # -- working --------------------------------------------------------------------------------------------------
 
@@ -328,7 +330,10 @@ class Work:
                 row = self._next()
                 if row is not None:
                     self._here.add(row.run_id)
-                    self._carry(row, self.channel(row))
+                    try:
+                        self._carry(row, self.channel(row))
+                    finally:
+                        self._here.discard(row.run_id)
                     continue  # the next run of this thread may begin
             except Exception:
                 log.exception("a worker stumbled; it goes on")
@@ -342,7 +347,6 @@ class Work:
             with self.workspace.parts.observer.running(row, self.rows.get):
                 self.worker.run(row, channel)
         finally:
-            self._here.discard(row.run_id)
             if self._draining:
                 channel.leave()
         self.hooks.teller.wake()

@@ -202,8 +202,10 @@ class Worker:
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
         self.before_end(row, status, error, snapshot)
-        self.rows.finish(row, status, error, durable=not repeatable, values=channel.values)
-        close(channel, row.run_id, status, error)
+        channel.over(
+            *last_words(row.run_id, status, error),
+            lambda last: self.rows.finish(row, status, error, durable=not repeatable, values=channel.values, last=last),
+        )
         if Order.from_json(row.body).temporary and status == "success" and snapshot is not None:
             self._tidy(row.thread_id, snapshot)
 
@@ -255,9 +257,3 @@ def last_words(run_id: str, status: str, error: dict[str, str] | None) -> tuple[
     if error is not None:
         return "error", dumps(error)
     return "end", dumps({"run_id": run_id, "status": status})
-
-
-def close(channel: Channel, run_id: str, status: str, error: dict[str, str] | None) -> None:
-    """Tell the readers that the run is over."""
-    channel.put(*last_words(run_id, status, error))
-    channel.close()

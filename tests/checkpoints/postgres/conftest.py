@@ -27,6 +27,12 @@ class Machine:
         self.locks = RunLocks(self.database)
         self.saver = PgSaver(self.database, self.locks)
 
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self.locks.close()
         self.pool.close()

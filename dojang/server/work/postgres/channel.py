@@ -6,10 +6,9 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from dojang.server.work.events import Channel, Channels, Event
+from dojang.server.work.base import Kept
+from dojang.server.work.events import Channel, Channels, Event, Last
 from dojang.server.work.postgres.rows import PgRows
-from dojang.server.work.postgres.telling import Kept
-from state import PassingFault
 
 LAST: tuple[str, str] = ("end", "error")
 
@@ -59,12 +58,11 @@ class SharedChannel(Channel):
                 self._given += 1
                 self.rows.keep_event(self.run_id, self._given, event, data)
 
-    def close(self) -> None:
-        """The last event was put: let it be told now. Where the database is away, it is told when that is back."""
-        try:
-            self.rows.writer.flush()
-        except PassingFault:
-            return
+    def over(self, event: str, data: bytes, finish: Callable[[Last | None], None]) -> None:
+        """The run is over: told in the transaction that says so."""
+        with self._putting:
+            self._given += 1
+            finish(Last(self.run_id, self._given, event, data))
 
     def arrive(self, events: Sequence[Kept]) -> None:
         """Events of this process that are in the database."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -137,7 +136,9 @@ def test_a_cancel_reaches_the_worker(
     assert [m["content"] for m in said["messages"] if m["type"] == "human"] == ["When is check-out?"]
 
 
-def test_a_word_is_told_at_once(client: SyncLangGraphClient, server: tuple[str, Work], worker: Work, far: Workspace) -> None:
+def test_a_word_is_told_at_once(
+    client: SyncLangGraphClient, server: tuple[str, Work], worker: Work, far: Workspace
+) -> None:
     """From a worker's ``put`` to a reader of the server, through the database."""
     rows, work = worker.rows, server[1]
     assert isinstance(rows, PgRows)
