@@ -39,7 +39,7 @@ _INSERT: Final = """
         WHERE m.under_way OR g.event IN ('end', 'error')
         ON CONFLICT DO NOTHING RETURNING run_id, n
     ), told AS MATERIALIZED (
-        SELECT pg_notify(%s, note), set_config('synchronous_commit', %s, true) FROM unnest(%s::text[]) AS note
+        SELECT pg_notify(%s, note) FROM unnest(%s::text[]) AS note
     )
     SELECT run_id, n FROM put, (SELECT count(*) FROM told) AS told
 """
@@ -129,15 +129,15 @@ class EventWriter:
         """Which of them are there."""
         if end is None:
             with self.database.reading() as db:  # one statement is a transaction, whatever it does
-                return self._insert(db, events, "off")
+                return self._insert(db, events)
         with self.database.transaction() as db:
-            there = self._insert(db, events, "on")
+            there = self._insert(db, events)
             if end(db) and last is not None:
-                there |= self._insert(db, [last], "on")
+                there |= self._insert(db, [last])
             return there
 
-    def _insert(self, db: Connection, events: Sequence[Kept], waits: str) -> set[tuple[str, int]]:
-        """``waits``: whether for the disk, as PostgreSQL has it."""
+    def _insert(self, db: Connection, events: Sequence[Kept]) -> set[tuple[str, int]]:
+        """On the disk before readers are told: an event that a crash took back would leave a hole in its numbers."""
         if not events:
             return set()
         runs = list(dict.fromkeys(event.run_id for event in events))
@@ -148,7 +148,7 @@ class EventWriter:
             [event.event for event in events],
             [event.data.decode() for event in events],
         )
-        return set(db.execute(_INSERT, (*columns, runs, self.holder, CHANNEL, waits, notes)).fetchall())
+        return set(db.execute(_INSERT, (*columns, runs, self.holder, CHANNEL, notes)).fetchall())
 
     def _run(self) -> None:
         while True:
