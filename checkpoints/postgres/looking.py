@@ -27,18 +27,18 @@ SERVER: Final = (
 """Transaction numbers mean something on one server, and until it is put back to an earlier state."""
 ALL: Final = f"""
     SELECT now.*, t.folder, t.thread_id, t.rewritten::text, t.changed::text
-    FROM (SELECT {SERVER}, pg_current_snapshot()::text) AS now LEFT JOIN dojang.threads t ON true
+    FROM (SELECT {SERVER}, pg_current_snapshot()::text) AS now LEFT JOIN threads t ON true
 """
 FEW: Final = f"""
     SELECT {SERVER}, pg_current_snapshot()::text,
-        ARRAY(SELECT folder FROM dojang.threads WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
+        ARRAY(SELECT folder FROM threads WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
             AND NOT pg_visible_in_snapshot(changed, %(seen)s::pg_snapshot) ORDER BY changed LIMIT %(most)s),
-        ARRAY(SELECT folder FROM dojang.gone g WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
+        ARRAY(SELECT folder FROM gone g WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
             AND NOT pg_visible_in_snapshot(changed, %(seen)s::pg_snapshot)
-            AND NOT EXISTS (SELECT FROM dojang.threads t WHERE t.folder = g.folder) ORDER BY changed LIMIT %(most)s)
+            AND NOT EXISTS (SELECT FROM threads t WHERE t.folder = g.folder) ORDER BY changed LIMIT %(most)s)
 """
 """The order and the limit make the server take the index: it cannot guess how few there are."""
-ONE: Final = f"SELECT {SERVER}, rewritten::text, changed::text FROM dojang.threads WHERE folder = %s"
+ONE: Final = f"SELECT {SERVER}, rewritten::text, changed::text FROM threads WHERE folder = %s"
 
 
 class PgLook:
@@ -111,7 +111,7 @@ class PgLook:
 
     def thread_id(self, name: str) -> str:
         """What its row says."""
-        row = self._ask("SELECT thread_id, format FROM dojang.threads WHERE folder = %s", name)
+        row = self._ask("SELECT thread_id, format FROM threads WHERE folder = %s", name)
         if row is None:
             raise FileNotFoundError(f"there is no session {name}")
         thread_id, version = row
@@ -124,7 +124,7 @@ class PgLook:
 
     def place(self, name: str) -> str:
         """The row."""
-        return f"the row {name} of dojang.threads"
+        return f"the row {name} of threads"
 
     def fresh(self) -> PgLook:
         """Another one."""

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def asked(house: House, query: str) -> list[Any]:
     """Of the runs' tables."""
     with psycopg.connect(house.environment["DOJANG_DATABASE_URL"], autocommit=True) as db:
-        return db.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
+        return db.execute(query.encode()).fetchall()
 
 
 def test_forty_runs_by_two_workers_and_one_that_is_killed(
@@ -39,8 +39,8 @@ def test_forty_runs_by_two_workers_and_one_that_is_killed(
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(both, threads)) == [["success", "success"]] * 20
-    assert asked(house, "SELECT DISTINCT attempt FROM dojang.runs") == [(1,)]
-    asks = "SELECT count(*) FROM dojang.procrastinate_jobs"
+    assert asked(house, "SELECT DISTINCT attempt FROM dojang_sessions.runs") == [(1,)]
+    asks = "SELECT count(*) FROM dojang_sessions.procrastinate_jobs"
     until(lambda: asked(house, asks) == [(0,)])
     said: Any = client.threads.get_state(threads[0])["values"]
     assert [m["content"] for m in said["messages"] if m["type"] == "human"] == ["check-out?", "parking?"]
@@ -48,7 +48,7 @@ def test_forty_runs_by_two_workers_and_one_that_is_killed(
     house.silent.touch()  # a worker that holds a run is killed; the other one finishes it
     run = client.runs.create(threads[0], "dojang", input=says("please book a room"))["run_id"]
     until(lambda: house.silent.with_suffix(".asked").exists())
-    holder = asked(house, f"SELECT holder::json ->> 'pid' FROM dojang.runs WHERE run_id = '{run}'")[0][0]
+    holder = asked(house, f"SELECT holder::json ->> 'pid' FROM dojang_sessions.runs WHERE run_id = '{run}'")[0][0]
     killed, other = (one, two) if int(holder) == one.pid else (two, one)
     killed.kill()
     house.silent.unlink()
