@@ -36,7 +36,9 @@ def _user() -> str:
 class Settings(BaseSettings):
     """One frozen object, built by :func:`load_settings` and passed inward."""
 
-    model_config = SettingsConfigDict(env_prefix="DOJANG_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DOJANG_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     home: Path = Field(Path("var"), description="where all run-time data lives")
     database_url: SecretStr | None = Field(None, description="a PostgreSQL with pgvector; empty: the embedded one")
