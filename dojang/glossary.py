@@ -42,6 +42,7 @@ EVENTS: Final = {
     "audit.exported": N_("audit exported"),
     "key.made": N_("key made"),
     "key.rotated": N_("key rotated"),
+    "key.joined": N_("server joined with its key"),
     "document.uploaded": N_("document sent"),
     "document.deleted": N_("document taken out"),
     "token.made": N_("token made"),

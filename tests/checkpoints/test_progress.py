@@ -13,6 +13,7 @@ import pytest
 from checkpoints import AlreadyDecided, DecisionLog
 from checkpoints.audit.check import verify_audit
 from checkpoints.audit.trail import AuditedDecisions, AuditLog
+from checkpoints.backend import Backend
 from checkpoints.errors import Claimed, TooLateToUndo
 from checkpoints.records.decisions import NothingToUndo
 from state import Assignment, Conflict, Decision
@@ -33,8 +34,8 @@ def said(by: str, kind: Any = "approve", *, held_s: float = 0, **more: Any) -> D
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> DecisionLog:
-    return DecisionLog(tmp_path)
+def log(where: Backend) -> DecisionLog:
+    return DecisionLog(where)
 
 
 def test_the_last_of_several_distinct_people_decides(log: DecisionLog) -> None:
