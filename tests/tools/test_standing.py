@@ -324,10 +324,10 @@ def test_it_relaxes_only_what_its_author_could_mean(
     assert verdict["outcome"] == ("notify" if expected else "ask")
 
 
-def test_why_it_was_given_is_kept(standing: Standing) -> None:
+def test_why_it_was_given_is_kept(standing: Standing, tmp_path: Path) -> None:
     plain, told = allowed(standing), allowed(standing, reason="the fair\nweek")
     assert [one.reason for one in standing.all()] == ["", "the fair week"]
-    lines = standing.path.read_text(encoding="utf-8").splitlines()
+    lines = (tmp_path / "home" / "standing.jsonl").read_text(encoding="utf-8").splitlines()
     assert ["reason" in json.loads(line) for line in lines] == [False, True]
     assert (plain.reason, told.reason) == ("", "the fair week")
     with pytest.raises(UserError, match="the reason has 501 characters"):
