@@ -154,7 +154,13 @@ class Settings(BaseSettings):
     passages_k: int = Field(4, ge=1, le=50, description="passages retrieved for a question")
     host: str = Field("127.0.0.1", description="address that `dojang serve` binds")
     port: int = Field(8723, ge=0, le=65535, description="port that `dojang serve` binds; 0: any free one")
-    workers: int = Field(4, ge=1, le=64, description="runs that one server carries out at a time")
+    workers: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="runs that one server, or one `dojang work`, carries out at a time; 0: none by the server, where "
+        "the sessions lie in PostgreSQL and `dojang work` carries them out",
+    )
     queue: int = Field(1000, ge=1, le=1_000_000, description="runs that may wait; more are refused with 429")
     run_timeout_s: float | None = Field(
         None, gt=0, description="seconds after which a run of a server is stopped between two steps; empty: never"

@@ -102,8 +102,9 @@ def gc(
 def _kept(settings: Settings) -> set[str]:
     """The adapters with which conversations of this home were begun: they go on with no other."""
     from dojang.parts import Parts
+    from dojang.sessions import any_sessions
 
-    if not settings.threads.is_dir():
+    if not any_sessions(settings):
         return set()
     with closing(Parts(settings)) as parts:
         parts.index.refresh()
