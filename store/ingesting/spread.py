@@ -16,6 +16,7 @@ import pickle
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,11 +92,13 @@ def over(
     with _ray(spread) as data:
         portions = min(-(-len(files) // AT_ONCE), MOST_PORTIONS)
         rows = [{"job": pickle.dumps((one, known.get(one.name)))} for one in files]
-        made = data.from_items(rows, override_num_blocks=portions).map_batches(
-            _Worker, fn_constructor_args=(told,), batch_size=-(-len(files) // portions), num_cpus=1,
-            max_restarts=-1, max_task_retries=RETRIES,
-            compute=data.ActorPoolStrategy(size=min(spread.workers, portions)),
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray 2.60 calls limits of retries deprecated, and has no other way yet
+            made = data.from_items(rows, override_num_blocks=portions).map_batches(
+                _Worker, fn_constructor_args=(told,), batch_size=-(-len(files) // portions), num_cpus=1,
+                max_restarts=-1, max_task_retries=RETRIES,
+                compute=data.ActorPoolStrategy(size=min(spread.workers, portions)),
+            )  # fmt: skip
         for row in made.iter_rows():
             done = pickle.loads(row["done"])  # what our own worker wrote
             if isinstance(done, DojangError):
@@ -183,9 +186,7 @@ def _ray(spread: Spread) -> Iterator[Any]:
         if isinstance(error, ray.exceptions.RayTaskError):  # a bug of ours in a worker, with its traceback
             raise
         what = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RayAway(
-            f"Ray {spread.address or 'on this machine'} is not there: {what}; the same command goes on"
-        ) from None
+        raise RayAway(f"Ray has gone, or was not there: {what}; start the same command again: it goes on") from None
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
