@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     document_mb: int = Field(
         20, ge=1, le=2000, description="largest document that is read in, in MB (1,048,576 bytes); also by HTTP"
     )
+    ray_address: str = Field(
+        "",
+        description="Ray cluster of `dojang ingest --ray`, `auto` or `ray://host:10001`; its workers need Dojang "
+        "and the same files at the same paths; empty: processes of this machine",
+    )
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")
     tools: list[str] = Field(["tools.hotel"], description="modules whose tools the agent may use")
