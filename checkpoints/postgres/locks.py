@@ -25,6 +25,7 @@ import psycopg
 from checkpoints.errors import SessionsAway, ThreadBusy
 from checkpoints.files.folders import FORMAT, folder_name
 from checkpoints.postgres.database import Connection, Database, away
+from checkpoints.values.codec import is_text
 from state import UserError
 
 SPARE: Final = 4
@@ -34,17 +35,17 @@ TAKE: Final = """
     WITH got AS MATERIALIZED (
         SELECT pg_try_advisory_lock(%(key)s) AS got, set_config('synchronous_commit', 'off', true) AS fast
     ), named AS (
-        INSERT INTO dojang.threads AS t (folder, thread_id, format, created_at, holder)
-        SELECT %(folder)s, %(thread)s, %(format)s, dojang.moment(), %(holder)s FROM got WHERE got
+        INSERT INTO threads AS t (folder, thread_id, format, created_at, holder)
+        SELECT %(folder)s, %(thread)s, %(format)s, moment(), %(holder)s FROM got WHERE got
         ON CONFLICT (folder) DO UPDATE SET holder = EXCLUDED.holder
     )
-    SELECT got, fast, (SELECT holder FROM dojang.threads WHERE folder = %(folder)s) FROM got
+    SELECT got, fast, (SELECT holder FROM threads WHERE folder = %(folder)s) FROM got
 """
 """One way there and back. Who holds it is for messages only: it need not be on the disk."""
 GIVE_BACK: Final = """
     WITH cleared AS (
-        UPDATE dojang.threads SET holder = '' WHERE folder = (
-            SELECT folder FROM dojang.threads WHERE folder = %(folder)s AND holder = %(holder)s FOR UPDATE SKIP LOCKED
+        UPDATE threads SET holder = '' WHERE folder = (
+            SELECT folder FROM threads WHERE folder = %(folder)s AND holder = %(holder)s FOR UPDATE SKIP LOCKED
         )
     )
     SELECT pg_advisory_unlock(%(key)s), set_config('synchronous_commit', 'off', true)
@@ -60,20 +61,12 @@ def lock_key(thread_id: str) -> int:
 
 def storable(thread_id: str) -> str:
     """The id, where PostgreSQL can hold it; UserError."""
-    if "\0" in thread_id or not thread_id.isascii():
-        try:
-            thread_id.encode()
-        except UnicodeEncodeError:
-            raise UserError(_UNSTORABLE.format(thread_id=thread_id)) from None
-        if "\0" in thread_id:
-            raise UserError(_UNSTORABLE.format(thread_id=thread_id))
+    if "\0" in thread_id or not is_text(thread_id):
+        raise UserError(
+            f"thread {thread_id!r} cannot be kept in PostgreSQL: its id has a NUL character or half of a surrogate "
+            "pair in it; choose another id"
+        )
     return thread_id
-
-
-_UNSTORABLE = (
-    "thread {thread_id!r} cannot be kept in PostgreSQL: its id has a NUL character or half of a surrogate pair in it; "
-    "choose another id"
-)
 
 
 class Hold:

@@ -24,17 +24,17 @@ SERVER: Final = (
 """Transaction numbers mean something on one server, and until it is put back to an earlier state."""
 ALL: Final = f"""
     SELECT now.*, t.folder, t.thread_id, t.rewritten::text, t.changed::text
-    FROM (SELECT {SERVER}, pg_current_snapshot()::text) AS now LEFT JOIN dojang.threads t ON true
+    FROM (SELECT {SERVER}, pg_current_snapshot()::text) AS now LEFT JOIN threads t ON true
 """
 FEW: Final = f"""
     SELECT {SERVER}, pg_current_snapshot()::text,
-        ARRAY(SELECT folder FROM dojang.threads WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
+        ARRAY(SELECT folder FROM threads WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
             AND NOT pg_visible_in_snapshot(changed, %(seen)s::pg_snapshot)),
-        ARRAY(SELECT folder FROM dojang.gone g WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
+        ARRAY(SELECT folder FROM gone g WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
             AND NOT pg_visible_in_snapshot(changed, %(seen)s::pg_snapshot)
-            AND NOT EXISTS (SELECT FROM dojang.threads t WHERE t.folder = g.folder))
+            AND NOT EXISTS (SELECT FROM threads t WHERE t.folder = g.folder))
 """
-ONE: Final = f"SELECT {SERVER}, rewritten::text, changed::text FROM dojang.threads WHERE folder = %s"
+ONE: Final = f"SELECT {SERVER}, rewritten::text, changed::text FROM threads WHERE folder = %s"
 
 
 class PgLook:
@@ -100,21 +100,20 @@ class PgLook:
 
     def thread_id(self, name: str) -> str:
         """What its row says."""
-        row = self._ask("SELECT thread_id, format FROM dojang.threads WHERE folder = %s", name)
+        row = self._ask("SELECT thread_id, format FROM threads WHERE folder = %s", name)
         if row is None:
             raise FileNotFoundError(f"there is no session {name}")
         thread_id, version = row
         if version > FORMAT:
             raise NewerFormat(f"{self.place(name)} has format {version}, this program reads up to {FORMAT}; update it")
         if folder_name(thread_id) != name:
-            raise BrokenInvariant(
-                f"{self.place(name)} says that it is of thread {thread_id!r}, which belongs to {folder_name(thread_id)}"
-            )
+            expected = folder_name(thread_id)
+            raise BrokenInvariant(f"{self.place(name)} says that it is of thread {thread_id!r}: that is {expected}")
         return str(thread_id)
 
     def place(self, name: str) -> str:
         """The row."""
-        return f"the row {name} of dojang.threads"
+        return f"the row {name} of threads"
 
     def fresh(self) -> PgLook:
         """Another one."""

@@ -54,7 +54,7 @@ def work(
             "the runs of this home are carried out by its server; for workers beside it, on this machine or others, "
             "put the sessions into PostgreSQL: DOJANG_SESSIONS=postgres and DOJANG_DATABASE_URL"
         )
-    workers = workers or max(settings.workers, 1)
+    workers = workers or settings.workers or int(Settings.model_fields["workers"].default)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     workspace.check_policy()
     say = sayer(settings.language or locale_language())

@@ -36,6 +36,22 @@ TAKEN: Final = "run_id = ? AND status = 'running' AND attempt = ?"
 """SQL: whoever took the run has it still. A process that was thought dead must not write over its successor."""
 
 
+class Kept(Protocol):
+    """An event of a run, as the database keeps it."""
+
+    @property
+    def run_id(self) -> str: ...  # noqa: D102
+
+    @property
+    def n(self) -> int: ...  # noqa: D102
+
+    @property
+    def event(self) -> str: ...  # noqa: D102
+
+    @property
+    def data(self) -> bytes: ...  # noqa: D102
+
+
 class Texts(Protocol):
     """JSON as the database has it."""
 
@@ -219,11 +235,13 @@ class Rows(ABC):
         *,
         durable: bool = True,
         values: bytes | None = None,
+        last: Kept | None = None,
     ) -> None:
         """A run that was taken is over; nothing, where somebody else has taken it since.
 
         ``durable``: False where the thread's own records say the same, so that a power cut costs another look at them.
-        ``values``: with which it ended, as JSON, for those who wait for it elsewhere.
+        ``values``: with which it ended, as JSON, for those who wait for it elsewhere. ``last``: the event that says so,
+        where it is to be told with it.
         """
         with self.writing(durable=durable) as db:
             db.execute(

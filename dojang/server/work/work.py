@@ -17,6 +17,7 @@ from dojang.observing.tracing import traceparent
 from dojang.server.hooks.posting import TIMEOUT_S
 from dojang.server.work.base import Rows
 from dojang.server.work.events import LIFE, Bell, Channel, Channels, Event
+from dojang.server.work.here import Here
 from dojang.server.work.hooks import Hooks
 from dojang.server.work.order import Order
 from dojang.server.work.plain import dumps
@@ -28,7 +29,7 @@ from dojang.server.work.postgres.tidying import PgTidier
 from dojang.server.work.row import QueueFull, Row, Strategy
 from dojang.server.work.rows import RunRows
 from dojang.server.work.tidying import Keep, Tidier
-from dojang.server.work.worker import Worker, close, last_words
+from dojang.server.work.worker import Worker, last_words
 from dojang.workspace import Workspace
 from state import Conflict, PassingFault, UserError
 
@@ -72,7 +73,7 @@ class Work:
         self._accepted = 0
         self._reaped = 0.0
         self._ends_told: OrderedDict[str, None] = OrderedDict()
-        self._here: set[str] = set()  # runs that this process carries out
+        self._here = Here()  # runs that this process carries out
         workers = settings.workers if workers is None else workers
         keep = Keep(settings.events_keep_hours, settings.runs_keep_days, settings.runs_keep)
         self._last_words: threading.Timer | None = None
@@ -253,15 +254,19 @@ class Work:
             before = 0  # what they have told is in the database
         return self.channels.of(row.run_id, resumable=kept, begins=before * LIFE)
 
-    async def follow(self, row: Row, after: int | None = 0) -> AsyncIterator[Event | None]:
+    async def follow(self, row: Row, after: int | None = 0, *, new: bool = False) -> AsyncIterator[Event | None]:
         """The events of a run with a number above ``after``, to its end; None now and then where nothing comes.
 
-        With None for a number: no events, only the end. A number that this run has never had counts as 0.
+        With None for a number: no events, only the end. A number that this run has never had counts as 0. ``new``: the
+        row is as :meth:`accept` has just returned it, so nobody has to look what has become of it.
 
         Raises:
             Ending: the server ends first.
         """
-        channel = await asyncio.to_thread(self._followed, row)  # the file may be locked: no other reader waits for it
+        here = new and self.shared is None and not self._draining
+        channel = self.channels.known(row.run_id) if here else None
+        if channel is None:  # the file may be locked: no other reader waits for it
+            channel = await asyncio.to_thread(self._followed, row)
         if after is not None and after > channel.last:
             after = 0
         looked, every_s = time.monotonic(), 0.0 if self.shared is None else SURE_S
@@ -270,6 +275,14 @@ class Work:
             if event is None and row.run_id not in self._here and time.monotonic() >= looked + every_s:
                 await asyncio.to_thread(self._followed, row)  # another process may have finished it
                 looked = time.monotonic()
+
+    def outcome(self, run_id: str) -> Channel | None:
+        """The channel of a run that ended in this process, where it has what came of it: its values, or its error."""
+        if self.shared is not None:  # another process may have overtaken this one: the row says what counts
+            return None
+        channel = self.channels.known(run_id)
+        whole = channel is not None and channel.closed and (channel.error or channel.values) is not None
+        return channel if whole else None
 
     def _followed(self, row: Row) -> Channel:
         row = self.rows.get(row.run_id)
@@ -310,7 +323,9 @@ class Work:
                 return
             if channel.gap:
                 channel.put("metadata", dumps({"run_id": run_id, "attempt": row.attempt, "gap": True}))
-            close(channel, run_id, row.status, row.error)
+            channel.error = row.error
+            channel.put(*last_words(run_id, row.status, row.error))
+            channel.close()
 
     # -- working --------------------------------------------------------------------------------------------------
 
@@ -328,7 +343,10 @@ class Work:
                 row = self._next()
                 if row is not None:
                     self._here.add(row.run_id)
-                    self._carry(row, self.channel(row))
+                    try:
+                        self._carry(row, self.channel(row))
+                    finally:
+                        self._here.discard(row.run_id)
                     continue  # the next run of this thread may begin
             except Exception:
                 log.exception("a worker stumbled; it goes on")
@@ -342,7 +360,6 @@ class Work:
             with self.workspace.parts.observer.running(row, self.rows.get):
                 self.worker.run(row, channel)
         finally:
-            self._here.discard(row.run_id)
             if self._draining:
                 channel.leave()
         self.hooks.teller.wake()

@@ -11,7 +11,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langgraph.types import StateSnapshot
 
-from checkpoints.errors import SessionsAway, ThreadBusy
+from checkpoints.errors import EffectRunning, SessionsAway, ThreadBusy
 from checkpoints.records.leases import beating
 from dojang.pausing import Halted
 from dojang.results import RunResult
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 BUSY_S: Final = 0.25
 """How long a run waits for a thread that somebody else holds before it is tried again."""
+RUNNING_S: Final = 2.0
+"""The same, for an effect that another machine is carrying out, or was when nothing more was heard of it."""
 BeforeEnd = Callable[[Row, RunStatus, dict[str, str] | None, StateSnapshot | None], None]
 RUN_ID: Final = "run_id"
 """Member of a checkpoint's metadata: which run wrote it."""
@@ -96,6 +98,10 @@ class Worker:
             log.warning("run %s waits for the database: %s", row.run_id, away)
             self.rows.give_back(row, after_s=away.retry_after_s)
         except DojangError as error:
+            if isinstance(error, EffectRunning) and self.rows.shared:  # where the holder is gone, until its lease is
+                log.warning("run %s waits: %s", row.run_id, error)
+                self.rows.give_back(row, after_s=RUNNING_S)
+                return
             self._end(
                 row,
                 channel,
@@ -202,8 +208,11 @@ class Worker:
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
         self.before_end(row, status, error, snapshot)
-        self.rows.finish(row, status, error, durable=not repeatable, values=channel.values)
-        close(channel, row.run_id, status, error)
+        channel.error = error
+        channel.over(
+            *last_words(row.run_id, status, error),
+            lambda last: self.rows.finish(row, status, error, durable=not repeatable, values=channel.values, last=last),
+        )
         if Order.from_json(row.body).temporary and status == "success" and snapshot is not None:
             self._tidy(row.thread_id, snapshot)
 
@@ -230,6 +239,11 @@ class Silencer(BaseCallbackHandler):
     def __init__(self, draining: Callable[[], bool], why: list[str]) -> None:
         self.draining, self.why = draining, why
 
+    @property
+    def ignore_chain(self) -> bool:
+        """Steps begin and end without it."""
+        return True
+
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         """The model is asked."""
         self._look()
@@ -255,9 +269,3 @@ def last_words(run_id: str, status: str, error: dict[str, str] | None) -> tuple[
     if error is not None:
         return "error", dumps(error)
     return "end", dumps({"run_id": run_id, "status": status})
-
-
-def close(channel: Channel, run_id: str, status: str, error: dict[str, str] | None) -> None:
-    """Tell the readers that the run is over."""
-    channel.put(*last_words(run_id, status, error))
-    channel.close()

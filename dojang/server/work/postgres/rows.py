@@ -16,10 +16,10 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
-from checkpoints.postgres.database import DEAD_S, Database
+from checkpoints.postgres.database import DEAD_S, Connection, Database
 from checkpoints.records.leases import Holder, is_live, this_process
 from dojang.server.transactions import Statements
-from dojang.server.work.base import NEXT, ROW, TAKEN, Rows
+from dojang.server.work.base import NEXT, ROW, TAKEN, Kept, Rows
 from dojang.server.work.database import ENDED, UNDER_WAY
 from dojang.server.work.order import Order
 from dojang.server.work.postgres.outbox import PgOutbox
@@ -35,14 +35,19 @@ _FIRST: Final = (
     "o.seq < r.seq))"
 )
 _DEFER: Final = (
-    "SELECT count(procrastinate_defer_jobs_v1(ARRAY[ROW('" + QUEUE + "', '" + TASK + "', 0, NULL, n.run_id, "
-    "jsonb_build_object('run_id', n.run_id), CASE WHEN n.not_before > ? THEN to_timestamp(n.not_before) END)"
-    f"::procrastinate_job_to_defer_v1])) FROM (SELECT run_id, not_before, seq {_FIRST} ORDER BY seq) n "
-    "WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs j WHERE j.queueing_lock = n.run_id AND {there})"
+    "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args, scheduled_at) "
+    f"SELECT '{QUEUE}', '{TASK}', 0, NULL, r.run_id, jsonb_build_object('run_id', r.run_id), "
+    f"CASE WHEN r.not_before > ? THEN to_timestamp(r.not_before) END {_FIRST} ORDER BY seq "
+    "ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING"
 )
-"""SQL: a job for each run that waits and is the first of its thread, where there is none."""
-_WAKE = _DEFER.format(which="AND r.thread_id = ?", there="j.status = 'todo'")
-_WAKE_ALL = _DEFER.format(which="", there="j.status IN ('todo', 'doing')")
+"""SQL: a job for each run that waits and is the first of its thread, where none waits to be looked at.
+
+What ``procrastinate_defer_jobs_v1`` does, which knows no ON CONFLICT: two who wake one run at once would both fail.
+"""
+_WAKE = _DEFER.format(which="AND r.thread_id = ?")
+_WAKE_ALL = _DEFER.format(
+    which="AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs j WHERE j.queueing_lock = r.run_id AND j.status = 'doing')"
+)
 _STALLED: Final = (
     "DELETE FROM procrastinate_jobs j WHERE j.queue_name = ? AND j.status = 'doing' AND NOT EXISTS (SELECT 1 FROM "
     "procrastinate_workers w WHERE w.id = j.worker_id AND w.last_heartbeat > now() - make_interval(secs => ?))"
@@ -115,7 +120,7 @@ class PgRows(Rows):
         give the same attempt to somebody else.
         """
         which, given = ("", ()) if run_id is None else ("AND run_id = ?", (run_id,))
-        with self.writing() as db:
+        with self.looking() as db:  # one statement is a transaction
             found = db.execute(
                 "UPDATE runs SET status = 'running', holder = ?, lease_until = ?, attempt = attempt + 1, updated_at = ?"
                 f" WHERE run_id = ({NEXT.format(which=which)} FOR UPDATE SKIP LOCKED) RETURNING {ROW[7:-10]}",
@@ -141,16 +146,25 @@ class PgRows(Rows):
         *,
         durable: bool = True,
         values: bytes | None = None,
+        last: Kept | None = None,
     ) -> None:
-        """A run that was taken is over. Its events are there before that shows, and its outcome with it."""
-        self.writer.flush()
+        """A run that was taken is over: in one transaction its events, its outcome, and who comes next on its thread.
+
+        On the disk always: a run that a living process holds is nobody else's.
+        """
         told = self.texts.hidden(error) if error else ""
-        with self.writing() as db:  # durable always: a run that a living process holds is nobody else's
-            db.execute(
+
+        def end(connection: Connection) -> bool:
+            db = Spoken(connection)
+            ended = db.execute(
                 f"UPDATE runs SET status = ?, error = ?, updated_at = ?, holder = '', outcome = ? WHERE {TAKEN}",
                 (status, told, self.now(), values.decode() if values else None, row.run_id, row.attempt),
             )
             self.changed(db, row.thread_id)
+            return ended.rowcount > 0
+
+        self.seconds()  # measured before, where it has to be
+        self.writer.finish(end, last)
 
     def outcome(self, run_id: str) -> bytes | None:
         """The values with which a run ended, as JSON, as long as they are kept."""
@@ -182,7 +196,7 @@ class PgRows(Rows):
         self.seconds()
         with self.writing(durable=False) as db:
             db.execute(_STALLED, (QUEUE, DEAD_S))
-            return int(db.execute(_WAKE_ALL, (self.seconds(),)).fetchone()[0])
+            return db.execute(_WAKE_ALL, (self.seconds(),)).rowcount
 
     def workers(self) -> int:
         """How many processes take runs, as far as their heartbeats say."""

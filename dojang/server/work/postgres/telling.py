@@ -9,9 +9,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from checkpoints.postgres.database import Database
+from checkpoints.postgres.database import Connection, Database
+from dojang.server.work.base import Kept
+from dojang.server.work.events import Last
 from state import DojangError
 
 log = logging.getLogger(__name__)
@@ -32,22 +34,17 @@ _INSERT: Final = """
     ), mine AS (
         SELECT run_id, status IN ('pending', 'running') AS under_way FROM runs
         WHERE run_id = ANY(%s) AND (holder = %s OR status NOT IN ('pending', 'running')) ORDER BY run_id FOR SHARE
+    ), put AS (
+        INSERT INTO events SELECT g.run_id, g.n, g.event, g.data FROM given g JOIN mine m USING (run_id)
+        WHERE m.under_way OR g.event IN ('end', 'error')
+        ON CONFLICT DO NOTHING RETURNING run_id, n
+    ), told AS MATERIALIZED (
+        SELECT pg_notify(%s, note) FROM unnest(%s::text[]) AS note
     )
-    INSERT INTO events SELECT g.run_id, g.n, g.event, g.data FROM given g JOIN mine m USING (run_id)
-    WHERE m.under_way OR g.event IN ('end', 'error')
-    ON CONFLICT DO NOTHING RETURNING run_id, n
+    SELECT run_id, n FROM put, (SELECT count(*) FROM told) AS told
 """
 """Only of runs that this process holds; of one that is over, only its last word. Who was passed over writes nothing:
 the row is locked against whoever takes it, so its successor has read what was written, or it has written nothing."""
-
-
-class Kept(NamedTuple):
-    """An event of a run that is to be written."""
-
-    run_id: str
-    n: int
-    event: str
-    data: bytes
 
 
 Written = Callable[[Sequence[Kept]], None]
@@ -72,7 +69,7 @@ class EventWriter:
     def put(self, run_id: str, n: int, event: str, data: bytes) -> None:
         """Write it soon."""
         with self._changed:
-            self._waiting.append(Kept(run_id, n, event, data))
+            self._waiting.append(Last(run_id, n, event, data))
             self._bytes += len(data)
             while self._bytes > HELD_BYTES and len(self._waiting) > 1:
                 self._bytes -= len(self._waiting.pop(0).data)
@@ -86,13 +83,14 @@ class EventWriter:
         """All that was put before is in the database on return. PassingFault where it is away; nothing is lost."""
         with self._writing:
             while events := self._some():
-                try:
-                    self._write(events)
-                except BaseException:
-                    with self._changed:
-                        self._waiting[:0] = events
-                        self._bytes += sum(len(event.data) for event in events)
-                    raise
+                self._write(events)
+
+    def finish(self, end: Callable[[Connection], bool], last: Kept | None) -> None:
+        """All that was put before, ``end``, and ``last`` where ``end`` says so: one transaction, on the disk."""
+        with self._writing:
+            while len(events := self._some()) and self._waiting:  # too much for one statement
+                self._write(events)
+            self._write(events, end, last)
 
     def close(self) -> None:
         """Write what is left, if that can be done now, and nothing more."""
@@ -112,17 +110,45 @@ class EventWriter:
             self._bytes -= size
             return events
 
-    def _write(self, events: Sequence[Kept]) -> None:
-        runs = list(dict.fromkeys(event.run_id for event in events))
-        columns = [list(column) for column in zip(*events, strict=True)]
-        columns[3] = [data.decode() for data in columns[3]]
+    def _write(
+        self, events: list[Kept], end: Callable[[Connection], bool] | None = None, last: Kept | None = None
+    ) -> None:
+        try:
+            there = self._written_at_once(events, end, last)
+        except BaseException:
+            with self._changed:
+                self._waiting[:0] = events
+                self._bytes += sum(len(event.data) for event in events)
+            raise
+        told = [*events, last] if last is not None else events
+        self.written([event for event in told if (event.run_id, event.n) in there])
+
+    def _written_at_once(
+        self, events: Sequence[Kept], end: Callable[[Connection], bool] | None, last: Kept | None
+    ) -> set[tuple[str, int]]:
+        """Which of them are there."""
+        if end is None:
+            with self.database.reading() as db:  # one statement is a transaction, whatever it does
+                return self._insert(db, events)
         with self.database.transaction() as db:
-            db.execute("SET LOCAL synchronous_commit = off")
-            there = set(db.execute(_INSERT, (*columns, runs, self.holder)).fetchall())
-            for at in range(0, len(runs), RUNS_A_NOTE):
-                note = " ".join((self.mark, *runs[at : at + RUNS_A_NOTE]))
-                db.execute("SELECT pg_notify(%s, %s)", (CHANNEL, note))
-        self.written([event for event in events if (event.run_id, event.n) in there])
+            there = self._insert(db, events)
+            if end(db) and last is not None:
+                there |= self._insert(db, [last])
+            return there
+
+    def _insert(self, db: Connection, events: Sequence[Kept]) -> set[tuple[str, int]]:
+        """On the disk before readers are told: an event that a crash took back would leave a hole in its numbers."""
+        if not events:
+            return set()
+        runs = list(dict.fromkeys(event.run_id for event in events))
+        notes = [" ".join((self.mark, *runs[at : at + RUNS_A_NOTE])) for at in range(0, len(runs), RUNS_A_NOTE)]
+        columns = (
+            [event.run_id for event in events],
+            [event.n for event in events],
+            [event.event for event in events],
+            [event.data.decode() for event in events],
+        )
+        return set(db.execute(_INSERT, (*columns, runs, self.holder, CHANNEL, notes)).fetchall())
 
     def _run(self) -> None:
         while True:
