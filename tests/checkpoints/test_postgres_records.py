@@ -131,9 +131,9 @@ def test_a_bare_row_is_no_record(postgres_dsn: str, backend: PostgresBackend) ->
     with log.writing() as writer:
         writer.write([{"k": "a"}, {"k": "b"}])
     for change in (
-        "INSERT INTO dojang.records SELECT folder, kind, 3, record FROM dojang.records WHERE n = 1",
-        "DELETE FROM dojang.records WHERE n = 2",
-        "UPDATE dojang.records SET record = '[' WHERE n = 1",
+        "INSERT INTO dojang_sessions.records SELECT folder, kind, 3, record FROM dojang_sessions.records WHERE n = 1",
+        "DELETE FROM dojang_sessions.records WHERE n = 2",
+        "UPDATE dojang_sessions.records SET record = '[' WHERE n = 1",
     ):
         with psycopg.connect(postgres_dsn) as db:
             db.execute(change)
