@@ -1,4 +1,4 @@
-"""What a record, an audited decision and an effect cost: as files, and in an embedded PostgreSQL that waits for its disk.
+"""What a record, an audited decision and an effect cost: as files, and in a PostgreSQL that waits for its disk.
 
 Run it with ``python benchmarks/records.py [--rounds N]``. Both in turns, so that what else the machine does falls on
 both alike; the home chain grows with every decision, as it does in a house.

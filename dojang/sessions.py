@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dojang.settings import BadSetting, Settings
@@ -165,16 +166,13 @@ def saver_of(settings: Settings, sessions: Sessions) -> FileSaver | PgSaver:
     return FileSaver(settings.threads, keys=sessions.backend.folders.keys)
 
 
-def house_of(sessions: Sessions) -> House:
+def house_of(settings: Settings, sessions: Sessions) -> House:
     """What upkeep works on, where nothing else of a workspace is opened."""
-    from checkpoints.upkeep.house import House, house_at
+    from checkpoints.files.locks import run_lock
+    from checkpoints.upkeep.house import House
 
-    if sessions.database is None or sessions.locks is None:
-        folders = sessions.backend.folders
-        return house_at(folders.root, keys=folders.keys)
-    from checkpoints.postgres.saver import PgSaver
-
-    return House(sessions.backend, PgSaver(sessions.database, sessions.locks), sessions.locks.run_lock)
+    lock = partial(run_lock, settings.threads) if sessions.locks is None else sessions.locks.run_lock
+    return House(sessions.backend, saver_of(settings, sessions), lock)
 
 
 def audit_of(settings: Settings, sessions: Sessions) -> AuditLog:

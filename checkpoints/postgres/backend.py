@@ -15,7 +15,7 @@ import psycopg
 
 from checkpoints.errors import DamagedRecords, NewerFormat
 from checkpoints.files.folders import FORMAT, ThreadFolders, folder_name
-from checkpoints.postgres.database import Connection, Database
+from checkpoints.postgres.database import Connection, Database, away
 from checkpoints.postgres.rows import HOME, PLACE, RowLog, Unit
 from state import UserError
 
@@ -251,6 +251,9 @@ class PostgresBackend:
             else:
                 found = db.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
                 held = found is not None and bool(found[0])
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            db.close()
+            raise away(error) from None
         except BaseException:
             db.close()
             raise

@@ -25,6 +25,7 @@ import psycopg
 from checkpoints.errors import SessionsAway, ThreadBusy
 from checkpoints.files.folders import FORMAT, folder_name
 from checkpoints.postgres.database import Connection, Database, away
+from checkpoints.values.codec import is_text
 from state import UserError
 
 SPARE: Final = 4
@@ -60,20 +61,12 @@ def lock_key(thread_id: str) -> int:
 
 def storable(thread_id: str) -> str:
     """The id, where PostgreSQL can hold it; UserError."""
-    if "\0" in thread_id or not thread_id.isascii():
-        try:
-            thread_id.encode()
-        except UnicodeEncodeError:
-            raise UserError(_UNSTORABLE.format(thread_id=thread_id)) from None
-        if "\0" in thread_id:
-            raise UserError(_UNSTORABLE.format(thread_id=thread_id))
+    if "\0" in thread_id or not is_text(thread_id):
+        raise UserError(
+            f"thread {thread_id!r} cannot be kept in PostgreSQL: its id has a NUL character or half of a surrogate "
+            "pair in it; choose another id"
+        )
     return thread_id
-
-
-_UNSTORABLE = (
-    "thread {thread_id!r} cannot be kept in PostgreSQL: its id has a NUL character or half of a surrogate pair in it; "
-    "choose another id"
-)
 
 
 class Hold:

@@ -107,9 +107,8 @@ class PgLook:
         if version > FORMAT:
             raise NewerFormat(f"{self.place(name)} has format {version}, this program reads up to {FORMAT}; update it")
         if folder_name(thread_id) != name:
-            raise BrokenInvariant(
-                f"{self.place(name)} says that it is of thread {thread_id!r}, which belongs to {folder_name(thread_id)}"
-            )
+            expected = folder_name(thread_id)
+            raise BrokenInvariant(f"{self.place(name)} says that it is of thread {thread_id!r}: that is {expected}")
         return str(thread_id)
 
     def place(self, name: str) -> str:

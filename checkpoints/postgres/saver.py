@@ -43,6 +43,14 @@ SHORT: Final = 64
 PAGE: Final = 200
 """Checkpoints that ``list`` reads at a time at most; it begins with a few."""
 FEW: Final = 10
+SIZES: Final = """
+    SELECT 'checkpoints', count(*), coalesce(sum(pg_column_size(c)), 0) FROM checkpoints c WHERE thread_id = %(thread)s
+    UNION ALL SELECT 'checkpoint_blobs', count(*), coalesce(sum(pg_column_size(b)), 0)
+    FROM checkpoint_blobs b WHERE thread_id = %(thread)s
+    UNION ALL SELECT 'checkpoint_writes', count(DISTINCT (checkpoint_ns, checkpoint_id, task_id)),
+        coalesce(sum(pg_column_size(w)), 0) FROM checkpoint_writes w WHERE thread_id = %(thread)s
+    UNION ALL SELECT kind, count(*), sum(pg_column_size(r)) FROM records r WHERE folder = %(folder)s GROUP BY kind
+"""
 LOOSE: Final = "SELECT set_config('synchronous_commit', 'off', true)"
 """For the transaction that it stands in."""
 
@@ -229,6 +237,14 @@ class PgSaver(OffLoop, PostgresSaver):
         with self.database.reading() as db:
             asked = "SELECT checkpoint_id, checkpoint_ns FROM checkpoints WHERE thread_id = %s"
             return sorted((cp, ns) for cp, ns in db.execute(asked, (storable(str(thread_id)),)))
+
+    def sizes(self, thread_id: str) -> tuple[int, int, dict[str, int]]:
+        """How many checkpoints and tasks' writes a thread has; bytes of its rows, by table and kind of record."""
+        with self.database.reading() as db:
+            rows = db.execute(SIZES, {"thread": storable(str(thread_id)), "folder": folder_name(thread_id)}).fetchall()
+        many = {name: int(number) for name, number, _ in rows}
+        sizes = {name: int(size) for name, _, size in rows if size}
+        return many["checkpoints"], many["checkpoint_writes"], sizes
 
     # deleting, copying, changing
 

@@ -51,6 +51,25 @@ def this_process() -> Holder:
     return Holder(host=host, boot=boot, pid=os.getpid(), started=_started(os.getpid()))
 
 
+_held: list[tuple[str, str]] = []
+"""The effects, by thread and key, whose leases are held in this process now."""
+
+
+@contextmanager
+def held(thread_id: str, key: str) -> Iterator[None]:
+    """This process is at this effect until the block ends."""
+    _held.append((thread_id, key))
+    try:
+        yield
+    finally:
+        _held.remove((thread_id, key))
+
+
+def given_up(holder: Holder, thread_id: str, key: str) -> bool:
+    """Whether a lease is of this process, which is not at it any more: it could not write that its end had come."""
+    return holder == this_process() and (thread_id, key) not in _held
+
+
 def is_live(holder: Holder, until: str, now: datetime) -> bool:
     """Whether the effect may still be done by the holder of this lease."""
     host, boot = _machine()

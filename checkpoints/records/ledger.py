@@ -16,7 +16,7 @@ from checkpoints.backend import Backend, Log, backend_at
 from checkpoints.errors import EffectRunning, LedgerContradiction
 from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import ThreadFolders
-from checkpoints.records.leases import BEAT_S, LEASE_S, beating, is_live, this_process
+from checkpoints.records.leases import BEAT_S, LEASE_S, beating, given_up, held, is_live, this_process
 from state import Action, Outcome, Recovery
 
 _SAME = ("tool", "status", "result", "error")
@@ -115,7 +115,7 @@ class EffectLedger:
                 writer.write([{"k": "beat", "key": key, "until": self._until()}])
 
         try:
-            with beating(beat, self.beat_s):
+            with held(thread_id, key), beating(beat, self.beat_s):
                 yield
         finally:
             with log.writing() as writer:
@@ -157,7 +157,9 @@ class EffectLedger:
 
     def _refuse_running(self, thread_id: str, key: str, found: _Effect) -> None:
         running = found.running
-        if running is not None and is_live(running["holder"], running["until"], self.clock()):
+        if running is None or given_up(running["holder"], thread_id, key):
+            return
+        if is_live(running["holder"], running["until"], self.clock()):
             holder = running["holder"]
             raise EffectRunning(
                 f"effect {key} of thread {thread_id} is being carried out by process {holder['pid']} on "

@@ -7,6 +7,7 @@ and at the end looks where the outcome must be: in the bookings table, the ledge
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -79,6 +80,8 @@ class Play:
         """Play it to the end. DONE, PAUSED when the person put the decision off, PROBLEM when an act went wrong."""
         _ = self.terminal.gettext
         began = time.monotonic()
+        if not self.own_home:
+            self.call.only_files()  # the play ends in the folder that is the session
         check_home(self.settings.home)
         check_home(self.home)
         self._scene(_("1. Read the sample hotel's documents in, and make its tables"))
@@ -167,6 +170,7 @@ class Play:
             stdin=subprocess.PIPE if lines else None,
             stdout=subprocess.PIPE if kept else None,
             encoding="utf-8",
+            env={**os.environ, "DOJANG_SESSIONS": "files"},
         )
         try:
             out, _err = process.communicate("".join(f"{line}\n" for line in lines) if lines else None)
@@ -275,7 +279,7 @@ class Play:
         )
 
     def _play_settings(self) -> Settings:
-        return self.settings.model_copy(update={"home": self.home})
+        return self.settings.model_copy(update={"home": self.home, "sessions": "files"})
 
     @contextmanager
     def _database(self) -> Iterator[Connection[Any]]:

@@ -78,7 +78,7 @@ class Invocation:
         """What upkeep works on, for such a command."""
         from dojang.sessions import house_of
 
-        return house_of(self.sessions)
+        return house_of(self.settings, self.sessions)
 
     def only_files(self) -> None:
         """Raise OnlyAsFiles where the sessions lie in a database."""

@@ -105,23 +105,19 @@ def stats(
 ) -> int:
     """Say how much each conversation holds: checkpoints, writes, bytes."""
     from checkpoints import stats as stats_of
-    from checkpoints.files.folders import ThreadFolders
-    from dojang.sessions import load_session_keys
     from state import DojangError, UserError
 
     call = invocation(context)
     _ = call.terminal.gettext
-    call.only_files()
-    folders, keys = ThreadFolders(call.settings.threads), load_session_keys(call.settings)
-    if thread is not None and not folders.path(thread).is_dir():
+    house = call.house
+    if thread is not None and not house.backend.exists(thread):
         raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
-    found, unread = [], []
+    found, unread = [], list[str]()
     with call.terminal.working(_("counting")) as tell:
         say = now_and_then(tell)
-        for folder in [folders.path(thread)] if thread is not None else folders.folders():
+        for thread_id in [thread] if thread is not None else house.backend.readable(lambda _, why: unread.append(why)):
             try:
-                thread_id = thread if thread is not None else folders.thread_id(folder)
-                found.append(stats_of(call.settings.threads, thread_id, keys=keys))
+                found.append(stats_of(house, thread_id))
                 say(thread_id)
             except DojangError as e:
                 if thread is not None:

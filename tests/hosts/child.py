@@ -15,12 +15,12 @@ from dojang.settings import Settings
 from dojang.workspace import Workspace
 from tests.chaos import desk
 from tests.chaos.ours import Clerk
-from tests.chaos.served import Parts
+from tests.dojang.workspaces import RehearsedParts
 from tests.hosts.network import enter
 
 
 def opened(settings: Settings) -> Workspace:
-    return Workspace(settings, parts=Parts(settings, generator=Clerk()))
+    return Workspace(settings, parts=RehearsedParts(settings, generator=Clerk()))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langgraph.types import StateSnapshot
 
-from checkpoints.errors import SessionsAway, ThreadBusy
+from checkpoints.errors import EffectRunning, SessionsAway, ThreadBusy
 from checkpoints.records.leases import beating
 from dojang.pausing import Halted
 from dojang.results import RunResult
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 BUSY_S: Final = 0.25
 """How long a run waits for a thread that somebody else holds before it is tried again."""
+RUNNING_S: Final = 2.0
+"""The same, for an effect that another machine is carrying out, or was when nothing more was heard of it."""
 BeforeEnd = Callable[[Row, RunStatus, dict[str, str] | None, StateSnapshot | None], None]
 RUN_ID: Final = "run_id"
 """Member of a checkpoint's metadata: which run wrote it."""
@@ -96,6 +98,10 @@ class Worker:
             log.warning("run %s waits for the database: %s", row.run_id, away)
             self.rows.give_back(row, after_s=away.retry_after_s)
         except DojangError as error:
+            if isinstance(error, EffectRunning) and self.rows.shared:  # where the holder is gone, until its lease is
+                log.warning("run %s waits: %s", row.run_id, error)
+                self.rows.give_back(row, after_s=RUNNING_S)
+                return
             self._end(
                 row,
                 channel,

@@ -130,6 +130,7 @@ def test_all_are_looked_at_where_the_mark_means_nothing(look: PgLook, how: str) 
 
 def test_what_happened_since_it_was_made(machine: Machine, look: PgLook, other: psycopg.Connection[Any]) -> None:
     other.execute("UPDATE checkpoints SET metadata = '{}' WHERE thread_id = 'a'")
+    put(machine, "c", title="셋")  # a later one that is over when the look is made
     fresh = look.fresh()
     put(machine, "b", title="둘")
     other.commit()
@@ -160,6 +161,7 @@ def test_an_index_reads_what_changed(machine: Machine, tmp_path: Path, monkeypat
         return real(where)
 
     monkeypatch.setattr(machine.saver, "get_tuple", spy)
+    monkeypatch.setattr(watched.look, "all", lambda: pytest.fail("all were looked at"))
     index.refresh()
     put(machine, "b", review("r2", "b"), title="새 제목")
     index.refresh()
@@ -168,5 +170,6 @@ def test_an_index_reads_what_changed(machine: Machine, tmp_path: Path, monkeypat
     machine.saver.delete_thread("a")
     index.refresh()
     assert [r["id"] for r in index.reviews()] == ["r2"]
+    monkeypatch.undo()
     index.path.unlink()
     assert [r["id"] for r in index.reviews()] == ["r2"]

@@ -1,6 +1,7 @@
 """Events of runs on their way to readers elsewhere: many of them in one statement, and one notification for all.
 
-What a reader is told is in the database before: who comes again after a kill finds every number that it knows.
+What a reader is told is on the database's disk before: who comes again after a kill or a crash finds every number that
+it knows.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _INSERT: Final = """
         WHERE m.under_way OR g.event IN ('end', 'error')
         ON CONFLICT DO NOTHING RETURNING run_id, n
     ), told AS MATERIALIZED (
-        SELECT pg_notify(%s, note), set_config('synchronous_commit', %s, true) FROM unnest(%s::text[]) AS note
+        SELECT pg_notify(%s, note) FROM unnest(%s::text[]) AS note
     )
     SELECT run_id, n FROM put, (SELECT count(*) FROM told) AS told
 """
@@ -129,15 +130,14 @@ class EventWriter:
         """Which of them are there."""
         if end is None:
             with self.database.reading() as db:  # one statement is a transaction, whatever it does
-                return self._insert(db, events, "off")
+                return self._insert(db, events)
         with self.database.transaction() as db:
-            there = self._insert(db, events, "on")
+            there = self._insert(db, events)
             if end(db) and last is not None:
-                there |= self._insert(db, [last], "on")
+                there |= self._insert(db, [last])
             return there
 
-    def _insert(self, db: Connection, events: Sequence[Kept], waits: str) -> set[tuple[str, int]]:
-        """``waits``: whether for the disk, as PostgreSQL has it."""
+    def _insert(self, db: Connection, events: Sequence[Kept]) -> set[tuple[str, int]]:
         if not events:
             return set()
         runs = list(dict.fromkeys(event.run_id for event in events))
@@ -148,7 +148,7 @@ class EventWriter:
             [event.event for event in events],
             [event.data.decode() for event in events],
         )
-        return set(db.execute(_INSERT, (*columns, runs, self.holder, CHANNEL, waits, notes)).fetchall())
+        return set(db.execute(_INSERT, (*columns, runs, self.holder, CHANNEL, notes)).fetchall())
 
     def _run(self) -> None:
         while True:

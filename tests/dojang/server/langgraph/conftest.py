@@ -139,7 +139,7 @@ def workers_elsewhere(house: Workspace, model: HeldElsewhere) -> Iterator[Forked
         "DOJANG_TEST_SILENT": str(model.silent),
         "DOJANG_TEST_LOG": str(folder / "log"),
     }
-    child = "tests.dojang.server.langgraph.worker_child"
+    child = "tests.dojang.server.work.worker_child"
     with Forked(child, environment=environment, cwd=folder, stderr=False) as process:
         try:
             yield process
