@@ -14,6 +14,7 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 from psycopg import sql
 
+from dojang.server.standing import Standing
 from dojang.server.work import Work
 from dojang.server.work import work as work_module
 from dojang.server.work.postgres import rows as rows_module
@@ -199,5 +200,7 @@ def test_a_database_that_goes_away(
 def test_who_takes_runs(far: Workspace, server: tuple[str, Work], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "DEAD_S", 0)
     assert "dojang work" in server[1].ailing()
+    told = {family.name: family for family in Standing(far.parts, server[1]).collect()}
+    assert [sample.value for sample in told["dojang_worker_processes"].samples] == [0]
     with pytest.raises(UserError, match="DOJANG_SESSIONS=postgres"):
         Work(Workspace(far.settings.model_copy(update={"sessions": "files"})))
