@@ -5,6 +5,7 @@
 Operation ``wait`` of ``serving.py``: create a thread, wait for a run of the trivial graph. ``files``: one process, all
 in files. ``server``: PostgreSQL, and the server carries its runs out itself. ``1``, ``2``: the server carries nothing
 out, that many processes with 4 workers each do. PostgreSQL is the embedded one, with fsync, on the same machine.
+``CPU``: of server, workers and PostgreSQL together, for each run; on a machine that others use it says more than rates.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
-from serving import HERE, Client, measured, ours, row
+import psutil
+from serving import HERE, Client, measured, ours
 
 sys.path.insert(0, str(HERE.parent))
 
@@ -50,7 +54,7 @@ def main() -> None:
         "--only", nargs="+", choices=["files", "server", "1", "2"], default=["files", "server", "1", "2"]
     )
     given = parser.parse_args()
-    print("| what | server | clients | done | a second | p50 ms | p99 ms | load |\n|---|---|---|---|---|---|---|---|")
+    print("| server | clients | done | a second | p50 ms | p99 ms | CPU ms | load |\n|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="dojang-shared-") as name, contextlib.ExitStack() as all_of_it:
         folder = Path(name)
         server = all_of_it.enter_context(EmbeddedPostgres(folder / "postgres"))
@@ -69,7 +73,36 @@ def main() -> None:
                 client = Client(url, "dojang", {"decisions": [{"type": "approve"}]})
                 asyncio.run(measured(client.wait, 2, 5, 12))  # the first runs open what is opened once
                 for clients in given.clients:
-                    row("wait", who, clients, asyncio.run(measured(client.wait, clients, given.seconds)))
+                    before = cpu_s(folder)
+                    rate, took = asyncio.run(measured(client.wait, clients, given.seconds))
+                    spent, ordered = (cpu_s(folder) - before) / len(took), sorted(took)
+                    p99 = ordered[min(len(took) - 1, int(len(took) * 0.99))]
+                    print(
+                        f"| {who} | {clients} | {len(took)} | {rate:.1f} | {median(took) * 1000:.0f} "
+                        f"| {p99 * 1000:.0f} | {spent * 1000:.0f} | {os.getloadavg()[0]:.1f} |",
+                        flush=True,
+                    )
+
+
+def cpu_s(folder: Path) -> float:
+    """Seconds of CPU that the server, its workers and PostgreSQL have had."""
+    tree = psutil.Process().children(recursive=True)
+    postmaster = postmaster_of(folder)
+    tree = [*tree, postmaster, *postmaster.children(recursive=True)]
+    total = 0.0
+    for process in {one.pid: one for one in tree}.values():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found = process.cpu_times()
+            total += found.user + found.system
+    finished = postmaster.cpu_times()
+    return total + finished.children_user + finished.children_system
+
+
+@functools.cache
+def postmaster_of(folder: Path) -> psutil.Process:
+    """PostgreSQL's first process."""
+    (path,) = folder.glob("postgres/**/postmaster.pid")
+    return psutil.Process(int(path.read_text().split()[0]))
 
 
 def with_database(server: str, name: str) -> str:

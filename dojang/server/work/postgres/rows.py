@@ -120,7 +120,7 @@ class PgRows(Rows):
         give the same attempt to somebody else.
         """
         which, given = ("", ()) if run_id is None else ("AND run_id = ?", (run_id,))
-        with self.writing() as db:
+        with self.looking() as db:  # one statement is a transaction
             found = db.execute(
                 "UPDATE runs SET status = 'running', holder = ?, lease_until = ?, attempt = attempt + 1, updated_at = ?"
                 f" WHERE run_id = ({NEXT.format(which=which)} FOR UPDATE SKIP LOCKED) RETURNING {ROW[7:-10]}",

@@ -34,10 +34,14 @@ _INSERT: Final = """
     ), mine AS (
         SELECT run_id, status IN ('pending', 'running') AS under_way FROM runs
         WHERE run_id = ANY(%s) AND (holder = %s OR status NOT IN ('pending', 'running')) ORDER BY run_id FOR SHARE
+    ), put AS (
+        INSERT INTO events SELECT g.run_id, g.n, g.event, g.data FROM given g JOIN mine m USING (run_id)
+        WHERE m.under_way OR g.event IN ('end', 'error')
+        ON CONFLICT DO NOTHING RETURNING run_id, n
+    ), told AS MATERIALIZED (
+        SELECT pg_notify(%s, note) FROM unnest(%s::text[]) AS note
     )
-    INSERT INTO events SELECT g.run_id, g.n, g.event, g.data FROM given g JOIN mine m USING (run_id)
-    WHERE m.under_way OR g.event IN ('end', 'error')
-    ON CONFLICT DO NOTHING RETURNING run_id, n
+    SELECT run_id, n FROM put, (SELECT count(*) FROM told) AS told
 """
 """Only of runs that this process holds; of one that is over, only its last word. Who was passed over writes nothing:
 the row is locked against whoever takes it, so its successor has read what was written, or it has written nothing."""
@@ -123,27 +127,28 @@ class EventWriter:
         self, events: Sequence[Kept], end: Callable[[Connection], bool] | None, last: Kept | None
     ) -> set[tuple[str, int]]:
         """Which of them are there."""
-        runs = list(dict.fromkeys(event.run_id for event in events))
+        if end is None:
+            with self.database.reading() as db:  # one statement is a transaction, whatever it does
+                return self._insert(db, events)
         with self.database.transaction() as db:
-            there = self._insert(db, events, runs)
-            if end is not None and end(db) and last is not None:
-                there |= self._insert(db, [last], [last.run_id])
-                runs = list(dict.fromkeys([*runs, last.run_id]))
-            for at in range(0, len(runs), RUNS_A_NOTE):
-                note = " ".join((self.mark, *runs[at : at + RUNS_A_NOTE]))
-                db.execute("SELECT pg_notify(%s, %s)", (CHANNEL, note))
-        return there
+            there = self._insert(db, events)
+            if end(db) and last is not None:
+                there |= self._insert(db, [last])
+            return there
 
-    def _insert(self, db: Connection, events: Sequence[Kept], runs: list[str]) -> set[tuple[str, int]]:
+    def _insert(self, db: Connection, events: Sequence[Kept]) -> set[tuple[str, int]]:
+        """On the disk before readers are told: an event that a crash took back would leave a hole in its numbers."""
         if not events:
             return set()
+        runs = list(dict.fromkeys(event.run_id for event in events))
+        notes = [" ".join((self.mark, *runs[at : at + RUNS_A_NOTE])) for at in range(0, len(runs), RUNS_A_NOTE)]
         columns = (
             [event.run_id for event in events],
             [event.n for event in events],
             [event.event for event in events],
             [event.data.decode() for event in events],
         )
-        return set(db.execute(_INSERT, (*columns, runs, self.holder)).fetchall())
+        return set(db.execute(_INSERT, (*columns, runs, self.holder, CHANNEL, notes)).fetchall())
 
     def _run(self) -> None:
         while True:

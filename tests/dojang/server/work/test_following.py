@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from langgraph_sdk.client import SyncLangGraphClient
 from psycopg import sql
 
 from dojang.server.work import Work
+from dojang.server.work.events import Channel
 from dojang.server.work.postgres import rows as rows_module
 from dojang.server.work.postgres.channel import SharedChannel
 from dojang.server.work.postgres.rows import PgRows
@@ -136,6 +138,10 @@ def test_a_cancel_reaches_the_worker(
     assert [m["content"] for m in said["messages"] if m["type"] == "human"] == ["When is check-out?"]
 
 
+def _is_at(reader: Channel, n: int) -> bool:
+    return reader.last >= n
+
+
 def test_a_word_is_told_at_once(
     client: SyncLangGraphClient, server: tuple[str, Work], worker: Work, far: Workspace
 ) -> None:
@@ -150,14 +156,14 @@ def test_a_word_is_told_at_once(
         assert other.take("spoken")
     except AssertionError:
         pytest.skip("the worker was quicker")
-    channel = SharedChannel("spoken", other, lambda: None)
+    channel = SharedChannel("spoken", other, lambda: None, lambda one: None)
     channel.taken(again=False)
     reader = work.channels.of("spoken", resumable=True)
     took = []
     for n in range(1, 6):
         began = time.perf_counter()
         channel.put("messages", b"{}")
-        until(lambda n=n: reader.last >= n)
+        until(partial(_is_at, reader, n))
         took.append(time.perf_counter() - began)
     assert sorted(took)[2] < 0.5  # typically 0.03
     other.close()
