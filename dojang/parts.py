@@ -271,11 +271,12 @@ class Parts:
     @cached_property
     def dsn(self) -> str:
         """A database that answers: the one of the settings, or the embedded server, started if it is not up."""
+        from dojang.sessions import watchful
         from store import EmbeddedPostgres
 
         with self._lock:
             if self.settings.database_url is not None:
-                return self.settings.database_url.get_secret_value()
+                return watchful(self.settings.database_url.get_secret_value())
             return self._exit.enter_context(EmbeddedPostgres(self.settings.home / "postgres"))
 
     @cached_property
