@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint style types tests docs bench chaos fuzz transcript screenshots help
+.PHONY: demo test check lint style types tests docs bench chaos hosts fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,6 +49,9 @@ bench: .venv/dev ## tables of figures with the peers beside us, in one run
 chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects counted outside, bare LangGraph beside us
 	@KILLS=$${KILLS:-60} $(BIN)/python -m tests.chaos
 	@KILLS=$${TURNS:-6} $(BIN)/python -m tests.chaos.turning
+
+hosts: .venv/dev ## PostgreSQL, a server and four workers on hosts of their own that fail at TROUBLES instants (30); needs root
+	@$(BIN)/python -m tests.hosts
 
 fuzz: .venv/dev ## generated requests to every route, and in any order: EXAMPLES of each kind (200), a fresh seed
 	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)

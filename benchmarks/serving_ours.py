@@ -1,5 +1,8 @@
 """Our server for ``serving.py`` and ``streams.py``: ``python benchmarks/serving_ours.py HOME`` prints its address.
 
+``HOME DSN WORKERS`` is the same over PostgreSQL; ``HOME DSN WORKERS work`` only carries its runs out, and prints a line
+when it begins (``serving_shared.py``).
+
 It is as trivial as our graph gets, and all of ours: intake, retrieve, generate, comply, act and answer, session files,
 audit, lease, ledger, workers, everything fsynced. Only what is not the server's is taken out: the model answers at once
 (or, where the message says "slow", in as many words as it says), there are no documents and no database, and the one
@@ -21,6 +24,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 
 from dojang.parts import Parts
 from dojang.server import serve
+from dojang.server.working import work
 from dojang.settings import Settings
 from dojang.workspace import Workspace
 from state import JSON, Generation
@@ -99,10 +103,16 @@ class Trivial(Parts):
 
 def main() -> None:
     """Serve until killed."""
-    given: dict[str, Any] = {"home": Path(sys.argv[1]), "user": "kim", "language": "en", "port": 0, "embedding": "none"}
+    home, dsn, workers, works = [*sys.argv[1:], "", "4", ""][:4] if len(sys.argv) < 3 else [*sys.argv[1:], ""][:4]
+    given: dict[str, Any] = {"home": Path(home), "user": "kim", "language": "en", "port": 0, "embedding": "none"}
+    if dsn:
+        given |= {"sessions": "postgres", "database_url": dsn, "workers": int(workers)}
     settings = Settings(**given, rate_limit="", queue=100_000, _env_file=None)  # type: ignore[call-arg]
     with Workspace(settings, parts=Trivial(settings)) as workspace:
-        serve(settings, workspace=workspace, on_ready=lambda url: print(url, flush=True))
+        if works:
+            work(settings, workspace, on_ready=lambda *told: print(*told, flush=True))
+        else:
+            serve(settings, workspace=workspace, on_ready=lambda url: print(url, flush=True))
 
 
 if __name__ == "__main__":

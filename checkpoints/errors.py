@@ -4,13 +4,14 @@
 
     UserError       UnknownType, NotAThreadFolder, NewerFormat, NeededHistory, BadKeyFile, WrongKey, PlaintextRefused
     └── Conflict    AlreadyDecided, Claimed, TooLateToUndo, ThreadBusy, EffectRunning
-    PassingFault    DiskFault
-    BrokenInvariant DamagedLog, LedgerContradiction
+    PassingFault    DiskFault, SessionsAway
+    BrokenInvariant DamagedLog, DamagedRecords, LedgerContradiction
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from state import BrokenInvariant, Claim, Conflict, Decision, PassingFault, UserError
 
@@ -106,6 +107,12 @@ class DiskFault(PassingFault):
     """The operating system refused a read, a write or an fsync; what was not acknowledged may be lost."""
 
 
+class SessionsAway(PassingFault):
+    """The database that holds the sessions does not answer, or broke off; what was not acknowledged is not there."""
+
+    retry_after_s: Final = 2
+
+
 class DamagedLog(BrokenInvariant):
     """Bytes on disk are not what was written; ``path`` and ``offset`` (bytes) say where."""
 
@@ -116,6 +123,18 @@ class DamagedLog(BrokenInvariant):
         )
         self.path = path
         self.offset = offset
+
+
+class DamagedRecords(BrokenInvariant):
+    """Rows of the database are not what was written; ``path`` names the log, ``record`` the number of the first."""
+
+    def __init__(self, path: Path, record: int, what: str) -> None:
+        super().__init__(
+            f"{path} is damaged: {what}; nothing was changed: look at `dojang audit verify`, and restore the database "
+            "from a backup"
+        )
+        self.path = path
+        self.record = record
 
 
 class LedgerContradiction(BrokenInvariant):

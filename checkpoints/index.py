@@ -14,17 +14,18 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from checkpoints.files.crypto import Forged, KeyRing, Place
 from checkpoints.files.folders import FORMAT, folder_name
 from checkpoints.files.locks import OsLock
-from checkpoints.looking import Look, only_grew, signature
+from checkpoints.looking import Look, Looking
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.progress import Fold
 from checkpoints.saver import FileSaver
@@ -108,13 +109,28 @@ LOOK_EVERY_S: Final = 30.0
 _INDEX = Place("", "index", "", 0, "")
 
 
+@dataclass(frozen=True)
+class Watched:
+    """The sessions that an index is about, wherever they lie."""
+
+    saver: BaseCheckpointSaver[Any]
+    decisions: DecisionLog
+    look: Looking
+
+    @classmethod
+    def folders(cls, directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> Watched:
+        """Those of a threads directory."""
+        saver = FileSaver(directory, keys=keys)
+        return cls(saver, DecisionLog(directory, keys=keys), Look(saver.directory))
+
+
 class ThreadIndex:
-    """The index file at ``path`` over the threads in ``directory``. Safe from many threads and processes."""
+    """The index file at ``path`` over sessions, or over a threads directory. Safe from many threads and processes."""
 
     def __init__(
         self,
         path: str | os.PathLike[str],
-        directory: str | os.PathLike[str],
+        sessions: Watched | str | os.PathLike[str],
         summarise: Summarise,
         *,
         keys: KeyRing | None = None,
@@ -122,11 +138,9 @@ class ThreadIndex:
         """``keys`` open the sessions, and seal what the index repeats of their content: titles and reviews."""
         self.path = Path(path).absolute()
         self.keys = keys
-        self.saver = FileSaver(directory, keys=keys)
-        self.decisions = DecisionLog(directory, keys=keys)
-        self.folders = self.saver.sessions.folders
+        watched = sessions if isinstance(sessions, Watched) else Watched.folders(sessions, keys=keys)
+        self.saver, self.decisions, self.look = watched.saver, watched.decisions, watched.look
         self.summarise = summarise
-        self._look = Look(self.folders.root)
         self._token = ""  # of the file that the look is about
         self._mutex = threading.RLock()
         self._behind = threading.Lock()
@@ -230,40 +244,41 @@ class ThreadIndex:
     def _refresh(self, thread_id: str | None) -> None:
         if thread_id is not None:
             name = folder_name(thread_id)
-            told = signature(self.folders.root, name)
+            told = self.look.signature(name)
             self._take([name] if told else [], [] if told else [name])
             return
         with self._mutex:
-            few = self._look.few() if self._token and self._token == self._made() else None
-            many = len(self._look.names or ()) > MANY
-            if few is None or (not many and time.monotonic() - self._look.looked >= LOOK_AGAIN_S):
+            few = self.look.few() if self._token and self._token == self._made() else None
+            many, exact = len(self.look.names or ()) > MANY, self.look.exact
+            if few is None or (not many and not exact and time.monotonic() - self.look.looked >= LOOK_AGAIN_S):
                 self._look_at_all()
             else:
                 self._take(*few)
-                self._look.done()
-                if many:
+                self.look.done()
+                if many and not exact:
                     self._look_behind()
 
     def _look_at_all(self) -> None:
         """Bring everything up to date."""
-        found = self._look.all()
+        found = self.look.all()
         with self._connected() as db:
             known = dict(db.execute("SELECT folder, signature FROM threads"))
-        self._take([name for name, told in found.items() if known.get(name) != told], known.keys() - found.keys())
+        fresh = [name for name, told in found.items() if known.get(name) != told]
+        self._take(fresh, known.keys() - found.keys(), found if self.look.exact else {})
         self._token = self._made()
-        self._look.done()
-        self._look.looked = time.monotonic()
+        self.look.done()
+        self.look.looked = time.monotonic()
 
     def _look_behind(self) -> None:
         """Now and then look at all, while whoever asks goes on."""
-        if time.monotonic() - self._look.looked < LOOK_EVERY_S or not self._behind.acquire(blocking=False):
+        if time.monotonic() - self.look.looked < LOOK_EVERY_S or not self._behind.acquire(blocking=False):
             return
-        self._look.looked = time.monotonic()
+        self.look.looked = time.monotonic()
         threading.Thread(target=self._behind_others, name="dojang-index", daemon=True).start()
 
     def _behind_others(self) -> None:
         try:
-            found = Look(self.folders.root).all()
+            found = self.look.fresh().all()
             known = dict(self._ask("SELECT folder, signature FROM threads", ()))
             self._take([name for name, told in found.items() if known.get(name) != told], [])
         except (DojangError, OSError, sqlite3.Error) as error:
@@ -271,26 +286,26 @@ class ThreadIndex:
         finally:
             self._behind.release()
 
-    def _take(self, names: Iterable[str], gone: Iterable[str]) -> None:
-        """Derive what changed of these folders, and drop those."""
+    def _take(self, names: Iterable[str], gone: Iterable[str], told: Mapping[str, str] | None = None) -> None:
+        """Derive what changed of these folders, and drop those; ``told``: signatures as far as they are known."""
         names, gone = sorted(names), sorted(gone)
         if not names and not gone:
             return
         with self._connected() as db:
             for name in names:
-                self._derived(db, name)
+                self._derived(db, name, (told or {}).get(name) or self.look.signature(name))
             with db:
                 for name in gone:
                     db.execute("DELETE FROM threads WHERE folder = ?", (name,))
                     db.execute("DELETE FROM reviews WHERE folder = ?", (name,))
 
-    def _derived(self, db: sqlite3.Connection, name: str) -> None:
-        told = signature(self.folders.root, name)  # before reading: a change meanwhile is seen next time
+    def _derived(self, db: sqlite3.Connection, name: str, told: str) -> None:
+        """``told``: its signature before it is read, so that a change meanwhile is seen next time."""
         known = db.execute("SELECT signature FROM threads WHERE folder = ?", (name,)).fetchone()
         if not told or (known is not None and known[0] == told):
             return
-        bodies = self._bodies(db, name) if known is not None and only_grew(told, known[0]) else {}
-        row, reviews = self._derive(self.folders.root / name, bodies)
+        bodies = self._bodies(db, name) if known is not None and self.look.only_grew(told, known[0]) else {}
+        row, reviews = self._derive(name, bodies)
         row["title"], row["owner"] = self._hidden(row["title"]), self._hidden(row["owner"])
         with db:
             _store(db, name, told, row, [self._columns(one) for one in reviews])
@@ -300,10 +315,10 @@ class ThreadIndex:
         rows = db.execute("SELECT review_id, body FROM reviews WHERE folder = ? AND has_body = 1", (name,))
         return {review_id: json.loads(self._shown(body)) for review_id, body in rows}
 
-    def _derive(self, folder: Path, bodies: dict[str, Review]) -> tuple[ThreadRow, list[_Known]]:
-        thread_id = folder.name
+    def _derive(self, name: str, bodies: dict[str, Review]) -> tuple[ThreadRow, list[_Known]]:
+        thread_id = name
         try:
-            thread_id = self.folders.thread_id(folder)
+            thread_id = self.look.thread_id(name)
             fold = Fold(self.decisions.entries(thread_id))
             latest = self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
             if latest is None:
@@ -313,7 +328,7 @@ class ThreadIndex:
             bodies = {**bodies, **{r["id"]: r for r in summary.get("decided") or []}}
             bodies |= self._older(thread_id, fold.decided, [r for r in fold.decided if r not in bodies])
         except (DojangError, OSError, ValueError, KeyError, TypeError) as e:
-            message = str(e) if isinstance(e, DojangError) else f"{folder} cannot be summarised: {e!r}"
+            message = str(e) if isinstance(e, DojangError) else f"{self.look.place(name)} cannot be summarised: {e!r}"
             return _empty(thread_id, "error", message), []
         row = ThreadRow(
             thread_id=thread_id,

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
+from checkpoints.files.folders import ThreadFolders
 from checkpoints.files.stamps import different, pressed, slot_of
 
 SOURCES: Final = ("thread.json", "checkpoints.jsonl", "decisions.jsonl")
@@ -20,11 +22,68 @@ RACY_NS: Final = 50_000_000
 """A directory that changed so short a time ago may change again under the same time."""
 
 
+class Looking(Protocol):
+    """What one process remembers of all sessions since it looked last. Callers serialise.
+
+    A session is called by its folder (``files.folders.folder_name``), also where there is none.
+    """
+
+    names: set[str] | None
+    """Those that there are; None: nobody has looked yet, or all are to be looked at again."""
+    looked: float
+    """When whoever uses it has looked at all, as ``time.monotonic`` counts."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether :meth:`few` misses nothing, so that nobody has to look at all again now and then."""
+        ...
+
+    def all(self) -> Mapping[str, str]:
+        """The signature of every session. Ask :meth:`done` when they are dealt with."""
+        ...
+
+    def few(self) -> tuple[set[str], set[str]] | None:
+        """Those that may have changed or come, and those that are gone; None where all have to be looked at."""
+        ...
+
+    def done(self) -> None:
+        """What was looked at last is dealt with."""
+        ...
+
+    def signature(self, name: str) -> str:
+        """Another one after each change of what lists show of a session; "" where there is none."""
+        ...
+
+    def only_grew(self, now: str, before: str) -> bool:
+        """Whether a session was only added to between two signatures."""
+        ...
+
+    def later(self, told: str) -> bool:
+        """Whether a signature is of a change since this was made."""
+        ...
+
+    def thread_id(self, name: str) -> str:
+        """Whose folder it is. FileNotFoundError where there is none; DamagedLog."""
+        ...
+
+    def place(self, name: str) -> str:
+        """What errors call a session."""
+        ...
+
+    def fresh(self) -> Looking:
+        """One over the same sessions that remembers nothing."""
+        ...
+
+
 class Look:
-    """What one process remembers of a directory of sessions. Callers serialise."""
+    """Looking at a directory."""
+
+    exact: Final = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._folders = ThreadFolders(root)
+        self._begun_ns = time.time_ns()
         self.names: set[str] | None = None  # None: nobody has looked yet
         self.looked = 0.0
         self._slots: dict[int, list[str]] = {}
@@ -62,6 +121,32 @@ class Look:
             for name in names:
                 self._slots[slot_of(name)].append(name)
 
+    def signature(self, name: str) -> str:
+        """See :func:`signature`."""
+        return signature(self.root, name)
+
+    def only_grew(self, now: str, before: str) -> bool:
+        """Whether the checkpoints were only appended to."""
+        new, old = (told.split(" ")[1].split(":") if told.count(" ") == 2 else [] for told in (now, before))
+        return len(new) == len(old) == 3 and new[2] == old[2] and int(new[0]) >= int(old[0])
+
+    def later(self, told: str) -> bool:
+        """By the newest time of its files."""
+        times = (int(part.split(":")[1]) for part in told.split(" ") if ":" in part)
+        return max(times, default=0) >= self._begun_ns
+
+    def thread_id(self, name: str) -> str:
+        """What its ``thread.json`` says."""
+        return self._folders.thread_id(self.root / name)
+
+    def place(self, name: str) -> str:
+        """Its path."""
+        return str(self.root / name)
+
+    def fresh(self) -> Look:
+        """Another one."""
+        return Look(self.root)
+
 
 def names_in(root: Path) -> list[str]:
     """The names of all that may be sessions, in no order."""
@@ -83,12 +168,6 @@ def signature(root: Path, name: str) -> str:
                 return ""
             parts.append("-")
     return " ".join(parts)
-
-
-def only_grew(now: str, before: str) -> bool:
-    """Whether the checkpoints of a session were only appended to between two signatures."""
-    new, old = (told.split(" ")[1].split(":") if told.count(" ") == 2 else [] for told in (now, before))
-    return len(new) == len(old) == 3 and new[2] == old[2] and int(new[0]) >= int(old[0])
 
 
 def _stat_of(root: Path) -> tuple[int, int] | None:

@@ -3,18 +3,18 @@
     from checkpoints import FileSaver
     graph = builder.compile(checkpointer=FileSaver("var/threads"))
 
-Every method is safe from many threads and processes at once. The async methods run the sync ones in worker threads.
+Every method is safe from many threads and processes at once. The async methods are ``offloop``'s.
 """
 
 from __future__ import annotations
 
-import asyncio
+import builtins
 import contextlib
 import os
 import random
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -45,12 +45,10 @@ from checkpoints.log.session import Session, pending
 from checkpoints.log.tables import Tables
 from checkpoints.log.view import View
 from checkpoints.log.whole import Whole, metadata_of
+from checkpoints.offloop import OffLoop
 from checkpoints.values.bulk import bulk
 from checkpoints.values.codec import Opaque, StrictSerializer
 from state import UserError
-
-ALIST_MAX = 64
-"""How many checkpoints ``alist`` reads ahead at most."""
 
 OPEN_MAX = 256
 """Threads whose newest state one process keeps in memory."""
@@ -140,7 +138,7 @@ class Sessions:
             self._open.clear()
 
 
-class FileSaver(BaseCheckpointSaver[Any]):
+class FileSaver(OffLoop):
     """A complete checkpointer over files.
 
     Args:
@@ -314,6 +312,12 @@ class FileSaver(BaseCheckpointSaver[Any]):
         """Return when all that was put into the thread is on the disk."""
         self.sessions.of(thread_id).flush()
 
+    def places(self, thread_id: str) -> builtins.list[tuple[str, str]]:
+        """(Id, namespace) of all checkpoints of a thread, oldest first."""
+        session = self.sessions.of(str(thread_id))
+        with session.view(whole=True):
+            return sorted((cp, ns) for ns, found in session.where.cps.items() for cp in found)
+
     # deleting and copying
 
     def delete_thread(self, thread_id: str) -> None:
@@ -376,60 +380,6 @@ class FileSaver(BaseCheckpointSaver[Any]):
                         newest = {(ns, max(cps)) for ns, cps in session.where.cps.items()}
                         keep = _needed(_all_tables(session, view), newest)
                 rebuild(session, lambda key, keep=keep: key in keep)  # type: ignore[misc]
-
-    # async
-
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """``get_tuple`` off the event loop."""
-        return await asyncio.to_thread(self.get_tuple, config)
-
-    async def alist(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        """``list`` off the event loop, first one by one and then more at a time."""
-        found = self.list(config, filter=filter, before=before, limit=limit)
-        many = 1
-        while results := await asyncio.to_thread(lambda n=many: [*islice(found, n)]):  # type: ignore[misc]
-            for result in results:
-                yield result
-            many = min(2 * many, ALIST_MAX)
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """``put`` off the event loop."""
-        return await asyncio.to_thread(self.put, config, checkpoint, metadata, new_versions)
-
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """``put_writes`` off the event loop."""
-        await asyncio.to_thread(self.put_writes, config, writes, task_id, task_path)
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """``delete_thread`` off the event loop."""
-        await asyncio.to_thread(self.delete_thread, thread_id)
-
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """``delete_for_runs`` off the event loop."""
-        await asyncio.to_thread(self.delete_for_runs, run_ids)
-
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """``copy_thread`` off the event loop."""
-        await asyncio.to_thread(self.copy_thread, source_thread_id, target_thread_id)
-
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """``prune`` off the event loop."""
-        await asyncio.to_thread(lambda: self.prune(thread_ids, strategy=strategy))
 
 
 def _place(config: RunnableConfig) -> tuple[str, str]:

@@ -20,8 +20,6 @@ from weakref import WeakKeyDictionary
 from dojang.visible import visible
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from checkpoints.audit.chain import AuditRecord
     from checkpoints.audit.trail import AuditLog
 
@@ -71,36 +69,27 @@ def existing(log: AuditLog, thread: str) -> None:
     """Raise where there is no such thread."""
     from dojang.runs import UnknownThread
 
-    if not log.folders.path(thread).is_dir():
+    if not log.backend.exists(thread):
         raise UnknownThread(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
 
 
-def records(log: AuditLog, thread: str | None, within: bytes = b"") -> Iterator[AuditRecord]:
+def records(log: AuditLog, thread: str | None, within: str = "") -> Iterator[AuditRecord]:
     """Oldest first, by the time they were noted; each chain in its own order. All chains of the home for None.
 
-    ``within``: of threads whose chain does not have these bytes, none.
+    ``within``: of threads whose chain does not have this text, none.
     """
     if thread is not None:
         existing(log, thread)
         yield from log.records(thread)
         return
-    threads = (thread_id for thread_id, folder in log.folders.threads() if not within or _has(folder, within))
+    threads = log.backend.threads(kind="audit" if within else "", saying=within)
     chains = [log.records(None), *map(log.records, threads)]
     yield from heapq.merge(*chains, key=lambda record: record["at"])
 
 
-def _has(folder: Path, within: bytes) -> bool:
-    from checkpoints.audit.chain import CHAIN
-
-    try:
-        return within in (folder / CHAIN).read_bytes()
-    except FileNotFoundError:
-        return False
-
-
 def found(log: AuditLog, sought: Sought) -> Iterator[AuditRecord]:
     """The records that are sought, oldest first. Of chains in which an event does not occur, nothing more is read."""
-    within = sought.event.encode() if sought.event.isascii() else b""
+    within = sought.event if sought.event.isascii() else ""
     return (record for record in records(log, sought.thread, within) if sought.has(record))
 
 
@@ -117,7 +106,7 @@ def newest(log: AuditLog, sought: Sought, limit: int, before: Place | None = Non
     """
     if sought.thread is not None:
         existing(log, sought.thread)
-    named = [sought.thread] if sought.thread is not None else [None, *(name for name, _ in log.folders.threads())]
+    named = [sought.thread] if sought.thread is not None else [None, *log.backend.threads()]
     spans = sorted((_span(log, name) for name in named), key=lambda span: span.last, reverse=True)
     found: list[tuple[Place, AuditRecord]] = []
     for span in spans:
@@ -138,7 +127,7 @@ class Span(NamedTuple):
     thread: str | None
     first: str
     last: str
-    stamp: tuple[int, int, int]
+    stamp: object
 
 
 _SPANS: WeakKeyDictionary[AuditLog, dict[str | None, Span]] = WeakKeyDictionary()

@@ -14,9 +14,9 @@ from typing import Any, TypedDict
 
 from langgraph.checkpoint.base import CheckpointTuple
 
+from checkpoints.looking import Looking
 from state import DojangError
 
-SOURCE = "checkpoints.jsonl"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS folders (folder TEXT PRIMARY KEY, signature TEXT NOT NULL, error TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS cited (
@@ -39,14 +39,14 @@ class CitedBy(TypedDict):
 
 
 class CitedIndex:
-    """The file at ``path`` over the session folders in ``threads``.
+    """The file at ``path`` over the sessions that ``look`` sees.
 
-    ``newest`` reads the newest checkpoint of a folder's thread, with the thread's id. Safe from many processes.
+    ``newest`` reads the newest checkpoint of a thread. Safe from many processes.
     """
 
-    def __init__(self, path: Path, threads: Path, newest: Callable[[Path], tuple[str, CheckpointTuple | None]]) -> None:
+    def __init__(self, path: Path, look: Looking, newest: Callable[[str], CheckpointTuple | None]) -> None:
         self._path = path
-        self._threads = threads
+        self._look = look
         self._newest = newest
 
     def of(self, passages: Sequence[str]) -> list[CitedBy]:
@@ -78,33 +78,32 @@ class CitedIndex:
 
     def _refresh(self, db: sqlite3.Connection) -> None:
         known = dict(db.execute("SELECT folder, signature FROM folders"))
-        for folder in sorted(self._threads.glob("*/thread.json")):
-            name = folder.parent.name
-            signature = _signature(folder.parent)  # before reading: a change meanwhile is seen next time
+        for name, signature in sorted(self._look.fresh().all().items()):  # a change while it is read is seen next time
             if known.pop(name, None) != signature:
-                self._derive(db, folder.parent, signature)
+                self._derive(db, name, signature)
         with db:
             for name in known:
                 db.execute("DELETE FROM cited WHERE folder = ?", (name,))
                 db.execute("DELETE FROM folders WHERE folder = ?", (name,))
 
-    def _derive(self, db: sqlite3.Connection, folder: Path, signature: str) -> None:
+    def _derive(self, db: sqlite3.Connection, name: str, signature: str) -> None:
         rows: list[tuple[Any, ...]] = []
         error = ""
         try:
-            thread_id, newest = self._newest(folder)
+            thread_id = self._look.thread_id(name)
+            newest = self._newest(thread_id)
             messages = newest.checkpoint["channel_values"].get("messages") or [] if newest is not None else []
-            rows = [(folder.name, thread_id, *row) for message in messages for row in _citations(message)]
+            rows = [(name, thread_id, *row) for message in messages for row in _citations(message)]
         except (DojangError, OSError, ValueError, KeyError, TypeError, AttributeError) as failure:
             error = str(failure) or type(failure).__name__
         with db:
-            db.execute("DELETE FROM cited WHERE folder = ?", (folder.name,))
+            db.execute("DELETE FROM cited WHERE folder = ?", (name,))
             db.executemany(
                 "INSERT OR REPLACE INTO cited (folder, thread_id, message, passage, n, start_at, end_at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
-            db.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", (folder.name, signature, error))
+            db.execute("INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", (name, signature, error))
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -125,11 +124,3 @@ def _citations(message: Any) -> Iterator[tuple[str, str, int, int, int]]:
     for citation in metadata.get("citations") or []:
         if citation.get("document"):
             yield str(message.id), citation["passage"], citation["n"], citation["start"], citation["end"]
-
-
-def _signature(folder: Path) -> str:
-    try:
-        facts = (folder / SOURCE).stat()
-    except FileNotFoundError:
-        return "-"
-    return f"{facts.st_size}:{facts.st_mtime_ns}:{facts.st_ino}"

@@ -47,7 +47,7 @@ def examine(parts: Parts) -> Iterator[Check]:
         (N_("tools"), lambda: _tools(settings)),
         (N_("MCP servers"), lambda: _mcp(parts)),
         (N_("access"), lambda: _access(parts)),
-        (N_("session files"), lambda: _sessions(settings)),
+        (N_("session files"), lambda: _sessions(parts)),
         (N_("port"), lambda: _port(settings.host, settings.port)),
     ]
     for name, probe in probes:
@@ -147,6 +147,9 @@ def _champion(parts: Parts) -> Finding:
     verify(voices.registry.adapters, champion)
     if asked not in ("", "champion"):
         return True, f"{champion}; DOJANG_ADAPTER names {asked}, so it begins no conversation", ""
+    if voices.served:
+        voices.registry.serve(champion)
+        return True, f"{champion}, loaded at the endpoint", ""
     if voices.endpoint:
         served = asked == "champion"
         return (
@@ -210,10 +213,13 @@ def _access(parts: Parts) -> Finding:
     )
 
 
-def _sessions(settings: Settings) -> Finding:
+def _sessions(parts: Parts) -> Finding:
     from checkpoints import verify
+    from dojang.sessions import in_postgres
 
-    report = verify(settings.threads)
+    if in_postgres(parts.settings):
+        return True, f"{sum(1 for _ in parts.backend.threads())} sessions in PostgreSQL", ""
+    report = verify(parts.settings.threads)
     found = f"{report['threads']} sessions, {report['records']} records"
     if report["damaged"]:
         problems = "; ".join(problem for thread in report["damaged"] for problem in thread["problems"])

@@ -22,7 +22,7 @@ from dojang.attachments import Attachments
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
-from dojang.pausing import Switch
+from dojang.pausing import Pressing, switch_of
 from dojang.settings import SAMPLE, Settings, outside, secrets_of
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
@@ -31,13 +31,17 @@ from state import Decision, Review
 if TYPE_CHECKING:
     from checkpoints import DecisionLog, EffectLedger, FileSaver, PromptLog, Summary, ThreadIndex
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.backend import Backend
     from checkpoints.files.crypto import KeyRing
     from checkpoints.files.folders import ThreadFolders
+    from checkpoints.looking import Looking
+    from checkpoints.postgres.saver import PgSaver
     from checkpoints.records.about import AboutThreads
     from checkpoints.records.attachments import AttachmentLog
     from checkpoints.records.notices import NoticeLog
     from dojang.checks import Checks
     from dojang.cited import CitedIndex
+    from dojang.sessions import Sessions
     from store.models.embedding import Embedder
     from store.port import Documents
     from tools.mcp.servers import McpServers
@@ -93,33 +97,48 @@ class Parts:
         """The date that "tomorrow" is counted from."""
         return self.settings.today or self.clock.now().astimezone().date()
 
-    # -- sessions as files ----------------------------------------------------------------------------------------
+    # -- sessions -------------------------------------------------------------------------------------------------
 
     @cached_property
     def session_keys(self) -> KeyRing | None:
         """What the sessions are sealed with; None where they are plain."""
+        from dojang.sessions import load_session_keys
+
         return load_session_keys(self.settings)
 
     @cached_property
-    def saver(self) -> FileSaver:
-        """The session files."""
-        from checkpoints import FileSaver
+    def saver(self) -> FileSaver | PgSaver:
+        """The states of sessions."""
+        from dojang.sessions import saver_of
 
-        return FileSaver(self.settings.threads, keys=self.session_keys)
+        return saver_of(self.settings, self.sessions)
 
     @cached_property
-    def folders(self) -> ThreadFolders:
-        """Which folder is which thread."""
-        from checkpoints.files.folders import ThreadFolders
+    def sessions(self) -> Sessions:
+        """Where the sessions lie, opened."""
+        from dojang.sessions import open_sessions
 
-        return ThreadFolders(self.settings.threads)
+        with self._lock:
+            found = open_sessions(self.settings)
+            self._exit.callback(found.close)
+            return found
+
+    @property
+    def backend(self) -> Backend:
+        """Where the records of sessions lie."""
+        return self.sessions.backend
+
+    @property
+    def folders(self) -> ThreadFolders:
+        """Which folder is which thread; OnlyAsFiles where the sessions lie in a database."""
+        return self.backend.folders
 
     @cached_property
     def about(self) -> AboutThreads:
         """What clients have noted about sessions."""
         from checkpoints.records.about import AboutThreads
 
-        return AboutThreads(self.folders, keys=self.session_keys)
+        return AboutThreads(self.backend)
 
     @cached_property
     def audit(self) -> AuditLog:
@@ -127,35 +146,35 @@ class Parts:
         from checkpoints.audit.trail import AuditLog
 
         keys = self.settings.home / "keys"
-        return AuditLog(self.settings.threads, keys, clock=self.clock.now, session_keys=self.session_keys)
+        return AuditLog(self.backend, keys, clock=self.clock.now)
 
     @cached_property
     def decisions(self) -> DecisionLog:
         """Who decided what."""
         from checkpoints.audit.trail import AuditedDecisions
 
-        return AuditedDecisions(self.settings.threads, self.audit)
+        return AuditedDecisions(self.backend, self.audit)
 
     @cached_property
     def ledger(self) -> EffectLedger:
         """Intents and outcomes."""
         from checkpoints.audit.trail import AuditedLedger
 
-        return AuditedLedger(self.settings.threads, self.audit)
+        return AuditedLedger(self.backend, self.audit)
 
     @cached_property
     def prompts(self) -> PromptLog:
         """What the model was given and said, for training."""
         from checkpoints import PromptLog
 
-        return PromptLog(self.settings.threads, keys=self.session_keys)
+        return PromptLog(self.backend)
 
     @cached_property
     def attachment_log(self) -> AttachmentLog:
         """The files that came with messages."""
         from checkpoints.records.attachments import AttachmentLog
 
-        return AttachmentLog(self.folders, keys=self.session_keys)
+        return AttachmentLog(self.backend)
 
     @cached_property
     def attachments(self) -> Attachments:
@@ -170,32 +189,56 @@ class Parts:
     def _outbox(self) -> NoticeLog:
         from checkpoints.records.notices import NoticeLog
 
-        return NoticeLog(self.settings.threads, keys=self.session_keys, clock=self.clock.now)
+        return NoticeLog(self.backend, clock=self.clock.now)
 
     @cached_property
     def index(self) -> ThreadIndex:
-        """What is searched across threads; derived from the files."""
+        """What is searched across threads; derived from the sessions."""
         from checkpoints import ThreadIndex
+        from checkpoints.index import Watched
 
+        if self.sessions.database is not None:
+            watched = Watched(self.saver, self.decisions, self.looking())
+            return ThreadIndex(self.settings.home / "index-postgres.sqlite", watched, summarise)
         keys = self.session_keys
         path = self.settings.home / ("index.sqlite" if keys is None else "index-sealed.sqlite")
         return ThreadIndex(path, self.settings.threads, summarise, keys=keys)
 
+    def looking(self) -> Looking:
+        """What remembers which sessions one has seen, and has seen none yet."""
+        if self.sessions.database is not None:
+            from checkpoints.postgres.looking import PgLook
+
+            return PgLook(self.sessions.database)
+        from checkpoints.looking import Look
+
+        return Look(self.settings.threads)
+
+    @cached_property
+    def _look(self) -> Looking:
+        return self.looking()
+
+    def changes(self, thread_id: str) -> str:
+        """Another one after each change of what lists show of a thread; "" where there is none."""
+        from checkpoints.files.folders import folder_name
+
+        return self._look.signature(folder_name(thread_id))
+
     @cached_property
     def cited(self) -> CitedIndex:
-        """Which answers cited which passage; derived from the files."""
+        """Which answers cited which passage; derived from the sessions."""
         from dojang.cited import CitedIndex
 
-        def newest(folder: Path) -> tuple[str, CheckpointTuple | None]:
-            thread_id = self.folders.thread_id(folder)
-            return thread_id, self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+        def newest(thread_id: str) -> CheckpointTuple | None:
+            return self.saver.get_tuple({"configurable": {"thread_id": thread_id}})
 
-        return CitedIndex(self.settings.home / "cited.sqlite", self.settings.threads, newest)
+        name = "cited.sqlite" if self.sessions.database is None else "cited-postgres.sqlite"
+        return CitedIndex(self.settings.home / name, self.looking(), newest)
 
     @cached_property
-    def switch(self) -> Switch:
+    def switch(self) -> Pressing:
         """What stops all runs."""
-        return Switch(self.settings.home)
+        return switch_of(self.settings.home, self.backend)
 
     @cached_property
     def checks(self) -> Checks:
@@ -204,11 +247,14 @@ class Parts:
 
         return Checks(self.settings.home / "checks")
 
-    def run_lock(self, thread_id: str) -> AbstractContextManager[object]:
+    def run_lock(self, thread_id: str, owner: str = "") -> AbstractContextManager[object]:
         """Held while a run is under way; a second run on the thread is an error at once."""
         from checkpoints import run_lock
 
-        return run_lock(self.settings.threads, thread_id, owner=f"{self.settings.user}, process {os.getpid()}")
+        who = owner or f"{self.settings.user}, process {os.getpid()}"
+        if self.sessions.locks is not None:
+            return self.sessions.locks.run_lock(thread_id, who)
+        return run_lock(self.settings.threads, thread_id, owner=who)
 
     @cached_property
     def graph(self) -> AgentGraph:
@@ -302,9 +348,9 @@ class Parts:
     @cached_property
     def standing(self) -> Standing:
         """What was approved in advance."""
-        from dojang.noted import NotedStanding
+        from dojang.noted import noted_standing
 
-        return NotedStanding(self.settings.home / "standing.jsonl", self.audit, self.clock.now)
+        return noted_standing(self.settings.home, self.backend, self.audit, self.clock.now)
 
     @cached_property
     def generator(self) -> Generator:
@@ -342,6 +388,7 @@ class Parts:
 
     def _loaded(self, adapter: str | None) -> Generator:
         from adapters import load_generator
+        from dojang.served import putting_back
 
         s = self.settings
         return load_generator(
@@ -361,6 +408,7 @@ class Parts:
             budget_s=s.model_budget_s,
             strict=s.model_strict,
             prices=s.model_prices,
+            put_back=putting_back(s),
         )
 
     @cached_property
@@ -387,16 +435,6 @@ class Parts:
             prompts=self.prompts if self.settings.keep_prompts else NoPrompts(),
             attachments=self.attachments,
         )
-
-
-def load_session_keys(settings: Settings) -> KeyRing | None:
-    """The key ring that the settings name; BadKeyFile where it cannot be used."""
-    if settings.session_keys is None:
-        return None
-    from checkpoints.files.crypto import KeyRing
-
-    passphrase = settings.session_passphrase
-    return KeyRing.load(settings.session_keys, passphrase=passphrase.get_secret_value() if passphrase else None)
 
 
 def mcp_servers_of(settings: Settings, *, connects: bool) -> McpServers | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from tools.policy_cases import answer_subject, call_subject
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpoints import FileSaver
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
     from dojang.settings import Settings
     from state import ToolSpec, Verdict
     from tools.policy_cases import Judge
@@ -50,29 +52,30 @@ class Replayed:
 
 
 def _asks(verdict: Verdict) -> tuple[Any, ...]:
-    own = verdict.get("self_approval", True)
-    return (verdict["outcome"], verdict["kind"], verdict["tier"], verdict["votes"], sorted(verdict["roles"]), own)
+    own, why = verdict.get("self_approval", True), verdict.get("wants_reason", False)
+    return (verdict["outcome"], verdict["kind"], verdict["tier"], verdict["votes"], sorted(verdict["roles"]), own, why)
 
 
 def replayed(settings: Settings, policy: Judge, since: datetime) -> list[Replayed]:
     """:func:`replay` over the sessions of a home; [] where there are none yet."""
-    from checkpoints import FileSaver
-    from dojang.parts import load_session_keys
+    from dojang.sessions import any_sessions, open_sessions, saver_of
     from dojang.trying import described
 
-    if not settings.threads.is_dir():
+    if not any_sessions(settings):
         return []
-    with FileSaver(settings.threads, keys=load_session_keys(settings)) as saver:
-        return replay(policy, saver, described(settings).offered(), since)
+    with closing(open_sessions(settings)) as sessions:
+        return replay(policy, saver_of(settings, sessions), described(settings).offered(), since)
 
 
-def replay(policy: Judge, saver: FileSaver, specs: Sequence[ToolSpec], since: datetime) -> list[Replayed]:
+def replay(
+    policy: Judge, saver: BaseCheckpointSaver[Any], specs: Sequence[ToolSpec], since: datetime
+) -> list[Replayed]:
     """Everything judged since then, oldest first, judged by ``policy``; nothing is run, counted or written."""
     found = sorted(judged_since(saver, specs, since), key=lambda j: (j.at, j.thread_id, j.verdict["subject"]))
     return [Replayed(j, policy.consider(j.verdict["subject"], j.subject)) for j in found]
 
 
-def judged_since(saver: FileSaver, specs: Sequence[ToolSpec], since: datetime) -> Iterator[Judged]:
+def judged_since(saver: BaseCheckpointSaver[Any], specs: Sequence[ToolSpec], since: datetime) -> Iterator[Judged]:
     """Each verdict once, from the checkpoint in which it first stands: the state that it was about."""
     first: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {}
     for found in saver.list(None):  # newest first, so that the last one seen is the first that was written

@@ -64,6 +64,16 @@ class Settings(BaseSettings):
     model_prices: tuple[float, float] | None = Field(
         None, description="price of a million tokens read and of a million written, like `[0.15, 0.6]`"
     )
+    model_server: Literal["vllm"] | None = Field(
+        None,
+        description="which server of one's own is behind that URL: `vllm` is given adapters of the registry while it "
+        "runs, before a name moves to them; empty: it has those that its operator gave it",
+    )
+    model_server_adapters: str | None = Field(
+        None,
+        description="where that server finds the home's folder `registry/adapters`, as it calls it: `/adapters`; "
+        "empty: at the same path",
+    )
     adapter: str | None = Field(
         None,
         description="who speaks in new conversations: path of a LoRA adapter, `champion`, `candidate`, an id of the "
@@ -139,7 +149,13 @@ class Settings(BaseSettings):
     passages_k: int = Field(4, ge=1, le=50, description="passages retrieved for a question")
     host: str = Field("127.0.0.1", description="address that `dojang serve` binds")
     port: int = Field(8723, ge=0, le=65535, description="port that `dojang serve` binds; 0: any free one")
-    workers: int = Field(4, ge=1, le=64, description="runs that one server carries out at a time")
+    workers: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="runs that one server, or one `dojang work`, carries out at a time; 0: none by the server, where "
+        "the sessions lie in PostgreSQL and `dojang work` carries them out",
+    )
     queue: int = Field(1000, ge=1, le=1_000_000, description="runs that may wait; more are refused with 429")
     run_timeout_s: float | None = Field(
         None, gt=0, description="seconds after which a run of a server is stopped between two steps; empty: never"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import selectors
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -110,7 +111,13 @@ class Connections:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
                 connection = connect(self._dsn, autocommit=True)
-                self._configure(connection)
+                try:
+                    self._configure(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+                return connection
+            if _silent(connection):
                 return connection
             try:
                 connection.execute("")
@@ -127,3 +134,15 @@ class Connections:
                 self._idle.append(connection)
         if not keep:
             connection.close()
+
+
+def _silent(connection: Connection) -> bool:
+    """Whether the server has said nothing on a connection that waits: one that goes says so, or closes.
+
+    Asking it would be a way there and back for each statement. Of one that the network has cut off neither would hear.
+    """
+    if connection.closed:
+        return False
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        return not selector.select(0)

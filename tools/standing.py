@@ -1,8 +1,8 @@
 """Standing approvals: a named person allows a bounded set of calls for a bounded time, in advance. Judges no policy.
 
 They are kept in one append-only file of JSON lines (``allow``, ``use``, ``revoke``), written under an operating-system
-lock and fsynced before anybody acts on them. A torn last line was never acknowledged and counts for nothing; damage
-anywhere else means that no approval holds until a person has looked.
+lock and fsynced before anybody acts on them, or elsewhere (``Lines``). A torn last line was never acknowledged and
+counts for nothing; damage anywhere else means that no approval holds until a person has looked.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cel
 from filelock import FileLock, Timeout
@@ -93,16 +94,35 @@ class _Folded(NamedTuple):
     used: dict[str, str]  # approval by the key of the call that it was used for
 
 
+class Lines(Protocol):
+    """Where the records are kept, one JSON object each, oldest first."""
+
+    name: str
+    """What errors call it."""
+
+    def read(self) -> Iterable[bytes]:
+        """All whole ones. PassingFault where they cannot be read now."""
+        ...
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Keep every other writer out. PassingFault where that takes too long."""
+        ...
+
+    def append(self, line: bytes) -> None:
+        """Durable at the end of :meth:`locked`. PassingFault."""
+        ...
+
+
 class Standing:
-    """The file of approvals. Safe for many threads and processes.
+    """The approvals. Safe for many threads and processes.
 
     Args:
-        path: the file; it and its lock are made when something is first allowed.
+        where: the file, made with its lock when something is first allowed; or where else they are kept.
         now: the clock, with a time zone.
     """
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.path = path
+    def __init__(self, where: Path | Lines, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._lines = FileLines(where) if isinstance(where, Path) else where
         self._now = now
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -190,7 +210,7 @@ class Standing:
             irreversible=irreversible,
         )
         given = {k: v for k, v in asdict(made).items() if k not in ("revoked_at", "revoked_by", "uses")}
-        with self._locked():
+        with self._lines.locked():
             self.all()
             self._append({"op": "allow", **given})
         return made
@@ -201,7 +221,7 @@ class Standing:
         ``key``: the very call that it is used for, see :meth:`counted`.
         """
         try:
-            with self._locked():
+            with self._lines.locked():
                 now = self._now()
                 approval = self.get(approval_id)
                 if approval.status(now) != "active" or approval.tool != tool:
@@ -218,7 +238,7 @@ class Standing:
         Raises:
             UnknownStanding, Conflict (somebody else revoked it first).
         """
-        with self._locked():
+        with self._lines.locked():
             approval = self.get(approval_id)
             if approval.revoked_at:
                 if approval.revoked_by != by:
@@ -228,17 +248,11 @@ class Standing:
             self._append({"op": "revoke", "id": approval_id, "at": at, "by": by})
             return replace(approval, revoked_at=at, revoked_by=by)
 
-    # -- the file -------------------------------------------------------------------------------------------------
+    # -- the records ----------------------------------------------------------------------------------------------
 
     def _folded(self) -> _Folded:
         found = _Folded({}, {})
-        try:
-            raw = self.path.read_bytes()
-        except FileNotFoundError:
-            return found
-        except OSError as error:
-            raise PassingFault(f"{self.path.name} cannot be read ({error.strerror}); nothing is allowed") from error
-        for number, line in enumerate(raw.split(b"\n")[:-1], start=1):
+        for number, line in enumerate(self._lines.read(), start=1):
             self._take(found, line, number)
         return found
 
@@ -262,18 +276,38 @@ class Standing:
             else:
                 raise ValueError(f"{op!r} is no kind of record")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            name = self._lines.name
             raise BrokenStanding(
-                f"{self.path.name}:{number}: cannot be read ({type(error).__name__}: {str(error)[:120]}); no standing "
+                f"{name}:{number}: cannot be read ({type(error).__name__}: {str(error)[:120]}); no standing "
                 "approval holds; keep the file, and start another"
             ) from error
 
-    def _locked(self) -> FileLock:
+    def _append(self, record: Mapping[str, JSON]) -> None:
+        self._lines.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
+
+
+class FileLines:
+    """One append-only file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, path.name
+
+    def read(self) -> list[bytes]:
+        """All but a torn last line."""
+        try:
+            return self.path.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise PassingFault(f"{self.name} cannot be read ({error.strerror}); nothing is allowed") from error
+
+    def locked(self) -> FileLock:
+        """A lock beside it."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return _Lock(str(self.path.with_suffix(".lock")), timeout=LOCK_WAIT_S, mode=0o600)
 
-    def _append(self, record: Mapping[str, JSON]) -> None:
+    def append(self, line: bytes) -> None:
         """One line, fsynced; a torn tail of an earlier crash is cut off first. Call it under the lock."""
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
         fresh = not self.path.exists()
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -281,13 +315,13 @@ class Standing:
                 whole = file.read().rfind(b"\n") + 1
                 file.seek(whole)
                 file.truncate()
-                file.write(line)
+                file.write(line + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             if fresh and os.name == "posix":
                 _sync_folder(self.path.parent)
         except OSError as error:
-            raise PassingFault(f"{self.path.name} cannot be written ({error.strerror}); nothing was allowed") from error
+            raise PassingFault(f"{self.name} cannot be written ({error.strerror}); nothing was allowed") from error
 
 
 class _Lock(FileLock):
@@ -328,4 +362,4 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-__all__ = ["BrokenStanding", "Standing", "StandingApproval", "UnknownStanding"]
+__all__ = ["BrokenStanding", "Lines", "Standing", "StandingApproval", "UnknownStanding"]

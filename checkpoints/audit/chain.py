@@ -1,6 +1,7 @@
-"""One audit chain: a journal of signed records, each with the hash of the one before, and a signed head beside it.
+"""One audit chain: a log of signed records, each with the hash of the one before, and a signed head beside it.
 
-``audit.jsonl`` holds the records, ``audit.head`` the last one's number and hash. The order of writing decides what a
+The log ``audit`` holds the records, the note ``audit.head`` the last one's number and hash. In a database both change
+together; as files (``audit.jsonl``, ``audit.head``) one after the other. The order of writing decides what a
 crash can leave behind, and with it what a checker may forgive (docs/audit.md):
 
 1. the head of an empty chain (seq 0) is on the disk before the first record;
@@ -13,7 +14,6 @@ So a head may lag behind its chain by the records of one append, never run ahead
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,16 +25,17 @@ import orjson
 import rfc8785
 
 from checkpoints.audit.canonical import canonical
-from checkpoints.audit.keys import Keys, public_keys, signed
-from checkpoints.files.folders import open_file, replace_file
-from checkpoints.files.frames import Entry
-from checkpoints.files.journal import Journal
+from checkpoints.audit.keys import Keys, signed
+from checkpoints.backend import Backend
 from state import JSON, BrokenInvariant
 
-CHAIN, HEAD = "audit.jsonl", "audit.head"
+KIND, CHAIN, HEAD = "audit", "audit.jsonl", "audit.head"
 FORMAT = 1
 _RECORD_SEAL, _HEAD_SEAL = b"dojang audit record 1\n", b"dojang audit head 1\n"
 """What precedes the signed bytes, so that a signature on one kind of thing is none on the other."""
+
+NAMING = ("key.made", "key.rotated", "key.joined")
+"""Events of the home's chain that name a key (their subject), with its public half among their facts."""
 
 Clock = Callable[[], datetime]
 
@@ -91,15 +92,21 @@ class Note:
 
 
 class Chain:
-    """The chain in one folder, of one thread or (``thread_id`` None) of the home. Shared by threads and processes."""
+    """The chain of one thread or (``thread_id`` None) of the home. Shared by threads and processes.
 
-    def __init__(self, folder: Path, thread_id: str | None, keys: Keys, clock: Clock | None = None) -> None:
-        self.path, self.head_path = folder / CHAIN, folder / HEAD
+    What is known of it in memory is under :attr:`mutex`, which is taken after the log is locked and never before: in a
+    database the log stays locked until all of the caller's transaction is done.
+    """
+
+    def __init__(self, backend: Backend, thread_id: str | None, keys: Keys, clock: Clock | None = None) -> None:
+        self.backend = backend
         self.thread_id = thread_id
         self.keys = keys
         self.clock = clock or (lambda: datetime.now(UTC))
-        self.journal = Journal(self.path, kind="audit")
-        self._mutex = threading.RLock()
+        self.log = backend.log(thread_id, KIND)
+        self.path = self.log.path
+        self.head_path = self.path.with_name(HEAD)
+        self.mutex = threading.RLock()
         self._good_head = b""  # the bytes of the head that was last found right
         self._forget()
 
@@ -108,6 +115,7 @@ class Chain:
         self.digests: dict[tuple[str, str], list[str]] = {}  # (event, subject) → content digests, in order
         self.newest: dict[str, str] = {}  # event → subject of its newest record
         self.threads: dict[str, list[tuple[int, str]]] = {}  # home: see heads_of
+        self.signers: set[str] = set()  # home: the keys that it names
         self._good_head = b""
         self._unproven: list[tuple[int, dict[str, Any]]] = []  # (number, line) since the head was last found right
 
@@ -125,13 +133,14 @@ class Chain:
             BrokenAudit: the chain or its head is not what was written.
             DiskFault, DamagedLog: as the journal.
         """
-        with self._mutex, self.journal.locked():
-            head = self.head()
-            if head and head["seq"] and not self.path.exists():
+        with self.log.locked(), self.mutex:
+            data = self._head_data()
+            head = None if data is None else read_head(data)
+            if head and head["seq"] and not self.log.exists():
                 raise BrokenAudit(self.path, f"it is gone, and its head says that it has {head['seq']} records")
-            with self.journal.writing() as writer:
-                self._absorb(writer.reset, list(writer.news))
-                self._check(head)
+            with self.log.writing() as writer:
+                self._absorb(writer.reset, writer.records)
+                self._check(data, head)
                 notes = make(self)
                 if not notes:
                     if head is not None and head["seq"] < len(self.hashes):
@@ -151,18 +160,21 @@ class Chain:
 
     def head(self) -> Head | None:
         """The head as it is on the disk, unchecked; None where there is none."""
-        data = read_file(self.head_path)
+        data = self._head_data()
         return None if data is None else read_head(data)
 
     # inside
 
-    def _absorb(self, reset: bool, news: list[Entry]) -> None:
+    def _head_data(self) -> bytes | None:
+        return self.backend.note(self.thread_id, HEAD)
+
+    def _absorb(self, reset: bool, news: Sequence[dict[str, Any]]) -> None:
         if reset:
             self._forget()
         try:
-            self._add([e.record for e in news[reset:]])
+            self._add(news)
         except (KeyError, TypeError):
-            self.journal = Journal(self.path, kind="audit")  # to read all of it again, once it is mended
+            self.log = self.backend.log(self.thread_id, KIND)  # to read all of it again, once it is mended
             self._forget()
             raise BrokenAudit(self.path, "it has a line that is no audit record") from None
 
@@ -174,16 +186,17 @@ class Chain:
             self.digests.setdefault((record["event"], record["subject"]), []).append(record["content_sha256"])
             self.newest[record["event"]] = record["subject"]
             heads_of(self.threads, record)
+            if record["event"] in NAMING:
+                self.signers.add(record["subject"])
 
-    def _check(self, head: Head | None) -> None:
+    def _check(self, data: bytes | None, head: Head | None) -> None:
         """Raise unless the head stands for this chain. Without this, the next head would hide what is missing."""
-        data = read_file(self.head_path)
         if data is None:
             if self.hashes:
                 raise BrokenAudit(self.head_path, "it is gone")
             return
         if head is None or data != self._good_head or head["seq"] > len(self.hashes):
-            keys = public_keys(self.keys.directory)[0]
+            keys = self.keys.public()
             if problem := head_problem(data, self.thread_id, self.hashes, keys.get):
                 raise BrokenAudit(self.head_path, problem)
             self._good_head = data
@@ -193,7 +206,7 @@ class Chain:
     def _prove(self, covered: int) -> None:
         """Check the records that the head does not cover: the next head must not vouch for what somebody slipped in."""
         new = [(seq, line) for seq, line in self._unproven if seq > covered]
-        keys = public_keys(self.keys.directory)[0] if new else {}
+        keys = self.keys.public() if new else {}
         for seq, line in new:
             record: AuditRecord = line["record"]
             if (
@@ -244,7 +257,7 @@ class Chain:
         )
         head["signature"] = signer.sign(sealed_head(head))
         data = canonical(cast(Any, head)) + b"\n"
-        replace_file(self.head_path, data)
+        self.backend.replace_note(self.thread_id, HEAD, data)
         self._good_head = data
 
 
@@ -312,13 +325,3 @@ def heads_of(threads: dict[str, list[tuple[int, str]]], record: AuditRecord) -> 
         threads.pop(thread_id, None)
     elif event in ("thread.began", "thread.anchored"):
         threads.setdefault(thread_id, []).append((record["facts"]["seq"], record["facts"]["hash"]))
-
-
-def read_file(path: Path) -> bytes | None:
-    """A small file's bytes, never through a link; None where there is none."""
-    try:
-        fd = open_file(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(fd, "rb") as file:
-        return file.read()

@@ -1,4 +1,6 @@
-"""Checks the audit chains of a home offline: needs files and public keys, no database, no private key, no lock.
+"""Checks the audit chains of a home: needs their records and public keys, no private key, no lock.
+
+Of sessions as files it needs no server, of sessions in a database that database, and believes it as little.
 
 Every line, hash, signature and head is checked, each thread against what the home chain witnessed of it, and each
 recorded decision and ledger entry against its record. docs/audit.md says what each finding means.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
@@ -20,23 +22,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from checkpoints.audit.chain import (
     CHAIN,
     HEAD,
+    KIND,
+    NAMING,
     AuditRecord,
     Note,
     genesis,
     hash_of,
     head_problem,
     heads_of,
-    read_file,
     read_head,
     sealed_record,
 )
-from checkpoints.audit.keys import public_key, public_keys, signed
+from checkpoints.audit.keys import pem_of, public_key, public_keys, signed, told_keys
 from checkpoints.audit.trail import DECIDING, EFFECTS, expected, source_of
-from checkpoints.errors import DamagedLog, NewerFormat
+from checkpoints.backend import Backend, Looked, backend_at
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import ThreadFolders
-from checkpoints.files.frames import ROOT, Damage, scan
-from checkpoints.files.journal import check_header
 from state import DojangError
 
 
@@ -98,41 +98,52 @@ class _Checker:
     def remark(self, thread_id: str | None, path: Path, record: int, what: str) -> None:
         self.findings.append(Finding(level="note", thread_id=thread_id, file=str(path), record=record, what=what))
 
+    def signers(self, home: _Read, told: Mapping[str, Ed25519PublicKey], wrong: Sequence[str]) -> None:
+        """Whether the keys that machines made known are those that the chain of the home names."""
+        named: dict[str, object] = {}
+        for record in home.records:
+            if record["event"] in NAMING:
+                named[record["subject"]] = record["facts"].get("public_key")
+            if record["event"] == "key.joined":
+                what = (
+                    f"a machine ({record['facts'].get('host')}) joined at {record['at']} with key {record['subject']}, "
+                    "which nobody but itself vouches for: see that it is one of yours"
+                )
+                self.remark(None, home.path, record["seq"], what)
+        for key_id in wrong:
+            what = f"what is known as key {key_id} of a machine is not that key: it was changed"
+            self.problem(None, home.path, 0, what)
+        for key_id, key in () if home.damaged else told.items():
+            if named.get(key_id) != pem_of(key).decode("ascii"):
+                what = f"key {key_id} is among those of the machines, and the chain of the home does not name it"
+                self.problem(None, home.path, 0, what)
+
     # one chain
 
-    def chain(self, folder: Path, thread_id: str | None) -> _Read:
+    def chain(self, backend: Backend, thread_id: str | None) -> _Read:
         """Read and check one chain, and its head, which is read first: a writer may go on meanwhile."""
-        found = _Read(thread_id, folder / CHAIN, read_file(folder / HEAD))
-        data = read_file(found.path)
-        if data is None and found.head is None:
+        log = backend.log(thread_id, KIND)
+        found = _Read(thread_id, log.path, backend.note(thread_id, HEAD))
+        looked = log.looked()
+        if looked is None and found.head is None:
             return found
-        self._lines(found, data or b"")
-        self._head(found, there=data is not None)
+        if looked is not None:
+            self._lines(found, looked)
+        self._head(found, there=looked is not None)
         return found
 
-    def _lines(self, found: _Read, data: bytes) -> None:
-        end, number = 0, 0
-        try:
-            for entry in scan(data, 0, ROOT):
-                end = entry.end
-                if entry.offset == 0:
-                    check_header(found.path, entry.record, "audit")
-                    continue
-                number += 1
-                if not self._record(found, entry.record, number):
-                    found.damaged = True
-                    return
-            if len(data) > end:
-                what = (
-                    f"{len(data) - end} bytes after the last record: an append that a crash cut short, never confirmed"
-                )
-                self.remark(found.thread_id, found.path, number + 1, what)
-        except Damage as e:
+    def _lines(self, found: _Read, looked: Looked) -> None:
+        for number, line in enumerate(looked.records, 1):
+            if not self._record(found, line, number):
+                found.damaged = True
+                return
+        after = len(looked.records) + 1
+        if looked.damage:
             found.damaged = True
-            self.problem(found.thread_id, found.path, number + 1, f"byte {e.offset}: {e.what}: it was changed")
-        except (DamagedLog, NewerFormat) as e:
-            found.damaged = True
-            self.problem(found.thread_id, found.path, 0, str(e))
+            self.problem(found.thread_id, found.path, 0 if looked.unfit else after, looked.damage)
+        elif looked.torn:
+            what = f"{looked.torn} bytes after the last record: an append that a crash cut short, never confirmed"
+            self.remark(found.thread_id, found.path, after, what)
 
     def _record(self, found: _Read, line: dict[str, Any], number: int) -> bool:
         """Whether the line is the record that belongs here; afterwards nothing further of the chain can be trusted."""
@@ -275,6 +286,7 @@ def verify_audit(
     keys: str | os.PathLike[str] | None = None,
     thorough: bool = False,
     session_keys: KeyRing | None = None,
+    backend: Backend | None = None,
 ) -> AuditReport:
     """Check every chain of a home. Never raises for what it finds.
 
@@ -284,10 +296,17 @@ def verify_audit(
         thorough: check the signature of every record, not only of the heads, which cover all records by the hashes,
             and of what comes after them. Three to five times as long.
         session_keys: what the sessions are sealed with, where they are.
+        backend: where the sessions lie, if not as files in the home. Then its public keys, which any machine could
+            add to, are trusted beside those of the home unless ``keys`` are given, and each has to be in the chain.
     """
     root = Path(home).absolute()
     checker = _Checker(root, Path(keys) if keys is not None else root / "keys", thorough=thorough)
-    witness = checker.chain(root, None)
+    records = backend if backend is not None else backend_at(root / "threads", keys=session_keys, home=root)
+    told, wrong = told_keys(records.signers())
+    if keys is None:
+        checker.keys = told | checker.keys
+    witness = checker.chain(records, None)
+    checker.signers(witness, told, wrong)
     known: dict[str, list[tuple[int, str]]] = {}
     for record in witness.records:
         heads_of(known, record)
@@ -299,15 +318,14 @@ def verify_audit(
             checker.remark(record["subject"] or None, witness.path, record["seq"], what)
     report = AuditReport(home=str(root), chains=0, records=0, problems=0, findings=checker.findings, ends=[])
     chains = [witness]
-    folders = ThreadFolders(root / "threads", keys=session_keys)
-    for folder in folders.folders():
-        found = _thread(checker, folders, folder, known)
+    for thread_id in records.readable(lambda path, what: checker.problem(None, path, 0, what)):
+        found = _thread(checker, records, thread_id, known)
         if found is not None:
             chains.append(found)
     for thread_id, seen in known.items():
         if seen:
             what = f"the chain of {thread_id} is gone: the thread was deleted without a record of it"
-            checker.problem(thread_id, folders.path(thread_id) / CHAIN, 0, what)
+            checker.problem(thread_id, records.log(thread_id, KIND).path, 0, what)
     if not witness.records and not witness.damaged and any(c.records for c in chains):
         checker.problem(None, witness.path, 0, "the chain of the home is gone; it is begun before any other")
     for chain in chains:
@@ -322,20 +340,13 @@ def verify_audit(
 
 
 def _thread(
-    checker: _Checker, folders: ThreadFolders, folder: Path, known: dict[str, list[tuple[int, str]]]
+    checker: _Checker, backend: Backend, thread_id: str, known: dict[str, list[tuple[int, str]]]
 ) -> _Read | None:
+    before = _expected(checker, backend, thread_id)
     try:
-        thread_id = folders.thread_id(folder)
-    except FileNotFoundError:
-        return None  # deleted meanwhile
-    except DojangError as e:
-        checker.problem(None, folder / "thread.json", 0, str(e))
-        return None
-    before = _expected(checker, folders, thread_id)
-    try:
-        found = checker.chain(folder, thread_id)
+        found = checker.chain(backend, thread_id)
     except DojangError as e:  # a link, a file that may not be read
-        checker.problem(thread_id, folder / CHAIN, 0, str(e))
+        checker.problem(thread_id, backend.log(thread_id, KIND).path, 0, str(e))
         known.pop(thread_id, None)
         return None
     seen = known.pop(thread_id, [])
@@ -345,17 +356,16 @@ def _thread(
     else:
         checker.witnessed(found, seen)
     if before is not None:
-        checker.logs(found, before, (_expected(checker, folders, thread_id) or []) if before or found.records else [])
+        checker.logs(found, before, (_expected(checker, backend, thread_id) or []) if before or found.records else [])
     return found
 
 
-def _expected(checker: _Checker, folders: ThreadFolders, thread_id: str) -> list[Note] | None:
+def _expected(checker: _Checker, backend: Backend, thread_id: str) -> list[Note] | None:
     try:
-        return expected(folders, thread_id)
+        return expected(backend, thread_id)
     except DojangError as e:
-        finding = Finding(
-            level="problem", thread_id=thread_id, file=str(folders.path(thread_id)), record=0, what=str(e)
-        )
+        place = backend.log(thread_id, KIND).path.parent
+        finding = Finding(level="problem", thread_id=thread_id, file=str(place), record=0, what=str(e))
         if finding not in checker.findings:
             checker.findings.append(finding)
         return None

@@ -7,13 +7,15 @@ Under the keys folder (0700)::
     audit.current        the id of the key that signs now
 
 A key's id is the first 16 hexadecimal digits of the SHA-256 of its 32 public bytes. Public keys are never removed: what
-an old key signed stays checkable.
+an old key signed stays checkable. Where sessions lie in a database, each machine has a folder and a key of its own, and
+the database has all their public halves.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -27,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from checkpoints.backend import Backend
 from checkpoints.errors import DiskFault
 from checkpoints.files.folders import open_file, replace_file
 from checkpoints.files.locks import OsLock
@@ -56,11 +59,20 @@ class Signer:
 
 
 class Keys:
-    """The keys folder. Cheap; reads the current key once and again after a rotation by this object."""
+    """The keys folder. Cheap; reads the current key once and again after a rotation by this object.
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    ``backend``: knows the public keys of other machines.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], backend: Backend | None = None) -> None:
         self.directory = Path(directory).absolute()
+        self.backend = backend
         self._signer: Signer | None = None
+
+    def public(self) -> dict[str, Ed25519PublicKey]:
+        """All public keys that are at hand, by id."""
+        told = {} if self.backend is None else self.backend.signers()
+        return told_keys(told)[0] | public_keys(self.directory)[0]
 
     def signer(self) -> Signer:
         """The key that signs now; made if there is none yet, one winner across processes.
@@ -149,6 +161,23 @@ def public_keys(directory: str | os.PathLike[str]) -> tuple[dict[str, Ed25519Pub
             wrong.append((path, "it does not hold the key that its name says"))
         else:
             found[id_of(key)] = key
+    return found, wrong
+
+
+def told_keys(told: Mapping[str, bytes]) -> tuple[dict[str, Ed25519PublicKey], list[str]]:
+    """The public keys that other machines have made known, and the ids of those that are none."""
+    found: dict[str, Ed25519PublicKey] = {}
+    wrong: list[str] = []
+    for key_id, pem in told.items():
+        try:
+            key = public_key(pem)
+        except (ValueError, UnsupportedAlgorithm):
+            wrong.append(key_id)
+            continue
+        if id_of(key) != key_id or pem != pem_of(key):
+            wrong.append(key_id)
+        else:
+            found[key_id] = key
     return found, wrong
 
 

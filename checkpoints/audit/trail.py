@@ -1,7 +1,7 @@
 """Who saw what, decided what and what came of it: hash-chained, signed, one chain a thread and one for the home.
 
 Contents (reasons, arguments, results) stay in the files that hold them; a record has their SHA-256, so that a content
-can be erased and the chain still verifies. Nothing is acted on before its record is on the disk: a failing audit write
+can be erased and the chain still verifies. Nothing is acted on before its record is durable: a failing audit write
 is an error of the action. What a crash left out is added by :meth:`AuditLog.catch_up` from the decision log and the
 ledger. docs/audit.md has the format, ADR 6 the reasons; ``checkpoints.audit.check.verify_audit`` checks it offline.
 """
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import secrets
+import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,12 +24,12 @@ from typing import Any, Literal, cast
 import rfc8785
 
 from checkpoints.audit.canonical import canonical
-from checkpoints.audit.chain import CHAIN, AuditRecord, BrokenAudit, Chain, Clock, Note, read_file, read_head
-from checkpoints.audit.keys import BadKey, Keys, pem_of, public_keys
-from checkpoints.errors import AlreadyDecided, Claimed, DiskFault
+from checkpoints.audit.chain import HEAD, KIND, NAMING, AuditRecord, BrokenAudit, Chain, Clock, Note, read_head
+from checkpoints.audit.keys import BadKey, Keys, pem_of
+from checkpoints.backend import Backend, backend_at
+from checkpoints.errors import AlreadyDecided, Claimed
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import ThreadFolders, sync_dir
-from checkpoints.files.journal import Journal
+from checkpoints.files.folders import ThreadFolders
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from state import JSON, Action, Assignment, Claim, Decision, Outcome, Recovery, Review
@@ -43,28 +44,33 @@ class AuditLog:
     """All chains of a home. Safe between threads and processes.
 
     Args:
-        directory: the threads directory; a thread's chain is in its folder.
-        home_keys: the keys folder; the chain of the home is in the folder above it.
+        where: the threads directory, where a thread's chain is in its folder; or where else records lie.
+        home_keys: the keys folder; of sessions as files, the chain of the home is in the folder above it.
         clock: gives the time with a time zone; the machine's in UTC when None.
         session_keys: what the decision logs and ledgers are sealed with; the chains themselves hold no content.
     """
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        where: str | os.PathLike[str] | Backend,
         home_keys: str | os.PathLike[str],
         *,
         clock: Clock | None = None,
         session_keys: KeyRing | None = None,
     ) -> None:
-        self.folders = ThreadFolders(directory, keys=session_keys)
-        self.keys = Keys(home_keys)
-        self.home = Chain(self.keys.directory.parent, None, self.keys, clock)
-        self.clock = clock
+        self.backend = backend_at(where, keys=session_keys, home=Path(home_keys).absolute().parent)
+        self.keys = Keys(home_keys, self.backend)
+        self.home = Chain(self.backend, None, self.keys, clock)
+        self.clock, self.session_keys = clock, session_keys
         self._chains: OrderedDict[str, Chain] = OrderedDict()
         self._begun: set[str] = set()  # threads that the home chain is known to know
         self._caught: dict[str, object] = {}  # the files that catch_up last looked at
         self._mutex = threading.RLock()
+
+    @property
+    def folders(self) -> ThreadFolders:
+        """Where the files are; UserError where sessions are none."""
+        return self.backend.folders
 
     # noting
 
@@ -110,8 +116,10 @@ class AuditLog:
         """Note reviews that were opened, each once."""
         added = 0
         for review in reviews:
-            facts = {
+            facts: dict[str, JSON] = {
                 "kind": review["kind"],
+                "tool": review["action"]["tool"],
+                "tier": review["tier"],
                 "digest": review["digest"],
                 "policy_version": review["policy_version"],
                 "created_at": review["created_at"],
@@ -126,8 +134,8 @@ class AuditLog:
         Raises:
             BrokenAudit: one of them says something else now than when it was noted.
         """
-        looked_at = tuple(_stamp(self.folders.path(thread_id) / name) for name in ("decisions.jsonl", "ledger.jsonl"))
-        if looked_at == self._caught.get(thread_id) or not any(looked_at):
+        looked_at = self.backend.stamp(thread_id, "decisions", "ledger")
+        if looked_at is None or looked_at == self._caught.get(thread_id):
             return 0
         chain = self._chain(thread_id)
         added = self._extending(thread_id, chain, lambda: self._missing(thread_id, chain))
@@ -137,7 +145,7 @@ class AuditLog:
     def anchor(self, thread_id: str) -> None:
         """Let the home chain witness how far the thread's chain goes: an older copy put back will show."""
         chain = self._chain(thread_id)
-        with chain._mutex:
+        with chain.mutex:
             seq, tip = len(chain.hashes), chain.hashes[-1] if chain.hashes else ""
         if seq and (seq, tip) not in self.home.threads.get(thread_id, [])[-1:]:
             facts = {"seq": seq, "hash": tip}
@@ -162,14 +170,12 @@ class AuditLog:
     # care
 
     def records(self, thread_id: str | None) -> list[AuditRecord]:
-        """The records of one chain, oldest first, as they stand in the file; check them with ``verify_audit``."""
-        folder = self.home.path.parent if thread_id is None else self.folders.path(thread_id)
-        return [line["record"] for line in Journal(folder / CHAIN, kind="audit") if line["k"] == "note"]
+        """The records of one chain, oldest first, as they stand there; check them with ``verify_audit``."""
+        return [line["record"] for line in self.backend.log(thread_id, KIND).records() if line["k"] == "note"]
 
-    def stamp(self, thread_id: str | None) -> tuple[int, int, int]:
-        """Another one after each change of a chain's file: what was read of it may be kept until then."""
-        folder = self.home.path.parent if thread_id is None else self.folders.path(thread_id)
-        return _stamp(folder / CHAIN) or (0, 0, 0)
+    def stamp(self, thread_id: str | None) -> object:
+        """Another one after each change of a chain: what was read of it may be kept until then."""
+        return self.backend.stamp(thread_id, KIND)
 
     def rotate_key(self, actor: str) -> str:
         """Sign with a new key from now on; its id. The old key signs the record that names the new one."""
@@ -179,6 +185,7 @@ class AuditLog:
         except BadKey:
             old = None
         new = self.keys.make()
+        self.backend.make_known(new.key_id, pem_of(new.public))
         facts: dict[str, JSON] = {"old": old.key_id if old else "", "public_key": pem_of(new.public).decode("ascii")}
         note = Note("key.rotated", actor, new.key_id, facts)
         if old is None:
@@ -194,20 +201,13 @@ class AuditLog:
         """
         chain = self.home if thread_id is None else self._chain(thread_id)
         suffix = f".broken-{secrets.token_hex(4)}"
-        data = read_file(chain.head_path)
-        head = read_head(data) if data else None
+        head = chain.head()
         facts: dict[str, JSON] = {"seq": head["seq"] if head else 0, "reason": reason, "kept": suffix}
         note = Note("chain.reopened", actor, thread_id or "", facts)
         if thread_id is not None:
             self._extend(None, [note])
-        kept = []
-        with chain._mutex, chain.journal.locked():
-            for path in (chain.path, chain.head_path):
-                with contextlib.suppress(FileNotFoundError):
-                    target = path.with_name(path.name + suffix)
-                    os.replace(path, target)
-                    kept.append(target)
-            sync_dir(chain.path.parent)
+        with chain.log.locked():
+            kept = self.backend.set_aside(thread_id, KIND, HEAD, suffix)
         with self._mutex:
             self._begun.clear()
             self._caught.clear()
@@ -223,7 +223,7 @@ class AuditLog:
         with self._mutex:
             chain = self._chains.pop(thread_id, None)
             if chain is None:
-                chain = Chain(self.folders.path(thread_id), thread_id, self.keys, self.clock)
+                chain = Chain(self.backend, thread_id, self.keys, self.clock)
             self._chains[thread_id] = chain
             while len(self._chains) > OPEN_MAX:
                 self._chains.popitem(last=False)
@@ -245,7 +245,7 @@ class AuditLog:
         if thread_id is None:
             return self._extend_home(make, reopening=reopening)
         self._extend_home(list)  # the home's first record, which names the key, comes before any other
-        self.folders.ensure(thread_id)
+        self.backend.ensure(thread_id)
         added = chain.extend(lambda _: make(), begin=lambda: self._may_begin(thread_id))
         if added and (thread_id not in self._begun or added == len(chain.hashes)):
             self._extend_home(lambda: self._unknown(thread_id, chain))
@@ -253,21 +253,28 @@ class AuditLog:
         return added
 
     def _extend_home(self, make: Any, *, reopening: bool = False) -> int:
-        if make is list and self.home.hashes:
+        if make is list and self.home.hashes and self.keys.signer().key_id in self.home.signers:
             return 0
-        try:
-            self.home.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as e:
-            raise DiskFault(f"cannot create {self.home.path.parent}: {e.strerror}; nothing was noted") from e
+        self.backend.ensure(None)
 
         def notes(home: Chain) -> list[Note]:
-            if home.hashes:
-                return cast("list[Note]", make())
-            signer = self.keys.signer()
-            named: dict[str, JSON] = {"public_key": pem_of(signer.public).decode("ascii")}
-            return [Note("key.made", SYSTEM, signer.key_id, named), *make()]
+            made = cast("list[Note]", make())
+            return [*self._naming(home, made), *made]
 
         return self.home.extend(notes, begin=None if reopening else self._home_may_begin)
+
+    def _naming(self, home: Chain, made: Sequence[Note]) -> list[Note]:
+        """The record of a key that the home's chain does not name yet: its first one, or that of one more machine."""
+        signer = self.keys.signer()
+        named_now = {note.subject for note in made if note.event in NAMING} if home.hashes else set()
+        if signer.key_id in home.signers | named_now:
+            return []
+        pem = pem_of(signer.public)
+        self.backend.make_known(signer.key_id, pem)
+        named: dict[str, JSON] = {"public_key": pem.decode("ascii")}
+        if not home.hashes:
+            return [Note("key.made", SYSTEM, signer.key_id, named)]
+        return [Note("key.joined", SYSTEM, signer.key_id, {**named, "host": socket.gethostname()})]
 
     def _unknown(self, thread_id: str, chain: Chain) -> list[Note]:
         if thread_id in self.home.threads or not chain.hashes:
@@ -277,22 +284,21 @@ class AuditLog:
     def _may_begin(self, thread_id: str) -> None:
         self._extend_home(lambda: [])  # reads what other processes added
         if thread_id in self.home.threads:
-            raise BrokenAudit(self.folders.path(thread_id) / CHAIN, "it is gone, and the home chain knows of it")
+            raise BrokenAudit(self._chain(thread_id).path, "it is gone, and the home chain knows of it")
 
     def _home_may_begin(self) -> None:
         """A home without a chain is new, unless its own key signed chains of threads."""
-        ours = public_keys(self.keys.directory)[0]
-        for folder in self.folders.folders():
-            data = read_file(folder / "audit.head")
-            head = read_head(data) if data else None
+        ours = self.keys.public()
+        for name, data in self.backend.notes(HEAD):
+            head = read_head(data)
             if head is not None and head["key_id"] in ours:
-                raise BrokenAudit(self.home.path, f"it is gone, and {folder.name} was written after it")
+                raise BrokenAudit(self.home.path, f"it is gone, and {name} was written after it")
 
     def _missing(self, thread_id: str, chain: Chain) -> list[Note]:
         """What the chain lacks, read under its lock."""
         missing: list[Note] = []
         nth: dict[tuple[str, str], int] = {}
-        for note in expected(self.folders, thread_id):
+        for note in expected(self.backend, thread_id):
             key = (note.event, note.subject)
             n = nth[key] = nth.get(key, -1) + 1
             noted = chain.digests.get(key, [])
@@ -300,7 +306,7 @@ class AuditLog:
                 missing.append(note)
             elif noted[n] != note.digest:
                 what = f"it says something else of {note.subject} than what was noted ({note.event})"
-                raise BrokenAudit(self.folders.path(thread_id) / source_of(note.event), what)
+                raise BrokenAudit(chain.path.with_name(source_of(note.event)), what)
         return missing
 
 
@@ -310,6 +316,7 @@ DECIDING = {
     "undo": "decision.undone",
     "release": "decision.released",
     "claim": "review.claimed",
+    "handover": "review.handed_over",
     "unclaim": "review.given_back",
     "assignment": "review.assigned",
     "escalation": "review.escalated",
@@ -319,17 +326,17 @@ EFFECTS = {"intent": "effect.intended", "outcome": "effect.ended"}
 """The same of ``ledger.jsonl``."""
 
 
-def expected(folders: ThreadFolders, thread_id: str) -> list[Note]:
-    """The records that a thread's decision log and ledger call for, in the order of those files."""
-    decisions = DecisionLog(folders.root, keys=folders.keys).entries(thread_id)
-    effects = EffectLedger(folders.root, keys=folders.keys).entries(thread_id)
+def expected(backend: Backend, thread_id: str) -> list[Note]:
+    """The records that a thread's decision log and ledger call for, in the order of those logs."""
+    decisions = DecisionLog(backend).entries(thread_id)
+    effects = EffectLedger(backend).entries(thread_id)
     return [_of_decision(r) for r in decisions if r["k"] in DECIDING] + [_of_effect(r) for r in effects]
 
 
 def _of_decision(record: dict[str, Any]) -> Note:
     event, said = DECIDING[record["k"]], record.get("decision") or record.get("vote")
     if said is None:
-        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until", "role") if key in record}
+        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until", "role", "to") if key in record}
         return Note(event, record.get("by", SYSTEM), record["review_id"], facts, digest_of(record))
     names = ("type", "digest", "at", "channel", "dwell_ms", *(name for name in ("role", "held_until") if name in said))
     facts = {name: said[name] for name in names}
@@ -370,19 +377,11 @@ def digest_of(content: JSON) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
-
-
 class AuditedDecisions(DecisionLog):
     """A decision log whose every record, and every loser, is in the chain before anybody acts on it."""
 
-    def __init__(self, directory: str | os.PathLike[str], audit: AuditLog) -> None:
-        super().__init__(directory, keys=audit.folders.keys)
+    def __init__(self, where: str | os.PathLike[str] | Backend, audit: AuditLog) -> None:
+        super().__init__(where, keys=audit.session_keys)
         self.audit = audit
 
     def record(self, thread_id: str, decision: Decision) -> Decision:
@@ -414,6 +413,12 @@ class AuditedDecisions(DecisionLog):
     def claim(self, thread_id: str, review_id: str, by: str, at: datetime) -> Claim:
         """As :meth:`DecisionLog.claim`."""
         claim = super().claim(thread_id, review_id, by, at)
+        self.audit.catch_up(thread_id)
+        return claim
+
+    def hand_over(self, thread_id: str, review_id: str, by: str, to: str, at: datetime) -> Claim:
+        """As :meth:`DecisionLog.hand_over`."""
+        claim = super().hand_over(thread_id, review_id, by, to, at)
         self.audit.catch_up(thread_id)
         return claim
 
@@ -459,8 +464,8 @@ class AuditedDecisions(DecisionLog):
 class AuditedLedger(EffectLedger):
     """A ledger whose intents are in the chain before the effect, and whose outcomes before anybody sees them."""
 
-    def __init__(self, directory: str | os.PathLike[str], audit: AuditLog) -> None:
-        super().__init__(directory, keys=audit.folders.keys, clock=audit.clock)
+    def __init__(self, where: str | os.PathLike[str] | Backend, audit: AuditLog) -> None:
+        super().__init__(where, keys=audit.session_keys, clock=audit.clock)
         self.audit = audit
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:

@@ -328,6 +328,11 @@ class Writer:
         if self.journal.sync:
             sync_dir(self.journal.path.parent)
 
+    @property
+    def records(self) -> list[Record]:
+        """What the journal had not seen before, its header left out."""
+        return [entry.record for entry in self.news if entry.offset]
+
     def write(self, records: Iterable[Record], *, loose_from: int | None = None) -> list[int]:
         """Append records in one go; their offsets. Not durable before ``wait()``.
 

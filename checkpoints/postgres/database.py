@@ -1,25 +1,35 @@
 """The database that holds sessions: its connections, and the transaction that whoever calls is in.
 
 Connections come from outside (``Pool``), so that a server that is away is told of in one way everywhere. All of ours
-lies in the schema ``dojang``, beside whatever else the database has.
+lies in the schema ``dojang_sessions``, beside whatever else the database has. (A schema called as the database's user
+would take in whatever anybody makes there afterwards: ``"$user"`` comes first in the default search path.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, LiteralString, Protocol
 
 import psycopg
 
-from checkpoints.errors import NewerFormat
+from checkpoints.errors import NewerFormat, SessionsAway
+from checkpoints.postgres.changes import CHANGES
+from state import PassingFault
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 LOCK: Final = 4_701_310_022
 """Any fixed number: the advisory lock under which the tables are made."""
 DEAD_S: Final = 10
 """After so long without an answer each side takes the other one for gone, and with it the locks that it held."""
+CLIENT: Final[Mapping[str, str]] = {
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": str(1000 * DEAD_S),
+}
+"""What a connection is made with, beside its address: a program that is cut off hears of it in that time, too."""
 
 MIGRATIONS: Final[tuple[LiteralString, ...]] = (
     """
@@ -58,8 +68,9 @@ MIGRATIONS: Final[tuple[LiteralString, ...]] = (
         added_at timestamptz NOT NULL DEFAULT now()
     );
     """,
+    CHANGES,
 )
-"""Append-only: a database of version n has had the first n of them.
+"""Append-only: a database of version n has had the first n of them. LangGraph's own tables come before.
 
 ``folder``: as a thread's folder would be called (``files.folders.folder_name``), "" for what belongs to no thread.
 ``changed``: the last transaction that wrote to the session; whoever looks for changes asks for those that are not older
@@ -90,9 +101,10 @@ class Database:
 
     def setup(self) -> None:
         """Make the tables, or bring them up to date. NewerFormat where a newer program has made them."""
-        with self._pool.use() as db, db.transaction():
+        with self._use() as db, db.transaction():
             db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            db.execute("CREATE SCHEMA IF NOT EXISTS dojang")
+            db.execute("CREATE SCHEMA IF NOT EXISTS dojang_sessions")
+            _make_langgraph_tables(db)
             db.execute("CREATE TABLE IF NOT EXISTS sessions_version (version int NOT NULL)")
             found = db.execute("SELECT version FROM sessions_version").fetchone()
             version = int(found[0]) if found else 0
@@ -118,7 +130,7 @@ class Database:
             with current.transaction():  # a savepoint
                 yield current
             return
-        with self._pool.use() as db, db.transaction():
+        with self._use() as db, db.transaction():
             token = self._current.set(db)
             try:
                 yield db
@@ -132,17 +144,66 @@ class Database:
         if current is not None:
             yield current
             return
-        with self._pool.use() as db:
+        with self._use() as db:
             yield db
+
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """A connection to look with that sees what is committed, whatever transaction the caller is in."""
+        with self._use() as db:
+            yield db
+
+    @property
+    def inside(self) -> bool:
+        """Whether the caller is in a transaction of :meth:`transaction`."""
+        return self._current.get() is not None
 
     def connection(self) -> Connection:
         """A connection of the caller's own, in autocommit mode."""
-        return self._connect()
+        try:
+            return self._connect()
+        except PassingFault as fault:
+            raise SessionsAway(str(fault)) from None
+
+    @contextmanager
+    def _use(self) -> Iterator[Connection]:
+        with ExitStack() as stack:
+            try:
+                db = stack.enter_context(self._pool.use())
+            except PassingFault as fault:
+                raise SessionsAway(str(fault)) from None
+            try:
+                yield db
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                raise away(error) from None
+
+
+def away(error: psycopg.Error) -> SessionsAway:
+    """What to tell of a server that broke off, or refused for now."""
+    cause = (error.diag.message_primary or type(error).__name__).strip()
+    return SessionsAway(f"the database of the sessions broke off ({cause}): try again")
+
+
+SPARED: Final = ("checkpoints_thread_id_idx", "checkpoint_blobs_thread_id_idx", "checkpoint_writes_thread_id_idx")
+"""Indices of LangGraph's that are not made: the primary keys begin with the same column, and each costs every write."""
+
+
+def _make_langgraph_tables(db: Connection) -> None:
+    """What its own ``setup`` makes, in our transaction, so that two programs that start at once do not meet in it."""
+    from langgraph.checkpoint.postgres.base import MIGRATIONS as THEIRS
+
+    db.execute(THEIRS[0])
+    done = db.execute("SELECT coalesce(max(v), -1) FROM checkpoint_migrations").fetchone()
+    for number in range((int(done[0]) if done else -1) + 1, len(THEIRS)):
+        if not any(name in THEIRS[number] for name in SPARED):
+            db.execute(THEIRS[number].replace(" CONCURRENTLY", ""))  # not in a transaction
+        db.execute("INSERT INTO checkpoint_migrations (v) VALUES (%s)", (number,))
 
 
 def configure(db: Connection) -> None:
     """What every connection to sessions is told when it is made; the times are those of ``DEAD_S``."""
     db.execute(
-        "SET search_path TO dojang; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
-        "SET tcp_user_timeout = 10000; SET synchronous_commit = on; SET idle_in_transaction_session_timeout = '60s'"
+        "SET search_path TO dojang_sessions; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
+        "SET tcp_user_timeout = 10000; SET synchronous_commit = on; SET idle_in_transaction_session_timeout = '60s'; "
+        "SET idle_session_timeout = 0"  # a run's own connection has nothing to say while the model thinks
     )

@@ -1,4 +1,4 @@
-"""What clients have noted about a session: ``about.jsonl`` in its folder, of which the last record counts.
+"""What clients have noted about a session: its log ``about``, of which the last record counts.
 
 Small plain JSON that programs search threads by (``{"customer": "c-17"}``). Nothing in the house believes it. Where the
 sessions are sealed, so is it.
@@ -8,44 +8,43 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from checkpoints.backend import Backend, Log, backend_at
 from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import ThreadFolders
-from checkpoints.files.journal import Journal
 from state import JSON
 
 KIND: Final = "about"
 
 
 class AboutThreads:
-    """The notes of all threads of a directory. Safe from many threads and processes."""
+    """The notes of all threads of a house. Safe from many threads and processes."""
 
-    def __init__(self, folders: ThreadFolders, *, keys: KeyRing | None = None) -> None:
-        self.folders = folders
-        self.keys = keys
+    def __init__(self, where: ThreadFolders | Backend, *, keys: KeyRing | None = None) -> None:
+        self.backend = backend_at(where, keys=keys)
 
     def of(self, thread_id: str) -> dict[str, JSON]:
         """What is noted of a thread; {} where nothing is."""
-        return _newest(list(self._journal(thread_id)))
+        return _newest(self._log(thread_id).records())
 
     def merge(self, thread_id: str, noted: dict[str, JSON]) -> dict[str, JSON]:
         """Note these members beside those that are there, over those of the same name; durable on return.
 
-        The thread's folder is made where it is not there.
+        The thread is made where it is not there.
         """
-        self.folders.ensure(thread_id)
-        journal = self._journal(thread_id)
-        if not noted and not journal.path.exists():
+        self.backend.ensure(thread_id)
+        log = self._log(thread_id)
+        if not noted and not log.exists():
             return {}
-        with journal.writing() as writer:
-            known = _newest(list(journal))
+        with log.writing() as writer:
+            known = _newest(writer.records)
             merged = {**known, **noted}
             if merged != known:
                 writer.write([{"k": KIND, "metadata": merged}])
                 writer.wait()
         return merged
 
-    def _journal(self, thread_id: str) -> Journal:
-        return Journal(self.folders.path(thread_id) / f"{KIND}.jsonl", kind=KIND, keys=self.keys)
+    def _log(self, thread_id: str) -> Log:
+        return self.backend.log(thread_id, KIND)
 
 
 def _newest(records: list[dict[str, Any]]) -> dict[str, JSON]:

@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from checkpoints.backend import Backend, Log, Writer, backend_at
 from checkpoints.errors import AlreadyDecided, Claimed, TooLateToUndo
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import LOG, ThreadFolders
-from checkpoints.files.journal import Journal, Writer, flush_file
-from checkpoints.files.stamps import Stamp
+from checkpoints.files.folders import ThreadFolders
 from checkpoints.records.progress import Fold, live_claim, people_of
 from state import CLAIM_S, Assignment, Claim, Conflict, Decision, Progress, UserError, person_of
 
@@ -29,10 +28,15 @@ class NothingToUndo(UserError):
 
 
 class DecisionLog:
-    """``decisions.jsonl`` in each thread's folder; compare-and-set across threads and processes."""
+    """The log ``decisions`` of each thread; compare-and-set across threads, processes and machines."""
 
-    def __init__(self, directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> None:
-        self.folders = ThreadFolders(directory, keys=keys)
+    def __init__(self, where: str | os.PathLike[str] | Backend, *, keys: KeyRing | None = None) -> None:
+        self.backend = backend_at(where, keys=keys)
+
+    @property
+    def folders(self) -> ThreadFolders:
+        """Where the files are; UserError where sessions are none."""
+        return self.backend.folders
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
@@ -125,6 +129,27 @@ class DecisionLog:
             writer.wait()
         return claim
 
+    def hand_over(self, thread_id: str, review_id: str, by: str, to: str, at: datetime) -> Claim:
+        """Let ``to`` have the review that ``by`` has claimed, for ten minutes from now.
+
+        Raises:
+            AlreadyDecided, Claimed (by a third person), Conflict (``by`` has it no more).
+        """
+        claim = Claim(by=to, at=at.isoformat(), until=(at + timedelta(seconds=CLAIM_S)).isoformat(), handed_by=by)
+        with self._writing(thread_id) as (writer, fold):
+            progress = fold.at(review_id)
+            if progress["decision"] is not None:
+                raise AlreadyDecided(thread_id, progress["decision"])
+            held = live_claim(progress, at)
+            if held is None:
+                raise Conflict(f"review {review_id} is not claimed by {by} any more; nothing was handed over")
+            if person_of(held["by"]) != person_of(by):
+                raise Claimed(review_id, held)
+            moved = {"by": by, "to": to, "at": claim["at"], "until": claim["until"]}
+            writer.write([{"k": "handover", "review_id": review_id, **moved}])
+            writer.wait()
+        return claim
+
     def unclaim(self, thread_id: str, review_id: str, by: str, at: datetime) -> None:
         """Give a claim back before its time; somebody else's is a Conflict, none at all is fine."""
         with self._writing(thread_id) as (writer, fold):
@@ -178,25 +203,25 @@ class DecisionLog:
 
     def entries(self, thread_id: str) -> list[dict[str, Any]]:
         """The records as they were written, oldest first."""
-        return [entry.record for entry in self._journal(thread_id).read()[1:]]
+        return self._log(thread_id).records()
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _flush_review(self, thread_id: str) -> None:
         """A review can be seen a moment before it is on the disk; what is decided on it must not outlive it."""
-        flush_file(self.folders.path(thread_id) / LOG)
+        self.backend.flush(thread_id)
 
     @contextmanager
     def _writing(self, thread_id: str) -> Iterator[tuple[Writer, Fold]]:
-        folder = self.folders.ensure(thread_id)
+        self.backend.ensure(thread_id)
         try:
-            with self._journal(thread_id).writing() as writer:
-                yield writer, Fold([entry.record for entry in writer.news if entry.record["k"] != "head"])
+            with self._log(thread_id).writing() as writer:
+                yield writer, Fold(writer.records)
         finally:
-            Stamp(folder).press()  # whoever lists looks at this thread again
+            self.backend.press(thread_id)
 
-    def _journal(self, thread_id: str) -> Journal:
-        return Journal(self.folders.path(thread_id) / "decisions.jsonl", kind="decisions", keys=self.folders.keys)
+    def _log(self, thread_id: str) -> Log:
+        return self.backend.log(thread_id, "decisions")
 
 
 def _same(stored: Decision, decision: Decision) -> bool:

@@ -21,6 +21,8 @@ from typing import TypedDict
 
 LEASE_S = 30.0
 BEAT_S = 10.0
+OUTERMOST = "pid:[4026531836]"
+"""The namespace of process ids that Linux starts with (PROC_PID_INIT_INO)."""
 
 
 class Holder(TypedDict):
@@ -34,16 +36,38 @@ class Holder(TypedDict):
 
 @lru_cache(maxsize=1)
 def _machine() -> tuple[str, str]:
-    boot = ""
+    """Its name, and since when it runs. Who numbers processes apart, as containers do, is a machine of its own."""
+    host, boot = socket.gethostname(), ""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return socket.gethostname(), boot
+        numbers = os.readlink("/proc/self/ns/pid")
+        host = host if numbers == OUTERMOST else f"{host} {numbers}"
+    return host, boot
 
 
 def this_process() -> Holder:
     """The holder that this process is; a forked child is another one."""
     host, boot = _machine()
     return Holder(host=host, boot=boot, pid=os.getpid(), started=_started(os.getpid()))
+
+
+_held: list[tuple[str, str]] = []
+"""The effects, by thread and key, whose leases are held in this process now."""
+
+
+@contextmanager
+def held(thread_id: str, key: str) -> Iterator[None]:
+    """This process is at this effect until the block ends."""
+    _held.append((thread_id, key))
+    try:
+        yield
+    finally:
+        _held.remove((thread_id, key))
+
+
+def given_up(holder: Holder, thread_id: str, key: str) -> bool:
+    """Whether a lease is of this process, which is not at it any more: it could not write that its end had come."""
+    return holder == this_process() and (thread_id, key) not in _held
 
 
 def is_live(holder: Holder, until: str, now: datetime) -> bool:

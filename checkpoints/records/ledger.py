@@ -1,4 +1,4 @@
-"""Intent and outcome of every effect, on disk before and after. Satisfies ``nodes.ports.Ledger`` by its shape.
+"""Intent and outcome of every effect, durable before and after. Satisfies ``nodes.ports.Ledger`` by its shape.
 
 Around the two an effect is *running*: its process holds a lease and beats while the tool works (ADR 7), so that a
 second process does not take a long tool for one that died.
@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, cast
 
+from checkpoints.backend import Backend, Log, backend_at
 from checkpoints.errors import EffectRunning, LedgerContradiction
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import LOG, ThreadFolders
-from checkpoints.files.frames import Entry
-from checkpoints.files.journal import Journal, flush_file
-from checkpoints.records.leases import BEAT_S, LEASE_S, beating, is_live, this_process
+from checkpoints.files.folders import ThreadFolders
+from checkpoints.records.leases import BEAT_S, LEASE_S, beating, given_up, held, is_live, this_process
 from state import Action, Outcome, Recovery
 
 _SAME = ("tool", "status", "result", "error")
@@ -34,10 +33,10 @@ class _Effect(NamedTuple):
 
 
 class EffectLedger:
-    """``ledger.jsonl`` in each thread's folder.
+    """The log ``ledger`` of each thread.
 
     Args:
-        directory: the threads directory.
+        where: the threads directory, or where else records lie.
         keys: what the sessions are sealed with.
         lease_s: how long another machine believes in a lease without a heartbeat, in seconds.
         beat_s: time between two heartbeats.
@@ -46,16 +45,21 @@ class EffectLedger:
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        where: str | os.PathLike[str] | Backend,
         *,
         keys: KeyRing | None = None,
         lease_s: float = LEASE_S,
         beat_s: float = BEAT_S,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self.folders = ThreadFolders(directory, keys=keys)
+        self.backend = backend_at(where, keys=keys)
         self.lease_s, self.beat_s = lease_s, beat_s
         self.clock = clock or (lambda: datetime.now(UTC))
+
+    @property
+    def folders(self) -> ThreadFolders:
+        """Where the files are; UserError where sessions are none."""
+        return self.backend.folders
 
     def begin(self, thread_id: str, key: str, action: Action, recovery: Recovery) -> Literal["fresh", "open"] | Outcome:
         """Write the intent, durable on return: "fresh". Begun before: "open", or its outcome once that is certain.
@@ -66,11 +70,11 @@ class EffectLedger:
         Raises:
             LedgerContradiction: the key was begun for another action.
         """
-        self.folders.ensure(thread_id)
-        with self._journal(thread_id).writing() as writer:
-            found = _find(writer.news, key)
+        self.backend.ensure(thread_id)
+        with self._log(thread_id).writing() as writer:
+            found = _find(writer.records, key)
             if found.intent is None:
-                flush_file(self.folders.path(thread_id) / LOG)
+                self.backend.flush(thread_id)
                 intent = {"k": "intent", "key": key, "at": self._now(), "recovery": recovery, "action": dict(action)}
                 writer.write([intent])
             writer.wait()
@@ -87,7 +91,7 @@ class EffectLedger:
 
     def begun(self, thread_id: str, key: str) -> Action | None:
         """The action whose intent is under this key, None where there is none; ask under :meth:`lease`."""
-        intent = _find(self._journal(thread_id).read(), key).intent
+        intent = _find(self._log(thread_id).records(), key).intent
         return None if intent is None else cast(Action, intent["action"])
 
     @contextmanager
@@ -99,23 +103,23 @@ class EffectLedger:
         Raises:
             EffectRunning: a living process has it.
         """
-        self.folders.ensure(thread_id)
-        journal = self._journal(thread_id)
-        with journal.writing() as writer:
-            self._refuse_running(thread_id, key, _find(writer.news, key))
+        self.backend.ensure(thread_id)
+        log = self._log(thread_id)
+        with log.writing() as writer:
+            self._refuse_running(thread_id, key, _find(writer.records, key))
             holder = this_process()
             writer.write([{"k": "running", "key": key, "at": self._now(), "holder": holder, "until": self._until()}])
 
         def beat() -> None:
-            with journal.writing() as writer:
+            with log.writing() as writer:
                 writer.write([{"k": "beat", "key": key, "until": self._until()}])
 
         try:
-            with beating(beat, self.beat_s):
+            with held(thread_id, key), beating(beat, self.beat_s):
                 yield
         finally:
-            with journal.writing() as writer:
-                if _find(journal.read(), key).running is not None:
+            with log.writing() as writer:
+                if _find(log.records(), key).running is not None:
                     writer.write([{"k": "rest", "key": key, "at": self._now()}])
 
     def finish(self, thread_id: str, key: str, outcome: Outcome) -> Outcome:
@@ -124,9 +128,9 @@ class EffectLedger:
         Raises:
             LedgerContradiction: the effect was never begun, or ended differently before.
         """
-        self.folders.ensure(thread_id)
-        with self._journal(thread_id).writing() as writer:
-            found = _find(writer.news, key)
+        self.backend.ensure(thread_id)
+        with self._log(thread_id).writing() as writer:
+            found = _find(writer.records, key)
             stored = found.outcome
             if found.intent is None:
                 raise LedgerContradiction(
@@ -149,11 +153,13 @@ class EffectLedger:
 
         Leases are left out: they say who was at work, not what happened.
         """
-        return [e.record for e in self._journal(thread_id).read()[1:] if e.record["k"] in ("intent", "outcome")]
+        return [record for record in self._log(thread_id).records() if record["k"] in ("intent", "outcome")]
 
     def _refuse_running(self, thread_id: str, key: str, found: _Effect) -> None:
         running = found.running
-        if running is not None and is_live(running["holder"], running["until"], self.clock()):
+        if running is None or given_up(running["holder"], thread_id, key):
+            return
+        if is_live(running["holder"], running["until"], self.clock()):
             holder = running["holder"]
             raise EffectRunning(
                 f"effect {key} of thread {thread_id} is being carried out by process {holder['pid']} on "
@@ -167,17 +173,17 @@ class EffectLedger:
     def _until(self) -> str:
         return (self.clock() + timedelta(seconds=self.lease_s)).isoformat()
 
-    def _journal(self, thread_id: str) -> Journal:
-        return Journal(self.folders.path(thread_id) / "ledger.jsonl", kind="ledger", keys=self.folders.keys)
+    def _log(self, thread_id: str) -> Log:
+        return self.backend.log(thread_id, "ledger")
 
 
 def _differs(stored: Outcome, outcome: Outcome) -> bool:
     return any(stored[key] != outcome[key] for key in _SAME)  # type: ignore[literal-required]
 
 
-def _find(entries: list[Entry], key: str) -> _Effect:
+def _find(records: list[dict[str, Any]], key: str) -> _Effect:
     found = _Effect(None, None, None)
-    for record in (entry.record for entry in entries):
+    for record in records:
         if record.get("key") == key:
             found = _after(found, record)
     return found

@@ -1,24 +1,25 @@
 """What somebody outside is still to be told: an outbox in each session's ledger. Sends nothing.
 
-A notice is written, fsynced, before what it tells of can be forgotten, and marked when it was taken; a crash in between
-sends it again, under the same id. Which sessions have one open is kept in a folder of empty files beside the threads,
-so that looking for them opens no session.
+A notice is written, durable, before what it tells of can be forgotten, and marked when it was taken; a crash in between
+sends it again, under the same id. Which sessions have one open is on a list of its own, so that looking for them opens
+no session.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
+from checkpoints.backend import Backend, Log, backend_at
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import ThreadFolders, replace_file, sync_dir
-from checkpoints.files.journal import Journal
-from checkpoints.files.locks import OsLock
+from checkpoints.files.folders import ThreadFolders
 from state import JSON
+
+LIST: Final = "notices"
+"""The list of threads that may have open notices, and the lock of whoever sends them."""
 
 
 class OpenNotice(TypedDict):
@@ -31,27 +32,30 @@ class OpenNotice(TypedDict):
 
 
 class NoticeLog:
-    """``notice`` and ``told`` records in each thread's ``ledger.jsonl``; ``notices/`` beside the threads directory."""
+    """``notice`` and ``told`` records in each thread's log ``ledger``, and the list ``notices``."""
 
     def __init__(
         self,
-        directory: str | os.PathLike[str],
+        where: str | os.PathLike[str] | Backend,
         *,
         keys: KeyRing | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self.folders = ThreadFolders(directory, keys=keys)
-        self.marks = self.folders.root.parent / "notices"
+        self.backend = backend_at(where, keys=keys)
         self.clock = clock or (lambda: datetime.now(UTC))
+
+    @property
+    def folders(self) -> ThreadFolders:
+        """Where the files are; UserError where sessions are none."""
+        return self.backend.folders
 
     def put(self, thread_id: str, notice_id: str, event: str, facts: Mapping[str, JSON]) -> bool:
         """Add a notice, durable on return; False where it was put before, told or not."""
-        self.folders.ensure(thread_id)
-        with self._journal(thread_id).writing() as writer:
-            if any(record.get("id") == notice_id for record in _notices(writer.news)):
+        self.backend.ensure(thread_id)
+        with self._log(thread_id).writing() as writer:
+            if any(record.get("id") == notice_id for record in _notices(writer.records)):
                 return False
-            self.marks.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace_file(self.marks / self.folders.path(thread_id).name, b"")
+            self.backend.mark(thread_id, LIST, True)
             at = self.clock().isoformat()
             writer.write([{"k": "notice", "id": notice_id, "event": event, "at": at, "facts": dict(facts)}])
             writer.wait()
@@ -59,54 +63,39 @@ class NoticeLog:
 
     def open(self, thread_id: str) -> list[OpenNotice]:
         """The notices that nobody has taken yet, oldest first."""
-        return _open(self._journal(thread_id).read())
+        return _open(self._log(thread_id).records())
 
     def told(self, thread_id: str, notice_id: str) -> None:
         """Mark a notice as taken, durable on return."""
-        with self._journal(thread_id).writing() as writer:
+        with self._log(thread_id).writing() as writer:
             writer.write([{"k": "told", "id": notice_id, "at": self.clock().isoformat()}])
             writer.wait()
 
     def threads(self) -> list[str]:
         """The threads that may have open notices."""
-        if not self.marks.is_dir():
-            return []
-        found = []
-        for name in sorted(os.listdir(self.marks)):
-            with contextlib.suppress(FileNotFoundError):  # the thread is gone, and with it what it had to tell
-                found.append(self.folders.thread_id(self.folders.root / name))
-        return found
+        return self.backend.marked(LIST)
 
     def settle(self, thread_id: str) -> None:
         """Take a thread from :meth:`threads` if nothing of it is open."""
-        with self._journal(thread_id).writing() as writer, contextlib.suppress(FileNotFoundError):
-            if not _open(writer.news):
-                (self.marks / self.folders.path(thread_id).name).unlink()
-                sync_dir(self.marks)
+        with self._log(thread_id).writing() as writer:
+            if not _open(writer.records):
+                self.backend.mark(thread_id, LIST, False)
 
-    @contextmanager
-    def sending(self) -> Iterator[bool]:
+    def sending(self) -> AbstractContextManager[bool]:
         """Whether this process is the one that sends now; another one does where it is False."""
-        self.marks.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = OsLock(self.marks.with_name("notices.lock"))
-        held = lock.acquire(wait=False)
-        try:
-            yield held
-        finally:
-            if held:
-                lock.release()
+        return self.backend.lock(LIST, wait=False)
 
-    def _journal(self, thread_id: str) -> Journal:
-        return Journal(self.folders.path(thread_id) / "ledger.jsonl", kind="ledger", keys=self.folders.keys)
+    def _log(self, thread_id: str) -> Log:
+        return self.backend.log(thread_id, "ledger")
 
 
-def _notices(entries: Any) -> Iterator[dict[str, Any]]:
-    return (entry.record for entry in entries if entry.record["k"] in ("notice", "told"))
+def _notices(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return (record for record in records if record["k"] in ("notice", "told"))
 
 
-def _open(entries: Any) -> list[OpenNotice]:
+def _open(records: Iterable[dict[str, Any]]) -> list[OpenNotice]:
     found: dict[str, OpenNotice] = {}
-    for record in _notices(entries):
+    for record in _notices(records):
         if record["k"] == "told" or "erased" in record:
             found.pop(record["id"], None)
         else:

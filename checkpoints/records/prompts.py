@@ -1,6 +1,6 @@
 """What the model was given for each turn, and what it said: the raw material of training. Judges nothing.
 
-``prompts.jsonl`` in each thread's folder. A record names the messages that were read by their ids (of those that the
+The log ``prompts`` of each thread. A record names the messages that were read by their ids (of those that the
 record before it names too, only how many), tools and passages by the hash of their content; each content is written
 once a session. Appends are not waited for on the disk: a power cut may cost a training row, never a decision.
 
@@ -22,9 +22,9 @@ from typing import Any, Final, cast
 
 import orjson
 
+from checkpoints.backend import Backend, Log, backend_at
 from checkpoints.files.crypto import KeyRing
 from checkpoints.files.folders import ThreadFolders
-from checkpoints.files.journal import Journal
 from state import Aside, DojangError, Passage, Prompt, Said
 
 KIND: Final = "prompts"
@@ -50,12 +50,17 @@ class Kept:
 
 
 class PromptLog:
-    """``prompts.jsonl`` in each thread's folder. Thread-safe; satisfies ``nodes.ports.Prompts`` by its shape."""
+    """The log ``prompts`` of each thread. Thread-safe; satisfies ``nodes.ports.Prompts`` by its shape."""
 
-    def __init__(self, directory: str | os.PathLike[str], *, keys: KeyRing | None = None) -> None:
-        self.folders = ThreadFolders(directory, keys=keys)
+    def __init__(self, where: str | os.PathLike[str] | Backend, *, keys: KeyRing | None = None) -> None:
+        self.backend = backend_at(where, keys=keys)
         self._mutex = threading.Lock()
-        self._open: OrderedDict[str, tuple[Journal, _Fold]] = OrderedDict()
+        self._open: OrderedDict[str, tuple[Log, _Fold]] = OrderedDict()
+
+    @property
+    def folders(self) -> ThreadFolders:
+        """Where the files are; UserError where sessions are none."""
+        return self.backend.folders
 
     def note(self, thread_id: str, prompt: Prompt) -> None:
         """Append a turn, unless the conversation is kept out of training. Never raises; what went wrong is logged."""
@@ -77,9 +82,8 @@ class PromptLog:
 
         What was kept before stays in the file, and is left out of every dataset that is built while this stands.
         """
-        journal = self._journal(thread_id, sync=True)
-        with journal.writing() as writer:
-            fresh = _Fold.over(entry.record for entry in writer.news).out != out
+        with self._log(thread_id, sync=True).writing() as writer:
+            fresh = _Fold.over(writer.records).out != out
             if fresh:
                 writer.write([{"k": "out" if out else "in", "by": by, "at": at.isoformat()}])
             writer.wait()
@@ -101,19 +105,19 @@ class PromptLog:
 
     def entries(self, thread_id: str) -> list[Record]:
         """The records as they were written, oldest first."""
-        return [entry.record for entry in self._journal(thread_id).read()[1:]]
+        return self._log(thread_id).records()
 
     def _append(self, thread_id: str, prompt: Prompt) -> None:
         self._write(thread_id, lambda fold: list(fold.records_of(prompt)))
 
     def _write(self, thread_id: str, records_of: Callable[[_Fold], list[Record]]) -> bool:
-        if not self.folders.path(thread_id).is_dir():
+        if not self.backend.exists(thread_id):
             return False  # no session of ours: nothing to keep it beside
-        journal, fold = self._known(thread_id)
-        with journal.writing() as writer:
+        log, fold = self._known(thread_id)
+        with log.writing() as writer:
             if writer.reset:
                 fold.forget()
-            fold.take_all(entry.record for entry in writer.news)
+            fold.take_all(writer.records)
             if fold.out:
                 return False
             records = records_of(fold)
@@ -121,19 +125,19 @@ class PromptLog:
             fold.take_all(records)
             return True
 
-    def _known(self, thread_id: str) -> tuple[Journal, _Fold]:
-        """What is remembered of a thread; the fold is touched under the journal's lock only."""
+    def _known(self, thread_id: str) -> tuple[Log, _Fold]:
+        """What is remembered of a thread; the fold is touched under the log's lock only."""
         with self._mutex:
             found = self._open.get(thread_id)
             if found is None:
-                found = self._open[thread_id] = (self._journal(thread_id), _Fold())
+                found = self._open[thread_id] = (self._log(thread_id), _Fold())
                 while len(self._open) > REMEMBERED:
                     self._open.popitem(last=False)
             self._open.move_to_end(thread_id)
             return found
 
-    def _journal(self, thread_id: str, *, sync: bool = False) -> Journal:
-        return Journal(self.folders.path(thread_id) / f"{KIND}.jsonl", kind=KIND, keys=self.folders.keys, sync=sync)
+    def _log(self, thread_id: str, *, sync: bool = False) -> Log:
+        return self.backend.log(thread_id, KIND, sync=sync)
 
 
 class _Fold:

@@ -16,6 +16,7 @@ from checkpoints.files.journal import Journal
 from checkpoints.files.mending import Report
 from checkpoints.log.rebuilding import drop_broken
 from checkpoints.saver import FileSaver
+from checkpoints.upkeep.house import House, house_at
 from state import DojangError, UserError
 
 
@@ -124,12 +125,16 @@ class Stats(TypedDict):
     thread_id: str
     checkpoints: int
     writes: int
-    bytes: dict[str, int]  # by file name
+    bytes: dict[str, int]  # by file name, or by table and kind of record
 
 
-def stats(directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing | None = None) -> Stats:
+def stats(where: str | os.PathLike[str] | House, thread_id: str, *, keys: KeyRing | None = None) -> Stats:
     """How much a thread holds."""
-    session = FileSaver(directory, keys=keys).sessions.of(thread_id)
+    saver = house_at(where, keys=keys).saver
+    if not isinstance(saver, FileSaver):
+        checkpoints, writes, sizes = saver.sizes(thread_id)
+        return Stats(thread_id=thread_id, checkpoints=checkpoints, writes=writes, bytes=sizes)
+    session = saver.sessions.of(thread_id)
     with session.view(whole=True):
         checkpoints = sum(len(c) for c in session.where.cps.values())
         writes = sum(len(w) for w in session.where.writes.values())

@@ -10,10 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypedDict
 
 from checkpoints.audit.trail import DECIDING, EFFECTS, AuditLog, digest_of
+from checkpoints.backend import Log
 from checkpoints.errors import ThreadBusy
-from checkpoints.files.journal import Journal
-from checkpoints.files.locks import run_lock
-from checkpoints.files.mending import rewrite
 from checkpoints.records.about import KIND as ABOUT
 from checkpoints.records.attachments import KIND as ATTACHMENTS
 from checkpoints.records.attachments import without_data
@@ -21,7 +19,7 @@ from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import KIND as PROMPTS
 from checkpoints.records.prompts import SPOKEN, blanked
-from checkpoints.saver import FileSaver
+from checkpoints.upkeep.house import House, house_at
 from checkpoints.upkeep.redacting import ERASED, Words, redact
 from state import UserError
 
@@ -41,26 +39,26 @@ class Erased(TypedDict):
     left: str  # why nothing, or not all, was erased; "" else
 
 
-def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[Erased]:
+def erase_person(audit: AuditLog, person: str, actor: str, reason: str, *, house: House | None = None) -> list[Erased]:
     """Erase what ``person`` wrote (reasons, messages, edited arguments, their own messages) in finished conversations.
 
     In decisions, checkpoints and the ledger. A conversation that waits, or was cut off, or in which a run is under way,
-    is left alone: what it will do hangs on those words.
+    is left alone: what it will do hangs on those words. ``house``: where the sessions lie, if not as files.
     """
     found = []
-    saver = FileSaver(audit.folders.root, keys=audit.folders.keys)
-    for thread_id, _folder in audit.folders.threads():
-        words = _words(audit, saver, thread_id, person)
+    house = house or house_at(audit.folders.root, keys=audit.folders.keys)
+    for thread_id in [*audit.backend.threads()]:
+        words = _words(house, thread_id, person)
         if not words.reviews and not words.texts:
             continue
         done = Erased(
             thread_id=thread_id, decisions=0, effects=0, texts=0, prompts=0, notes=0, checkpoints=False, left=""
         )
         try:
-            with run_lock(saver.directory, thread_id, owner=f"{actor}, erasing"):
-                done["left"] = _unfinished(saver, thread_id)
+            with house.run_lock(thread_id, f"{actor}, erasing"):
+                done["left"] = _unfinished(house, thread_id)
                 if not done["left"]:
-                    _erase_words(audit, saver, thread_id, words, actor, reason, done)
+                    _erase_words(audit, house, thread_id, words, actor, reason, done)
                     done["left"] = "what the model, the tools and other people wrote stays: erase it with --thread"
         except ThreadBusy as busy:
             done["left"] = str(busy)
@@ -68,21 +66,21 @@ def erase_person(audit: AuditLog, person: str, actor: str, reason: str) -> list[
     return found
 
 
-def _words(audit: AuditLog, saver: FileSaver, thread_id: str, person: str) -> Words:
+def _words(house: House, thread_id: str, person: str) -> Words:
     """What the person wrote in a thread and what is still there."""
-    records = _log(audit).entries(thread_id)
-    state = saver.get_tuple({"configurable": {"thread_id": thread_id}})
+    records = DecisionLog(house.backend).entries(thread_id)
+    state = house.saver.get_tuple({"configurable": {"thread_id": thread_id}})
     messages = (state.checkpoint["channel_values"].get("messages") or []) if state is not None else []
     own = {str(m.text) for m in messages if m.type == "human" and m.name == person} - {ERASED}
     return Words.of(person, [_said(r) or {} for r in records if _by(r, person) and _wordy(r)], own)
 
 
 def _erase_words(
-    audit: AuditLog, saver: FileSaver, thread_id: str, words: Words, actor: str, reason: str, done: Erased
+    audit: AuditLog, house: House, thread_id: str, words: Words, actor: str, reason: str, done: Erased
 ) -> None:
     """The decisions come last: a crash before them leaves the words by which the next call finds the others."""
     audit.note(thread_id, "content.erased", actor, thread_id, {"what": "words in checkpoints", "reason": reason})
-    done["texts"] = redact(saver, thread_id, words)
+    done["texts"] = redact(house.saver, thread_id, words)
     done["prompts"] = _erase_prompts(
         audit, thread_id, lambda r: blanked(r) if words.taken_from(r["said"]) != r["said"] else r
     )
@@ -97,120 +95,118 @@ def _erase_words(
         return _blank(record) if _by(record, words.person) else None
 
     for name, key, blank in (("ledger", "effects", effect), ("decisions", "decisions", decision)):
-        journal = Journal(_path(audit, thread_id, name), kind=name, keys=audit.folders.keys)
-        if journal.path.exists():
-            done[key] = _erase(audit, thread_id, journal, blank, actor, reason)  # type: ignore[literal-required]
+        log = audit.backend.log(thread_id, name)
+        if log.exists():
+            done[key] = _erase(audit, thread_id, log, blank, actor, reason)  # type: ignore[literal-required]
 
 
-def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str) -> Erased:
+def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str, *, house: House | None = None) -> Erased:
     """Erase all content of a finished conversation: its checkpoints, the words of its decisions, arguments and results.
 
     Raises:
         UserError: there is no such conversation, or it is not finished.
+        ThreadBusy: a run is under way in it.
     """
-    if not audit.folders.path(thread_id).is_dir():
+    if not audit.backend.exists(thread_id):
         raise UserError(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
-    saver = FileSaver(audit.folders.root, keys=audit.folders.keys)
-    if left := _unfinished(saver, thread_id):
-        raise UserError(f"thread {thread_id} is not erased: {left}")
+    house = house or house_at(audit.folders.root, keys=audit.folders.keys)
+    with house.run_lock(thread_id, f"{actor}, erasing"):
+        if left := _unfinished(house, thread_id):
+            raise UserError(f"thread {thread_id} is not erased: {left}")
+        return _erase_all(audit, house, thread_id, actor, reason)
+
+
+def _erase_all(audit: AuditLog, house: House, thread_id: str, actor: str, reason: str) -> Erased:
     counts = []
     for name in ("decisions", "ledger"):
-        journal = Journal(_path(audit, thread_id, name), kind=name, keys=audit.folders.keys)
-        counts.append(_erase(audit, thread_id, journal, _blank, actor, reason) if journal.path.exists() else 0)
+        log = audit.backend.log(thread_id, name)
+        counts.append(_erase(audit, thread_id, log, _blank, actor, reason) if log.exists() else 0)
     audit.note(thread_id, "content.erased", actor, thread_id, {"what": "checkpoints", "reason": reason})
     prompts = _erase_prompts(audit, thread_id, blanked, bodies=False)
     notes = _erase_notes(audit, thread_id, lambda metadata: {})
     _erase_files(audit, thread_id)
-    saver.prune([thread_id], strategy="delete")
+    house.saver.prune([thread_id], strategy="delete")
     return Erased(
         thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, prompts=prompts, notes=notes,
         checkpoints=True, left="",
     )  # fmt: skip
 
 
-def _log(audit: AuditLog) -> DecisionLog:
-    return DecisionLog(audit.folders.root, keys=audit.folders.keys)
-
-
 def _entries(audit: AuditLog, thread_id: str) -> list[Record]:
-    return EffectLedger(audit.folders.root, keys=audit.folders.keys).entries(thread_id)
+    return EffectLedger(audit.backend).entries(thread_id)
 
 
-def _path(audit: AuditLog, thread_id: str, name: str) -> Any:
-    return audit.folders.path(thread_id) / f"{name}.jsonl"
-
-
-def _unfinished(saver: FileSaver, thread_id: str) -> str:
+def _unfinished(house: House, thread_id: str) -> str:
     """Why a conversation may not lose its words yet; "" where it may."""
-    found = saver.get_tuple({"configurable": {"thread_id": thread_id}})
+    found = house.saver.get_tuple({"configurable": {"thread_id": thread_id}})
     if found is not None and any(channel == "__interrupt__" for _, channel, _ in found.pending_writes or []):
         return "it waits for a decision; decide it first"
     if found is not None and any(c.startswith("branch:to:") for c in found.checkpoint["channel_values"]):
         return f"a run was cut off; `dojang resume {thread_id}` finishes it first"
     ends: dict[str, str] = {}
-    for entry in EffectLedger(saver.directory, keys=saver.sessions.keys).entries(thread_id):
+    for entry in EffectLedger(house.backend).entries(thread_id):
         ends[entry["key"]] = entry["outcome"]["status"] if entry["k"] == "outcome" else ""
     return "an effect has no certain outcome; settle it first" if {"", "in_doubt"} & set(ends.values()) else ""
 
 
 def _erase(
-    audit: AuditLog, thread_id: str, journal: Journal, blank: Callable[[Record], Record | None], actor: str, reason: str
+    audit: AuditLog, thread_id: str, log: Log, blank: Callable[[Record], Record | None], actor: str, reason: str
 ) -> int:
     """Note each erasure, then rewrite the file: a crash in between leaves words that the next call erases."""
     audit.catch_up(thread_id)
-    with journal.locked():
-        records = [entry.record for entry in journal.read()[1:]]
+    with log.locked():
+        records = log.records()
         blanked = [blank(record) for record in records]
         for before, after in zip(records, blanked, strict=True):
             if after is not None:
                 said = _said(before)
                 subject = str((before.get("key") or before["id"]) if said is None else said["review_id"])
-                facts = {"sha256": after["erased"]["sha256"], "file": journal.path.name, "reason": reason}
+                facts = {"sha256": after["erased"]["sha256"], "file": log.path.name, "reason": reason}
                 audit.note(thread_id, "content.erased", actor, subject, facts)
         if any(after is not None for after in blanked):
-            rewrite(journal, [after or before for before, after in zip(records, blanked, strict=True)])
+            log.rewrite([after or before for before, after in zip(records, blanked, strict=True)])
     return sum(after is not None for after in blanked)
 
 
 def _erase_prompts(audit: AuditLog, thread_id: str, without: Callable[[Record], Record], *, bodies: bool = True) -> int:
     """Take words out of kept turns, and the passages that were read too unless ``bodies``; no chain holds them."""
-    journal = Journal(_path(audit, thread_id, PROMPTS), kind=PROMPTS, keys=audit.folders.keys)
-    if not journal.path.exists():
+    log = audit.backend.log(thread_id, PROMPTS)
+    if not log.exists():
         return 0
-    with journal.locked():
-        records = [entry.record for entry in journal.read()[1:]]
+    with log.locked():
+        records = log.records()
         fresh = {n for n, r in enumerate(records) if r["k"] in SPOKEN and "erased" not in r}
         after = [without(r) if n in fresh else r for n, r in enumerate(records)]
         kept = [r for r in after if bodies or r["k"] != "body"]
         if kept != records:
-            rewrite(journal, kept)
+            log.rewrite(kept)
     return sum(a != b for a, b in zip(records, after, strict=True))
 
 
 def _erase_notes(audit: AuditLog, thread_id: str, without: Callable[[Any], Any]) -> int:
     """Take words out of what clients have noted about a conversation; earlier notes go, too."""
-    journal = Journal(_path(audit, thread_id, ABOUT), kind=ABOUT, keys=audit.folders.keys)
-    if not journal.path.exists():
+    log = audit.backend.log(thread_id, ABOUT)
+    if not log.exists():
         return 0
-    with journal.locked():
-        records = list(journal)
+    with log.locked():
+        records = log.records()
         kept = [{**record, "metadata": without(record["metadata"])} for record in records]
         if kept == records:
             return 0
-        rewrite(journal, kept[-1:])
+        log.rewrite(kept[-1:])
     return sum(before != after for before, after in zip(records, kept, strict=True))
 
 
 def _erase_files(audit: AuditLog, thread_id: str, person: str | None = None) -> None:
     """Take the bytes of attached files out: of those that ``person`` sent, or of all."""
-    journal = Journal(_path(audit, thread_id, ATTACHMENTS), kind=ATTACHMENTS, keys=audit.folders.keys)
-    if not journal.path.exists():
+    log = audit.backend.log(thread_id, ATTACHMENTS)
+    if not log.exists():
         return
-    with journal.locked():
-        records = list(journal)
+    with log.locked():
+        records = log.records()
         kept = [without_data(one) if person in (None, one["by"]) else one for one in records]
         if kept != records:
-            rewrite(journal, kept)
+            log.rewrite(kept)
 
 
 def _said(record: Record) -> Record | None:

@@ -15,7 +15,7 @@ from checkpoints.files.crypto import KeyRing
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import PromptLog
-from checkpoints.saver import FileSaver
+from checkpoints.upkeep.house import House, house_at
 from checkpoints.values.codec import Encoder
 from state import UserError
 
@@ -23,20 +23,18 @@ FORMAT = 1
 
 
 def export(
-    directory: str | os.PathLike[str], thread_id: str, *, keys: KeyRing | None = None
+    where: str | os.PathLike[str] | House, thread_id: str, *, keys: KeyRing | None = None
 ) -> Iterator[dict[str, Any]]:
     """The records: one ``thread``, then ``checkpoint``, ``decision``, ``intent`` and ``outcome``, ``prompt``, in order.
 
     Raises:
         UserError: there is no such thread, or the keys do not fit.
     """
-    saver = FileSaver(directory, keys=keys)
-    folders = saver.sessions.folders
-    if not folders.path(thread_id).is_dir():
-        raise UserError(f"there is no thread {thread_id!r} in {folders.root}; `dojang threads` lists all")
-    session = saver.sessions.of(thread_id)
-    with session.view(whole=True):
-        places = sorted((cp, ns) for ns, found in session.where.cps.items() for cp in found)
+    house = house_at(where, keys=keys)
+    saver, backend = house.saver, house.backend
+    if not backend.exists(thread_id):
+        raise UserError(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
+    places = saver.places(thread_id)
     yield {"k": "thread", "format": FORMAT, "thread_id": thread_id, "checkpoints": len(places)}
     for cp, ns in places:
         found = saver.get_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": cp}})
@@ -52,10 +50,10 @@ def export(
             "checkpoint": encode(dict(found.checkpoint)),
             "writes": [[task, channel, encode(value)] for task, channel, value in found.pending_writes or []],
         }
-    for decision in DecisionLog(directory, keys=keys).of(thread_id).values():
+    for decision in DecisionLog(backend).of(thread_id).values():
         yield {"k": "decision", "decision": dict(decision)}
-    yield from EffectLedger(directory, keys=keys).entries(thread_id)
-    kept = PromptLog(directory, keys=keys).read(thread_id)
+    yield from EffectLedger(backend).entries(thread_id)
+    kept = PromptLog(backend).read(thread_id)
     yield from ({"k": "prompt", "prompt": dict(prompt)} for prompt in kept.prompts)
     yield from ({"k": "aside", "aside": dict(aside)} for aside in kept.asides)
 

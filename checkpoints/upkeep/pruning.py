@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal, TypedDict
 
 from checkpoints.errors import ThreadBusy
 from checkpoints.files.crypto import KeyRing
-from checkpoints.files.folders import ThreadFolders
-from checkpoints.files.locks import run_lock
 from checkpoints.records.ledger import EffectLedger
-from checkpoints.saver import FileSaver
+from checkpoints.upkeep.house import House, house_at
 from state import DojangError
 
 Fate = Literal["recent", "waits", "unfinished", "busy", "unreadable", "pruned"]
@@ -28,7 +27,7 @@ class Pruned(TypedDict):
 
 
 def prune(
-    directory: str | os.PathLike[str],
+    where: str | os.PathLike[str] | House,
     older_than: timedelta,
     *,
     now: datetime | None = None,
@@ -42,16 +41,19 @@ def prune(
     ``before`` is called with the id of a thread that is about to be deleted, under its run lock. With ``dry_run``
     nothing is changed, and "pruned" means "would be".
     """
-    saver = FileSaver(directory, keys=keys)
+    house = house_at(where, keys=keys)
     limit = (now or datetime.now(UTC)) - older_than
-    done = []
-    for folder in ThreadFolders(directory).folders():
-        thread = folder.name
+    done: list[Pruned] = []
+
+    def wrong(place: Path, why: str) -> None:
+        name = place.parent.name if place.name == "thread.json" else place.name
+        done.append(Pruned(thread_id=name, fate="unreadable", updated_at="", why=why))
+
+    for thread in house.backend.readable(wrong):
         try:
-            thread = saver.sessions.folders.thread_id(folder)
-            found = _judged(saver, thread, limit, keys)
+            found = _judged(house, thread, limit)
             if found["fate"] == "pruned" and not dry_run:
-                found = _act(saver, thread, limit, keys, keep_latest=keep_latest, before=before)
+                found = _act(house, thread, limit, keep_latest=keep_latest, before=before)
         except FileNotFoundError:
             continue  # deleted meanwhile
         except ThreadBusy:
@@ -63,32 +65,28 @@ def prune(
 
 
 def _act(
-    saver: FileSaver,
+    house: House,
     thread: str,
     limit: datetime,
-    keys: KeyRing | None,
     *,
     keep_latest: bool,
     before: Callable[[str], None],
 ) -> Pruned:
-    with run_lock(saver.directory, thread, owner="prune"):
-        found = _judged(saver, thread, limit, keys)  # again: now nobody runs it
+    with house.run_lock(thread, "prune"):
+        found = _judged(house, thread, limit)  # again: now nobody runs it
         if found["fate"] == "pruned":
             if keep_latest:
-                saver.prune([thread])
+                house.saver.prune([thread])
             else:
                 before(thread)
-                saver.delete_thread(thread)
+                house.saver.delete_thread(thread)
     return found
 
 
-def _judged(saver: FileSaver, thread: str, limit: datetime, keys: KeyRing | None) -> Pruned:
-    session = saver.sessions.of(thread)
-    with session.view(whole=True):
-        spaces = list(session.where.cps)
+def _judged(house: House, thread: str, limit: datetime) -> Pruned:
     newest, fate = "", "pruned"
-    for ns in spaces:
-        found = saver.get_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ns}})
+    for ns in dict.fromkeys(ns for _, ns in house.saver.places(thread)):
+        found = house.saver.get_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ns}})
         if found is None:
             continue
         newest = max(newest, found.checkpoint["ts"])
@@ -97,9 +95,8 @@ def _judged(saver: FileSaver, thread: str, limit: datetime, keys: KeyRing | None
         elif ns == "" and any(c.startswith("branch:to:") for c in found.checkpoint["channel_values"]):
             fate = fate if fate == "waits" else "unfinished"
     if not newest:
-        path = saver.sessions.folders.path(thread) / "thread.json"
-        newest = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
-    if fate == "pruned" and _open_effects(EffectLedger(saver.directory, keys=keys), thread):
+        newest = house.backend.created_at(thread)
+    if fate == "pruned" and _open_effects(EffectLedger(house.backend), thread):
         fate = "unfinished"
     if datetime.fromisoformat(newest).astimezone(UTC) > limit:
         fate = "recent"

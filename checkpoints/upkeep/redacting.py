@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple
@@ -22,6 +22,9 @@ from checkpoints.saver import FileSaver
 from checkpoints.values.codec import Decoder, Encoder
 from checkpoints.values.messages import MESSAGES
 from checkpoints.values.refs import Node
+
+if TYPE_CHECKING:
+    from checkpoints.postgres.saver import PgSaver
 
 ERASED = "[erased]"
 """Stands where words were."""
@@ -93,12 +96,16 @@ def _strings(value: Any) -> Iterable[str]:
             yield from _strings(inner)
 
 
-def redact(saver: FileSaver, thread_id: str, words: Words) -> int:
+def redact(saver: FileSaver | PgSaver, thread_id: str, words: Words) -> int:
     """Take the words out of every checkpoint and write of a thread, durable on return; how many values had some.
 
+    In a database a value that many checkpoints have is one.
+
     Raises:
-        DiskFault, DamagedLog: nothing was changed.
+        DiskFault, DamagedLog, SessionsAway: nothing was changed.
     """
+    if not isinstance(saver, FileSaver):
+        return saver.replace_values(thread_id, words.taken_from)
     session = saver.sessions.of(thread_id)
     folders = saver.sessions.folders
     aside = folders.root / f".erase-{secrets.token_hex(8)}"

@@ -102,8 +102,9 @@ def gc(
 def _kept(settings: Settings) -> set[str]:
     """The adapters with which conversations of this home were begun: they go on with no other."""
     from dojang.parts import Parts
+    from dojang.sessions import any_sessions
 
-    if not settings.threads.is_dir():
+    if not any_sessions(settings):
         return set()
     with closing(Parts(settings)) as parts:
         parts.index.refresh()
@@ -111,10 +112,10 @@ def _kept(settings: Settings) -> set[str]:
 
 
 def registry_of(settings: Settings) -> Registry:
-    """The registry of a home."""
-    from adapters.registry.aliases import Registry as Found
+    """The registry of a home, with whoever serves it."""
+    from dojang.served import registry_of as found
 
-    return Found(settings.home / "registry")
+    return found(settings)
 
 
 def folder_of(settings: Settings, name: str) -> Path:

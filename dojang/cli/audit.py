@@ -1,4 +1,4 @@
-"""audit verify, list, export, erase, reopen, rotate-key: who saw and decided what. Reads files; starts no database."""
+"""audit verify, list, export, report, erase, reopen, rotate-key: who saw and decided what. Files only; no database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dojang.audited import Sought, existing, lines, note_export
+from dojang.audited import Sought, existing, last_moment, lines, note_export
 from dojang.audited import found as sought_records
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, checked_text, invocation
@@ -19,6 +19,7 @@ from dojang.home import check_home
 
 if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
+    from checkpoints.postgres.database import Database
     from checkpoints.upkeep.erasing import Erased
     from dojang.server.work.upkeep import RunsErased
 
@@ -53,13 +54,12 @@ def verify(
 ) -> int:
     """Check every chain offline: each record, hash, signature and head. Code 70 when something was changed."""
     from checkpoints.audit.check import verify_audit
-    from dojang.parts import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
     with call.terminal.working(_("checking")):
-        sealed = load_session_keys(call.settings)
-        report = verify_audit(call.settings.home, keys=keys, thorough=every_signature, session_keys=sealed)
+        backend = call.sessions.backend
+        report = verify_audit(call.settings.home, keys=keys, thorough=every_signature, backend=backend)
     call.terminal.document(report)
     said = _("{chains} chains, {records} records, {problems} problems")
     call.terminal.line(
@@ -84,7 +84,7 @@ def list_(
     """List what was noted, newest first."""
     call = invocation(context)
     _ = call.terminal.gettext
-    records = list(sought_records(_log(call), Sought(thread=thread)))[: -limit - 1 : -1]
+    records = list(sought_records(call.audit, Sought(thread=thread)))[: -limit - 1 : -1]
     call.terminal.document(records)
     rows = [
         [
@@ -117,7 +117,7 @@ def export(
     call = invocation(context)
     start = _time(since) if since else None
     check_home(call.settings.home)
-    log = _log(call)
+    log = call.audit
     sought = Sought(thread=thread, since=start)
     records = list(sought_records(log, sought))
     note_export(log, call.settings.user, sought, form.value, len(records))
@@ -126,6 +126,42 @@ def export(
         for line in lines(records, form.value):
             call.terminal.out.file.write(line)
     return Exit.DONE
+
+
+@audit.command()
+def report(
+    context: typer.Context,
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="The first day or moment, such as 2026-11-01.")],
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="The last one, the whole of a day; now when not given.")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the public keys to trust; the home's own when not given."),
+    ] = None,
+) -> int:
+    """Write, as Markdown, what people decided in a period, from the verified chains alone. Code 70 when one is not."""
+    from checkpoints.audit.check import verify_audit
+    from dojang.cli.period import markdown
+    from dojang.period import period_of
+    from state import UserError
+
+    call = invocation(context)
+    first = _time(since, "--from")
+    last = _time(last_moment(until), "--to") if until else datetime.now().astimezone()
+    if last < first:
+        raise UserError(f"--to {until!r} is before --from {since!r}")
+    check_home(call.settings.home)
+    log = call.audit
+    with call.terminal.working(call.terminal.gettext("checking")):
+        checked = verify_audit(call.settings.home, keys=keys, backend=call.sessions.backend)
+        made = period_of(checked, log, first, last)
+    if made.figures is not None:
+        note_export(log, call.settings.user, Sought(since=first, until=last), "report", made.verified.records)
+    call.terminal.document(made.as_json())
+    if not call.as_json:
+        call.terminal.out.file.write(markdown(made, call.terminal))
+    return Exit.DONE if made.verified.whole else Exit.BROKEN
 
 
 @audit.command()
@@ -143,7 +179,7 @@ def reopen(
     if not checked_text(reason).strip():
         raise UserError("a chain is begun anew for a reason; write it with --reason")
     check_home(call.settings.home)
-    log = _log(call)
+    log = call.audit
     if thread is not None:
         existing(log, thread)
     kept = log.reopen(thread, call.settings.user, reason)
@@ -177,12 +213,12 @@ def erase(
     if not checked_text(reason).strip():
         raise UserError("content is erased for a reason; write it with --reason")
     check_home(call.settings.home)
-    log, user = _log(call, sealed=True), call.settings.user
+    log, user, house = call.audit, call.settings.user, call.house
     stale = mark_person(call.settings, person, reason) if person is not None else []  # first: a crash forgets no mark
     if thread is not None and under_way(_runs(call), thread):
         raise UserError(f"a run that the server accepted on thread {thread} is not over; let it end, then erase")
-    found = [erase_thread(log, thread, user, reason)] if thread is not None else []
-    found += erase_person(log, person, user, reason) if person is not None else []
+    found = [erase_thread(log, thread, user, reason, house=house)] if thread is not None else []
+    found += erase_person(log, person, user, reason, house=house) if person is not None else []
     runs = _erase_runs(call, log, reason, found, person)
     stale = sorted({*stale, *mark_threads(call.settings, [one["thread_id"] for one in found], reason)})
     call.terminal.document({"erased": found, "runs": runs._asdict(), "stale_datasets": stale})
@@ -204,8 +240,8 @@ def erase(
     return Exit.DONE
 
 
-def _runs(call: Invocation) -> Path:
-    return call.settings.home / "runs.sqlite"
+def _runs(call: Invocation) -> Path | Database:
+    return call.sessions.database or call.settings.home / "runs.sqlite"
 
 
 def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased], person: str | None) -> RunsErased:
@@ -213,13 +249,13 @@ def _erase_runs(call: Invocation, log: AuditLog, reason: str, found: list[Erased
     from dojang.server.work.upkeep import erase_runs
 
     def note(thread_id: str) -> None:
-        if log.folders.path(thread_id).is_dir():
+        if log.backend.exists(thread_id):
             facts: dict[str, Any] = {"what": "accepted runs", "reason": reason}
             log.note(thread_id, "content.erased", call.settings.user, thread_id, facts)
 
     touched = [one["thread_id"] for one in found if one["checkpoints"] or one["texts"] or one["decisions"]]
     alone = [one["thread_id"] for one in found if one["thread_id"] not in touched]
-    keys = log.folders.keys
+    keys = call.sessions.backend.folders.keys if call.sessions.database is None else None
     return erase_runs(_runs(call), keys, note, threads=touched, person=person, but=alone)
 
 
@@ -228,7 +264,7 @@ def rotate_key(context: typer.Context) -> int:
     """Sign with a new key from now on; old public keys stay."""
     call = invocation(context)
     check_home(call.settings.home)
-    log = _log(call)
+    log = call.audit
     key_id = log.rotate_key(call.settings.user)
     path = log.keys.directory / f"audit-{key_id}.pub"
     call.terminal.document({"key_id": key_id, "public_key": str(path)})
@@ -238,22 +274,13 @@ def rotate_key(context: typer.Context) -> int:
     return Exit.DONE
 
 
-def _log(call: Invocation, *, sealed: bool = False) -> AuditLog:
-    """The chains; ``sealed``: with the keys of the sessions, where contents are touched."""
-    from checkpoints.audit.trail import AuditLog
-    from dojang.parts import load_session_keys
-
-    keys = load_session_keys(call.settings) if sealed else None
-    return AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
-
-
-def _time(text: str) -> datetime:
+def _time(text: str, option: str = "--since") -> datetime:
     from state import UserError
 
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise UserError(f"--since {text!r} is no day or time; write it like 2026-11-22 or 2026-11-22T09:00") from None
+        raise UserError(f"{option} {text!r} is no day or time; write it like 2026-11-22 or 2026-11-22T09:00") from None
 
 
 def _told(facts: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ and at the end looks where the outcome must be: in the bookings table, the ledge
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -79,6 +80,8 @@ class Play:
         """Play it to the end. DONE, PAUSED when the person put the decision off, PROBLEM when an act went wrong."""
         _ = self.terminal.gettext
         began = time.monotonic()
+        if not self.own_home:
+            self.call.only_files()  # the play ends in the folder that is the session
         check_home(self.settings.home)
         check_home(self.home)
         self._scene(_("1. Read the sample hotel's documents in, and make its tables"))
@@ -167,6 +170,7 @@ class Play:
             stdin=subprocess.PIPE if lines else None,
             stdout=subprocess.PIPE if kept else None,
             encoding="utf-8",
+            env={**os.environ, "DOJANG_SESSIONS": "files"},
         )
         try:
             out, _err = process.communicate("".join(f"{line}\n" for line in lines) if lines else None)
@@ -198,7 +202,6 @@ class Play:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def _epilogue(self, review: str) -> None:
-        from checkpoints import EffectLedger
         from dojang.workspace import Workspace
 
         _ = self.terminal.gettext
@@ -207,7 +210,7 @@ class Play:
             thread = card.review["thread_id"]
             run = workspace.thread(thread)
             folder = workspace.folder(thread)
-            ledger = EffectLedger(workspace.settings.threads, keys=workspace.parts.session_keys).entries(thread)
+            ledger = workspace.parts.ledger.entries(thread)
         self._act(["history", thread])
         done = [outcome for outcome in run.outcomes if outcome["status"] == "done"]
         row = self._row(done[0]["result"]["booking_id"]) if done else None
@@ -276,7 +279,7 @@ class Play:
         )
 
     def _play_settings(self) -> Settings:
-        return self.settings.model_copy(update={"home": self.home})
+        return self.settings.model_copy(update={"home": self.home, "sessions": "files"})
 
     @contextmanager
     def _database(self) -> Iterator[Connection[Any]]:

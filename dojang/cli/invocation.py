@@ -17,6 +17,9 @@ from dojang.home import check_home
 from dojang.language import locale_language
 
 if TYPE_CHECKING:
+    from checkpoints.audit.trail import AuditLog
+    from checkpoints.upkeep.house import House
+    from dojang.sessions import Sessions
     from dojang.settings import Settings
     from dojang.workspace import Workspace
     from state import Language
@@ -55,6 +58,38 @@ class Invocation:
         if self.language is None and settings.language is not None and settings.language != self.terminal.language:
             self.__dict__["terminal"] = Terminal(settings.language, as_json=self.as_json)
         return settings
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Where the sessions lie, opened for a command that needs nothing else of the workspace."""
+        from dojang.sessions import open_sessions
+
+        return open_sessions(self.settings)
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """The audit chains, for such a command."""
+        from dojang.sessions import audit_of
+
+        return audit_of(self.settings, self.sessions)
+
+    @cached_property
+    def house(self) -> House:
+        """What upkeep works on, for such a command."""
+        from dojang.sessions import house_of
+
+        return house_of(self.settings, self.sessions)
+
+    def only_files(self) -> None:
+        """Raise OnlyAsFiles where the sessions lie in a database."""
+        from dojang.sessions import only_files
+
+        only_files(self.settings)
+
+    def close(self) -> None:
+        """Close what a command opened."""
+        if "sessions" in self.__dict__:
+            self.sessions.close()
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:

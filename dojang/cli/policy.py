@@ -244,11 +244,9 @@ def _load(call: Invocation, file: Path | None, hard: Path | None, *, standing: b
 
 
 def _standing(call: Invocation) -> Standing:
-    from checkpoints.audit.trail import AuditLog
-    from dojang.noted import NotedStanding
+    from dojang.noted import noted_standing
 
-    home = call.settings.home
-    return NotedStanding(home / "standing.jsonl", AuditLog(call.settings.threads, home / "keys"))
+    return noted_standing(call.settings.home, call.sessions.backend, call.audit)
 
 
 def _toolbox(call: Invocation) -> Toolbox:

@@ -65,10 +65,11 @@ def encrypt(context: typer.Context) -> int:
 
 
 def _ring(call: Invocation) -> KeyRing:
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
     from state import UserError
 
     check_home(call.settings.home)
+    call.only_files()
     ring = load_session_keys(call.settings)
     if ring is None:
         said = "no session keys are set; name their file in DOJANG_SESSION_KEYS and make it with"

@@ -48,10 +48,11 @@ class Format(StrEnum):
 def verify(context: typer.Context) -> int:
     """Read every byte of every session and follow every reference. Code 70 when something is damaged."""
     from checkpoints import verify as verify_all
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
+    call.only_files()
     keys = load_session_keys(call.settings)
     with call.terminal.working(_("checking")):
         report = verify_all(call.settings.threads, keys=keys)
@@ -76,11 +77,12 @@ def repair(
 ) -> int:
     """Keep all that the damage did not reach; the damaged file stays beside it. Code 70 when damage remains."""
     from checkpoints import repair as repair_thread
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
     check_home(call.settings.home)
+    call.only_files()
     report = repair_thread(call.settings.threads, thread, keys=load_session_keys(call.settings))
     call.terminal.document(report)
     for file in report["files"]:
@@ -103,22 +105,19 @@ def stats(
 ) -> int:
     """Say how much each conversation holds: checkpoints, writes, bytes."""
     from checkpoints import stats as stats_of
-    from checkpoints.files.folders import ThreadFolders
-    from dojang.parts import load_session_keys
     from state import DojangError, UserError
 
     call = invocation(context)
     _ = call.terminal.gettext
-    folders, keys = ThreadFolders(call.settings.threads), load_session_keys(call.settings)
-    if thread is not None and not folders.path(thread).is_dir():
+    house = call.house
+    if thread is not None and not house.backend.exists(thread):
         raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
-    found, unread = [], []
+    found, unread = [], list[str]()
     with call.terminal.working(_("counting")) as tell:
         say = now_and_then(tell)
-        for folder in [folders.path(thread)] if thread is not None else folders.folders():
+        for thread_id in [thread] if thread is not None else house.backend.readable(lambda _, why: unread.append(why)):
             try:
-                thread_id = thread if thread is not None else folders.thread_id(folder)
-                found.append(stats_of(call.settings.threads, thread_id, keys=keys))
+                found.append(stats_of(house, thread_id))
                 say(thread_id)
             except DojangError as e:
                 if thread is not None:
@@ -143,17 +142,13 @@ def export(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A new file; stdout when not given.")] = None,
 ) -> int:
     """Write a conversation as plain JSON: checkpoints, writes, decisions, effects. Not encrypted, and noted."""
-    from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.exporting import as_json, as_jsonl, export
-    from dojang.parts import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
-    keys = load_session_keys(call.settings)
-    rest = export(call.settings.threads, thread, keys=keys)
+    rest = export(call.house, thread)
     records = chain([next(rest)], rest)  # there is such a conversation: noted before any of it is shown
-    audit = AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
-    audit.note(thread, "thread.exported", call.settings.user, thread)
+    call.audit.note(thread, "thread.exported", call.settings.user, thread)
     if out is None and call.as_json:
         call.terminal.document(list(records))
         return Exit.DONE
@@ -184,7 +179,7 @@ def import_(
 ) -> int:
     """Take over the conversations of another LangGraph saver: all of them or none. Nothing is written there."""
     from checkpoints.upkeep.importing import postgres_source, sqlite_source, take_over
-    from dojang.parts import load_session_keys
+    from dojang.sessions import load_session_keys
     from state import UserError
 
     call = invocation(context)
@@ -192,6 +187,7 @@ def import_(
     if (from_sqlite is None) == (from_postgres is None):
         raise UserError("name one database to import from, with --from-sqlite or --from-postgres")
     check_home(call.settings.home)
+    call.only_files()
     keys = load_session_keys(call.settings)
     opened = sqlite_source(from_sqlite) if from_sqlite is not None else postgres_source(from_postgres or "")
     with call.terminal.working(_("importing")) as tell, opened as source:
@@ -214,25 +210,20 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> int:
     """Delete conversations that nobody has touched for long. One that waits for a person is never deleted."""
-    from checkpoints.audit.trail import AuditLog
     from checkpoints.upkeep.pruning import prune as prune_threads
-    from dojang.parts import load_session_keys
 
     call = invocation(context)
     _ = call.terminal.gettext
-    age, keys = _duration(older_than), load_session_keys(call.settings)
+    age = _duration(older_than)
     check_home(call.settings.home)
-    audit = AuditLog(call.settings.threads, call.settings.home / "keys", session_keys=keys)
     with call.terminal.working(_("pruning")) as tell:
         say = now_and_then(tell)
 
         def note(thread_id: str) -> None:
-            audit.deleted(thread_id, call.settings.user)
+            call.audit.deleted(thread_id, call.settings.user)
             say(thread_id)
 
-        found = prune_threads(
-            call.settings.threads, age, keys=keys, keep_latest=keep_latest, dry_run=dry_run, before=note
-        )
+        found = prune_threads(call.house, age, keep_latest=keep_latest, dry_run=dry_run, before=note)
     call.terminal.document({"dry_run": dry_run, "keep_latest": keep_latest, "threads": found})
     told = [
         [

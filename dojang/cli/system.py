@@ -1,4 +1,4 @@
-"""serve, doctor, settings, demo: the installation itself."""
+"""serve, work, doctor, settings, demo: the installation itself."""
 
 from __future__ import annotations
 
@@ -42,6 +42,39 @@ def serve(
 
     with call.open_workspace(settings) as workspace:
         whole = serve_forever(settings, workspace=workspace, on_ready=ready)
+    if not whole:
+        end_process()
+    return Exit.DONE
+
+
+@app.command()
+def work(
+    context: typer.Context,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, metavar="N", help="Runs at a time; DOJANG_WORKERS if not given.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Of this process, in logs.")] = None,
+) -> int:
+    """Carry out runs that a server has accepted into PostgreSQL, on this machine or another one, until Ctrl-C."""
+    from dojang.settings import load_settings
+
+    call = invocation(context)
+    settings = load_settings(home=call.home, language=call.language, user=call.user)
+    check_home(settings.home)
+    from dojang.server.serving import end_process
+    from dojang.server.working import work as work_forever
+
+    def ready(who: str, many: int, where: str) -> None:
+        call.terminal.document({"name": who, "workers": many, "database": where})
+        call.terminal.line(
+            call.terminal.gettext("{name}: {workers} workers take runs from {database}; Ctrl-C ends it").format(
+                name=who, workers=many, database=where
+            )
+        )
+        call.terminal.out.file.flush()
+
+    with call.open_workspace(settings) as workspace:
+        whole = work_forever(settings, workspace, workers=workers, name=name, on_ready=ready)
     if not whole:
         end_process()
     return Exit.DONE

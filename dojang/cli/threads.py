@@ -49,9 +49,9 @@ def thread(context: typer.Context, thread_id: ThreadId) -> int:
     with call.workspace() as workspace:
         run = workspace.thread(thread_id)
         lines = workspace.conversation(thread_id)
-        folder = workspace.folder(thread_id)
+        folder = str(workspace.folder(thread_id)) if workspace.parts.sessions.database is None else ""
     terminal = call.terminal
-    terminal.document({**run.as_json(), "conversation": lines, "folder": str(folder)})
+    terminal.document({**run.as_json(), "conversation": lines, "folder": folder})
     terminal.line(f"{thread_id} · {word(terminal.gettext, STATUSES, run.status)}", style="yellow")
     if run.adapter:
         terminal.line(terminal.gettext("adapter: {adapter}").format(adapter=run.adapter))
@@ -66,7 +66,8 @@ def thread(context: typer.Context, thread_id: ThreadId) -> int:
         )
         cost = "" if row["cost"] is None else terminal.gettext(", cost {cost}").format(cost=f"{row['cost']:.6g}")
         terminal.line(told + cost)
-    terminal.line(terminal.gettext("files: {folder}").format(folder=folder))
+    if folder:
+        terminal.line(terminal.gettext("files: {folder}").format(folder=folder))
     if run.note:
         terminal.note(terminal.told(run.note))
     return Exit.DONE

@@ -94,11 +94,9 @@ def revoke(
 
 
 def _tokens(call: Invocation) -> Tokens:
-    from checkpoints.audit.trail import AuditLog
     from dojang.server.access.tokens import Tokens
 
-    home = call.settings.home
-    return Tokens(home, AuditLog(call.settings.threads, home / "keys"))
+    return Tokens(call.settings.home, call.audit)
 
 
 def _shown(call: Invocation, token: Token) -> dict[str, Any]:

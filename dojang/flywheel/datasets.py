@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def sessions_of(parts: Parts) -> Sessions:
     """Where a home's points come from."""
-    sealed = parts.session_keys is not None
-    cache = None if sealed else parts.settings.home / "points.sqlite"
+    sealed, far = parts.session_keys is not None, parts.sessions.database is not None
+    cache = None if sealed or far else parts.settings.home / "points.sqlite"
     return Sessions(parts.saver, parts.decisions, parts.prompts, _tokenizer(parts.settings), cache)
 
 

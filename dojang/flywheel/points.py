@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from langchain_core.messages import AnyMessage
 
@@ -33,7 +34,10 @@ from checkpoints.records.progress import Fold
 from state import Decision, DojangError, Prompt, Review
 
 if TYPE_CHECKING:
-    from checkpoints import DecisionLog, FileSaver, PromptLog
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from checkpoints import DecisionLog, PromptLog
+    from checkpoints.backend import Backend
     from checkpoints.records.prompts import Kept
 
 Progress = Callable[[int, int], None]
@@ -55,7 +59,7 @@ class Collected:
 class Sessions:
     """Where points come from. ``tokenizer``: of the local base that speaks, where there is one."""
 
-    saver: FileSaver
+    saver: BaseCheckpointSaver[Any]
     decisions: DecisionLog
     prompts: PromptLog
     tokenizer: Any = None
@@ -65,23 +69,24 @@ class Sessions:
 def collect(sessions: Sessions, *, on_progress: Progress = lambda done, total: None) -> Collected:
     """The points of all sessions, in the order in which they were decided."""
     found = Collected()
-    folders = sessions.decisions.folders.folders()
+    ones = _ones(sessions.decisions.backend)
     with closing(_Cache(sessions.cache, sessions.tokenizer)) as cache:
-        for number, folder in enumerate(folders, 1):
+        for number, one in enumerate(ones, 1):
             try:
-                stamp = _stamp(folder)
-                points = cache.get(folder.name, stamp)
+                stamp = one.stamp()
+                points = cache.get(one.name, stamp) if stamp else None
                 if points is None:
-                    points = list(points_of(sessions, sessions.decisions.folders.thread_id(folder)))
-                    cache.put(folder.name, stamp, points)
+                    points = list(points_of(sessions, one.thread_id()))
+                    if stamp:
+                        cache.put(one.name, stamp, points)
                 found.points += points
             except FileNotFoundError:
                 continue  # deleted meanwhile
             except DojangError as e:
-                found.problems.append(f"{folder.name}: {e}")
+                found.problems.append(f"{one.name}: {e}")
             found.threads += 1
-            on_progress(number, len(folders))
-        cache.keep({folder.name for folder in folders})
+            on_progress(number, len(ones))
+        cache.keep({one.name for one in ones})
     found.points.sort(key=lambda p: (p["decision"]["at"], p["thread_id"], p["decision"]["review_id"]))
     return found
 
@@ -126,7 +131,7 @@ def points_of(sessions: Sessions, thread_id: str) -> Iterator[Point]:
         yield {**point, "thread_id": thread_id, "votes": votes, "undone": review_id in undone}
 
 
-def _history(saver: FileSaver, thread_id: str) -> tuple[dict[str, _Asked], dict[str, AnyMessage]]:
+def _history(saver: BaseCheckpointSaver[Any], thread_id: str) -> tuple[dict[str, _Asked], dict[str, AnyMessage]]:
     """Every review of a session with the first state that has it, and the messages of the newest state by id."""
     asked: dict[str, _Asked] = {}
     messages: dict[str, AnyMessage] = {}
@@ -192,6 +197,24 @@ def _is_about(prompt: Prompt, kind: str, about: str, turn: str) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------- the cache
+
+
+class _One(NamedTuple):
+    """A session: what it is called, when it changed ("": nobody can tell), whose it is."""
+
+    name: str
+    stamp: Callable[[], str]
+    thread_id: Callable[[], str]
+
+
+def _ones(backend: Backend) -> list[_One]:
+    """All sessions. Those in a database are read each time: what they are made of is not watched there."""
+    from checkpoints.files.backend import FileBackend
+
+    if not isinstance(backend, FileBackend):
+        return [_One(name, lambda: "", partial(str, name)) for name in backend.threads()]
+    folders = backend.folders
+    return [_One(one.name, partial(_stamp, one), partial(folders.thread_id, one)) for one in folders.folders()]
 
 
 def _stamp(folder: Path) -> str:

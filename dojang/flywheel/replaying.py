@@ -150,7 +150,7 @@ class _Asked:
 
 def _asked(parts: Parts, since: datetime | None, thread_id: str, found: Replay) -> Iterator[_Asked]:
     sessions = replace(sessions_of(parts), cache=None)  # the cache lies in the real home
-    names = [parts.folders.thread_id(folder) for folder in parts.folders.folders()]
+    names = list(parts.backend.threads())
     if thread_id and thread_id not in names:
         raise UserError(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
     for name in [thread_id] if thread_id else names:

@@ -189,8 +189,7 @@ def compare(sessions: Any, reads: Callable[[str, str], Any], *, self_approved: b
     from dojang.flywheel.points import points_of
 
     found: dict[str, Fared] = {}
-    for folder in sessions.decisions.folders.folders():
-        thread_id = sessions.decisions.folders.thread_id(folder)
+    for thread_id in sessions.decisions.backend.threads():
         asides = {(a["adapter"], key_of(a)): a for a in sessions.prompts.read(thread_id).asides}
         for adapter, _key in asides:
             found.setdefault(adapter, Fared(adapter)).asked += 1

@@ -263,8 +263,8 @@ def status_of(error: DojangError) -> int:
 def _told(request: Request, error: Exception) -> Response:
     status = status_of(error) if isinstance(error, DojangError) else 500
     answer = _answer(request, status, str(error), winner=getattr(error, "winner", None))
-    if isinstance(error, QueueFull):
-        answer.headers["Retry-After"] = str(error.retry_after_s)
+    if (again_s := getattr(error, "retry_after_s", None)) is not None:
+        answer.headers["Retry-After"] = str(again_s)
     return answer
 
 

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from checkpoints.looking import Look
 from checkpoints.wanted import Wanted
 from dojang.workspace import Workspace
 from state import DojangError, Progress, Review
@@ -60,11 +59,10 @@ class Live:
         self.workspace = workspace
         self.last = time.time_ns() // 1_000_000  # numbers go up from server to server, as long as none tells 1,000 a s
         self.ending = False
-        self._look = Look(workspace.settings.threads)
+        self._look = workspace.parts.looking()
         self._known: dict[str, str] = {}  # folder → signature
         self._told: dict[str, tuple[Any, ...]] = {}  # reviews → what was told of them last
         self._begun = workspace.parts.clock.now().isoformat()  # what happened before is told to nobody
-        self._begun_ns = time.time_ns()
         self._moved: dict[str, int] = {}  # thread → how often it changed
         self._looking = threading.Lock()
         self._kept: deque[Change] = deque(maxlen=KEEP)
@@ -171,18 +169,16 @@ class Live:
     def _all(self) -> list[str]:
         found = self._look.all()
         if not self._known:  # the first time: what was written to since this server began
-            changed = [name for name, told in found.items() if newest_ns(told) >= self._begun_ns]
+            changed = [name for name, told in found.items() if self._look.later(told)]
         else:
             changed = [name for name, told in found.items() if self._known.get(name) != told]
-        self._known = found
+        self._known = dict(found)
         return changed
 
     def _some(self, names: set[str], gone: set[str]) -> list[str]:
-        from checkpoints.looking import signature
-
         changed = []
         for name in names:
-            told = signature(self._look.root, name)
+            told = self._look.signature(name)
             if told and self._known.get(name) != told:
                 self._known[name] = told
                 changed.append(name)
@@ -194,7 +190,7 @@ class Live:
         """What is new of the reviews of one thread."""
         index = self.workspace.parts.index
         try:
-            thread_id = index.folders.thread_id(index.folders.root / name)
+            thread_id = self._look.thread_id(name)
         except (DojangError, OSError):
             return  # deleted, or not there yet
         index.refresh(thread_id)
@@ -226,7 +222,7 @@ class Live:
         rounds = 0
         while self._listened():
             try:
-                if rounds * LOOK_S >= ALL_S:
+                if rounds * LOOK_S >= ALL_S and not self._look.exact:
                     self._look.names, rounds = None, 0
                 if self.look():
                     self._ring()
@@ -251,11 +247,6 @@ class Live:
         for woken, loop in listeners:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(woken.set)
-
-
-def newest_ns(told: str) -> int:
-    """When a session was written to last, as its signature says."""
-    return max((int(part.split(":")[1]) for part in told.split(" ") if ":" in part), default=0)
 
 
 def _gist(progress: Mapping[str, Any]) -> tuple[Any, ...]:

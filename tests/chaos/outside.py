@@ -20,15 +20,15 @@ class Outside:
     """Counts effects by name. ``done``: what really happened; ``tried``: how often it was asked for.
 
     A request with a key happens once for each key, as with any foreign system that takes idempotency keys; a request
-    without one happens every time.
+    without one happens every time. ``host``: the address of this machine on which it is asked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.done: Counter[str] = Counter()
         self.tried: Counter[str] = Counter()
         self.given: dict[str, list[Any]] = {}
         self._keys: set[str] = set()
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server((host, 0))
         host, port = self._socket.getsockname()[:2]
         self.address: Address = (str(host), int(port))
         self._thread = threading.Thread(target=self._serve, name="outside", daemon=True)

@@ -13,8 +13,8 @@ from typing import cast
 
 import pytest
 
-import checkpoints.audit.chain
 import checkpoints.audit.trail
+import checkpoints.files.backend
 from checkpoints import DecisionLog, DiskFault, EffectLedger
 from checkpoints.audit.chain import BrokenAudit, Note
 from checkpoints.audit.check import verify_audit
@@ -70,9 +70,11 @@ def test_what_a_crash_left_out_is_reported_and_caught_up_with_once(home: Path) -
 
 def test_a_review_is_opened_once(tmp_path: Path) -> None:
     audit = log(tmp_path)
-    more = {"digest": "d", "policy_version": "v1", "created_at": "2026-01-01"}
+    more = {"digest": "d", "policy_version": "v1", "created_at": "2026-01-01", "action": ACTION, "tier": 2}
     opened = cast(Review, {**review("rv_1", "t"), **more})
     assert [audit.opened([opened]), audit.opened([opened]), log(tmp_path).opened([opened])] == [1, 0, 0]
+    facts = audit.records("t")[0]["facts"]
+    assert (facts["kind"], facts["tool"], facts["tier"]) == ("tool", ACTION["tool"], 2)
     assert audit.note(None, "policy.seen", "dojang", "v1", once=True)
     assert not log(tmp_path).note(None, "policy.seen", "dojang", "v1", once=True)
     assert problems(tmp_path) == []
@@ -82,6 +84,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import checkpoints.audit.chain as chain
+import checkpoints.files.backend as files
 from checkpoints.audit.trail import AuditLog
 home, step = Path(sys.argv[1]), int(sys.argv[2])
 calls = 0
@@ -93,7 +96,7 @@ def dying(real, name):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*args, **kw)
     return wrapped
-chain.replace_file = dying(chain.replace_file, "head")
+files.replace_file = dying(files.replace_file, "head")
 chain.Chain._records = dying(chain.Chain._records, "records")
 audit = AuditLog(home / "threads", home / "keys")
 for i in range(3):
@@ -174,7 +177,7 @@ def test_without_the_record_nothing_begins(home: Path, monkeypatch: pytest.Monke
             def full(*_args: object) -> None:
                 raise DiskFault("full")
 
-            broken.setattr(checkpoints.audit.chain, "replace_file", full)
+            broken.setattr(checkpoints.files.backend, "replace_file", full)
         with pytest.raises(BadKey if what == "key" else DiskFault):
             ledger.begin("t", "k2", ACTION, "at_most_once")
         if what == "key":

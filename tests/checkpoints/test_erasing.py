@@ -78,7 +78,7 @@ def test_an_erasure_hides_no_change(tmp_path: Path, change: str) -> None:
 def test_a_crash_between_note_and_rewriting_is_mended_by_the_next_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import checkpoints.upkeep.erasing
+    import checkpoints.files.backend
 
     audit = lived(tmp_path)
 
@@ -86,7 +86,7 @@ def test_a_crash_between_note_and_rewriting_is_mended_by_the_next_call(
         raise OSError("power cut")
 
     with monkeypatch.context() as cut:
-        cut.setattr(checkpoints.upkeep.erasing, "rewrite", die)
+        cut.setattr(checkpoints.files.backend, "rewrite", die)
         with pytest.raises(OSError, match="power cut"):
             erase_person(audit, "김하나", "관리자", "asked")
     assert "확인함" in bytes_of(tmp_path)

@@ -190,11 +190,11 @@ def test_of_very_many_only_what_was_written_to_is_looked_at(
     index.refresh()
     looked: list[str] = []
 
-    def looking(root: Path, name: str) -> str:
+    def looking(name: str) -> str:
         looked.append(name)
-        return signature(root, name)
+        return signature(index.look.root, name)  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(index_module, "signature", looking)
+    monkeypatch.setattr(index.look, "signature", looking)
     monkeypatch.setattr(index, "_look_at_all", lambda: pytest.fail("all were looked at"))
     monkeypatch.setattr(index, "_look_behind", lambda: None)
     ids = [r["id"] for r in index.reviews()]

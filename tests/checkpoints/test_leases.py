@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -96,3 +101,40 @@ def holder(**other: object) -> Holder:
 )
 def test_who_is_alive(who: Holder, seconds_left: float, live: bool) -> None:
     assert is_live(who, (NOW + timedelta(seconds=seconds_left)).isoformat(), NOW) == live
+
+
+def test_an_end_that_could_not_be_written_holds_up_nobody_in_its_process(
+    tmp_path: Path, child: Forked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the database of the sessions went away during an effect, and its process goes on with the thread."""
+    ledger = EffectLedger(tmp_path)
+
+    def broken(*words: object) -> object:
+        raise OSError("away")
+
+    def goes_away() -> None:
+        with ledger.lease("t", "mine"):
+            ledger.begin("t", "mine", ACTION, "idempotent")
+            monkeypatch.setattr(type(ledger._log("t")), "writing", broken)
+
+    with pytest.raises(OSError, match="away"):
+        goes_away()
+    monkeypatch.undo()
+    with ledger.lease("t", "mine"):
+        assert ledger.begin("t", "mine", ACTION, "idempotent") == "open"
+        with pytest.raises(EffectRunning), EffectLedger(tmp_path).lease("t", "mine"):
+            pytest.fail("two at once")
+    with pytest.raises(EffectRunning), ledger.lease("t", "k"):  # another process's
+        pytest.fail("two at once")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root")
+def test_a_container_of_the_same_name_is_another_machine() -> None:
+    """Its number of a process says nothing about ours, which lives."""
+    told = "import json; from checkpoints.records.leases import this_process; print(json.dumps(this_process()))"
+    words = ["unshare", "--fork", "--pid", "--mount-proc", sys.executable, "-c", told]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    there: Holder = json.loads(said.stdout)
+    assert there["host"].startswith(this_process()["host"])
+    soon, gone = ((NOW + timedelta(seconds=seconds)).isoformat() for seconds in (1, -1))
+    assert [is_live(there, until, NOW) for until in (soon, gone)] == [True, False]

@@ -22,7 +22,7 @@ from tests.graph.parts import Toys, asks, calls, deps, says
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 SECRETS = ["debts with us", "Suite Baekdu", "born on 3 May", "a room for Hong"]
-"""What lee says in :func:`_lived`."""
+"""What lee says in :func:`lived_with`."""
 
 
 class Home:
@@ -57,7 +57,7 @@ class Home:
         return [(s.config, s.parent_config, s.next, s.values) for s in self.graph.get_state_history(CONFIG)]
 
 
-def _lived(home: Home) -> Deps:
+def lived_with(home: Home) -> Deps:
     """Two turns: lee asks and edits, answers and rejects; choi says something of their own."""
     parts = home.deps(
         asks("Which day?"),
@@ -78,7 +78,7 @@ def _lived(home: Home) -> Deps:
 
 def test_a_persons_words_are_gone_from_every_file_and_all_else_is_there(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    _lived(home)
+    lived_with(home)
     assert [secret for secret in SECRETS if secret not in home.bytes()] == []
     before = home.states()
     [done] = erase_person(home.audit, "lee", "admin", "asked for it")
@@ -105,7 +105,7 @@ def test_a_persons_words_are_gone_from_every_file_and_all_else_is_there(tmp_path
 
 def test_the_conversation_goes_on_afterwards_in_a_process_that_had_it_open(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    parts = _lived(home)
+    parts = lived_with(home)
     erase_person(AuditLog(tmp_path / "threads", tmp_path / "keys"), "lee", "admin", "asked for it")
     more = replace(parts, generator=home.deps(calls(("book", {"room": "9"})), says("Booked again.")).generator)
     home.say(more, "and one more", "choi")
@@ -119,7 +119,7 @@ def test_the_conversation_goes_on_afterwards_in_a_process_that_had_it_open(tmp_p
 
 def test_sealed_sessions_stay_sealed(tmp_path: Path) -> None:
     home = Home(tmp_path, KeyRing.of(bytes([1]) * 32))
-    _lived(home)
+    lived_with(home)
     erase_person(home.audit, "lee", "admin", "asked for it")
     read = build_graph(FileSaver(tmp_path / "threads", keys=home.keys)).get_state(CONFIG).values
     assert [secret for secret in SECRETS if secret in str(read)] == []
@@ -129,7 +129,7 @@ def test_sealed_sessions_stay_sealed(tmp_path: Path) -> None:
 
 def test_a_conversation_that_waits_or_runs_keeps_its_words(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    parts = _lived(home)
+    parts = lived_with(home)
     with run_lock(tmp_path / "threads", "t", owner="kim"):
         [done] = erase_person(home.audit, "lee", "admin", "asked for it")
     assert "kim" in done["left"]
@@ -146,7 +146,7 @@ def test_a_crash_while_it_is_written_anew_changes_nothing_and_the_next_call_ends
     import checkpoints.upkeep.redacting
 
     home = Home(tmp_path)
-    _lived(home)
+    lived_with(home)
     whole = home.states()
 
     def die(*_: object) -> None:
@@ -158,7 +158,7 @@ def test_a_crash_while_it_is_written_anew_changes_nothing_and_the_next_call_ends
             erase_person(home.audit, "lee", "admin", "asked for it")
     assert home.states() == whole
     with monkeypatch.context() as cut:
-        cut.setattr("checkpoints.upkeep.erasing.rewrite", die)
+        cut.setattr("checkpoints.files.backend.rewrite", die)
         with pytest.raises(SystemExit):
             erase_person(home.audit, "lee", "admin", "asked for it")
     assert "debts with us" in home.bytes()  # the decision still has them, so that the next call finds the rest

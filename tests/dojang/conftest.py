@@ -16,7 +16,7 @@ import pytest
 
 from dojang.__main__ import main
 from dojang.cli.invocation import OpenWorkspace
-from tests.dojang.workspaces import TODAY, rehearsed
+from tests.dojang.workspaces import SESSIONS, TODAY, rehearsed
 from tests.processes import Forked
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +95,7 @@ def shell(
     environment = {
         "DOJANG_HOME": str(home),
         "DOJANG_DATABASE_URL": postgres_dsn,
+        "DOJANG_SESSIONS": SESSIONS,
         "DOJANG_EMBEDDING": "none",
         "DOJANG_TODAY": TODAY.isoformat(),
         "DOJANG_USER": "kim",

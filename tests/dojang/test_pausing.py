@@ -122,7 +122,7 @@ def test_a_run_of_the_server_goes_back_into_the_queue(
 
 def test_a_switch_that_cannot_be_read_is_pressed(workspace: Workspace) -> None:
     workspace.settings.home.mkdir(exist_ok=True)
-    workspace.parts.switch.path.write_text("{", encoding="utf-8")
+    (workspace.settings.home / "paused.json").write_text("{", encoding="utf-8")
     with pytest.raises(Halted, match="cannot be read"):
         workspace.ask("please book a room")
 

@@ -6,6 +6,7 @@ Only the model is not the real one, so that a test is quick and says what it mea
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,6 +25,8 @@ from state import JSON, Citation, Generation, Language, Passage, ToolSpec
 from tests.graph.parts import asks, calls
 
 TODAY = date(2026, 11, 22)
+SESSIONS = os.environ.get("DOJANG_TEST_SESSIONS", "files")
+"""Where the sessions of tests lie: ``DOJANG_TEST_SESSIONS=postgres pytest FILE`` runs a file over the database."""
 STAY: dict[str, JSON] = {
     "hotel": "Namsan Stay",
     "guest": "Emma Lee",
@@ -155,6 +158,7 @@ def settings_for(home: Path, dsn: str, **others: Any) -> Settings:
     given = {
         "home": home,
         "database_url": SecretStr(dsn),
+        "sessions": SESSIONS,
         "embedding": "none",
         "today": TODAY,
         "user": "kim",

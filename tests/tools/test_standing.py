@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from state import Conflict, UserError
 from tests.tools.test_policy import IRREVERSIBLE, rule, subject
 from tools.policy import FilePolicy, load_policy
-from tools.standing import BrokenStanding, Standing, StandingApproval, UnknownStanding
+from tools.standing import BrokenStanding, FileLines, Standing, StandingApproval, UnknownStanding
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -39,6 +39,13 @@ def clock() -> Turned:
 @pytest.fixture
 def standing(tmp_path: Path, clock: Turned) -> Standing:
     return Standing(tmp_path / "home" / "standing.jsonl", clock)
+
+
+def path_of(standing: Standing) -> Path:
+    """Its file."""
+    lines = standing._lines
+    assert isinstance(lines, FileLines)
+    return lines.path
 
 
 def allowed(standing: Standing, **changes: Any) -> StandingApproval:
@@ -78,7 +85,7 @@ def test_a_covered_call_is_notified_and_names_who_allowed_it(policy: Make, stand
     assert [reason["rule_id"] for reason in verdict["why"]] == ["r", f"standing:{approval.id}"]
     assert "김매니저 님이 미리 승인했습니다" in verdict["why"][-1]["text"]
     assert verdict["why"][-1]["hard"] is False
-    assert verdict["policy_version"] == load_policy(standing.path.parents[1] / "policy.toml").version
+    assert verdict["policy_version"] == load_policy(path_of(standing).parents[1] / "policy.toml").version
     assert standing.get(approval.id).uses == 1
 
 
@@ -109,6 +116,7 @@ def test_considering_counts_nothing(policy: Make, standing: Standing) -> None:
         (TWO, [rule(votes=2, tier=3)], ""),
         (TWO, [rule(self_approval=False)], ""),
         (TWO, [rule(roles=["manager"])], ""),
+        (TWO, [rule(reason="required")], ""),
         (TWO, [rule(when="args.none > 1")], ""),
         (TWO, [SOFT, rule(id="f", outcome="forbid")], ""),
     ],
@@ -118,7 +126,7 @@ def test_what_a_standing_approval_never_relaxes(
 ) -> None:
     approval = allowed(standing)
     made = policy(*rules, hard=hard)
-    without = load_policy(standing.path.parents[1] / "policy.toml", standing.path.parents[1] / "hard.toml")
+    without = load_policy(path_of(standing).parents[1] / "policy.toml", path_of(standing).parents[1] / "hard.toml")
     verdict = made.judge("call:1", subject(**changes))
     assert verdict["outcome"] in ("ask", "forbid")
     if hard:
@@ -217,28 +225,28 @@ def test_a_boundless_approval_is_refused(standing: Standing, changes: dict[str, 
     with pytest.raises(UserError) as error:
         allowed(standing, **changes)
     assert str(error.value).startswith(message)
-    assert not standing.path.exists()
+    assert not path_of(standing).exists()
 
 
 def test_the_file_is_private_and_only_grows(standing: Standing) -> None:
     approval = allowed(standing)
-    before = standing.path.read_bytes()
+    before = path_of(standing).read_bytes()
     standing.use(approval.id, "call:1", "book_room")
     standing.revoke(approval.id, by="kim")
-    assert standing.path.read_bytes().startswith(before)
-    assert [json.loads(line)["op"] for line in standing.path.read_text("utf-8").splitlines()] == [
+    assert path_of(standing).read_bytes().startswith(before)
+    assert [json.loads(line)["op"] for line in path_of(standing).read_text("utf-8").splitlines()] == [
         "allow", "use", "revoke",
     ]  # fmt: skip
-    assert standing.path.stat().st_mode & 0o777 == 0o600
+    assert path_of(standing).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_torn_tail_counts_for_nothing_and_is_cut_off(standing: Standing) -> None:
     approval = allowed(standing)
-    whole = standing.path.read_bytes()
-    standing.path.write_bytes(whole + b'{"op":"use","id":"' + approval.id.encode())
+    whole = path_of(standing).read_bytes()
+    path_of(standing).write_bytes(whole + b'{"op":"use","id":"' + approval.id.encode())
     assert standing.get(approval.id).uses == 0
     standing.use(approval.id, "call:1", "book_room")
-    assert standing.path.read_bytes().startswith(whole)
+    assert path_of(standing).read_bytes().startswith(whole)
     assert standing.get(approval.id).uses == 1
 
 
@@ -248,7 +256,7 @@ def test_a_torn_tail_counts_for_nothing_and_is_cut_off(standing: Standing) -> No
 )
 def test_damage_lets_nothing_pass(policy: Make, standing: Standing, line: bytes) -> None:
     allowed(standing)
-    standing.path.write_bytes(standing.path.read_bytes() + line + b"\n")
+    path_of(standing).write_bytes(path_of(standing).read_bytes() + line + b"\n")
     assert policy(SOFT).judge("c", subject(**TWO))["outcome"] == "ask"
     with pytest.raises(BrokenStanding, match=r"standing\.jsonl:2: cannot be read .*no standing approval holds"):
         standing.all()
@@ -258,9 +266,9 @@ def test_damage_lets_nothing_pass(policy: Make, standing: Standing, line: bytes)
 
 def test_an_approval_with_a_field_of_the_wrong_type_is_damage(standing: Standing) -> None:
     allowed(standing)
-    record = json.loads(standing.path.read_text("utf-8"))
+    record = json.loads(path_of(standing).read_text("utf-8"))
     for field, value in [("max_uses", "9"), ("irreversible", "no"), ("expires_at", "2099-01-01"), ("tool", 1)]:
-        standing.path.write_text(json.dumps({**record, field: value}) + "\n", encoding="utf-8")
+        path_of(standing).write_text(json.dumps({**record, field: value}) + "\n", encoding="utf-8")
         with pytest.raises(BrokenStanding):
             standing.all()
 

@@ -56,7 +56,7 @@ def check_path(request: Request, thread_id: str) -> None:
     if sees_every_thread(request) or (request.method == "POST" and request.url.path.endswith(MAKERS)):
         return
     workspace: Workspace = request.app.state.workspace
-    if not (workspace.parts.folders.path(thread_id) / "thread.json").exists() and not _accepted(request, thread_id):
+    if not workspace.parts.backend.exists(thread_id) and not _accepted(request, thread_id):
         raise UnknownThread(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
 
 

@@ -119,7 +119,7 @@ def list_records(request: Request, asked: Looked, limit: Limit = 100, cursor: Cu
 def verify_records(request: Request, every_signature: bool = False) -> Any:
     """Check every chain: each record, hash, signature and head, as `dojang audit verify` does."""
     workspace = workspace_of(request)
-    report = verify_audit(workspace.settings.home, thorough=every_signature, session_keys=workspace.parts.session_keys)
+    report = verify_audit(workspace.settings.home, thorough=every_signature, backend=workspace.parts.backend)
     home = [end for end in report["ends"] if end["thread_id"] is None]
     told = {key: report[key] for key in ("chains", "records", "problems", "findings")}
     return {**told, "end": home[0] if home else None}

@@ -167,10 +167,8 @@ def verify(desk: AtDesk) -> Response:
     workspace = desk.workspace
     running = jobs_of(desk.request).last(VERIFY, workspace.user)
     if running is None or running.over:
-        home, keys = workspace.settings.home, workspace.parts.session_keys
-        jobs_of(desk.request).begin(
-            VERIFY, workspace.user, desk.now, lambda tell: verify_audit(home, session_keys=keys)
-        )
+        home, backend = workspace.settings.home, workspace.parts.backend
+        jobs_of(desk.request).begin(VERIFY, workspace.user, desk.now, lambda tell: verify_audit(home, backend=backend))
     return RedirectResponse("/audit/verify", status_code=303)
 
 

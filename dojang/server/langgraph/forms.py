@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,27 +84,33 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class Known:
-    """Forms of threads as they were last read, each believed for as long as its files are the same. Safe to share.
+    """Forms of threads as they were last read, each believed for as long as its stamp is the same. Safe to share.
 
     Without this a page of an inbox rebuilds ten states that nobody has touched.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[Stamp, dict[str, Any]]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[object, dict[str, Any]]] = OrderedDict()
 
-    def of(self, folder: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What ``read`` gives; not to be changed."""
-        stamp = _stamp(folder)  # before reading: a change meanwhile makes it another one
+    def of(self, name: str, stamp: object, read: Callable[[], dict[str, Any]], *, size: int) -> dict[str, Any]:
+        """What ``read`` gives; not to be changed.
+
+        Args:
+            name: of the thread.
+            stamp: taken before: a change meanwhile makes it another one.
+            read: called where nothing is known, or it is another one's.
+            size: about how many bytes what it gives may have.
+        """
         with self._lock:
-            kept = self._kept.pop(folder.name, None)
+            kept = self._kept.pop(name, None)
             if kept is not None and kept[0] == stamp:
-                self._kept[folder.name] = kept
+                self._kept[name] = kept
                 return kept[1]
         found = read()
-        if sum(one[0] for one in stamp if one is not None) <= KNOWN_BYTES:
+        if size <= KNOWN_BYTES:
             with self._lock:
-                self._kept[folder.name] = (stamp, found)
+                self._kept[name] = (stamp, found)
                 while len(self._kept) > KNOWN_MAX:
                     self._kept.popitem(last=False)
         return found
@@ -133,8 +137,8 @@ class Threads:
     only: str | None = None  # whose threads a list has; None: everybody's
 
     def exists(self, thread_id: str) -> bool:
-        """Whether there is a folder of this thread."""
-        return (self.workspace.parts.folders.path(thread_id) / "thread.json").exists()
+        """Whether there is such a thread."""
+        return self.workspace.parts.backend.exists(thread_id)
 
     def make(self, thread_id: str, metadata: dict[str, Any] | None = None) -> None:
         """Make an empty thread; NotTaken where its id is no name for one."""
@@ -158,15 +162,24 @@ class Threads:
             UnknownThread: there is none.
         """
         self.check(thread_id)
-        found = self.known.of(self.workspace.parts.folders.path(thread_id), lambda: self._read(thread_id))
+        stamp, size = self._stamp(thread_id)
+        found = self.known.of(thread_id, stamp, lambda: self._read(thread_id), size=size)
         if status is None:
             failed = any(row.status in ("error", "timeout") for row in self.work.rows.of(thread_id, limit=1))
             busy = self.work.rows.busy(thread_id)
             status = status_of(busy=busy, waits=bool(found["interrupts"]), failed=failed)
         return {**found, "status": status}
 
+    def _stamp(self, thread_id: str) -> tuple[object, int]:
+        """Another one after each change of what a form shows, and about how large that is."""
+        parts = self.workspace.parts
+        if parts.sessions.database is not None:
+            return parts.changes(thread_id), 0
+        stamp = _stamp(parts.folders.path(thread_id))
+        return stamp, sum(one[0] for one in stamp if one is not None)
+
     def _read(self, thread_id: str) -> dict[str, Any]:
-        """What a thread's own files say of it: all of its form but the status."""
+        """What a thread's own records say of it: all of its form but the status."""
         snapshot = self.workspace.look(thread_id)
         created = self.created_at(thread_id)
         updated = snapshot.created_at or created
@@ -185,10 +198,8 @@ class Threads:
         }
 
     def created_at(self, thread_id: str) -> str:
-        """When the folder was made."""
-        path = self.workspace.parts.folders.path(thread_id) / "thread.json"
-        about = json.loads(path.read_bytes())
-        return str(about.get("created_at") or datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat())
+        """When it was made."""
+        return self.workspace.parts.backend.created_at(thread_id)
 
 
 def status_of(*, busy: bool, waits: bool, failed: bool) -> str:

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
-from checkpoints.files.locks import OsLock
 from dojang.attachments import Given
 from dojang.server.hooks.addresses import Reach
 from dojang.server.langgraph.blocks import text_and_files
@@ -96,7 +95,7 @@ def decide(workspace: Workspace, thread_id: str, said: object, *, by: str) -> st
         UserError: the answer does not fit its review.
     """
     # One at a time: of two clients that say the same, as the same person, one decides and the other is told so.
-    with OsLock(workspace.parts.folders.ensure(thread_id) / "resume.lock"):
+    with workspace.parts.backend.lock("resume", thread_id):
         still = workspace.waiting(thread_id)
         ids = {key for interrupt_id, review in still for key in (interrupt_id, review["id"])}
         if not still:

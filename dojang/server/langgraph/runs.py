@@ -378,7 +378,7 @@ def _outcome(work: Work, threads: Threads, run_id: str) -> bytes:
     row = work.rows.get(run_id)
     if row.error is not None:
         return dumps({"__error__": row.error})
-    return work.channel(row).values or dumps(final_values(threads.workspace.look(row.thread_id)))
+    return work.values(row) or dumps(final_values(threads.workspace.look(row.thread_id)))
 
 
 def left(work: Work, row: Row) -> Callable[[], Awaitable[None]]:

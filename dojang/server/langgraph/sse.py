@@ -1,7 +1,8 @@
 """Server-sent events of a run: numbered, so that a reader that was cut off goes on with ``Last-Event-ID``.
 
-A server that ends before the run does breaks its streams off: without the last part of the answer, as a lost connection
-would. Clients take a whole answer for the end of the stream, and come again after a broken one.
+A server that ends before the run does, or loses the database of its sessions, breaks its streams off: without the last
+part of the answer, as a lost connection would. Clients take a whole answer for the end of the stream, and come again
+after a broken one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from dojang.server.work import Row, Work
 from dojang.server.work.events import Ending, Event
+from state import PassingFault
 
 BEAT_S: Final = 15.0
 """How often a stream in which nothing happens says that it is there."""
@@ -87,16 +89,16 @@ class Following(StreamingResponse):
         try:
             async for chunk in chunks:
                 yield chunk
-        except Ending:
+        except PassingFault as fault:  # the server ends, or the database of the sessions is away
             self._whole = True  # it is not the reader who goes
-            if self._bye:
+            if self._bye and isinstance(fault, Ending):
                 yield self._bye
             raise
         self._whole = True
 
     async def stream_response(self, send: Send) -> None:
-        """Send what there is; where the server ends, without the last part: so the reader sees that it was cut off."""
-        with contextlib.suppress(Ending):
+        """Send what there is; where it breaks off, without the last part: so the reader sees that it was cut off."""
+        with contextlib.suppress(PassingFault):
             await super().stream_response(send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,7 +4,7 @@ Knows no HTTP. What a run does is the workspace's: the same lock, door, ledger a
 """
 
 from dojang.server.work.order import Order
-from dojang.server.work.rows import QueueFull, Row, Strategy, UnknownRun
+from dojang.server.work.row import QueueFull, Row, Strategy, UnknownRun
 from dojang.server.work.work import Work
 
 __all__ = ["Order", "QueueFull", "Row", "Strategy", "UnknownRun", "Work"]

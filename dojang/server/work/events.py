@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final, NamedTuple
 
-from dojang.server.work.rows import RunRows
+from dojang.server.work.base import Rows
 from state import PassingFault
 
 KEEP_EVENTS: Final = 4_096
@@ -44,13 +44,22 @@ class Event(NamedTuple):
     data: bytes
 
 
+class Last(NamedTuple):
+    """The last event of a run that is told with its end, as the database keeps it."""
+
+    run_id: str
+    n: int
+    event: str
+    data: bytes
+
+
 class Channel:
     """The events of one run. ``put`` and ``close`` from the worker, the rest from anywhere."""
 
     def __init__(
         self,
         run_id: str,
-        rows: RunRows,
+        rows: Rows,
         *,
         resumable: bool,
         begins: int = 0,
@@ -61,7 +70,7 @@ class Channel:
         ``on_close`` is told when no more will come.
         """
         self.run_id, self.rows, self.resumable, self._on_close = run_id, rows, resumable, on_close
-        kept = rows.last_event(run_id) if resumable else 0
+        kept = self.known() if resumable else 0
         self.last = kept or begins
         self.gap = not kept and begins > 0
         """Whether a former process may have told events that nobody has any more; until something is put."""
@@ -75,6 +84,18 @@ class Channel:
         self._lock = threading.Lock()
         self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
+    def known(self) -> int:
+        """The number of the newest event that is in the database when this channel begins."""
+        return self.rows.last_event(self.run_id)
+
+    def taken(self, *, again: bool) -> None:
+        """A worker of this process is about to put events; ``again``: the run was taken before."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether whoever follows has to be told first which run this is."""
+        return self.last == 0
+
     def put(self, event: str, data: bytes) -> None:
         """Add an event; what comes after the end is dropped."""
         with self._putting:
@@ -85,11 +106,20 @@ class Channel:
             with self._lock:
                 self.last += 1
                 self.gap = False
-                self._kept.append(Event(self.last, event, data))
-                self._bytes += len(data)
-                while len(self._kept) > KEEP_EVENTS or (self._bytes > KEEP_BYTES and len(self._kept) > 1):
-                    self._bytes -= len(self._kept.popleft().data)
+                self._keep(Event(self.last, event, data))
         self._wake()
+
+    def _keep(self, event: Event) -> None:
+        self._kept.append(event)
+        self._bytes += len(event.data)
+        while len(self._kept) > KEEP_EVENTS or (self._bytes > KEEP_BYTES and len(self._kept) > 1):
+            self._bytes -= len(self._kept.popleft().data)
+
+    def over(self, event: str, data: bytes, finish: Callable[[Last | None], None]) -> None:
+        """The run is over when ``finish`` has returned: tell it, as its last event."""
+        finish(None)
+        self.put(event, data)
+        self.close()
 
     def close(self) -> None:
         """No more will come."""
@@ -195,7 +225,7 @@ class Bell:
 class Channels:
     """The channels of the runs that this process knows."""
 
-    def __init__(self, rows: RunRows) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self._lock = threading.Lock()
         self._open: dict[str, Channel] = {}
@@ -207,11 +237,13 @@ class Channels:
         with self._lock:
             found = self._open.get(run_id)
             if found is None:
-                found = Channel(run_id, self.rows, resumable=resumable, begins=begins, on_close=self._closed)
-                self._open[run_id] = found
+                found = self._open[run_id] = self._made(run_id, resumable=resumable, begins=begins)
             elif run_id in self._over:
                 self._over.move_to_end(run_id)
             return found
+
+    def _made(self, run_id: str, *, resumable: bool, begins: int) -> Channel:
+        return Channel(run_id, self.rows, resumable=resumable, begins=begins, on_close=self._closed)
 
     def known(self, run_id: str) -> Channel | None:
         """The channel of a run where there is one; waits for nothing."""

@@ -10,8 +10,9 @@ from dojang.server.hooks.addresses import Reach
 from dojang.server.hooks.outbox import Delivery
 from dojang.server.hooks.posting import Poster
 from dojang.server.hooks.telling import Teller
+from dojang.server.work.base import Rows
 from dojang.server.work.plain import ASSISTANT_ID, plain
-from dojang.server.work.rows import Row, RunRows, RunStatus, UnknownRun
+from dojang.server.work.row import Row, RunStatus, UnknownRun
 from dojang.workspace import Workspace
 from state import DojangError
 
@@ -19,7 +20,7 @@ from state import DojangError
 class Hooks:
     """The webhooks of a server's runs."""
 
-    def __init__(self, workspace: Workspace, rows: RunRows) -> None:
+    def __init__(self, workspace: Workspace, rows: Rows) -> None:
         self.workspace, self.rows = workspace, rows
         self.reach, self.outbox = Reach.of(workspace.settings), rows.outbox()
         secret = workspace.settings.webhook_secret

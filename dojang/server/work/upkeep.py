@@ -1,17 +1,20 @@
-"""What is done to ``runs.sqlite`` by hand: words erased, texts sealed anew. While a server uses the file, too."""
+"""What is done to accepted runs by hand: words erased, texts sealed anew. While servers use them, too."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from checkpoints.files.crypto import KeyRing
+from checkpoints.postgres.database import Database
 from checkpoints.upkeep.redacting import ERASED
-from dojang.server.transactions import transaction
+from dojang.server.transactions import Statements, transaction
 from dojang.server.work.database import ENDED, HOOK_SEALED, SEALED, UNDER_WAY, Texts, opened
+from dojang.server.work.postgres.rows import PlainTexts
+from dojang.server.work.postgres.tables import writing
 
 STEP: Final = 200
 _TABLES: Final[tuple[tuple[str, str, tuple[Any, ...], tuple[str, ...]], ...]] = (
@@ -32,17 +35,40 @@ class RunsErased(NamedTuple):
     left: int
 
 
-def under_way(path: Path, thread_id: str) -> bool:
+Runs = Path | Database
+"""Where the runs are: the file ``runs.sqlite``, or the database of the sessions."""
+
+
+@contextlib.contextmanager
+def _runs(where: Runs, keys: KeyRing | None = None) -> Iterator[tuple[Statements, Texts | PlainTexts, str] | None]:
+    """(Who takes statements, how texts are read, the column of the values with which a run ended); None for no runs."""
+    if isinstance(where, Path):
+        if not where.exists():
+            yield None
+            return
+        with contextlib.closing(opened(where)) as db:
+            yield db, Texts(keys, where), ""
+        return
+    with where.reading() as looks:
+        there = looks.execute("SELECT to_regclass('dojang_sessions.runs')").fetchone()
+    if there == (None,):
+        yield None
+        return
+    with writing(where) as spoken:  # all of it, with what is noted, or nothing
+        yield spoken, PlainTexts(), "outcome"
+
+
+def under_way(where: Runs, thread_id: str) -> bool:
     """Whether a run of this thread is not over."""
-    if not path.exists():
-        return False
-    with contextlib.closing(opened(path)) as db:
+    with _runs(where) as found:
+        if found is None:
+            return False
         query = f"SELECT 1 FROM runs WHERE {UNDER_WAY} AND thread_id = ? LIMIT 1"
-        return db.execute(query, (thread_id,)).fetchone() is not None
+        return found[0].execute(query, (thread_id,)).fetchone() is not None
 
 
 def erase_runs(
-    path: Path,
+    where: Runs,
     keys: KeyRing | None,
     note: Note,
     *,
@@ -53,30 +79,32 @@ def erase_runs(
     """Take words out of runs that are over: what was asked, noted and said of a failure, and all kept events.
 
     Args:
-        path: the file; nothing is done where there is none.
-        keys: what it is sealed with.
+        where: they are; nothing is done where there are none.
+        keys: what the file is sealed with.
         note: is told of each thread first.
         threads: whose events repeat the words.
         person: only what this person asked for, in whichever thread; None: all of these threads.
         but: threads that are left alone.
     """
-    if not path.exists():
-        return RunsErased(0, 0)
-    texts = Texts(keys, path)
-    with contextlib.closing(opened(path)) as db:
+    with _runs(where, keys) as opened_runs:
+        if opened_runs is None:
+            return RunsErased(0, 0)
+        db, texts, outcome = opened_runs
         wanted = f"SELECT run_id, thread_id, body, metadata, error FROM runs WHERE {ENDED}"
         if person is not None:
             found = db.execute(f"{wanted} AND requester = ?", (person,)).fetchall()
         else:
-            found = [row for thread in threads for row in db.execute(f"{wanted} AND thread_id = ?", (thread,))]
+            found = [row for t in threads for row in db.execute(f"{wanted} AND thread_id = ?", (t,)).fetchall()]
         found = [row for row in found if row[1] not in but]
         touched = dict.fromkeys([*threads, *(row[1] for row in found)])
         wordy = {run_id for run_id, _, body, metadata, _ in found if _wordy(texts.shown(body), texts.shown(metadata))}
         for thread in touched:
-            if any(row[0] in wordy and row[1] == thread for row in found) or _has_events(db, thread):
+            if any(row[0] in wordy and row[1] == thread for row in found) or _told(db, thread, outcome):
                 note(thread)
                 db.execute(f"DELETE FROM events WHERE run_id IN ({_OF_THREAD})", (thread,))
                 db.execute(f"UPDATE hooks SET payload = '' WHERE run_id IN ({_OF_THREAD})", (thread,))
+                if outcome:
+                    db.execute(f"UPDATE runs SET {outcome} = NULL WHERE {ENDED} AND thread_id = ?", (thread,))
         for run_id, _, body, _, error in found:
             if run_id in wordy:
                 told = texts.hidden({**texts.shown(error), "message": ERASED}) if error else ""
@@ -86,7 +114,8 @@ def erase_runs(
         if person is not None:
             query = f"SELECT COUNT(*) FROM runs WHERE {UNDER_WAY} AND requester = ?"
             left = int(db.execute(query, (person,)).fetchone()[0])
-        _rinse(db)
+        if isinstance(db, sqlite3.Connection):
+            _rinse(db)
     return RunsErased(len(wordy), left)
 
 
@@ -124,9 +153,12 @@ def _reseal(
     return changed
 
 
-def _has_events(db: sqlite3.Connection, thread_id: str) -> bool:
-    query = f"SELECT 1 FROM events WHERE run_id IN ({_OF_THREAD}) LIMIT 1"
-    return db.execute(query, (thread_id,)).fetchone() is not None
+def _told(db: Statements, thread_id: str, outcome: str) -> bool:
+    """Whether anything is kept of what runs of a thread, that are over, have told."""
+    queries = [f"SELECT 1 FROM events WHERE run_id IN ({_OF_THREAD}) LIMIT 1"]
+    if outcome:
+        queries.append(f"SELECT 1 FROM runs WHERE {ENDED} AND thread_id = ? AND {outcome} IS NOT NULL LIMIT 1")
+    return any(db.execute(query, (thread_id,)).fetchone() is not None for query in queries)
 
 
 def _wordy(body: dict[str, Any], metadata: dict[str, Any]) -> bool:

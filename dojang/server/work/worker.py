@@ -11,16 +11,16 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langgraph.types import StateSnapshot
 
-from checkpoints.errors import ThreadBusy
-from checkpoints.files.locks import run_lock
-from checkpoints.records.leases import BEAT_S, beating
+from checkpoints.errors import EffectRunning, SessionsAway, ThreadBusy
+from checkpoints.records.leases import beating
 from dojang.pausing import Halted
 from dojang.results import RunResult
+from dojang.server.work.base import Rows
 from dojang.server.work.events import Channel
 from dojang.server.work.order import Order
 from dojang.server.work.plain import dumps
 from dojang.server.work.protocol import ProtocolEvents
-from dojang.server.work.rows import Row, RunRows, RunStatus
+from dojang.server.work.row import Row, RunStatus
 from dojang.server.work.streaming import Streamed
 from dojang.watching import Stopped, Watch
 from dojang.workspace import Workspace
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 BUSY_S: Final = 0.25
 """How long a run waits for a thread that somebody else holds before it is tried again."""
+RUNNING_S: Final = 2.0
+"""The same, for an effect that another machine is carrying out, or was when nothing more was heard of it."""
 BeforeEnd = Callable[[Row, RunStatus, dict[str, str] | None, StateSnapshot | None], None]
 RUN_ID: Final = "run_id"
 """Member of a checkpoint's metadata: which run wrote it."""
@@ -42,7 +44,7 @@ class Worker:
     def __init__(
         self,
         workspace: Workspace,
-        rows: RunRows,
+        rows: Rows,
         *,
         timeout_s: float | None,
         draining: Callable[[], bool],
@@ -64,7 +66,8 @@ class Worker:
 
     def run(self, row: Row, channel: Channel) -> None:
         """Carry out a row that this process has taken; what came of it is on the disk before its readers are told."""
-        if channel.last == 0 or (row.attempt > 1 and not channel.resumable):
+        channel.taken(again=row.attempt > 1)
+        if channel.silent or (row.attempt > 1 and not channel.resumable):
             gap = {"gap": True} if channel.gap else {}
             channel.put("metadata", dumps({"run_id": row.run_id, "attempt": row.attempt, **gap}))
         try:
@@ -80,7 +83,7 @@ class Worker:
         why: list[str] = []
         ends: list[StateSnapshot] = []
         try:
-            with beating(lambda: self.rows.beat(row), BEAT_S):
+            with beating(lambda: self.rows.beat(row), self.rows.beat_s):
                 result = self._go(row, self._watch(row, channel, why, ends))
             status: RunStatus = "success" if result.status == "done" else "interrupted"
             repeatable = not Order.from_json(row.body).temporary
@@ -89,7 +92,16 @@ class Worker:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except (ThreadBusy, Halted):  # as it is after a restart: it is taken up again, when it may be
             self.rows.give_back(row, after_s=BUSY_S)
+        except SessionsAway as away:  # nothing of it is over: whoever reaches the database first goes on with it
+            if not self.rows.shared:
+                raise
+            log.warning("run %s waits for the database: %s", row.run_id, away)
+            self.rows.give_back(row, after_s=away.retry_after_s)
         except DojangError as error:
+            if isinstance(error, EffectRunning) and self.rows.shared:  # where the holder is gone, until its lease is
+                log.warning("run %s waits: %s", row.run_id, error)
+                self.rows.give_back(row, after_s=RUNNING_S)
+                return
             self._end(
                 row,
                 channel,
@@ -162,8 +174,8 @@ class Worker:
 
     def _roll_back(self, row: Row) -> None:
         """Take the run's checkpoints out, unless something of it has to stay: an effect, a review, a decision."""
-        parts, settings = self.workspace.parts, self.workspace.settings
-        with run_lock(settings.threads, row.thread_id, owner=f"{row.requester}, rolling back"):
+        parts = self.workspace.parts
+        with parts.run_lock(row.thread_id, owner=f"{row.requester}, rolling back"):
             values = self.workspace.look(row.thread_id).values
             message = (Order.from_json(row.body).message or {}).get("id")
             begun = values.get("turn") == message
@@ -196,8 +208,11 @@ class Worker:
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
         self.before_end(row, status, error, snapshot)
-        self.rows.finish(row, status, error, durable=not repeatable)
-        close(channel, row.run_id, status, error)
+        channel.error = error
+        channel.over(
+            *last_words(row.run_id, status, error),
+            lambda last: self.rows.finish(row, status, error, durable=not repeatable, values=channel.values, last=last),
+        )
         if Order.from_json(row.body).temporary and status == "success" and snapshot is not None:
             self._tidy(row.thread_id, snapshot)
 
@@ -249,11 +264,8 @@ def final_values(snapshot: StateSnapshot) -> dict[str, Any]:
     return {**snapshot.values, **({"__interrupt__": waiting} if waiting else {})}
 
 
-def close(channel: Channel, run_id: str, status: str, error: dict[str, str] | None) -> None:
-    """Tell the readers that the run is over."""
-    channel.error = error
+def last_words(run_id: str, status: str, error: dict[str, str] | None) -> tuple[str, bytes]:
+    """The last event of a run: its name, its JSON."""
     if error is not None:
-        channel.put("error", dumps(error))
-    else:
-        channel.put("end", dumps({"run_id": run_id, "status": status}))
-    channel.close()
+        return "error", dumps(error)
+    return "end", dumps({"run_id": run_id, "status": status})

@@ -1,8 +1,13 @@
-"""A real server on a real socket, with its workers, over a workspace whose model follows rules."""
+"""A real server on a real socket, with its workers, over a workspace whose model follows rules.
+
+``DOJANG_TEST_WORKERS=elsewhere`` (with ``DOJANG_TEST_SESSIONS=postgres``) has the workers in a process of their own,
+and a server that carries out nothing.
+"""
 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import threading
 import time
@@ -17,18 +22,21 @@ import pytest
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.errors import APIStatusError
+from pydantic import SecretStr
 
 from dojang.server.work import Work
+from dojang.settings import Settings
 from dojang.workspace import Workspace
 from nodes.ports import Generator
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.screens import serving
-from tests.dojang.workspaces import TODAY, Rehearsed
+from tests.dojang.workspaces import SESSIONS, TODAY, Rehearsed
 from tests.processes import Forked
 
 Started = tuple[Forked, SyncLangGraphClient]
 Start = Callable[..., Any]
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok.").decode()
+ELSEWHERE = os.environ.get("DOJANG_TEST_WORKERS") == "elsewhere"
 HOOKS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_loopback": True}
 
 
@@ -80,6 +88,65 @@ class Held(Rehearsed):
             self.free.set()
 
 
+class Sign:
+    """As an event, for several processes: it is set while its file is there, or while it is not."""
+
+    def __init__(self, file: Path, *, there: bool) -> None:
+        self.file, self.there = file, there
+
+    def set(self) -> None:
+        self._be(self.there)
+
+    def clear(self) -> None:
+        self._be(not self.there)
+
+    def _be(self, there: bool) -> None:
+        self.file.touch() if there else self.file.unlink(missing_ok=True)
+
+    def wait(self, timeout_s: float) -> bool:
+        last = time.monotonic() + timeout_s
+        while self.file.exists() != self.there and time.monotonic() < last:
+            time.sleep(0.01)
+        return self.file.exists() == self.there
+
+
+class HeldElsewhere(Held):
+    """The model of a worker in another process, see ``server_child.Silent``."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.silent = folder / "silent"
+        self.free: Any = Sign(self.silent, there=False)
+        self.speaking: Any = Sign(self.silent.with_suffix(".asked"), there=True)
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make these settings, as far as they were given."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    plain = {n: v.get_secret_value() if isinstance(v, SecretStr) else v for n, v in given.items() if v is not None}
+    texts = {n: json.dumps(v) if isinstance(v, bool | list | dict) else str(v) for n, v in plain.items()}
+    return {f"DOJANG_{name.upper()}": text for name, text in texts.items()}
+
+
+@contextmanager
+def workers_elsewhere(house: Workspace, model: HeldElsewhere) -> Iterator[Forked]:
+    """A process that carries out what the server of a workspace accepts, in a home of its own."""
+    folder = model.silent.parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOJANG_")}
+    environment |= environment_of(house.settings) | {
+        "DOJANG_HOME": str(folder / "home"),
+        "DOJANG_WORKERS": "4",
+        "DOJANG_TEST_SILENT": str(model.silent),
+        "DOJANG_TEST_LOG": str(folder / "log"),
+    }
+    child = "tests.dojang.server.work.worker_child"
+    with Forked(child, environment=environment, cwd=folder, stderr=False) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 @contextmanager
 def served(workspace: Workspace) -> Iterator[tuple[str, Work]]:
     """The address of a server and its runs. Nothing is done by the clock: each test says when."""
@@ -94,6 +161,7 @@ def start(tmp_path: Path, postgres_dsn: str) -> Start:
     environment |= {
         "DOJANG_HOME": str(tmp_path / "home"),
         "DOJANG_DATABASE_URL": postgres_dsn,
+        "DOJANG_SESSIONS": SESSIONS,
         "DOJANG_EMBEDDING": "none",
         "DOJANG_TODAY": TODAY.isoformat(),
         "DOJANG_USER": "kim",
@@ -115,22 +183,27 @@ def start(tmp_path: Path, postgres_dsn: str) -> Start:
 
 
 @pytest.fixture(scope="package")
-def model() -> Held:
-    return Held()
+def model(tmp_path_factory: pytest.TempPathFactory) -> Held:
+    return HeldElsewhere(tmp_path_factory.mktemp("elsewhere")) if ELSEWHERE else Held()
 
 
 @pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str, model: Generator) -> Iterator[Workspace]:
     """One workspace for the tests of this folder: each works on threads of its own."""
     home = tmp_path_factory.mktemp("house")
-    with open_workspace(home, postgres_server, generator=model, language="en", **HOOKS) as opened:
+    here: dict[str, Any] = {"workers": 0} if ELSEWHERE else {}
+    with open_workspace(home, postgres_server, generator=model, language="en", **HOOKS, **here) as opened:
         yield opened
 
 
 @pytest.fixture(scope="package")
-def server(house: Workspace) -> Iterator[tuple[str, Work]]:
+def server(house: Workspace, model: Held) -> Iterator[tuple[str, Work]]:
     with served(house) as found:
-        yield found
+        if isinstance(model, HeldElsewhere):
+            with workers_elsewhere(house, model):
+                yield found
+        else:
+            yield found
 
 
 @pytest.fixture

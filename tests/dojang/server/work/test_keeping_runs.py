@@ -12,11 +12,14 @@ import pytest
 
 from checkpoints.files.crypto import KeyRing
 from dojang.server.work import Order
+from dojang.server.work.base import Rows
 from dojang.server.work.database import MIGRATIONS, VERSION, opened
+from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.rows import Row, RunRows, RunStatus
 from dojang.server.work.tidying import Keep, Tidier
-from dojang.server.work.upkeep import erase_runs, reseal_runs
+from dojang.server.work.upkeep import erase_runs, reseal_runs, under_way
 from state import UserError
+from tests.checkpoints.postgres.conftest import Machine
 
 SECRET = "my daughter's birthday"
 KEEP = Keep(events_hours=1, runs_days=1, runs_most=1_000)
@@ -29,7 +32,7 @@ def rows(tmp_path: Path) -> Iterator[RunRows]:
     opened.close()
 
 
-def accepted(rows: RunRows, run_id: str, thread_id: str, *, by: str = "kim", said: str = SECRET) -> Row:
+def accepted(rows: Rows, run_id: str, thread_id: str, *, by: str = "kim", said: str = SECRET) -> Row:
     now = datetime.now(UTC).isoformat()
     row = Row(
         run_id=run_id, thread_id=thread_id, requester=by, status="pending", strategy="enqueue",
@@ -40,7 +43,7 @@ def accepted(rows: RunRows, run_id: str, thread_id: str, *, by: str = "kim", sai
     return row
 
 
-def ended(rows: RunRows, run_id: str, thread_id: str, status: RunStatus = "success", **who: str) -> None:
+def ended(rows: Rows, run_id: str, thread_id: str, status: RunStatus = "success", **who: str) -> None:
     accepted(rows, run_id, thread_id, **who)
     rows.keep_event(run_id, 1, "values", f'"{SECRET}"'.encode())
     taken = rows.take()
@@ -143,21 +146,44 @@ def files(path: Path) -> bytes:
     return b"".join(found.read_bytes() for found in path.parent.glob("runs.sqlite*"))
 
 
-def test_erased_words_are_in_no_page_and_no_log(rows: RunRows) -> None:
+def everything(rows: Rows) -> bytes:
+    """What lies in the file, or in the tables."""
+    if isinstance(rows, RunRows):
+        return files(rows.path)
+    assert isinstance(rows, PgRows)
+    with rows.database.reading() as db:
+        asked = [f"SELECT string_agg(t::text, '') FROM {table} t".encode() for table in ("runs", "events", "hooks")]
+        return "".join(str(text) for one in asked for (text,) in db.execute(one)).encode()
+
+
+def test_erased_words_are_in_no_page_and_no_log(either: Rows) -> None:
+    rows, where = either, either.database if isinstance(either, PgRows) else either.path  # type: ignore[attr-defined]
     ended(rows, "a1", "a", "error", by="lee")
     ended(rows, "a2", "a", said="when is check-out?")
     accepted(rows, "b1", "b", by="lee", said="later")
+    if isinstance(rows, PgRows):
+        rows.writer.flush()
+        with rows.database.transaction() as db:
+            db.execute("UPDATE runs SET outcome = %s WHERE run_id = 'a2'", (f'"{SECRET}"',))
     noted: list[str] = []
-    assert SECRET.encode() in files(rows.path)
-    assert erase_runs(rows.path, None, noted.append, threads=["a"], person="lee") == (1, 1)
-    assert SECRET.encode() not in files(rows.path)
+    assert SECRET.encode() in everything(rows)
+    assert under_way(where, "b")
+    assert not under_way(where, "a")
+    assert erase_runs(where, None, noted.append, threads=["a"], person="lee") == (1, 1)
+    assert SECRET.encode() not in everything(rows)
     assert noted == ["a"]
     assert [row.body["message"]["content"] for row in rows.of("a")] == ["when is check-out?", "[erased]"]
     assert rows.of("a")[1].status == "error"
-    assert erase_runs(rows.path, None, noted.append, threads=["a"]) == (1, 0)  # the whole conversation
+    assert erase_runs(where, None, noted.append, threads=["a"]) == (1, 0)  # the whole conversation
     assert rows.of("a")[0].body["message"]["content"] == "[erased]"
-    assert erase_runs(rows.path, None, noted.append, threads=["a"]) == (0, 0)
+    assert erase_runs(where, None, noted.append, threads=["a"]) == (0, 0)
     assert noted == ["a", "a"]
+
+
+def test_nothing_is_erased_where_no_run_was_ever_accepted(postgres_dsn: str) -> None:
+    with Machine(postgres_dsn) as machine:
+        assert erase_runs(machine.database, None, pytest.fail, threads=["a"]) == (0, 0)
+        assert not under_way(machine.database, "a")
 
 
 def test_sealed_for_the_first_time_and_under_another_key(tmp_path: Path) -> None:

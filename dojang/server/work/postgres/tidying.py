@@ -1,0 +1,112 @@
+"""Housekeeping of accepted runs in PostgreSQL, beside their use; the rules of :mod:`dojang.server.work.tidying`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+from dojang.server.work.database import ENDED
+from dojang.server.work.postgres.rows import PgRows
+from dojang.server.work.tidying import EVERY_S, FIRST_S, RUNS_A_STEP, Keep, Tidied
+from state import DojangError
+
+log = logging.getLogger(__name__)
+
+BRIEF_S: Final = 120.0
+"""How long after a run's end its events are there for who lost the connection, where no more was asked for."""
+
+
+class PgTidier:
+    """A thread that tidies now and then; a context manager around serving. Arguments as ``Tidier`` has them."""
+
+    def __init__(self, rows: PgRows, keep: Keep, now: Callable[[], datetime], exists: Callable[[str], bool]) -> None:
+        self.rows, self.keep, self.now, self.exists = rows, keep, now, exists
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dojang-tidier", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        looks = 0
+        while not self._ending.wait(FIRST_S):
+            try:
+                self.brief()
+                if looks % (EVERY_S // FIRST_S) == 0:
+                    self.tidy()
+                looks += 1
+            except DojangError as error:
+                log.warning("accepted runs could not be tidied; the next look tries again: %s", error)
+            except Exception:
+                log.exception("accepted runs could not be tidied; the next look tries again")
+
+    def brief(self) -> int:
+        """Drop the events of runs that are over and were not to be read again; of how many."""
+        before, dropped = self._before(timedelta(seconds=BRIEF_S)), 0
+        while not self._ending.is_set() and (found := self.rows.drop_brief(before)):
+            dropped += found
+        return dropped
+
+    def tidy(self) -> Tidied:
+        """One look; stops between two steps where the server ends. PostgreSQL finds free pages by itself."""
+        return Tidied(self._drop_events(), self._drop_runs(), 0)
+
+    def _drop_events(self) -> int:
+        before, dropped = self._before(timedelta(hours=self.keep.events_hours)), 0
+        find = (
+            f"SELECT run_id FROM runs r WHERE {ENDED} AND updated_at < ? AND (outcome IS NOT NULL OR "
+            "EXISTS (SELECT 1 FROM events e WHERE e.run_id = r.run_id)) LIMIT ?"
+        )
+        while not self._ending.is_set():
+            with self.rows.writing(durable=False) as db:
+                found = [run_id for (run_id,) in db.execute(find, (before, RUNS_A_STEP)).fetchall()]
+                db.execute("DELETE FROM events WHERE run_id = ANY(?)", (found,))
+                db.execute("UPDATE runs SET outcome = NULL WHERE run_id = ANY(?)", (found,))
+            if not found:
+                break
+            dropped += len(found)
+        return dropped
+
+    def _drop_runs(self) -> int:
+        """Ended runs that are too old or too many, oldest first: superseded ones, and those whose thread is gone."""
+        before = self._before(timedelta(days=self.keep.runs_days))
+        fits = f"SELECT updated_at FROM runs WHERE {ENDED} ORDER BY updated_at DESC, seq DESC LIMIT 1 OFFSET ?"
+        find = (
+            "SELECT updated_at, seq, run_id, thread_id, EXISTS "
+            "(SELECT 1 FROM runs o WHERE o.thread_id = r.thread_id AND o.seq > r.seq) "
+            f"FROM runs r WHERE {ENDED} AND updated_at < ? AND (updated_at, seq) > (?, ?) "
+            "ORDER BY updated_at, seq LIMIT ?"
+        )
+        with self.rows.looking() as db:
+            last = db.execute(fits, (self.keep.runs_most - 1,)).fetchone()
+        before = max(before, last[0]) if last is not None else before
+        dropped, at, seq = 0, "", 0
+        while not self._ending.is_set():
+            with self.rows.looking() as db:
+                found = db.execute(find, (before, at, seq, RUNS_A_STEP)).fetchall()
+            if not found:
+                break
+            at, seq = found[-1][:2]
+            old = [run_id for _, _, run_id, thread, superseded in found if superseded or not self.exists(thread)]
+            if not old:
+                continue
+            with self.rows.writing(durable=False) as db:
+                db.execute("DELETE FROM events WHERE run_id = ANY(?)", (old,))
+                db.execute("DELETE FROM hooks WHERE state != 'pending' AND run_id = ANY(?)", (old,))
+                db.execute(f"DELETE FROM runs WHERE {ENDED} AND run_id = ANY(?)", (old,))
+            dropped += len(old)
+        return dropped
+
+    def _before(self, age: timedelta) -> str:
+        return (self.now() - age).isoformat()

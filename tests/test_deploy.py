@@ -1,0 +1,270 @@
+"""What stands in ``deploy/`` fits the program: settings, commands, ports, probes, times, and nobody is root.
+
+No image is built here: what a registry or a cluster would say is not known. Their schemas are looked at by hand, see
+docs/log.md.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from dojang.__main__ import main
+from dojang.server.access.table import OPEN, TABLE
+from dojang.server.hooks.posting import TIMEOUT_S
+from dojang.server.work.work import DRAIN_S, PATIENCE_S
+from dojang.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+PORT = 8723
+NEEDED_S = DRAIN_S + PATIENCE_S + TIMEOUT_S + 5
+"""What an orderly end may take: a call that is on its way, what is told afterwards, and the last answers."""
+GIVEN = {
+    "POSTGRES_PASSWORD": "of-the-tests",
+    "DOJANG_PUBLIC_HOSTS": '["desk.example.com"]',
+    "TORCH_INDEX": "",
+    "HF_TOKEN": "",
+}
+"""What an operator writes into deploy/.env."""
+
+Document = dict[str, Any]
+
+
+def dockerfile() -> str:
+    return (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+
+
+def compose() -> Document:
+    """As compose reads it, with the variables put in."""
+
+    def put(found: re.Match[str]) -> str:
+        name, how, otherwise = found["name"], found["how"], found["otherwise"]
+        assert how or name in GIVEN, f"{name} is neither given nor has a default"
+        return GIVEN.get(name) or (otherwise if how == ":-" else "")
+
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"\$\{(?P<name>\w+)(?:(?P<how>:-|:\?)(?P<otherwise>[^}]*))?\}", put, text)
+    read: Document = yaml.safe_load(text)
+    return read
+
+
+def manifests() -> Iterator[Document]:
+    for path in MANIFESTS:
+        yield from yaml.safe_load_all(path.read_text(encoding="utf-8"))
+
+
+def of_kind(kind: str) -> dict[str, Document]:
+    return {one["metadata"]["name"]: one for one in manifests() if one["kind"] == kind}
+
+
+def pods() -> dict[str, Document]:
+    """The pod of everything that makes some."""
+    return {name: one["spec"]["template"] for kind in ("Deployment", "Job") for name, one in of_kind(kind).items()}
+
+
+def container(pod: Document) -> Document:
+    [only] = pod["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def environments() -> dict[str, dict[str, str]]:
+    """What each of our processes is given, by where it stands."""
+    of_image = dict(re.findall(r"^\s+(?:ENV )?(DOJANG_\w+)=(\S+)", dockerfile(), re.MULTILINE))
+    found = {f"compose {name}": of_image | compose()["services"][name]["environment"] for name in ("server", "worker")}
+    [shared] = of_kind("ConfigMap").values()
+    [secret] = of_kind("Secret").values()
+    for name, pod in pods().items():
+        own = {each["name"]: each["value"] for each in container(pod).get("env", [])}
+        found[f"pod {name}"] = of_image | shared["data"] | secret["stringData"] | own
+    return found
+
+
+def commands() -> dict[str, list[str]]:
+    found = {f"compose {name}": compose()["services"][name]["command"] for name in ("server", "worker")}
+    found |= {f"pod {name}": container(pod)["args"] for name, pod in pods().items()}
+    found["image"] = json.loads(re.findall(r"^CMD (.*)", dockerfile(), re.MULTILINE)[-1])
+    return found
+
+
+@pytest.mark.parametrize("where", ["compose server", "compose worker", *(f"pod {name}" for name in pods())])
+def test_what_a_process_is_given_are_settings_with_values_that_they_take(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = environments()[where]
+    known = {f"DOJANG_{name.upper()}" for name in Settings.model_fields}
+    assert {name for name in given if name.startswith("DOJANG_")} - known == set()
+    for name, value in given.items():
+        assert isinstance(value, str), f"{name}: {value!r} is no text, and compose and Kubernetes take nothing else"
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.sessions == "postgres"
+    assert settings.database_url is not None
+    serves = where.endswith("server")
+    assert (settings.workers == 0) == serves, "the server carries out nothing, the others do"
+    if serves:
+        assert (settings.host, settings.port) == ("0.0.0.0", PORT)
+        assert settings.public_hosts
+
+
+def test_the_example_of_the_environment_names_what_compose_asks_for() -> None:
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    named = set(re.findall(r"^(\w+)=", (DEPLOY / "env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"\$\{(\w+):\?", text)) <= named <= set(re.findall(r"\$\{(\w+)", text))
+
+
+@pytest.mark.parametrize("where", [*commands()])
+def test_what_is_started_is_a_command_with_these_options(where: str) -> None:
+    words = commands()[where]
+    verbs = list(takewhile(lambda word: not word.startswith("--"), words))
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        assert main([*verbs, "--help"]) == 0, said.getvalue()
+    assert [word for word in words if word.startswith("--") and word not in said.getvalue()] == []
+
+
+def test_the_image_holds_what_the_package_is_made_of_and_the_same_torch() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    copied = {word for line in re.findall(r"^COPY (?!--from)(.*)", dockerfile(), re.MULTILINE) for word in line.split()}
+    wanted = set(project["tool"]["hatch"]["build"]["only-include"])
+    assert wanted | {"pyproject.toml", "constraints.txt", project["project"]["readme"], "LICENSE"} <= copied
+    kept = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+    assert {f"!{name}" for name in copied - {"./"}} <= set(kept)
+    [pinned] = [each for each in project["project"]["dependencies"] if each.startswith("torch==")]
+    assert set(re.findall(r"torch==[\d.]+", dockerfile())) == {pinned}
+    assert f"{pinned}\n" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    least = project["project"]["requires-python"].removeprefix(">=")
+    assert set(re.findall(r"^FROM python:([\d.]+)-slim", dockerfile(), re.MULTILINE)) == {least}
+    assert set(re.findall(r"\.\[(\w+)\]", dockerfile())) <= set(project["project"]["optional-dependencies"])
+
+
+def test_nobody_is_root_and_nothing_more_than_it_needs() -> None:
+    [user] = re.findall(r"^USER (\d+):\d+", dockerfile(), re.MULTILINE)
+    assert int(user) > 0
+    assert f"--uid {user}" in dockerfile()
+    for name, pod in pods().items():
+        whole, own = pod["spec"]["securityContext"], container(pod)["securityContext"]
+        assert (whole["runAsNonRoot"], whole["runAsUser"], whole["fsGroup"]) == (True, int(user), int(user)), name
+        assert (own["allowPrivilegeEscalation"], own["readOnlyRootFilesystem"]) == (False, True), name
+        assert own["capabilities"] == {"drop": ["ALL"]}, name
+        assert pod["spec"]["automountServiceAccountToken"] is False, name
+        assert pod["spec"]["enableServiceLinks"] is False, "a service called dojang-… would set DOJANG_… variables"
+    for name in ("server", "worker"):
+        service = compose()["services"][name]
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+
+
+def test_ports_and_probes_are_the_servers() -> None:
+    server = container(pods()["dojang-server"])
+    assert [port["containerPort"] for port in server["ports"]] == [PORT]
+    assert compose()["services"]["server"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
+    assert re.findall(r"^EXPOSE (\d+)", dockerfile(), re.MULTILINE) == [str(PORT)]
+    assert f"'DOJANG_PORT', '{PORT}'" in health_check()[-1]
+    [service] = of_kind("Service").values()
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == {server["ports"][0]["name"]}
+    probes = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+    for probe, path in probes.items():
+        asked = server[probe]["httpGet"]
+        assert (asked["path"], asked["port"]) == (path, "http")
+        assert TABLE["GET", path] == OPEN
+        [header] = asked["httpHeaders"]
+        assert header == {"name": "Host", "value": f"127.0.0.1:{PORT}"}, "a pod's own address is no name of the server"
+    assert server["readinessProbe"]["timeoutSeconds"] > 1, "/readyz waits a second for what does not answer"
+    worker = container(pods()["dojang-worker"])
+    assert not ({*probes, "ports"} & set(worker)), "a worker listens to nothing"
+    assert compose()["services"]["worker"]["healthcheck"] == {"disable": True}
+
+
+def health_check() -> list[str]:
+    [said] = re.findall(r"^HEALTHCHECK [^\n]*\\\n\s+CMD (\[.*\])$", dockerfile(), re.MULTILINE)
+    words = json.loads(said)
+    assert isinstance(words, list)
+    return [str(word) for word in words]
+
+
+def test_an_end_is_given_the_time_that_it_may_take() -> None:
+    for name in ("server", "worker"):
+        assert _seconds(compose()["services"][name]["stop_grace_period"]) >= NEEDED_S
+        assert pods()[f"dojang-{name}"]["spec"]["terminationGracePeriodSeconds"] >= NEEDED_S
+    assert "STOPSIGNAL SIGTERM" in dockerfile()
+
+
+def _seconds(text: str) -> float:
+    assert text.endswith("s")
+    return float(text[:-1])
+
+
+def test_one_server_and_any_number_of_workers_that_go_one_after_the_other() -> None:
+    deployments = of_kind("Deployment")
+    server, worker = deployments["dojang-server"]["spec"], deployments["dojang-worker"]["spec"]
+    assert (server["replicas"], server["strategy"]) == (1, {"type": "Recreate"}), "one home is one server"
+    assert worker["replicas"] > 1
+    [budget] = of_kind("PodDisruptionBudget").values()
+    assert (budget["spec"]["maxUnavailable"], budget["spec"]["selector"]) == (1, worker["selector"])
+    for spec in (server, worker):
+        assert _matches(spec["selector"]["matchLabels"], spec["template"]["metadata"]["labels"])
+    [service] = of_kind("Service").values()
+    assert service["spec"]["selector"] == server["selector"]["matchLabels"]
+
+
+def test_the_network_lets_in_what_serves_and_out_what_is_called() -> None:
+    policies = {name: one["spec"] for name, one in of_kind("NetworkPolicy").items()}
+    labels = {name: pod["metadata"]["labels"] for name, pod in pods().items()}
+    everybody = policies["dojang"]
+    assert all(_matches(everybody["podSelector"]["matchLabels"], each) for each in labels.values())
+    assert everybody["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in everybody, "nobody reaches a worker"
+    assert {port["port"] for rule in everybody["egress"] for port in rule["ports"]} == {53, 5432, 8000}
+    let_in = policies["dojang-server"]["podSelector"]["matchLabels"]
+    assert [name for name, each in labels.items() if _matches(let_in, each)] == ["dojang-server"]
+
+
+def _matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+def test_volumes_are_there_and_the_adapters_are_shared() -> None:
+    claims = of_kind("PersistentVolumeClaim")
+    assert claims["dojang-adapters"]["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert claims["dojang-server"]["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    [home] = re.findall(r"^\s+DOJANG_HOME=(\S+)", dockerfile(), re.MULTILINE)
+    for name, pod in pods().items():
+        volumes = {each["name"]: each for each in pod["spec"]["volumes"]}
+        mounts = {each["mountPath"]: each["name"] for each in container(pod)["volumeMounts"]}
+        assert set(mounts.values()) == set(volumes), name
+        assert {home, "/tmp"} <= set(mounts), name
+        kept = [each["persistentVolumeClaim"] for each in volumes.values() if "persistentVolumeClaim" in each]
+        assert {each["claimName"] for each in kept} <= set(claims), name
+        if name != "dojang-first-token":
+            shared = volumes[mounts[f"{home}/registry"]]
+            assert shared["persistentVolumeClaim"]["claimName"] == "dojang-adapters"
+    services = compose()["services"]
+    for name in ("server", "worker"):
+        assert f"adapters:{home}/registry" in services[name]["volumes"]
+    named = {each.partition(":")[0] for service in services.values() for each in service.get("volumes", [])}
+    assert {each for each in named if not each.startswith("/")} == set(compose()["volumes"])
+
+
+def test_no_secret_stands_in_the_files() -> None:
+    [secret] = of_kind("Secret").values()
+    assert [name for name, value in secret["stringData"].items() if "REPLACE-ME" not in value] == []
+    assert re.findall(r"^POSTGRES_PASSWORD=(.*)", (DEPLOY / "env.example").read_text(encoding="utf-8"), re.M) == [""]
+    assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+
+
+def test_everything_that_kubernetes_is_given_at_once_is_listed() -> None:
+    [listed] = [one["resources"] for one in manifests() if one["kind"] == "Kustomization"]
+    alone = {"kustomization.yaml", "first-token.yaml"}
+    assert set(listed) == {path.name for path in MANIFESTS} - alone
