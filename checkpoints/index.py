@@ -94,7 +94,7 @@ CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_created ON reviews (open, created_at, review_id);
 CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id, tier, claimed_until, role, claimant);
 CREATE INDEX by_tool ON reviews (open, tool, due_at, review_id);
-CREATE INDEX by_tier ON reviews (open, tier, review_id, kind);
+CREATE INDEX by_tier ON reviews (open, tier, review_id);
 CREATE INDEX by_words ON reviews (words);
 CREATE INDEX by_claim ON reviews (claimed_until) WHERE claimed_until <> '';
 CREATE TABLE made (token TEXT NOT NULL);
