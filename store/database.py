@@ -6,7 +6,7 @@ import contextlib
 import selectors
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -21,6 +21,12 @@ CURSOR: type[psycopg.Cursor[Any]] = psycopg.Cursor
 """The class of the cursors of new connections. Whoever wants to hear of statements puts a subclass here."""
 REFUSED_LOGIN = ("28000", "28P01")
 NO_SUCH_DATABASE = "3D000"
+
+
+class DatabaseAway(PassingFault):
+    """The server does not answer, or broke off; ``retry_after_s`` says when to ask again."""
+
+    retry_after_s: Final = 2
 
 
 def describe(dsn: str) -> str:
@@ -63,7 +69,7 @@ def _explained(dsn: str, error: psycopg.OperationalError) -> UserError | Passing
     cause = (
         "the name is not known" if "resolve" in text else "the server is starting up" if "starting up" in text else ""
     )
-    return PassingFault(
+    return DatabaseAway(
         f"PostgreSQL at {where} does not answer{f' ({cause})' if cause else ''}: "
         f"check that it runs and is reachable, then try again"
     )
@@ -93,7 +99,7 @@ class Connections:
                 yield connection
             except psycopg.OperationalError as error:
                 cause = (error.diag.message_primary or type(error).__name__).strip()
-                raise PassingFault(f"PostgreSQL at {describe(self._dsn)} broke off ({cause}): try again") from None
+                raise DatabaseAway(f"PostgreSQL at {describe(self._dsn)} broke off ({cause}): try again") from None
             finally:
                 self._give_back(connection)
 

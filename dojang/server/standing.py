@@ -58,7 +58,11 @@ class Standing(Collector):
         runs.add_metric(["running"], running)
         since = GaugeMetricFamily("dojang_queue_oldest_seconds", "How long the oldest of them waits.")
         since.add_metric([], _age_s(oldest))
-        return [runs, since]
+        if self.work.shared is None:
+            return [runs, since]
+        workers = GaugeMetricFamily("dojang_worker_processes", "Processes that take runs from the database.")
+        workers.add_metric([], self.work.shared.rows.workers())
+        return [runs, since, workers]
 
     def _reviews(self) -> list[GaugeMetricFamily]:
         self.parts.index.refresh()

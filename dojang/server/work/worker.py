@@ -26,6 +26,7 @@ from dojang.watching import Stopped, Watch
 from dojang.workspace import Workspace
 from nodes.gate import pending_proposals
 from state import AgentState, DojangError
+from store.database import DatabaseAway
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ BUSY_S: Final = 0.25
 """How long a run waits for a thread that somebody else holds before it is tried again."""
 RUNNING_S: Final = 2.0
 """The same, for an effect that another machine is carrying out, or was when nothing more was heard of it."""
+AWAY_MOST: Final = 30
+"""Attempts after which a run that meets a database that is away ends as an error: it is not the database, then."""
 BeforeEnd = Callable[[Row, RunStatus, dict[str, str] | None, StateSnapshot | None], None]
 RUN_ID: Final = "run_id"
 """Member of a checkpoint's metadata: which run wrote it."""
@@ -92,9 +95,10 @@ class Worker:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except (ThreadBusy, Halted):  # as it is after a restart: it is taken up again, when it may be
             self.rows.give_back(row, after_s=BUSY_S)
-        except SessionsAway as away:  # nothing of it is over: whoever reaches the database first goes on with it
-            if not self.rows.shared:
-                raise
+        except (SessionsAway, DatabaseAway) as away:  # nothing of it is over: whoever reaches it first goes on with it
+            if not self.rows.shared or row.attempt >= AWAY_MOST:
+                self._failed(row, channel, away)
+                return
             log.warning("run %s waits for the database: %s", row.run_id, away)
             self.rows.give_back(row, after_s=away.retry_after_s)
         except DojangError as error:
@@ -102,16 +106,15 @@ class Worker:
                 log.warning("run %s waits: %s", row.run_id, error)
                 self.rows.give_back(row, after_s=RUNNING_S)
                 return
-            self._end(
-                row,
-                channel,
-                "error",
-                {"error": type(error).__name__, "message": self.workspace.parts.observer.scrub(str(error))},
-            )
+            self._failed(row, channel, error)
         except Exception as error:
             log.exception("run %s on thread %s failed", row.run_id, row.thread_id)
             text = "something went wrong inside; recorded decisions are kept"
             self._end(row, channel, "error", {"error": type(error).__name__, "message": text})
+
+    def _failed(self, row: Row, channel: Channel, error: DojangError) -> None:
+        message = self.workspace.parts.observer.scrub(str(error))
+        self._end(row, channel, "error", {"error": type(error).__name__, "message": message})
 
     def _go(self, row: Row, watch: Watch) -> RunResult:
         order = Order.from_json(row.body)

@@ -1,6 +1,7 @@
 """Events of runs on their way to readers elsewhere: many of them in one statement, and one notification for all.
 
-What a reader is told is in the database before: who comes again after a kill finds every number that it knows.
+What a reader is told is on the database's disk before: who comes again after a kill or a crash finds every number that
+it knows.
 """
 
 from __future__ import annotations
