@@ -161,6 +161,7 @@ class Verdict(TypedDict):
     due_s: int
     policy_version: str
     self_approval: NotRequired[bool]  # whether the requester may approve; absent in old records: yes
+    wants_reason: NotRequired[bool]  # whether an approval is given with a written reason; absent in old records: no
 
 
 class Action(TypedDict):
@@ -197,6 +198,7 @@ class Review(TypedDict):
     escalate_at: str
     requester: NotRequired[str]  # who made the request; absent in old records
     self_approval: NotRequired[bool]  # whether that person may approve it; absent: yes
+    wants_reason: NotRequired[bool]  # whether whoever approves it, edited or not, writes why; absent: no
 
 
 class Decision(TypedDict):
@@ -222,6 +224,7 @@ class Claim(TypedDict):
     by: str
     at: str
     until: str
+    handed_by: NotRequired[str]  # who had it before and handed it over; absent: nobody
 
 
 class Assignment(TypedDict):

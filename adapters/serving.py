@@ -41,6 +41,7 @@ def load_chat(
     int8_threshold: float = 6.0,
     allow_pickle: bool = False,
     download: bool = False,
+    put_back: Callable[[str], bool] | None = None,
 ) -> BaseChatModel:
     """The chat model that the setting names.
 
@@ -61,6 +62,8 @@ def load_chat(
         int8_threshold: Activations above it stay in 16 bits, with "int8".
         allow_pickle: Whether weights that are no safetensors are loaded.
         download: Whether a hub id may be downloaded.
+        put_back: Called with the name of an adapter that an endpoint says it does not know; whether it was given it
+            and is to be asked again, once a call.
 
     Raises:
         UserError: The model, adapter, URL or setting is not usable; the message says what to do.
@@ -78,6 +81,7 @@ def load_chat(
             timeout_s=timeout_s,
             max_retries=max_retries,
             budget_s=budget_s,
+            put_back=put_back,
         )
     from adapters.local.chat import ChatLlama
     from adapters.local.engine import Engine

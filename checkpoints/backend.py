@@ -84,8 +84,11 @@ class Backend(Protocol):
 
     # threads
 
-    def ensure(self, thread_id: str | None) -> None:
-        """Make room for a thread's records, durable on return; nothing where it is there."""
+    def ensure(self, thread_id: str | None, *, created_at: str = "") -> None:
+        """Make room for a thread's records, durable on return; nothing where it is there.
+
+        ``created_at``: when it was made elsewhere, where it comes from there; ISO 8601.
+        """
         ...
 
     def exists(self, thread_id: str) -> bool:

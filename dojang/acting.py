@@ -40,6 +40,11 @@ class Acting:
         acting._runs = self._runs.acting(user)
         return acting
 
+    @property
+    def decides(self) -> bool:
+        """Whether they have a say in reviews at all."""
+        return self._decides
+
     def __enter__(self) -> Self:
         return self
 

@@ -147,6 +147,9 @@ def _champion(parts: Parts) -> Finding:
     verify(voices.registry.adapters, champion)
     if asked not in ("", "champion"):
         return True, f"{champion}; DOJANG_ADAPTER names {asked}, so it begins no conversation", ""
+    if voices.served:
+        voices.registry.serve(champion)
+        return True, f"{champion}, loaded at the endpoint", ""
     if voices.endpoint:
         served = asked == "champion"
         return (

@@ -21,6 +21,7 @@ EVENTS: Final = {
     "review.claimed": N_("review claimed"),
     "review.assigned": N_("review handed up"),
     "review.given_back": N_("review given back"),
+    "review.handed_over": N_("review handed over"),
     "review.escalated": N_("half the time is over"),
     "call.passed": N_("call passed, and told"),
     "standing.allowed": N_("approved in advance"),
@@ -51,8 +52,11 @@ EVENTS: Final = {
     "session.ended": N_("logged out"),
     "check.seeded": N_("check of attention put in"),
     "checks.changed": N_("checks of attention changed"),
+    "shift.handed_over": N_("shift handed over"),
+    "shift.taken_over": N_("shift taken over"),
     "runs.paused": N_("all runs paused"),
     "runs.resumed": N_("all runs go on"),
+    "champion.rolled_back": N_("champion taken back"),
     "mcp.accepted": N_("tools of an MCP server accepted"),
     "webhook.delivered": N_("webhook delivered"),
     "webhook.failed": N_("webhook given up"),
@@ -60,6 +64,14 @@ EVENTS: Final = {
 """What a record of the audit chain is."""
 LEVELS: Final = {"problem": N_("PROBLEM"), "note": N_("note")}
 """How bad a finding of its check is."""
+REFUSALS: Final = {
+    "somebody was first": N_("somebody was first"),
+    "somebody has claimed it": N_("somebody has claimed it"),
+    "StaleDecision": N_("the page was stale"),
+    "Expired": N_("the deadline was over"),
+    "NotEntitled": N_("this person may not decide it"),
+}
+"""Why a decision was refused."""
 REASONS: Final = {
     "automatic": N_("nobody decided it"),
     "asked_by_a_rule": N_("a rule asked, not the model"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from state import BrokenInvariant
-from tools.standing import BrokenStanding, Lines, Standing, StandingApproval
+from tools.standing import BrokenStanding, FileLines, Lines, Standing, StandingApproval
 
 if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
@@ -29,10 +29,15 @@ def now_utc() -> datetime:
 def noted_standing(
     home: Path, backend: Backend, audit: AuditLog, now: Callable[[], datetime] = now_utc
 ) -> NotedStanding:
-    """The standing approvals of a workspace: a file of its home, or where its sessions lie if those are elsewhere."""
+    """The standing approvals of a workspace."""
+    return NotedStanding(lines_of(home, backend), audit, now)
+
+
+def lines_of(home: Path, backend: Backend) -> Lines:
+    """Where they are kept: a file of the home, or where the sessions lie if those are elsewhere."""
     from checkpoints.files.backend import FileBackend
 
-    return NotedStanding(home / FILE if isinstance(backend, FileBackend) else SharedLines(backend), audit, now)
+    return FileLines(home / FILE) if isinstance(backend, FileBackend) else SharedLines(backend)
 
 
 class SharedLines:

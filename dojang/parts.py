@@ -22,7 +22,7 @@ from dojang.attachments import Attachments
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
-from dojang.pausing import Pressing, SharedSwitch, Switch
+from dojang.pausing import Pressing, switch_of
 from dojang.settings import SAMPLE, Settings, outside, secrets_of
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
@@ -238,7 +238,7 @@ class Parts:
     @cached_property
     def switch(self) -> Pressing:
         """What stops all runs."""
-        return Switch(self.settings.home) if self.sessions.database is None else SharedSwitch(self.backend)
+        return switch_of(self.settings.home, self.backend)
 
     @cached_property
     def checks(self) -> Checks:
@@ -388,6 +388,7 @@ class Parts:
 
     def _loaded(self, adapter: str | None) -> Generator:
         from adapters import load_generator
+        from dojang.served import putting_back
 
         s = self.settings
         return load_generator(
@@ -407,6 +408,7 @@ class Parts:
             budget_s=s.model_budget_s,
             strict=s.model_strict,
             prices=s.model_prices,
+            put_back=putting_back(s),
         )
 
     @cached_property

@@ -96,9 +96,22 @@ class Pressing:
         with self._locked():
             self._write(None)
 
+    def take_over(self, other: Pressing) -> None:
+        """Be as another switch is, its threads included. Safe to do again."""
+        with self._locked():
+            self._write(other._read())
+        mine = set(self.noted())
+        for thread_id in other.noted():
+            if thread_id not in mine:
+                self.note(thread_id)
+
     @abstractmethod
     def note(self, thread_id: str) -> None:
         """A thread that was stopped, and that nobody else takes up again."""
+
+    @abstractmethod
+    def noted(self) -> list[str]:
+        """Those threads, whether or not the pause lasts."""
 
     @abstractmethod
     def stopped(self) -> list[str]:
@@ -136,14 +149,22 @@ class Switch(Pressing):
         with self._locked(), self._threads.open("a", encoding="utf-8") as file:
             file.write(json.dumps(thread_id) + "\n")
 
+    def noted(self) -> list[str]:
+        """In the order in which they were stopped."""
+        try:
+            lines = self._threads.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return list(dict.fromkeys(json.loads(line) for line in lines))
+
     def stopped(self) -> list[str]:
         """The threads that were noted; [] while the pause lasts. Whoever is given them goes on with them."""
         if not self._threads.exists() or self.path.exists():
             return []
         with self._locked():
-            lines = self._threads.read_text(encoding="utf-8").splitlines() if self._threads.exists() else []
+            found = self.noted()
             self._threads.unlink(missing_ok=True)
-        return list(dict.fromkeys(json.loads(line) for line in lines))
+        return found
 
     def _locked(self) -> FileLock:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -168,15 +189,26 @@ class SharedSwitch(Pressing):
         """A row of its own."""
         self._backend.mark(thread_id, self.name, True)
 
+    def noted(self) -> list[str]:
+        """In no order."""
+        return self._backend.marked(self.name)
+
     def stopped(self) -> list[str]:
         """In no order; of two machines that ask, one is given each."""
         if self._read() is not None:
             return []
         with self._locked():
-            found = self._backend.marked(self.name)
+            found = self.noted()
             for thread_id in found:
                 self._backend.mark(thread_id, self.name, False)
         return found
 
     def _locked(self) -> AbstractContextManager[object]:
         return self._backend.together(self.name)
+
+
+def switch_of(home: Path, backend: Backend) -> Pressing:
+    """The switch of a workspace: files of its home, or where the sessions lie if those are elsewhere."""
+    from checkpoints.files.backend import FileBackend
+
+    return Switch(home) if isinstance(backend, FileBackend) else SharedSwitch(backend)

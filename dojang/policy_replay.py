@@ -52,8 +52,8 @@ class Replayed:
 
 
 def _asks(verdict: Verdict) -> tuple[Any, ...]:
-    own = verdict.get("self_approval", True)
-    return (verdict["outcome"], verdict["kind"], verdict["tier"], verdict["votes"], sorted(verdict["roles"]), own)
+    own, why = verdict.get("self_approval", True), verdict.get("wants_reason", False)
+    return (verdict["outcome"], verdict["kind"], verdict["tier"], verdict["votes"], sorted(verdict["roles"]), own, why)
 
 
 def replayed(settings: Settings, policy: Judge, since: datetime) -> list[Replayed]:

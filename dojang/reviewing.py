@@ -82,7 +82,8 @@ def decide_many(workspace: Workspace, items: Sequence[Item], said: Mapping[str, 
         role: in which role, where the reviews want one.
 
     Raises:
-        NotInBulk: they are of several tools or tiers, of the top tier, of none, or too many. Nothing was recorded.
+        NotInBulk: they are of several tools or tiers, of the top tier, of none, want a reason, or are too many.
+            Nothing was recorded.
     """
     made = Bulk()
     together = _checked(workspace, items, made)
@@ -112,6 +113,8 @@ def _checked(workspace: Workspace, items: Sequence[Item], made: Bulk) -> list[It
             raise NotInBulk(f"reviews of tier {tier} are decided one by one; nothing was recorded")
         if not tool:
             raise NotInBulk("only calls of a tool are decided together, not words; nothing was recorded")
+    if any(review.get("wants_reason", False) for _, review in known):
+        raise NotInBulk("reviews that are approved with a reason are decided one by one; nothing was recorded")
     return list(_as_seen(known, made))
 
 

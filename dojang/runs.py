@@ -18,6 +18,7 @@ from langgraph.types import Command, StateSnapshot
 from dojang.parts import Parts
 from dojang.pausing import Halted
 from dojang.results import RunResult, RunStatus
+from dojang.saving import AT_ONCE
 from dojang.watching import OnNode, Watch, watching
 from nodes.door import expiry_of
 from nodes.gate import pending_proposals
@@ -57,8 +58,9 @@ class Runs:
     # -- looking --------------------------------------------------------------------------------------------------
 
     def config(self, thread_id: str) -> RunnableConfig:
-        """What LangGraph is called with: resumes are strict, always."""
-        return {"configurable": {"thread_id": thread_id, "__pregel_strict_resume": True}, "recursion_limit": 100}
+        """What LangGraph is called with: resumes are strict, always, and what is saved is saved at once."""
+        asked = {"thread_id": thread_id, "__pregel_strict_resume": True, **AT_ONCE}
+        return {"configurable": asked, "recursion_limit": 100}
 
     def look(self, thread_id: str) -> StateSnapshot:
         """The newest state of a thread, or an empty one (``created_at`` None) where there is none yet."""

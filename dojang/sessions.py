@@ -89,17 +89,25 @@ def only_files(settings: Settings) -> None:
         raise OnlyAsFiles
 
 
-def open_sessions(settings: Settings) -> Sessions:
+def open_sessions(settings: Settings, *, moving: bool = False) -> Sessions:
     """The records of a workspace, to be closed; the tables of a database are made or brought up to date.
 
+    ``moving``: they are opened to be moved from or to there.
+
     Raises:
+        Conflict: not all of them have come from where they are moved from.
         UserError: see :func:`in_postgres`; or the database is too old, or refuses the login.
         PassingFault: it does not answer.
     """
+    from checkpoints.upkeep.relocating import check_not_moving
+
     if not in_postgres(settings):
         from checkpoints.files.backend import FileBackend
 
-        return Sessions(FileBackend(settings.threads, keys=load_session_keys(settings), home=settings.home))
+        found = Sessions(FileBackend(settings.threads, keys=load_session_keys(settings), home=settings.home))
+        if not moving:
+            check_not_moving(found.backend)
+        return found
     from checkpoints.postgres.backend import PostgresBackend
     from checkpoints.postgres.database import Database, configure
     from checkpoints.postgres.locks import RunLocks
@@ -118,7 +126,11 @@ def open_sessions(settings: Settings) -> Sessions:
 
     def own() -> Connection:
         db = connect(dsn, autocommit=True)
-        made(db)
+        try:
+            made(db)
+        except BaseException:
+            db.close()
+            raise
         return db
 
     pool = Connections(dsn, made, limit=CONNECTIONS)
@@ -129,7 +141,14 @@ def open_sessions(settings: Settings) -> Sessions:
         pool.close()
         raise
     backend, locks = PostgresBackend(database), RunLocks(database)
-    return Sessions(backend, database, locks, [locks.close, backend.close, pool.close])
+    opened = Sessions(backend, database, locks, [locks.close, backend.close, pool.close])
+    try:
+        if not moving:
+            check_not_moving(backend)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def _watchful(dsn: str) -> str:

@@ -64,6 +64,16 @@ class Settings(BaseSettings):
     model_prices: tuple[float, float] | None = Field(
         None, description="price of a million tokens read and of a million written, like `[0.15, 0.6]`"
     )
+    model_server: Literal["vllm"] | None = Field(
+        None,
+        description="which server of one's own is behind that URL: `vllm` is given adapters of the registry while it "
+        "runs, before a name moves to them; empty: it has those that its operator gave it",
+    )
+    model_server_adapters: str | None = Field(
+        None,
+        description="where that server finds the home's folder `registry/adapters`, as it calls it: `/adapters`; "
+        "empty: at the same path",
+    )
     adapter: str | None = Field(
         None,
         description="who speaks in new conversations: path of a LoRA adapter, `champion`, `candidate`, an id of the "

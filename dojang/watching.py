@@ -50,7 +50,8 @@ class Watch:
 
     def asked(self) -> list[str]:
         """The modes to stream in: ``updates`` say which node has finished, ``values`` come between two steps."""
-        return list(dict.fromkeys(["updates", *(["values"] if self.stop is not None else []), *self.modes]))
+        wanted = [*(["updates"] if self.on_node is not None else []), *(["values"] if self.stop is not None else [])]
+        return list(dict.fromkeys([*wanted, *self.modes]))
 
     def hear(self, ns: tuple[str, ...], mode: str, chunk: Any) -> None:
         """Take one chunk; raises Stopped where the run is to end."""

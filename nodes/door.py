@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from nodes.gate import is_reason
 from nodes.ports import Deps, Toolbox
 from nodes.wire import (
     InvalidDecision,
@@ -157,6 +158,16 @@ def may_decide(review: Review, decision: Decision) -> None:
         )
 
 
+def check_reason(review: Review, decision: Decision) -> None:
+    """Raise InvalidDecision where the rule wants to know why somebody approves, edited or not, and nothing is said."""
+    approves = decision["type"] in ("approve", "edit")
+    if approves and review.get("wants_reason", False) and not is_reason(decision["reason"]):
+        raise InvalidDecision(
+            review["id"],
+            f"review {review['id']} is approved with a reason: write in a few words why; nothing was recorded",
+        )
+
+
 def expiry_of(review: Review, now: datetime) -> Decision | None:
     """The decision of nobody on a review whose deadline is over; None before that.
 
@@ -212,6 +223,7 @@ def rule(review: Review, raw: object, deps: Deps, who: Who = Who()) -> Decision:
     if recorded is None:
         check_name(review, decision["by"])
         may_decide(review, decision)
+        check_reason(review, decision)
         if who.hold_s > 0:
             decision["held_until"] = (now + timedelta(seconds=who.hold_s)).isoformat()
     return _recorded(review, decision, deps)

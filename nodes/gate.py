@@ -175,6 +175,7 @@ def open_review(
         escalate_at=(now + timedelta(seconds=due_s / 2)).isoformat(),
         requester=requester,
         self_approval=verdict.get("self_approval", True) if verdict else True,
+        wants_reason=verdict.get("wants_reason", False) if verdict else False,
     )
 
 
@@ -273,15 +274,22 @@ def covers(*, verdict: Verdict, review: Review, decision: Decision) -> bool:
     if verdict["outcome"] != "ask":
         return True
     own = person_of(decision["by"]) == person_of(review.get("requester", "")) and not verdict.get("self_approval", True)
-    return verdict["votes"] <= 1 and _as_strict(verdict, review) and not own
+    unsaid = verdict.get("wants_reason", False) and not is_reason(decision["reason"])
+    return verdict["votes"] <= 1 and _as_strict(verdict, review) and not own and not unsaid
 
 
 def enough(*, verdict: Verdict, review: Review, approvals: Iterable[Decision], requester: str) -> bool:
     """Whether those who approved are as many, and were asked as strictly, as ``verdict`` wants."""
-    people = {person_of(approval["by"]) for approval in approvals}
+    wanted = verdict.get("wants_reason", False)
+    people = {person_of(said["by"]) for said in approvals if not wanted or is_reason(said["reason"])}
     if not verdict.get("self_approval", True):
         people.discard(person_of(requester))
     return len(people) >= verdict["votes"] and _as_strict(verdict, review)
+
+
+def is_reason(text: str) -> bool:
+    """Whether a text says anything at all; a dot or an invisible sign does not."""
+    return any(letter.isalnum() for letter in text)
 
 
 def _as_strict(verdict: Verdict, review: Review) -> bool:

@@ -25,7 +25,7 @@ _LANGCHAIN: Final[dict[str, DecisionType]] = {
     "respond": "answer",
 }
 _FIELDS: Final = frozenset(Decision.__annotations__)
-_BESIDE: Final = ("review_id", "digest", "by", "channel", "dwell_ms")
+_BESIDE: Final = ("review_id", "digest", "by", "channel", "dwell_ms", "reason")
 
 
 class InvalidDecision(UserError):
@@ -106,7 +106,7 @@ def _from_langchain(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JS
     if "args" in item and "edited_action" not in item:  # Agent Inbox puts its own item into LangChain's list
         kind = {"approve": "accept", "reject": "ignore"}.get(str(item.get("type")), item.get("type"))
         said = _from_inbox(review, {**item, "type": kind})
-        return {**said, "reason": said["message"] if said["type"] == "reject" else ""}
+        return {**said, "reason": said["reason"] or (said["message"] if said["type"] == "reject" else "")}
     action = item.get("edited_action") if isinstance(item.get("edited_action"), Mapping) else {}
     if action and action.get("name", review["action"]["tool"]) != review["action"]["tool"]:
         raise InvalidDecision(
@@ -116,7 +116,7 @@ def _from_langchain(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JS
         "type": _LANGCHAIN.get(str(item.get("type")), item.get("type")),
         "edited_args": action.get("args") if action else None,
         "message": item.get("message") or "",
-        "reason": item.get("message") or "" if item.get("type") == "reject" else "",
+        "reason": item.get("reason") or (item.get("message") or "" if item.get("type") != "respond" else ""),
     }
 
 
@@ -134,6 +134,7 @@ def _from_inbox(review: Review, item: Mapping[str, JSON]) -> Mapping[str, JSON]:
         "type": _INBOX.get(str(item.get("type")), item.get("type")),
         "edited_args": edited,
         "message": args if isinstance(args, str) else "",
+        "reason": item.get("reason") or "",
     }
 
 

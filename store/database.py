@@ -117,7 +117,11 @@ class Connections:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
                 connection = connect(self._dsn, autocommit=True)
-                self._configure(connection)
+                try:
+                    self._configure(connection)
+                except BaseException:
+                    connection.close()
+                    raise
                 return connection
             if _silent(connection):
                 return connection

@@ -10,8 +10,8 @@ Of the rules that match, the strictest wins: forbid, ask, notify, auto. Built in
 - evidence that is not trusted is judged as if it were trusted too, and the stricter verdict holds.
 
 A standing approval (`tools.standing`) of a named person may turn "ask" into "notify" for a call that soft rules of tier
-2 or below ask about; never where a built-in or hard rule asks, a condition failed, several votes or a role are wanted,
-or evidence is not trusted.
+2 or below ask about; never where a built-in or hard rule asks, a condition failed, several votes, a role or a written
+reason are wanted, or evidence is not trusted.
 
 Roles of several rules that ask: those that all of them accept; where there are none such, those of the highest tier.
 """
@@ -81,6 +81,7 @@ class _Finding:
     roles: tuple[str, ...] = ()
     due_s: int | None = None
     self_approval: bool = True
+    wants_reason: bool = False
     whole: bool = True
     """Whether the rule says what its author meant: its condition held, and its outcome was allowed to it."""
 
@@ -191,6 +192,7 @@ class FilePolicy:
             due_s=min(deadlines, default=DEFAULT_DUE_S) if asks else DEFAULT_DUE_S,
             policy_version=self.version,
             self_approval=all(f.self_approval for f in asking) if asks else True,
+            wants_reason=asks and any(f.wants_reason for f in asking),
         )
 
 
@@ -256,6 +258,7 @@ def _finding(rule: Rule, subject: Mapping[str, JSON]) -> _Finding | None:
         rule.roles,
         rule.due_s,
         rule.self_approval,
+        rule.reason == "required",
         not note,
     )
 
@@ -303,6 +306,7 @@ def _may_stand(findings: Sequence[_Finding], subject: Mapping[str, JSON]) -> boo
         and f.votes == 1
         and not f.roles
         and f.self_approval
+        and not f.wants_reason
         for f in asking
     )
 

@@ -14,6 +14,7 @@ A rule::
     votes = 2                          # people who must approve, from tier 3 on
     self_approval = false              # the requester is none of them; the default where votes > 1
     roles = ["manager"]
+    reason = "required"                # whoever approves, edited or not, writes why; "optional" unless it is said
     due = "2h"
 """
 
@@ -83,6 +84,8 @@ class Rule:
     signed_by: str
     self_approval: bool
     """Whether whoever made the request may approve it."""
+    reason: Literal["optional", "required"] = "optional"
+    """Whether an approval is given with a written reason."""
     condition: Any = None
     """The compiled form of ``when``."""
     line: int = 0
@@ -221,7 +224,7 @@ class _Reader:
         if values["on"] == "answer" and values["tool"]:
             raise self.broken(number, "tool", 'an answer has no tool; leave it out, or write on = "call"')
         if values["outcome"] != "ask":
-            for key in ("votes", "roles", "due", "tier", "kind", "self_approval"):
+            for key in ("votes", "roles", "due", "tier", "kind", "self_approval", "reason"):
                 if values[key] != _FIELDS[key][1]:
                     other = values["outcome"]
                     raise self.broken(number, key, f"only a rule that asks has {key}; this one has outcome {other!r}")
@@ -318,4 +321,5 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "hard": (_flag, False),
     "signed_by": (_text, ""),
     "self_approval": (_flag, None),
+    "reason": (_one_of("optional", "required"), "optional"),
 }

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from adapters.durable import sync_dir
 from adapters.errors import AdapterNotUsable
@@ -46,11 +46,27 @@ class NoPrevious(UserError):
     """There was no champion before this one."""
 
 
-class Registry:
-    """All of a registry. Cheap to make; safe between threads and processes."""
+class Server(Protocol):
+    """Another process that serves adapters of a registry by their ids."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def load(self, adapter: str) -> None:
+        """Let it have an adapter; what it raises is why it cannot."""
+        ...
+
+    def unload(self, adapter: str) -> None:
+        """Let it forget one; raises nothing."""
+        ...
+
+
+class Registry:
+    """All of a registry. Cheap to make; safe between threads and processes.
+
+    ``server``: who serves its adapters, where that is another process. It is given an adapter before a name moves to
+    it: where it cannot serve one, every name stays where it was.
+    """
+
+    def __init__(self, root: Path, server: Server | None = None) -> None:
+        self.root, self.server = root, server
         self.adapters = root / "adapters"
         self.links = root / "aliases"
         self.log = PromotionLog(root / "promotions.jsonl")
@@ -83,6 +99,21 @@ class Registry:
         """The folder of an adapter, for whoever serves it."""
         return self.adapters / self.resolve(name)
 
+    def has(self, adapter: str) -> bool:
+        """Whether an id is here, in full."""
+        return adapter in folders.ids(self.adapters)
+
+    def serve(self, adapter: str) -> None:
+        """Let the server have an adapter, every byte of it checked before; nothing where there is no server.
+
+        Raises:
+            DamagedAdapter: its files are not those that it is named after.
+            EndpointFault, EndpointRefused: the server is away, or cannot serve it.
+        """
+        if self.server is not None:
+            folders.verify(self.adapters, adapter)
+            self.server.load(adapter)
+
     # -- aliases --------------------------------------------------------------------------------------------------
 
     def aliases(self) -> dict[str, str]:
@@ -106,6 +137,7 @@ class Registry:
             AdapterNotUsable: it is not in the registry, or was trained on another base than the champion.
             DamagedAdapter: its files are not those that it is named after.
             NotPromoted: the disk refused; the champion is who it was.
+            EndpointFault, EndpointRefused: the server cannot have it; the champion is who it was.
         """
         changes: dict[str, str | None] = {CHAMPION: adapter, PREVIOUS: seen}
         if self.aliases().get(CANDIDATE) == adapter:
@@ -124,7 +156,7 @@ class Registry:
 
         Raises:
             NoPrevious: there is nothing to go back to.
-            AliasMoved, DamagedAdapter, NotPromoted: as :meth:`promote`; the champion is who it was.
+            AliasMoved, DamagedAdapter, NotPromoted, EndpointFault, EndpointRefused: as :meth:`promote`.
         """
         now = self.aliases()
         champion, previous = now.get(CHAMPION), now.get(PREVIOUS)
@@ -152,6 +184,10 @@ class Registry:
         """
         if not by.strip() or not reason.strip():
             raise UserError("an adapter is named by a person, and for a reason; say who and why")
+        if self.promoted_as(str(noted.get("key", ""))) is None:  # outside the lock: a load takes its time
+            for alias, named in changes.items():
+                if named is not None and alias != PREVIOUS:
+                    self.serve(named)
         with self._locked():
             now = self.log.aliases()
             self._follow(now)  # whatever a crash left undone
@@ -205,7 +241,11 @@ class Registry:
             return {}
         with self._locked():
             unused = self.unused(promoted=promoted, older_s=older_s, spared=spared)
-            return {adapter: folders.remove(self.adapters, adapter) for adapter in unused}
+            removed = {adapter: folders.remove(self.adapters, adapter) for adapter in unused}
+        if self.server is not None:
+            for adapter in removed:
+                self.server.unload(adapter)
+        return removed
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -266,4 +306,4 @@ class Registry:
             raise Conflict(f"somebody else changes {self.root} right now; try again") from None
 
 
-__all__ = ["ALIASES", "CANDIDATE", "CHAMPION", "PREVIOUS", "AliasMoved", "NoPrevious", "Registry"]
+__all__ = ["ALIASES", "CANDIDATE", "CHAMPION", "PREVIOUS", "AliasMoved", "NoPrevious", "Registry", "Server"]

@@ -295,6 +295,13 @@ def translate(error: Exception, url: str) -> DojangError:
             return UnreadableReply(f"{url} answered something that is no chat completion ({type(error).__name__})")
 
 
+def unknown_model(error: Exception) -> bool:
+    """Whether a server says that it has no model of that name; a path that it does not know is told in another form."""
+    import openai
+
+    return isinstance(error, openai.NotFoundError) and isinstance(error.body, dict) and "detail" not in error.body
+
+
 def _grounded(call: Call, schema: Mapping[str, Any], spoken: Sequence[str], sources: Mapping[str, str]) -> None:
     """Refuse a value that its field wants to stand somewhere and that does not (``adapters.forms.grounding``)."""
     for name, value in call.args.items():

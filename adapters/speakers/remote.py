@@ -1,16 +1,18 @@
 """``EndpointChat``: an OpenAI-compatible server (OpenAI, vLLM, llama.cpp) as a chat model, its failures one line each.
 
 langchain-openai speaks the protocol. Added are: an adapter's name as the model's (vLLM serves LoRA adapters so),
-attempts within a budget of seconds (tenacity), a limit on a whole answer however slowly it drips, and a stream that
-breaks off is an error and no short answer. Importing this module imports openai, which takes its time.
+attempts within a budget of seconds (tenacity), a limit on a whole answer however slowly it drips, a stream that
+breaks off is an error and no short answer, and an adapter that the server has forgotten is put back once. Importing
+this module imports openai, which takes its time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar, cast
 
 import httpx
 from langchain_core.language_models import LanguageModelInput
@@ -29,12 +31,15 @@ from tenacity import (
 )
 
 from adapters.errors import EndpointFault
-from adapters.speakers.endpoint import endpoint_url, translate
+from adapters.speakers.endpoint import endpoint_url, translate, unknown_model
 from state import DojangError
 
 _UNSET: Final = "\0"
 _LONGEST_WAIT_S: Final = 20.0
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
+PutBack = Callable[[str], bool]
+"""From an adapter's name to whether the server has it again; raises where it could have, and cannot."""
 
 
 class EndpointChat(ChatOpenAI):
@@ -50,41 +55,49 @@ class EndpointChat(ChatOpenAI):
     attempts: int = Field(2, ge=1)
     budget_s: float = Field(90.0, gt=0)
     """Seconds after which nothing is tried again."""
+    put_back: PutBack | None = Field(None, exclude=True, repr=False)
+    """Asked once a call when the server does not know the adapter: one that was started anew has forgotten all."""
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        adapter = kwargs.pop("adapter", _UNSET)
+        speaks = self._speaks(kwargs)
+        kwargs.pop("adapter", None)
         payload = super()._get_request_payload(input_, stop=stop, **kwargs)
-        speaks = self.adapter if adapter == _UNSET else adapter
         return {**payload, "model": speaks} if speaks else payload
 
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        ask = super()._generate
         for attempt in Retrying(**self._plan()):
             with attempt:
                 try:
-                    return super()._generate(*args, **kwargs)
+                    return self._known(lambda: ask(*args, **kwargs), kwargs)
                 except Exception as e:
                     raise self._told(e) from e
         raise AssertionError("tenacity raises the last error")
 
     async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        ask = super()._agenerate
         async for attempt in AsyncRetrying(**self._plan()):
             with attempt:
                 try:
-                    return await super()._agenerate(*args, **kwargs)
+                    return await self._aknown(lambda: ask(*args, **kwargs), kwargs)
                 except Exception as e:
                     raise self._told(e) from e
         raise AssertionError("tenacity raises the last error")
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         """Tried again only before the first piece: what was shown cannot be taken back."""
-        ended = False
+        ended, begin = False, super()._stream
+
+        def begun() -> tuple[Iterator[ChatGenerationChunk], ChatGenerationChunk | None]:
+            stream = begin(*args, **kwargs)
+            return stream, next(stream, None)
+
         for attempt in Retrying(**self._plan()):
             with attempt:
                 try:
-                    stream = super()._stream(*args, **kwargs)
-                    first = next(stream, None)
+                    stream, first = self._known(begun, kwargs)
                 except Exception as e:
                     raise self._told(e) from e
         try:
@@ -97,12 +110,16 @@ class EndpointChat(ChatOpenAI):
         self._whole(ended)
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        ended = False
+        ended, begin = False, super()._astream
+
+        async def begun() -> tuple[AsyncIterator[ChatGenerationChunk], ChatGenerationChunk | None]:
+            stream = begin(*args, **kwargs)
+            return stream, await anext(stream, None)
+
         async for attempt in AsyncRetrying(**self._plan()):
             with attempt:
                 try:
-                    stream = super()._astream(*args, **kwargs)
-                    first = await anext(stream, None)
+                    stream, first = await self._aknown(begun, kwargs)
                 except Exception as e:
                     raise self._told(e) from e
         try:
@@ -113,6 +130,36 @@ class EndpointChat(ChatOpenAI):
         except Exception as e:
             raise self._told(e) from e
         self._whole(ended)
+
+    def _speaks(self, options: Mapping[str, Any]) -> str | None:
+        """The adapter of a call, None for the model alone."""
+        told = options.get("adapter", _UNSET)
+        return self.adapter if told == _UNSET else told
+
+    def _known(self, ask: Callable[[], T], options: Mapping[str, Any]) -> T:
+        """Ask; where the server does not know the adapter and can have it again, ask once more."""
+        try:
+            return ask()
+        except Exception as e:
+            if not self._forgotten(e, options):
+                raise
+        return ask()
+
+    async def _aknown(self, ask: Callable[[], Awaitable[T]], options: Mapping[str, Any]) -> T:
+        try:
+            return await ask()
+        except Exception as e:
+            if not await asyncio.to_thread(self._forgotten, e, options):
+                raise
+        return await ask()
+
+    def _forgotten(self, error: Exception, options: Mapping[str, Any]) -> bool:
+        """Whether the server did not know the adapter, and does now. Raises why it cannot have it."""
+        speaks = self._speaks(options)
+        if self.put_back is None or not speaks or not unknown_model(error) or not self.put_back(speaks):
+            return False
+        _log.warning("%s had forgotten the adapter %s; it was loaded again", endpoint_url(self), speaks)
+        return True
 
     def _plan(self) -> dict[str, Any]:
         return {
@@ -140,6 +187,7 @@ def endpoint_chat(
     timeout_s: float = 60.0,
     max_retries: int = 1,
     budget_s: float = 90.0,
+    put_back: PutBack | None = None,
 ) -> EndpointChat:
     """The model ``name`` at ``base_url``; see ``adapters.serving.load_chat``."""
     return EndpointChat(
@@ -151,6 +199,7 @@ def endpoint_chat(
         max_retries=0,  # tenacity does it, with a budget
         attempts=max_retries + 1,
         budget_s=budget_s,
+        put_back=put_back,
         temperature=0,
         stream_usage=True,
         http_client=_Client(timeout_s),

@@ -37,6 +37,8 @@ def check_memory(config: Mapping[str, Any], recipe: Recipe, device: str, rows: P
     """Raises UserError where the predicted peak exceeds what is free."""
     longest = max(row.length for row in [*rows.train, *rows.heldout])
     needed = predict(shape_of(config), planned(recipe, device, longest)).total
+    if not device.startswith("cuda"):  # a card each, but one memory of the machine for all
+        needed *= recipe.processes
     free = free_bytes(device)
     if needed > free:
         raise UserError(

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn.functional import cross_entropy
 
 OLD: Final = "old"
@@ -51,12 +51,31 @@ def keeping(trainer_class: Any, start: Mapping[str, Tensor], weight: float, *, h
             count = (labels[:, 1:] != _IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
             mode = "train" if self.model.training else "eval"
             if mode == "train":
-                self._total_train_tokens += int(inputs["attention_mask"].sum())
+                read = self.accelerator.gather_for_metrics(inputs["attention_mask"].sum())
+                self._total_train_tokens += int(read.sum())
             self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
             loss = total / torch.as_tensor(count, device=total.device).clamp(min=1)
+            if num_items_in_batch is not None:  # those of all processes, over which the gradient is then averaged
+                loss = loss * self.accelerator.num_processes
             return (loss, {"loss": loss.detach()}) if return_outputs else loss
 
+        def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            """The model is read without its distributed wrapper, which would average what it had read itself."""
+            loss = super().training_step(*args, **kwargs)
+            if self.accelerator.num_processes > 1 and self.accelerator.sync_gradients:
+                _average(self.model, self.accelerator.num_processes)
+            return loss
+
     return Keeping
+
+
+def _average(model: Any, processes: int) -> None:
+    """Make the gradients of all processes their mean."""
+    for p in model.parameters():
+        if p.requires_grad:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+            distributed.all_reduce(p.grad)
+            p.grad /= processes
 
 
 def _marking(inner: Any) -> Any:

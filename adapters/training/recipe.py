@@ -21,7 +21,7 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "rank": (1, 1_024), "alpha": (1, 4_096), "dropout": (0, 0.9), "rate": (1e-8, 1), "epochs": (0.001, 1_000),
     "batch": (1, 4_096), "accumulate": (1, 4_096), "seq": (8, 1_048_576), "heldout": (0, 0.5), "patience": (1, 1_000),
     "forgetting": (0, 100), "keeping": (0, 100), "every": (1, 10**9), "warmup": (0, 10**9), "beta": (1e-4, 10),
-    "seed": (0, 2**32 - 1),
+    "seed": (0, 2**32 - 1), "processes": (1, 256),
 }  # fmt: skip
 
 
@@ -36,6 +36,8 @@ class Recipe:
     the backward pass; None does so on CUDA. ``forgetting``: by which share of its loss old text may be read worse than
     by the adapter that a run goes on from (see ``holding``, bases of ours only); None lets it go. ``keeping``: the
     weight of what that adapter says to old rows beside new ones (see ``keeping``); 0 learns old rows by their words.
+    ``processes``: how many of this machine share the work, on CUDA a card each; each has ``batch`` rows of its own, so
+    that a step has that many times as many.
     """
 
     method: Method = "sft"
@@ -61,6 +63,7 @@ class Recipe:
     checkpointing: bool | None = None
     optimizer: Optimizer = "auto"
     backend: Backend = "trl"
+    processes: int = 1
 
     def checked(self) -> Recipe:
         """Itself, with the rate filled in; raises UserError that names field, value and what it may be."""
@@ -78,6 +81,8 @@ class Recipe:
                 "KTO compares each row with its neighbours in a batch, so the batch must be 2 or more; "
                 "raise it (and lower accumulate), or choose the loss apo, which compares with nothing"
             )
+        if self.processes > 1 and self.backend == "unsloth":
+            raise UserError("unsloth trains in one process; leave --processes away, or choose the backend trl")
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return Recipe(**{**values, "rate": self.rate if self.rate is not None else RATES[self.method]})
 
@@ -87,8 +92,9 @@ class Recipe:
         return "apo_zero_unpaired" if self.kto_loss == "apo" or (self.kto_loss == "auto" and few) else "kto"
 
     def settings(self) -> dict[str, Any]:
-        """For the manifest."""
-        return asdict(self)
+        """For the manifest, and to tell one run from another; a run in one process is the run that it always was."""
+        told = asdict(self)
+        return told if self.processes > 1 else {key: value for key, value in told.items() if key != "processes"}
 
 
 def one_quantization(named: str | None, *, four: bool = False, eight: bool = False) -> str:

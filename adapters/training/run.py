@@ -2,7 +2,8 @@
 
 The run lives in ``.NAME.training`` beside the wanted folder: ``run.json`` (what it is), ``curves.jsonl`` (how it goes),
 ``checkpoints/``. Killed, it goes on from its newest whole checkpoint when it is started again with the same settings.
-At the end the adapter is put together there and renamed to its place.
+At the end the adapter is put together there and renamed to its place. Several processes can share the work
+(``processes``): this one checks beforehand, and moves the adapter when the first of them has put it together.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from logging import getLogger
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +30,7 @@ from adapters.local.loading import NOTE_FILE, LocalModel, check_adapter, check_m
 from adapters.training import curves, learned, manifest
 from adapters.training.encoding import Prepared, prepare
 from adapters.training.fits import check_disk, check_memory
+from adapters.training.processes import Place, Progress, together
 from adapters.training.recipe import Recipe
 from adapters.training.rows import Dialect, Row
 from state import Conflict, UserError
@@ -35,7 +38,6 @@ from state import Conflict, UserError
 RUN_FILE: Final = "run.json"
 LAST_FILE: Final = "trainer_state.json"
 """What the Trainer writes last into a checkpoint: where it can be read, everything before it was written."""
-Progress = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -125,19 +127,37 @@ def train(
         "start": fingerprint(start) if start else None,
     }  # fmt: skip
     with _staging(out, identity, resume=resume) as folder:
-        begun = time.monotonic()
-        local = _loaded(base, recipe, device, start)
-        before = _before(base, recipe, local, start)
-        trainer, resumed = _trained(
-            recipe, local, prepared, folder, wrapped=start is not None, before=before, told=on_progress
-        )
-        told = _manifest(base, recipe, prepared, identity, sources, trainer, local)
-        told["held"] = _held(base, recipe, trainer, start, before)
-        told |= {"duration_s": round(time.monotonic() - begun, 1), "resumed_from_step": resumed}
-        told["trained_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-        _put_together(trainer, folder / "adapter", told)
+        there = newest_checkpoint(folder / "checkpoints", recipe.processes)
+        work = partial(_adapter, base, recipe, prepared, folder, identity, sources, start, there)
+        if recipe.processes == 1:
+            told = work(Place(device=device), on_progress)
+        else:
+            cuda = device.startswith("cuda")
+            told = together(work, recipe.processes, cuda=cuda, meet=folder / "meeting", told=on_progress)
         learned.write(folder / "adapter", listed, start)
         _move(folder / "adapter", out)
+    return told
+
+
+def _adapter(
+    base: Base, recipe: Recipe, prepared: Prepared, folder: Path, identity: Mapping[str, Any], sources: list[Source],
+    start: Path | None, there: Path | None, place: Place, on_progress: Progress | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train from the checkpoint that is ``there``; the first process puts the adapter together and has its manifest."""
+    begun = time.monotonic()
+    local = _loaded(base, recipe, place.device, start)
+    before = _before(base, recipe, local, start)
+    trainer = _trained(
+        recipe, local, prepared, folder, place, there, wrapped=start is not None, before=before, told=on_progress
+    )
+    if not place.first:
+        return {}
+    told = _manifest(base, recipe, prepared, identity, sources, trainer, local)
+    told["held"] = _held(base, recipe, trainer, start, before)
+    told["resumed_from_step"] = _step_of(there) if there else 0
+    told["duration_s"] = round(time.monotonic() - begun, 1)
+    told["trained_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    _put_together(trainer, folder / "adapter", told)
     return told
 
 
@@ -150,6 +170,12 @@ def _device(recipe: Recipe) -> str:
         raise UserError(
             f"device {device!r} was asked for, but this machine has no usable CUDA; train on cpu, or leave it at auto"
         )
+    if recipe.processes > 1 and device.startswith("cuda"):
+        cards = torch.cuda.device_count()
+        if device != "cuda":
+            raise UserError(f"{recipe.processes} processes take a card each from the first on; say cuda, not {device}")
+        if recipe.processes > cards:
+            raise UserError(f"{recipe.processes} processes need as many cards, and this machine has {cards}")
     if recipe.optimizer == "paged8" and not device.startswith("cuda"):
         raise UserError("the paged optimizer lives in CUDA memory, and this run is on the CPU; use adamw or auto")
     return device
@@ -213,7 +239,7 @@ def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
         return
     if there != wanted:
         keys = [k for k in wanted if there.get(k) != wanted[k] and k != "settings"]
-        old, new = there.get("settings", {}), wanted["settings"]
+        old, new = ({"processes": 1, **told} for told in (there.get("settings", {}), wanted["settings"]))
         keys += [f"{k} {old.get(k)} instead of {new[k]}" for k in new if old.get(k) != new[k]]
         raise UserError(
             f"{folder} holds an unfinished run of something else ({', '.join(keys)}); finish that one, or begin anew "
@@ -221,17 +247,23 @@ def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
         )
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; torn ones are removed."""
-    numbered = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]), reverse=True)
+def newest_checkpoint(folder: Path, processes: int = 1) -> Path | None:
+    """The newest checkpoint that was written to its end, by all processes; torn ones are removed."""
+    numbered = sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True)
     for checkpoint in numbered:
         try:
             json.loads((checkpoint / LAST_FILE).read_text(encoding="utf-8"))
+            if processes > 1 and len(list(checkpoint.glob("rng_state_*.pth"))) < processes:
+                raise ValueError("a process has not written its part")
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
             continue
         return checkpoint
     return None
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rsplit("-", 1)[1])
 
 
 # ------------------------------------------------------------------------------------------------------- the work
@@ -287,21 +319,20 @@ def _held(
 
 
 def _trained(
-    recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path, *, wrapped: bool,
+    recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path, place: Place, there: Path | None, *, wrapped: bool,
     before: Mapping[str, Any] | None, told: Progress | None,
-) -> tuple[Any, int]:  # fmt: skip
+) -> Any:  # fmt: skip
+    """The trainer after its training; the first process alone keeps the curves."""
     from adapters.training.reporting import report_to
     from adapters.training.trainers import build
 
-    checkpoints = folder / "checkpoints"
-    there = newest_checkpoint(checkpoints)
     with _quiet():
         trainer = build(
-            recipe, local, rows, checkpoints, wrapped=wrapped or recipe.backend == "unsloth",
-            callbacks=[report_to(folder / curves.LINES, told)], before=before,
+            recipe, local, rows, folder / "checkpoints", wrapped=wrapped or recipe.backend == "unsloth",
+            callbacks=[report_to(folder / curves.LINES, told)] if place.first else [], before=before,
         )  # fmt: skip
         trainer.train(resume_from_checkpoint=str(there) if there else None)
-    return trainer, int(there.name.rsplit("-", 1)[1]) if there else 0
+    return trainer
 
 
 @contextmanager
@@ -350,6 +381,7 @@ def _manifest(
         "steps": trainer.state.global_step,
         "kept_step": trainer.state.best_global_step or trainer.state.global_step,
         "device": local.device,
+        "processes": recipe.processes,
         "threads": torch.get_num_threads(),
         "peak_memory_bytes": manifest.peak_memory(local.device),
         "history": curves.points(trainer.state.log_history),

@@ -40,7 +40,7 @@ def lora(recipe: Recipe) -> Any:
 
 def steps_of(recipe: Recipe, rows: int) -> int:
     """Optimizer steps of a whole run, as the Trainer counts them."""
-    passes = -(-rows // recipe.batch)
+    passes = -(-rows // (recipe.batch * recipe.processes))
     return max(1, math.ceil(recipe.epochs * -(-passes // recipe.accumulate)))
 
 
@@ -71,6 +71,8 @@ def build(
         from adapters.training.keeping import keeping
 
         trainer_class = keeping(trainer_class, before, recipe.keeping, half=recipe.quantization != "fp32")
+    if recipe.processes > 1:
+        trainer_class = _whole_checkpoints(trainer_class)
     settings = config_class(**_arguments(recipe, local, rows, folder), **extra)
     stops = [EarlyStoppingCallback(recipe.patience)] if rows.heldout else []
     trainer = trainer_class(
@@ -121,6 +123,7 @@ def _arguments(recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path) 
         "activation_checkpointing": cuda if recipe.checkpointing is None else recipe.checkpointing,
         "max_length": None, "seed": recipe.seed, "data_seed": recipe.seed, "report_to": [], "disable_tqdm": True,
         "logging_strategy": "steps", "logging_steps": min(every, 10), "save_strategy": "steps", "save_steps": every,
+        "ddp_find_unused_parameters": False,  # every matrix of an adapter has a part in every loss
         "save_total_limit": KEPT_CHECKPOINTS, "restore_callback_states_from_checkpoint": bool(rows.heldout),
         **judged,
     }  # fmt: skip
@@ -154,6 +157,17 @@ def _prepared(trainer: Any) -> Any:
             return dataset
 
     return Prepared
+
+
+def _whole_checkpoints(trainer: Any) -> Any:
+    """The trainer, but that a checkpoint's last file comes when all processes have written theirs into it."""
+
+    class Whole(trainer):  # type: ignore[misc]
+        def _save_rng_state(self, output_dir: str) -> None:
+            super()._save_rng_state(output_dir)
+            self.accelerator.wait_for_everyone()
+
+    return Whole
 
 
 def balance(labels: Sequence[bool]) -> tuple[float, float]:

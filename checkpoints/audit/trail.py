@@ -116,8 +116,10 @@ class AuditLog:
         """Note reviews that were opened, each once."""
         added = 0
         for review in reviews:
-            facts = {
+            facts: dict[str, JSON] = {
                 "kind": review["kind"],
+                "tool": review["action"]["tool"],
+                "tier": review["tier"],
                 "digest": review["digest"],
                 "policy_version": review["policy_version"],
                 "created_at": review["created_at"],
@@ -314,6 +316,7 @@ DECIDING = {
     "undo": "decision.undone",
     "release": "decision.released",
     "claim": "review.claimed",
+    "handover": "review.handed_over",
     "unclaim": "review.given_back",
     "assignment": "review.assigned",
     "escalation": "review.escalated",
@@ -333,7 +336,7 @@ def expected(backend: Backend, thread_id: str) -> list[Note]:
 def _of_decision(record: dict[str, Any]) -> Note:
     event, said = DECIDING[record["k"]], record.get("decision") or record.get("vote")
     if said is None:
-        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until", "role") if key in record}
+        facts: dict[str, JSON] = {key: record[key] for key in ("at", "until", "role", "to") if key in record}
         return Note(event, record.get("by", SYSTEM), record["review_id"], facts, digest_of(record))
     names = ("type", "digest", "at", "channel", "dwell_ms", *(name for name in ("role", "held_until") if name in said))
     facts = {name: said[name] for name in names}
@@ -410,6 +413,12 @@ class AuditedDecisions(DecisionLog):
     def claim(self, thread_id: str, review_id: str, by: str, at: datetime) -> Claim:
         """As :meth:`DecisionLog.claim`."""
         claim = super().claim(thread_id, review_id, by, at)
+        self.audit.catch_up(thread_id)
+        return claim
+
+    def hand_over(self, thread_id: str, review_id: str, by: str, to: str, at: datetime) -> Claim:
+        """As :meth:`DecisionLog.hand_over`."""
+        claim = super().hand_over(thread_id, review_id, by, to, at)
         self.audit.catch_up(thread_id)
         return claim
 

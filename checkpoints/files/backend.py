@@ -93,10 +93,10 @@ class FileBackend:
 
     # threads
 
-    def ensure(self, thread_id: str | None) -> None:
+    def ensure(self, thread_id: str | None, *, created_at: str = "") -> None:
         """Make the thread's folder, or the home."""
         if thread_id is not None:
-            self.folders.ensure(thread_id)
+            self.folders.ensure(thread_id, created_at=created_at)
             return
         try:
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -239,7 +239,11 @@ class FileBackend:
         return {}
 
     def make_known(self, key_id: str, pem: bytes) -> None:
-        """Nothing: whoever reads the home has its keys."""
+        """Put it into the folder of keys, where it is not there."""
+        path = self.home / "keys" / f"audit-{key_id}.pub"
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(path, pem)
 
     def _place(self, thread_id: str | None) -> Path:
         return self.home if thread_id is None else self.folders.path(thread_id)

@@ -161,7 +161,7 @@ class ThreadFolders:
             known = self._paths[thread_id] = self.root / folder_name(thread_id)
         return known
 
-    def ensure(self, thread_id: str) -> Path:
+    def ensure(self, thread_id: str, *, created_at: str = "") -> Path:
         """Create the folder and its ``thread.json`` if needed, durable on return if ``sync``. Safe when raced."""
         folder = self.path(thread_id)
         if folder.is_symlink():
@@ -175,7 +175,7 @@ class ThreadFolders:
             folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as e:
             raise DiskFault(f"cannot create {folder}: {e.strerror}; check permissions and the disk") from e
-        about = {"format": FORMAT, "thread_id": thread_id, "created_at": datetime.now(UTC).isoformat()}
+        about = {"format": FORMAT, "thread_id": thread_id, "created_at": created_at or datetime.now(UTC).isoformat()}
         replace_file(folder / "thread.json", json.dumps(about).encode() + b"\n", sync=self.sync)
         if self.sync:
             sync_dir(self.root)

@@ -84,14 +84,14 @@ class PostgresBackend:
 
     # threads
 
-    def ensure(self, thread_id: str | None) -> None:
+    def ensure(self, thread_id: str | None, *, created_at: str = "") -> None:
         """Its row in ``threads``."""
         if thread_id is None or self.exists(thread_id):
             return
-        made = (folder_name(thread_id), thread_id, FORMAT, datetime.now(UTC).isoformat())
+        made = (folder_name(thread_id), thread_id, FORMAT, created_at or datetime.now(UTC).isoformat())
         with self.unit() as unit:
             unit.db.execute(
-                "INSERT INTO dojang.threads (folder, thread_id, format, created_at) VALUES (%s, %s, %s, %s) "
+                "INSERT INTO threads (folder, thread_id, format, created_at) VALUES (%s, %s, %s, %s) "
                 "ON CONFLICT DO NOTHING",
                 made,
             )
@@ -99,13 +99,13 @@ class PostgresBackend:
     def exists(self, thread_id: str) -> bool:
         """Whether it has a row in ``threads``."""
         with self.database.reading() as db:
-            asked = "SELECT FROM dojang.threads WHERE folder = %s"
+            asked = "SELECT FROM threads WHERE folder = %s"
             return db.execute(asked, (folder_name(thread_id),)).fetchone() is not None
 
     def created_at(self, thread_id: str) -> str:
         """What its row says. FileNotFoundError."""
         with self.database.reading() as db:
-            asked = "SELECT created_at FROM dojang.threads WHERE folder = %s"
+            asked = "SELECT created_at FROM threads WHERE folder = %s"
             found = db.execute(asked, (folder_name(thread_id),)).fetchone()
         if found is None:
             raise FileNotFoundError(f"the thread in {PLACE / folder_name(thread_id)} is gone")
@@ -125,9 +125,9 @@ class PostgresBackend:
 
     def _threads(self, wrong: Callable[[Path, str], None], kind: str, saying: str) -> Iterator[str]:
         asked = """
-            SELECT folder, thread_id, format FROM dojang.threads t
+            SELECT folder, thread_id, format FROM threads t
             WHERE %(kind)s = '' OR EXISTS (
-                SELECT FROM dojang.records r
+                SELECT FROM records r
                 WHERE r.folder = t.folder AND r.kind = %(kind)s AND strpos(r.record, %(saying)s) > 0
             )
             ORDER BY folder COLLATE "C"
@@ -148,12 +148,12 @@ class PostgresBackend:
         """Its rows in all our tables; who writes to one of its logs is waited for."""
         folder = folder_name(thread_id)
         with self.unit() as unit:
-            asked = "SELECT kind FROM dojang.logs WHERE folder = %s ORDER BY kind FOR UPDATE"
+            asked = "SELECT kind FROM logs WHERE folder = %s ORDER BY kind FOR UPDATE"
             unit.db.execute(asked, (folder,))
-            unit.db.execute("DELETE FROM dojang.threads WHERE folder = %s", (folder,))
-            unit.db.execute("DELETE FROM dojang.records WHERE folder = %s", (folder,))
-            unit.db.execute("DELETE FROM dojang.logs WHERE folder = %s", (folder,))
-            unit.db.execute("DELETE FROM dojang.notes WHERE folder = %s", (folder,))
+            unit.db.execute("DELETE FROM threads WHERE folder = %s", (folder,))
+            unit.db.execute("DELETE FROM records WHERE folder = %s", (folder,))
+            unit.db.execute("DELETE FROM logs WHERE folder = %s", (folder,))
+            unit.db.execute("DELETE FROM notes WHERE folder = %s", (folder,))
             unit.held = {place: held for place, held in unit.held.items() if place[0] != folder}
 
     # records
@@ -164,7 +164,7 @@ class PostgresBackend:
 
     def stamp(self, thread_id: str | None, *kinds: str) -> object:
         """Which writing of each log, and how many records."""
-        asked = "SELECT kind, gen, last FROM dojang.logs WHERE folder = %s AND kind = ANY(%s) ORDER BY kind"
+        asked = "SELECT kind, gen, last FROM logs WHERE folder = %s AND kind = ANY(%s) ORDER BY kind"
         with self.database.reading() as db:
             return tuple(db.execute(asked, (_folder(thread_id), list(kinds))).fetchall()) or None
 
@@ -179,7 +179,7 @@ class PostgresBackend:
     def note(self, thread_id: str | None, name: str) -> bytes | None:
         """Its row in ``notes``."""
         with self.database.reading() as db:
-            asked = "SELECT content FROM dojang.notes WHERE folder = %s AND name = %s"
+            asked = "SELECT content FROM notes WHERE folder = %s AND name = %s"
             found = db.execute(asked, (_folder(thread_id), name)).fetchone()
             return None if found is None else bytes(found[0])
 
@@ -187,20 +187,18 @@ class PostgresBackend:
         """In the caller's transaction, where there is one."""
         with self.unit() as unit:
             if data is None:
-                gone = "DELETE FROM dojang.notes WHERE folder = %s AND name = %s"
+                gone = "DELETE FROM notes WHERE folder = %s AND name = %s"
                 unit.db.execute(gone, (_folder(thread_id), name))
                 return
             put = (
-                "INSERT INTO dojang.notes (folder, name, content) VALUES (%s, %s, %s) "
+                "INSERT INTO notes (folder, name, content) VALUES (%s, %s, %s) "
                 "ON CONFLICT (folder, name) DO UPDATE SET content = EXCLUDED.content"
             )
             unit.db.execute(put, (_folder(thread_id), name, data))
 
     def notes(self, name: str) -> Iterator[tuple[str, bytes]]:
         """By what their folders would be called."""
-        asked = (
-            "SELECT folder, content FROM dojang.notes WHERE folder <> '' AND name = %s ORDER BY folder COLLATE \"C\""
-        )
+        asked = "SELECT folder, content FROM notes WHERE folder <> '' AND name = %s ORDER BY folder COLLATE \"C\""
         with self.database.reading() as db:
             rows = db.execute(asked, (name,)).fetchall()
         yield from ((folder, bytes(content)) for folder, content in rows)
@@ -213,11 +211,14 @@ class PostgresBackend:
             named = {"folder": folder, "old": kind, "new": kind + suffix}
             for table in (b"records", b"logs"):
                 unit.db.execute(
-                    b"UPDATE dojang." + table + b" SET kind = %(new)s WHERE folder = %(folder)s AND kind = %(old)s",
+                    b"UPDATE dojang_sessions."
+                    + table
+                    + b" SET kind = %(new)s WHERE folder = %(folder)s AND kind = %(old)s",
                     named,
                 )
             unit.db.execute(
-                "UPDATE dojang.notes SET name = %s WHERE folder = %s AND name = %s", (note + suffix, folder, note)
+                "UPDATE notes SET name = %s WHERE folder = %s AND name = %s",
+                (note + suffix, folder, note),
             )
             unit.held.pop((folder, kind), None)
         return [place / f"{kind}.jsonl{suffix}", place / (note + suffix)]
@@ -228,10 +229,7 @@ class PostgresBackend:
 
     def marked(self, name: str) -> list[str]:
         """By what their folders would be called."""
-        asked = (
-            "SELECT thread_id FROM dojang.notes JOIN dojang.threads USING (folder) WHERE name = %s "
-            'ORDER BY folder COLLATE "C"'
-        )
+        asked = 'SELECT thread_id FROM notes JOIN threads USING (folder) WHERE name = %s ORDER BY folder COLLATE "C"'
         with self.database.reading() as db:
             return [thread_id for (thread_id,) in db.execute(asked, (MARK + name,))]
 
@@ -297,14 +295,14 @@ class PostgresBackend:
     def signers(self) -> dict[str, bytes]:
         """The table of that name."""
         with self.database.reading() as db:
-            rows = db.execute("SELECT key_id, public_key FROM dojang.signers").fetchall()
+            rows = db.execute("SELECT key_id, public_key FROM signers").fetchall()
         return {key_id: pem.encode() for key_id, pem in rows}
 
     def make_known(self, key_id: str, pem: bytes) -> None:
         """In the caller's transaction, where there is one."""
         with self.unit() as unit:
             unit.db.execute(
-                "INSERT INTO dojang.signers (key_id, public_key) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                "INSERT INTO signers (key_id, public_key) VALUES (%s, %s) ON CONFLICT DO NOTHING",
                 (key_id, pem.decode("ascii")),
             )
 

@@ -31,8 +31,8 @@ CHANGES: Final[LiteralString] = """
         id text;
     BEGIN
         FOR id IN SELECT DISTINCT thread_id FROM written ORDER BY thread_id LOOP
-            INSERT INTO dojang.threads AS t (folder, thread_id, format, created_at)
-            VALUES (dojang.folder_of(id), id, 1, dojang.moment())
+            INSERT INTO dojang_sessions.threads AS t (folder, thread_id, format, created_at)
+            VALUES (dojang_sessions.folder_of(id), id, 1, dojang_sessions.moment())
             ON CONFLICT (folder) DO UPDATE SET changed = pg_current_xact_id() WHERE t.changed <> pg_current_xact_id();
         END LOOP;
         RETURN NULL;
@@ -43,8 +43,8 @@ CHANGES: Final[LiteralString] = """
         id text;
     BEGIN
         FOR id IN SELECT DISTINCT thread_id FROM written ORDER BY thread_id LOOP
-            UPDATE dojang.threads SET changed = pg_current_xact_id(), rewritten = pg_current_xact_id()
-            WHERE folder = dojang.folder_of(id) AND rewritten <> pg_current_xact_id();
+            UPDATE dojang_sessions.threads SET changed = pg_current_xact_id(), rewritten = pg_current_xact_id()
+            WHERE folder = dojang_sessions.folder_of(id) AND rewritten <> pg_current_xact_id();
         END LOOP;
         RETURN NULL;
     END $$;
@@ -55,7 +55,7 @@ CHANGES: Final[LiteralString] = """
     BEGIN
         FOR one IN SELECT DISTINCT folder FROM written
                    WHERE kind IN ('decisions', 'about') AND folder <> '' ORDER BY folder LOOP
-            UPDATE dojang.threads SET changed = pg_current_xact_id()
+            UPDATE dojang_sessions.threads SET changed = pg_current_xact_id()
             WHERE folder = one AND changed <> pg_current_xact_id();
         END LOOP;
         RETURN NULL;
@@ -67,7 +67,7 @@ CHANGES: Final[LiteralString] = """
     BEGIN
         FOR one IN SELECT DISTINCT folder FROM written
                    WHERE kind IN ('decisions', 'about') AND folder <> '' ORDER BY folder LOOP
-            UPDATE dojang.threads SET changed = pg_current_xact_id(), rewritten = pg_current_xact_id()
+            UPDATE dojang_sessions.threads SET changed = pg_current_xact_id(), rewritten = pg_current_xact_id()
             WHERE folder = one AND rewritten <> pg_current_xact_id();
         END LOOP;
         RETURN NULL;
@@ -75,9 +75,9 @@ CHANGES: Final[LiteralString] = """
 
     CREATE FUNCTION threads_gone() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        INSERT INTO dojang.gone (folder) SELECT folder FROM written ORDER BY folder
+        INSERT INTO dojang_sessions.gone (folder) SELECT folder FROM written ORDER BY folder
         ON CONFLICT (folder) DO UPDATE SET changed = pg_current_xact_id(), at = now();
-        DELETE FROM dojang.gone WHERE at < now() - interval '1 day';
+        DELETE FROM dojang_sessions.gone WHERE at < now() - interval '1 day';
         RETURN NULL;
     END $$;
 

@@ -1,7 +1,8 @@
 """The database that holds sessions: its connections, and the transaction that whoever calls is in.
 
 Connections come from outside (``Pool``), so that a server that is away is told of in one way everywhere. All of ours
-lies in the schema ``dojang``, beside whatever else the database has.
+lies in the schema ``dojang_sessions``, beside whatever else the database has. (A schema called as the database's user
+would take in whatever anybody makes there afterwards: ``"$user"`` comes first in the default search path.)
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Database:
         """Make the tables, or bring them up to date. NewerFormat where a newer program has made them."""
         with self._use() as db, db.transaction():
             db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            db.execute("CREATE SCHEMA IF NOT EXISTS dojang")
+            db.execute("CREATE SCHEMA IF NOT EXISTS dojang_sessions")
             _make_langgraph_tables(db)
             db.execute("CREATE TABLE IF NOT EXISTS sessions_version (version int NOT NULL)")
             found = db.execute("SELECT version FROM sessions_version").fetchone()
@@ -202,7 +203,7 @@ def _make_langgraph_tables(db: Connection) -> None:
 def configure(db: Connection) -> None:
     """What every connection to sessions is told when it is made; the times are those of ``DEAD_S``."""
     db.execute(
-        "SET search_path TO dojang; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
+        "SET search_path TO dojang_sessions; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
         "SET tcp_user_timeout = 10000; SET synchronous_commit = on; SET idle_in_transaction_session_timeout = '60s'; "
         "SET idle_session_timeout = 0"  # a run's own connection has nothing to say while the model thinks
     )

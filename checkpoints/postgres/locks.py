@@ -35,17 +35,17 @@ TAKE: Final = """
     WITH got AS MATERIALIZED (
         SELECT pg_try_advisory_lock(%(key)s) AS got, set_config('synchronous_commit', 'off', true) AS fast
     ), named AS (
-        INSERT INTO dojang.threads AS t (folder, thread_id, format, created_at, holder)
-        SELECT %(folder)s, %(thread)s, %(format)s, dojang.moment(), %(holder)s FROM got WHERE got
+        INSERT INTO threads AS t (folder, thread_id, format, created_at, holder)
+        SELECT %(folder)s, %(thread)s, %(format)s, moment(), %(holder)s FROM got WHERE got
         ON CONFLICT (folder) DO UPDATE SET holder = EXCLUDED.holder
     )
-    SELECT got, fast, (SELECT holder FROM dojang.threads WHERE folder = %(folder)s) FROM got
+    SELECT got, fast, (SELECT holder FROM threads WHERE folder = %(folder)s) FROM got
 """
 """One way there and back. Who holds it is for messages only: it need not be on the disk."""
 GIVE_BACK: Final = """
     WITH cleared AS (
-        UPDATE dojang.threads SET holder = '' WHERE folder = (
-            SELECT folder FROM dojang.threads WHERE folder = %(folder)s AND holder = %(holder)s FOR UPDATE SKIP LOCKED
+        UPDATE threads SET holder = '' WHERE folder = (
+            SELECT folder FROM threads WHERE folder = %(folder)s AND holder = %(holder)s FOR UPDATE SKIP LOCKED
         )
     )
     SELECT pg_advisory_unlock(%(key)s), set_config('synchronous_commit', 'off', true)

@@ -18,23 +18,27 @@ from state import BrokenInvariant
 FORGET_S: Final = 12 * 3600
 """After so long without a look all are looked at: the server keeps the names of deleted ones for a day."""
 
+MOST: Final = 5_000
+"""Where so many have changed, all are looked at."""
+
 SERVER: Final = (
     "(SELECT c.system_identifier || '/' || p.timeline_id FROM pg_control_system() c, pg_control_checkpoint() p)"
 )
 """Transaction numbers mean something on one server, and until it is put back to an earlier state."""
 ALL: Final = f"""
     SELECT now.*, t.folder, t.thread_id, t.rewritten::text, t.changed::text
-    FROM (SELECT {SERVER}, pg_current_snapshot()::text) AS now LEFT JOIN dojang.threads t ON true
+    FROM (SELECT {SERVER}, pg_current_snapshot()::text) AS now LEFT JOIN threads t ON true
 """
 FEW: Final = f"""
     SELECT {SERVER}, pg_current_snapshot()::text,
-        ARRAY(SELECT folder FROM dojang.threads WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
-            AND NOT pg_visible_in_snapshot(changed, %(seen)s::pg_snapshot)),
-        ARRAY(SELECT folder FROM dojang.gone g WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
+        ARRAY(SELECT folder FROM threads WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
+            AND NOT pg_visible_in_snapshot(changed, %(seen)s::pg_snapshot) ORDER BY changed LIMIT %(most)s),
+        ARRAY(SELECT folder FROM gone g WHERE changed >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
             AND NOT pg_visible_in_snapshot(changed, %(seen)s::pg_snapshot)
-            AND NOT EXISTS (SELECT FROM dojang.threads t WHERE t.folder = g.folder))
+            AND NOT EXISTS (SELECT FROM threads t WHERE t.folder = g.folder) ORDER BY changed LIMIT %(most)s)
 """
-ONE: Final = f"SELECT {SERVER}, rewritten::text, changed::text FROM dojang.threads WHERE folder = %s"
+"""The order and the limit make the server take the index: it cannot guess how few there are."""
+ONE: Final = f"SELECT {SERVER}, rewritten::text, changed::text FROM threads WHERE folder = %s"
 
 
 class PgLook:
@@ -47,7 +51,8 @@ class PgLook:
         self.names: set[str] | None = None
         self.looked = 0.0
         self._server, self._seen, self._at = "", "", 0.0
-        self._next: tuple[str, str, float, set[str]] = ("", "", 0.0, set())
+        self._next: tuple[str, str, float] = ("", "", 0.0)
+        self._names: tuple[set[str] | None, set[str], set[str]] = (None, set(), set())  # all; or come, gone
         with database.apart() as db:
             begun = db.execute(f"SELECT {SERVER}, pg_current_snapshot()::text").fetchone()
         assert begun is not None
@@ -62,7 +67,7 @@ class PgLook:
             rows = db.execute(ALL).fetchall()
         server, snapshot = rows[0][:2]
         found = {folder: _signature(server, *told) for _, _, folder, _, *told in rows if folder is not None}
-        self._next = (server, snapshot, at, set(found))
+        self._next, self._names = (server, snapshot, at), (set(found), set(), set())
         return found
 
     def few(self) -> tuple[set[str], set[str]] | None:
@@ -71,17 +76,23 @@ class PgLook:
         if self.names is None or at - self._at > FORGET_S:
             return None
         with self.database.apart() as db:
-            row = db.execute(FEW, {"seen": self._seen}).fetchone()
+            row = db.execute(FEW, {"seen": self._seen, "most": MOST}).fetchone()
         assert row is not None
         server, snapshot, changed, gone = row
-        if server != self._server:
+        if server != self._server or MOST in (len(changed), len(gone)):
             return None
-        self._next = (server, snapshot, at, (self.names | set(changed)) - set(gone))
+        self._next, self._names = (server, snapshot, at), (None, set(changed), set(gone))
         return set(changed), set(gone)
 
     def done(self) -> None:
         """What was looked at last is dealt with."""
-        self._server, self._seen, self._at, self.names = self._next
+        self._server, self._seen, self._at = self._next
+        every, come, gone = self._names
+        if every is not None:
+            self.names = every
+        elif self.names is not None:  # not made anew: there may be very many
+            self.names |= come
+            self.names -= gone
 
     def signature(self, name: str) -> str:
         """Its last transactions, and of which server."""
@@ -100,7 +111,7 @@ class PgLook:
 
     def thread_id(self, name: str) -> str:
         """What its row says."""
-        row = self._ask("SELECT thread_id, format FROM dojang.threads WHERE folder = %s", name)
+        row = self._ask("SELECT thread_id, format FROM threads WHERE folder = %s", name)
         if row is None:
             raise FileNotFoundError(f"there is no session {name}")
         thread_id, version = row
@@ -113,7 +124,7 @@ class PgLook:
 
     def place(self, name: str) -> str:
         """The row."""
-        return f"the row {name} of dojang.threads"
+        return f"the row {name} of threads"
 
     def fresh(self) -> PgLook:
         """Another one."""

@@ -24,25 +24,25 @@ PLACE: Final = Path("database")
 """Stands where a path of files would, in what errors say."""
 HOME: Final = "home"
 
-_HOLD: Final = "SELECT gen, last FROM dojang.logs WHERE folder = %s AND kind = %s FOR UPDATE"
+_HOLD: Final = "SELECT gen, last FROM logs WHERE folder = %s AND kind = %s FOR UPDATE"
 _MAKE: Final = """
-    INSERT INTO dojang.logs (folder, kind, gen, last)
+    INSERT INTO logs (folder, kind, gen, last)
     SELECT %(folder)s, %(kind)s, %(gen)s, 0
-    WHERE %(folder)s = '' OR EXISTS (SELECT FROM dojang.threads WHERE folder = %(folder)s FOR KEY SHARE)
+    WHERE %(folder)s = '' OR EXISTS (SELECT FROM threads WHERE folder = %(folder)s FOR KEY SHARE)
     ON CONFLICT DO NOTHING
 """
-_SINCE: Final = "SELECT n, record FROM dojang.records WHERE folder = %s AND kind = %s AND n >= %s ORDER BY n"
+_SINCE: Final = "SELECT n, record FROM records WHERE folder = %s AND kind = %s AND n >= %s ORDER BY n"
 _ALL: Final = """
     SELECT l.last, r.n, r.record
-    FROM dojang.logs l LEFT JOIN dojang.records r ON r.folder = l.folder AND r.kind = l.kind
+    FROM logs l LEFT JOIN records r ON r.folder = l.folder AND r.kind = l.kind
     WHERE l.folder = %s AND l.kind = %s ORDER BY r.n
 """
 _APPEND: Final = """
     WITH added AS (
-        INSERT INTO dojang.records (folder, kind, n, record)
+        INSERT INTO records (folder, kind, n, record)
         SELECT %(folder)s, %(kind)s, %(last)s + i, one FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS t (one, i)
     )
-    UPDATE dojang.logs SET last = %(last)s + %(many)s WHERE folder = %(folder)s AND kind = %(kind)s
+    UPDATE logs SET last = %(last)s + %(many)s WHERE folder = %(folder)s AND kind = %(kind)s
 """
 
 
@@ -105,7 +105,7 @@ class RowLog:
     def exists(self) -> bool:
         """Whether it has a row in ``logs``."""
         with self._reading() as db:
-            asked = "SELECT FROM dojang.logs WHERE folder = %s AND kind = %s"
+            asked = "SELECT FROM logs WHERE folder = %s AND kind = %s"
             return db.execute(asked, (self.folder, self.kind)).fetchone() is not None
 
     def records(self) -> list[Record]:
@@ -145,9 +145,9 @@ class RowLog:
         texts = texts_of(self.path, records)
         with self._unit() as unit:
             held = unit.hold(self.folder, self.kind)
-            unit.db.execute("DELETE FROM dojang.records WHERE folder = %s AND kind = %s", (self.folder, self.kind))
+            unit.db.execute("DELETE FROM records WHERE folder = %s AND kind = %s", (self.folder, self.kind))
             unit.db.execute(
-                "UPDATE dojang.logs SET gen = %s WHERE folder = %s AND kind = %s",
+                "UPDATE logs SET gen = %s WHERE folder = %s AND kind = %s",
                 (gen := secrets.token_hex(8), self.folder, self.kind),
             )
             held.gen, held.last = gen, 0

@@ -129,6 +129,27 @@ class DecisionLog:
             writer.wait()
         return claim
 
+    def hand_over(self, thread_id: str, review_id: str, by: str, to: str, at: datetime) -> Claim:
+        """Let ``to`` have the review that ``by`` has claimed, for ten minutes from now.
+
+        Raises:
+            AlreadyDecided, Claimed (by a third person), Conflict (``by`` has it no more).
+        """
+        claim = Claim(by=to, at=at.isoformat(), until=(at + timedelta(seconds=CLAIM_S)).isoformat(), handed_by=by)
+        with self._writing(thread_id) as (writer, fold):
+            progress = fold.at(review_id)
+            if progress["decision"] is not None:
+                raise AlreadyDecided(thread_id, progress["decision"])
+            held = live_claim(progress, at)
+            if held is None:
+                raise Conflict(f"review {review_id} is not claimed by {by} any more; nothing was handed over")
+            if person_of(held["by"]) != person_of(by):
+                raise Claimed(review_id, held)
+            moved = {"by": by, "to": to, "at": claim["at"], "until": claim["until"]}
+            writer.write([{"k": "handover", "review_id": review_id, **moved}])
+            writer.wait()
+        return claim
+
     def unclaim(self, thread_id: str, review_id: str, by: str, at: datetime) -> None:
         """Give a claim back before its time; somebody else's is a Conflict, none at all is fine."""
         with self._writing(thread_id) as (writer, fold):

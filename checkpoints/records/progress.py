@@ -54,6 +54,9 @@ class Fold:
     def _claim(self, review_id: str, found: Progress, record: dict[str, Any]) -> None:
         found["claim"] = Claim(by=record["by"], at=record["at"], until=record["until"])
 
+    def _handover(self, review_id: str, found: Progress, record: dict[str, Any]) -> None:
+        found["claim"] = Claim(by=record["to"], at=record["at"], until=record["until"], handed_by=record["by"])
+
     def _unclaim(self, review_id: str, found: Progress, record: dict[str, Any]) -> None:
         found["claim"] = None
 
@@ -73,6 +76,7 @@ _TAKES = {
     "undo": Fold._undo,
     "release": Fold._release,
     "claim": Fold._claim,
+    "handover": Fold._handover,
     "unclaim": Fold._unclaim,
     "assignment": Fold._assignment,
     "escalation": Fold._escalation,

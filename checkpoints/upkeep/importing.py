@@ -169,13 +169,14 @@ def _copy(source: BaseCheckpointSaver[Any], target: FileSaver, thread: str) -> i
         )
     try:
         for one in found:
-            _put(target, one)
+            copy_checkpoint(target, one)
     except UnknownType as e:
         raise UnknownType(f"thread {thread!r}: {e}; nothing was imported") from None
     return len(found)
 
 
-def _put(target: FileSaver, found: CheckpointTuple) -> None:
+def copy_checkpoint(target: BaseCheckpointSaver[Any], found: CheckpointTuple) -> None:
+    """Put one checkpoint with its pending writes into another saver. What it is built on is there already."""
     configurable = found.config["configurable"]
     parent = found.parent_config["configurable"]["checkpoint_id"] if found.parent_config else None
     place = {"thread_id": configurable["thread_id"], "checkpoint_ns": configurable.get("checkpoint_ns", "")}

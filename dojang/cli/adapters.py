@@ -156,6 +156,12 @@ def train(
     checkpointing: Annotated[
         bool | None, typer.Option(help="Recompute activations: less memory, more time; on CUDA if not given.")
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Processes that share the work, a card each on CUDA; each has --batch rows of its own; 1."
+        ),
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="auto, adamw, or paged8 (8 bits, paged, CUDA).")] = None,
     backend: Annotated[str | None, typer.Option(help="trl, or unsloth where it is installed (CUDA).")] = None,
     today: Annotated[str, typer.Option(metavar="DAY", help="The day that prompts tell, where they tell one.")] = "",
@@ -174,7 +180,7 @@ def train(
         "rank": rank, "alpha": alpha, "dropout": dropout, "rate": rate, "epochs": epochs, "batch": batch,
         "accumulate": accumulate, "seq": seq, "heldout": heldout, "patience": patience, "every": every, "beta": beta,
         "forgetting": forgetting, "keeping": keeping, "kto_loss": kto_loss, "device": device,
-        "checkpointing": checkpointing, "optimizer": optimizer, "backend": backend,
+        "checkpointing": checkpointing, "optimizer": optimizer, "backend": backend, "processes": processes,
     }  # fmt: skip
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle workers sleep, not spin; read when torch comes
     quantized = one_quantization(quantization, four=four, eight=eight)

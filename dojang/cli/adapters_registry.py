@@ -112,10 +112,10 @@ def _kept(settings: Settings) -> set[str]:
 
 
 def registry_of(settings: Settings) -> Registry:
-    """The registry of a home."""
-    from adapters.registry.aliases import Registry as Found
+    """The registry of a home, with whoever serves it."""
+    from dojang.served import registry_of as found
 
-    return Found(settings.home / "registry")
+    return found(settings)
 
 
 def folder_of(settings: Settings, name: str) -> Path:

@@ -22,10 +22,12 @@ from dojang.cli import (
     reviews,
     runs,
     sessions,
+    shift,
     store,
     system,
     threads,
     tokens,
+    workspace,
 )
 from dojang.cli.invocation import Invocation
 from dojang.cli.words import N_
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_VALUES = ("--home", "--lang", "--user")
 GROUPS = (
-    asking, deciding, reviews, runs, threads, documents, store, sessions, audit, policy, adapters, replay, tokens,
-    mcp, system,
+    asking, deciding, reviews, shift, runs, threads, documents, store, sessions, audit, policy, adapters, replay,
+    tokens, mcp, workspace, system,
 )  # fmt: skip
 
 ABOUT = "An agent that stops before it acts until a person stamps the step."

@@ -1,4 +1,4 @@
-"""audit verify, list, export, erase, reopen, rotate-key: who saw and decided what. Reads files; starts no database."""
+"""audit verify, list, export, report, erase, reopen, rotate-key: who saw and decided what. Files only; no database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dojang.audited import Sought, existing, lines, note_export
+from dojang.audited import Sought, existing, last_moment, lines, note_export
 from dojang.audited import found as sought_records
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import Invocation, checked_text, invocation
@@ -129,6 +129,42 @@ def export(
 
 
 @audit.command()
+def report(
+    context: typer.Context,
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="The first day or moment, such as 2026-11-01.")],
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="The last one, the whole of a day; now when not given.")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the public keys to trust; the home's own when not given."),
+    ] = None,
+) -> int:
+    """Write, as Markdown, what people decided in a period, from the verified chains alone. Code 70 when one is not."""
+    from checkpoints.audit.check import verify_audit
+    from dojang.cli.period import markdown
+    from dojang.period import period_of
+    from state import UserError
+
+    call = invocation(context)
+    first = _time(since, "--from")
+    last = _time(last_moment(until), "--to") if until else datetime.now().astimezone()
+    if last < first:
+        raise UserError(f"--to {until!r} is before --from {since!r}")
+    check_home(call.settings.home)
+    log = call.audit
+    with call.terminal.working(call.terminal.gettext("checking")):
+        checked = verify_audit(call.settings.home, keys=keys, backend=call.sessions.backend)
+        made = period_of(checked, log, first, last)
+    if made.figures is not None:
+        note_export(log, call.settings.user, Sought(since=first, until=last), "report", made.verified.records)
+    call.terminal.document(made.as_json())
+    if not call.as_json:
+        call.terminal.out.file.write(markdown(made, call.terminal))
+    return Exit.DONE if made.verified.whole else Exit.BROKEN
+
+
+@audit.command()
 def reopen(
     context: typer.Context,
     reason: ReasonOption,
@@ -238,13 +274,13 @@ def rotate_key(context: typer.Context) -> int:
     return Exit.DONE
 
 
-def _time(text: str) -> datetime:
+def _time(text: str, option: str = "--since") -> datetime:
     from state import UserError
 
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise UserError(f"--since {text!r} is no day or time; write it like 2026-11-22 or 2026-11-22T09:00") from None
+        raise UserError(f"{option} {text!r} is no day or time; write it like 2026-11-22 or 2026-11-22T09:00") from None
 
 
 def _told(facts: dict[str, Any]) -> str:

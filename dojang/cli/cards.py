@@ -84,6 +84,8 @@ def _needs(terminal: Terminal, card: ReviewCard) -> str:
     parts = [votes, *review["roles"]]
     if not review.get("self_approval", True):
         parts.append(_("not by {requester}, who asked").format(requester=review.get("requester", "")))
+    if review.get("wants_reason", False):
+        parts.append(_("a written reason"))
     return ", ".join(parts)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dojang.cli.exits import Exit, exit_of_run
-from dojang.cli.forms import arguments_form, decision_form, typed_like
+from dojang.cli.forms import arguments_form, decision_form, typed_like, why_form
 from dojang.cli.invocation import Invocation, checked_text, invocation
 from dojang.cli.telling import run_document, tell_cut_off, tell_decision
 from dojang.cli.words import SAID, word
@@ -78,6 +78,8 @@ def edit(
             "reason": checked_text(reason),
             "digest": digest or card.review["digest"],
         }
+        if call.terminal.interactive and not reason.strip():
+            said |= why_form(call.terminal, card.review)
         return _carry_out(call, workspace, review, said, role)
 
 
@@ -143,6 +145,8 @@ def claim(
 def _decide(context: typer.Context, review_id: str, said: dict[str, Any], role: str = "") -> int:
     call = invocation(context)
     with call.workspace() as workspace:
+        if said["type"] == "approve" and call.terminal.interactive and not said["reason"].strip():
+            said |= why_form(call.terminal, workspace.review(review_id))
         return _carry_out(call, workspace, review_id, said, role)
 
 

@@ -41,14 +41,19 @@ def decision_form(terminal: Terminal, review: Review) -> dict[str, Any] | None:
 def _filled(terminal: Terminal, review: Review, kind: str) -> dict[str, Any]:
     _ = terminal.gettext
     if kind == "edit":
-        return {"type": "edit", "edited_args": arguments_form(terminal, review)}
+        return {"type": "edit", "edited_args": arguments_form(terminal, review), **why_form(terminal, review)}
     if kind == "reject":
         return {"type": "reject", "reason": terminal.ask(_("Why? "))}
     if kind == "answer" and review["kind"] == "in_doubt":
         return {"type": "answer", "message": review["answer_schema"]["enum"][0]}
     if kind == "answer":
         return {"type": "answer", "message": terminal.ask(_("Your answer: "))}
-    return {"type": "approve"}
+    return {"type": "approve", **why_form(terminal, review)}
+
+
+def why_form(terminal: Terminal, review: Review) -> dict[str, Any]:
+    """The reason of an approval, asked for where the review wants one."""
+    return {"reason": terminal.ask(terminal.gettext("Why? "))} if review.get("wants_reason", False) else {}
 
 
 def arguments_form(terminal: Terminal, review: Review) -> dict[str, JSON]:

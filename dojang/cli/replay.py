@@ -57,9 +57,16 @@ def replay(
 
 
 def _adapter(call: Invocation, name: str) -> str:
+    from dojang.cli.adapters_registry import folder_of, registry_of
+
     if call.settings.model.startswith("openai:"):
+        registry = registry_of(call.settings)
+        if registry.server is None:
+            return name
+        name = registry.aliases().get(name, name)
+        if registry.has(name):
+            registry.serve(name)
         return name
-    from dojang.cli.adapters_registry import folder_of
 
     return str(folder_of(call.settings, name).absolute())
 

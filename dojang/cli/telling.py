@@ -113,9 +113,10 @@ def tell_waiting(terminal: Terminal, workspace: Workspace, review: Review) -> No
 
 def how_to_decide(review: Review) -> list[str]:
     """The commands that this review takes, the one that shows it first."""
+    why = " --reason …" if review.get("wants_reason", False) else ""
     forms = {
-        "approve": f"dojang approve {review['id']}",
-        "edit": f"dojang edit {review['id']} --set …=…",
+        "approve": f"dojang approve {review['id']}{why}",
+        "edit": f"dojang edit {review['id']} --set …=…{why}",
         "reject": f"dojang reject {review['id']} --reason …",
         "answer": f"dojang answer {review['id']} …"
         if review["kind"] != "in_doubt"

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from adapters.dataset.building import Choices
 from adapters.durable import sync_dir
-from adapters.registry.aliases import CANDIDATE, CHAMPION, Registry
+from adapters.registry.aliases import CANDIDATE, CHAMPION
 from adapters.serving import EMBEDDED, EMBEDDED_ADAPTER, ENDPOINT, WEIGHTS
 from adapters.training.recipe import Recipe
 from dojang.flywheel.gating import OLD_ITEMS, evaluate_against
+from dojang.served import registry_of
 from state import BrokenInvariant, Conflict, UserError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Cycle:
     def __init__(self, workspace: Home, plan: Plan, *, on_stage: OnStage, on_progress: OnProgress) -> None:
         self.workspace, self.plan = workspace, plan
         self.settings, self.parts = workspace.settings, workspace.parts
-        self.registry = Registry(self.settings.home / "registry")
+        self.registry = registry_of(self.settings)
         self.file = self.settings.home / FILE
         self._stage, self._progress = on_stage, on_progress
         if self.settings.model.startswith(ENDPOINT):

@@ -26,6 +26,7 @@ from adapters.registry.aliases import ALIASES, CANDIDATE, CHAMPION, Registry
 from dojang.flywheel.comparing import why_stale
 from dojang.flywheel.speakers import ENDPOINT, Adapter, Panel, Progress
 from dojang.flywheel.stale import datasets_of, gates_of
+from dojang.served import registry_of
 from state import JSON, UserError
 
 if TYPE_CHECKING:
@@ -84,11 +85,14 @@ def evaluate_against(
         PassingFault: an endpoint is away, or the disk is full; the next call goes on.
     """
     settings = parts.settings
-    registry = Registry(settings.home / "registry")
+    registry = registry_of(settings)
     on = _frozen(settings, dataset)
     ours = _registered(settings, registry, candidate)
     theirs = _against(settings, registry, against)
     _comparable(settings, registry, ours, theirs)
+    for adapter in (ours, theirs) if settings.model.startswith(ENDPOINT) else ():
+        if adapter.id:
+            registry.serve(adapter.id)
     noted_for = _noted(settings, registry, ours.id, on.id)
     training = leaks.training_of(registry.path(ours.id), on.points, noted_for, _tokenizer(settings))
     found = _compared(gates_of(settings), on, Panel(settings, [ours, theirs]), ours, theirs, old_items, on_progress)

@@ -111,6 +111,7 @@ class Panel:
 
     def _load(self, adapter: str | None, adapters: dict[str, str] | None = None) -> BaseChatModel:
         from adapters import load_chat
+        from dojang.served import putting_back
 
         s = self._settings
         options: dict[str, Any] = {
@@ -118,6 +119,7 @@ class Panel:
             "allow_pickle": s.allow_pickle, "download": s.model_download, "base_url": s.model_base_url,
             "api_key": s.model_api_key.get_secret_value() if s.model_api_key else None,
             "timeout_s": s.model_timeout_s, "max_retries": s.model_retries, "budget_s": s.model_budget_s,
+            "put_back": putting_back(s),
         }  # fmt: skip
         return load_chat(s.model, adapter=adapter, adapters=adapters, **options)
 

@@ -3,7 +3,7 @@
 What a thread's state says of its adapter (``AgentState.adapter``)::
 
     ""                        what goes with the model: the shipped adapter, a folder model alone, an endpoint's model
-    3f9c0d…  (16 digits)      an adapter of the registry
+    3f9c0d…  (16 digits)      an adapter of the registry, here or at a server that is given them (``served``)
     /models/desk#1a2b3c…      a folder, and the fingerprint of the weights that were in it
     night-shift               a name at an endpoint
     program:promotion         no model at all (``flywheel.promoting``)
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,9 @@ from typing import TYPE_CHECKING, Final
 
 from adapters.errors import AdapterGone, AdapterNotUsable
 from adapters.registry import folders
-from adapters.registry.aliases import ALIASES, CANDIDATE, CHAMPION, Registry
+from adapters.registry.aliases import ALIASES, CANDIDATE, CHAMPION
 from adapters.serving import EMBEDDED, EMBEDDED_ADAPTER, ENDPOINT, base_fingerprint
+from dojang.served import registry_of
 
 if TYPE_CHECKING:
     from dojang.settings import Settings
@@ -32,15 +34,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _MARK: Final = "#"
+_ID: Final = re.compile(r"[0-9a-f]{16}")
 Beside = Callable[[str, Path], "Generator"]
 """From a name and a folder to a generator of that adapter on the base that is loaded."""
 Named = Callable[[str], "Generator"]
 """From a name at the endpoint to a generator that speaks with it."""
-
-
-def registry_of(settings: Settings) -> Registry:
-    """The registry of a home."""
-    return Registry(settings.home / "registry")
 
 
 class Voices:
@@ -71,12 +69,14 @@ class Voices:
             DamagedPromotions: the log that says who is champion was changed.
         """
         wanted = self.settings.adapter or ""
-        if self.endpoint:
+        if self.endpoint and not self.served:
             return self.registry.aliases().get(wanted, wanted) if wanted in ALIASES else wanted
         if wanted in ("", CHAMPION):
             return self._champion(thread_id, needed=bool(wanted))
         if wanted in ALIASES:
             return self.registry.resolve(wanted)
+        if self.endpoint:
+            return wanted
         if wanted == EMBEDDED_ADAPTER and self.settings.model == EMBEDDED and wanted not in self.settings.adapters:
             return ""
         folder = Path(self.settings.adapters.get(wanted, wanted)).expanduser().absolute()
@@ -87,8 +87,8 @@ class Voices:
         return self._fitting(self.registry.aliases().get(CHAMPION, ""))
 
     def candidate(self) -> str:
-        """The candidate, where it is there and of this base; else "". An endpoint is not asked for one."""
-        if self.endpoint:
+        """The candidate, where it is there and of this base; else "". Only an endpoint that is given it has one."""
+        if self.endpoint and not self.served:
             return ""
         try:
             return self._fitting(self.registry.aliases().get(CANDIDATE, ""))
@@ -100,6 +100,11 @@ class Voices:
     def endpoint(self) -> bool:
         """Whether another server has the model: then it has the adapters, too."""
         return self.settings.model.startswith(ENDPOINT)
+
+    @property
+    def served(self) -> bool:
+        """Whether that server is given the adapters of this registry."""
+        return self.endpoint and self.registry.server is not None
 
     def _champion(self, thread_id: str, *, needed: bool) -> str:
         if in_share(thread_id, self.settings.canary) and (candidate := self.candidate()):
@@ -129,6 +134,8 @@ class Voices:
             return ""
         if not (self.registry.adapters / adapter).is_dir():
             raise gone(adapter)
+        if self.endpoint:  # its base is not here to be looked at: it refused what is of another when the name moved
+            return adapter
         if self._base is None:
             self._base = base_fingerprint(self.settings.model, download=self.settings.model_download)
         return adapter if folders.entry(self.registry.adapters, adapter)["base"] == self._base else ""
@@ -155,6 +162,8 @@ class Voices:
 
     def _load(self, adapter: str) -> Generator:
         if self.endpoint:
+            if self.served and _ID.fullmatch(adapter) and not self.registry.has(adapter):
+                raise gone(adapter)
             return self._named(adapter)
         path, mark, weights = adapter.rpartition(_MARK)
         if mark:

@@ -235,6 +235,7 @@ def _review(client: Client, review: Review) -> dict[str, Any]:
         "args": review["action"]["args"],
         "why": [reason["text"] for reason in read["why"]],
         "tier": review["tier"],
+        "wants_reason": review.get("wants_reason", False),
         "due_at": review["due_at"],
         "digest": review["digest"],
         "decided_at": client.desk,

@@ -122,14 +122,14 @@ class Bar:
         if press == "approve":
             if card.item.top_tier and form.get("confirm") != "yes":
                 raise NotYet(say("tick the box to confirm: this decision is of the highest tier").unescape())
-            return {"type": press}
+            return {"type": press, "reason": form.get("reason", "").strip()}
         edit = self._edited(card, form)
         if edit.problems:
             raise NotYet("; ".join(edit.problems))
         if form.get("seen") != edit.seen:  # what is sent has been on the screen
             self._show_changes(form)
             raise NotYet(say("This is what you change. Nothing is recorded yet.").unescape())
-        return {"type": press, "edited_args": edit.args}
+        return {"type": press, "edited_args": edit.args, "reason": form.get("reason", "").strip()}
 
     def _edited(self, card: Card, form: Mapping[str, str]) -> Any:
         own = {key.removeprefix(card.prefix): value for key, value in form.items()}
@@ -159,7 +159,7 @@ class Bar:
         language, pieces = self.book.language, list(self._trail)
         if self.review_id != self._first:
             pieces.append(card_markup(self.book, card))
-        held = {"type": "", "chip": "", "note": "", "message": "", **self._held}
+        held = {"type": "", "chip": "", "note": "", "message": "", "reason": "", **self._held}
         own = {key: value for key, value in self._held.items() if key.startswith(card.prefix)}
         fields = [_held_in(field, own) for field in card.fields]
         if card.waits or not self._trail or self._error:

@@ -41,6 +41,7 @@ _REVIEW: dict[str, Any] = {
     "escalate_at": "2026-11-22T11:00:00+00:00",
     "requester": "emma",
     "self_approval": True,
+    "wants_reason": False,
 }
 _DECISION: dict[str, Any] = {
     "review_id": "rv_3f1c9a7d20b4e866",
@@ -197,6 +198,7 @@ class ReviewModel(Model):
     escalate_at: str
     requester: str = Field("", description="who made the request")
     self_approval: bool = Field(True, description="whether that person may approve it")
+    wants_reason: bool = Field(False, description="whether an approval, edited or not, needs a reason")
 
 
 class DecisionModel(Model):
@@ -226,6 +228,7 @@ class ClaimModel(Model):
     by: str
     at: str
     until: str
+    handed_by: str = Field("", description="who had it before and handed it over; empty: nobody")
 
 
 class AssignmentModel(Model):

@@ -6,6 +6,7 @@ A browser that opens a page asks for ``text/html``, and a form says that it is o
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi.routing import APIRoute
@@ -60,8 +61,12 @@ def is_upload(scope: Scope) -> bool:
 class ProgramRoute(APIRoute):
     """A route that people do not see: for them the page of the same path is looked for."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
+        super().__init__(path, endpoint, **given)
+        self._begins = path.partition("{")[0]
+
     def matches(self, scope: Scope) -> tuple[Match, Any]:
-        """As FastAPI's; nothing for a person."""
-        if scope["type"] == "http" and not by_program(scope):
+        """As FastAPI's; nothing for a person. Most requests are another route's: that is seen by how they begin."""
+        if not scope["path"].startswith(self._begins) or (scope["type"] == "http" and not by_program(scope)):
             return Match.NONE, {}
         return super().matches(scope)

@@ -70,9 +70,11 @@ def test_what_a_crash_left_out_is_reported_and_caught_up_with_once(home: Path) -
 
 def test_a_review_is_opened_once(tmp_path: Path) -> None:
     audit = log(tmp_path)
-    more = {"digest": "d", "policy_version": "v1", "created_at": "2026-01-01"}
+    more = {"digest": "d", "policy_version": "v1", "created_at": "2026-01-01", "action": ACTION, "tier": 2}
     opened = cast(Review, {**review("rv_1", "t"), **more})
     assert [audit.opened([opened]), audit.opened([opened]), log(tmp_path).opened([opened])] == [1, 0, 0]
+    facts = audit.records("t")[0]["facts"]
+    assert (facts["kind"], facts["tool"], facts["tier"]) == ("tool", ACTION["tool"], 2)
     assert audit.note(None, "policy.seen", "dojang", "v1", once=True)
     assert not log(tmp_path).note(None, "policy.seen", "dojang", "v1", once=True)
     assert problems(tmp_path) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from checkpoints import EffectLedger, verify
+from checkpoints.backend import Backend
 from checkpoints.files.crypto import KeyRing
 from checkpoints.records.notices import NoticeLog
 from tests.checkpoints.audited import ACTION, folder, lived, problems
@@ -19,13 +20,13 @@ def notices(home: Path, keys: KeyRing | None = None) -> NoticeLog:
     return NoticeLog(home / "threads", keys=keys)
 
 
-def test_a_notice_is_put_once_and_open_until_it_is_told(tmp_path: Path) -> None:
-    log = notices(tmp_path)
+def test_a_notice_is_put_once_and_open_until_it_is_told(where: Backend) -> None:
+    log = NoticeLog(where)
     assert (log.threads(), log.open("t")) == ([], [])
     assert log.put("t", "n1", "call.passed", SAID)
-    assert not notices(tmp_path).put("t", "n1", "call.passed", SAID)
+    assert not NoticeLog(where).put("t", "n1", "call.passed", SAID)
     assert log.put("t", "n2", "call.passed", SAID)
-    again = notices(tmp_path)
+    again = NoticeLog(where)
     assert again.threads() == ["t"]
     assert [(n["id"], n["event"], n["facts"]) for n in again.open("t")] == [
         ("n1", "call.passed", SAID),
@@ -41,11 +42,15 @@ def test_a_notice_is_put_once_and_open_until_it_is_told(tmp_path: Path) -> None:
     assert log.threads() == []
 
 
-def test_of_many_that_put_one_notice_one_does(tmp_path: Path) -> None:
+def test_of_many_that_put_one_notice_one_does(where: Backend) -> None:
     with ThreadPoolExecutor(8) as pool:
-        put = list(pool.map(lambda _: notices(tmp_path).put("t", "n1", "call.passed", SAID), range(24)))
+        put = list(pool.map(lambda _: NoticeLog(where).put("t", "n1", "call.passed", SAID), range(24)))
     assert put.count(True) == 1
-    assert len(notices(tmp_path).open("t")) == 1
+    assert len(NoticeLog(where).open("t")) == 1
+    with NoticeLog(where).sending() as first, NoticeLog(where).sending() as second:
+        assert (first, second) == (True, False)
+    with NoticeLog(where).sending() as third:
+        assert third
 
 
 def test_effects_and_notices_share_a_file_and_do_not_mix(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ from tests.checkpoints.cases import decision
 from tests.sessions_in_postgres import backend_in
 from concurrent.futures import ThreadPoolExecutor
 dsn, home, me = sys.argv[1:]
-with backend_in(dsn) as backend:
+with backend_in(dsn, limit=2) as backend:
     decisions = AuditedDecisions(backend, AuditLog(backend, home))
     def decide(n):
         try:
@@ -143,7 +143,7 @@ with backend_in(dsn) as backend:
         except AlreadyDecided:
             return False
         return True
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(2) as pool:
         print(sum(pool.map(decide, range(8))))
 """
 
@@ -236,30 +236,30 @@ def test_a_second_machine_joins_with_a_key_of_its_own(backend: PostgresBackend, 
 
 
 TAMPERED = {
-    "a decision that was changed": "UPDATE dojang.records SET record = replace(record, '확인함', '확인 안 함') "
+    "a decision that was changed": "UPDATE records SET record = replace(record, '확인함', '확인 안 함') "
     "WHERE kind = 'decisions'",
-    "a decision that was put in": "INSERT INTO dojang.records SELECT folder, kind, n + 1, record FROM dojang.records "
-    "WHERE kind = 'decisions' AND n = (SELECT max(n) FROM dojang.records WHERE kind = 'decisions')",
-    "an outcome that was taken out": "DELETE FROM dojang.records WHERE kind = 'ledger' AND record LIKE '%outcome%'",
-    "an outcome that was taken out with its number": "WITH gone AS (DELETE FROM dojang.records WHERE kind = 'ledger' "
-    "AND record LIKE '%outcome%') UPDATE dojang.logs SET last = last - 1 WHERE kind = 'ledger'",
-    "all decisions": "WITH gone AS (DELETE FROM dojang.records WHERE kind = 'decisions') DELETE FROM dojang.logs "
+    "a decision that was put in": "INSERT INTO records SELECT folder, kind, n + 1, record FROM records "
+    "WHERE kind = 'decisions' AND n = (SELECT max(n) FROM records WHERE kind = 'decisions')",
+    "an outcome that was taken out": "DELETE FROM records WHERE kind = 'ledger' AND record LIKE '%outcome%'",
+    "an outcome that was taken out with its number": "WITH gone AS (DELETE FROM records WHERE kind = 'ledger' "
+    "AND record LIKE '%outcome%') UPDATE logs SET last = last - 1 WHERE kind = 'ledger'",
+    "all decisions": "WITH gone AS (DELETE FROM records WHERE kind = 'decisions') DELETE FROM logs "
     "WHERE kind = 'decisions'",
-    "a link that was changed": "UPDATE dojang.records SET record = replace(record, '이두리', '김하나') "
+    "a link that was changed": "UPDATE records SET record = replace(record, '이두리', '김하나') "
     "WHERE kind = 'audit' AND folder <> ''",
-    "the last link": "WITH gone AS (DELETE FROM dojang.records r USING dojang.logs l WHERE r.folder = l.folder AND "
+    "the last link": "WITH gone AS (DELETE FROM records r USING logs l WHERE r.folder = l.folder AND "
     "r.kind = l.kind AND r.n = l.last AND r.kind = 'audit' AND r.folder <> '') "
-    "UPDATE dojang.logs SET last = last - 1 WHERE kind = 'audit' AND folder <> ''",
-    "the chain of a thread": "WITH a AS (DELETE FROM dojang.records WHERE kind = 'audit' AND folder <> ''), b AS "
-    "(DELETE FROM dojang.logs WHERE kind = 'audit' AND folder <> '') DELETE FROM dojang.notes WHERE folder <> ''",
-    "a thread": "WITH a AS (DELETE FROM dojang.records WHERE folder <> ''), b AS (DELETE FROM dojang.logs WHERE "
-    "folder <> ''), c AS (DELETE FROM dojang.notes WHERE folder <> '') DELETE FROM dojang.threads",
-    "the chain of the house": "WITH a AS (DELETE FROM dojang.records WHERE folder = ''), b AS (DELETE FROM dojang.logs "
-    "WHERE folder = '') DELETE FROM dojang.notes WHERE folder = ''",
-    "a head": "DELETE FROM dojang.notes WHERE name = 'audit.head' AND folder <> ''",
-    "a machine's key": "UPDATE dojang.signers SET public_key = replace(public_key, 'MCow', 'MCox')",
-    "a machine that nobody named": "INSERT INTO dojang.signers VALUES ('{key_id}', '{pem}')",
-    "a thread's id": "UPDATE dojang.threads SET thread_id = 'u'",
+    "UPDATE logs SET last = last - 1 WHERE kind = 'audit' AND folder <> ''",
+    "the chain of a thread": "WITH a AS (DELETE FROM records WHERE kind = 'audit' AND folder <> ''), b AS "
+    "(DELETE FROM logs WHERE kind = 'audit' AND folder <> '') DELETE FROM notes WHERE folder <> ''",
+    "a thread": "WITH a AS (DELETE FROM records WHERE folder <> ''), b AS (DELETE FROM logs WHERE "
+    "folder <> ''), c AS (DELETE FROM notes WHERE folder <> '') DELETE FROM threads",
+    "the chain of the house": "WITH a AS (DELETE FROM records WHERE folder = ''), b AS (DELETE FROM logs "
+    "WHERE folder = '') DELETE FROM notes WHERE folder = ''",
+    "a head": "DELETE FROM notes WHERE name = 'audit.head' AND folder <> ''",
+    "a machine's key": "UPDATE signers SET public_key = replace(public_key, 'MCow', 'MCox')",
+    "a machine that nobody named": "INSERT INTO signers VALUES ('{key_id}', '{pem}')",
+    "a thread's id": "UPDATE threads SET thread_id = 'u'",
 }
 
 
@@ -276,7 +276,7 @@ def test_whatever_is_done_to_bare_rows_is_found(
 ) -> None:
     lived(backend, tmp_path)
     assert problems(backend, tmp_path) == []
-    with psycopg.connect(postgres_dsn) as db:
+    with psycopg.connect(postgres_dsn, options="-c search_path=dojang_sessions") as db:
         for what, statement in TAMPERED.items():
             db.execute(statement.format(**stranger) if "{" in statement else statement)
             db.commit()
@@ -287,7 +287,7 @@ def test_whatever_is_done_to_bare_rows_is_found(
 
 def _restore(db: psycopg.Connection[Any], backend: PostgresBackend, home: Path) -> None:
     for table in ("records", "logs", "notes", "signers", "threads"):
-        db.execute(f"DELETE FROM dojang.{table}")
+        db.execute(f"DELETE FROM {table}")
     db.commit()
     lived(backend, home)
     assert problems(backend, home) == []
@@ -297,10 +297,10 @@ def test_nothing_is_added_to_a_chain_that_somebody_changed(
     postgres_dsn: str, backend: PostgresBackend, tmp_path: Path
 ) -> None:
     audit = lived(backend, tmp_path)
-    with psycopg.connect(postgres_dsn, autocommit=True) as db:
+    with psycopg.connect(postgres_dsn, options="-c search_path=dojang_sessions", autocommit=True) as db:
         db.execute(
-            "WITH gone AS (DELETE FROM dojang.records WHERE kind = 'audit' AND folder <> '' AND n = 5) "
-            "UPDATE dojang.logs SET last = 4 WHERE kind = 'audit' AND folder <> ''"
+            "WITH gone AS (DELETE FROM records WHERE kind = 'audit' AND folder <> '' AND n = 5) "
+            "UPDATE logs SET last = 4 WHERE kind = 'audit' AND folder <> ''"
         )
         for log in (audit, AuditLog(backend, tmp_path / "keys")):
             with pytest.raises(BrokenAudit):
@@ -309,6 +309,6 @@ def test_nothing_is_added_to_a_chain_that_somebody_changed(
         assert [path.name.partition(".broken-")[0] for path in kept] == ["audit.jsonl", "audit.head"]
         audit.note("t", "review.shown", "김하나", "r9")
         assert problems(backend, tmp_path) == []
-        db.execute("DELETE FROM dojang.records WHERE kind = 'decisions' AND n = 1")
+        db.execute("DELETE FROM records WHERE kind = 'decisions' AND n = 1")
     with pytest.raises(DamagedRecords, match="database"):
         DecisionLog(backend).of("t")

@@ -13,6 +13,7 @@ import pytest
 from checkpoints import AlreadyDecided, DecisionLog
 from checkpoints.audit.check import verify_audit
 from checkpoints.audit.trail import AuditedDecisions, AuditLog
+from checkpoints.backend import Backend
 from checkpoints.errors import Claimed, TooLateToUndo
 from checkpoints.records.decisions import NothingToUndo
 from state import Assignment, Conflict, Decision
@@ -26,15 +27,15 @@ def later(**by: float) -> datetime:
 
 
 def said(by: str, kind: Any = "approve", *, held_s: float = 0, **more: Any) -> Decision:
-    made = decision("r", by=by, type=kind, at=NOW.isoformat(), **more)
+    made = decision("r", **{"by": by, "type": kind, "at": NOW.isoformat(), **more})
     if held_s:
         made["held_until"] = later(seconds=held_s).isoformat()
     return made
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> DecisionLog:
-    return DecisionLog(tmp_path)
+def log(where: Backend) -> DecisionLog:
+    return DecisionLog(where)
 
 
 def test_the_last_of_several_distinct_people_decides(log: DecisionLog) -> None:
@@ -196,11 +197,46 @@ def test_an_escalation_is_recorded_once(log: DecisionLog) -> None:
     assert not log.escalate("t", "r", NOW)
 
 
+def test_a_claim_is_handed_over_by_whoever_has_it(log: DecisionLog) -> None:
+    with pytest.raises(Conflict, match="not claimed by kim any more"):
+        log.hand_over("t", "r", "kim", "lee", NOW)
+    log.claim("t", "r", "kim", NOW)
+    with pytest.raises(Claimed):
+        log.hand_over("t", "r", "park", "lee", NOW)
+    moved = log.hand_over("t", "r", "Kim", "lee", later(minutes=9))
+    assert log.progress("t")["r"]["claim"] == moved
+    assert (moved["by"], moved.get("handed_by"), moved["until"]) == ("lee", "Kim", later(minutes=19).isoformat())
+    with pytest.raises(Claimed):
+        log.record("t", said("kim", at=later(minutes=10).isoformat()))
+    log.record("t", said("lee"))
+    with pytest.raises(AlreadyDecided):
+        log.hand_over("t", "r", "lee", "kim", later(minutes=10))
+
+
+def test_of_many_who_hand_one_claim_over_one_does(log: DecisionLog) -> None:
+    log.claim("t", "r", "kim", NOW)
+    gate = Barrier(8)
+
+    def hand(n: int) -> str:
+        gate.wait(30)
+        try:
+            return log.hand_over("t", "r", "kim", f"p{n}", NOW)["by"]
+        except Claimed:
+            return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [name for name in pool.map(hand, range(8)) if name]
+    claim = log.progress("t")["r"]["claim"]
+    assert claim is not None
+    assert won == [claim["by"]]
+
+
 def test_all_of_it_is_in_the_chain_and_the_chain_holds(tmp_path: Path) -> None:
     audit = AuditLog(tmp_path / "threads", tmp_path / "keys")
     log = AuditedDecisions(tmp_path / "threads", audit)
     log.claim("t", "r", "kim", NOW)
-    log.unclaim("t", "r", "kim", NOW)
+    log.hand_over("t", "r", "kim", "lee", NOW)
+    log.unclaim("t", "r", "lee", NOW)
     log.escalate("t", "r", NOW)
     log.assign("t", "r", handed("kim"))
     log.vote("t", said("kim"), 2)
@@ -210,7 +246,8 @@ def test_all_of_it_is_in_the_chain_and_the_chain_holds(tmp_path: Path) -> None:
     log.release("t", ["r"], later(seconds=6))
     assert [(r["event"], r["actor"]) for r in audit.records("t")] == [
         ("review.claimed", "kim"),
-        ("review.given_back", "kim"),
+        ("review.handed_over", "kim"),
+        ("review.given_back", "lee"),
         ("review.escalated", "dojang"),
         ("review.assigned", "kim"),
         ("vote.recorded", "kim"),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from checkpoints import FileSaver, KeyRing, PlaintextRefused, PromptLog, WrongKey, repair, verify
 from checkpoints.audit.trail import AuditLog
+from checkpoints.backend import Backend
 from checkpoints.files.folders import ThreadFolders
 from checkpoints.records.about import AboutThreads
 from checkpoints.records.prompts import hash_of, key_of
@@ -47,9 +48,9 @@ def path_of(root: Path, thread: str = "t") -> Path:
     return ThreadFolders(root).path(thread) / "prompts.jsonl"
 
 
-def log(root: Path, keys: KeyRing | None = None) -> PromptLog:
+def log(root: Path | Backend, keys: KeyRing | None = None) -> PromptLog:
     made = PromptLog(root, keys=keys)
-    made.folders.ensure("t")
+    made.backend.ensure("t")
     return made
 
 
@@ -86,34 +87,43 @@ def test_each_content_is_written_once_and_ids_once(tmp_path: Path) -> None:
     assert len(text) < 200 * 800
 
 
-def test_a_conversation_that_is_kept_out_keeps_nothing_and_says_so(tmp_path: Path) -> None:
-    kept = log(tmp_path)
+def test_a_conversation_that_is_kept_out_keeps_nothing_and_says_so(where: Backend) -> None:
+    kept = log(where)
     kept.note("t", turn(1, ["a"]))
     assert kept.keep_out("t", True, "kim", NOW)
     assert not kept.keep_out("t", True, "kim", NOW)
     kept.note("t", turn(2, ["a", "b"]))
-    log(tmp_path).note("t", turn(3, ["a", "b"]))
+    log(where).note("t", turn(3, ["a", "b"]))
     assert [p["turn"] for p in kept.read("t").prompts] == ["human-1"]
     assert kept.read("t").out
     assert kept.keep_out("t", False, "kim", NOW)
     kept.note("t", turn(4, ["a", "b", "c"]))
-    found = log(tmp_path).read("t")
+    found = log(where).read("t")
     assert ([p["turn"] for p in found.prompts], found.out) == (["human-1", "human-4"], False)
     assert found.prompts[1]["messages"] == ["a", "b", "c"]
 
 
-def test_threads_of_one_process_note_side_by_side(tmp_path: Path) -> None:
+def test_threads_of_one_process_note_side_by_side(where: Backend) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    kept = log(tmp_path)
+    kept = log(where)
     for name in ("a", "b"):
-        kept.folders.ensure(name)
+        where.ensure(name)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: kept.note("ab"[n % 2], turn(n, [f"m{n}", "x"])), range(40)))
     for at, name in enumerate("ab"):
-        found = log(tmp_path).read(name)
+        found = log(where).read(name)
         assert sorted(p["turn"] for p in found.prompts) == sorted(f"human-{n}" for n in range(at, 40, 2))
         assert all(p["messages"] == [f"m{p['turn'][6:]}", "x"] for p in found.prompts)
+
+
+def test_what_clients_note_is_merged(where: Backend) -> None:
+    noted = AboutThreads(where)
+    assert (noted.merge("t", {}), noted.of("t"), where.exists("t")) == ({}, {}, True)
+    assert noted.merge("t", {"customer": "c-17", "n": 1}) == {"customer": "c-17", "n": 1}
+    assert AboutThreads(where).merge("t", {"n": 2}) == noted.of("t") == {"customer": "c-17", "n": 2}
+    assert noted.merge("t", {"n": 2}) == noted.of("t")
+    assert len(where.log("t", "about").records()) == 2
 
 
 def test_old_sessions_have_none_and_foreign_threads_get_no_folder(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from checkpoints import (
     run_lock,
     verify,
 )
+from checkpoints.backend import Backend
 from tests.checkpoints.cases import checkpoint, config, decision, dump, metadata
 from tests.checkpoints.test_damage import ACTION, outcome
 from tests.processes import Forked, ran
@@ -82,8 +83,8 @@ def test_64_decisions_one_winner(tmp_path: Path) -> None:
     assert [d["by"] for d in DecisionLog(tmp_path).of("t").values()] == won
 
 
-def test_the_same_decision_again_is_the_stored_one(tmp_path: Path) -> None:
-    log = DecisionLog(tmp_path)
+def test_the_same_decision_again_is_the_stored_one(where: Backend) -> None:
+    log = DecisionLog(where)
     first = log.record("t", decision(dwell_ms=5))
     assert log.record("t", decision(dwell_ms=9, channel="cli")) == first
     for other in ({"by": "이둘"}, {"type": "reject"}, {"digest": "x"}, {"edited_args": {"a": 1}}, {"message": "m"}):
@@ -93,7 +94,7 @@ def test_the_same_decision_again_is_the_stored_one(tmp_path: Path) -> None:
         assert "김하나" in str(caught.value)
     assert log.record("t", decision("r2"))["review_id"] == "r2"
     assert log.record("u", decision(by="이둘"))["by"] == "이둘"
-    assert list(DecisionLog(tmp_path).of("t")) == ["r", "r2"]
+    assert list(DecisionLog(where).of("t")) == ["r", "r2"]
     assert log.of("없음") == {}
 
 
@@ -199,13 +200,13 @@ assert saver.get_tuple(config()) is not None
     assert done.returncode == 0, done.stderr
 
 
-def test_ledger(tmp_path: Path) -> None:
-    ledger = EffectLedger(tmp_path)
+def test_ledger(where: Backend) -> None:
+    ledger = EffectLedger(where)
     assert ledger.begin("t", "k", ACTION, "at_most_once") == "fresh"
-    assert EffectLedger(tmp_path).begin("t", "k", ACTION, "at_most_once") == "open"
+    assert EffectLedger(where).begin("t", "k", ACTION, "at_most_once") == "open"
     assert ledger.finish("t", "k", outcome()) == outcome()
     assert ledger.finish("t", "k", outcome()) == outcome()
-    assert EffectLedger(tmp_path).begin("t", "k", ACTION, "at_most_once") == outcome()
+    assert EffectLedger(where).begin("t", "k", ACTION, "at_most_once") == outcome()
     with pytest.raises(LedgerContradiction, match="ended as done"):
         ledger.finish("t", "k", outcome("failed"))
     with pytest.raises(LedgerContradiction, match="never begun"):
@@ -219,9 +220,9 @@ def test_ledger(tmp_path: Path) -> None:
     assert [e["k"] for e in ledger.entries("t")] == ["intent", "outcome", "intent", "outcome", "outcome"]
 
 
-def test_64_begins_one_fresh(tmp_path: Path) -> None:
+def test_64_begins_one_fresh(where: Backend) -> None:
     def begin(_: int) -> Any:
-        return EffectLedger(tmp_path).begin("t", "k", ACTION, "at_most_once")
+        return EffectLedger(where).begin("t", "k", ACTION, "at_most_once")
 
     with ThreadPoolExecutor(16) as pool:
         results = list(pool.map(begin, range(64)))

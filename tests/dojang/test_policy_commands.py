@@ -165,3 +165,22 @@ def test_the_hard_rules_are_those_of_the_settings(
     assert shell("--json", "policy", "check").json["rules"][0]["id"] == "law"
     assert shell("ask", "please book it", "--json").json["outcomes"][0]["status"] == "refused"
     assert (SAMPLE / "hard.toml").is_file()
+
+
+def test_an_approval_whose_rule_wants_a_reason_says_it(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "why.toml"
+    path.write_text(
+        '[[rule]]\nid = "why"\ntext = "A booking is let through with a reason."\non = "call"\ntool = "book_room"\n'
+        'outcome = "ask"\nreason = "required"\n',
+        encoding="utf-8",
+    )
+    shell.monkeypatch.setenv("DOJANG_POLICY", str(path))
+    asked = shell("ask", "please book it")
+    review = asked.one("rv")
+    assert f"dojang approve {review} --reason …" in asked.out + asked.err
+    assert "a written reason" in shell("show", review).out
+    assert "승인하려면 사유를 적어야 합니다" in shell("approve", review, "--lang", "ko").err
+    assert shell("edit", review, "--set", "guests=1").code == 2
+    assert shell("show", review, "--json").json["decision"] is None
+    assert shell("approve", review, "--reason", "손님 확인함").code == 0
+    assert shell("show", review, "--json").json["decision"]["reason"] == "손님 확인함"

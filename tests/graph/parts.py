@@ -219,6 +219,7 @@ class Rules:
     votes: int = 1
     roles: list[str] = field(default_factory=list)
     self_approval: bool = True
+    wants_reason: bool = False
     judged: list[str] = field(default_factory=list)
 
     def judge(self, subject_id: str, subject: Subject) -> Verdict:
@@ -235,6 +236,7 @@ class Rules:
             due_s=600,
             policy_version=self.version,
             self_approval=self.self_approval,
+            wants_reason=self.wants_reason,
         )
 
     def recheck(self, subject_id: str, subject: Subject) -> Verdict:

@@ -139,6 +139,13 @@ def test_roles_without_a_common_one_are_those_of_the_highest_tier(policy: Any) -
     assert made.judge("c", subject())["roles"] == ["manager"]
 
 
+def test_one_rule_that_wants_a_reason_is_enough(policy: Any) -> None:
+    free, why = rule(id="free", tier=2), rule(id="why", when="args.amount > 5", reason="required")
+    judged = policy(free, why)
+    wants = [judged.judge("call:1", subject(args={"amount": amount}))["wants_reason"] for amount in (1, 9)]
+    assert wants == [False, True]
+
+
 @pytest.mark.parametrize("outcome", ["auto", "notify"])
 @pytest.mark.parametrize(
     ("fields", "changes", "passes"),
@@ -265,7 +272,7 @@ def test_the_version_is_that_of_the_contents(policy: Any) -> None:
         (
             rule() + "color = 'red'\n",
             "policy.toml:6: rule 'r', field 'color': is unknown; a rule has id, text, text_ko, on, tool, when, "
-            "outcome, kind, severity, tier, votes, roles, due, hard, signed_by, self_approval",
+            "outcome, kind, severity, tier, votes, roles, due, hard, signed_by, self_approval, reason",
         ),
         (
             rule(outcome="maybe"),
@@ -311,6 +318,14 @@ def test_the_version_is_that_of_the_contents(policy: Any) -> None:
         (
             rule(self_approval="no"),
             "policy.toml:6: rule 'r', field 'self_approval': must be true or false, not 'no'",
+        ),
+        (
+            rule(reason="please"),
+            "policy.toml:6: rule 'r', field 'reason': must be one of optional, required, not 'please'",
+        ),
+        (
+            rule(outcome="notify", reason="required"),
+            "policy.toml:6: rule 'r', field 'reason': only a rule that asks has reason; this one has outcome 'notify'",
         ),
         (
             rule(signed_by="x"),

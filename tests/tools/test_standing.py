@@ -116,6 +116,7 @@ def test_considering_counts_nothing(policy: Make, standing: Standing) -> None:
         (TWO, [rule(votes=2, tier=3)], ""),
         (TWO, [rule(self_approval=False)], ""),
         (TWO, [rule(roles=["manager"])], ""),
+        (TWO, [rule(reason="required")], ""),
         (TWO, [rule(when="args.none > 1")], ""),
         (TWO, [SOFT, rule(id="f", outcome="forbid")], ""),
     ],

@@ -60,7 +60,8 @@ class Admission:
         table: (method, path) to the roles that it needs.
         doorkeeper: recognises callers.
         answer: what a refusal looks like.
-        check_sees: raises UnknownThread where the caller may not see a thread.
+        check_sees: raises UnknownThread where the caller may not see a thread; it may wait for files.
+        sees_all: whether it would never raise for this caller; waits for nothing.
         is_api: whether a request is a program's, which is told 401 and not sent to a page.
     """
 
@@ -74,10 +75,12 @@ class Admission:
         answer: Answer,
         is_api: Callable[[Request], bool],
         check_sees: Callable[[Request, str], None],
+        sees_all: Callable[[Request], bool] = lambda request: False,
     ) -> None:
         self.app, self.routes, self.table = app, routes, table
         self.doorkeeper, self.answer, self.is_api, self.check_sees = doorkeeper, answer, is_api, check_sees
-        self._seen: tuple[int, list[Served]] = -1, []
+        self.sees_all = sees_all
+        self._seen: tuple[int, dict[str, list[Served]]] = -1, {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on with the caller in ``request.state``, or refuse."""
@@ -100,7 +103,9 @@ class Admission:
         path = request.url.path
         allowed, thread_id = self.allowed(request.method, path)
         try:
-            caller = await run_in_threadpool(self.doorkeeper.caller, headers, address_of(request))
+            caller = self.doorkeeper.at_once(headers)
+            if caller is None:
+                caller = await run_in_threadpool(self.doorkeeper.caller, headers, address_of(request))
             request.state.caller = caller
         except (BadToken, ProviderFault):
             if allowed is OPEN:
@@ -129,7 +134,7 @@ class Admission:
                 f"reviews are decided by people who log in with the provider; the token of {caller.name} has no say in "
                 "them: log in, or set DOJANG_OIDC_TOKENS_DECIDE",
             )
-        if thread_id:
+        if thread_id and not self.sees_all(request):
             await run_in_threadpool(self.check_sees, request, thread_id)
 
     def allowed(self, method: str, path: str) -> tuple[Allowed | None, str]:
@@ -140,8 +145,8 @@ class Admission:
         asked = "GET" if method in READS else method
         routes = self.routes()
         if len(routes) != self._seen[0]:
-            self._seen = len(routes), served(routes)  # an application gains routes while it is put together
-        for route in self._seen[1]:
+            self._seen = len(routes), by_head(served(routes))  # an application gains routes while it is put together
+        for route in self._seen[1].get(head_of(path), ()):
             if asked in route.methods and (found := route.regex.match(path)):
                 row = self.table.get((asked, route.path), NOBODY)
                 if row is NOBODY:
@@ -185,3 +190,18 @@ def served(routes: Sequence[BaseRoute]) -> list[Served]:
         Served(found.path_format or found.path or "", frozenset(found.methods or ("GET",)), found.path_regex)
         for found in iter_route_contexts(routes)
     ]
+
+
+def by_head(routes: Sequence[Served]) -> dict[str, list[Served]]:
+    """The routes by the first part of their path, which is the same for all that they are asked for."""
+    found: dict[str, list[Served]] = {}
+    for route in routes:
+        head = head_of(route.path)
+        assert "{" not in head, f"{route.path} could be asked for by any first part"
+        found.setdefault(head, []).append(route)
+    return found
+
+
+def head_of(path: str) -> str:
+    """The first part of a path: ``threads`` of ``/threads/t/runs``."""
+    return path[1:].partition("/")[0]

@@ -72,7 +72,7 @@ def workspace_of(request: Request) -> Workspace:
 
 
 class Doorkeeper:
-    """Recognises callers. Its methods block: call them on a worker thread.
+    """Recognises callers. Its methods block but for :meth:`at_once`: call them on a worker thread.
 
     Args:
         tokens: the tokens of the home.
@@ -107,6 +107,15 @@ class Doorkeeper:
             return False
         self._closed = self._closed or self.tokens.any()
         return not self._closed
+
+    def at_once(self, headers: Headers) -> Caller | None:
+        """The local user, where there is not even a file for tokens; else None, and :meth:`caller` has to say who asks.
+
+        It waits for nothing, so it may be called on an event loop.
+        """
+        if self.local is None or self.logins is not None or self._closed or self.tokens.database.there():
+            return None
+        return self.local if host_of(headers) in LOOPBACK else None
 
     def caller(self, headers: Headers, address: str) -> Caller | None:
         """Who asks, from which address; None where the request carries nothing that says it.

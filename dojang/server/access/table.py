@@ -163,6 +163,8 @@ TABLE: Final[dict[tuple[str, str], Allowed]] = {
     ("POST", "/threads/{thread_id}/delete"): STEER,
     ("GET", "/live"): SEE,
     ("GET", "/shift"): DECIDE,
+    ("POST", "/shift/handover"): DECIDE,
+    ("POST", "/shift/handover/{handover_id}/taken"): DECIDE,
     ("GET", "/shift/checks"): OVERSEE,
     ("POST", "/shift/checks"): OVERSEE,
     ("POST", "/shift/checks/cards"): OVERSEE,

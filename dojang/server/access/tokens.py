@@ -96,6 +96,18 @@ class Tokens:
         with self.database.reading() as db:
             return [token_of(row) for row in db.execute("SELECT * FROM tokens ORDER BY created_at, prefix")]
 
+    def people(self, allowed: frozenset[str]) -> list[str]:
+        """The names of those whose token opens the door now with one of these roles, and of a provider's people.
+
+        What roles the latter have is not known before they come.
+        """
+        now = self.now()
+        named = [one.name for one in self.all() if one.status(now) == "active" and set(one.roles) & allowed]
+        if self.database.there():
+            with self.database.reading() as db:
+                named += [row["name"] for row in db.execute("SELECT name FROM identities")]
+        return sorted({person_of(name): name for name in named}.values())
+
     def make(self, name: str, roles: Sequence[str], *, days: int, by: str) -> tuple[str, Token]:
         """A new token for a person: (what opens the door, to be shown once; what is kept of it).
 

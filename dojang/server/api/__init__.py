@@ -3,6 +3,8 @@
 Nothing is decided here: who may is the table of access, what may happen is the workspace's.
 """
 
+from typing import Final
+
 from fastapi import APIRouter
 
 from dojang.server.api import (
@@ -18,13 +20,9 @@ from dojang.server.api import (
     threads,
     uploads,
 )
-from dojang.server.programs import ProgramRoute
 
-router = APIRouter()
-router.include_router(health.router)
-programs = APIRouter(route_class=ProgramRoute)
-for part in (reviews, threads, documents, passages, uploads, search, adapters, datasets, policy, audit):
-    programs.include_router(part.router)
-router.include_router(programs)
+_PARTS: Final = (health, reviews, threads, documents, passages, uploads, search, adapters, datasets, policy, audit)
+ROUTERS: Final[tuple[APIRouter, ...]] = tuple(part.router for part in _PARTS)
+"""In the order in which their routes are asked; ``app.py`` takes them in."""
 
-__all__ = ["router"]
+__all__ = ["ROUTERS"]

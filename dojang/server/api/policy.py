@@ -24,12 +24,13 @@ _RULE: dict[str, Any] = {
     "id": "refund-large", "hard": False, "on": "call", "tool": "issue_refund", "when": "args.amount > 100000",
     "outcome": "ask", "kind": "compliance", "tier": 3, "line": 41, "text": "Large refunds go to a manager.",
     "text_ko": "큰 환불은 매니저가 결재합니다.", "votes": 1, "roles": ["manager"], "signed_by": "",
+    "reason": "optional",
 }  # fmt: skip
 _VERDICT: dict[str, Any] = {
     "subject": "explained", "outcome": "ask", "kind": "compliance",
     "why": [{"rule_id": "refund-large", "text": "Large refunds go to a manager.", "severity": "high", "hard": False}],
     "tier": 3, "votes": 1, "roles": ["manager"], "due_s": 86400, "policy_version": "8d0e2f4a6e02",
-    "self_approval": True,
+    "self_approval": True, "wants_reason": False,
 }  # fmt: skip
 
 
@@ -50,6 +51,7 @@ class RuleModel(Model):
     votes: int
     roles: list[str]
     signed_by: str
+    reason: Literal["optional", "required"] = Field(description="whether an approval needs a written one")
 
 
 class PolicyModel(Model):
@@ -95,6 +97,7 @@ class VerdictModel(Model):
     due_s: int
     policy_version: str
     self_approval: bool = True
+    wants_reason: bool = False
 
 
 class RuleSaid(Model):
@@ -196,7 +199,7 @@ def show_policy(request: Request) -> Any:
     rules = [
         {
             **rule_as_json(rule), "text": rule.text, "text_ko": rule.text_ko, "votes": rule.votes,
-            "roles": list(rule.roles), "signed_by": rule.signed_by,
+            "roles": list(rule.roles), "signed_by": rule.signed_by, "reason": rule.reason,
         }
         for rule in policy.rules
     ]  # fmt: skip

@@ -18,6 +18,7 @@ from dojang.server.console import (
     documents,
     following,
     halting,
+    handing,
     history,
     inbox,
     live,
@@ -53,6 +54,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     adapters.router,
     audit.router,
     shift.router,
+    handing.router,
     checks.router,
     reference.router,
 )

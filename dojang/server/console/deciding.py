@@ -107,6 +107,8 @@ def _said(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> dict[str, An
         return {**said, "message": form.get("message", "").replace("\r\n", "\n").strip()}
     if kind == "approve" and review["tier"] >= TOP_TIER and form.get("confirm") != "yes":
         raise NotYet(desk.say("tick the box to confirm: this decision is of the highest tier").unescape())
+    if kind in ("approve", "edit"):
+        said["reason"] = form.get("reason", "").replace("\r\n", "\n").strip()
     if kind == "edit" and card.decision is None:
         return _edit(desk, card, form, said)
     return said
@@ -143,7 +145,7 @@ def _edit(desk: Desk, card: ReviewCard, form: Mapping[str, str], said: dict[str,
 def _refused(desk: Desk, card: ReviewCard, form: Mapping[str, str]) -> HTMLResponse:
     """409: who decided what and when, and what this person had typed."""
     review = desk.read(card.review)
-    words = [form.get(name, "") for name in ("message", "note")]
+    words = [form.get(name, "") for name in ("message", "note", "reason")]
     words += [value for key, value in form.items() if key.startswith("arg.")]
     return desk.page(
         "item/conflict.html",

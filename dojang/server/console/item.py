@@ -82,6 +82,7 @@ class Item:
     voters: list[str]  # who approved, oldest first
     voted: bool  # whoever looks is one of them
     mine: bool  # whoever looks has claimed it
+    wants_reason: bool
     own: str  # who asked, where that person may not approve
     undo_until: str  # "" where nothing can be taken back any more
     look_up: str  # the one answer that the review takes, where it is no free text
@@ -149,6 +150,7 @@ def item_of(card: ReviewCard, around: Around, say: Say, now: datetime) -> Item:
         voters=[f"{vote['by']} · {say.moment(vote['at'])}" for vote in card.progress["votes"]],
         voted=person_of(around.user) in [person_of(vote["by"]) for vote in card.progress["votes"]],
         mine=(claim := card.progress["claim"]) is not None and person_of(claim["by"]) == person_of(around.user),
+        wants_reason=review.get("wants_reason", False),
         own="" if review.get("self_approval", True) else review.get("requester", ""),
         undo_until=undo_until(card, say, now),
         look_up=next(iter(review["answer_schema"].get("enum") or [""])),

@@ -64,7 +64,7 @@ def review_page(
         "next_id": following.id if following else "",
         "said": said_before(desk, desk.request.query_params.get("said", ""), item.row.id),
         "fields": with_posted(item.fields, held) if held.get("type") == "edit" else item.fields,
-        "held": {"type": "", "chip": "", "note": "", "message": "", **held},
+        "held": {"type": "", "chip": "", "note": "", "message": "", "reason": "", **held},
         "error": desk.say.told(error),
         "run": run,
         "check": told_check(desk, card),

@@ -36,6 +36,7 @@ class Row:
     untrusted: bool
     votes: str  # "1/2", where several people are wanted
     claimed: str  # by whom, right now
+    from_whom: str  # who had it before and handed it over
     handed: str  # up to which role
     escalated: bool
     again: bool  # the same call was asked about before
@@ -85,6 +86,7 @@ def row_of(
         untrusted="untrusted" in flags,
         votes=f"{len(far['votes'])}/{review['votes_needed']}" if review["votes_needed"] > 1 else "",
         claimed=claim["by"] if claim is not None and "claimed" in flags else "",
+        from_whom=claim.get("handed_by", "") if claim is not None and "claimed" in flags else "",
         handed=handed["role"] if handed else "",
         escalated="escalated" in flags,
         again="#" in review["subject"],

@@ -21,6 +21,7 @@ from dojang.checks import Checked, how
 from dojang.server.access.roles import OVERSEE
 from dojang.server.console.charts import Chart, bars, curves
 from dojang.server.console.desk import AtDesk, Desk
+from dojang.server.console.handing import handing
 from dojang.shift import BUCKETS_S, LONG_STREAK, QUICK_S, TYPES, Person, Shift, said_of, shift_of
 from dojang.vocabulary import KINDS, SAID
 from state import person_of
@@ -37,7 +38,7 @@ TONES: Final = {"approve": "good", "edit": "three", "reject": "bad", "answer": "
 
 @router.get("/shift")
 def shift(desk: AtDesk, hours: Literal["8", "24", "168", "720"] = "24", person: str = "") -> Response:
-    """The figures of the last hours. ``person``: only this one's, for those who see everybody's."""
+    """The figures of the last hours, and what was handed over. ``person``: only this one's, for those who see all."""
     everybody = desk.caller is not None and desk.caller.may(OVERSEE)
     only = (person.strip()[:200] or None) if everybody else desk.workspace.user
     since = desk.now - timedelta(hours=HOURS[hours])
@@ -54,6 +55,7 @@ def shift(desk: AtDesk, hours: Literal["8", "24", "168", "720"] = "24", person: 
         "only": only or "",
         "made": made,
         "total": len(said),
+        "handing": handing(desk, since, everybody=everybody),
         "types": TYPES,
         "names": {kind: desk.say(SAID[kind]).unescape() for kind in TYPES},
         "overdue": _overdue(desk),

@@ -179,7 +179,7 @@ def _card(desk: Desk, review: Review) -> Any:
         next="",
         here=thread_href(review["thread_id"]),
         fields=item.fields,
-        held={"type": "", "chip": "", "note": "", "message": ""},
+        held={"type": "", "chip": "", "note": "", "message": "", "reason": ""},
         error="",
         run=None,
         answer=[],

@@ -1,7 +1,8 @@
 """Reviews that are decided together: which may be, and what differs between them. Pure.
 
 The index is all that is asked: an argument that is the same in all of them is said once, those that differ make the
-columns of a table. What is decided one by one (words, the highest tier, effects in doubt) is never among them.
+columns of a table. What is decided one by one (words, the highest tier, effects in doubt, what is approved with a
+reason) is never among them.
 """
 
 from __future__ import annotations
@@ -58,15 +59,16 @@ class Part:
     rows: list[Row]
 
 
-def sort_of(review: Review) -> tuple[str, str, int]:
+def sort_of(review: Review) -> tuple[str, str, int, bool]:
     """What reviews must share to be decided together."""
-    return review["kind"], review["action"]["tool"], review["tier"]
+    return review["kind"], review["action"]["tool"], review["tier"], review.get("wants_reason", False)
 
 
 def decided_together(review: Review) -> bool:
     """Whether a review may be among many at all."""
-    kind, tool, tier = sort_of(review)
-    return bool(tool) and tier < TOP_TIER and kind != "in_doubt" and {"approve", "reject"} <= {*review["allowed"]}
+    kind, tool, tier, wants_reason = sort_of(review)
+    alone = tier >= TOP_TIER or kind == "in_doubt" or wants_reason
+    return bool(tool) and not alone and {"approve", "reject"} <= {*review["allowed"]}
 
 
 def together_of(found: Sequence[Listed], say: Say, now: datetime, query: str) -> Together:
@@ -96,7 +98,7 @@ def together_of(found: Sequence[Listed], say: Say, now: datetime, query: str) ->
 
 def parts_of(found: Sequence[Listed], say: Say, now: datetime, query: str) -> list[Part]:
     """What was selected, by what may be decided together: the largest part first, what goes one by one last."""
-    by_sort: dict[tuple[str, str, int], list[Listed]] = {}
+    by_sort: dict[tuple[str, str, int, bool], list[Listed]] = {}
     for one in found:
         by_sort.setdefault(sort_of(one["review"]), []).append(one)
     parts = [_part(many, say, now, query) for many in by_sort.values()]

@@ -4,14 +4,15 @@ Each module is one resource. They translate between the SDK's words and ours; wh
 runs are :mod:`dojang.server.work`'s. Crons are not served: nothing here acts by the clock without a person.
 """
 
+from typing import Final
+
 from fastapi import APIRouter
 
 from dojang.server.langgraph import assistants, commands, events, items, runs, states, threads
-from dojang.server.langgraph.document import REFUSALS
-from dojang.server.programs import ProgramRoute
 
-router = APIRouter(route_class=ProgramRoute, responses=REFUSALS)
-for part in (assistants, commands, events, items, runs, states, threads):
-    router.include_router(part.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = tuple(
+    part.router for part in (assistants, commands, events, items, runs, states, threads)
+)
+"""In the order in which their routes are asked; ``app.py`` takes them in."""
 
-__all__ = ["router"]
+__all__ = ["ROUTERS"]

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 import dojang
 from dojang.server.langgraph.bodies import AssistantSearch
 from dojang.server.langgraph.caller import workspace_of
+from dojang.server.langgraph.document import REFUSALS
 from dojang.server.programs import ProgramRoute
 from dojang.server.work.plain import ASSISTANT_ID, GRAPH
 from state import UserError
@@ -22,7 +23,7 @@ _MESSAGES: Final[dict[str, Any]] = {
     "items": {"type": "object", "required": ["content"], "properties": {"content": {}, "type": {}, "role": {}}},
 }
 
-router = APIRouter(tags=["assistants"], route_class=ProgramRoute)
+router = APIRouter(tags=["assistants"], route_class=ProgramRoute, responses=REFUSALS)
 
 
 class UnknownAssistant(UserError):

@@ -18,7 +18,7 @@ from dojang.server.access.admission import NotAdmitted
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.assistants import UnknownAssistant
 from dojang.server.langgraph.bodies import HistoryIn, JSONObject, RunIn
-from dojang.server.langgraph.document import CommandDone, CommandRefused, gives
+from dojang.server.langgraph.document import REFUSALS, CommandDone, CommandRefused, gives
 from dojang.server.langgraph.events import before_run
 from dojang.server.langgraph.forms import Threads
 from dojang.server.langgraph.inputs import NotTaken
@@ -31,7 +31,7 @@ from dojang.server.work.plain import GRAPH
 from nodes.door import NotEntitled
 from state import Conflict, UserError
 
-router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, default_response_class=Answer)
+router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, responses=REFUSALS, default_response_class=Answer)
 
 Code = Literal[
     "invalid_argument", "unknown_command", "no_such_run", "no_such_interrupt", "no_such_checkpoint",

@@ -18,7 +18,7 @@ from langgraph_sdk.stream.subscription import matches_subscription
 from pydantic import BaseModel, ConfigDict, Field
 
 from dojang.server.langgraph.answers import Answer
-from dojang.server.langgraph.document import EVENTS
+from dojang.server.langgraph.document import EVENTS, REFUSALS
 from dojang.server.langgraph.inputs import NotTaken
 from dojang.server.langgraph.sse import BEAT_S, Following
 from dojang.server.langgraph.threads import AtThreads
@@ -30,7 +30,7 @@ from dojang.server.work.protocol import PREFIX, params
 from dojang.workspace import Workspace
 from state import DojangError
 
-router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, default_response_class=Answer)
+router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, responses=REFUSALS, default_response_class=Answer)
 
 _BITS: Final = 22
 _LAST: Final = (1 << _BITS) - 1

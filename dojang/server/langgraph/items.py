@@ -12,11 +12,13 @@ from dojang.server.items import Items
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import Body, JSONObject, Limit, Offset
 from dojang.server.langgraph.caller import caller_of
-from dojang.server.langgraph.document import ItemForm, ItemsForm, NamespacesForm, gives
+from dojang.server.langgraph.document import REFUSALS, ItemForm, ItemsForm, NamespacesForm, gives
 from dojang.server.programs import ProgramRoute
 from state import person_of
 
-router = APIRouter(tags=["langgraph items"], route_class=ProgramRoute, default_response_class=Answer)
+router = APIRouter(
+    tags=["langgraph items"], route_class=ProgramRoute, responses=REFUSALS, default_response_class=Answer
+)
 
 
 class ItemIn(Body):

@@ -22,7 +22,7 @@ from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.assistants import check_assistant
 from dojang.server.langgraph.bodies import CancelMany, JSONObject, RunIn
 from dojang.server.langgraph.caller import caller_of, work_of
-from dojang.server.langgraph.document import EVENTS, RunForm, gives
+from dojang.server.langgraph.document import EVENTS, REFUSALS, RunForm, gives
 from dojang.server.langgraph.forms import Threads, run_form
 from dojang.server.langgraph.inputs import NotTaken, check_options, decide, filters_of, message_of
 from dojang.server.langgraph.sse import BEAT_S, Following, after_of, place_of, told
@@ -33,7 +33,7 @@ from dojang.server.work.plain import dumps
 from dojang.server.work.worker import final_values
 from state import Conflict, DojangError
 
-router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, default_response_class=Answer)
+router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, responses=REFUSALS, default_response_class=Answer)
 LastEventID = Annotated[str | None, Header(alias="Last-Event-ID")]
 Action = Literal["interrupt", "rollback"]
 Modes = Annotated[list[str] | None, Query(alias="stream_mode")]
@@ -51,14 +51,14 @@ def create(request: Request, thread_id: str, asked: RunIn) -> Response:
 async def wait(request: Request, thread_id: str, asked: RunIn) -> Response:
     """Accept a run and answer with the thread's values when it has ended or paused."""
     row = await run_in_threadpool(accepted, request, thread_id, asked)
-    return ended(request, row, cancel=asked.on_disconnect == "cancel")
+    return ended(request, row, cancel=asked.on_disconnect == "cancel", new=True)
 
 
 @router.post("/threads/{thread_id}/runs/stream", response_class=StreamingResponse, responses=EVENTS)
 async def stream(request: Request, thread_id: str, asked: RunIn) -> Response:
     """Accept a run and follow it by server-sent events. A reader that goes away does not end it, unless it says so."""
     row = await run_in_threadpool(accepted, request, thread_id, asked)
-    return followed(work_of(request), row, cancel=asked.on_disconnect == "cancel")
+    return followed(work_of(request), row, cancel=asked.on_disconnect == "cancel", new=True)
 
 
 @router.post("/runs", responses=gives(RunForm))
@@ -72,14 +72,14 @@ def create_alone(request: Request, asked: RunIn) -> Response:
 async def wait_alone(request: Request, asked: RunIn) -> Response:
     """The same, answered with the values."""
     row = await run_in_threadpool(accepted, request, None, asked)
-    return ended(request, row, cancel=asked.on_disconnect == "cancel")
+    return ended(request, row, cancel=asked.on_disconnect == "cancel", new=True)
 
 
 @router.post("/runs/stream", response_class=StreamingResponse, responses=EVENTS)
 async def stream_alone(request: Request, asked: RunIn) -> Response:
     """The same, followed by server-sent events."""
     row = await run_in_threadpool(accepted, request, None, asked)
-    return followed(work_of(request), row, cancel=asked.on_disconnect == "cancel")
+    return followed(work_of(request), row, cancel=asked.on_disconnect == "cancel", new=True)
 
 
 @router.post("/runs/batch", responses=gives(list[RunForm]))
@@ -328,31 +328,46 @@ def _to_follow(work: Work, thread_id: str, number: int | None, after: int) -> tu
 
 
 def followed(
-    work: Work, row: Row, *, after: int = 0, modes: Any = (), cancel: bool = False, number: int | None = None
+    work: Work,
+    row: Row,
+    *,
+    after: int = 0,
+    modes: Any = (),
+    cancel: bool = False,
+    number: int | None = None,
+    new: bool = False,
 ) -> Response:
-    """The stream of a run; ``number``: the run's, where it is to be in the ids of the events."""
-    chunks = told(work, row, after, modes, number)
+    """The stream of a run; ``number``: the run's, where it is to be in the ids of the events.
+
+    ``new``: the run has just been accepted.
+    """
+    chunks = told(work, row, after, modes, number, new=new)
     return Following(chunks, places(row, "/stream"), left(work, row) if cancel else None)
 
 
-def ended(request: Request, row: Row, *, cancel: bool) -> Response:
-    """The answer when a run is over: the thread's values, or ``{"__error__": …}``.
+def ended(request: Request, row: Row, *, cancel: bool, new: bool = False) -> Response:
+    """The answer when a run is over: the thread's values, or ``{"__error__": …}``. ``new``: it was just accepted.
 
     It begins at once, with the place where the values will be: a client that loses it, or the server, looks there.
     """
     work = work_of(request)
     headers = places(row, "/join")
     on_leave = left(work, row) if cancel else None
-    return Following(_values(work, threads_of(request), row), headers, on_leave, media_type="application/json", bye=b"")
+    return Following(
+        _values(work, threads_of(request), row, new), headers, on_leave, media_type="application/json", bye=b""
+    )
 
 
-async def _values(work: Work, threads: Threads, row: Row) -> AsyncIterator[bytes]:
+async def _values(work: Work, threads: Threads, row: Row, new: bool) -> AsyncIterator[bytes]:
     """The values when there are any; white space before them, so that nobody takes the connection for a dead one."""
     spoken = time.monotonic()
-    async for _ in work.follow(row, None):
+    async for _ in work.follow(row, None, new=new):
         if time.monotonic() > spoken + BEAT_S:
             yield b"\n"
             spoken = time.monotonic()
+    if (channel := work.outcome(row.run_id)) is not None:
+        yield (dumps({"__error__": channel.error}) if channel.error is not None else channel.values) or b""
+        return
     try:
         yield await run_in_threadpool(_outcome, work, threads, row.run_id)
     except DojangError as error:  # it was deleted meanwhile, or cannot be read; the status of this answer is out

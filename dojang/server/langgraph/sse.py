@@ -50,11 +50,11 @@ def after_of(last_event_id: str | None) -> int:
 
 
 async def told(
-    work: Work, row: Row, after: int, modes: Collection[str] = (), number: int | None = None
+    work: Work, row: Row, after: int, modes: Collection[str] = (), number: int | None = None, *, new: bool = False
 ) -> AsyncIterator[bytes]:
     """The events of a run as bytes, of these modes (all of the run's, where none is named)."""
     spoken = time.monotonic()
-    async for event in work.follow(row, after):
+    async for event in work.follow(row, after, new=new):
         if event is not None:
             kind = event.event.partition("|")[0].partition("/")[0]
             if not modes or kind in modes or kind in FIRST_AND_LAST:

@@ -16,7 +16,7 @@ from dojang.going_back import at_checkpoint, config_of, go_back
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import CheckpointIn, HistoryIn, StateIn
 from dojang.server.langgraph.caller import caller_of
-from dojang.server.langgraph.document import ChangedState, StateForm, gives
+from dojang.server.langgraph.document import REFUSALS, ChangedState, StateForm, gives
 from dojang.server.langgraph.forms import Threads, state_form
 from dojang.server.langgraph.inputs import NotTaken, filters_of
 from dojang.server.langgraph.threads import AtThreads
@@ -24,7 +24,9 @@ from dojang.server.programs import ProgramRoute
 from dojang.workspace import Workspace
 from state import AgentState, Conflict
 
-router = APIRouter(tags=["langgraph state"], route_class=ProgramRoute, default_response_class=Answer)
+router = APIRouter(
+    tags=["langgraph state"], route_class=ProgramRoute, responses=REFUSALS, default_response_class=Answer
+)
 
 TAKEN: Final = ("messages", "filters", "question")
 """Keys of the state that may be changed by hand. What was asked, allowed, decided and done, only the graph writes."""

@@ -15,14 +15,16 @@ from dojang.server.access.owning import check_sees, only_of
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import ThreadIn, ThreadPatch, ThreadSearch
 from dojang.server.langgraph.caller import caller_of, work_of, workspace_of
-from dojang.server.langgraph.document import ThreadForm, gives
+from dojang.server.langgraph.document import REFUSALS, ThreadForm, gives
 from dojang.server.langgraph.forms import Threads, status_of
 from dojang.server.langgraph.inputs import NotTaken
 from dojang.server.programs import ProgramRoute
 from dojang.server.work.plain import plain
 from state import Conflict
 
-router = APIRouter(tags=["langgraph threads"], route_class=ProgramRoute, default_response_class=Answer)
+router = APIRouter(
+    tags=["langgraph threads"], route_class=ProgramRoute, responses=REFUSALS, default_response_class=Answer
+)
 PAGE = 100
 """Rows of the index that are looked at together."""
 MOST = 1_000_000

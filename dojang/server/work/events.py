@@ -56,9 +56,20 @@ class Last(NamedTuple):
 class Channel:
     """The events of one run. ``put`` and ``close`` from the worker, the rest from anywhere."""
 
-    def __init__(self, run_id: str, rows: Rows, *, resumable: bool, begins: int = 0) -> None:
-        """``begins``: the number after which events are numbered where none of them is in the database."""
-        self.run_id, self.rows, self.resumable = run_id, rows, resumable
+    def __init__(
+        self,
+        run_id: str,
+        rows: Rows,
+        *,
+        resumable: bool,
+        begins: int = 0,
+        on_close: Callable[[Channel], None] = lambda channel: None,
+    ) -> None:
+        """``begins``: the number after which events are numbered where none of them is in the database.
+
+        ``on_close`` is told when no more will come.
+        """
+        self.run_id, self.rows, self.resumable, self._on_close = run_id, rows, resumable, on_close
         kept = self.known() if resumable else 0
         self.last = kept or begins
         self.gap = not kept and begins > 0
@@ -66,6 +77,7 @@ class Channel:
         self.closed = False
         self.left = False  # by this server, which ends
         self.values: bytes | None = None  # the state's values at the end of the run, as JSON
+        self.error: dict[str, str] | None = None  # how it went wrong, once it is closed
         self._kept: deque[Event] = deque()
         self._bytes = 0
         self._putting = threading.Lock()
@@ -113,6 +125,7 @@ class Channel:
         """No more will come."""
         with self._lock:
             self.closed = True
+        self._on_close(self)
         self._wake()
 
     def leave(self) -> None:
@@ -215,7 +228,9 @@ class Channels:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self._lock = threading.Lock()
-        self._open: OrderedDict[str, Channel] = OrderedDict()
+        self._open: dict[str, Channel] = {}
+        self._over: OrderedDict[str, int] = OrderedDict()  # of them, those that are closed, and the bytes of each
+        self._held = 0
 
     def of(self, run_id: str, *, resumable: bool, begins: int = 0) -> Channel:
         """The channel of a run, made where there is none; ``begins`` as :class:`Channel` takes it."""
@@ -223,21 +238,29 @@ class Channels:
             found = self._open.get(run_id)
             if found is None:
                 found = self._open[run_id] = self._made(run_id, resumable=resumable, begins=begins)
-            self._open.move_to_end(run_id)
-            self._shrink(run_id)
+            elif run_id in self._over:
+                self._over.move_to_end(run_id)
             return found
 
     def _made(self, run_id: str, *, resumable: bool, begins: int) -> Channel:
-        return Channel(run_id, self.rows, resumable=resumable, begins=begins)
+        return Channel(run_id, self.rows, resumable=resumable, begins=begins, on_close=self._closed)
 
-    def _shrink(self, but: str) -> None:
-        """Let go of the runs that are over longest. Who reads one of them has it in hand."""
-        over = [key for key, channel in self._open.items() if channel.closed and key != but]
-        held = sum(self._open[key].size for key in over)
-        for n, key in enumerate(over):
-            if len(over) - n <= KEEP_RUNS and held <= KEEP_ALL_BYTES:
-                break
-            held -= self._open.pop(key).size
+    def known(self, run_id: str) -> Channel | None:
+        """The channel of a run where there is one; waits for nothing."""
+        return self._open.get(run_id)
+
+    def _closed(self, channel: Channel) -> None:
+        """Nothing more comes of it: let go of the runs that are over longest. Who reads one of them has it in hand."""
+        with self._lock:
+            if self._open.get(channel.run_id) is not channel:
+                return
+            size = channel.size
+            self._held += size - self._over.pop(channel.run_id, 0)
+            self._over[channel.run_id] = size
+            while len(self._over) > KEEP_RUNS or self._held - size > KEEP_ALL_BYTES:  # the newest one always stays
+                run_id, size = self._over.popitem(last=False)
+                self._held -= size
+                del self._open[run_id]
 
     def leave(self, but: Collection[str] = ()) -> None:
         """This server ends: send the readers of all runs away, ``but`` those of runs that come to their next step."""
@@ -250,5 +273,6 @@ class Channels:
         """The run is deleted."""
         with self._lock:
             channel = self._open.pop(run_id, None)
+            self._held -= self._over.pop(run_id, 0)
         if channel is not None:
             channel.close()

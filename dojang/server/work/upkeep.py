@@ -50,7 +50,7 @@ def _runs(where: Runs, keys: KeyRing | None = None) -> Iterator[tuple[Statements
             yield db, Texts(keys, where), ""
         return
     with where.reading() as looks:
-        there = looks.execute("SELECT to_regclass('dojang.runs')").fetchone()
+        there = looks.execute("SELECT to_regclass('dojang_sessions.runs')").fetchone()
     if there == (None,):
         yield None
         return

@@ -254,15 +254,19 @@ class Work:
             before = 0  # what they have told is in the database
         return self.channels.of(row.run_id, resumable=kept, begins=before * LIFE)
 
-    async def follow(self, row: Row, after: int | None = 0) -> AsyncIterator[Event | None]:
+    async def follow(self, row: Row, after: int | None = 0, *, new: bool = False) -> AsyncIterator[Event | None]:
         """The events of a run with a number above ``after``, to its end; None now and then where nothing comes.
 
-        With None for a number: no events, only the end. A number that this run has never had counts as 0.
+        With None for a number: no events, only the end. A number that this run has never had counts as 0. ``new``: the
+        row is as :meth:`accept` has just returned it, so nobody has to look what has become of it.
 
         Raises:
             Ending: the server ends first.
         """
-        channel = await asyncio.to_thread(self._followed, row)  # the file may be locked: no other reader waits for it
+        here = new and self.shared is None and not self._draining
+        channel = self.channels.known(row.run_id) if here else None
+        if channel is None:  # the file may be locked: no other reader waits for it
+            channel = await asyncio.to_thread(self._followed, row)
         if after is not None and after > channel.last:
             after = 0
         looked, every_s = time.monotonic(), 0.0 if self.shared is None else SURE_S
@@ -271,6 +275,14 @@ class Work:
             if event is None and row.run_id not in self._here and time.monotonic() >= looked + every_s:
                 await asyncio.to_thread(self._followed, row)  # another process may have finished it
                 looked = time.monotonic()
+
+    def outcome(self, run_id: str) -> Channel | None:
+        """The channel of a run that ended in this process, where it has what came of it: its values, or its error."""
+        if self.shared is not None:  # another process may have overtaken this one: the row says what counts
+            return None
+        channel = self.channels.known(run_id)
+        whole = channel is not None and channel.closed and (channel.error or channel.values) is not None
+        return channel if whole else None
 
     def _followed(self, row: Row) -> Channel:
         row = self.rows.get(row.run_id)
@@ -311,6 +323,7 @@ class Work:
                 return
             if channel.gap:
                 channel.put("metadata", dumps({"run_id": run_id, "attempt": row.attempt, "gap": True}))
+            channel.error = row.error
             channel.put(*last_words(run_id, row.status, row.error))
             channel.close()
 

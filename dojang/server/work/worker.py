@@ -211,6 +211,7 @@ class Worker:
         except DojangError as unreadable:
             log.warning("the end of run %s cannot be read: %s", row.run_id, unreadable)
         self.before_end(row, status, error, snapshot)
+        channel.error = error
         channel.over(
             *last_words(row.run_id, status, error),
             lambda last: self.rows.finish(row, status, error, durable=not repeatable, values=channel.values, last=last),
@@ -240,6 +241,11 @@ class Silencer(BaseCallbackHandler):
 
     def __init__(self, draining: Callable[[], bool], why: list[str]) -> None:
         self.draining, self.why = draining, why
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Steps begin and end without it."""
+        return True
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         """The model is asked."""

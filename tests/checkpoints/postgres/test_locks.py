@@ -150,7 +150,7 @@ def test_loose_puts_wait_for_no_disk_until_the_end(machine: Machine) -> None:
         db.execute("CREATE TABLE told (waits text)")
         db.execute(
             "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " INSERT INTO dojang.told VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$"
+            " INSERT INTO dojang_sessions.told VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$"
         )
         db.execute("CREATE TRIGGER tell AFTER INSERT ON checkpoints EXECUTE FUNCTION tell()")
 

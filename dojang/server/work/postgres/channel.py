@@ -18,8 +18,10 @@ class SharedChannel(Channel):
 
     rows: PgRows
 
-    def __init__(self, run_id: str, rows: PgRows, over: Callable[[], None]) -> None:
-        super().__init__(run_id, rows, resumable=True)
+    def __init__(
+        self, run_id: str, rows: PgRows, over: Callable[[], None], on_close: Callable[[Channel], None]
+    ) -> None:
+        super().__init__(run_id, rows, resumable=True, on_close=on_close)
         self._over = over
         self._given = 0  # the number of the last event that this process has put
         self._read = False
@@ -50,6 +52,8 @@ class SharedChannel(Channel):
                 self.last, event = self.rows.last_word(self.run_id)
                 self.closed = event in LAST
                 self._read = True
+                if self.closed:
+                    self._on_close(self)
 
     def put(self, event: str, data: bytes) -> None:
         """Write an event; what comes after the end is dropped."""
@@ -100,6 +104,7 @@ class SharedChannel(Channel):
                     self.closed = event.event in LAST
         self._wake()
         if self.closed:
+            self._on_close(self)
             self._over()
 
 
@@ -110,11 +115,11 @@ class SharedChannels(Channels):
 
     def __init__(self, rows: PgRows, over: Callable[[], None]) -> None:
         super().__init__(rows)
-        self._over = over
+        self._ended = over
         rows.writer.written = self._written
 
     def _made(self, run_id: str, *, resumable: bool, begins: int) -> Channel:
-        return SharedChannel(run_id, self.rows, self._over)
+        return SharedChannel(run_id, self.rows, self._ended, self._closed)
 
     def of(self, run_id: str, *, resumable: bool, begins: int = 0) -> Channel:
         """The channel of a run for somebody who reads."""
@@ -134,6 +139,7 @@ class SharedChannels(Channels):
             found = self._open.get(run_id)
             if isinstance(found, SharedChannel) and not found.read:
                 del self._open[run_id]
+                self._held -= self._over.pop(run_id, 0)
 
     def pull(self, run_ids: Sequence[str]) -> None:
         """There are events of these runs in the database: get those that somebody reads here."""

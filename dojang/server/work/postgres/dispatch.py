@@ -121,7 +121,7 @@ class Dispatch:
 async def _configure(db: psycopg.AsyncConnection[Any]) -> None:
     """As ours; but what is lost of jobs in a crash of the database is made again, so nobody waits for its disk."""
     await db.execute(
-        "SET search_path TO dojang; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
+        "SET search_path TO dojang_sessions; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
         "SET tcp_user_timeout = 10000; SET synchronous_commit = off"
     )
     await db.commit()

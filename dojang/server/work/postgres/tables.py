@@ -1,4 +1,4 @@
-"""The tables of accepted runs in the schema ``dojang``, through all versions, and procrastinate's beside them."""
+"""The tables of accepted runs in the schema ``dojang_sessions``, through all versions; procrastinate's beside them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def setup(database: Database) -> None:
     installed = ".".join(version_of("procrastinate").split(".")[:2])
     with database.transaction() as db:
         db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        db.execute("CREATE SCHEMA IF NOT EXISTS dojang")
+        db.execute("CREATE SCHEMA IF NOT EXISTS dojang_sessions")
         db.execute("CREATE TABLE IF NOT EXISTS runs_version (version int NOT NULL, procrastinate text NOT NULL)")
         found = db.execute("SELECT version, procrastinate FROM runs_version").fetchone()
         version, theirs = (int(found[0]), str(found[1])) if found else (0, PROCRASTINATE)

@@ -138,6 +138,7 @@ class EventWriter:
             return there
 
     def _insert(self, db: Connection, events: Sequence[Kept]) -> set[tuple[str, int]]:
+        """On the disk before readers are told: an event that a crash took back would leave a hole in its numbers."""
         if not events:
             return set()
         runs = list(dict.fromkeys(event.run_id for event in events))

@@ -32,7 +32,8 @@ def test_bodies_follow_the_vocabulary(model: type[models.Model], vocabulary: Any
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
     app = FastAPI()
-    app.include_router(api.router)
+    for router in api.ROUTERS:
+        app.include_router(router)
     return app.openapi()
 
 

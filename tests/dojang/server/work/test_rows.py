@@ -274,10 +274,10 @@ def test_tables_are_made_once_and_those_of_a_newer_program_are_left_alone(postgr
     with database_of(postgres_dsn) as database, ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: tables.setup(database), range(3)))
         with psycopg.connect(postgres_dsn, autocommit=True) as db:
-            db.execute("UPDATE dojang.runs_version SET procrastinate = '2.9'")
+            db.execute("UPDATE dojang_sessions.runs_version SET procrastinate = '2.9'")
             with pytest.raises(UserError, match=r"procrastinate 2\.9"):
                 tables.setup(database)
-            db.execute("UPDATE dojang.runs_version SET version = 99")
+            db.execute("UPDATE dojang_sessions.runs_version SET version = 99")
         with pytest.raises(NewerFormat, match="format 99"):
             tables.setup(database)
         rows = PgRows(database)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def asked(house: House, query: str) -> list[Any]:
     """Of the runs' tables."""
     with psycopg.connect(house.environment["DOJANG_DATABASE_URL"], autocommit=True) as db:
-        return db.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
+        return db.execute(query).fetchall()
 
 
 def test_forty_runs_by_two_workers_and_one_that_is_killed(
@@ -39,15 +39,15 @@ def test_forty_runs_by_two_workers_and_one_that_is_killed(
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(both, threads)) == [["success", "success"]] * 20
-    assert asked(house, "SELECT DISTINCT attempt FROM dojang.runs") == [(1,)]
-    until(lambda: asked(house, "SELECT count(*) FROM dojang.procrastinate_jobs") == [(0,)])
+    assert asked(house, "SELECT DISTINCT attempt FROM dojang_sessions.runs") == [(1,)]
+    until(lambda: asked(house, "SELECT count(*) FROM dojang_sessions.procrastinate_jobs") == [(0,)])
     said: Any = client.threads.get_state(threads[0])["values"]
     assert [m["content"] for m in said["messages"] if m["type"] == "human"] == ["check-out?", "parking?"]
 
     # One is killed between a booking and the note of it; the other, which was stopped meanwhile, goes on with its run.
     client.runs.wait(threads[0], "dojang", input=says("please book a room"))
     two.send_signal(signal.SIGSTOP)
-    approve = {"resume": {"decisions": [{"type": "approve"}]}}
+    approve: Any = {"resume": {"decisions": [{"type": "approve"}]}}
     run = client.runs.create(threads[0], "dojang", command=approve)["run_id"]
     assert one.wait(30) == -signal.SIGKILL
     two.send_signal(signal.SIGCONT)
@@ -55,6 +55,6 @@ def test_forty_runs_by_two_workers_and_one_that_is_killed(
     values: Any = client.runs.join(threads[0], run)
     assert [outcome["status"] for outcome in values["outcomes"].values()] == ["done"]
     assert len(bookings()) == 1
-    assert asked(house, f"SELECT attempt FROM dojang.runs WHERE run_id = '{run}'") == [(2,)]
+    assert asked(house, f"SELECT attempt FROM dojang_sessions.runs WHERE run_id = '{run}'") == [(2,)]
     two.send_signal(signal.SIGTERM)
     assert two.wait(20) == 0

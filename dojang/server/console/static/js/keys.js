@@ -7,6 +7,7 @@ import { pick, together } from "./select.js";
 
 const HOLD_MS = 900;
 let holding = 0;
+let down = "";  // the key that did something and is still held
 
 // The highest tier never takes a single key: held for a moment, it ticks the box that must be ticked, and sends.
 const hold = (button) => {
@@ -20,6 +21,7 @@ const hold = (button) => {
 };
 
 const letGo = () => {
+  down = "";
   clearTimeout(holding);
   for (const button of document.querySelectorAll(".holding")) button.classList.remove("holding");
 };
@@ -28,7 +30,8 @@ const approve = () => {
   one("[data-first]")?.focus();  // of many: the key goes to the button, Enter presses it
   const button = one("[data-approve]");
   if (!button) return;
-  if (button.dataset.approve === "confirm") hold(button);
+  if (button.dataset.approve === "reason") open("approve");  // what has to be written, no key can say
+  else if (button.dataset.approve === "confirm") hold(button);
   else if (!one(".bar details[open]")) button.click();
 };
 
@@ -69,13 +72,14 @@ const pressed = (event) => {
     event.target.form.requestSubmit(event.target.form.querySelector("[data-panel][open] [data-send], [data-send]"));
     return;
   }
+  if (event.repeat && event.key === down) event.preventDefault();  // it types nothing into what it opened
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
   if (event.key === "Escape" && close()) { event.preventDefault(); return; }
   if (typing(event.target) || !keysAct()) return;
   if (/^[1-9]$/.test(event.key) && choose(event)) { event.preventDefault(); return; }
   if (event.key === "X" && event.shiftKey) { event.preventDefault(); pick(true); return; }
   const key = keys[event.key.toLowerCase()];
-  if (key && (!event.shiftKey || event.key === "?")) { event.preventDefault(); key(); }
+  if (key && (!event.shiftKey || event.key === "?")) { event.preventDefault(); down = event.key; key(); }
 };
 
 export const listen = () => {
