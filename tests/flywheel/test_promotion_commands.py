@@ -23,7 +23,7 @@ __all__ = ["at", "desk", "two"]  # fixtures
 
 def undone(settings: Settings) -> Workspace:
     """What the command line opens: no database, no model."""
-    given = settings.model_copy(update={"database_url": SecretStr(NO_DATABASE)})
+    given = settings.model_copy(update={"database_url": SecretStr(NO_DATABASE), "sessions": "files"})
     return Workspace(given, parts=DeskParts(given))
 
 
