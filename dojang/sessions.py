@@ -114,7 +114,7 @@ def open_sessions(settings: Settings, *, moving: bool = False) -> Sessions:
     from store.database import Connection, Connections, connect
 
     assert settings.database_url is not None
-    dsn = _watchful(settings.database_url.get_secret_value())
+    dsn = watchful(settings.database_url.get_secret_value())
 
     def made(db: Connection) -> None:
         if db.info.server_version < OLDEST * 10_000:
@@ -151,7 +151,7 @@ def open_sessions(settings: Settings, *, moving: bool = False) -> Sessions:
     return opened
 
 
-def _watchful(dsn: str) -> str:
+def watchful(dsn: str) -> str:
     """The address with what notices a server that is cut off; where it cannot be read, ``connect`` says so."""
     from psycopg import Error
     from psycopg.conninfo import make_conninfo

@@ -30,6 +30,9 @@ STEPS = (
 LOCK_TIMEOUT_MS = 15_000
 STATEMENT_TIMEOUT_MS = 30_000
 IDLE_TIMEOUT_MS = 60_000
+DEAD_MS = 10_000
+"""After so long without a word from us the server gives a connection up, and what it had locked; less than others wait
+for its locks."""
 CONNECT_TIMEOUT_S = 10
 CURSOR: type[psycopg.Cursor[Any]] = psycopg.Cursor
 """The class of the cursors of new connections. Whoever wants to hear of statements puts a subclass here."""
@@ -43,8 +46,10 @@ def connected(dsn: str) -> Iterator[psycopg.Connection]:
         try:
             connection.execute(
                 "select set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false),"
-                " set_config('idle_in_transaction_session_timeout', %s, false)",
-                (str(LOCK_TIMEOUT_MS), str(STATEMENT_TIMEOUT_MS), str(IDLE_TIMEOUT_MS)),
+                " set_config('idle_in_transaction_session_timeout', %s, false),"
+                " set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),"
+                " set_config('tcp_user_timeout', %s, false)",
+                (str(LOCK_TIMEOUT_MS), str(STATEMENT_TIMEOUT_MS), str(IDLE_TIMEOUT_MS), str(DEAD_MS)),
             )
             yield connection
         finally:

@@ -43,6 +43,8 @@ SETTINGS = (
     "SET plan_cache_mode = force_generic_plan",
     "SET jit = off",
     "SET max_parallel_workers_per_gather = 0",
+    # Who is cut off is given up in ten seconds, not in two hours.
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_user_timeout = 10000",
 )
 
 

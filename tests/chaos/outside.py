@@ -14,6 +14,8 @@ from typing import Any, Self
 
 Address = tuple[str, int]
 TIMEOUT_S = 30.0
+HELD_S = 2.0
+"""How long one that was cut off while it asked holds up the others."""
 
 
 class Outside:
@@ -49,6 +51,7 @@ class Outside:
             except OSError:
                 return
             with client:
+                client.settimeout(HELD_S)
                 self._answer(client)
 
     def _answer(self, client: socket.socket) -> None:

@@ -39,9 +39,14 @@ def open_workspace(home: Path, server: str, **settings: Any) -> Iterator[Workspa
     ):
         opened.ingest([home / "rules.md", home / "규정.md"])
         opened.parts.toolbox  # noqa: B018 - its tables are made
-        with psycopg.connect(dsn, autocommit=True) as connection:  # so that nobody books the last one of others
-            connection.execute("UPDATE rooms SET count = 10000")
+        many_rooms(dsn)
         yield opened
+
+
+def many_rooms(dsn: str) -> None:
+    """So that nobody books the last one of others."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE rooms SET count = 10000")
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from dojang.server.work import Work
 from dojang.settings import Settings
 from dojang.workspace import Workspace
 from nodes.ports import Generator
-from tests.dojang.server.conftest import open_workspace
+from tests.dojang.server.conftest import many_rooms, open_workspace
 from tests.dojang.server.screens import serving
 from tests.dojang.workspaces import SESSIONS, TODAY, Rehearsed
 from tests.processes import Forked
@@ -142,6 +142,8 @@ def workers_elsewhere(house: Workspace, model: HeldElsewhere) -> Iterator[Forked
     child = "tests.dojang.server.work.worker_child"
     with Forked(child, environment=environment, cwd=folder, stderr=False) as process:
         try:
+            assert process.stdout.readline(), (folder / "log").read_text(encoding="utf-8")
+            many_rooms(house.parts.dsn)  # its tools have made their tables anew
             yield process
         finally:
             process.kill()

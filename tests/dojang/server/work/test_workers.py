@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def asked(house: House, query: str) -> list[Any]:
     """Of the runs' tables."""
     with psycopg.connect(house.environment["DOJANG_DATABASE_URL"], autocommit=True) as db:
-        return db.execute(query).fetchall()
+        return db.execute(query.encode()).fetchall()
 
 
 def test_forty_runs_by_two_workers_and_one_that_is_killed(

@@ -1,0 +1,75 @@
+"""A short day on six hosts; ``make hosts`` has a long one. What these hosts are, is in ``network.py``.
+
+``DOJANG_TEST_TROUBLES`` sets how much befalls them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dojang.cli.exits import Exit
+from tests.hosts.day import Day, Trouble
+from tests.hosts.house import House, house, until
+from tests.hosts.network import refusal
+
+pytestmark = pytest.mark.skipif(bool(refusal()), reason=refusal())
+DOCKERFILE = Path(__file__).parents[2] / "deploy" / "Dockerfile"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with house(tmp_path_factory.mktemp("hosts")) as running:
+        yield running
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_is_killed_another_one_cut_off_and_the_database_restarted(opened: House) -> None:
+    """Nothing that was acknowledged is lost, nothing happens twice, one of three deciders wins, the chain is whole."""
+    day = Day(opened, seed=int(os.environ.get("SEED", "11")))
+    troubles: tuple[Trouble, ...] = ("killed", "cut for long", "database restarted")
+    sums = day.live(troubles=troubles, clients=3, least=3)
+    assert sums.notes + day.damage() == []
+    assert sums.payments >= 3
+    assert sums.approved >= sums.happened
+    assert sums.too_late > 0, "nobody was second: this test would prove nothing"
+    assert all(one.alive for one in (opened.server, *opened.workers))
+
+
+def test_the_health_check_of_the_image_is_true_of_this_server(opened: House) -> None:
+    """On the wildcard address, with names of its own, as a container has it."""
+    [said] = re.findall(r"^HEALTHCHECK [^\n]*\\\n\s+CMD (\[.*\])$", DOCKERFILE.read_text(encoding="utf-8"), re.M)
+    command = [*opened.server.host.space.inside(), *json.loads(said)]
+    assert subprocess.run(command, check=False).returncode == 0
+    elsewhere = {**os.environ, "DOJANG_PORT": "1"}
+    assert subprocess.run(command, env=elsewhere, capture_output=True, check=False).returncode == 1
+
+
+def test_where_the_database_is_slow_or_away_the_server_says_so_and_goes_on_when_it_is_back(opened: House) -> None:
+    with opened.client(timeout=60) as client:
+        with opened.postgres.host.slow(0.15):  # 300 ms there and back
+            assert client.post("threads", json={"thread_id": THREAD, "if_exists": "do_nothing"}).status_code == 200
+            assert client.get(f"threads/{THREAD}/state").status_code == 200
+        opened.postgres.stop()
+        try:
+            answer = client.get(f"threads/{THREAD}/state")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2"), answer.text
+            assert "PostgreSQL" in answer.json()["detail"]
+            problems = client.get("readyz").json()["problems"]
+            assert "database" in problems, problems
+            assert client.get("healthz").status_code == 200
+            code = opened.workers[0].run("work", "--workers", "1")  # another one, on the same machine
+            assert (code, "does not answer" in opened.workers[0].said()) == (Exit.FAULT, True), opened.workers[0].said()
+        finally:
+            opened.postgres.start()
+        until(lambda: client.get(f"threads/{THREAD}/state").status_code == 200, "the server has found it again")
+    until(opened.ready, "workers have, too")
+
+
+THREAD = "0196f3a2-0000-7000-8000-000000000001"
