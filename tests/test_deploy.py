@@ -40,6 +40,7 @@ GIVEN = {
 """What an operator writes into deploy/.env."""
 
 Document = dict[str, Any]
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<how>:-|:\?)(?P<otherwise>[^}]*))?\}")
 
 
 def dockerfile() -> str:
@@ -54,9 +55,14 @@ def compose() -> Document:
         assert how or name in GIVEN, f"{name} is neither given nor has a default"
         return GIVEN.get(name) or (otherwise if how == ":-" else "")
 
-    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
-    text = re.sub(r"\$\{(?P<name>\w+)(?:(?P<how>:-|:\?)(?P<otherwise>[^}]*))?\}", put, text)
-    read: Document = yaml.safe_load(text)
+    def walked(value: Any) -> Any:  # into what was read, not into the text: a value stays one
+        if isinstance(value, dict):
+            return {key: walked(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [walked(each) for each in value]
+        return VARIABLE.sub(put, value) if isinstance(value, str) else value
+
+    read: Document = walked(yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
     return read
 
 
