@@ -57,6 +57,10 @@ class Log(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Say next time of all records that they are new."""
+        ...
+
     def looked(self) -> Looked | None:
         """What a checker sees of it; None where nothing was ever written. Never raises for what is wrong."""
         ...

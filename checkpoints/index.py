@@ -92,14 +92,14 @@ CREATE TABLE reviews (
 CREATE INDEX by_folder ON reviews (folder);
 CREATE INDEX by_due ON reviews (open, due_at, review_id);
 CREATE INDEX by_created ON reviews (open, created_at, review_id);
-CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id);
+CREATE INDEX by_kind ON reviews (open, kind, due_at, review_id, tier, claimed_until, role, claimant);
 CREATE INDEX by_tool ON reviews (open, tool, due_at, review_id);
 CREATE INDEX by_tier ON reviews (open, tier, review_id);
 CREATE INDEX by_words ON reviews (words);
 CREATE INDEX by_claim ON reviews (claimed_until) WHERE claimed_until <> '';
 CREATE TABLE made (token TEXT NOT NULL);
 """
-_VERSION: Final = 10 * FORMAT + 6  # of these tables: with another one they are made anew
+_VERSION: Final = 10 * FORMAT + 7  # of these tables: with another one they are made anew
 MANY: Final = 2_000
 """Up to so many sessions each is looked at when somebody asks,"""
 LOOK_AGAIN_S: Final = 0.25
@@ -197,7 +197,7 @@ class ThreadIndex:
         ]
 
     def count(self, wanted: Wanted) -> dict[str, int]:
-        """How many reviews are as asked for, by kind."""
+        """How many reviews are as asked for, by kind. Read in indexes that have all of it: rows are large."""
         where, values = wanted.where(sealed=self.keys is not None)
         return dict(self._ask(f"SELECT kind, COUNT(*) FROM reviews WHERE {where} GROUP BY kind", tuple(values)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from store import DocumentRow, DocumentStore, IngestReport
     from store.ingesting.corrections import Version
     from store.ingesting.reindexing import ReindexReport
+    from store.ingesting.spread import Spread
 
 
 class Documents(Acting):
@@ -26,9 +28,23 @@ class Documents(Acting):
         trust: Trust = "trusted",
         on_progress: Callable[[str, int, int], None] | None = None,
         on_work: Callable[[Any, int], None] | None = None,
+        ray: int = 0,
     ) -> IngestReport:
-        """Read files (folders are walked) into passages; files that cannot be read are reported, the rest goes in."""
-        return self.parts.store.ingest(paths, on_progress, trust, on_work=on_work)
+        """Read files (folders are walked) into passages; files that cannot be read are reported, the rest goes in.
+
+        ``ray``: by so many Ray workers; 0: by this process.
+        """
+        spread = self._spread(ray) if ray else None
+        return self.parts.store.ingest(paths, on_progress, trust, on_work=on_work, spread=spread)
+
+    def _spread(self, workers: int) -> Spread:
+        from dojang.parts import embedder_options
+        from store import load_embedder
+        from store.ingesting.spread import Spread
+
+        settings = self.parts.settings
+        load = partial(load_embedder, settings.embedding, **embedder_options(settings))
+        return Spread(workers, load, settings.ray_address)
 
     def delete(self, document: str) -> None:
         """Take a document out, which is noted first. UserError when there is no such one."""

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
@@ -462,13 +462,17 @@ def load_embedder_of(settings: Settings) -> Embedder | None:
     """The embedding model that the settings name; None for ``none``."""
     from store import load_embedder
 
-    return load_embedder(
-        settings.embedding,
-        base_url=settings.embedding_base_url,
-        api_key=settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None,
-        dimension=settings.embedding_dimension,
-        languages=list(settings.embedding_languages),
-    )
+    return load_embedder(settings.embedding, **embedder_options(settings))
+
+
+def embedder_options(settings: Settings) -> dict[str, Any]:
+    """What ``store.load_embedder`` is told beside the model's name, here and in other processes."""
+    return {
+        "base_url": settings.embedding_base_url,
+        "api_key": settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None,
+        "dimension": settings.embedding_dimension,
+        "languages": list(settings.embedding_languages),
+    }
 
 
 def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summary:

@@ -36,7 +36,9 @@ def _user() -> str:
 class Settings(BaseSettings):
     """One frozen object, built by :func:`load_settings` and passed inward."""
 
-    model_config = SettingsConfigDict(env_prefix="DOJANG_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DOJANG_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     home: Path = Field(Path("var"), description="where all run-time data lives")
     database_url: SecretStr | None = Field(None, description="a PostgreSQL with pgvector; empty: the embedded one")
@@ -104,6 +106,11 @@ class Settings(BaseSettings):
     reranker_api_key: SecretStr | None = Field(None, description="its key")
     document_mb: int = Field(
         20, ge=1, le=2000, description="largest document that is read in, in MB (1,048,576 bytes); also by HTTP"
+    )
+    ray_address: str = Field(
+        "",
+        description="Ray cluster of `dojang ingest --ray`, `auto` or `ray://host:10001`; its workers need Dojang "
+        "and the same files at the same paths; empty: processes of this machine",
     )
     policy: Path = Field(SAMPLE / "policy.toml", description="the rules that say which call needs whom")
     hard_policy: Path = Field(SAMPLE / "hard.toml", description="rules that the policy cannot relax")

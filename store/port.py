@@ -13,6 +13,7 @@ from state import Passage, Trust
 
 if TYPE_CHECKING:
     from store.ingesting.ingest import IngestReport, Work
+    from store.ingesting.spread import Spread
     from store.models.embedding import Embedder
     from store.models.reranking import Reranker
     from store.searching.search import Ranking
@@ -34,8 +35,12 @@ class Documents(Protocol):
         metadata: Mapping[str, str] | None = None,
         *,
         on_work: Work | None = None,
+        spread: Spread | None = None,
     ) -> IngestReport:
-        """Put files and folders in; what is there with the same content stays, what cannot be read is reported."""
+        """Put files and folders in; what is there with the same content stays, what cannot be read is reported.
+
+        ``spread``: Ray workers read and embed them. UserError where a store does not have that.
+        """
         ...
 
     def ingest_bytes(

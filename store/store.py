@@ -24,6 +24,7 @@ from store.ingesting.corrections import Version
 from store.ingesting.ingest import Ingest, IngestReport, Progress, Work
 from store.ingesting.preparing import INDEX_VERSION
 from store.ingesting.reindexing import Reindex, ReindexReport
+from store.ingesting.spread import Spread
 from store.ingesting.writing import Vectors
 from store.models.embedding import Embedder
 from store.models.reranking import Reranker, reranked, reranked_depth
@@ -113,15 +114,16 @@ class DocumentStore:
         metadata: Mapping[str, str] | None = None,
         *,
         on_work: Work | None = None,
+        spread: Spread | None = None,
     ) -> IngestReport:
         """Put files and folders in, some documents a transaction, so that one that was cut short can be repeated.
 
         A file in a folder is named by its path below that folder, a single file by its file name. What is there
         already with the same content stays untouched; a changed file replaces its passages, and corrections are
         carried over or set aside (:mod:`store.ingesting.corrections`). A file that cannot be read is reported, the rest
-        goes in.
+        goes in. ``spread``: Ray workers read and embed them.
         """
-        return self._ingest(trust, metadata, on_progress, on_work).files(paths)
+        return self._ingest(trust, metadata, on_progress, on_work).files(paths, spread)
 
     def ingest_bytes(
         self,

@@ -39,8 +39,10 @@ GIVEN = {
 }
 """What an operator writes into deploy/.env."""
 
+OURS = ("server", "worker", "ingest", "train")
+"""The services of compose that run our image."""
+
 Document = dict[str, Any]
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<how>:-|:\?)(?P<otherwise>[^}]*))?\}")
 
 
 def dockerfile() -> str:
@@ -55,14 +57,14 @@ def compose() -> Document:
         assert how or name in GIVEN, f"{name} is neither given nor has a default"
         return GIVEN.get(name) or (otherwise if how == ":-" else "")
 
-    def walked(value: Any) -> Any:  # into what was read, not into the text: a value stays one
-        if isinstance(value, dict):
-            return {key: walked(each) for key, each in value.items()}
+    def filled(value: Any) -> Any:
+        if isinstance(value, str):
+            return re.sub(r"\$\{(?P<name>\w+)(?:(?P<how>:-|:\?)(?P<otherwise>[^}]*))?\}", put, value)
         if isinstance(value, list):
-            return [walked(each) for each in value]
-        return VARIABLE.sub(put, value) if isinstance(value, str) else value
+            return [filled(one) for one in value]
+        return {name: filled(one) for name, one in value.items()} if isinstance(value, dict) else value
 
-    read: Document = walked(yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
+    read: Document = filled(yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
     return read
 
 
@@ -76,8 +78,9 @@ def of_kind(kind: str) -> dict[str, Document]:
 
 
 def pods() -> dict[str, Document]:
-    """The pod of everything that makes some."""
-    return {name: one["spec"]["template"] for kind in ("Deployment", "Job") for name, one in of_kind(kind).items()}
+    """The pod of everything of ours that makes some."""
+    found = {name: one["spec"]["template"] for kind in ("Deployment", "Job") for name, one in of_kind(kind).items()}
+    return {name: pod for name, pod in found.items() if "dojang" in container(pod)["image"]}
 
 
 def container(pod: Document) -> Document:
@@ -89,7 +92,7 @@ def container(pod: Document) -> Document:
 def environments() -> dict[str, dict[str, str]]:
     """What each of our processes is given, by where it stands."""
     of_image = dict(re.findall(r"^\s+(?:ENV )?(DOJANG_\w+)=(\S+)", dockerfile(), re.MULTILINE))
-    found = {f"compose {name}": of_image | compose()["services"][name]["environment"] for name in ("server", "worker")}
+    found = {f"compose {name}": of_image | compose()["services"][name]["environment"] for name in OURS}
     [shared] = of_kind("ConfigMap").values()
     [secret] = of_kind("Secret").values()
     for name, pod in pods().items():
@@ -99,13 +102,13 @@ def environments() -> dict[str, dict[str, str]]:
 
 
 def commands() -> dict[str, list[str]]:
-    found = {f"compose {name}": compose()["services"][name]["command"] for name in ("server", "worker")}
+    found = {f"compose {name}": compose()["services"][name]["command"] for name in OURS}
     found |= {f"pod {name}": container(pod)["args"] for name, pod in pods().items()}
     found["image"] = json.loads(re.findall(r"^CMD (.*)", dockerfile(), re.MULTILINE)[-1])
     return found
 
 
-@pytest.mark.parametrize("where", ["compose server", "compose worker", *(f"pod {name}" for name in pods())])
+@pytest.mark.parametrize("where", [*(f"compose {name}" for name in OURS), *(f"pod {name}" for name in pods())])
 def test_what_a_process_is_given_are_settings_with_values_that_they_take(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +181,7 @@ def test_ports_and_probes_are_the_servers() -> None:
     assert compose()["services"]["server"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
     assert re.findall(r"^EXPOSE (\d+)", dockerfile(), re.MULTILINE) == [str(PORT)]
     assert f"'DOJANG_PORT', '{PORT}'" in health_check()[-1]
-    [service] = of_kind("Service").values()
+    service = of_kind("Service")["dojang-server"]
     assert {port["targetPort"] for port in service["spec"]["ports"]} == {server["ports"][0]["name"]}
     probes = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
     for probe, path in probes.items():
@@ -221,7 +224,7 @@ def test_one_server_and_any_number_of_workers_that_go_one_after_the_other() -> N
     assert (budget["spec"]["maxUnavailable"], budget["spec"]["selector"]) == (1, worker["selector"])
     for spec in (server, worker):
         assert _matches(spec["selector"]["matchLabels"], spec["template"]["metadata"]["labels"])
-    [service] = of_kind("Service").values()
+    service = of_kind("Service")["dojang-server"]
     assert service["spec"]["selector"] == server["selector"]["matchLabels"]
 
 
@@ -260,7 +263,7 @@ def test_volumes_are_there_and_the_adapters_are_shared() -> None:
     for name in ("server", "worker"):
         assert f"adapters:{home}/registry" in services[name]["volumes"]
     named = {each.partition(":")[0] for service in services.values() for each in service.get("volumes", [])}
-    assert {each for each in named if not each.startswith("/")} == set(compose()["volumes"])
+    assert {each for each in named if not each.startswith(("/", "."))} == set(compose()["volumes"])
 
 
 def test_no_secret_stands_in_the_files() -> None:
@@ -272,5 +275,31 @@ def test_no_secret_stands_in_the_files() -> None:
 
 def test_everything_that_kubernetes_is_given_at_once_is_listed() -> None:
     [listed] = [one["resources"] for one in manifests() if one["kind"] == "Kustomization"]
-    alone = {"kustomization.yaml", "first-token.yaml"}
+    alone = {"kustomization.yaml", "first-token.yaml", "ingest.yaml", "train.yaml", "vllm.yaml"}
     assert set(listed) == {path.name for path in MANIFESTS} - alone
+
+
+def test_vllm_may_be_given_adapters_and_nobody_but_ours_reaches_it() -> None:
+    vllm = compose()["services"]["vllm"]
+    pod = of_kind("Deployment")["vllm"]["spec"]["template"]["spec"]["containers"][0]
+    for given in (vllm["environment"], {one["name"]: one.get("value") for one in pod["env"]}):
+        assert given["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
+    words = " ".join(vllm["command"])
+    assert "--enable-lora" in words
+    assert "--api-key" in words
+    assert "ports" not in vllm, "it is published nowhere"
+    policy = of_kind("NetworkPolicy")["vllm"]["spec"]
+    assert policy["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "dojang"}}}]
+    [adapters] = [each for each in vllm["volumes"] if each.startswith("adapters:")]
+    seen = adapters.split(":")[1]
+    for where in ("compose server", "pod dojang-server", "pod dojang-worker"):
+        assert environments()[where]["DOJANG_MODEL_SERVER_ADAPTERS"] == f"{seen}/adapters"
+    assert {"name": "adapters", "mountPath": seen, "readOnly": True} in pod["volumeMounts"]
+
+
+def test_what_is_cut_off_is_started_again() -> None:
+    for name in ("dojang-ingest", "dojang-train"):
+        assert of_kind("Job")[name]["spec"]["backoffLimit"] > 0
+    assert f"--ray {pods()['dojang-ingest']['spec']['containers'][0]['args'][-1]}" == "--ray 4"
+    train = container(pods()["dojang-train"])
+    assert train["args"][-1] == str(train["resources"]["limits"]["nvidia.com/gpu"])

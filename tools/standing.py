@@ -28,6 +28,7 @@ HIGHEST_STANDING_TIER = 2
 """A verdict of a higher tier is never given in advance."""
 LONGEST = timedelta(days=90)
 MOST_USES = 1000
+LONGEST_REASON = 500
 LOCK_WAIT_S = 10.0
 _TOOL = re.compile(r"[A-Za-z_][\w.-]{0,127}")
 
@@ -53,6 +54,7 @@ class StandingApproval:
     expires_at: str
     created_at: str
     irreversible: bool = False
+    reason: str = ""
     revoked_at: str = ""
     revoked_by: str = ""
     uses: int = 0
@@ -176,6 +178,7 @@ class Standing:
         lasts: timedelta,
         not_before: datetime | None = None,
         irreversible: bool = False,
+        reason: str = "",
     ) -> StandingApproval:
         """Allow calls of ``tool`` for which ``condition`` (CEL over ``args``) is true; durable on return.
 
@@ -208,8 +211,13 @@ class Standing:
             expires_at=_utc(start + lasts),
             created_at=_utc(now),
             irreversible=irreversible,
+            reason=" ".join(reason.split()),
         )
+        if len(made.reason) > LONGEST_REASON:
+            raise UserError(f"the reason has {len(made.reason)} characters; write at most {LONGEST_REASON}")
         given = {k: v for k, v in asdict(made).items() if k not in ("revoked_at", "revoked_by", "uses")}
+        if not made.reason:
+            del given["reason"]  # as versions before wrote it
         with self._lines.locked():
             self.all()
             self._append({"op": "allow", **given})
@@ -342,6 +350,8 @@ def _read(record: Mapping[str, Any]) -> StandingApproval:
     texts = (approval.id, approval.by, approval.tool, approval.condition)
     if not all(isinstance(text, str) and text for text in texts) or not isinstance(approval.irreversible, bool):
         raise ValueError("a field has the wrong type")
+    if not isinstance(approval.reason, str):
+        raise ValueError("reason is no text")
     if not isinstance(approval.max_uses, int) or isinstance(approval.max_uses, bool):
         raise ValueError("max_uses is no whole number")
     for moment in (approval.not_before, approval.expires_at):

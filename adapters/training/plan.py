@@ -14,6 +14,7 @@ far it is from what was measured. Knows no torch.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -182,6 +183,8 @@ Verdict = Literal["fits", "tight", "no"]
 LEVERS: Final = ("fused_loss", "no_upcast", "nf4", "checkpointing", "paged", "batch", "seq", "rank")
 """What can be changed, cheapest first. It costs: nothing, nothing, precision, time, time, time, long rows, capacity."""
 SHORTEST: Final = 128
+STEP: Final = 64
+"""Rows are shortened to a multiple of so many tokens."""
 LOWEST: Final = 4
 
 
@@ -243,7 +246,7 @@ def judged(total: int, gpu: int) -> Verdict:
 
 def _levers(shape: Shape, run: Run, gpu: int, now: int) -> Iterator[Lever]:
     for name in LEVERS:
-        changed = pulled(run, name)
+        changed = (_longest(shape, run, gpu) if name == "seq" else None) or pulled(run, name)
         if changed is None:
             continue
         run_then, change = changed
@@ -268,13 +271,30 @@ def pulled(run: Run, name: str) -> tuple[Run, str] | None:
     return (replace(run, **fields), change) if possible else None
 
 
+def _longest(shape: Shape, run: Run, gpu: int) -> tuple[Run, str] | None:
+    """The run with the longest shorter rows with which it fits; None where no length does. Memory grows with them."""
+
+    def fits(steps: int) -> bool:
+        return judged(predict(shape, replace(run, seq=steps * STEP)).total, gpu) == "fits"
+
+    lengths = range(SHORTEST // STEP, (run.seq - 1) // STEP + 1)
+    count = bisect(lengths, False, key=lambda steps: not fits(steps))
+    if not count:
+        return None
+    seq = lengths[count - 1] * STEP
+    return replace(run, seq=seq), f"--seq {seq}"
+
+
 def _remedy(shape: Shape, run: Run, gpu: int, levers: tuple[Lever, ...]) -> tuple[tuple[str, ...] | None, Run | None]:
-    """The first lever that is enough alone; else all in order, rows and rank as often as it takes; else None."""
+    """The first lever that is enough alone; else all in order, rows as short as need be, rank as low; else None."""
     for lever in levers:
         if lever.verdict == "fits":
             return (lever.change,), lever.run
     changes: dict[str, str] = {}
     for name in LEVERS:
+        if name == "seq" and (enough := _longest(shape, run, gpu)) is not None:
+            changes[name] = enough[1]
+            return tuple(changes.values()), enough[0]
         while (changed := pulled(run, name)) is not None:
             saved = predict(shape, run).total - predict(shape, changed[0]).total
             if saved <= 0:

@@ -178,9 +178,10 @@ def _meeting(place: Place, meet: Path, threads: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     if cuda:
         torch.cuda.set_device(place.number)
+    store: Any = distributed.FileStore(str(meet), place.count)  # type: ignore[attr-defined]
     distributed.init_process_group(
-        "nccl" if cuda else "gloo", store=distributed.FileStore(str(meet), place.count), rank=place.number,
-        world_size=place.count, timeout=timedelta(seconds=MEET_S),
+        "nccl" if cuda else "gloo", store=store, rank=place.number, world_size=place.count,
+        timeout=timedelta(seconds=MEET_S),
     )  # fmt: skip
     yield
     distributed.destroy_process_group()

@@ -15,9 +15,10 @@ from adapters.prompt import EOT
 from adapters.training.corpus import FRONT_DESK, SHARES, SHORT_FIRST, Shares, item_at, reading
 from adapters.training.encoding import encode
 from adapters.training.examples import Said
+from adapters.training.processes import Progress
 from adapters.training.recipe import Recipe
 from adapters.training.rows import Row
-from adapters.training.run import Progress, Source, open_base, train
+from adapters.training.run import Source, open_base, train
 
 REPLAY_SEED: Final = 7_919
 ROWS_SEED: Final = 104_729

@@ -76,7 +76,7 @@ KNOWN: Final[dict[str, Shape]] = {
         _llama("Llama-3.1-8B", 4_096, 32, 14_336, 32, 8, 128_256, tied=False),
         _polyglot("KoAlpaca-Polyglot-5.8B", 4_096, 28, 16),
         _polyglot("KoAlpaca-Polyglot-12.8B", 5_120, 40, 40),
-        Shape("embedded", 256, 4, 704, 8, 8, 32, 6_144, True, "llama", "Apache-2.0"),
+        Shape("embedded", 320, 6, 832, 8, 8, 40, 8_192, True, "llama", "Apache-2.0"),
     )
 }
 """Bases by name, their shapes from the config.json that they are published with."""

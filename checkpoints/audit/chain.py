@@ -133,6 +133,15 @@ class Chain:
             BrokenAudit: the chain or its head is not what was written.
             DiskFault, DamagedLog: as the journal.
         """
+        try:
+            return self._extend(make, begin)
+        except BaseException:
+            with self.mutex:  # in a database nothing of it is there: nothing of it may stay in memory
+                self._forget()
+                self.log.forget()
+            raise
+
+    def _extend(self, make: Callable[[Chain], Sequence[Note]], begin: Callable[[], None] | None) -> int:
         with self.log.locked(), self.mutex:
             data = self._head_data()
             head = None if data is None else read_head(data)
@@ -174,8 +183,6 @@ class Chain:
         try:
             self._add(news)
         except (KeyError, TypeError):
-            self.log = self.backend.log(self.thread_id, KIND)  # to read all of it again, once it is mended
-            self._forget()
             raise BrokenAudit(self.path, "it has a line that is no audit record") from None
 
     def _add(self, records: Sequence[dict[str, Any]]) -> None:

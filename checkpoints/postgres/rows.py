@@ -178,6 +178,10 @@ class RowLog:
         self.saw(Seen(held.gen, held.last, rows[-1][1]) if rows else None)
         return not known, found.records[1:] if known else found.records
 
+    def forget(self) -> None:
+        """Say next time of all records that they are new."""
+        self.saw(None)
+
     def saw(self, seen: Seen | None) -> None:
         """Remember how far the log is known."""
         with self._mutex:

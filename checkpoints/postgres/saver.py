@@ -26,6 +26,7 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 from langgraph.checkpoint.postgres import PostgresSaver
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
@@ -399,10 +400,16 @@ class PgSaver(OffLoop, PostgresSaver):
                     yield cursor
                 return
             # Without a BEGIN: all up to the end of the pipeline is one transaction, and one way there and back.
+            alone = db.info.transaction_status is TransactionStatus.IDLE
             with db.pipeline(), db.cursor(binary=True, row_factory=dict_row) as cursor:
                 if hold is not None and hold.loose:
                     cursor.execute(LOOSE)
-                yield cursor
+                try:
+                    yield cursor
+                except BaseException:
+                    if alone:  # a value could not be encoded: what is on its way already must not stand
+                        cursor.execute("ROLLBACK")
+                    raise
 
 
 def _placed(config: RunnableConfig, *, ns: bool = True) -> RunnableConfig:

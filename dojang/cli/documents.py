@@ -35,6 +35,10 @@ def ingest(
     untrusted: Annotated[
         bool, typer.Option("--untrusted", help="From a source that may write what it likes: rules ask more of it.")
     ] = False,
+    ray: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Read and embed with so many Ray workers; pip install 'dojang[ray]'."),
+    ] = 0,
 ) -> int:
     """Read files into passages; what is there already stays as it is. Code 2 when a file could not be read."""
     from state import UserError
@@ -51,7 +55,7 @@ def ingest(
         with call.terminal.counting(_("reading")) as tell:
             watched = Watched(_, tell)
             trust: Trust = "untrusted" if untrusted else "trusted"
-            report = workspace.ingest(wanted, trust=trust, on_progress=watched.file, on_work=watched.work)
+            report = workspace.ingest(wanted, trust=trust, on_progress=watched.file, on_work=watched.work, ray=ray)
     call.terminal.document(asdict(report))
     for name, why in report.failed:
         call.terminal.error(why if name in why else f"{name}: {why}")

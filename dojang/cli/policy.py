@@ -172,6 +172,7 @@ def allow(
     irreversible: Annotated[
         bool, typer.Option("--irreversible", help="Calls that cannot be undone are meant too.")
     ] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; whoever takes over looks at it.")] = "",
 ) -> int:
     """Approve a bounded set of calls in advance, in your name. Hard rules and tiers above 2 still ask."""
     from state import UserError
@@ -189,6 +190,7 @@ def allow(
         lasts=_lasting(lasting),
         not_before=_moment(begin) if begin else None,
         irreversible=irreversible,
+        reason=checked_text(reason),
     )
     call.terminal.document(_shown(made))
     call.terminal.line(
@@ -209,13 +211,13 @@ def standing(context: typer.Context) -> int:
     rows = [
         [
             a.id, word(_, STANDINGS, a.status(datetime.now(UTC))), a.by, a.tool, a.condition, f"{a.uses}/{a.max_uses}",
-            call.terminal.moment(a.expires_at),
+            call.terminal.moment(a.expires_at), a.reason,
         ]
         for a in found
     ]  # fmt: skip
     if rows:
         call.terminal.rows(
-            rows, head=[_("approval"), _("status"), _("by"), _("tool"), _("when"), _("uses"), _("until")]
+            rows, head=[_("approval"), _("status"), _("by"), _("tool"), _("when"), _("uses"), _("until"), _("why")]
         )
     else:
         call.terminal.note(_("nothing is approved in advance"))

@@ -22,6 +22,7 @@ Tell = Callable[[int, int, str], None]
 @store.command()
 def backup(context: typer.Context, folder: Folder) -> int:
     """Write documents and the tables of tools into a new folder, as they are at one instant."""
+    from dojang.sessions import in_postgres
     from store.postgres.backup import backup as write_backup
 
     call = invocation(context)
@@ -31,6 +32,11 @@ def backup(context: typer.Context, folder: Folder) -> int:
     call.terminal.document({"folder": str(folder.absolute()), **manifest})
     rows = sum(table["rows"] for table in manifest["tables"])
     said = _("{tables} tables, {rows} rows, {size} MB in {folder}; sessions are files of their own: copy {home} too")
+    if in_postgres(call.settings):
+        said = _(
+            "{tables} tables, {rows} rows, {size} MB in {folder}; sessions are not in it: back up all of the database "
+            "with its own tools"
+        )
     call.terminal.line(
         said.format(
             tables=len(manifest["tables"]),
@@ -82,6 +88,7 @@ def move(
     to: Annotated[str, typer.Option("--to", metavar="DSN", help="An empty database with pgvector, as postgresql://….")],
 ) -> int:
     """Copy everything into another PostgreSQL, compare, and say which setting makes Dojang use it."""
+    from dojang.sessions import has_files
     from store.database import describe
     from store.postgres.backup import move as copy_to
 
@@ -98,6 +105,11 @@ def move(
     )
     rows = sum(table["rows"] for table in tables)
     call.terminal.line(said.format(tables=len(tables), rows=f"{rows:,}", to=describe(target), setting=setting))
+    if call.settings.sessions is None and has_files(call.settings):
+        call.terminal.note(
+            _("the conversations stay in {home} with DOJANG_SESSIONS=files; `dojang workspace move` takes them along")
+            .format(home=call.settings.home)
+        )  # fmt: skip
     return Exit.DONE
 
 

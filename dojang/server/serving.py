@@ -29,6 +29,11 @@ ENOUGH: Final = 2_048
 """With fewer than that it says how many readers there can be."""
 
 
+KEEP_ALIVE_S: Final = 75
+"""How long a connection may rest between two requests. Longer than clients (5 s) and proxies (60 s) keep one to use it
+again: who closes first must be they, or a request is sent into a connection that is being closed, and is lost."""
+
+
 class CannotServe(UserError):
     """The address cannot be bound. ``host`` and ``port`` say which."""
 
@@ -188,6 +193,7 @@ def server_for(
         access_log=log_level in ("debug", "info"),
         server_header=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     return Server(config, on_end)
 

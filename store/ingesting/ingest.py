@@ -30,13 +30,16 @@ from store.ingesting.preparing import (
     passage_id,
     prepare,
 )
-from store.ingesting.writing import Fate, Known, Vectors
-from store.readers.extract import Extract, Unreadable, digest_of
-from store.readers.files import LIMIT_BYTES, bytes_of, read_bytes
+from store.ingesting.reading import STREAMED_CHARACTERS, Known, read_in
+from store.ingesting.spread import Spread, over
+from store.ingesting.writing import Fate, Vectors
+from store.readers.extract import Extract, Unreadable
+from store.readers.files import LIMIT_BYTES, bytes_of
 from store.schema.vectors import fenced
 from store.text.language import clean
 
 __all__ = [
+    "STREAMED_CHARACTERS",
     "Fate",
     "Ingest",
     "IngestReport",
@@ -51,7 +54,6 @@ __all__ = [
 
 BATCH_DOCUMENTS = 64
 BATCH_CHARACTERS = 2**20  # about 4,000 passages
-STREAMED_CHARACTERS = 2**21  # a longer document goes alone, part by part
 
 Stage = Literal["read", "embedded", "written", "indexing"]
 Work = Callable[[Stage, int], None]
@@ -79,6 +81,7 @@ class IngestReport:
 class _Job:
     extract: Extract
     source: str
+    parts: Sequence[Part] | None = None  # where somebody else has cut, analysed and embedded it
 
 
 class Ingest:
@@ -107,10 +110,15 @@ class Ingest:
         self._batch: list[_Job] = []
         self._done = self._total = 0
 
-    def files(self, paths: Sequence[Path | str]) -> IngestReport:
-        """Files and folders. What cannot be read is reported, the rest goes in."""
+    def files(self, paths: Sequence[Path | str], spread: Spread | None = None) -> IngestReport:
+        """Files and folders. What cannot be read is reported, the rest goes in.
+
+        ``spread``: they are read and embedded by Ray workers, and written here all the same, batch by batch.
+        """
         found = list(files_of(paths))
         self._total = len(found)
+        if spread is not None:
+            return self._spread(found, spread)
         with self._bulk:
             for start in range(0, len(found), 1_000):
                 some = found[start : start + 1_000]
@@ -118,6 +126,30 @@ class Ingest:
                     known = writing.known_documents(connection, [one.name for one in some])
                 for one in some:
                     self._file(one, known.get(one.name))
+            self._flush()
+        return self.report
+
+    def _spread(self, found: Sequence[Found], spread: Spread) -> IngestReport:
+        known: dict[str, Known] = {}
+        for start in range(0, len(found), 1_000):
+            with self._connections.use() as connection:
+                known |= writing.known_documents(connection, [one.name for one in found[start : start + 1_000]])
+        made = over(spread, found, known, trust=self._trust, limit_bytes=self._limit_bytes)
+        with self._bulk, contextlib.closing(made):
+            for one, done in zip(found, made, strict=True):
+                if done.what == "large":
+                    self._file(one, known.get(one.name))
+                elif done.extract is not None:
+                    passages = sum(len(part.chunks) for part in done.parts)
+                    self._on_work("read", passages)
+                    self._on_work("embedded", passages)
+                    self._take(_Job(done.extract, str(one.path.absolute()), done.parts))
+                else:
+                    if done.what == "unchanged":
+                        self.report.unchanged.append(one.name)
+                    else:
+                        self.report.failed.append((one.name, done.why))
+                    self._tell(one.name)
             self._flush()
         return self.report
 
@@ -143,23 +175,24 @@ class Ingest:
 
     def _offer(self, name: str, data: bytes, source: str, known: Known | None) -> None:
         """Take a document into the batch, unless it is there already."""
-        if known is not None and known.same(digest_of(data), self._trust):
+        extract = read_in(name, data, source, known, self._trust, limit_bytes=self._limit_bytes)
+        if extract is None:
             self.report.unchanged.append(name)
             self._tell(name)
             return
-        if known is not None and source and known.source not in ("", source):
-            raise Unreadable(
-                f"{name} is the name of another document, from {known.source}: "
-                f"ingest their common folder, or delete the old one first"
-            )
-        job = _Job(read_bytes(name, data, limit_bytes=self._limit_bytes), source)
+        self._take(_Job(extract, source))
+
+    def _take(self, job: _Job) -> None:
+        """Into the batch, which is written when it is large enough."""
         size = len(job.extract.text)
         if size > STREAMED_CHARACTERS:
             self._flush()
             self._streamed(job)
             return
         waiting = sum(len(one.extract.text) for one in self._batch)
-        again = any(one.extract.name == name for one in self._batch)  # named twice: the second is seen as a change
+        again = any(
+            one.extract.name == job.extract.name for one in self._batch
+        )  # named twice: the second is seen as a change
         if again or len(self._batch) >= BATCH_DOCUMENTS or waiting + size > BATCH_CHARACTERS:
             self._flush()
         self._batch.append(job)
@@ -183,15 +216,15 @@ class Ingest:
         analysed: list[tuple[Extract, Part]] = []
         owners: list[int] = []
         for index, job in enumerate(batch):
-            for part in parts_of(job.extract):
+            for part in parts_of(job.extract) if job.parts is None else ():
                 analysed.append((job.extract, part))
                 owners.append(index)
                 self._on_work("read", len(part.chunks))
         embedded = embed_parts(self._vectors.embedder, analysed, lambda n: self._on_work("embedded", n))
-        parts: list[list[Part]] = [[] for _ in batch]
+        parts: list[list[Part]] = [list(job.parts or ()) for job in batch]
         for index, part in zip(owners, embedded, strict=True):
             parts[index].append(part)
-        self._write(batch, [iter(one) for one in parts], sum(part.with_vector for part in embedded))
+        self._write(batch, [iter(one) for one in parts], sum(part.with_vector for one in parts for part in one))
 
     def _write(self, batch: list[_Job], parts: list[Iterator[Part]], vectors: int) -> None:
         """One transaction; the report changes only when it is committed."""

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from state import Trust
 from store.database import Connection
 from store.ingesting.preparing import INDEX_VERSION, Part, length_of, passage_id
+from store.ingesting.reading import Known
 from store.models.embedding import Embedder
 from store.readers.extract import Extract, structure_of
 from store.schema.vectors import VectorTable, write_vectors
@@ -29,19 +30,6 @@ class Vectors:
 
     embedder: Embedder | None
     table: VectorTable
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is stored under a name."""
-
-    digest: str
-    told: Trust  # what the ingest said
-    source: str  # the file's path; "" for an upload
-
-    def same(self, digest: str, told: Trust) -> bool:
-        """Whether this very content was read in, in the same trust."""
-        return (self.digest, self.told) == (digest, told)
 
 
 @dataclass(frozen=True)

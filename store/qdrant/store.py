@@ -26,6 +26,7 @@ from state import Conflict, Passage, PassingFault, Trust, UserError
 from store.ingesting.folders import files_of
 from store.ingesting.ingest import IngestReport, Progress, Work
 from store.ingesting.preparing import Prepared, embed_known, index_terms, length_of, passage_id, prepare
+from store.ingesting.spread import Spread
 from store.models.embedding import Embedder
 from store.models.reranking import Reranker, reranked, reranked_depth
 from store.postgres.locks import FileLock
@@ -121,8 +122,11 @@ class QdrantStore:
         metadata: Mapping[str, str] | None = None,
         *,
         on_work: Work | None = None,
+        spread: Spread | None = None,
     ) -> IngestReport:
         """Put files and folders in; a broken file is reported and the rest goes in. Can be cut off and repeated."""
+        if spread is not None:
+            raise UserError("Ray reads in for PostgreSQL alone: ingest without --ray, or set DOJANG_STORE=postgres")
         report = IngestReport()
         files = list(files_of(paths))
         for done, one in enumerate(files, start=1):

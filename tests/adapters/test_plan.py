@@ -144,6 +144,7 @@ def test_the_table_s_own_base_is_the_one_that_ships() -> None:
 
     shipped = shape_at(str(WEIGHTS / "base"))
     listed = KNOWN["embedded"]
+    assert replace(shipped, name="embedded", licence=listed.licence) == listed
     assert (shipped.kind, shipped.head, shipped.tied) == (listed.kind, shipped.width // shipped.heads, True)
     assert shape_at(str(WEIGHTS / "base" / "config.json")) == shipped
 
@@ -175,6 +176,11 @@ def test_the_smallest_change_that_makes_it_fit_does() -> None:
     assert several.remedied is not None
     assert len(several.remedy) > 3
     assert judged(predict(shape, several.remedied).total, card) == "fits"
+    rows = planned(shape_named("llama-3.1-8b"), Run(seq=4_096, paged=True), 8 * GIB)  # docs/training.md has 1,792
+    assert (rows.verdict, rows.remedy) == ("no", ("--seq 1792",))
+    assert rows.remedied is not None
+    longer = replace(rows.remedied, seq=rows.remedied.seq + 64)
+    assert judged(predict(rows.shape, longer).total, 8 * GIB) == "tight", "no shorter than it has to be"
     hopeless = planned(shape_named("llama-3.1-8b"), Run(), 4 * GIB)
     assert (hopeless.remedy, hopeless.smaller[0]) == (None, "Llama-3.2-3B")
 

@@ -125,6 +125,25 @@ def test_a_thread_that_is_gone_takes_no_records(backend: PostgresBackend) -> Non
         _ = log.folders
 
 
+def test_a_bare_row_is_no_record(postgres_dsn: str, backend: PostgresBackend) -> None:
+    backend.ensure("t")
+    log = backend.log("t", "about")
+    with log.writing() as writer:
+        writer.write([{"k": "a"}, {"k": "b"}])
+    for change in (
+        "INSERT INTO dojang_sessions.records SELECT folder, kind, 3, record FROM dojang_sessions.records WHERE n = 1",
+        "DELETE FROM dojang_sessions.records WHERE n = 2",
+        "UPDATE dojang_sessions.records SET record = '[' WHERE n = 1",
+    ):
+        with psycopg.connect(postgres_dsn) as db:
+            db.execute(change)
+        for look in (log.records, lambda: log.writing().__enter__(), lambda: list(backend.log("t", "about").records())):
+            with pytest.raises(DamagedRecords, match=r"database/t-.*about.*damaged"):
+                look()
+        with log.locked():
+            log.rewrite([{"k": "a"}, {"k": "b"}])
+
+
 # -- races and crashes ------------------------------------------------------------------------------------------------
 
 DECIDES = """
@@ -212,6 +231,14 @@ def test_a_server_that_goes_away_in_the_middle_leaves_nothing_half(
             audit.note("t", "review.shown", "김하나", "r2")
     assert (audit.records("t"), audit.records(None), backend.note("t", "audit.head")) == before
     audit.note("t", "review.shown", "김하나", "r2")
+    assert problems(backend, tmp_path) == []
+    joining = AuditLog(backend, tmp_path / "another" / "keys")
+    with monkeypatch.context() as broken:
+        broken.setattr(backend, "replace_note", away)
+        with pytest.raises(PassingFault):
+            joining.note(None, "policy.seen", "dojang", "v1")
+    assert joining.home.hashes == []
+    joining.note("t", "review.shown", "박", "r2")
     assert problems(backend, tmp_path) == []
 
 

@@ -136,3 +136,25 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(shell: Shell) -> None:
     wrong.rename(right)
     assert shell("checkpoints", "stats").code == 0
     assert shell("checkpoints", "verify").code == 0
+
+
+def test_upkeep_of_sessions_in_the_database(shell: Shell, bookings: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOJANG_SESSIONS", "postgres")
+    waits, review = shell.paused()
+    over = finished_thread(shell)
+    sizes = {one["thread_id"]: one for one in shell("checkpoints", "stats", "--json").json}
+    assert set(sizes) == {waits, over}
+    assert sizes[over]["checkpoints"] > 2
+    assert sizes[over]["bytes"]["checkpoint_blobs"] > 0
+    assert review in shell("checkpoints", "export", waits).out
+    assert shell("audit", "erase", "--thread", waits, "--reason", "asked").code == 2
+    assert shell("audit", "erase", "--thread", over, "--reason", "asked", "--json").json["erased"][0]["checkpoints"]
+    assert "hello" not in shell("checkpoints", "export", over).out
+    assert shell("audit", "verify").code == 0
+    fates = shell("checkpoints", "prune", "--older-than", "0h", "--json").json["threads"]
+    assert {one["thread_id"]: one["fate"] for one in fates} == {waits: "waits", over: "pruned"}
+    for words in (["stats", over], ["export", over]):
+        assert shell("checkpoints", *words).code == 2
+    for words in (["verify"], ["repair", waits], ["encrypt"]):
+        assert "PostgreSQL" in shell("checkpoints", *words).err
+    assert not (shell.home / "threads").exists()

@@ -58,7 +58,7 @@ def test_an_unchanged_file_is_not_parsed_again(
 ) -> None:
     (tmp_path / "a.md").write_text("Parking is free.")
     store.ingest([tmp_path / "a.md"])
-    monkeypatch.setattr("store.ingesting.ingest.read_bytes", lambda *_, **__: pytest.fail("it was parsed"))
+    monkeypatch.setattr("store.ingesting.reading.read_bytes", lambda *_, **__: pytest.fail("it was parsed"))
     assert store.ingest([tmp_path / "a.md"]).unchanged == ["a.md"]
 
 

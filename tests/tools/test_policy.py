@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from nodes import ports
 from tools.policy import FilePolicy, load_policy
 from tools.rules import BrokenPolicy
+from tools.standing import Standing
 
 SAMPLE = Path(__file__).parents[2] / "dojang" / "sample" / "policy.toml"
 
@@ -362,3 +365,18 @@ def test_a_missing_or_binary_file(tmp_path: Path) -> None:
 def test_functions_and_bound_names_are_taken(policy: Any) -> None:
     made = policy(rule(when='args.tags.exists(t, t.startsWith("v")) && size(text) == 0', outcome="forbid"))
     assert made.judge("c", subject(args={"tags": ["a", "vip"]}))["outcome"] == "forbid"
+
+
+def test_the_rule_of_the_docs_lets_nothing_consequential_pass_without_a_reason(policy: Any, tmp_path: Path) -> None:
+    """The block of docs/policy.md as it stands, against a rule that somebody signed and an approval in advance."""
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    [block] = [one for one in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if 'id = "why"' in one]
+    free = rule(id="free", tool="issue_refund", outcome="auto", signed_by="Kim")
+    judged = policy(free, hard=block)
+    standing = Standing(tmp_path / "standing.jsonl")
+    standing.allow(by="Kim", tool="book_room", condition="true", max_uses=9, lasts=timedelta(days=1), irreversible=True)
+    judged.standing = standing
+    for call in (subject(), subject(**IRREVERSIBLE), subject(tool="other", effect_class="write", reversible=False)):
+        verdict = judged.judge("call:1", call)
+        assert (verdict["outcome"], verdict["wants_reason"]) == ("ask", True), call["tool"]
+    assert judged.judge("call:1", subject(tool="search_hotels", effect_class="read"))["outcome"] == "auto"

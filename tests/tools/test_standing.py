@@ -322,3 +322,13 @@ def test_it_relaxes_only_what_its_author_could_mean(
     undoable = effect == "write" and reversible
     expected = trust == "trusted" and not hard and tier <= 2 and bounded and (undoable or (said and effect != "odd"))
     assert verdict["outcome"] == ("notify" if expected else "ask")
+
+
+def test_why_it_was_given_is_kept(standing: Standing, tmp_path: Path) -> None:
+    plain, told = allowed(standing), allowed(standing, reason="the fair\nweek")
+    assert [one.reason for one in standing.all()] == ["", "the fair week"]
+    lines = (tmp_path / "home" / "standing.jsonl").read_text(encoding="utf-8").splitlines()
+    assert ["reason" in json.loads(line) for line in lines] == [False, True]
+    assert (plain.reason, told.reason) == ("", "the fair week")
+    with pytest.raises(UserError, match="the reason has 501 characters"):
+        allowed(standing, reason="x" * 501)

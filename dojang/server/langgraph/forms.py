@@ -93,14 +93,14 @@ class Known:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[object, dict[str, Any]]] = OrderedDict()
 
-    def of(self, name: str, stamp: object, read: Callable[[], dict[str, Any]], *, size: int) -> dict[str, Any]:
+    def of(self, name: str, stamp: object, read: Callable[[], dict[str, Any]], *, size: int | None) -> dict[str, Any]:
         """What ``read`` gives; not to be changed.
 
         Args:
             name: of the thread.
             stamp: taken before: a change meanwhile makes it another one.
             read: called where nothing is known, or it is another one's.
-            size: about how many bytes what it gives may have.
+            size: about how many bytes what it gives may have; None: as its messages are long.
         """
         with self._lock:
             kept = self._kept.pop(name, None)
@@ -108,12 +108,17 @@ class Known:
                 self._kept[name] = kept
                 return kept[1]
         found = read()
-        if size <= KNOWN_BYTES:
+        if (_length(found) if size is None else size) <= KNOWN_BYTES:
             with self._lock:
                 self._kept[name] = (stamp, found)
                 while len(self._kept) > KNOWN_MAX:
                     self._kept.popitem(last=False)
         return found
+
+
+def _length(form: Mapping[str, Any]) -> int:
+    """Characters of the messages of a thread's form."""
+    return sum(len(str(message.content)) for message in (form["values"] or {}).get("messages") or [])
 
 
 def _stamp(folder: Path) -> Stamp:
@@ -170,11 +175,11 @@ class Threads:
             status = status_of(busy=busy, waits=bool(found["interrupts"]), failed=failed)
         return {**found, "status": status}
 
-    def _stamp(self, thread_id: str) -> tuple[object, int]:
+    def _stamp(self, thread_id: str) -> tuple[object, int | None]:
         """Another one after each change of what a form shows, and about how large that is."""
         parts = self.workspace.parts
         if parts.sessions.database is not None:
-            return parts.changes(thread_id), 0
+            return parts.changes(thread_id), None
         stamp = _stamp(parts.folders.path(thread_id))
         return stamp, sum(one[0] for one in stamp if one is not None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -71,17 +72,14 @@ def update(request: Request, threads: AtThreads, thread_id: str, asked: StateIn)
             workspace.check_ready(thread_id)
         if waiting := workspace.waiting(thread_id):  # what somebody thinks of the last answer is a pause as well
             raise Conflict(f"thread {thread_id} waits for a decision on {waiting[0][1]['id']}; decide it first")
+        facts = {"keys": sorted(values or {}), "as_node": asked.as_node}
+        note = partial(workspace.parts.audit.note, thread_id, "state.changed", caller_of(request), thread_id)
+        note(facts)  # first: what cannot be noted is not done
         try:
             config = workspace.parts.graph.update_state(config_of(thread_id), values, as_node=asked.as_node)
         except (InvalidUpdateError, KeyError, ValueError) as error:
+            note({**facts, "refused": True})
             raise NotTaken(f"the state cannot be changed so: {error}") from None
-    workspace.parts.audit.note(
-        thread_id,
-        "state.changed",
-        caller_of(request),
-        thread_id,
-        {"keys": sorted(values or {}), "as_node": asked.as_node},
-    )
     checkpoint = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_map": None} | {
         "checkpoint_id": config["configurable"]["checkpoint_id"]
     }

@@ -42,9 +42,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are f
 
 def anew(work: Any, place: Place, told: Progress | None) -> Any:
     """A fork has what its parent knew of being alone."""
-    from accelerate.state import AcceleratorState, GradientState, PartialState
+    import accelerate.state as known  # type: ignore[import-untyped, unused-ignore]
 
-    for state in (AcceleratorState, GradientState, PartialState):
+    for state in (known.AcceleratorState, known.GradientState, known.PartialState):
         state._reset_state()
     return work(place, told)
 

@@ -169,13 +169,12 @@ def test_loose_puts_wait_for_no_disk_until_the_end(machine: Machine) -> None:
             reached = _written(db)
         assert not _behind(db, reached)
         put()
-        assert not _behind(db, _written(db))
     with machine.database.reading() as db:
         assert db.execute("SELECT waits FROM told").fetchall() == [("on",), ("off",), ("off",), ("on",)]
 
 
 def _written(db: psycopg.Connection[Any]) -> str:
-    """How far the server's log goes."""
+    """How far the server's log goes, with what others put into it."""
     found = db.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
     assert found is not None
     return str(found[0])

@@ -125,6 +125,17 @@ def test_a_put_is_all_or_nothing(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("loose", [False, True])
+def test_a_put_that_fails_here_leaves_nothing_there(machine: Machine, loose: bool) -> None:
+    with machine.locks.run_lock("t", "kim"), machine.saver.loose("t") if loose else nullcontext():
+        with pytest.raises(TypeError):  # after the values have been sent
+            machine.saver.put(config(), checkpoint({"v": [1]}, {"v": "1"}), metadata(what=object()), {"v": "1"})
+        machine.saver.put(config(), checkpoint({"v": [2]}, {"v": "1"}), metadata(), {"v": "1"})
+    found = machine.saver.get_tuple(config())
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"v": [2]}
+
+
+@pytest.mark.parametrize("loose", [False, True])
 def test_a_put_is_one_way_there_and_back(machine: Machine, loose: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     with machine.locks.run_lock("t", "kim"):
         hold = machine.locks.of("t")

@@ -36,7 +36,7 @@ def test_what_is_wrong_is_named_without_an_address(tmp_path: Path) -> None:
         answer = TestClient(app, base_url=BASE).get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["problems"] == {
-        "database": "does not answer (PassingFault)",
+        "database": "does not answer (DatabaseAway)",
         "workers": "0 of 4 workers are alive",
         "model": "does not answer (ConnectionRefusedError)",
         "queue": "full: 1 runs wait",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from dojang.server import create_app, serve
-from dojang.server.serving import CannotServe, bind, server_for, url_of
+from dojang.server.serving import CannotServe, bind, few_collections, server_for, url_of
 from dojang.settings import Settings
 from dojang.workspace import Workspace
 
@@ -50,6 +52,17 @@ def test_a_real_server_answers_to_its_own_address_only(workspace: Workspace) -> 
         thread.join(20)
         listener.close()
     assert not thread.is_alive()
+
+
+def test_a_connection_rests_longer_than_clients_and_proxies_let_it() -> None:
+    """Else a request is sent into one that the server is closing, and is lost: 5 s are httpx's, 60 nginx's."""
+    assert server_for(FastAPI()).config.timeout_keep_alive > 60
+
+
+def test_what_a_server_begins_with_is_passed_over_by_the_collector_while_it_runs() -> None:
+    with few_collections():
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 async def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from starlette.datastructures import Headers
 
 from dojang.server.access.admission import served
+from dojang.server.access.callers import Doorkeeper
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.roles import ROLES
 from dojang.server.access.table import LANGGRAPH, OPEN, TABLE
@@ -137,3 +139,18 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> 
         for client in (people.client(secret), people.client(), people.browser()):
             assert client.get("/threads").status_code == 503
         assert People(workspace).client().get("/").status_code == 503
+
+
+def test_who_needs_no_token_is_known_without_waiting_for_a_file(tmp_path: Path) -> None:
+    """On the event loop, and nobody else is: with a file of tokens, or from another name, somebody has to look."""
+    with workspace_for(tmp_path, NOWHERE) as workspace:
+        people = People(workspace)
+        keeper: Doorkeeper = people.app.state.doorkeeper
+        here, elsewhere = Headers({"host": "127.0.0.1:1"}), Headers({"host": "desk.example.com"})
+        assert keeper.at_once(here) == keeper.caller(here, "127.0.0.1") == keeper.local
+        assert keeper.at_once(elsewhere) is None
+        people.token("kim", "operator")
+        assert keeper.at_once(here) is None
+        assert keeper.caller(here, "127.0.0.1") is None
+        (tmp_path / "tokens.sqlite").unlink()
+        assert keeper.at_once(here) is None

@@ -89,7 +89,7 @@ def test_every_other_id_in_a_path_is_everybodys_or_of_a_thread() -> None:
         "adapter",
         "card_id",
     }  # documents and adapters are the house's
-    own = {"job_id"}  # whoever began it; tested with the pages of managers
+    own = {"job_id", "handover_id"}  # whoever began it (pages of managers), or to whom it is (test_handing)
     assert kinds <= everybodys | own
 
 

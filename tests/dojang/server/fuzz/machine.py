@@ -230,7 +230,7 @@ class Machine(RuleBasedStateMachine):
     def delete(self, thread: Thread) -> None:
         if thread.id not in self.known:
             return
-        held = bool(thread.queue) or thread.review is not None
+        held = bool(thread.queue or thread.cut) or thread.review is not None
         self.ask("DELETE", f"/threads/{thread.id}", wanted=409 if held else 204)
         if held:
             return

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from langgraph_sdk.client import SyncLangGraphClient
 
 from dojang.workspace import Workspace
+from state import PassingFault
 from tests.dojang.server.langgraph.conftest import refused, says
 
 
@@ -107,3 +109,28 @@ def test_a_state_is_changed_at_an_older_checkpoint(
     unknown = "1ef00000-0000-6000-8000-000000000000"
     status, _ = refused(client.runs.wait, thread_id, "dojang", input=says("x"), checkpoint_id=unknown)
     assert status == 404
+
+
+def test_a_change_that_cannot_be_noted_is_not_made(
+    client: SyncLangGraphClient, thread_id: str, house: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note comes first; what the graph then does not take is noted, too."""
+    client.runs.wait(thread_id, "dojang", input=says("When is check-out?"))
+    before: Any = client.threads.get_state(thread_id)
+    status, _ = refused(client.threads.update_state, thread_id, {"question": "x"}, as_node="nobody")
+    assert status == 400
+    noted = [r["facts"] for r in house.parts.audit.records(thread_id) if r["event"] == "state.changed"]
+    assert noted == [
+        {"keys": ["question"], "as_node": "nobody"},
+        {"keys": ["question"], "as_node": "nobody", "refused": True},
+    ]
+
+    def full(*_: object, **__: object) -> bool:
+        raise PassingFault("the disk is full")
+
+    monkeypatch.setattr(house.parts.audit, "note", full)
+    status, _ = refused(client.threads.update_state, thread_id, {"question": "another"})
+    assert status == 503
+    monkeypatch.undo()
+    after: Any = client.threads.get_state(thread_id)
+    assert (after["values"], after["checkpoint"]) == (before["values"], before["checkpoint"])

@@ -163,7 +163,7 @@ def test_a_call_on_its_way_is_waited_for(house: Workspace, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("alone")
 def test_a_model_that_speaks_is_not_waited_for_and_its_run_stays_accepted(
-    house: Workspace, model: Held, monkeypatch: pytest.MonkeyPatch
+    house: Workspace, model: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(work, "PATIENCE_S", 0.2)
     thread = str(uuid.uuid4())
@@ -178,6 +178,7 @@ def test_a_model_that_speaks_is_not_waited_for_and_its_run_stays_accepted(
         worker.join(20)
     assert first.rows.get(row.run_id).status == "running"  # the next start has it: this process is dead then
     assert first.rows.get(row.run_id).error is None
+    assert "stumbled" not in caplog.text  # it knew that nobody waits: it was not a closed file that held it up
     first.rows.stop(row.run_id, "interrupt")
     first.rows.give_back(first.rows.get(row.run_id))
     first.rows.close()

@@ -15,6 +15,7 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 from psycopg import sql
 
+from checkpoints.errors import SessionsAway
 from dojang.server.standing import Standing
 from dojang.server.work import Work
 from dojang.server.work import work as work_module
@@ -23,7 +24,8 @@ from dojang.server.work.postgres import rows as rows_module
 from dojang.server.work.postgres.channel import SharedChannel
 from dojang.server.work.postgres.rows import PgRows
 from dojang.workspace import Workspace
-from state import UserError
+from state import PassingFault, UserError
+from store.database import DatabaseAway
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import Held, says, served, until
 
@@ -201,6 +203,31 @@ def test_a_database_that_goes_away(
     assert [row.run_id for row in work.rows.of(thread_id)] == [run["run_id"]]
     assert work.rows.get(run["run_id"]).attempt >= 2
     until(lambda: work.ailing() == "")
+
+
+@pytest.mark.parametrize("kind", [SessionsAway, DatabaseAway])
+def test_a_run_that_meets_the_database_away_is_not_over(
+    client: SyncLangGraphClient,
+    thread_id: str,
+    worker: Work,
+    server: tuple[str, Work],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[PassingFault],
+) -> None:
+    """Whichever connection it was that broke, and however soon the database is back."""
+    go, broken = worker.worker._go, [kind("broke off")]
+    monkeypatch.setattr(kind, "retry_after_s", 0)
+
+    def breaks(*args: Any) -> Any:
+        if broken:
+            raise broken.pop()
+        return go(*args)
+
+    monkeypatch.setattr(worker.worker, "_go", breaks)
+    run: Any = client.runs.create(thread_id, "dojang", input=says("When is check-out?"))
+    client.runs.join(thread_id, run["run_id"])
+    row = server[1].rows.get(run["run_id"])
+    assert (row.status, row.attempt) == ("success", 2)
 
 
 def test_who_takes_runs(far: Workspace, server: tuple[str, Work], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def asked(house: House, query: str) -> list[Any]:
     """Of the runs' tables."""
     with psycopg.connect(house.environment["DOJANG_DATABASE_URL"], autocommit=True) as db:
-        return db.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
+        return db.execute(query.encode()).fetchall()
 
 
 def test_forty_runs_by_two_workers_and_one_that_is_killed(
@@ -47,7 +47,7 @@ def test_forty_runs_by_two_workers_and_one_that_is_killed(
     # One is killed between a booking and the note of it; the other, which was stopped meanwhile, goes on with its run.
     client.runs.wait(threads[0], "dojang", input=says("please book a room"))
     two.send_signal(signal.SIGSTOP)
-    approve = {"resume": {"decisions": [{"type": "approve"}]}}
+    approve: Any = {"resume": {"decisions": [{"type": "approve"}]}}
     run = client.runs.create(threads[0], "dojang", command=approve)["run_id"]
     assert one.wait(30) == -signal.SIGKILL
     two.send_signal(signal.SIGCONT)
