@@ -201,7 +201,7 @@ SETTINGS: Final = {
 }
 
 
-REACH: Final = {"DOJANG_HOST": "0.0.0.0", "DOJANG_PORT": str(PORT), "DOJANG_RATE_LIMIT": ""}
+REACH: Final = {"DOJANG_HOST": "0.0.0.0", "DOJANG_PORT": str(PORT), "DOJANG_RATE_LIMIT": "900000/minute"}
 """As the files in deploy/ have it."""
 
 
