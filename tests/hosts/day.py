@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, Literal, get_args
 
+from checkpoints.postgres.database import DEAD_S
 from tests.hosts.house import House, Machine, house, until
 from tests.hosts.network import Host
 from tests.hosts.payments import TOOLS, Payment, Progress
@@ -28,6 +29,7 @@ Trouble = Literal["killed", "cut briefly", "cut for long", "stopped", "database 
 TROUBLES: Final[tuple[Trouble, ...]] = get_args(Trouble)
 BETWEEN: Final = (1, 40)
 """Answers to clients between two troubles; a payment has about twenty."""
+GIVEN_UP_S: Final = DEAD_S + 1.0
 STALLED_S: Final = 5.0
 """Whatever is to happen after so many answers happens then where there are none."""
 
@@ -157,7 +159,12 @@ class Day:
         with self._gone(victim.host):
             victim.host.cut()
             try:
-                until(lambda: self.house.connections_of(victim.host) == 0, "PostgreSQL gives up who is cut off")
+                threading.Event().wait(GIVEN_UP_S)  # the time is the trouble
+                until(
+                    lambda: self.house.locks_of(victim.host) == 0,
+                    "PostgreSQL gives up the locks of who is cut off",
+                    wait_s=60,
+                )
                 self._wait_for_answers(1, 40)
             finally:
                 victim.host.heal()

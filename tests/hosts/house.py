@@ -120,13 +120,18 @@ class House:
         headers = {"authorization": f"Bearer {self.tokens[person]}"}
         return httpx.Client(base_url=self.url, headers=headers, trust_env=False, **{"timeout": 30, **options})
 
-    def connections_of(self, host: Host) -> int:
-        """How many connections of a host PostgreSQL still believes in; -1 while it cannot be asked."""
+    def locks_of(self, host: Host) -> int:
+        """How many locks of a host PostgreSQL still believes in; -1 while it cannot be asked.
+
+        A connection that was cut off before it had said how long it may be silent may stay for hours, with no lock.
+        """
+        asked = (
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+            "WHERE client_addr = %s::inet AND locktype = 'advisory' AND granted"
+        )
         try:
             with psycopg.connect(self.postgres.dsn, autocommit=True, connect_timeout=2) as connection:
-                found = connection.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE client_addr = %s::inet", (host.address,)
-                ).fetchone()
+                found = connection.execute(asked, (host.address,)).fetchone()
         except psycopg.OperationalError:
             return -1
         assert found is not None
@@ -196,7 +201,7 @@ SETTINGS: Final = {
 }
 
 
-REACH: Final = {"DOJANG_HOST": "0.0.0.0", "DOJANG_PORT": str(PORT), "DOJANG_RATE_LIMIT": ""}
+REACH: Final = {"DOJANG_HOST": "0.0.0.0", "DOJANG_PORT": str(PORT), "DOJANG_RATE_LIMIT": "900000/minute"}
 """As the files in deploy/ have it."""
 
 

@@ -22,7 +22,7 @@ from tests.chaos.outside import ask
 from tests.hosts.house import PEOPLE, House, until
 
 TOOLS: Final = ("pay_here", "pay_with_key", "pay_blind")
-AWAY: Final = (502, 503, 504)
+AWAY: Final = (429, 502, 503, 504)
 """Not now: what was asked may have been done or not."""
 PATIENCE_S: Final = 180
 SAID: Final[dict[str, dict[str, Any]]] = {

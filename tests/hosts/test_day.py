@@ -25,7 +25,7 @@ DOCKERFILE = Path(__file__).parents[2] / "deploy" / "Dockerfile"
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("hosts")) as running:
+    with house(tmp_path_factory.mktemp("hosts"), workers=3) as running:  # four in `make hosts`
         yield running
 
 
