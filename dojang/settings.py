@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -36,9 +36,7 @@ def _user() -> str:
 class Settings(BaseSettings):
     """One frozen object, built by :func:`load_settings` and passed inward."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="DOJANG_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="DOJANG_", env_file=".env", extra="ignore", frozen=True)
 
     home: Path = Field(Path("var"), description="where all run-time data lives")
     database_url: SecretStr | None = Field(None, description="a PostgreSQL with pgvector; empty: the embedded one")
@@ -232,6 +230,12 @@ class Settings(BaseSettings):
         [], description="the only hosts that webhooks may name, `.example.com` for all under it; empty: any public one"
     )
     webhook_loopback: bool = Field(False, description="whether webhooks may name this machine, by http as well")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _unset(cls, given: object, info: ValidationInfo) -> object:
+        """An empty text for what may be left away is none: a compose file has no other way to leave it away."""
+        return None if given == "" and cls.model_fields[str(info.field_name)].default is None else given
 
     @field_validator("webhook_secret")
     @classmethod

@@ -73,7 +73,7 @@ def update(request: Request, threads: AtThreads, thread_id: str, asked: StateIn)
         if waiting := workspace.waiting(thread_id):  # what somebody thinks of the last answer is a pause as well
             raise Conflict(f"thread {thread_id} waits for a decision on {waiting[0][1]['id']}; decide it first")
         if not _is_text(asked.as_node or ""):  # no record can name it
-            raise NotTaken(f"the state cannot be changed so: there is no node {asked.as_node!r}")
+            raise NotTaken(f"no record can name the node {asked.as_node!r}: it has half a character")
         facts = {"keys": sorted(values or {}), "as_node": asked.as_node}
         note = partial(workspace.parts.audit.note, thread_id, "state.changed", caller_of(request), thread_id)
         note(facts)  # first: what cannot be noted is not done
