@@ -60,9 +60,13 @@ def test_a_connection_rests_longer_than_clients_and_proxies_let_it() -> None:
 
 
 def test_what_a_server_begins_with_is_passed_over_by_the_collector_while_it_runs() -> None:
-    with few_collections():
-        assert gc.get_freeze_count() > 10_000
-    assert gc.get_freeze_count() == 0
+    gc.unfreeze()  # the tests' own process passes over what it has collected, too
+    try:
+        with few_collections():
+            assert gc.get_freeze_count() > 10_000
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()
 
 
 async def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:
