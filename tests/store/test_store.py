@@ -317,7 +317,7 @@ def test_a_broken_connection_is_replaced(store: DocumentStore, folder: Path, pos
     store.search("parking")
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     assert store.search("parking")[0]["title"] == "House › Parking"
