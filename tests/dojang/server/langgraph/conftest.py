@@ -37,6 +37,8 @@ Started = tuple[Forked, SyncLangGraphClient]
 Start = Callable[..., Any]
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok.").decode()
 ELSEWHERE = os.environ.get("DOJANG_TEST_WORKERS") == "elsewhere"
+own_workers = pytest.mark.skipif(ELSEWHERE, reason="of a server that carries its runs out itself")
+"""For what a test sees of, or does to, the inside of the process that carries a run out."""
 HOOKS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_loopback": True}
 
 

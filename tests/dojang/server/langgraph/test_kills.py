@@ -17,7 +17,7 @@ from dojang.server.serving import CannotServe
 from dojang.server.work import Order, Work
 from dojang.settings import load_settings
 from dojang.workspace import Workspace
-from tests.dojang.server.langgraph.conftest import Held, Start, says, until
+from tests.dojang.server.langgraph.conftest import Held, Start, own_workers, says, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -58,6 +58,7 @@ def test_a_server_that_is_killed_under_its_runs(
     assert len(bookings()) == 1
 
 
+@own_workers
 @pytest.mark.usefixtures("alone")
 def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model: Held) -> None:
     thread = str(uuid.uuid4())
@@ -76,6 +77,7 @@ def test_a_server_that_ends_leaves_its_runs_to_the_next(house: Workspace, model:
     assert [line["role"] for line in house.conversation(thread)] == ["user", "assistant"]
 
 
+@own_workers
 @pytest.mark.usefixtures("alone")
 def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> None:
     """As after a kill between a pause and the row that says so."""

@@ -13,7 +13,7 @@ from langgraph_sdk.client import SyncLangGraphClient
 from dojang.server import serving
 from dojang.server.serving import room_for_readers
 from dojang.server.work import Work, events
-from tests.dojang.server.langgraph.conftest import Held, says
+from tests.dojang.server.langgraph.conftest import Held, own_workers, says
 
 READERS, SLOW, VANISHING = 34, 4, 4
 BIG = b'"' + b"x" * 100_000 + b'"'
@@ -73,6 +73,7 @@ async def watch(url: str, path: str, model: Held, work: Work, run_id: str) -> tu
     return quick, slow
 
 
+@own_workers
 def test_slow_and_vanishing_readers_hold_up_nobody(
     client: SyncLangGraphClient, thread_id: str, url: str, model: Held, work: Work
 ) -> None:

@@ -22,7 +22,7 @@ from langgraph_sdk.client import SyncLangGraphClient
 from dojang.server.work import Order, Work, work
 from dojang.watching import Watch
 from dojang.workspace import Workspace
-from tests.dojang.server.langgraph.conftest import Held, Start, says, until
+from tests.dojang.server.langgraph.conftest import Held, Start, own_workers, says, until
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals"),
@@ -66,6 +66,7 @@ def again_and_again(read: Callable[[], Any]) -> Any:
             return read()
 
 
+@own_workers
 def test_readers_and_runs_go_on_at_the_next_start(
     start: Start, tmp_path: Path, bookings: Callable[[], list[Any]]
 ) -> None:
@@ -136,6 +137,7 @@ def test_readers_and_runs_go_on_at_the_next_start(
     assert "completing response" not in log
 
 
+@own_workers
 @pytest.mark.usefixtures("alone")
 def test_a_call_on_its_way_is_waited_for(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "PATIENCE_S", 0.2)

@@ -12,7 +12,7 @@ from langgraph_sdk.client import SyncLangGraphClient
 from dojang.server.work import Work, events
 from dojang.server.work.events import KEEP_EVENTS, Channel, Channels
 from dojang.server.work.rows import RunRows
-from tests.dojang.server.langgraph.conftest import Held, refused, says
+from tests.dojang.server.langgraph.conftest import Held, own_workers, refused, says
 
 
 def test_a_reader_goes_on_after_its_last_event(client: SyncLangGraphClient, thread_id: str, work: Work) -> None:
@@ -37,6 +37,7 @@ def test_a_reader_of_a_thread_goes_on_with_its_next_run(client: SyncLangGraphCli
     assert second == list(client.threads.join_stream(thread_id))
 
 
+@own_workers
 def test_a_late_reader_of_a_run_that_is_not_kept_is_told_its_end(
     client: SyncLangGraphClient, thread_id: str, work: Work
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_queue_that_is_full(client: SyncLangGraphClient, thread_id: str, work:
     client.runs.join(thread_id, first["run_id"])
 
 
+@own_workers
 def test_a_run_that_takes_too_long_is_stopped(
     client: SyncLangGraphClient, thread_id: str, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
