@@ -53,8 +53,11 @@ chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects coun
 hosts: .venv/dev ## PostgreSQL, a server and four workers on hosts of their own that fail at TROUBLES instants (30); needs root
 	@$(BIN)/python -m tests.hosts
 
-elsewhere: .venv/dev ## What the LangGraph SDK can do, over PostgreSQL with the workers in another process
-	@DOJANG_TEST_SESSIONS=postgres DOJANG_TEST_WORKERS=elsewhere $(BIN)/python -m pytest -q -n 2 tests/dojang/server/langgraph
+PROMISES := undo races kinds expiry overlaps notices commands chat own_tools mcp_tools reading flags
+
+elsewhere: .venv/dev ## Promises, and what the LangGraph SDK can do, over PostgreSQL, the workers in another process
+	@DOJANG_TEST_SESSIONS=postgres DOJANG_TEST_WORKERS=elsewhere $(BIN)/python -m pytest -q -n 2 \
+		$(PROMISES:%=tests/dojang/test_%.py) tests/dojang/server/langgraph
 
 fuzz: .venv/dev ## generated requests to every route, and in any order: EXAMPLES of each kind (200), a fresh seed
 	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)

@@ -102,7 +102,7 @@ def shell(
         "DOJANG_LANGUAGE": "en",
         "OMP_NUM_THREADS": "1",
     }
-    for name in [name for name in os.environ if name.startswith("DOJANG_")]:
+    for name in [name for name in os.environ if name.startswith("DOJANG_") and "_TEST_" not in name]:
         monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
