@@ -1,6 +1,6 @@
 """Moves a workspace's sessions from files into PostgreSQL, or back: who may be at work meanwhile, and with what else.
 
-Sessions go by ``checkpoints.upkeep.relocating``; the runs that the server has accepted, all of them over, go before
+Sessions go by ``checkpoints.upkeep.relocating``; the runs that the server has accepted, all of them over, go with
 them. What stays in the home (tokens, items, adapters, documents' uploads) stays.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from checkpoints.upkeep.relocating import Relocated, Side, relocate
 from dojang.noted import lines_of
 from dojang.pausing import switch_of
-from dojang.server.work.carrying import carry_runs
+from dojang.server.work.carrying import carry_runs, check_over
 from dojang.sessions import Sessions, house_of, open_sessions
 from dojang.settings import BadSetting, Settings
 from state import Conflict, UserError
@@ -29,7 +29,7 @@ OF_HOUSE = ("audit.jsonl", "audit.head", "standing.jsonl", "paused.json", "pause
 
 
 class Moved(Relocated):
-    """What was moved; ``runs`` are those that the server had accepted."""
+    """What was moved; ``runs`` are those that the server had accepted, where they went in this call."""
 
     runs: int
     to: Where
@@ -58,15 +58,18 @@ def move(settings: Settings, to: Where, *, tell: Callable[[str], None] = lambda 
         into_rows = to == "postgres"
         if into_rows:
             _make_keys_known(settings.home, rows)
-        runs = carry_runs(settings.home / "runs.sqlite", database, to)
+        accepted, carried = settings.home / "runs.sqlite", 0
+        check_over(accepted, database, to)
         source, target = (of_files, of_rows) if into_rows else (of_rows, of_files)
 
-        def also() -> None:
+        def also() -> None:  # not before it is sure that nobody else's are there, nor once the source is put aside
+            nonlocal carried
+            carried = carry_runs(accepted, database, to)
             _carry_standing(settings.home, source, target)
             _carry_switch(settings.home, source, target)
 
         done = relocate(*((files, rows) if into_rows else (rows, files)), tell=tell, also=also)
-        return Moved(**done, runs=runs, to=to)
+        return Moved(**done, runs=carried, to=to)
 
 
 def _carry_standing(home: Path, source: Sessions, target: Sessions) -> None:

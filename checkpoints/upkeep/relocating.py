@@ -165,8 +165,6 @@ def _thread(source: Side, target: Side, thread: str) -> None:
         _log(source, target, thread, kind)
     for name in NOTES:
         target.backend.replace_note(thread, name, source.backend.note(thread, name))
-    for name in LISTS:
-        target.backend.mark(thread, name, thread in source.backend.marked(name))
     if _digest(source, thread) != _digest(target, thread):
         raise BrokenInvariant(
             f"thread {thread} reads differently in {target.name}; nothing was moved, {source.name} is as it was"
@@ -178,6 +176,10 @@ def _house(source: Side, target: Side) -> None:
         _log(source, target, None, kind)
     for name in HOUSE_NOTES:
         target.backend.replace_note(None, name, source.backend.note(None, name))
+    for name in LISTS:
+        theirs, ours = set(source.backend.marked(name)), set(target.backend.marked(name))
+        for thread in theirs ^ ours:
+            target.backend.mark(thread, name, thread in theirs)
     for key_id, pem in source.backend.signers().items():
         target.backend.make_known(key_id, pem)
 

@@ -6,12 +6,16 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from dojang import moving
 from dojang.moving import move
+from dojang.server.work.postgres.rows import PgRows
+from dojang.server.work.postgres.tables import setup
 from dojang.server.work.rows import RunRows
 from dojang.settings import Settings, load_settings
 from state import Conflict, UserError
@@ -118,6 +122,36 @@ def test_a_home_is_not_opened_half_moved(shell: Shell, monkeypatch: pytest.Monke
     assert thread in shell("threads").out
 
 
+def test_cut_off_after_the_source_was_put_aside(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    _environ(shell, DOJANG_SESSIONS="files")
+    thread, _ = shell.paused()
+    run = _run(shell.home, thread)
+    settings, aside = load_settings(), moving._put_aside
+
+    class Cut(Exception):
+        pass
+
+    def cut(home: Path, threads: Path, folder: Path) -> Path:
+        aside(home, threads, folder)
+        raise Cut
+
+    monkeypatch.setattr(moving, "_put_aside", cut)
+    with pytest.raises(Cut):
+        move(settings, "postgres")
+    monkeypatch.setattr(moving, "_put_aside", aside)
+    done = move(settings, "postgres")
+    assert done["threads"] == 1
+    with closing(RunRows(Path(done["kept"]) / "runs.sqlite")) as kept:
+        assert kept.get(run).over, "what was put aside is as it was"
+    _environ(shell, DOJANG_SESSIONS="postgres")
+    with rehearsed(load_settings()) as there:
+        database = there.parts.sessions.database
+        assert database is not None
+        with closing(PgRows(database)) as rows:
+            assert rows.get(run).status == "success"
+        assert there.begun(thread)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [({"database_url": None}, "DOJANG_DATABASE_URL"), ({"session_keys": "keys.json"}, "sealed sessions stay files")],
@@ -131,11 +165,19 @@ def test_what_cannot_be_moved(shell: Shell, given: dict[str, Any], says: str) ->
 def test_a_database_with_sessions_is_left_alone(shell: Shell, postgres_dsn: str) -> None:
     _environ(shell, DOJANG_SESSIONS="postgres")
     shell.paused()
+    with rehearsed(load_settings()) as there:
+        database = there.parts.sessions.database
+        assert database is not None
+        setup(database)
+        with closing(PgRows(database)) as rows:
+            rows.accept(row_for("theirs", "somebody's"), capacity=10)
     _environ(shell, DOJANG_SESSIONS="files")
     shell.paused()
     with pytest.raises(Conflict, match="has sessions already"):
         move(load_settings(), "postgres")
     with psycopg.connect(postgres_dsn) as db:
         found = db.execute("SELECT count(*) FROM dojang_sessions.threads").fetchone()
+        runs = db.execute("SELECT run_id FROM dojang_sessions.runs").fetchall()
     assert found == (1,)
+    assert runs == [("theirs",)]
     assert json.loads(shell("--json", "threads").out), "what is in files is there"

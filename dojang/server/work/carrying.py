@@ -27,6 +27,18 @@ COLUMNS: Final = {
 """What both have, by table."""
 
 
+def check_over(path: Path, database: Database, to: Literal["files", "postgres"]) -> None:
+    """Raise Conflict where a run of those that are to be carried is not over. A file that is not there has none."""
+    query = f"SELECT count(*) FROM runs WHERE {UNDER_WAY}"
+    if to == "postgres":
+        if path.exists():
+            with closing(opened(path)) as file:
+                _check_over(file.execute(query).fetchone()[0])
+        return
+    with database.reading() as db:
+        _check_over(_one(db, query))
+
+
 def carry_runs(path: Path, database: Database, to: Literal["files", "postgres"]) -> int:
     """Put the runs of the file into the database's tables, or the other way; how many. What was there goes.
 
@@ -35,15 +47,14 @@ def carry_runs(path: Path, database: Database, to: Literal["files", "postgres"])
     Raises:
         Conflict: a run is not over.
     """
-    with closing(opened(path)) as file:
+    check_over(path, database, to)
+    if to == "postgres" and not path.exists():
+        return 0
+    with closing(opened(path)) as file, database.transaction() as db:
         if to == "postgres":
-            _check_over(file.execute(f"SELECT count(*) FROM runs WHERE {UNDER_WAY}").fetchone()[0])
-            with database.transaction() as db:
-                return _into_postgres(file, db)
-        with database.transaction() as db:
-            _check_over(_one(db, f"SELECT count(*) FROM runs WHERE {UNDER_WAY}"))
-            with transaction(file):
-                return _into_file(db, file)
+            return _into_postgres(file, db)
+        with transaction(file):
+            return _into_file(db, file)
 
 
 def _check_over(active: int) -> None:
