@@ -113,11 +113,11 @@ def _files(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
 
 
 def _put_aside(home: Path, threads: Path, folder: Path) -> Path:
-    """Into one folder of the home, the sessions last: as long as they are in their place, it can be done again."""
+    """Into one folder of the home, the sessions first: as long as they are in their place, all is copied again."""
     from checkpoints.files.folders import sync_dir
 
     folder.mkdir(mode=0o700, exist_ok=True)
-    for path in [*(home / name for name in OF_HOUSE), threads]:
+    for path in [threads, *(home / name for name in OF_HOUSE)]:
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, folder / path.name)
     for name in ("index.sqlite", "cited.sqlite"):  # derived of what is gone

@@ -94,7 +94,9 @@ def relocate(
         raise Conflict(f"into {target.name} a move from {begun['from']} is under way; end that one first")
     said = begun or {"state": "copying", "from": source.name, "at": datetime.now(UTC).isoformat()}
     done = Relocated(threads=0, checkpoints=0, records=0, kept="")
-    if said["state"] == "copying":
+    if said["state"] == "copying" or next(iter(source.backend.threads()), None) is not None:
+        # Also where it was cut off just before the source was put aside: somebody may have gone on in it since.
+        said = {**said, "state": "copying"}
         _write(target.backend, said)
         done = _copied(source, target, tell, also)
         said = {**said, "state": "copied", "suffix": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), "done": done}

@@ -183,9 +183,12 @@ def test_cut_off_anywhere_it_goes_on(files: Side, rows: Side, tmp_path: Path) ->
 
     with pytest.raises(Cut):
         relocate(Side(files.name, files.house, refuse), rows)
+    log = AuditedDecisions(files.backend, AuditLog(files.backend, tmp_path / "home" / "keys"))
+    log.record("one", decision("rv_meanwhile"))
+    now = _seen(files)
     assert relocate(files, rows)["threads"] == 2
     check_not_moving(rows.backend)
-    assert _seen(rows) == before
+    assert _seen(rows) == now != before
 
 
 def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path) -> None:
