@@ -207,7 +207,7 @@ def extend(
     base: Path, out: Path, *, tokens: int, on_progress: Progress | None = None, device: str = "auto",
     workers: int | None = None,
 ) -> Path:  # fmt: skip
-    """A base out of a finished one: its weights and ``tokens`` more of the stream that it was made of, saved into ``out``.
+    """A base out of a finished one: its weights, and ``tokens`` more of the stream that it was made of, into ``out``.
 
     The rate rises once more, to ``EXTENDING`` of what it was, and falls all the way: at the whole of it most of what
     the last way down had won would be lost first. The optimizer begins anew; a run that was cut off goes on.

@@ -64,7 +64,9 @@ def pretrain(
     ] = None,
     extend: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A finished base: its weights read on, with a rate that rises again and falls."),
+        typer.Option(
+            metavar="DIR", help="A finished base: its weights read on, with a rate that rises again and falls."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -76,10 +78,8 @@ def pretrain(
     """Train a base from its written initial weights, on generated text."""
     call = invocation(context)
     _ = call.terminal.gettext
-    if cool and extend:
-        from state import UserError
-
-        raise UserError("--cool and --extend are two ways to one base; give one of them")
+    if cool or extend:
+        _nothing_of_its_own(cool and extend, {"--step": step, "--width": width, "--layers": layers, "--seed": seed})
     _one_thread(threads)
     from adapters.training import pretrain as making
 
@@ -96,6 +96,15 @@ def pretrain(
     call.terminal.document({"base": str(made)})
     call.terminal.line(_("the base is in {folder}").format(folder=made))
     return Exit.DONE
+
+
+def _nothing_of_its_own(both: object, shape: dict[str, int | None]) -> None:
+    from state import UserError
+
+    if both:
+        raise UserError("--cool and --extend are two ways to one base; give one of them")
+    if given := [name for name, value in shape.items() if value]:
+        raise UserError(f"what is read on keeps its shape, steps and seed; leave out {', '.join(given)}")
 
 
 def _reading(_: Callable[[str], str], news: dict[str, float]) -> str:
