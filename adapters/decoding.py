@@ -20,13 +20,15 @@ class Decoding:
     "number" is for any checkpoint: it abstains where the share of "[0]" among all numbers is at least
     ``abstain_share``. "reading" is for the bases that ``adapters.training`` makes: it abstains where the best sentence
     makes the question less than ``abstain_margin`` nats likelier than no sentence does. ``overlap_weight`` adds so
-    many nats for a sentence that holds all terms of the question (``speakers.evidence.worth``). ``name_weight`` adds so
+    many nats for a sentence that holds all terms of the question (``speakers.lexical.worth``). ``name_weight`` adds so
     much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
     ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
     with a request would win otherwise. Small leanings add up over a long question, so it has to show more than a
-    request of three words.
+    request of three words. For the same reason what a reading says of a sentence counts in full only up to
+    ``question_tokens`` tokens of the question and in proportion beyond, while the words that both share are a share
+    whatever the length; 0 is in full always.
     """
 
     strategy: Strategy = "number"
@@ -37,6 +39,11 @@ class Decoding:
     call_margin: float = 0.0
     verdict_weight: float = 0.0
     call_margin_per_token: float = 0.0
+    question_tokens: float = 0.0
+
+    def trusted(self, tokens: int) -> float:
+        """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""
+        return min(1.0, self.question_tokens / max(tokens, 1)) if self.question_tokens > 0 else 1.0
 
     def call_least(self, tokens: int) -> float:
         """The nats from which on a tool is wanted by a request of so many tokens."""
@@ -58,8 +65,9 @@ class Decoding:
             call = float(told.get("call_margin", cls.call_margin))
             verdict = float(told.get("verdict_weight", cls.verdict_weight))
             per_token = float(told.get("call_margin_per_token", cls.call_margin_per_token))
+            question = float(told.get("question_tokens", cls.question_tokens))
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= share <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share, margin, weight, names, call, verdict, per_token)
+        return cls(strategy, share, margin, weight, names, call, verdict, per_token, question)

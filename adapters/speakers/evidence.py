@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -11,7 +9,7 @@ from typing import Final, NamedTuple
 from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
 
 from adapters.prompt import MAX_EVIDENCE, request_of, result_lines, turns_of
-from adapters.speakers.expecting import expected, holds
+from adapters.speakers.lexical import worth
 from state import Citation, Passage
 
 PER_TURN: Final = 14
@@ -96,57 +94,3 @@ def _sentences(passage: Passage) -> list[Evidence]:
             at = passage["start"] + begin
             out.append(Evidence(text, passage["id"], passage["document"], at, at + len(text)))
     return out
-
-
-_WORD: Final = re.compile(r"[가-힣]+|[a-z]+|\d+")
-STEM_CHARS: Final = 5
-
-
-def terms(text: str) -> set[str]:
-    """What two texts can share: Hangul by pairs of syllables, Latin words by their first letters, numbers whole."""
-    found: set[str] = set()
-    for word in _WORD.findall(text.casefold()):
-        if "가" <= word[0] <= "힣":
-            found |= {word[i : i + 2] for i in range(len(word) - 1)} or {word}
-        else:
-            found.add(word[:STEM_CHARS])
-    return found
-
-
-def _rarity(asked: set[str], held: Sequence[set[str]]) -> dict[str, float]:
-    """What each term that is asked for weighs: more, the fewer sentences hold it."""
-    return {t: math.log(1 + (len(held) + 1) / (sum(t in h for h in held) + 0.5)) for t in asked}
-
-
-def overlap(question: str, sentences: Sequence[str]) -> list[float]:
-    """Share of the question's terms that each sentence holds, 0 to 1; a term that few sentences hold weighs more."""
-    asked, held = terms(question), [terms(sentence) for sentence in sentences]
-    weight = _rarity(asked, held)
-    total = sum(weight.values()) or 1.0
-    return [sum(weight[t] for t in asked & h) / total for h in held]
-
-
-BEFORE: Final = 0.3
-EXPECTED: Final = 0.2
-
-
-def worth(question: str, sentences: Sequence[str], follows: Sequence[bool] = ()) -> list[float]:
-    """What speaks for each sentence without any model: its overlap, what stands before it, and the kind of answer.
-
-    A sentence of a text often leaves unsaid whom it is about, because the sentence before said it: terms that only
-    that one holds count ``BEFORE`` as much. One that holds the kind of thing that is asked for gains ``EXPECTED``.
-
-    Args:
-        question: What is asked.
-        sentences: The candidates.
-        follows: Whether each stands right after the one before in this list in the same text; by default none does.
-    """
-    asked, held = terms(question), [terms(sentence) for sentence in sentences]
-    weight = _rarity(asked, held)
-    total, kind = sum(weight.values()) or 1.0, expected(question)
-    found = []
-    for i, own in enumerate(held):
-        before = held[i - 1] - own if i and i < len(follows) and follows[i] else set()
-        share = (sum(weight[t] for t in asked & own) + BEFORE * sum(weight[t] for t in asked & before)) / total
-        found.append(share + (EXPECTED if kind and holds(kind, sentences[i], question) else 0.0))
-    return found

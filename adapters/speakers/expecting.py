@@ -2,7 +2,7 @@
 """What kind of answer a question asks for, as far as its words say so: a time, a number, a person.
 
 "When" wants a sentence that names a time which the question does not name itself, "how many" one with a number. This
-is a hint beside the model's own judgement (``speakers.evidence.worth``), never a filter: many answers are said otherwise.
+is a hint beside the model's own judgement (``speakers.lexical.worth``), never a filter: many answers are said otherwise.
 """
 
 from __future__ import annotations

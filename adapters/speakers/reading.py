@@ -39,7 +39,8 @@ from adapters.prompt import (
     turns_of,
     value_text,
 )
-from adapters.speakers.evidence import Evidence, following, gather, worth
+from adapters.speakers.evidence import Evidence, following, gather
+from adapters.speakers.lexical import worth
 from adapters.speakers.rendering import READING, reading_text, rendered
 from adapters.speakers.turns import abstention, answer, generation
 from state import JSON, Generation, Language, Passage, ToolSpec
@@ -148,9 +149,13 @@ class ReadingSpeaker:
         margins = self.margins(request, candidates)
         calls, told = margins[: len(tools)], margins[len(tools) :]
         shared = worth(request, sentences, following(evidence))
-        told = [m + self.decoding.overlap_weight * s for m, s in zip(told, shared, strict=True)]
+        tokens = self.tokens(request)
+        told = [
+            self.decoding.trusted(tokens) * m + self.decoding.overlap_weight * s
+            for m, s in zip(told, shared, strict=True)
+        ]
         call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
-        if call >= self.decoding.call_least(len(self._engine.encode(asked(request)))):
+        if call >= self.decoding.call_least(tokens):
             wish = [m + self.decoding.name_weight * n for m, n in zip(calls, self.named(prompt, tools), strict=True)]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
         return None, told.index(answer) + 1 if told and answer >= self.decoding.abstain_margin else 0
@@ -172,6 +177,10 @@ class ReadingSpeaker:
     def _names(self, ids: list[int], names: Sequence[str]) -> list[float]:
         rows = [self._engine.encode(f"{name}\n") for name in names]
         return [score.total for score in self._engine.score(self._engine.read(ids, adapter=self._chat.adapter), rows)]
+
+    def tokens(self, request: str) -> int:
+        """How many tokens a request is read as."""
+        return len(self._engine.encode(asked(request)))
 
     def margins(self, request: str, candidates: Sequence[tuple[str, bool]]) -> list[float]:
         """What each candidate (a text, and whether it is a tool's) is worth to ``request`` against nothing, in nats."""

@@ -17,7 +17,8 @@ from typing import Any, Final, NamedTuple, cast
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 from adapters.prompt import Turn
-from adapters.speakers.evidence import PER_TURN, worth
+from adapters.speakers.evidence import PER_TURN
+from adapters.speakers.lexical import worth
 from adapters.training import frontdesk, qa
 from adapters.training.examples import Example, Kind
 from adapters.training.words import Values
@@ -236,6 +237,8 @@ def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
                 choice, tools = e.choice(), len(e.tools)
                 shared = [0.0] * tools + worth(choice.request, e.evidence)
                 margins = generator.speaker.margins(choice.request, choice.candidates)
+                share = generator.speaker.decoding.trusted(generator.speaker.tokens(choice.request))
+                margins = [m if i < tools else share * m for i, m in enumerate(margins)]
                 found.append(Weighed(margins, shared, tools, choice.right))
     return found
 

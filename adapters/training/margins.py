@@ -6,6 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+QUESTION_TOKENS = 6.0
+"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``): measured on real questions, since
+generated ones are too short to tell; docs/log.md, 2026-11-26."""
 TODAY = "2026-11-22"
 """The day that generated requests are read on, so that an evaluation is the same on every day."""
 
@@ -25,7 +28,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     verdict = judged(readings(generator, n=n, seed=seed + 1_000))
     speaker = generator.speaker
     assert isinstance(speaker, ReadingSpeaker)
-    speaker.decoding = replace(speaker.decoding, verdict_weight=verdict)
+    speaker.decoding = replace(speaker.decoding, verdict_weight=verdict, question_tokens=QUESTION_TOKENS)
     questions = weighed(generator, n=n, seed=seed + 1_000)
     weight, margin = tuned(questions)
     wanting = requests(generator, n=n, seed=seed + 1_000)
@@ -37,6 +40,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
         "name_weight": weighted(wanting),
         "call_margin": call,
         "verdict_weight": verdict,
+        "question_tokens": QUESTION_TOKENS,
     }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

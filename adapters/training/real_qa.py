@@ -9,10 +9,9 @@ any. Beside the generator stand three ways to choose by words alone; the best of
 from __future__ import annotations
 
 import json
-import math
 import random
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +19,12 @@ from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import HumanMessage
 
-from adapters.speakers.evidence import overlap
+from adapters.speakers.lexical import bm25, overlap, runs
 from state import Language, Passage, UserError
 
 Split = Callable[[str], Sequence[tuple[int, int]]]
 """Cuts a text into sentences: [start, end) offsets in order."""
 PARAGRAPHS: Final = 3
-_WORD: Final = re.compile(r"\w+")
-K1: Final = 1.2
-B: Final = 0.75
-"""Okapi BM25's usual constants (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework")."""
 
 
 class Question(NamedTuple):
@@ -149,59 +144,11 @@ def table(scores: dict[str, Score]) -> str:
     return "\n".join(rows)
 
 
-# ------------------------------------------------------------------------------------------- by words alone
-
-
-def _words(text: str) -> list[str]:
-    """Hangul by pairs of syllables, other words by their first letters, as in ``speakers.evidence``; repeats stay."""
-    found: list[str] = []
-    for word in re.findall(r"[가-힣]+|[a-z]+|\d+", text.casefold()):
-        if "가" <= word[0] <= "힣":
-            found += [word[i : i + 2] for i in range(len(word) - 1)] or [word]
-        else:
-            found.append(word[:5])
-    return found
-
-
-def bm25(question: str, sentences: Sequence[str]) -> list[float]:
-    """Okapi BM25 over the candidates."""
-    texts = [Counter(_words(sentence)) for sentence in sentences]
-    mean = sum(sum(text.values()) for text in texts) / max(len(texts), 1) or 1.0
-    held = Counter(term for text in texts for term in text)
-    weight = {t: math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) for t, n in held.items()}
-
-    def score(text: Counter[str]) -> float:
-        long = K1 * (1 - B + B * sum(text.values()) / mean)
-        return sum(weight[t] * text[t] * (K1 + 1) / (text[t] + long) for t in set(_words(question)) if text[t])
-
-    return [score(text) for text in texts]
-
-
-def pieces(question: str, sentences: Sequence[str]) -> list[float]:
-    """Cosine of TF-IDF over runs of two to five letters (two and three for Korean)."""
-    sizes = (2, 3) if re.search("[가-힣]", question) else (3, 4, 5)
-
-    def runs(text: str) -> Counter[str]:
-        text = f" {' '.join(_WORD.findall(text.casefold()))} "
-        return Counter(text[i : i + k] for k in sizes for i in range(len(text) - k + 1))
-
-    texts, asked = [runs(sentence) for sentence in sentences], runs(question)
-    held = Counter(run for text in texts for run in text)
-    weight = {t: math.log((1 + len(texts)) / (1 + n)) + 1 for t, n in held.items()}
-
-    def score(text: Counter[str]) -> float:
-        long = math.sqrt(sum(((1 + math.log(n)) * weight[t]) ** 2 for t, n in text.items())) or 1.0
-        both = (t for t in asked if t in text)
-        return sum((1 + math.log(asked[t])) * (1 + math.log(text[t])) * weight[t] ** 2 for t in both) / long
-
-    return [score(text) for text in texts]
-
-
 LEXICAL: Final[dict[str, Callable[[str, Sequence[str]], list[float]]]] = {
     "overlap": overlap,
     "BM25": bm25,
-    "runs of letters": pieces,
+    "runs of letters": runs,
 }
 
 
-__all__ = ["LEXICAL", "Question", "Score", "Split", "bm25", "measure", "pieces", "questions", "table"]
+__all__ = ["LEXICAL", "Question", "Score", "Split", "measure", "questions", "table"]

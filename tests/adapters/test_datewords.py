@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.forms.datewords import date_words
-from adapters.speakers.evidence import overlap
+from adapters.speakers.lexical import overlap
 
 
 @pytest.mark.parametrize(

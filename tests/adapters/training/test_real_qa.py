@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from adapters.speakers.expecting import Kind, expected, holds
-from adapters.training.real_qa import LEXICAL, bm25, measure, pieces, questions, table
+from adapters.speakers.lexical import bm25, runs
+from adapters.training.real_qa import LEXICAL, measure, questions, table
 from state import UserError
 
 TEXTS = [
@@ -95,7 +96,7 @@ def test_words_alone_prefer_what_shares_rare_words() -> None:
         korean = way("수영장은 어디에 있는가?", sentences)
         assert max(range(3), key=korean.__getitem__) == 2
     assert bm25("nothing shared", ["abc"]) == [0.0]
-    assert pieces("q", [""]) == [0.0]
+    assert runs("q", [""]) == [0.0]
 
 
 @pytest.mark.parametrize(
