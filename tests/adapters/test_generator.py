@@ -182,6 +182,12 @@ def test_decoding_file(tmp_path: Path) -> None:
             Decoding.read(tmp_path)
 
 
+def test_a_reading_counts_in_proportion_beyond_so_many_tokens() -> None:
+    some = Decoding("reading", question_tokens=6.0)
+    assert [some.trusted(n) for n in (0, 1, 6, 12, 60)] == [1.0, 1.0, 1.0, 0.5, 0.1]
+    assert [Decoding("reading").trusted(n) for n in (0, 6, 600)] == [1.0, 1.0, 1.0]
+
+
 def test_load_chat_of_a_folder(base: Path, adapter_folders: dict[str, Path]) -> None:
     chat = load_chat(str(base), adapter=adapter_folders["red"], quantization="fp32", device="cpu")
     assert isinstance(chat, ChatLlama)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import jsonschema
@@ -98,6 +99,25 @@ def test_an_answer_is_a_sentence_with_its_place_and_nothing_is_an_abstention(eng
     assert said["message"].content == "Breakfast is served from 7 to 10. [1]"
     assert RULES["text"][citation["start"] - 100 : citation["end"] - 100] == citation["quote"]
     assert turn(engine, "no such")["abstained"]
+
+
+def test_the_words_of_a_long_question_outweigh_what_leanings_add_up_to(engine: Engine) -> None:
+    class Leaning(ReadingSpeaker):
+        def readings(self, request: str, candidates: Any) -> list[tuple[float, float]]:
+            return [(12.0 if "pool" in text else 1.0, 0.0) for text, _ in candidates]
+
+    rules = cast(Any, {**RULES, "text": "Breakfast is served from 7 to 10. The pool is warm.", "sentences": []})
+    rules["sentences"] = [[0, 33], [34, 51]]
+    speaker = Leaning(ChatLlama(engine=engine, adapter="red"), Decoding("reading", overlap_weight=9.0))
+    long = "Until when on a rainy Sunday morning in November is it that breakfast is served to guests of the house?"
+
+    def cited(question: str) -> str:
+        return speaker.turn([HumanMessage(question)], [rules], [], "en")["citations"][0]["quote"]
+
+    assert cited(long) == "The pool is warm."
+    speaker.decoding = replace(speaker.decoding, question_tokens=6.0)
+    assert cited(long) == "Breakfast is served from 7 to 10."
+    assert cited("Breakfast?") == "The pool is warm.", "a short question is read in full"
 
 
 def test_a_tool_result_is_told_by_one_of_its_lines(engine: Engine) -> None:

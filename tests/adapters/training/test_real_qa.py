@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.speakers.expecting import Kind, expected, holds
-from adapters.speakers.lexical import bm25, runs
+from adapters.speakers.lexical import RUNS, bm25, runs, worth
 from adapters.training.real_qa import LEXICAL, measure, questions, table
 from state import UserError
 
@@ -97,6 +97,16 @@ def test_words_alone_prefer_what_shares_rare_words() -> None:
         assert max(range(3), key=korean.__getitem__) == 2
     assert bm25("nothing shared", ["abc"]) == [0.0]
     assert runs("q", [""]) == [0.0]
+
+
+def test_runs_of_letters_see_one_word_in_another_and_are_a_share() -> None:
+    alike = runs(
+        "Can I reschedule?", ["Rescheduling is free.", "The schedule hangs there.", "A garden.", "Can I reschedule?"]
+    )
+    assert sorted(range(4), key=alike.__getitem__) == [2, 1, 0, 3]
+    assert alike[3] == pytest.approx(1.0)
+    assert alike[2] < 0.1
+    assert worth("예약을 바꿀 수 있나요?", ["예약은 바꾸지 못합니다.", "정원이 있습니다."])[0] > RUNS * 0.1
 
 
 @pytest.mark.parametrize(
