@@ -17,7 +17,7 @@ KIND: Final = "attachments"
 
 
 class AttachmentLog:
-    """The attached files of all threads of a house. Safe from many threads and processes."""
+    """The attached files of all threads of a home. Safe from many threads and processes."""
 
     def __init__(self, where: ThreadFolders | Backend, *, keys: KeyRing | None = None) -> None:
         self.backend = backend_at(where, keys=keys)

@@ -1,4 +1,4 @@
-"""A whole house of sessions from files into PostgreSQL, or back: all of it or, as far as anybody can see, nothing.
+"""All that a home holds from files into PostgreSQL, or back: all of it or, as far as anybody can see, nothing.
 
 While it is on its way a note lies in the target, and whoever opens the target is refused. What was copied is read back
 and compared; then the source is put aside under another name, and the note is taken away. Cut off at any instant, the
@@ -9,7 +9,7 @@ and threads that go on changing are an error.
 
     note "moving" in the target: {"state": "copying", …}
     every thread: run lock, checkpoints, logs, notes     a thread that is there and the same is left alone
-    the house's own: its chain, standing approvals, the switch, public keys
+    the home's own: its chain, standing approvals, the switch, public keys
     every thread once more: has it changed?
     note "moving": {"state": "copied", …}
     the source is put aside
@@ -29,18 +29,18 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
 
 from checkpoints.backend import Backend
-from checkpoints.upkeep.house import House
+from checkpoints.upkeep.home import Home
 from checkpoints.upkeep.importing import copy_checkpoint
 from checkpoints.values.codec import Encoder
 from state import BrokenInvariant, Conflict
 
 MOVING: Final = "moving"
-"""The note that lies in a house into which another one is being moved."""
+"""The note that lies in a home into which another one is being moved."""
 LOGS: Final = ("decisions", "ledger", "prompts", "about", "attachments", "audit")
 """What a thread has beside its checkpoints."""
 NOTES: Final = ("audit.head",)
-HOUSE_LOGS: Final = ("audit",)
-HOUSE_NOTES: Final = ("audit.head",)
+HOME_LOGS: Final = ("audit",)
+HOME_NOTES: Final = ("audit.head",)
 LISTS: Final = ("notices",)
 ROUNDS: Final = 3
 """How often changed threads are copied again before it is an error."""
@@ -53,18 +53,18 @@ class Side:
     """Where sessions are moved from, or to."""
 
     name: str  # for people
-    house: House
+    home: Home
     aside: Callable[[str], str]  # keep them under another name, of which this is the end; what it is called now
 
     @property
     def backend(self) -> Backend:
-        """Of its house."""
-        return self.house.backend
+        """Of its home."""
+        return self.home.backend
 
     @property
     def saver(self) -> BaseCheckpointSaver[Any]:
-        """Of its house."""
-        return self.house.saver
+        """Of its home."""
+        return self.home.saver
 
 
 class Relocated(TypedDict):
@@ -108,7 +108,7 @@ def relocate(
 
 
 def check_not_moving(backend: Backend) -> None:
-    """Raise Conflict where a house is being moved into this place: it is not whole."""
+    """Raise Conflict where another home is being moved into this one: it is not whole."""
     said = _note(backend)
     if said is not None:
         raise Conflict(
@@ -124,7 +124,7 @@ def _copied(source: Side, target: Side, tell: Tell, also: Callable[[], None]) ->
         changed = [thread for thread in source.backend.threads() if seen.get(thread) != _stamp(source, thread)]
         for thread in changed:
             before = _stamp(source, thread)
-            with source.house.run_lock(thread, "moving"):
+            with source.home.run_lock(thread, "moving"):
                 _thread(source, target, thread)
             seen[thread] = before
             tell(thread)
@@ -132,7 +132,7 @@ def _copied(source: Side, target: Side, tell: Tell, also: Callable[[], None]) ->
         for thread in [*gone, *(t for t in seen if not source.backend.exists(t))]:
             _removed(target, thread)
             seen.pop(thread, None)
-        _house(source, target)
+        _home(source, target)
         also()
         if not changed:
             break
@@ -145,9 +145,9 @@ def _copied(source: Side, target: Side, tell: Tell, also: Callable[[], None]) ->
     return done
 
 
-def _stamp(house: Side, thread: str) -> object:
-    newest = house.saver.get_tuple(_config(thread))
-    return (house.backend.stamp(thread, *LOGS), newest.checkpoint["id"] if newest else "", _writes(newest))
+def _stamp(side: Side, thread: str) -> object:
+    newest = side.saver.get_tuple(_config(thread))
+    return (side.backend.stamp(thread, *LOGS), newest.checkpoint["id"] if newest else "", _writes(newest))
 
 
 def _writes(found: CheckpointTuple | None) -> int:
@@ -173,10 +173,10 @@ def _thread(source: Side, target: Side, thread: str) -> None:
         )
 
 
-def _house(source: Side, target: Side) -> None:
-    for kind in HOUSE_LOGS:
+def _home(source: Side, target: Side) -> None:
+    for kind in HOME_LOGS:
         _log(source, target, None, kind)
-    for name in HOUSE_NOTES:
+    for name in HOME_NOTES:
         target.backend.replace_note(None, name, source.backend.note(None, name))
     for name in LISTS:
         theirs, ours = set(source.backend.marked(name)), set(target.backend.marked(name))
@@ -195,22 +195,22 @@ def _log(source: Side, target: Side, thread: str | None, kind: str) -> None:
         ours.rewrite(records)
 
 
-def _removed(house: Side, thread: str) -> None:
-    house.saver.delete_thread(thread)
-    house.backend.remove(thread)
+def _removed(side: Side, thread: str) -> None:
+    side.saver.delete_thread(thread)
+    side.backend.remove(thread)
 
 
-def _digest(house: Side, thread: str) -> str:
+def _digest(side: Side, thread: str) -> str:
     """SHA-256 over everything of a thread, as plain JSON."""
     whole = hashlib.sha256()
-    for part in _parts(house, thread):
+    for part in _parts(side, thread):
         whole.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
     return whole.hexdigest()
 
 
-def _parts(house: Side, thread: str) -> Iterator[Any]:
-    yield house.backend.created_at(thread)
-    for found in _checkpoints(house, thread):
+def _parts(side: Side, thread: str) -> Iterator[Any]:
+    yield side.backend.created_at(thread)
+    for found in _checkpoints(side, thread):
         encode = Encoder().encode
         writes = [[task, channel, encode(value)] for task, channel, value in found.pending_writes or []]
         yield [
@@ -221,14 +221,14 @@ def _parts(house: Side, thread: str) -> Iterator[Any]:
             sorted(writes, key=orjson.dumps),
         ]
     for kind in LOGS:
-        yield house.backend.log(thread, kind).records()
+        yield side.backend.log(thread, kind).records()
     for name in NOTES:
-        yield (house.backend.note(thread, name) or b"").decode("utf-8", "backslashreplace")
+        yield (side.backend.note(thread, name) or b"").decode("utf-8", "backslashreplace")
 
 
-def _checkpoints(house: Side, thread: str) -> list[CheckpointTuple]:
+def _checkpoints(side: Side, thread: str) -> list[CheckpointTuple]:
     """All of a thread, oldest first, of each namespace in the order of its ids."""
-    found = sorted(house.saver.list(_config(thread)), key=lambda one: str(one.checkpoint["id"]))
+    found = sorted(side.saver.list(_config(thread)), key=lambda one: str(one.checkpoint["id"]))
     return told_apart(found)
 
 
