@@ -19,16 +19,16 @@ and threads that go on changing are an error.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, NamedTuple, TypedDict, cast
 
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
 
-from checkpoints.backend import Backend
+from checkpoints.backend import Backend, Record
 from checkpoints.upkeep.home import Home
 from checkpoints.upkeep.importing import copy_checkpoint
 from checkpoints.values.codec import Encoder
@@ -120,12 +120,13 @@ def check_not_moving(backend: Backend) -> None:
 def _copied(source: Side, target: Side, tell: Tell, also: Callable[[], None]) -> Relocated:
     done = Relocated(threads=0, checkpoints=0, records=0, kept="")
     seen: dict[str, object] = {}
+    read: dict[str, _Read] = {}
     for _round in range(ROUNDS):
         changed = [thread for thread in source.backend.threads() if seen.get(thread) != _stamp(source, thread)]
         for thread in changed:
             before = _stamp(source, thread)
             with source.home.run_lock(thread, "moving"):
-                _thread(source, target, thread)
+                read[thread] = _thread(source, target, thread)
             seen[thread] = before
             tell(thread)
         gone = [thread for thread in target.backend.threads() if thread not in seen]
@@ -140,8 +141,8 @@ def _copied(source: Side, target: Side, tell: Tell, also: Callable[[], None]) ->
         raise Conflict("the sessions go on changing; nothing was moved: end servers and workers first")
     for thread in seen:
         done["threads"] += 1
-        done["checkpoints"] += sum(1 for _ in target.saver.list(_config(thread)))
-        done["records"] += sum(len(target.backend.log(thread, kind).records()) for kind in LOGS)
+        done["checkpoints"] += read[thread].checkpoints
+        done["records"] += read[thread].records
     return done
 
 
@@ -154,28 +155,24 @@ def _writes(found: CheckpointTuple | None) -> int:
     return len(found.pending_writes or []) if found is not None else 0
 
 
-def _thread(source: Side, target: Side, thread: str) -> None:
-    """Copy one thread, unless the target has it just so."""
+def _thread(source: Side, target: Side, thread: str) -> _Read:
+    """Copy one thread, unless the target has it just so; how it reads there."""
     if target.backend.exists(thread):
-        if _digest(source, thread) == _digest(target, thread):
-            return
+        there = _read(target, thread)
+        if _read(source, thread) == there:
+            return there
         _removed(target, thread)
-    target.backend.ensure(thread, created_at=source.backend.created_at(thread))
-    for found in _checkpoints(source, thread):
-        copy_checkpoint(target.saver, found)
-    for kind in LOGS:
-        _log(source, target, thread, kind)
-    for name in NOTES:
-        target.backend.replace_note(thread, name, source.backend.note(thread, name))
-    if _digest(source, thread) != _digest(target, thread):
+    given, there = _read(source, thread, into=target), _read(target, thread)
+    if given != there:
         raise BrokenInvariant(
             f"thread {thread} reads differently in {target.name}; nothing was moved, {source.name} is as it was"
         )
+    return there
 
 
 def _home(source: Side, target: Side) -> None:
     for kind in HOME_LOGS:
-        _log(source, target, None, kind)
+        _log(source, target, kind)
     for name in HOME_NOTES:
         target.backend.replace_note(None, name, source.backend.note(None, name))
     for name in LISTS:
@@ -186,13 +183,16 @@ def _home(source: Side, target: Side) -> None:
         target.backend.make_known(key_id, pem)
 
 
-def _log(source: Side, target: Side, thread: str | None, kind: str) -> None:
-    theirs, ours = source.backend.log(thread, kind), target.backend.log(thread, kind)
-    records = theirs.records()
-    if records == ours.records():
-        return
-    with ours.locked():
-        ours.rewrite(records)
+def _log(source: Side, target: Side, kind: str) -> None:
+    records = source.backend.log(None, kind).records()
+    if records != target.backend.log(None, kind).records():
+        _put(target, None, kind, records)
+
+
+def _put(side: Side, thread: str | None, kind: str, records: list[Record]) -> None:
+    log = side.backend.log(thread, kind)
+    with log.locked():
+        log.rewrite(records)
 
 
 def _removed(side: Side, thread: str) -> None:
@@ -200,30 +200,54 @@ def _removed(side: Side, thread: str) -> None:
     side.backend.remove(thread)
 
 
-def _digest(side: Side, thread: str) -> str:
-    """SHA-256 over everything of a thread, as plain JSON."""
-    whole = hashlib.sha256()
-    for part in _parts(side, thread):
+class _Read(NamedTuple):
+    """Everything of a thread, as it was read."""
+
+    sha256: str  # over it as plain JSON
+    checkpoints: int
+    records: int  # of logs
+
+
+def _read(side: Side, thread: str, *, into: Side | None = None) -> _Read:
+    """Read a thread, and put what is read into another side that has nothing of it."""
+    whole, checkpoints, records = hashlib.sha256(), 0, 0
+
+    def count(part: Any) -> None:
         whole.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
-    return whole.hexdigest()
 
-
-def _parts(side: Side, thread: str) -> Iterator[Any]:
-    yield side.backend.created_at(thread)
+    created_at = side.backend.created_at(thread)
+    count(created_at)
+    if into is not None:
+        into.backend.ensure(thread, created_at=created_at)
     for found in _checkpoints(side, thread):
-        encode = Encoder().encode
-        writes = [[task, channel, encode(value)] for task, channel, value in found.pending_writes or []]
-        yield [
-            found.config["configurable"].get("checkpoint_ns", ""),
-            (found.parent_config or {}).get("configurable", {}).get("checkpoint_id"),
-            encode(dict(found.metadata)),
-            encode(dict(found.checkpoint)),
-            sorted(writes, key=orjson.dumps),
-        ]
+        checkpoints += 1
+        count(_plain(found))  # before it is given away
+        if into is not None:
+            copy_checkpoint(into.saver, found)
     for kind in LOGS:
-        yield side.backend.log(thread, kind).records()
+        log = side.backend.log(thread, kind).records()
+        records += len(log)
+        count(log)
+        if into is not None and log:
+            _put(into, thread, kind, log)
     for name in NOTES:
-        yield (side.backend.note(thread, name) or b"").decode("utf-8", "backslashreplace")
+        note = side.backend.note(thread, name)
+        count((note or b"").decode("utf-8", "backslashreplace"))
+        if into is not None:
+            into.backend.replace_note(thread, name, note)
+    return _Read(whole.hexdigest(), checkpoints, records)
+
+
+def _plain(found: CheckpointTuple) -> list[Any]:
+    encode = Encoder().encode
+    writes = [[task, channel, encode(value)] for task, channel, value in found.pending_writes or []]
+    return [
+        found.config["configurable"].get("checkpoint_ns", ""),
+        (found.parent_config or {}).get("configurable", {}).get("checkpoint_id"),
+        encode(dict(found.metadata)),
+        encode(dict(found.checkpoint)),
+        sorted(writes, key=orjson.dumps),
+    ]
 
 
 def _checkpoints(side: Side, thread: str) -> list[CheckpointTuple]:

@@ -20,9 +20,10 @@ from checkpoints.errors import ThreadBusy
 from checkpoints.postgres.backend import PostgresBackend
 from checkpoints.postgres.locks import RunLocks
 from checkpoints.postgres.saver import PgSaver
+from checkpoints.upkeep import relocating
 from checkpoints.upkeep.home import Home, home_at
 from checkpoints.upkeep.relocating import Side, check_not_moving, relocate, told_apart
-from state import Conflict
+from state import BrokenInvariant, Conflict
 from tests.checkpoints.audited import problems
 from tests.checkpoints.cases import decision
 from tests.sessions_in_postgres import database_at
@@ -189,6 +190,23 @@ def test_cut_off_anywhere_it_goes_on(files: Side, rows: Side, tmp_path: Path) ->
     assert relocate(files, rows)["threads"] == 2
     check_not_moving(rows.backend)
     assert _seen(rows) == now != before
+
+
+@pytest.mark.parametrize("lost", ["a checkpoint", "a record"])
+def test_what_arrives_otherwise_than_it_was_is_found(
+    files: Side, rows: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    _lived(files, tmp_path / "home")
+    before = _seen(files)
+    if lost == "a checkpoint":
+        copy, told = relocating.copy_checkpoint, iter(range(1000))
+        monkeypatch.setattr(relocating, "copy_checkpoint", lambda *given: next(told) and copy(*given))
+    else:
+        put = relocating._put
+        monkeypatch.setattr(relocating, "_put", lambda side, thread, kind, log: put(side, thread, kind, log[:-1]))
+    with pytest.raises(BrokenInvariant, match="reads differently in postgres; nothing was moved"):
+        relocate(files, rows)
+    assert _seen(files) == before
 
 
 def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path) -> None:
