@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,39 @@ def test_a_run_stops_between_two_steps_and_goes_on_where_it_was(
     assert [line["role"] for line in workspace.conversation(begun[0])].count("user") == 1
     assert len(workspace.thread(begun[0]).reviews) == 1
     assert workspace.do_due().runs == []  # once
+
+
+def test_no_step_begins_once_it_was_pressed(workspace: Workspace) -> None:
+    """Whichever step was under way then: of the steps to an answer, and of those of an approved call."""
+
+    def asked(on_node: Callable[[str], None]) -> str:
+        threads: list[str] = []
+        with suppress(Halted):
+            workspace.ask("When is check-out?", on_node=on_node, on_start=threads.append)
+        return threads[0]
+
+    def approved(on_node: Callable[[str], None]) -> str:
+        review = workspace.ask("please book a room").reviews[0]
+        workspace.decide(review["id"], "approve", on_node=on_node)
+        return str(review["thread_id"])
+
+    for way in (asked, approved):
+        whole: list[str] = []
+        way(whole.append)
+        for n in range(1, len(whole)):
+            heard: list[str] = []
+
+            def press(node: str, heard: list[str] = heard, n: int = n) -> None:
+                heard.append(node)
+                if len(heard) == n:
+                    workspace.pause_all("stop", by="lee")
+
+            thread = way(press)
+            assert heard == whole[:n]
+            assert len(workspace.thread(thread).outcomes) == heard.count("act")
+            workspace.go_on_all()
+            workspace.do_due()
+            assert len(workspace.thread(thread).outcomes) == whole.count("act")
 
 
 def test_what_is_decided_meanwhile_is_recorded_and_carried_out_afterwards(workspace: Workspace) -> None:
