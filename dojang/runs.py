@@ -292,6 +292,8 @@ class Runs:
         try:
             self.parts.switch.check()
         except Halted:
+            if not unfinished(self.state(thread_id)):  # that was the last step: whoever asked has their answer
+                return
             if not watch.queued:
                 self.parts.switch.note(thread_id)
             raise

@@ -117,6 +117,12 @@ def test_no_step_begins_once_it_was_pressed(workspace: Workspace) -> None:
             workspace.do_due()
             assert len(workspace.thread(thread).outcomes) == whole.count("act")
 
+    def press_at_last(node: str) -> None:
+        if node == "answer":
+            workspace.pause_all("stop", by="lee")
+
+    assert workspace.ask("When is check-out?", on_node=press_at_last).answer is not None, "no step was left"
+
 
 def test_what_is_decided_meanwhile_is_recorded_and_carried_out_afterwards(workspace: Workspace) -> None:
     first, second = (workspace.ask("please book a room").reviews[0] for _ in range(2))
