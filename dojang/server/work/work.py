@@ -242,8 +242,8 @@ class Work:
 
     def values(self, row: Row) -> bytes | None:
         """The values with which a run ended, as JSON; None where they are kept no more."""
-        if isinstance(self.rows, PgRows):
-            return self.rows.outcome(row.run_id)
+        if self.shared is not None:
+            return self.shared.rows.outcome(row.run_id)
         return self.channel(row).values
 
     def channel(self, row: Row) -> Channel:

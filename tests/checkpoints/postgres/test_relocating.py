@@ -22,6 +22,7 @@ from checkpoints.postgres.locks import RunLocks
 from checkpoints.postgres.saver import PgSaver
 from checkpoints.upkeep import relocating
 from checkpoints.upkeep.home import Home, home_at
+from checkpoints.upkeep.importing import copy_checkpoint
 from checkpoints.upkeep.relocating import Side, check_not_moving, relocate, told_apart
 from state import BrokenInvariant, Conflict
 from tests.checkpoints.audited import problems
@@ -199,8 +200,8 @@ def test_what_arrives_otherwise_than_it_was_is_found(
     _lived(files, tmp_path / "home")
     before = _seen(files)
     if lost == "a checkpoint":
-        copy, told = relocating.copy_checkpoint, iter(range(1000))
-        monkeypatch.setattr(relocating, "copy_checkpoint", lambda *given: next(told) and copy(*given))
+        told = iter(range(1000))
+        monkeypatch.setattr(relocating, "copy_checkpoint", lambda *given: next(told) and copy_checkpoint(*given))
     else:
         put = relocating._put
         monkeypatch.setattr(relocating, "_put", lambda side, thread, kind, log: put(side, thread, kind, log[:-1]))
