@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from dojang.pausing import Halted
+from dojang.pausing import Halted, switch_of
 from dojang.server.work import Order
 from dojang.workspace import Workspace
 from state import Conflict, UserError
+from tests.dojang.conftest import ROOT
 from tests.dojang.server.access.people import People
 from tests.dojang.server.conftest import browser_of, open_workspace
 from tests.dojang.workspaces import workspace_for
+from tests.sessions_in_postgres import backend_in
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +169,20 @@ def test_a_switch_that_cannot_be_read_is_pressed(workspace: Workspace) -> None:
     (workspace.settings.home / "paused.json").write_text("{", encoding="utf-8")
     with pytest.raises(Halted, match="cannot be read"):
         workspace.ask("please book a room")
+
+
+def test_in_postgres_a_row_is_the_switch_and_anybody_can_write_it(postgres_dsn: str, tmp_path: Path) -> None:
+    written = re.search(r"`(INSERT INTO .*?)`", (ROOT / "docs" / "how-to" / "stop.md").read_text(encoding="utf-8"))
+    assert written is not None
+    with backend_in(postgres_dsn) as backend:
+        switch = switch_of(tmp_path, backend)
+        switch.check()
+        with psycopg.connect(postgres_dsn, autocommit=True) as db:
+            db.execute(written[1].encode())
+        with pytest.raises(Halted, match="cannot be read"):
+            switch.check()
+        switch.let_go()
+        switch.check()
 
 
 def test_the_bar_says_it_on_every_page_and_leads_back(workspace: Workspace) -> None:
