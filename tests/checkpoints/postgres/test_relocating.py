@@ -210,7 +210,7 @@ def test_what_arrives_otherwise_than_it_was_is_found(
     assert _seen(files) == before
 
 
-def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path) -> None:
+def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _lived(files, tmp_path / "home")
     with run_lock(tmp_path / "home" / "threads", "one", "somebody"), pytest.raises(ThreadBusy):
         relocate(files, rows)
@@ -222,9 +222,17 @@ def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path) -> None:
         if (n := next(told)) < 2:
             log.record(thread, decision(f"rv_late{n}"))
 
+    put = relocating._put
+
+    def meanwhile(side: Side, thread: str | None, kind: str, records: list[Any]) -> None:
+        put(side, thread, kind, records)
+        if (thread, kind, len(records)) == ("one", "decisions", 1):
+            log.record("one", decision("rv_meanwhile"))
+
+    monkeypatch.setattr(relocating, "_put", meanwhile)
     relocate(files, rows, tell=decided)
     late = {r["decision"]["review_id"] for t in ("one", "셋째") for r in rows.backend.log(t, "decisions").records()}
-    assert late == {"rv_1", "rv_late0", "rv_late1"}, "who decided meanwhile has decided"
+    assert late == {"rv_1", "rv_meanwhile", "rv_late0", "rv_late1"}, "who decided meanwhile has decided"
 
 
 def test_a_place_that_has_sessions_is_left_alone(files: Side, rows: Side, tmp_path: Path) -> None:
