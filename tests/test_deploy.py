@@ -39,6 +39,8 @@ GIVEN = {
 }
 """What an operator writes into deploy/.env."""
 
+PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+
 OURS = ("server", "worker", "ingest", "train")
 """The services of compose that run our image."""
 
@@ -183,17 +185,36 @@ def test_ports_and_probes_are_the_servers() -> None:
     assert f"'DOJANG_PORT', '{PORT}'" in health_check()[-1]
     service = of_kind("Service")["dojang-server"]
     assert {port["targetPort"] for port in service["spec"]["ports"]} == {server["ports"][0]["name"]}
-    probes = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
-    for probe, path in probes.items():
+    for probe, path in PROBES.items():
         asked = server[probe]["httpGet"]
         assert (asked["path"], asked["port"]) == (path, "http")
         assert TABLE["GET", path] == OPEN
         [header] = asked["httpHeaders"]
         assert header == {"name": "Host", "value": f"127.0.0.1:{PORT}"}, "a pod's own address is no name of the server"
     assert server["readinessProbe"]["timeoutSeconds"] > 1, "/readyz waits a second for what does not answer"
+
+
+def test_a_worker_says_how_it_is_where_probes_and_prometheus_ask() -> None:
     worker = container(pods()["dojang-worker"])
-    assert not ({*probes, "ports"} & set(worker)), "a worker listens to nothing"
-    assert compose()["services"]["worker"]["healthcheck"] == {"disable": True}
+    [port] = worker["ports"]
+    verb, option, address = worker["args"]
+    assert (verb, option, address) == ("work", "--listen", f"0.0.0.0:{port['containerPort']}")
+    for probe, path in PROBES.items():
+        asked = worker[probe]["httpGet"]
+        assert (asked, TABLE["GET", path]) == ({"path": path, "port": port["name"]}, OPEN)
+    assert worker["readinessProbe"]["timeoutSeconds"] > 1
+    service = compose()["services"]["worker"]
+    assert service["command"][:2] == ["work", "--listen"]
+    assert f"http://{service['command'][2]}/readyz" in service["healthcheck"]["test"][-1]
+    for name, listens in (("dojang-server", PORT), ("dojang-worker", port["containerPort"])):
+        told = {key.removeprefix("prometheus.io/"): value for key, value in annotations(name).items()}
+        assert told == {"scrape": "true", "port": str(listens), "path": "/metrics"}
+    assert ("GET", "/metrics") in TABLE
+
+
+def annotations(name: str) -> dict[str, str]:
+    found: dict[str, str] = pods()[name]["metadata"]["annotations"]
+    return found
 
 
 def health_check() -> list[str]:
@@ -234,10 +255,15 @@ def test_the_network_lets_in_what_serves_and_out_what_is_called() -> None:
     everybody = policies["dojang"]
     assert all(_matches(everybody["podSelector"]["matchLabels"], each) for each in labels.values())
     assert everybody["policyTypes"] == ["Ingress", "Egress"]
-    assert "ingress" not in everybody, "nobody reaches a worker"
+    assert "ingress" not in everybody, "nobody comes in who is not named below"
     assert {port["port"] for rule in everybody["egress"] for port in rule["ports"]} == {53, 5432, 8000}
     let_in = policies["dojang-server"]["podSelector"]["matchLabels"]
     assert [name for name, each in labels.items() if _matches(let_in, each)] == ["dojang-server"]
+    measured = policies["dojang-worker"]["podSelector"]["matchLabels"]
+    assert [name for name, each in labels.items() if _matches(measured, each)] == ["dojang-worker"]
+    [rule] = policies["dojang-worker"]["ingress"]
+    assert rule["from"] == policies["dojang-server"]["ingress"][1]["from"], "Prometheus alone"
+    assert [port["port"] for port in rule["ports"]] == [container(pods()["dojang-worker"])["ports"][0]["name"]]
 
 
 def _matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

@@ -46,7 +46,7 @@ from dojang.server.live import Live
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
 from dojang.server.programs import by_program
-from dojang.server.readiness import Readiness
+from dojang.server.readiness import of_server
 from dojang.server.serving import (
     CannotServe,
     bind,
@@ -109,7 +109,7 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.known = Known()
     app.state.live = Live(workspace)
     app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
-    app.state.readiness = Readiness(workspace.parts, app.state.work)
+    app.state.readiness = of_server(workspace.parts, app.state.work)
     observer = workspace.parts.observe(numbers=True)
     if observer.metrics is not None:
         from dojang.server.standing import Standing

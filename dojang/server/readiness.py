@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
@@ -29,16 +29,10 @@ Look = Callable[[], str]
 
 
 class Readiness:
-    """Looks at what a run needs. Thread-safe; ``looks`` are asked by name."""
+    """Makes its looks. Thread-safe; ``looks`` are asked by name."""
 
-    def __init__(self, parts: Parts, work: Work) -> None:
-        self.looks: dict[str, Look] = {
-            "database": lambda: database(parts),
-            "files": lambda: files(parts.settings.home),
-            "workers": work.ailing,
-            "model": lambda: model(parts),
-            "queue": lambda: queue(work),
-        }
+    def __init__(self, looks: Mapping[str, Look]) -> None:
+        self.looks = dict(looks)
         self._lock = threading.Lock()
         self._running: dict[str, tuple[float, Future[str]]] = {}
         self._found: tuple[float, dict[str, str]] = (-KEPT_S, {})
@@ -74,6 +68,23 @@ class Readiness:
         self._running[name] = (time.monotonic(), future)
         threading.Thread(target=ask, name=f"dojang-ready-{name}", daemon=True).start()
         return self._running[name]
+
+
+def of_server(parts: Parts, work: Work) -> Readiness:
+    """What a server needs."""
+    return Readiness(of_worker(parts, work).looks | {"queue": lambda: queue(work)})
+
+
+def of_worker(parts: Parts, work: Work) -> Readiness:
+    """What a process needs that carries runs out."""
+    return Readiness(
+        {
+            "database": lambda: database(parts),
+            "files": lambda: files(parts.settings.home),
+            "workers": work.ailing,
+            "model": lambda: model(parts),
+        }
+    )
 
 
 def _answer(until: float, future: Future[str]) -> str:

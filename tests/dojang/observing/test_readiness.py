@@ -80,8 +80,7 @@ def test_what_hangs_is_not_ready_and_is_not_asked_again_while_it_hangs(
         free.wait(30)
         return ""
 
-    found = Readiness(house.workspace.parts, house.client.app.state.work)  # type: ignore[attr-defined]
-    found.looks = {"database": hangs, "queue": lambda: ""}
+    found = Readiness({"database": hangs, "queue": lambda: ""})
     assert found.problems() == {"database": "no answer within 0 s"}
     assert found.problems() == {"database": "no answer within 0 s"}  # kept
     monkeypatch.setattr(readiness, "KEPT_S", 0.0)
