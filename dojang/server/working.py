@@ -66,6 +66,7 @@ def work(
     workers = workers or settings.workers or int(Settings.model_fields["workers"].default)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     listener = bound(listen) if listen is not None else None
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     workspace.check_policy()
     if listener is not None:
         workspace.parts.observe(numbers=True)
