@@ -121,6 +121,11 @@ class Server(_Strict):
         """What makes it this server: part of what is accepted, and of every approval."""
         return {"url": self.url} if self.url else {"command": self.command, "args": list(self.args)}
 
+    @property
+    def link(self) -> dict[str, Any]:
+        """What a connection to it is made of."""
+        return self.model_dump(exclude={"tool", "trust", "required"})
+
     def program(self) -> str:
         """What is started: ``python`` is the Python that runs this."""
         return sys.executable if self.command == THIS_PYTHON else self.command

@@ -88,6 +88,7 @@ class Link:
         self._holder: asyncio.Task[None] | None = None
         self._stop: asyncio.Event | None = None
         self._turn: asyncio.Lock | None = None
+        self._calls, self._retired = 0, False
 
     def look(self) -> Offer:
         """What the server offers now, asked of it now.
@@ -114,6 +115,15 @@ class Link:
         if self._holder is not None:
             with contextlib.suppress(Exception):
                 self.loop.begin(self._dropped()).result(self.server.start_s + GRACE_S)
+
+    def retire(self) -> None:
+        """Nobody is to begin anything here any more: it ends when what is under way has come to its end."""
+        self.loop.begin(self._retire())
+
+    async def _retire(self) -> None:
+        self._retired = True
+        if not self._calls:
+            await self._dropped()
 
     def _done(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
         future = self.loop.begin(work)
@@ -163,6 +173,7 @@ class Link:
         request = types.ClientRequest(types.CallToolRequest(params=params))
         limit = timedelta(seconds=self.server.timeout_s)
         sent = session.send_request(request, types.CallToolResult, request_read_timeout_seconds=limit)
+        self._calls += 1
         try:
             return await self._racing(sent)
         except McpError as error:
@@ -173,6 +184,10 @@ class Link:
         except Exception as error:
             await self._dropped()
             raise Unanswered(_reason(error)) from error
+        finally:
+            self._calls -= 1
+            if self._retired and not self._calls:
+                await self._dropped()
 
     async def _racing(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of ``work``, unless the connection ends first: a dead transport leaves requests waiting."""
@@ -191,6 +206,8 @@ class Link:
         async with self._turn:
             if self._session is not None and self._holder is not None and not self._holder.done():
                 return self._session
+            if self._retired:
+                raise ConnectionError("it is not to be used any more")
             self._session = None
             ready: asyncio.Future[ClientSession] = asyncio.get_running_loop().create_future()
             self._stop = asyncio.Event()
