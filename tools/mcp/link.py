@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 from state import JSON, PassingFault
 from tools.mcp.config import Server
 from tools.mcp.definitions import Definition, Offer
+from tools.mcp.granted import by_client_credentials
 from tools.wording import shown
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Link:
         self._stop: asyncio.Event | None = None
         self._turn: asyncio.Lock | None = None
         self._calls, self._retired = 0, False
+        self._secrets: list[str] = []
 
     def look(self) -> Offer:
         """What the server offers now, asked of it now.
@@ -147,9 +149,16 @@ class Link:
                     break
         over_http = bool(self.server.url)
         raise ServerDown(
-            f"MCP server {self.server.name} does not answer ({_reason(last)}); "
+            f"MCP server {self.server.name} does not answer ({self._why(last)}); "
             f"{'see that it runs at its url' if over_http else 'see that its command runs, and its log'}"
         ) from last
+
+    def _why(self, error: BaseException | None) -> str:
+        """The reason, in which no secret of ours stands: whoever gives tokens out may send back what it was sent."""
+        why = _reason(error)
+        for secret in self._secrets:
+            why = why.replace(secret, "***")
+        return why
 
     async def _listed(self, session: ClientSession) -> Offer:
         from langchain_mcp_adapters.tools import load_mcp_tools
@@ -179,11 +188,11 @@ class Link:
         except McpError as error:
             if error.error.code in (types.CONNECTION_CLOSED, _REQUEST_TIMEOUT):
                 await self._dropped()
-                raise Unanswered(_reason(error)) from error
+                raise Unanswered(self._why(error)) from error
             raise
         except Exception as error:
             await self._dropped()
-            raise Unanswered(_reason(error)) from error
+            raise Unanswered(self._why(error)) from error
         finally:
             self._calls -= 1
             if self._retired and not self._calls:
@@ -276,8 +285,14 @@ class Link:
 
         # No redirects: a token is for the host that was named. No proxy of the environment, either.
         limits = httpx.Timeout(self.server.start_s, read=self.server.timeout_s + GRACE_S)
+        headers, secret = self.server.headers(self.outside), self.server.client_secret(self.outside)
+        self._secrets = [one for one in (headers.get("Authorization", "").removeprefix("Bearer "), secret) if one]
         client = httpx.AsyncClient(
-            headers=self.server.headers(self.outside), timeout=limits, follow_redirects=False, trust_env=False
+            headers=headers,
+            auth=by_client_credentials(self.server, secret, self._secrets) if secret else None,
+            timeout=limits,
+            follow_redirects=False,
+            trust_env=False,
         )
         async with client, streamable_http_client(self.server.url, http_client=client) as (read, write, _):
             yield read, write

@@ -84,15 +84,15 @@ class McpServers:
         self.servers = {server.name: server for server in servers}
         self.accepted = {name: accepted[name] for name in self.servers if name in accepted}
         self.connects = connects
-        self._loop = Loop() if before is None else before._loop
+        self._loop: Loop = Loop() if before is None else before._loop
         kept = {} if before is None else before._links
-        self._links = {
+        self._links: dict[str, Link] = {
             name: kept[name]
             if name in kept and kept[name].server.link == one.link
             else Link(one, self._loop, self._outside, logs)
             for name, one in self.servers.items()
         }
-        self._known = {
+        self._known: dict[str, _Known] = {
             name: before._known[name] if before is not None and kept.get(name) is link else _Known()
             for name, link in self._links.items()
         }

@@ -11,6 +11,7 @@ import pytest
 from state import UserError
 from tests.tools.mcp.shops import DECLARED, accepted, stdio
 from tools.errors import ToolChanged, ToolFailed
+from tools.mcp import files
 from tools.mcp.definitions import LOCK, Offer
 from tools.mcp.files import Files
 from tools.mcp.link import Link
@@ -136,14 +137,17 @@ def test_a_tool_that_is_called_as_one_of_ours_holds_the_servers_back(shop: Toolb
     assert both._now() is both._now()
 
 
-def test_a_write_of_the_same_moment_is_seen(tmp_path: Path) -> None:
+def test_a_write_of_the_same_moment_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same file, size and time: only its content tells."""
+    stamp = files._stamp
+    monkeypatch.setattr(files, "_stamp", lambda path: (*stamp(path)[:3], 0)[: 4 * bool(stamp(path))])
+    monkeypatch.setattr(files, "SETTLED_NS", 60_000_000_000)
     path = stdio(tmp_path)
     servers = McpServers.open(path)
     before, at = Files(path).stamp(), path.stat()
     path.write_text(path.read_text("utf-8").replace("Order {quantity}", "ORDER {quantity}"), "utf-8")
     os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
-    assert Files(path).stamp()[0][:3] == before[0][:3]
+    assert Files(path).stamp() == before
     text = servers.current().servers["shop"].declared("place_order").text
     servers.close()
     assert text.startswith("ORDER")
