@@ -81,7 +81,8 @@ def of_kind(kind: str) -> dict[str, Document]:
 
 def pods() -> dict[str, Document]:
     """The pod of everything of ours that makes some."""
-    found = {name: one["spec"]["template"] for kind in ("Deployment", "Job") for name, one in of_kind(kind).items()}
+    kinds = ("Deployment", "StatefulSet", "Job")
+    found = {name: one["spec"]["template"] for kind in kinds for name, one in of_kind(kind).items()}
     return {name: pod for name, pod in found.items() if "dojang" in container(pod)["image"]}
 
 
@@ -236,17 +237,22 @@ def _seconds(text: str) -> float:
     return float(text[:-1])
 
 
-def test_one_server_and_any_number_of_workers_that_go_one_after_the_other() -> None:
-    deployments = of_kind("Deployment")
-    server, worker = deployments["dojang-server"]["spec"], deployments["dojang-worker"]["spec"]
-    assert (server["replicas"], server["strategy"]) == (1, {"type": "Recreate"}), "one home is one server"
+def test_two_servers_and_any_number_of_workers_that_go_one_after_the_other() -> None:
+    server, worker = of_kind("StatefulSet")["dojang-server"]["spec"], of_kind("Deployment")["dojang-worker"]["spec"]
+    assert server["replicas"] > 1
     assert worker["replicas"] > 1
-    [budget] = of_kind("PodDisruptionBudget").values()
-    assert (budget["spec"]["maxUnavailable"], budget["spec"]["selector"]) == (1, worker["selector"])
+    [home] = server["volumeClaimTemplates"]
+    assert home["metadata"]["name"] in {each["name"] for each in container(server["template"])["volumeMounts"]}
+    assert home["spec"]["accessModes"] == ["ReadWriteOncePod"], "one home is one server"
+    budgets = of_kind("PodDisruptionBudget")
+    for name, spec in (("dojang-server", server), ("dojang-worker", worker)):
+        assert (budgets[name]["spec"]["maxUnavailable"], budgets[name]["spec"]["selector"]) == (1, spec["selector"])
     for spec in (server, worker):
         assert _matches(spec["selector"]["matchLabels"], spec["template"]["metadata"]["labels"])
     service = of_kind("Service")["dojang-server"]
     assert service["spec"]["selector"] == server["selector"]["matchLabels"]
+    assert service["metadata"]["name"] == server["serviceName"]
+    assert service["spec"]["sessionAffinity"] == "ClientIP", "an upload is shown by the server that took it"
 
 
 def test_the_network_lets_in_what_serves_and_out_what_is_called() -> None:
@@ -273,10 +279,11 @@ def _matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 def test_volumes_are_there_and_the_adapters_are_shared() -> None:
     claims = of_kind("PersistentVolumeClaim")
     assert claims["dojang-adapters"]["spec"]["accessModes"] == ["ReadWriteMany"]
-    assert claims["dojang-server"]["spec"]["accessModes"] == ["ReadWriteOncePod"]
     [home] = re.findall(r"^\s+DOJANG_HOME=(\S+)", dockerfile(), re.MULTILINE)
     for name, pod in pods().items():
+        own = of_kind("StatefulSet").get(name, {"spec": {"volumeClaimTemplates": []}})["spec"]["volumeClaimTemplates"]
         volumes = {each["name"]: each for each in pod["spec"]["volumes"]}
+        volumes |= {each["metadata"]["name"]: each for each in own}
         mounts = {each["mountPath"]: each["name"] for each in container(pod)["volumeMounts"]}
         assert set(mounts.values()) == set(volumes), name
         assert {home, "/tmp"} <= set(mounts), name

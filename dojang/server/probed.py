@@ -21,9 +21,10 @@ from dojang.server import vitals
 from dojang.server.access.admission import Admission
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
+from dojang.server.access.places import tokens_of
 from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
-from dojang.server.access.tokens import Tokens, redacted
+from dojang.server.access.tokens import redacted
 from dojang.server.guards import HEADERS
 from dojang.server.readiness import of_worker
 from dojang.server.serving import bind, is_loopback, server_for
@@ -53,7 +54,7 @@ def worker_app(workspace: Workspace, work: Work, *, here_only: bool) -> FastAPI:
     settings, parts = workspace.settings, workspace.parts
     app = FastAPI(title="Dojang worker", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.workspace, app.state.readiness = workspace, of_worker(parts, work)
-    tokens = Tokens(settings.home, parts.audit)
+    tokens = tokens_of(settings, parts.sessions, parts.audit)
     local = Caller(workspace.user, workspace.roles, "local") if here_only and not settings.oidc_issuer else None
     app.add_middleware(
         Admission,
@@ -90,5 +91,3 @@ def listening(listener: socket.socket | None, workspace: Workspace, work: Work) 
 def _answer(request: Request, status: int, text: str) -> Response:
     text = request.app.state.workspace.parts.observer.scrub(redacted(text))
     return JSONResponse({"error": text}, status_code=status, headers={**HEADERS, "Cache-Control": "no-store"})
-
-

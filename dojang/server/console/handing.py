@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.handover import Handover, claimed, hand_over, handovers, take_over
+from dojang.server.access.places import tokens_of
 from dojang.server.access.roles import DECIDE
-from dojang.server.access.tokens import Tokens
 from dojang.server.console.addresses import review_href
 from dojang.server.console.desk import AtDesk, Desk, Form
 from state import Conflict, UserError, person_of
@@ -72,7 +72,8 @@ def take(desk: AtDesk, handover_id: str) -> Response:
 
 
 def _known(desk: Desk) -> list[str]:
-    return Tokens(desk.workspace.settings.home, desk.workspace.parts.audit).people(DECIDE)
+    parts = desk.workspace.parts
+    return tokens_of(parts.settings, parts.sessions, parts.audit).people(DECIDE)
 
 
 def _refused(desk: Desk, error: UserError) -> Response:

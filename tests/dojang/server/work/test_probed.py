@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from dojang.server.access.tokens import Tokens
+from dojang.server.access.places import tokens_of
 from dojang.server.probed import bound, worker_app
 from dojang.server.serving import CannotServe
 from dojang.server.work import Work
@@ -76,7 +76,7 @@ def test_numbers_need_a_token_that_may_read_them_where_others_reach_them(far: Wo
     assert inside.get("/metrics").status_code == 200
     assert inside.get("/metrics", headers={"Host": "evil.example"}).status_code == 401
     assert [outside.get(path).status_code for path in ("/healthz", "/metrics")] == [200, 401]
-    tokens = Tokens(far.settings.home, far.parts.audit)
+    tokens = tokens_of(far.settings, far.parts.sessions, far.parts.audit)
     answers = {}
     for role in ("monitor", "operator"):
         secret = tokens.make(role, [role], days=1, by="kim")[0]

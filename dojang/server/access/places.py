@@ -1,0 +1,93 @@
+"""Where tokens, persons and sessions of the console lie: a file of the home, or where the sessions of threads lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from dojang.server.transactions import Statements
+
+if TYPE_CHECKING:
+    from checkpoints.audit.trail import AuditLog
+    from dojang.beside import Beside
+    from dojang.server.access.tokens import Tokens
+    from dojang.sessions import Sessions
+    from dojang.settings import Settings
+
+ALONE: Final = 4_701_310_043
+"""Any fixed number: the advisory lock of whoever writes, so that a name that nobody has is given once."""
+
+
+class Place(Protocol):
+    """Rows by the names of their columns. Safe from many threads and processes."""
+
+    def there(self) -> bool:
+        """Whether a token may ever have been made; waits for nothing."""
+        ...
+
+    def readable(self) -> bool:
+        """Whether there are tables to read."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Statements]:
+        """Statements that only read; only where it is readable."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Statements]:
+        """One transaction, alone and durable, or nothing of it where the block raises."""
+        ...
+
+
+class SharedPlace:
+    """Tables that all servers of one database have. A database that is away lets nobody in: PassingFault."""
+
+    def __init__(self, beside: Beside) -> None:
+        self.beside = beside
+
+    def there(self) -> bool:
+        """Always: it takes a look to know."""
+        return True
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """What is committed now: a token that another server has revoked opens nothing here."""
+        with self.beside.reading(named=True) as db:
+            yield db
+
+    @contextmanager
+    def writing(self) -> Iterator[Any]:
+        """One transaction; what is noted in the audit chain within it is a part of it."""
+        with self.beside.writing(ALONE, named=True) as db:
+            yield db
+
+
+def tokens_of(settings: Settings, sessions: Sessions, audit: AuditLog) -> Tokens:
+    """The tokens of a workspace."""
+    from dojang.server.access.tokens import Tokens
+    from dojang.taking_over import beside_of
+
+    beside = beside_of(settings, sessions)
+    return Tokens(settings.home if beside is None else SharedPlace(beside), audit)
+
+
+def any_token(settings: Settings) -> bool:
+    """Whether a token was ever made for a workspace of which nothing is open yet; makes none.
+
+    Raises:
+        UserError, PassingFault: as ``open_sessions``.
+    """
+    from dojang.server.access.tokens import any_made
+    from dojang.sessions import in_postgres, open_sessions
+    from dojang.taking_over import beside_of
+
+    if not in_postgres(settings):
+        return any_made(settings.home)
+    with closing(open_sessions(settings)) as sessions:
+        beside = beside_of(settings, sessions)
+        assert beside is not None
+        return any_made(SharedPlace(beside))
