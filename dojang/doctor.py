@@ -194,8 +194,8 @@ def _mcp(parts: Parts) -> Finding:
 def _access(parts: Parts) -> Finding:
     """Who could come in over HTTP; where people log in with a provider, whether it can be asked."""
     from dojang.server.access.oidc.provider import Provider
-    from dojang.server.access.places import tokens_of
     from dojang.server.access.tokens import SOON
+    from dojang.server.opening import tokens_of
     from dojang.server.signing_in import client_of
 
     tokens, client = tokens_of(parts.settings, parts.sessions, parts.audit), client_of(parts.settings)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal
 from checkpoints.upkeep.relocating import Relocated, Side, relocate
 from dojang.noted import lines_of
 from dojang.pausing import switch_of
+from dojang.server.taking_over import FILES, carry_beside
 from dojang.server.work.carrying import carry_runs, check_over
 from dojang.sessions import Sessions, house_of, open_sessions
 from dojang.settings import BadSetting, Settings
-from dojang.taking_over import FILES, carry_beside
 from state import Conflict, UserError
 
 if TYPE_CHECKING:

@@ -288,9 +288,7 @@ class Reviews(Conversations):
     @property
     def snoozes(self) -> Snoozes:
         """What people have put off."""
-        from dojang.taking_over import beside_of
-
-        beside = beside_of(self.settings, self.parts.sessions)
+        beside = self.parts.sessions.beside
         return Snoozes(self.settings.home / "snoozed") if beside is None else SharedSnoozes(beside)
 
     def look_up(self, review_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> DecisionResult:

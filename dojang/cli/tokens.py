@@ -94,7 +94,7 @@ def revoke(
 
 
 def _tokens(call: Invocation) -> Tokens:
-    from dojang.server.access.places import tokens_of
+    from dojang.server.opening import tokens_of
 
     return tokens_of(call.settings, call.sessions, call.audit)
 

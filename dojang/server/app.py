@@ -27,7 +27,6 @@ from dojang.server.access.admission import Admission, NotAdmitted
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.owning import check_path, sees_every_thread
-from dojang.server.access.places import any_token, tokens_of
 from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
 from dojang.server.access.tokens import redacted
@@ -46,6 +45,7 @@ from dojang.server.langgraph.unserved import instead_of
 from dojang.server.live import Live
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
+from dojang.server.opening import any_token, tokens_of
 from dojang.server.programs import by_program
 from dojang.server.readiness import of_server
 from dojang.server.serving import (
@@ -59,10 +59,10 @@ from dojang.server.serving import (
     url_of,
 )
 from dojang.server.signing_in import client_of, logins_of
+from dojang.server.taking_over import beside_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings, secrets_of
-from dojang.taking_over import beside_of
 from dojang.uploads import TooMuch, UnknownUpload, Uploads
 from dojang.workspace import UnknownReview, UnknownThread, Workspace
 from state import BrokenInvariant, Conflict, DojangError, PassingFault, UserError

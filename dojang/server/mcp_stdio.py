@@ -14,7 +14,7 @@ from mcp.server.stdio import stdio_server
 from dojang.language import locale_language
 from dojang.mcp.serving import Client, calling, dojang_server
 from dojang.server.access.callers import Caller
-from dojang.server.access.places import tokens_of
+from dojang.server.opening import tokens_of
 from dojang.workspace import Workspace
 
 

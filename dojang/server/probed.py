@@ -21,11 +21,11 @@ from dojang.server import vitals
 from dojang.server.access.admission import Admission
 from dojang.server.access.callers import Caller, Doorkeeper
 from dojang.server.access.limiting import Limiter
-from dojang.server.access.places import tokens_of
 from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
 from dojang.server.access.tokens import redacted
 from dojang.server.guards import HEADERS
+from dojang.server.opening import tokens_of
 from dojang.server.readiness import of_worker
 from dojang.server.serving import bind, is_loopback, server_for
 from dojang.server.work import Work

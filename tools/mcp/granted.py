@@ -44,7 +44,16 @@ def by_client_credentials(server: Server, secret: str, secrets: list[str]) -> An
 
     oauth = server.oauth
     assert oauth is not None
-    return ClientCredentialsOAuthProvider(
+
+    class Granted(ClientCredentialsOAuthProvider):
+        """Asks for the scopes that the house wants; the SDK puts those that the server names in their place."""
+
+        async def _perform_authorization(self) -> Any:
+            if oauth.scopes:
+                self.context.client_metadata.scope = oauth.scopes
+            return await super()._perform_authorization()
+
+    return Granted(
         server_url=server.url,
         storage=InMemory(secrets),
         client_id=oauth.client_id,

@@ -238,7 +238,7 @@ class Link:
                 ready.set_exception(error if isinstance(error, Exception) else ConnectionError("it was ended"))
             if isinstance(error, asyncio.CancelledError):
                 raise
-            log.debug("connection to MCP server %s ended", self.server.name, exc_info=True)
+            log.debug("connection to MCP server %s ended: %s", self.server.name, self._why(error))
 
     async def _dropped(self) -> None:
         holder, stop, self._session, self._holder = self._holder, self._stop, None, None

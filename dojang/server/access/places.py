@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dojang.server.transactions import Statements
 
 if TYPE_CHECKING:
-    from checkpoints.audit.trail import AuditLog
     from dojang.beside import Beside
-    from dojang.server.access.tokens import Tokens
-    from dojang.sessions import Sessions
-    from dojang.settings import Settings
 
 ALONE: Final = 4_701_310_043
 """Any fixed number: the advisory lock of whoever writes, so that a name that nobody has is given once."""
@@ -64,30 +60,3 @@ class SharedPlace:
         """One transaction; what is noted in the audit chain within it is a part of it."""
         with self.beside.writing(ALONE, named=True) as db:
             yield db
-
-
-def tokens_of(settings: Settings, sessions: Sessions, audit: AuditLog) -> Tokens:
-    """The tokens of a workspace."""
-    from dojang.server.access.tokens import Tokens
-    from dojang.taking_over import beside_of
-
-    beside = beside_of(settings, sessions)
-    return Tokens(settings.home if beside is None else SharedPlace(beside), audit)
-
-
-def any_token(settings: Settings) -> bool:
-    """Whether a token was ever made for a workspace of which nothing is open yet; makes none.
-
-    Raises:
-        UserError, PassingFault: as ``open_sessions``.
-    """
-    from dojang.server.access.tokens import any_made
-    from dojang.sessions import in_postgres, open_sessions
-    from dojang.taking_over import beside_of
-
-    if not in_postgres(settings):
-        return any_made(settings.home)
-    with closing(open_sessions(settings)) as sessions:
-        beside = beside_of(settings, sessions)
-        assert beside is not None
-        return any_made(SharedPlace(beside))

@@ -9,10 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.handover import Handover, claimed, hand_over, handovers, take_over
-from dojang.server.access.places import tokens_of
 from dojang.server.access.roles import DECIDE
 from dojang.server.console.addresses import review_href
 from dojang.server.console.desk import AtDesk, Desk, Form
+from dojang.server.opening import tokens_of
 from state import Conflict, UserError, person_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)

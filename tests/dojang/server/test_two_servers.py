@@ -18,13 +18,14 @@ from langgraph_sdk.client import SyncLangGraphClient
 from checkpoints.audit.trail import AuditLog
 from dojang.beside import Beside
 from dojang.server.access.oidc.persons import named
-from dojang.server.access.places import SharedPlace, tokens_of
+from dojang.server.access.places import SharedPlace
 from dojang.server.access.tokens import BadToken, Tokens
 from dojang.server.app import check_reach
 from dojang.server.items import Items
+from dojang.server.opening import tokens_of
+from dojang.server.taking_over import beside_of
 from dojang.server.work import Work
 from dojang.snoozes import Snoozes
-from dojang.taking_over import beside_of
 from dojang.workspace import Workspace
 from state import Conflict
 from tests.databases import fresh_database

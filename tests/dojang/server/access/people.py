@@ -8,8 +8,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from dojang.server import create_app
-from dojang.server.access.places import tokens_of
 from dojang.server.access.tokens import Tokens
+from dojang.server.opening import tokens_of
 from dojang.settings import Settings
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import BASE

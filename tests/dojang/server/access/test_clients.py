@@ -10,7 +10,7 @@ import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
-from dojang.server.access.places import tokens_of
+from dojang.server.opening import tokens_of
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import refused, says, served

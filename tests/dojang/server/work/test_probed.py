@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from dojang.server.access.places import tokens_of
+from dojang.server.opening import tokens_of
 from dojang.server.probed import bound, worker_app
 from dojang.server.serving import CannotServe
 from dojang.server.work import Work
