@@ -157,7 +157,7 @@ class Toolbox:
         try:
             held = Held.of(self._own, mcp)
         except UserError as error:  # a name that is one of ours: what was accepted last is shown, and nothing runs
-            log.error("no tool of an MCP server is used until this is mended: %s", error)
+            log.warning("no tool of an MCP server is used until this is mended: %s", error)
             held = replace(self._refused(mcp.held_back(str(error))), refused=mcp)
         self._held = held
         return held

@@ -161,7 +161,7 @@ class McpServers:
             said = Said(list(self.servers.values()), self.accepted, stamp, settled)
             if self._wrong == str(error):
                 return self._of(self._files, said)
-            log.error("no tool of an MCP server is used until this is mended: %s", error)
+            log.warning("no tool of an MCP server is used until this is mended: %s", error)
             return self.held_back(str(error))._of(self._files, said)
         log.warning("MCP servers and what is accepted of them were read anew: %s", ", ".join(made.servers) or "none")
         for name, link in self._links.items():
