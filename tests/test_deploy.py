@@ -208,12 +208,12 @@ def test_a_worker_says_how_it_is_where_probes_and_prometheus_ask() -> None:
     assert service["command"][:2] == ["work", "--listen"]
     assert f"http://{service['command'][2]}/readyz" in service["healthcheck"]["test"][-1]
     for name, listens in (("dojang-server", PORT), ("dojang-worker", port["containerPort"])):
-        told = {key.removeprefix("prometheus.io/"): value for key, value in annotations(name).items()}
+        told = {key.removeprefix("prometheus.io/"): value for key, value in noted_on(name).items()}
         assert told == {"scrape": "true", "port": str(listens), "path": "/metrics"}
     assert ("GET", "/metrics") in TABLE
 
 
-def annotations(name: str) -> dict[str, str]:
+def noted_on(name: str) -> dict[str, str]:
     found: dict[str, str] = pods()[name]["metadata"]["annotations"]
     return found
 

@@ -44,13 +44,14 @@ def by_client_credentials(server: Server, secret: str, secrets: list[str]) -> An
 
     oauth = server.oauth
     assert oauth is not None
+    scopes = oauth.scopes or None
 
     class Granted(ClientCredentialsOAuthProvider):
         """Asks for the scopes that the house wants; the SDK puts those that the server names in their place."""
 
         async def _perform_authorization(self) -> Any:
-            if oauth.scopes:
-                self.context.client_metadata.scope = oauth.scopes
+            if scopes:
+                self.context.client_metadata.scope = scopes
             return await super()._perform_authorization()
 
     return Granted(
@@ -59,6 +60,6 @@ def by_client_credentials(server: Server, secret: str, secrets: list[str]) -> An
         client_id=oauth.client_id,
         client_secret=secret,
         token_endpoint_auth_method="client_secret_basic" if oauth.send == "basic" else "client_secret_post",
-        scopes=oauth.scopes or None,
+        scopes=scopes,
         issuer=oauth.issuer,
     )

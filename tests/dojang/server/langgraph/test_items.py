@@ -37,9 +37,10 @@ def items(request: pytest.FixtureRequest, tmp_path: Path, clock: list[float]) ->
     if request.param == "sqlite":
         place: Path | Beside = tmp_path / "items.sqlite"
     else:
-        place = request.getfixturevalue("beside")
-        with place.writing() as db:
+        shared: Beside = request.getfixturevalue("beside")
+        with shared.writing() as db:
             db.execute("DELETE FROM items")
+        place = shared
     opened = Items(place, now=lambda: clock[0])
     yield opened
     opened.close()
