@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-QUESTION_TOKENS = 6.0
+QUESTION_TOKENS = 8.0
 """Up to here a sentence's reading counts in full (``Decoding.question_tokens``): measured on real questions, since
 generated ones are too short to tell; docs/log.md, 2026-11-26."""
 TODAY = "2026-11-22"
