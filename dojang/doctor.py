@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from dojang.chosen import load_embedder_of
 from dojang.home import check_home
-from dojang.parts import Parts, load_embedder_of
+from dojang.parts import Parts
 from dojang.results import Check
 from dojang.settings import Settings
 from dojang.speaking import Speaking

@@ -17,7 +17,7 @@ from dojang.noted import lines_of
 from dojang.pausing import switch_of
 from dojang.server.taking_over import FILES, carry_beside
 from dojang.server.work.carrying import carry_runs, check_over
-from dojang.sessions import Sessions, house_of, open_sessions
+from dojang.sessions import Sessions, home_of, open_sessions
 from dojang.settings import BadSetting, Settings
 from state import Conflict, UserError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from checkpoints.postgres.database import Database
 
 Where = Literal["files", "postgres"]
-OF_HOUSE = (
+OF_HOME = (
     "audit.jsonl",
     "audit.head",
     "standing.jsonl",
@@ -121,7 +121,7 @@ def _files(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
     there = open_sessions(settings.model_copy(update={"sessions": "files"}), moving=True)
     with contextlib.closing(there):
         aside = lambda suffix: str(_put_aside(home, settings.threads, home / f"moved-{suffix}"))  # noqa: E731
-        yield Side(str(home), house_of(settings, there), aside), there
+        yield Side(str(home), home_of(settings, there), aside), there
 
 
 def _put_aside(home: Path, threads: Path, folder: Path) -> Path:
@@ -129,7 +129,7 @@ def _put_aside(home: Path, threads: Path, folder: Path) -> Path:
     from checkpoints.files.folders import sync_dir
 
     folder.mkdir(mode=0o700, exist_ok=True)
-    for path in [threads, *(home / name for name in OF_HOUSE)]:
+    for path in [threads, *(home / name for name in OF_HOME)]:
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, folder / path.name)
     for name in ("index.sqlite", "cited.sqlite"):  # derived of what is gone
@@ -151,7 +151,7 @@ def _postgres(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
                 db.execute(f"ALTER SCHEMA dojang_sessions RENAME TO {name}".encode())
             return name
 
-        yield Side("the database", house_of(settings, there), aside), there
+        yield Side("the database", home_of(settings, there), aside), there
 
 
 def database_of(there: Sessions) -> Database:

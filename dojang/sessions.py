@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from checkpoints.postgres.database import Database
     from checkpoints.postgres.locks import RunLocks
     from checkpoints.postgres.saver import PgSaver
-    from checkpoints.upkeep.house import House
+    from checkpoints.upkeep.home import Home
     from dojang.beside import Beside
 
 OLDEST: Final = 14
@@ -193,13 +193,13 @@ def saver_of(settings: Settings, sessions: Sessions) -> FileSaver | PgSaver:
     return FileSaver(settings.threads, keys=sessions.backend.folders.keys)
 
 
-def house_of(settings: Settings, sessions: Sessions) -> House:
+def home_of(settings: Settings, sessions: Sessions) -> Home:
     """What upkeep works on, where nothing else of a workspace is opened."""
     from checkpoints.files.locks import run_lock
-    from checkpoints.upkeep.house import House
+    from checkpoints.upkeep.home import Home
 
     lock = partial(run_lock, settings.threads) if sessions.locks is None else sessions.locks.run_lock
-    return House(sessions.backend, saver_of(settings, sessions), lock)
+    return Home(sessions.backend, saver_of(settings, sessions), lock)
 
 
 def audit_of(settings: Settings, sessions: Sessions) -> AuditLog:

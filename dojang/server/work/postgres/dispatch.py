@@ -15,7 +15,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
 from procrastinate.worker import Worker
 
-from checkpoints.postgres.database import DEAD_S
+from checkpoints.postgres.database import DEAD_S, SETTINGS
 from dojang.server.work.postgres.tables import QUEUE, TASK
 
 log = logging.getLogger(__name__)
@@ -126,8 +126,5 @@ class Dispatch:
 
 async def _configure(db: psycopg.AsyncConnection[Any]) -> None:
     """As ours; but what is lost of jobs in a crash of the database is made again, so nobody waits for its disk."""
-    await db.execute(
-        "SET search_path TO dojang_sessions; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
-        "SET tcp_user_timeout = 10000; SET synchronous_commit = off"
-    )
+    await db.execute(f"{SETTINGS}; SET synchronous_commit = off")
     await db.commit()

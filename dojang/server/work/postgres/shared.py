@@ -24,8 +24,8 @@ class Shared:
     """The threads of such a process, beside those of procrastinate's worker.
 
     Args:
-        database: where the runs are.
-        dsn: its address.
+        rows: where the runs are.
+        dsn: the address of their database.
         carry: carries out one run, if it is to be carried out.
         here: the runs that this process carries out.
         paused: whether no run may begin.
