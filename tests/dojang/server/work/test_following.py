@@ -196,6 +196,7 @@ def test_a_database_that_goes_away(
             body = {"assistant_id": "dojang", "input": says("Is there parking?")}
             answer = httpx.post(f"{url}threads/{thread_id}/runs", json=body, timeout=20)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert httpx.get(f"{url}healthz", timeout=20).status_code == 200, "nobody is to begin it again"
             model.free.set()
             until(lambda: not worker._here)
     parts = list(client.runs.join_stream(thread_id, run["run_id"]))
