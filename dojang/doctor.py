@@ -195,10 +195,11 @@ def _mcp(parts: Parts) -> Finding:
 def _access(parts: Parts) -> Finding:
     """Who could come in over HTTP; where people log in with a provider, whether it can be asked."""
     from dojang.server.access.oidc.provider import Provider
-    from dojang.server.access.tokens import SOON, Tokens
+    from dojang.server.access.tokens import SOON
+    from dojang.server.opening import tokens_of
     from dojang.server.signing_in import client_of
 
-    tokens, client = Tokens(parts.settings.home, parts.audit), client_of(parts.settings)
+    tokens, client = tokens_of(parts.settings, parts.sessions, parts.audit), client_of(parts.settings)
     made, now = tokens.all(), tokens.now()
     active = [token for token in made if token.status(now) == "active"]
     soon = sum(token.ends_soon(now) for token in active)

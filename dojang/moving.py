@@ -1,7 +1,7 @@
 """Moves a workspace's sessions from files into PostgreSQL, or back: who may be at work meanwhile, and with what else.
 
 Sessions go by ``checkpoints.upkeep.relocating``; the runs that the server has accepted, all of them over, go with
-them. What stays in the home (tokens, items, adapters, documents' uploads) stays.
+them, and so do tokens, items and snoozes. What stays in the home (adapters, uploads, cards of checks, keys) stays.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from checkpoints.upkeep.relocating import Relocated, Side, relocate
 from dojang.noted import lines_of
 from dojang.pausing import switch_of
+from dojang.server.taking_over import FILES, carry_beside
 from dojang.server.work.carrying import carry_runs, check_over
 from dojang.sessions import Sessions, home_of, open_sessions
 from dojang.settings import BadSetting, Settings
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from checkpoints.postgres.database import Database
 
 Where = Literal["files", "postgres"]
-OF_HOME = ("audit.jsonl", "audit.head", "standing.jsonl", "paused.json", "paused.threads", "runs.sqlite", "notices")
+OF_HOME = (
+    "audit.jsonl",
+    "audit.head",
+    "standing.jsonl",
+    "paused.json",
+    "paused.threads",
+    "runs.sqlite",
+    "notices",
+    *FILES,
+)
 """What of a home goes aside with its sessions."""
 
 
@@ -67,6 +77,8 @@ def move(settings: Settings, to: Where, *, tell: Callable[[str], None] = lambda 
             carried = carry_runs(accepted, database, to)
             _carry_standing(settings.home, source, target)
             _carry_switch(settings.home, source, target)
+            assert of_rows.beside is not None
+            carry_beside(settings.home, of_rows.beside, into_rows=into_rows)
 
         done = relocate(*((files, rows) if into_rows else (rows, files)), tell=tell, also=also)
         return Moved(**done, runs=carried, to=to)

@@ -327,11 +327,7 @@ class Parts:
 
     def tool_names(self) -> frozenset[str]:
         """The names of the tools that there are."""
-        return self._tool_names
-
-    @cached_property
-    def _tool_names(self) -> frozenset[str]:
-        return frozenset(tool["name"] for tool in self.describer().offered())
+        return self.describer().names()
 
     @cached_property
     def _described(self) -> Toolbox:

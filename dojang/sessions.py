@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from dojang.settings import BadSetting, Settings
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from checkpoints.postgres.locks import RunLocks
     from checkpoints.postgres.saver import PgSaver
     from checkpoints.upkeep.home import Home
+    from dojang.beside import Beside
 
 OLDEST: Final = 14
 """The oldest PostgreSQL that sessions may lie in."""
@@ -34,6 +35,13 @@ class Sessions:
     database: Database | None = None
     locks: RunLocks | None = None
     _closes: list[Callable[[], None]] = field(default_factory=list)
+
+    @cached_property
+    def beside(self) -> Beside | None:
+        """What the house keeps beside them, in the same database; None where they are files."""
+        from dojang.beside import Beside
+
+        return None if self.database is None else Beside(self.database)
 
     def close(self) -> None:
         """Close the connections."""

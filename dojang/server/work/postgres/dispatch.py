@@ -47,6 +47,12 @@ class Dispatch:
         self._worker: Any = None  # procrastinate.worker.Worker, whose methods have no types
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="dojang-worker")
 
+    @property
+    def worker_id(self) -> int | None:
+        """By which number the database knows it; None while it is not known there."""
+        worker = self._worker
+        return worker.worker_id if worker is not None and self.listening.is_set() else None
+
     def stop(self) -> None:
         """Take nothing more; the thread ends when what is under way has come to its end. From any thread."""
         with self._lock:
