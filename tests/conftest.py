@@ -29,7 +29,7 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "ma
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Collect the tests without collecting garbage: imports make a million objects, and looking through them again and
-    again is 9 of a worker's 20 CPU-seconds before its first test (docs/log.md, 2026-11-26).
+    again is 9 of a worker's 20 CPU-seconds before its first test (docs/log/shell.md, 2026-11-26).
 
     What was imported stays for good, so it is taken out of all later looks.
     """
