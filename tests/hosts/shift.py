@@ -1,7 +1,7 @@
 """Four workers on hosts of their own that carry out what other tests ask for, while one of them at a time fails.
 
-``DOJANG_TEST_WORKERS=hosts`` (with ``DOJANG_TEST_SESSIONS=postgres``; ``make troubled`` does both) puts this under tests
-that know nothing of it. Their assertions stay as they are: what a client sees must be the same.
+``DOJANG_TEST_WORKERS=hosts`` (with ``DOJANG_TEST_SESSIONS=postgres``; ``make troubled`` sets both) puts this under
+tests that know nothing of it. Their assertions stay as they are: what a client sees must be the same.
 
 - A :class:`Ground` for each process of the tests, so that ``pytest -n 2`` has two that do not meet: a network, a
   PostgreSQL on a host of its own, which is what ``postgres_server`` then is, and four more hosts. The server of a test
@@ -10,10 +10,10 @@ that know nothing of it. Their assertions stay as they are: what a client sees m
   workspace and a home of its own. These are forks of the fork server, which has imported everything
   (``tests.processes``), so one that was killed is back in a moment; they end with it, and with the tests.
 - Meanwhile a thread strikes one host after the other, so that three stay: killed and begun again, cut off, or stopped
-  and let go on, the latter two for less or for longer than a lease lasts. What it does is drawn from a seed; when, is up
-  to the machine: most strikes wait until the host is carrying something out, since runs are short and pauses long.
-- What a strike fell on is looked up *after* it has fallen, in the rows of the runs: a process that is stopped, or a host
-  that is cut off, finishes nothing any more. A process is therefore stopped before it is killed.
+  and let go on, the latter two for less or for longer than a lease lasts. What it does is drawn from a seed; when, is
+  up to the machine: most strikes wait until the host is carrying something out, since runs are short and pauses long.
+- What a strike fell on is looked up *after* it has fallen, in the rows of the runs: a process that is stopped, or a
+  host that is cut off, finishes nothing any more. A process is therefore stopped before it is killed.
 
 The SDK's scenarios have one shift, over all of their tests. The tests of the promises have one for each workspace whose
 runs can be sent away (``tests.hosts.sent``).
@@ -77,6 +77,8 @@ class Figures:
     runs: int = 0
     again: int = 0
     """Runs that were taken more than once: given back, or taken from a worker that was gone."""
+    sent: set[str] = field(default_factory=set)
+    """Tests whose runs would have been carried out by their own process, and were not."""
 
     def as_json(self) -> dict[str, Any]:
         """Numbers, and names of tests."""
@@ -88,15 +90,18 @@ class Figures:
             "struck": sorted({strike.test for strike in on_runs}),
             "runs": self.runs,
             "again": self.again,
+            "sent": sorted(self.sent),
         }
 
 
 class Ground:
     """Network, PostgreSQL and four hosts for one process of the tests. ``dsn``: of its server."""
 
-    def __init__(self, folder: Path, network: Network, postgres: Postgres, *, seed: int, pause_s: float) -> None:
-        self.folder, self.network, self.postgres = folder, network, postgres
-        self.hosts = [network.host(f"worker{n}") for n in range(1, WORKERS + 1)]
+    def __init__(
+        self, folder: Path, network: Network, postgres: Postgres, *, seed: int, pause_s: float, workers: int = WORKERS
+    ) -> None:
+        self.folder, self.postgres = folder, postgres
+        self.hosts = [network.host(f"shift{n}") for n in range(1, workers + 1)]
         self.chance, self.pause_s, self.figures = Random(seed), pause_s, Figures(seed)
         self._shifts = 0
 
@@ -186,15 +191,15 @@ class Shift:
             while not self._over.wait(chance.uniform(0.0, 2 * pause_s)):
                 [trouble] = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
                 aimed, chosen, part = chance.random() < AIMED, chance.random(), chance.random()
-                names = (self._busy() if aimed else []) or [host.name for host in self.ground.hosts]
+                names = (self.busy() if aimed else []) or [host.name for host in self.ground.hosts]
                 if not self._over.is_set():
                     name = names[int(chosen * len(names))]
-                    self._strike(trouble, next(m for m in self.machines if m.host.name == name), part)
+                    self.strike(trouble, next(m for m in self.machines if m.host.name == name), part)
         except BaseException as error:
             self._wrong.append(error)
 
-    def _strike(self, trouble: Trouble, victim: Machine, part: float) -> None:
-        """``part``: how long it lasts, between the least and the most."""
+    def strike(self, trouble: Trouble, victim: Machine, part: float = 0.0) -> None:
+        """Let this befall one of them, and return when it is back. ``part``: how long, between the least and the most."""
         assert victim.process is not None
         least, most = DEAD if trouble == "killed" else FOR_LONG if trouble.endswith("for long") else BRIEFLY
         cut = trouble.startswith("cut")
@@ -222,7 +227,7 @@ class Shift:
         runs = [run for run, host in self._under_way() if host == victim.host.name]
         self.ground.figures.strikes.append(Strike(trouble, victim.host.name, test, runs))
 
-    def _busy(self) -> list[str]:
+    def busy(self) -> list[str]:
         """Hosts that carry something out now; waits for one, and for no more than a moment."""
         last = time.monotonic() + AIM_S
         while not (found := sorted({host for _, host in self._under_way()} & {h.name for h in self.ground.hosts})):

@@ -1,7 +1,8 @@
-"""``dojang work`` on a host, with the model that follows rules and takes its time: ``python -m tests.hosts.shift_child``.
+"""``python -m tests.hosts.shift_child``: ``dojang work`` on a host, with the model of rules, which takes its time.
 
 ``DOJANG_TEST_NETWORK``, ``DOJANG_TEST_HOST`` and ``DOJANG_TEST_LOG``: as ``tests.hosts.child`` has them;
-``DOJANG_TEST_SILENT``: as the server of the SDK's scenarios has it.
+``DOJANG_TEST_SILENT``: as the server of the SDK's scenarios has it. ``DOJANG_TEST_CLOCK``: a file with the time that it
+is, empty for the real one; ``DOJANG_TEST_OUTBOX``: a folder for messages that all machines share.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import os
 import random
 import sys
 import time
+from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 from dojang.__main__ import main
@@ -32,6 +35,17 @@ class Thinking(Silent):
         return super().reply(messages, **given)
 
 
+class Told:
+    """A clock that somebody else turns."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def now(self) -> datetime:
+        said = self.file.read_text(encoding="utf-8")
+        return datetime.fromisoformat(said) if said else datetime.now(UTC)
+
+
 class Parts(RehearsedParts):
     @cached_property
     def generator(self) -> Generator:
@@ -39,7 +53,11 @@ class Parts(RehearsedParts):
 
 
 def opened(settings: Settings) -> Workspace:
-    return Workspace(settings, parts=Parts(settings))
+    file = os.environ.get("DOJANG_TEST_CLOCK")
+    if outbox := os.environ.get("DOJANG_TEST_OUTBOX"):
+        mine = settings.home / "outbox"
+        mine.is_symlink() or mine.symlink_to(outbox)
+    return Workspace(settings, parts=Parts(settings, clock=Told(Path(file)) if file else None))
 
 
 if __name__ == "__main__":

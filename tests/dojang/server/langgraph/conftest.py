@@ -7,7 +7,6 @@ and a server that carries out nothing; ``hosts`` has them on four hosts that fai
 from __future__ import annotations
 
 import base64
-import json
 import os
 import threading
 import time
@@ -22,15 +21,13 @@ import pytest
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.errors import APIStatusError
-from pydantic import SecretStr
 
 from dojang.server.work import Work
-from dojang.settings import Settings
 from dojang.workspace import Workspace
 from nodes.ports import Generator
 from tests.dojang.server.conftest import many_rooms, open_workspace
 from tests.dojang.server.screens import serving
-from tests.dojang.workspaces import SESSIONS, TODAY, Rehearsed
+from tests.dojang.workspaces import SESSIONS, TODAY, Rehearsed, environment_of
 from tests.hosts.shift import Ground
 from tests.processes import Forked
 
@@ -123,14 +120,6 @@ class HeldElsewhere(Held):
         self.silent = folder / "silent"
         self.free: Any = Sign(self.silent, there=False)
         self.speaking: Any = Sign(self.silent.with_suffix(".asked"), there=True)
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """The variables that make these settings, as far as they were given."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    plain = {n: v.get_secret_value() if isinstance(v, SecretStr) else v for n, v in given.items() if v is not None}
-    texts = {n: json.dumps(v) if isinstance(v, bool | list | dict) else str(v) for n, v in plain.items()}
-    return {f"DOJANG_{name.upper()}": text for name, text in texts.items()}
 
 
 @contextmanager
