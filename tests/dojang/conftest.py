@@ -100,7 +100,7 @@ def sent(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def at_home() -> Iterator[None]:
-    """The runs of a test that looks into them, or changes what they are made of, are its own process's, whatever is set."""
+    """Runs stay in the process of a test that looks into them, or changes what they are made of, whatever is set."""
     if os.environ.get("DOJANG_TEST_WORKERS") != "hosts":
         yield
         return

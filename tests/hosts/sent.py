@@ -118,8 +118,9 @@ class Sent:
         last, told = time.monotonic() + WAIT_S, 0
         while True:
             found = rows.get(row.run_id)
-            for told, event, data in rows.events(row.run_id, told) if on_node is not None else ():
-                for node in json.loads(data) if event == "updates" else ():
+            for n, event, data in rows.events(row.run_id, told) if on_node is not None else ():
+                told = n
+                for node in json.loads(data) if event == "updates" and on_node is not None else ():
                     on_node(node)
             if found.over:
                 break

@@ -199,7 +199,7 @@ class Shift:
             self._wrong.append(error)
 
     def strike(self, trouble: Trouble, victim: Machine, part: float = 0.0) -> None:
-        """Let this befall one of them, and return when it is back. ``part``: how long, between the least and the most."""
+        """Let this befall one of them, and return when it is back. ``part``: for how long, of what it may last."""
         assert victim.process is not None
         least, most = DEAD if trouble == "killed" else FOR_LONG if trouble.endswith("for long") else BRIEFLY
         cut = trouble.startswith("cut")

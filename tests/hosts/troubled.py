@@ -56,9 +56,7 @@ def _tell(found: Sequence[dict[str, Any]]) -> int:
         print(f"| {kind} | {times} | {on_runs[kind]} |")
     print(f"| all | {troubles.total()} | {on_runs.total()} |")
     struck, sent = ({test for one in found for test in one[key]} for key in ("struck", "sent"))
-    print(
-        f"\nstruck under its own runs: {len(struck)} tests; of the promises' tests with their runs on hosts: {len(sent)}"
-    )
+    print(f"\nstruck in the middle of a run: {len(struck)} tests; of the promises', with runs on hosts: {len(sent)}")
     print(f"{sum(one['runs'] for one in found)} runs, {sum(one['again'] for one in found)} taken more than once")
     return 0 if struck else 1
 
