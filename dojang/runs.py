@@ -149,6 +149,7 @@ class Runs:
         self.parts.switch.check()
         with self.parts.run_lock(thread_id):
             before = self.state(thread_id) if guard else self.look(thread_id)
+            watching(on_node).before(before)
             if guard:
                 self.audit(before)  # what the last turn left unnoted: a new one clears its records
                 if self._end_feedback(before, on_node):
@@ -164,7 +165,8 @@ class Runs:
 
     def _release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
         with self.parts.run_lock(thread_id):
-            snapshot = self.state(thread_id)
+            snapshot, watch = self.state(thread_id), watching(on_node)
+            watch.before(snapshot)
             self.audit(snapshot)
             waiting = waiting_of(snapshot)
             if self._could_go_on(snapshot, waiting):
@@ -173,7 +175,7 @@ class Runs:
             ready = self._released(thread_id, waiting)
             if ready:
                 return self._stream(snapshot, Command(resume=ready), on_node)
-            if unfinished(snapshot) and not waiting:
+            if unfinished(snapshot) and (watch.again or not waiting):  # who waits is asked again, the same
                 return self._stream(snapshot, None, on_node)
             self.parts.saver.flush(thread_id)  # a run that was killed may have left it to the operating system
             return self.result(snapshot)

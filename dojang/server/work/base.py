@@ -35,6 +35,8 @@ NEXT: Final = (
 TAKEN: Final = "run_id = ? AND status = 'running' AND attempt = ?"
 """SQL: whoever took the run has it still. A process that was thought dead must not write over its successor."""
 
+LOST: Final = "lost"
+
 
 class Kept(Protocol):
     """An event of a run, as the database keeps it."""
@@ -259,11 +261,11 @@ class Rows(ABC):
             raise UnknownRun(f"there is no run {run_id!r} here; the runs of a thread are listed under /threads/ID/runs")
         return found
 
-    def wish(self, run_id: str) -> str:
-        """How a run is to stop; "": it is not."""
+    def wish(self, run_id: str, attempt: int) -> str:
+        """How a run is to stop that was taken in this attempt; "": it is not. LOST: it was taken from whoever asks."""
         with self.looking() as db:
-            found = db.execute("SELECT stop FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        return str(found[0]) if found else ""
+            found = db.execute(f"SELECT stop FROM runs WHERE {TAKEN}", (run_id, attempt)).fetchone()
+        return str(found[0]) if found else LOST
 
     def of(self, thread_id: str, *, status: str | None = None, limit: int = 10, offset: int = 0) -> list[Row]:
         """The runs of a thread, newest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> Non
     thread, said = str(uuid.uuid4()), {"id": "human-given", "content": "please send a welcome"}
     house.send(thread, HumanMessage(content=said["content"], id=said["id"], name="kim"))
     work = Work(house)
-    row = work.accept(thread, "kim", Order(message=said))
+    row = work.accept(thread, "kim", Order(message=said, modes=["updates"], resumable=True))
     first = work.rows.take()
     assert first is not None
     work.rows.give_back(first)
@@ -93,6 +94,8 @@ def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> Non
     assert (taken.run_id, taken.attempt) == (row.run_id, 2)
     work.worker.run(taken, work.channel(row))
     assert work.rows.get(row.run_id).status == "interrupted"
+    told = [data for _, event, data in work.rows.events(row.run_id, 0) if event == "updates"]
+    assert [b"send_message" in data for data in told if b"__interrupt__" in data] == [True], "who reads sees no pause"
     other = work.accept(thread, "kim", Order(message={**said, "id": "human-new"}))
     taken = work.rows.take()
     assert taken is not None
@@ -100,4 +103,51 @@ def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> Non
     error = work.rows.get(other.run_id).error
     assert error is not None
     assert "waits for a decision" in error["message"]
+    work.rows.close()
+
+
+@own_workers
+@pytest.mark.usefixtures("alone")
+def test_who_was_stopped_before_it_had_the_thread_leaves_a_run_to_who_has_ended_it(
+    house: Workspace,
+) -> None:
+    """It had taken the run, and was not heard of until its lease was over."""
+    work, thread = Work(house), str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    row = work.accept(thread, "kim", Order(message={"id": "m1", "content": "please book a room"}))
+    stopped = work.rows.take(row.run_id)
+    assert stopped is not None
+    work.rows.give_back(stopped)  # as the others do, then
+    taken = work.rows.take(row.run_id)
+    assert taken is not None
+    work.worker.run(taken, work.channel(row))
+    review = house.look(thread).tasks[0].interrupts[0].value["review"]
+    house.decide(review["id"], "reject")
+    before = len(house.history(thread))
+    work.worker.run(stopped, work.channel(row))
+    assert len(house.history(thread)) == before, "the guest would have asked twice"
+    assert work.rows.get(row.run_id).status == "interrupted"
+    work.rows.close()
+
+
+@own_workers
+@pytest.mark.usefixtures("alone")
+def test_who_has_lost_a_run_in_the_middle_of_it_leaves_it_to_the_next(house: Workspace, model: Held) -> None:
+    work, thread = Work(house), str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    row = work.accept(thread, "kim", Order(message={"id": "m1", "content": "When is check-out?"}))
+    stopped = work.rows.take(row.run_id)
+    assert stopped is not None
+    with model.held():
+        slow = threading.Thread(target=work.worker.run, args=(stopped, work.channel(row)))
+        slow.start()
+        assert model.speaking.wait(20)
+        work.rows.give_back(stopped)
+    slow.join(20)
+    assert house.look(thread).next, "it went on, and nobody was told"
+    taken = work.rows.take(row.run_id)
+    assert taken is not None
+    work.worker.run(taken, work.channel(row))
+    assert (work.rows.get(row.run_id).status, work.rows.get(row.run_id).attempt) == ("success", 2)
+    assert [line["role"] for line in house.conversation(thread)] == ["user", "assistant"]
     work.rows.close()
