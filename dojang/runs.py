@@ -150,7 +150,7 @@ class Runs:
         with self.parts.run_lock(thread_id):
             before = self.state(thread_id) if guard else self.look(thread_id)
             watching(on_node).before(before)
-            if guard:
+            if guard or before.created_at is not None:  # somebody was quicker, and their pause may not be lost
                 self.audit(before)  # what the last turn left unnoted: a new one clears its records
                 if self._end_feedback(before, on_node):
                     before = self.state(thread_id)
