@@ -175,10 +175,21 @@ class Runs:
             ready = self._released(thread_id, waiting)
             if ready:
                 return self._stream(snapshot, Command(resume=ready), on_node)
+            if watch.again and self._has_stopped(snapshot, watch):
+                return self.result(snapshot)
             if unfinished(snapshot) and (watch.again or not waiting):  # who waits is asked again, the same
                 return self._stream(snapshot, None, on_node)
             self.parts.saver.flush(thread_id)  # a run that was killed may have left it to the operating system
             return self.result(snapshot)
+
+    def _has_stopped(self, snapshot: StateSnapshot, watch: Watch) -> bool:
+        """Whether a run that was cut off has come to where it was to stop, by what it wrote last: LangGraph goes on."""
+        if not watch.metadata.items() <= (snapshot.metadata or {}).items() or not (watch.metadata and snapshot.next):
+            return False
+        if _among(snapshot.next, watch.interrupt_before):
+            return True
+        before = snapshot.parent_config if watch.interrupt_after else None
+        return before is not None and _among(self.parts.reader.get_state(before).next, watch.interrupt_after)
 
     def _could_go_on(self, snapshot: StateSnapshot, waiting: Sequence[tuple[str, Review]]) -> bool:
         recorded = self.parts.decisions.of(thread_id_of(snapshot))
@@ -351,6 +362,11 @@ def kept_adapter(snapshot: StateSnapshot) -> str | None:
     noted = (snapshot.metadata or {}).get(KEPT)
     kept = snapshot.values.get("adapter", noted)
     return kept if isinstance(kept, str) else None
+
+
+def _among(nodes: Sequence[str], wanted: str | Sequence[str] | None) -> bool:
+    """Whether one of the nodes is meant by what LangGraph takes for interrupts: their names, or ``*`` for all."""
+    return wanted == "*" or not set(nodes).isdisjoint([wanted] if isinstance(wanted, str) else wanted or [])
 
 
 def releasable(progress: Progress, now: datetime) -> bool:

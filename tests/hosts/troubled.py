@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,10 +40,11 @@ def main(words: Sequence[str]) -> int:
             "DOJANG_TEST_FIGURES": figures,
         }
         command = [sys.executable, "-m", "pytest", "-q", "-n", os.environ.get("PROCESSES", "2"), *words]
-        with subprocess.Popen(command, env={**os.environ, **given}) as process:
+        with subprocess.Popen(command, env={**os.environ, **given}, start_new_session=True) as process:
             try:
                 code = process.wait()
-            except KeyboardInterrupt:  # it was sent to pytest, too, which takes everything away
+            except KeyboardInterrupt:  # once, whoever sent it: a second one stops what takes all away
+                process.send_signal(signal.SIGINT)
                 code = process.wait()
         found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(figures).glob("*.json"))]
     return _tell(found) or code

@@ -151,3 +151,26 @@ def test_who_has_lost_a_run_in_the_middle_of_it_leaves_it_to_the_next(house: Wor
     assert (work.rows.get(row.run_id).status, work.rows.get(row.run_id).attempt) == ("success", 2)
     assert [line["role"] for line in house.conversation(thread)] == ["user", "assistant"]
     work.rows.close()
+
+
+@own_workers
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("stop", [{"interrupt_before": ["generate"]}, {"interrupt_after": ["retrieve"]}], ids=str)
+def test_a_run_that_had_come_to_where_it_is_to_stop_stays_there(
+    house: Workspace, monkeypatch: pytest.MonkeyPatch, stop: dict[str, Any]
+) -> None:
+    """As after a kill between its last checkpoint and the row that says that it is over."""
+    work, thread = Work(house), str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    row = work.accept(thread, "kim", Order(message={"id": "m1", "content": "When is check-out?"}, **stop))
+    for attempt in (1, 2):
+        taken = work.rows.take(row.run_id)
+        assert taken is not None
+        with monkeypatch.context() as killed:
+            if attempt == 1:
+                killed.setattr(work.rows, "finish", lambda *args, **given: None)
+            work.worker.run(taken, work.channel(row))
+        assert house.look(thread).next == ("generate",)
+        work.rows.give_back(taken)
+    assert work.rows.get(row.run_id).status == "interrupted"
+    work.rows.close()
