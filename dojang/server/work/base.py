@@ -194,14 +194,17 @@ class Rows(ABC):
             db.execute(f"UPDATE runs SET lease_until = ? WHERE {TAKEN}", (self.until(), row.run_id, row.attempt))
 
     def give_back(self, row: Row, *, after_s: float = 0) -> None:
-        """A run that is to be taken again, by whoever comes; over, where somebody wished it to stop."""
+        """A run that is to be taken again, by whoever comes; over, where it was cancelled.
+
+        Where it is to be rolled back, or makes way for a newer one, there may be something to do before it is over.
+        """
         self.free(row.run_id, after_s, "attempt = ?", row.attempt)
 
     def free(self, run_id: str, after_s: float, whose: str, value: Any) -> bool:
         """The same of whoever has it so far; whether they had. ``whose``: SQL with a mark for ``value``."""
         with self.writing(durable=False) as db:
             given = db.execute(
-                "UPDATE runs SET status = CASE stop WHEN '' THEN 'pending' ELSE 'interrupted' END, holder = '', "
+                "UPDATE runs SET status = CASE stop WHEN 'interrupt' THEN 'interrupted' ELSE 'pending' END, holder = '', "
                 f"not_before = ?, updated_at = ? WHERE run_id = ? AND status = 'running' AND {whose}",
                 (self.seconds() + after_s, self.now(), run_id, value),
             )

@@ -27,6 +27,7 @@ from dojang.workspace import Workspace
 from nodes.gate import pending_proposals
 from state import AgentState, DojangError
 from store.database import DatabaseAway
+from tools.errors import ToolsAway
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,11 @@ class Worker:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except (ThreadBusy, Halted):  # as it is after a restart: it is taken up again, when it may be
             self.rows.give_back(row, after_s=BUSY_S)
-        except (SessionsAway, DatabaseAway) as away:  # nothing of it is over: whoever reaches it first goes on with it
+        except (
+            SessionsAway,
+            DatabaseAway,
+            ToolsAway,
+        ) as away:  # nothing of it is over: whoever reaches it first goes on with it
             if not self.rows.shared or row.attempt >= AWAY_MOST:
                 self._failed(row, channel, away)
                 return
@@ -166,9 +171,11 @@ class Worker:
             nonlocal gives
             late = gives and order.message is not None and self._given(row, order.message["id"], snapshot)
             gives = False  # after that it is
-            if late or self.rows.wish(row.run_id, row.attempt) == LOST:
+            if late:
                 why.append(LOST)
                 raise Stopped("somebody else has gone on with this run")
+            if stop(snapshot.values):
+                raise Stopped("the run is not to go on, or somebody else has gone on with it")
 
         return Watch(
             modes=streamed.graph_modes(),

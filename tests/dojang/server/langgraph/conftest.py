@@ -39,6 +39,7 @@ ELSEWHERE, PATIENCE = WORKERS in ("elsewhere", "hosts"), 6 if WORKERS == "hosts"
 """``PATIENCE``: how many times as long things may take."""
 own_workers = pytest.mark.skipif(ELSEWHERE, reason="of a server that carries its runs out itself")
 """For what a test sees of, or does to, the inside of the process that carries a run out."""
+said_by_one = pytest.mark.skipif(WORKERS == "hosts", reason="of what a model has said, which is lost with its worker")
 HOOKS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_loopback": True}
 
 

@@ -174,3 +174,26 @@ def test_a_run_that_had_come_to_where_it_is_to_stop_stays_there(
         work.rows.give_back(taken)
     assert work.rows.get(row.run_id).status == "interrupted"
     work.rows.close()
+
+
+@own_workers
+@pytest.mark.usefixtures("alone")
+def test_a_run_that_is_to_be_rolled_back_is_also_where_its_worker_is_gone(house: Workspace) -> None:
+    """As after a kill between the wish and the next step."""
+    work, thread = Work(house), str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    row = work.accept(thread, "kim", Order(message={"id": "m1", "content": "x"}, interrupt_before=["generate"]))
+    taken = work.rows.take(row.run_id)
+    assert taken is not None
+    with pytest.MonkeyPatch.context() as killed:
+        killed.setattr(work.rows, "finish", lambda *args, **given: None)
+        work.worker.run(taken, work.channel(row))
+    assert [line["text"] for line in house.conversation(thread)] == ["x"]
+    work.rows.stop(row.run_id, "rollback-superseded")
+    work.rows.give_back(taken)
+    taken = work.rows.take(row.run_id)
+    assert taken is not None, "it is over, and its message stays in the conversation"
+    work.worker.run(taken, work.channel(row))
+    assert work.rows.get(row.run_id).status == "interrupted"
+    assert house.look(thread).values.get("messages", []) == []
+    work.rows.close()

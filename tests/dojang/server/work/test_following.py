@@ -26,6 +26,7 @@ from dojang.server.work.postgres.rows import PgRows
 from dojang.workspace import Workspace
 from state import PassingFault, UserError
 from store.database import DatabaseAway
+from tools.errors import ToolsAway
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import Held, says, served, until
 
@@ -205,7 +206,7 @@ def test_a_database_that_goes_away(
     until(lambda: work.ailing() == "")
 
 
-@pytest.mark.parametrize("kind", [SessionsAway, DatabaseAway])
+@pytest.mark.parametrize("kind", [SessionsAway, DatabaseAway, ToolsAway])
 def test_a_run_that_meets_the_database_away_is_not_over(
     client: SyncLangGraphClient,
     thread_id: str,
