@@ -204,8 +204,8 @@ class Rows(ABC):
         """The same of whoever has it so far; whether they had. ``whose``: SQL with a mark for ``value``."""
         with self.writing(durable=False) as db:
             given = db.execute(
-                "UPDATE runs SET status = CASE stop WHEN 'interrupt' THEN 'interrupted' ELSE 'pending' END, holder = '', "
-                f"not_before = ?, updated_at = ? WHERE run_id = ? AND status = 'running' AND {whose}",
+                "UPDATE runs SET status = CASE stop WHEN 'interrupt' THEN 'interrupted' ELSE 'pending' END, "
+                f"holder = '', not_before = ?, updated_at = ? WHERE run_id = ? AND status = 'running' AND {whose}",
                 (self.seconds() + after_s, self.now(), run_id, value),
             )
             if given.rowcount and (thread := self._thread_of(db, run_id)):

@@ -26,9 +26,9 @@ from dojang.server.work.postgres.rows import PgRows
 from dojang.workspace import Workspace
 from state import PassingFault, UserError
 from store.database import DatabaseAway
-from tools.errors import ToolsAway
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import Held, says, served, until
+from tools.errors import ToolsAway
 
 MODES: Any = ["values", "updates", "messages-tuple", "custom", "events", "debug", "checkpoints", "tasks"]
 
