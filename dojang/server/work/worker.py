@@ -96,11 +96,7 @@ class Worker:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except (ThreadBusy, Halted):  # as it is after a restart: it is taken up again, when it may be
             self.rows.give_back(row, after_s=BUSY_S)
-        except (
-            SessionsAway,
-            DatabaseAway,
-            ToolsAway,
-        ) as away:  # nothing of it is over: whoever reaches it first goes on with it
+        except (SessionsAway, DatabaseAway, ToolsAway) as away:  # whoever reaches it first goes on with it
             if not self.rows.shared or row.attempt >= AWAY_MOST:
                 self._failed(row, channel, away)
                 return
