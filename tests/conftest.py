@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -60,7 +59,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fi
 
 @pytest.fixture(scope="session")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A ``tests.hosts.shift.Ground`` for ``DOJANG_TEST_WORKERS=hosts``; what befell it goes into a file at its end.
+    """A ``tests.hosts.shift.Ground`` for ``DOJANG_TEST_WORKERS=hosts``; what befell it goes into a file.
 
     ``DOJANG_TEST_SEED``, ``DOJANG_TEST_PAUSE_S``: of the strikes; ``DOJANG_TEST_FIGURES``: the folder of that file.
     """
@@ -70,9 +69,9 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     seed = int(os.environ.get("DOJANG_TEST_SEED", "1")) * 100 + int(one_of)
     pause_s = float(os.environ.get("DOJANG_TEST_PAUSE_S", "1"))
     with ground(tmp_path_factory.mktemp("hosts"), seed=seed, pause_s=pause_s) as opened:
+        if folder := os.environ.get("DOJANG_TEST_FIGURES"):
+            opened.figures.file = Path(folder, f"{one_of}.json")
         yield opened
-    if folder := os.environ.get("DOJANG_TEST_FIGURES"):
-        Path(folder, f"{one_of}.json").write_text(json.dumps(opened.figures.as_json()), encoding="utf-8")
 
 
 @pytest.fixture

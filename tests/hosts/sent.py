@@ -29,7 +29,7 @@ from dojang.server.work.order import Order
 from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.postgres.tables import setup
 from dojang.server.work.row import Row
-from dojang.watching import OnNode, Watch
+from dojang.watching import OnNode, Watch, watching
 from nodes.ports import SystemClock
 from state import DojangError
 from tests import databases
@@ -118,10 +118,10 @@ class Sent:
         last, told = time.monotonic() + WAIT_S, 0
         while True:
             found = rows.get(row.run_id)
-            for n, event, data in rows.events(row.run_id, told) if on_node is not None else ():
+            for n, event, data in rows.events(row.run_id, told):
                 told = n
-                for node in json.loads(data) if event == "updates" and on_node is not None else ():
-                    on_node(node)
+                for node in json.loads(data) if event == "updates" else ():
+                    watching(on_node)(node)
             if found.over:
                 break
             assert time.monotonic() < last, f"run {row.run_id} is not over: {found}"

@@ -77,8 +77,15 @@ class Figures:
     runs: int = 0
     again: int = 0
     """Runs that were taken more than once: given back, or taken from a worker that was gone."""
+    file: Path | None = None
+    """Where they are told, after each strike: who is cut off has told of those before."""
     sent: set[str] = field(default_factory=set)
     """Tests whose runs would have been carried out by their own process, and were not."""
+
+    def tell(self) -> None:
+        """Write them into the file."""
+        if self.file is not None:
+            self.file.write_text(json.dumps(self.as_json()), encoding="utf-8")
 
     def as_json(self) -> dict[str, Any]:
         """Numbers, and names of tests."""
@@ -182,6 +189,7 @@ class Shift:
         assert found is not None
         self.ground.figures.runs += int(found[0])
         self.ground.figures.again += int(found[1])
+        self.ground.figures.tell()
 
     # -- what befalls them ----------------------------------------------------------------------------------------
 
@@ -226,6 +234,7 @@ class Shift:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
         runs = [run for run, host in self._under_way() if host == victim.host.name]
         self.ground.figures.strikes.append(Strike(trouble, victim.host.name, test, runs))
+        self.ground.figures.tell()
 
     def busy(self) -> list[str]:
         """Hosts that carry something out now; waits for one, and for no more than a moment."""

@@ -56,7 +56,8 @@ def opened(settings: Settings) -> Workspace:
     file = os.environ.get("DOJANG_TEST_CLOCK")
     if outbox := os.environ.get("DOJANG_TEST_OUTBOX"):
         mine = settings.home / "outbox"
-        mine.is_symlink() or mine.symlink_to(outbox)
+        if not mine.is_symlink():
+            mine.symlink_to(outbox)
     return Workspace(settings, parts=Parts(settings, clock=Told(Path(file)) if file else None))
 
 
