@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint style types tests docs bench chaos hosts elsewhere fuzz transcript screenshots help
+.PHONY: demo test check lint style types tests docs bench chaos hosts elsewhere troubled fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -58,6 +58,9 @@ PROMISES := undo races kinds expiry overlaps notices commands chat own_tools mcp
 elsewhere: .venv/dev ## Promises, and what the LangGraph SDK can do, over PostgreSQL, the workers in another process
 	@DOJANG_TEST_SESSIONS=postgres DOJANG_TEST_WORKERS=elsewhere $(BIN)/python -m pytest -q -n 2 \
 		$(PROMISES:%=tests/dojang/test_%.py) tests/dojang/server/langgraph
+
+troubled: .venv/dev ## the same, the workers on four hosts that are killed, cut off and stopped in turn (SEED, PAUSE=1); needs root
+	@$(BIN)/python -m tests.hosts.troubled $(PROMISES:%=tests/dojang/test_%.py) tests/dojang/server/langgraph $(ONLY)
 
 fuzz: .venv/dev ## generated requests to every route, and in any order: EXAMPLES of each kind (200), a fresh seed
 	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -17,6 +17,8 @@ from psycopg.conninfo import make_conninfo
 
 _empty: defaultdict[str, list[str]] = defaultdict(list)
 """Names of databases that lie empty, by their server."""
+leaving: list[Callable[[str], None]] = []
+"""Called with the DSN of a database that is about to be emptied, for whoever is in it unasked."""
 
 
 @contextmanager
@@ -27,6 +29,8 @@ def fresh_database(server: str) -> Iterator[str]:
     try:
         yield dsn
     finally:
+        for leave in leaving:
+            leave(dsn)
         _emptied(dsn)
     _empty[server].append(name)
 

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,30 @@ def finished(process: Forked) -> Ran:
     """Wait for a process that a test started."""
     out, err = process.communicate(timeout=60)
     return Ran(process.wait(), out, err)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sent(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With ``DOJANG_TEST_WORKERS=hosts``, whose runs are carried out on hosts that fail: ``tests/hosts/sent.py``."""
+    if os.environ.get("DOJANG_TEST_WORKERS") != "hosts" or ".server." in request.module.__name__:
+        yield
+        return
+    from tests.hosts.sent import Sent
+
+    with Sent(request.getfixturevalue("hosts")).installed():
+        yield
+
+
+@pytest.fixture
+def at_home() -> Iterator[None]:
+    """Runs stay in the process of a test that looks into them, or changes what they are made of, whatever is set."""
+    if os.environ.get("DOJANG_TEST_WORKERS") != "hosts":
+        yield
+        return
+    from tests.hosts import sent
+
+    with sent.at_home():
+        yield
 
 
 @pytest.fixture
