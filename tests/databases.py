@@ -6,14 +6,23 @@ keeps those that it has made and gives them out again, emptied.
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+
+SESSIONS: Final = os.environ.get("DOJANG_TEST_SESSIONS", "files")
+"""Where the sessions of tests lie: ``DOJANG_TEST_SESSIONS=postgres pytest FILE`` runs a file over the database."""
+NOT_NEEDED: Final = "postgresql://127.0.0.1:1/none"
+"""Of a workspace that needs no database: it does not answer. Where sessions lie in one, each home has one of its own
+instead (:func:`database_of`)."""
 
 _empty: defaultdict[str, list[str]] = defaultdict(list)
 """Names of databases that lie empty, by their server."""
@@ -29,6 +38,51 @@ def fresh_database(server: str) -> Iterator[str]:
     finally:
         _emptied(dsn)
     _empty[server].append(name)
+
+
+class _Homes:
+    """The databases of homes that would need none, but for their sessions."""
+
+    def __init__(self) -> None:
+        self.server = ""
+        self.found: dict[Path, str] = {}
+        self.made = ExitStack()
+
+
+_homes = _Homes()
+
+
+@contextmanager
+def homes_on(server: str) -> Iterator[None]:
+    """What :func:`database_of` makes from here on lies on this server, and is emptied at the end."""
+    global _homes
+    before, _homes = _homes, _Homes()
+    _homes.server = server
+    _homes.found |= before.found
+    try:
+        with _homes.made:
+            yield
+    finally:
+        _homes = before
+
+
+def database_of(home: Path) -> str:
+    """The DSN of the database of this home, empty at first."""
+    found = _homes.found.get(home)
+    if found is None:
+        assert _homes.server, f"nobody has said on which server the database of {home} is to be (homes_on)"
+        found = _homes.found[home] = _homes.made.enter_context(fresh_database(_homes.server))
+    return found
+
+
+def share_database(home: Path, other: Path) -> None:
+    """From here on another home has the database of this one."""
+    _homes.found[other] = database_of(home)
+
+
+def before_it_goes(closes: Callable[[], object]) -> None:
+    """Call this before the databases of the present homes go."""
+    _homes.made.callback(closes)
 
 
 def _made(server: str) -> str:

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from checkpoints.files.folders import ThreadFolders
 from dojang.cli.exits import Exit
+from dojang.moving import move
 from dojang.server.work.rows import RunRows
+from dojang.settings import load_settings
+from tests.databases import SESSIONS, database_of
 from tests.dojang.conftest import Shell
 from tests.dojang.server.work.test_keeping_runs import accepted, ended
 from tests.dojang.workspaces import rehearsed
 from tests.flywheel.desk import Desk
 from tests.graph.parts import calls, says
+from tests.sessions_in_postgres import damaged_by_hand
 
 HOTELS = ["Namsan", "Hangang", "Baekdu", "Jeju", "Seorak", "Gyeongju", "Busan", "Incheon"]
 
@@ -26,7 +29,7 @@ HOTELS = ["Namsan", "Hangang", "Baekdu", "Jeju", "Seorak", "Gyeongju", "Busan", 
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight conversations with a decision each: approved, edited or rejected by two people."""
     home = tmp_path_factory.mktemp("lived")
-    desk = Desk(home)
+    desk = Desk(home, sessions="files")
     for n, hotel in enumerate(HOTELS):
         thread = f"t{n}"
         desk.say(thread, f"{hotel}: reserve room number{n} tonight", calls(("book", {"room": hotel})), says("Done."))
@@ -48,6 +51,9 @@ def shell(lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: p
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    if SESSIONS == "postgres":
+        monkeypatch.setenv("DOJANG_DATABASE_URL", database_of(home))
+        move(load_settings(), "postgres")
     return Shell(home, environment, capfd, monkeypatch, rehearsed)
 
 
@@ -137,13 +143,15 @@ def test_mistakes_are_said_in_one_line(shell: Shell) -> None:
     damaged = shell("adapters", "train", "--dataset", told["dataset"], "--out", "adapter")
     assert (damaged.code, "was changed or is gone" in damaged.err) == (Exit.BROKEN, True)
     assert "damaged" in shell("adapters", "dataset", "list").out or "–" not in damaged.err
-    shutil.rmtree(shell.home / "threads")
+    with shell.backend() as kept:
+        for thread in list(kept.threads()):
+            kept.remove(thread)
     assert "nobody has decided anything yet" in shell("adapters", "dataset", "build").err
 
 
 def test_a_session_that_cannot_be_read_is_told_and_the_others_count(shell: Shell) -> None:
-    path = ThreadFolders(shell.home / "threads").path("t3") / "decisions.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"approve", b"approvE"))
+    with shell.backend() as kept:
+        damaged_by_hand(kept, "t3", "decisions")
     told = built(shell)
     assert told["decisions"] == 7
     assert "t3-" in told["problems"][0]
