@@ -47,7 +47,7 @@ class House:
         self.audit.note(None, event, actor, subject, facts)
 
     def period(self, since: datetime = NOON, until: datetime | None = None) -> Period:
-        return period_of(verify_audit(self.home), self.audit, since, until or self.at)
+        return period_of(verify_audit(self.home, backend=self.audit.backend), self.audit, since, until or self.at)
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 
 from dojang.cli.exits import Exit
 from dojang.moving import move
+from dojang.server.work.base import Rows
+from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.rows import RunRows
+from dojang.sessions import open_sessions
 from dojang.settings import load_settings
 from tests.databases import SESSIONS, database_of
 from tests.dojang.conftest import Shell
@@ -55,6 +59,15 @@ def shell(lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: p
         monkeypatch.setenv("DOJANG_DATABASE_URL", database_of(home))
         move(load_settings(), "postgres")
     return Shell(home, environment, capfd, monkeypatch, rehearsed)
+
+
+@contextmanager
+def accepted_runs(shell: Shell) -> Iterator[Rows]:
+    """The runs that a server of this home has accepted."""
+    with closing(open_sessions(load_settings())) as sessions:
+        database = sessions.database
+        with closing(PgRows(database) if database is not None else RunRows(shell.home / "runs.sqlite")) as rows:
+            yield rows
 
 
 def built(shell: Shell, *words: str) -> Any:
@@ -107,9 +120,9 @@ def test_a_conversation_that_is_kept_out_is_counted_and_not_used(shell: Shell) -
 
 def test_what_a_person_has_erased_is_gone_from_the_next_dataset_and_marks_the_last(shell: Shell) -> None:
     first = built(shell)
-    with closing(RunRows(shell.home / "runs.sqlite")) as rows_of_runs:
-        ended(rows_of_runs, "r", "t0", by="choi")
-        accepted(rows_of_runs, "next", "t0")
+    with accepted_runs(shell) as runs:
+        ended(runs, "r", "t0", by="choi")
+        accepted(runs, "next", "t0")
     refused = shell("audit", "erase", "--thread", "t0", "--reason", "law")
     assert (refused.code, "is not over" in refused.err) == (Exit.MISTAKE, True)
     erased = shell("audit", "erase", "--person", "choi", "--reason", "asked for it", "--json")

@@ -111,7 +111,7 @@ def test_making_and_revoking_is_in_the_audit_chain_and_without_it_nothing_is_mad
     tokens.revoke(made.prefix, by="lee")
     noted = [(r["event"], r["actor"], r["subject"]) for r in tokens.audit.records(None) if r["event"] != "key.made"]
     assert noted == [("token.made", "kim", made.prefix), ("token.revoked", "lee", made.prefix)]
-    assert verify_audit(tmp_path)["problems"] == 0
+    assert verify_audit(tmp_path, backend=tokens.audit.backend)["problems"] == 0
 
     def full(*_args: object, **_keys: object) -> bool:
         raise OSError(28, "No space left on device")
