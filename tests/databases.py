@@ -11,12 +11,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 SESSIONS: Final = os.environ.get("DOJANG_TEST_SESSIONS", "files")
 """Where the sessions of tests lie: ``DOJANG_TEST_SESSIONS=postgres pytest FILE`` runs a file over the database."""
@@ -75,9 +76,17 @@ def database_of(home: Path) -> str:
     return found
 
 
-def share_database(home: Path, other: Path) -> None:
-    """From here on another home has the database of this one."""
-    _homes.found[other] = database_of(home)
+def use_database(home: Path, dsn: str) -> None:
+    """From here on this home has this database."""
+    _homes.found[home] = dsn
+
+
+def copy_database(home: Path, other: Path) -> None:
+    """Give another home a copy of this one's database, in which nobody is."""
+    name = str(conninfo_to_dict(database_of(home))["dbname"])
+    copy = _made(_homes.server, like=name)
+    _homes.found[other] = make_conninfo(_homes.server, dbname=copy)
+    before_it_goes(partial(_dropped, _homes.server, copy))
 
 
 def before_it_goes(closes: Callable[[], object]) -> None:
@@ -85,11 +94,17 @@ def before_it_goes(closes: Callable[[], object]) -> None:
     _homes.made.callback(closes)
 
 
-def _made(server: str) -> str:
+def _made(server: str, *, like: str = "") -> str:
     name = f"t_{uuid.uuid4().hex}"
+    made = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        connection.execute(made + sql.SQL(" TEMPLATE {}").format(sql.Identifier(like)) if like else made)
     return name
+
+
+def _dropped(server: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _emptied(dsn: str) -> None:

@@ -35,7 +35,7 @@ from checkpoints.files.folders import folder_name
 from checkpoints.offloop import OffLoop
 from checkpoints.postgres.database import Connection, Database
 from checkpoints.postgres.locks import FLUSH, Hold, RunLocks, storable
-from checkpoints.values.codec import StrictSerializer
+from checkpoints.values.codec import StrictSerializer, is_text
 from checkpoints.values.refs import Node
 from state import UserError
 
@@ -130,7 +130,8 @@ class PgSaver(OffLoop, PostgresSaver):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that ``config`` names, else the newest of its namespace, else None."""
-        return super().get_tuple(_placed(config))
+        placed = _placed(config)
+        return super().get_tuple(placed) if _can_be_there(placed) else None
 
     def list(
         self,
@@ -145,6 +146,8 @@ class PgSaver(OffLoop, PostgresSaver):
             config = _placed(config, ns=False)
         elif config is not None:
             config = None
+        if not _can_be_there(config) or not _can_be_there(before):
+            return
         if config is None or (config["configurable"].get("checkpoint_id")) or limit is not None:
             yield from super().list(config, filter=filter, before=before, limit=limit)
             return
@@ -421,6 +424,13 @@ def _placed(config: RunnableConfig, *, ns: bool = True) -> RunnableConfig:
     if ns:
         placed["checkpoint_ns"] = given.get("checkpoint_ns") or ""
     return {**config, "configurable": placed}
+
+
+def _can_be_there(config: RunnableConfig | None) -> bool:
+    """Whether a checkpoint and a namespace may be called so: PostgreSQL's texts have no NUL and no half of a pair."""
+    given = {} if config is None else config["configurable"]
+    names = f"{given.get('checkpoint_id') or ''}{given.get('checkpoint_ns') or ''}"
+    return "\0" not in names and is_text(names)
 
 
 def _marks(values: Collection[object]) -> str:

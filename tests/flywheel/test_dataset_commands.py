@@ -18,10 +18,10 @@ from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.rows import RunRows
 from dojang.sessions import open_sessions
 from dojang.settings import load_settings
-from tests.databases import SESSIONS, database_of
+from tests.databases import NOT_NEEDED, SESSIONS, database_of
 from tests.dojang.conftest import Shell
 from tests.dojang.server.work.test_keeping_runs import accepted, ended
-from tests.dojang.workspaces import rehearsed
+from tests.dojang.workspaces import rehearsed, settings_for
 from tests.flywheel.desk import Desk
 from tests.graph.parts import calls, says
 from tests.sessions_in_postgres import damaged_by_hand
@@ -47,17 +47,23 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+def taken_over(lived: Path, home: Path) -> Path:
+    """The same in a home of its own, where the tests' sessions lie."""
+    shutil.copytree(lived, home)
+    if SESSIONS == "postgres":
+        move(settings_for(home, NOT_NEEDED), "postgres")
+    return home
+
+
 @pytest.fixture
 def shell(lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
-    home = tmp_path / "home"
-    shutil.copytree(lived, home)
+    home = taken_over(lived, tmp_path / "home")
     environment = {"DOJANG_HOME": str(home), "DOJANG_LANGUAGE": "en", "DOJANG_USER": "kim"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     if SESSIONS == "postgres":
         monkeypatch.setenv("DOJANG_DATABASE_URL", database_of(home))
-        move(load_settings(), "postgres")
     return Shell(home, environment, capfd, monkeypatch, rehearsed)
 
 

@@ -32,6 +32,8 @@ def undone(settings: Settings) -> Workspace:
 @pytest.fixture
 def shell(at: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
     environment = {"DOJANG_HOME": str(at), "DOJANG_LANGUAGE": "en", "DOJANG_USER": "kim"}
+    if SESSIONS == "postgres":
+        environment |= {"DOJANG_SESSIONS": SESSIONS, "DOJANG_DATABASE_URL": database_of(at)}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(at.parent)

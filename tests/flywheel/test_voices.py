@@ -29,7 +29,7 @@ from graph import AgentGraph
 from nodes.generate import generate
 from state import UserError
 from tests.adapters.tiny import lora
-from tests.databases import NOT_NEEDED, SESSIONS, share_database
+from tests.databases import NOT_NEEDED, SESSIONS, database_of, use_database
 from tests.dojang.workspaces import settings_for
 from tests.flywheel.promotions import adapters, crown, front
 from tests.graph.conftest import graph
@@ -93,7 +93,7 @@ def test_a_conversation_keeps_its_adapter_in_another_process_in_a_copy_and_when_
         assert other.thread("copy").adapter == first
     moved = at.with_name("moved")
     if SESSIONS == "postgres":
-        share_database(at, moved)
+        use_database(moved, database_of(at))
     else:
         shutil.copytree(at / "threads", moved / "threads")
     with front(moved) as elsewhere, pytest.raises(AdapterGone, match=f"adapter {first} is not in the registry"):

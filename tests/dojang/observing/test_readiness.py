@@ -17,6 +17,7 @@ from dojang.server.work.order import Order
 from dojang.settings import Settings
 from tests.dojang.observing.conftest import House
 from tests.dojang.server.conftest import BASE
+from tests.dojang.server.langgraph.conftest import until
 from tests.dojang.workspaces import settings_for, workspace_for
 
 NOWHERE = "postgresql://secretary:swordfish@127.0.0.1:1/none"
@@ -54,7 +55,7 @@ def test_files_that_cannot_be_written_are_named(tmp_path: Path) -> None:
 def test_a_server_that_is_told_to_stop_is_not_ready(house: House) -> None:
     work = Work(house.workspace)
     with work:
-        assert work.ailing() == ""
+        until(lambda: work.ailing() == "")
     assert work.ailing() == "draining"
 
 
