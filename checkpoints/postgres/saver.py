@@ -8,6 +8,7 @@ thread (``locks``), copies, and the deletion of runs. The async methods are ``of
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -146,7 +147,7 @@ class PgSaver(OffLoop, PostgresSaver):
             config = _placed(config, ns=False)
         elif config is not None:
             config = None
-        if not _can_be_there(config) or not _can_be_there(before):
+        if not (_can_be_there(config) and _can_be_there(before) and _jsonb_has(filter)):
             return
         if config is None or (config["configurable"].get("checkpoint_id")) or limit is not None:
             yield from super().list(config, filter=filter, before=before, limit=limit)
@@ -431,6 +432,20 @@ def _can_be_there(config: RunnableConfig | None) -> bool:
     given = {} if config is None else config["configurable"]
     names = f"{given.get('checkpoint_id') or ''}{given.get('checkpoint_ns') or ''}"
     return "\0" not in names and is_text(names)
+
+
+def _jsonb_has(value: object) -> bool:
+    """Whether metadata may hold this plainly: what JSONB refuses lies in boxes, and no filter looks into them."""
+    match value:
+        case str():
+            return "\0" not in value and is_text(value)
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(_jsonb_has(key) and _jsonb_has(one) for key, one in value.items())
+        case list() | tuple():
+            return all(map(_jsonb_has, value))
+    return True
 
 
 def _marks(values: Collection[object]) -> str:

@@ -114,6 +114,7 @@ def test_a_question_that_a_rule_asked_is_none_of_the_models(tmp_path: Path) -> N
     assert point["lacks"] == "asked_by_a_rule"
 
 
+@pytest.mark.about_files("those in a database are read each time")
 def test_what_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk, cache = lived(tmp_path), tmp_path / "points.sqlite"
     first = collect(sessions(desk, cache=cache))
@@ -142,7 +143,6 @@ def test_a_session_that_cannot_be_read_stops_nobody(tmp_path: Path) -> None:
     assert isinstance(found, Collected)
 
 
-@pytest.mark.about_files("only files are sealed with keys of ours")
 def test_sealed_sessions_are_points_too(tmp_path: Path) -> None:
     desk = Desk(tmp_path, KeyRing.of(b"k" * 32))
     desk.say("t", "a room", calls(("book", {"room": "1"})), says("Booked."))

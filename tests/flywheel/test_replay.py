@@ -88,13 +88,16 @@ def lived(tmp_path_factory: pytest.TempPathFactory, module_dsn: str) -> Path:
 def again(home: Path, model: Lines, **how: Any) -> Replay:
     settings = settings_for(home, NOT_NEEDED)  # whoever opened it would fail
     with Workspace(settings, parts=RehearsedParts(settings)) as workspace:
+        return replayed(workspace, model, **how)
 
-        def stage(settings: Any, then: Then) -> Recorded:
-            made = Recorded(settings, then, workspace.parts.policy)
-            made.__dict__["generator"] = model
-            return made
 
-        return replay(workspace.parts, "candidate", recorded=stage, **how)
+def replayed(workspace: Workspace, model: Lines, **how: Any) -> Replay:
+    def stage(settings: Any, then: Then) -> Recorded:
+        made = Recorded(settings, then, workspace.parts.policy)
+        made.__dict__["generator"] = model
+        return made
+
+    return replay(workspace.parts, "candidate", recorded=stage, **how)
 
 
 def judged(found: Replay) -> list[tuple[str, str, str]]:
@@ -120,6 +123,15 @@ def test_the_same_adapter_proposes_the_same_and_nothing_of_the_home_is_written(l
     summary = found.summary()
     assert (summary["same"], summary["denied"], summary["repeated"]) == (4, 3, 3)
     assert all("issue_refund" in tools for _, tools, _ in model.seen)  # offered as then, by the record
+
+
+def test_nothing_of_a_replay_lies_beside_sessions_in_a_database(tmp_path: Path, postgres_dsn: str) -> None:
+    with workspace_for(tmp_path / "home", postgres_dsn, generator=now(), sessions="postgres") as workspace:
+        [review] = workspace.ask("cancel").reviews
+        workspace.decide(review["id"], {"type": "reject", "reason": "no"}, by="lee")
+        before = rows_of(postgres_dsn)
+        assert judged(replayed(workspace, now())) == [("cancel_booking", "same", "asks")]
+        assert rows_of(postgres_dsn) == before
 
 
 def test_better_worse_changed_by_what_the_person_made_of_it_then(lived: Path) -> None:

@@ -20,7 +20,5 @@ def kept(tmp_path: Path) -> Kept:
 
 
 @pytest.fixture
-def graph(request: pytest.FixtureRequest) -> AgentGraph:
-    if SESSIONS == "postgres":
-        return graph_over(request.getfixturevalue("kept").saver)
-    return graph_over(InMemorySaver())
+def graph(tmp_path: Path) -> AgentGraph:
+    return graph_over(kept_in(tmp_path).saver if SESSIONS == "postgres" else InMemorySaver())

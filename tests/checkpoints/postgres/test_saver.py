@@ -48,6 +48,8 @@ def test_a_checkpoint_that_no_row_could_be_called_like_is_none(machine: Machine,
     assert machine.saver.get_tuple(named) is None
     assert list(machine.saver.list(named)) == list(machine.saver.list(config(), before=named)) == []
     assert machine.saver.get_tuple(there) is not None
+    for hurts in ({"a": name}, {name: 1}, {"a": [float("inf")]}):
+        assert list(machine.saver.list(config(), filter=hurts)) == []
 
 
 VALUES = {

@@ -28,6 +28,7 @@ def test_a_server_that_can_work_is_ready(house: House) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ready", "problems": {}})
 
 
+@pytest.mark.about_files("with them a server serves while its database is away")
 def test_what_is_wrong_is_named_without_an_address(tmp_path: Path) -> None:
     with workspace_for(
         tmp_path / "home", NOWHERE, queue=1, model="openai:x", model_base_url="http://127.0.0.1:1/v1"
