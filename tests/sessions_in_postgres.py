@@ -70,7 +70,7 @@ def kept_in(home: Path, *, keys: KeyRing | None = None, sessions: str = SESSIONS
 
 
 def damaged_by_hand(kept: Backend, thread_id: str | None, kind: str) -> None:
-    """Change the last record of a log as none of ours would."""
+    """Change a record of a log to what none of ours would have written."""
     if isinstance(kept, PostgresBackend):
         with kept.database.transaction() as db:
             where = {"folder": _folder(thread_id), "kind": kind}
@@ -83,7 +83,8 @@ def damaged_by_hand(kept: Backend, thread_id: str | None, kind: str) -> None:
         return
     path = kept.log(thread_id, kind).path
     whole = path.read_bytes()
-    path.write_bytes(whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:])
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 0x15]) + whole[middle + 1 :])
 
 
 def changed_by_hand(kept: Backend, thread_id: str | None, kind: str, old: str, new: str) -> None:
