@@ -1,4 +1,4 @@
-"""Where records lie, as those see it who write them: logs, small notes, marks and locks, of a thread or of the house.
+"""Where records lie, as those see it who write them: logs, small notes, marks and locks, of a thread or of the home.
 
 What a record means (a decision, an effect, a link of the audit chain) is for others to know; whether it becomes a line
 of a file or a row of a table is for the two that satisfy this (``files.backend``, ``postgres.backend``; ADR 37).
@@ -79,7 +79,7 @@ class Log(Protocol):
 
 
 class Backend(Protocol):
-    """All records of a house. ``thread_id`` None stands for what belongs to no thread."""
+    """All records of a home. ``thread_id`` None stands for what belongs to no thread."""
 
     @property
     def folders(self) -> ThreadFolders:

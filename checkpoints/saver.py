@@ -110,12 +110,13 @@ class Sessions:
         folder = self.folders.path(thread_id)
         with self._mutex:
             self._loose.add(folder)
-        try:
-            yield
-        finally:
-            with self._mutex:
-                self._loose.discard(folder)
-            self.at(folder).flush()
+        with self.at(folder).log.kept():
+            try:
+                yield
+            finally:
+                with self._mutex:
+                    self._loose.discard(folder)
+                self.at(folder).flush()
 
     def apart(self, folder: Path, *, sync: bool = True) -> Session:
         """A session of its own for long work on a folder, so that nobody who reads waits for it."""

@@ -64,4 +64,4 @@ class Acting:
     def server_problems(self) -> list[str]:
         """Why MCP servers, or tools of theirs, are not offered to the model now; asks them. BrokenServers."""
         servers = self.parts.mcp
-        return [] if servers is None else servers.problems()
+        return [] if servers is None else servers.current().problems()

@@ -183,12 +183,13 @@ class Attachments:
         """The messages with their files in them, and the passages of PDFs that had to be read."""
         named = [(message, file) for message in messages for file in files_of(message)]
         newest = {id(file) for _, file in named[-SHOWN:]}
+        bodies = self.log.some(thread_id, {file["sha256"] for _, file in named[-SHOWN:]}) if named else {}
         passages: list[Passage] = []
         told: list[AnyMessage] = []
         for message in messages:
             blocks: list[dict[str, Any]] = []
             for file in files_of(message):
-                data = self.log.get(thread_id, file["sha256"]) if id(file) in newest else None
+                data = bodies.get(file["sha256"]) if id(file) in newest else None
                 found, read = self._blocks(file, data, language)
                 blocks += found
                 passages += read

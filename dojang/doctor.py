@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from dojang.chosen import load_embedder_of
 from dojang.home import check_home
-from dojang.parts import Parts, load_embedder_of
+from dojang.parts import Parts
 from dojang.results import Check
 from dojang.settings import Settings
 from dojang.speaking import Speaking
@@ -194,10 +195,11 @@ def _mcp(parts: Parts) -> Finding:
 def _access(parts: Parts) -> Finding:
     """Who could come in over HTTP; where people log in with a provider, whether it can be asked."""
     from dojang.server.access.oidc.provider import Provider
-    from dojang.server.access.tokens import SOON, Tokens
+    from dojang.server.access.tokens import SOON
+    from dojang.server.opening import tokens_of
     from dojang.server.signing_in import client_of
 
-    tokens, client = Tokens(parts.settings.home, parts.audit), client_of(parts.settings)
+    tokens, client = tokens_of(parts.settings, parts.sessions, parts.audit), client_of(parts.settings)
     made, now = tokens.all(), tokens.now()
     active = [token for token in made if token.status(now) == "active"]
     soon = sum(token.ends_soon(now) for token in active)

@@ -38,7 +38,7 @@ class Documents(Acting):
         return self.parts.store.ingest(paths, on_progress, trust, on_work=on_work, spread=spread)
 
     def _spread(self, workers: int) -> Spread:
-        from dojang.parts import embedder_options
+        from dojang.chosen import embedder_options
         from store import load_embedder
         from store.ingesting.spread import Spread
 

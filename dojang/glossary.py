@@ -58,6 +58,7 @@ EVENTS: Final = {
     "runs.resumed": N_("all runs go on"),
     "champion.rolled_back": N_("champion taken back"),
     "mcp.accepted": N_("tools of an MCP server accepted"),
+    "mcp.withdrawn": N_("tools of an MCP server withdrawn"),
     "webhook.delivered": N_("webhook delivered"),
     "webhook.failed": N_("webhook given up"),
 }

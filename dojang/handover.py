@@ -33,7 +33,7 @@ PAGE: Final = 500
 class Handover:
     """Who handed over to whom, when (ISO 8601, UTC). ``taken_at``: when the receiver said that they have it; "" so far.
 
-    ``reviews`` moved with it. At that moment ``open`` waited in the whole house, of which ``overdue`` should have been
+    ``reviews`` moved with it. At that moment ``open`` waited in the whole home, of which ``overdue`` should have been
     decided and ``handed_up`` were for a role; ``standing`` are approvals in advance that the giver gave and that still
     held: the receiver looks whether they should.
     """

@@ -1,7 +1,7 @@
 """Moves a workspace's sessions from files into PostgreSQL, or back: who may be at work meanwhile, and with what else.
 
 Sessions go by ``checkpoints.upkeep.relocating``; the runs that the server has accepted, all of them over, go with
-them. What stays in the home (tokens, items, adapters, documents' uploads) stays.
+them, and so do tokens, items and snoozes. What stays in the home (adapters, uploads, cards of checks, keys) stays.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal
 from checkpoints.upkeep.relocating import Relocated, Side, relocate
 from dojang.noted import lines_of
 from dojang.pausing import switch_of
+from dojang.server.taking_over import FILES, carry_beside
 from dojang.server.work.carrying import carry_runs, check_over
-from dojang.sessions import Sessions, house_of, open_sessions
+from dojang.sessions import Sessions, home_of, open_sessions
 from dojang.settings import BadSetting, Settings
 from state import Conflict, UserError
 
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from checkpoints.postgres.database import Database
 
 Where = Literal["files", "postgres"]
-OF_HOUSE = ("audit.jsonl", "audit.head", "standing.jsonl", "paused.json", "paused.threads", "runs.sqlite", "notices")
+OF_HOME = (
+    "audit.jsonl",
+    "audit.head",
+    "standing.jsonl",
+    "paused.json",
+    "paused.threads",
+    "runs.sqlite",
+    "notices",
+    *FILES,
+)
 """What of a home goes aside with its sessions."""
 
 
@@ -67,6 +77,8 @@ def move(settings: Settings, to: Where, *, tell: Callable[[str], None] = lambda 
             carried = carry_runs(accepted, database, to)
             _carry_standing(settings.home, source, target)
             _carry_switch(settings.home, source, target)
+            assert of_rows.beside is not None
+            carry_beside(settings.home, of_rows.beside, into_rows=into_rows)
 
         done = relocate(*((files, rows) if into_rows else (rows, files)), tell=tell, also=also)
         return Moved(**done, runs=carried, to=to)
@@ -109,7 +121,7 @@ def _files(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
     there = open_sessions(settings.model_copy(update={"sessions": "files"}), moving=True)
     with contextlib.closing(there):
         aside = lambda suffix: str(_put_aside(home, settings.threads, home / f"moved-{suffix}"))  # noqa: E731
-        yield Side(str(home), house_of(settings, there), aside), there
+        yield Side(str(home), home_of(settings, there), aside), there
 
 
 def _put_aside(home: Path, threads: Path, folder: Path) -> Path:
@@ -117,7 +129,7 @@ def _put_aside(home: Path, threads: Path, folder: Path) -> Path:
     from checkpoints.files.folders import sync_dir
 
     folder.mkdir(mode=0o700, exist_ok=True)
-    for path in [threads, *(home / name for name in OF_HOUSE)]:
+    for path in [threads, *(home / name for name in OF_HOME)]:
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, folder / path.name)
     for name in ("index.sqlite", "cited.sqlite"):  # derived of what is gone
@@ -139,7 +151,7 @@ def _postgres(settings: Settings) -> Iterator[tuple[Side, Sessions]]:
                 db.execute(f"ALTER SCHEMA dojang_sessions RENAME TO {name}".encode())
             return name
 
-        yield Side("the database", house_of(settings, there), aside), there
+        yield Side("the database", home_of(settings, there), aside), there
 
 
 def database_of(there: Sessions) -> Database:

@@ -41,7 +41,7 @@ def lines_of(home: Path, backend: Backend) -> Lines:
 
 
 class SharedLines:
-    """Standing approvals as a log of the house, for all its machines; satisfies ``tools.standing.Lines``."""
+    """Standing approvals as a log of the home, for all its machines; satisfies ``tools.standing.Lines``."""
 
     name = KIND
 

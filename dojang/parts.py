@@ -13,23 +13,24 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from langgraph.checkpoint.base import CheckpointTuple
 
 import dojang
 from dojang.attachments import Attachments
+from dojang.chosen import load_embedder_of, mcp_servers_of, qdrant_place, store_key
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
 from dojang.pausing import Pressing, switch_of
-from dojang.settings import SAMPLE, Settings, outside, secrets_of
+from dojang.settings import SAMPLE, Settings, secrets_of
+from dojang.summarising import summarise
 from graph import AgentGraph, build_graph
 from nodes.ports import Clock, Deps, Generator, NoPrompts, SystemClock
-from state import Decision, Review
 
 if TYPE_CHECKING:
-    from checkpoints import DecisionLog, EffectLedger, FileSaver, PromptLog, Summary, ThreadIndex
+    from checkpoints import DecisionLog, EffectLedger, FileSaver, PromptLog, ThreadIndex
     from checkpoints.audit.trail import AuditLog
     from checkpoints.backend import Backend
     from checkpoints.files.crypto import KeyRing
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from dojang.checks import Checks
     from dojang.cited import CitedIndex
     from dojang.sessions import Sessions
-    from store.models.embedding import Embedder
     from store.port import Documents
     from tools.mcp.servers import McpServers
     from tools.policy import FilePolicy
@@ -327,11 +327,7 @@ class Parts:
 
     def tool_names(self) -> frozenset[str]:
         """The names of the tools that there are."""
-        return self._tool_names
-
-    @cached_property
-    def _tool_names(self) -> frozenset[str]:
-        return frozenset(tool["name"] for tool in self.describer().offered())
+        return self.describer().names()
 
     @cached_property
     def _described(self) -> Toolbox:
@@ -436,71 +432,3 @@ class Parts:
             prompts=self.prompts if self.settings.keep_prompts else NoPrompts(),
             attachments=self.attachments,
         )
-
-
-def mcp_servers_of(settings: Settings, *, connects: bool) -> McpServers | None:
-    """The MCP servers that the settings name; without ``connects`` only as they were accepted. BrokenServers."""
-    if settings.mcp is None:
-        return None
-    from tools.mcp.servers import McpServers
-
-    return McpServers.open(settings.mcp, outside=outside(), logs=settings.home / "mcp", connects=connects)
-
-
-def qdrant_place(settings: Settings) -> str | None:
-    """Folder or URL where the settings choose Qdrant; None for PostgreSQL."""
-    kind, _, place = settings.store.partition(":")
-    return place if kind == "qdrant" else None
-
-
-def store_key(settings: Settings) -> str | None:
-    """The key of the Qdrant server."""
-    return settings.store_api_key.get_secret_value() if settings.store_api_key else None
-
-
-def load_embedder_of(settings: Settings) -> Embedder | None:
-    """The embedding model that the settings name; None for ``none``."""
-    from store import load_embedder
-
-    return load_embedder(settings.embedding, **embedder_options(settings))
-
-
-def embedder_options(settings: Settings) -> dict[str, Any]:
-    """What ``store.load_embedder`` is told beside the model's name, here and in other processes."""
-    return {
-        "base_url": settings.embedding_base_url,
-        "api_key": settings.embedding_api_key.get_secret_value() if settings.embedding_api_key else None,
-        "dimension": settings.embedding_dimension,
-        "languages": list(settings.embedding_languages),
-    }
-
-
-def summarise(tuple_: CheckpointTuple, decisions: dict[str, Decision]) -> Summary:
-    """What the index keeps of a thread: derived from its newest checkpoint and its decisions alone."""
-    from checkpoints import Summary
-
-    values = tuple_.checkpoint["channel_values"]
-    waiting: list[Review] = []
-    for _, channel, value in tuple_.pending_writes or []:
-        if channel == "__interrupt__":
-            waiting += [i.value["review"] for i in value if isinstance(i.value, dict) and "review" in i.value]
-    # A copied thread waits for nobody: its reviews are those of the thread that it is a copy of.
-    thread_id = tuple_.config["configurable"]["thread_id"]
-    reviews = [r for r in waiting if r["id"] not in decisions and r["thread_id"] == thread_id]
-    messages = values.get("messages") or []
-    first = next((m for m in messages if m.type == "human"), None)
-    title = first.text if first is not None else ""
-    return Summary(
-        title=title[:200],
-        status="interrupted" if waiting else "idle",
-        updated_at=tuple_.checkpoint["ts"],
-        reviews=reviews,
-        decided=[
-            cast(Review, r)
-            for r in (values.get("reviews") or {}).values()
-            if r["id"] in decisions and r["thread_id"] == thread_id
-        ],
-        spent=list(values.get("spent") or []),
-        adapter=str(values.get("adapter") or ""),
-        owner=(first.name if first is not None else None) or str(values.get("requester") or ""),
-    )

@@ -172,7 +172,7 @@ class Switch(Pressing):
 
 
 class SharedSwitch(Pressing):
-    """Notes of the house, beside its sessions, for all its machines."""
+    """Notes of the home, beside its sessions, for all its machines."""
 
     name = "paused"
 

@@ -15,7 +15,7 @@ from dojang.due import escalate
 from dojang.flags import Flag, flags_of
 from dojang.results import DecisionResult, ReviewCard, ReviewStatus
 from dojang.runs import waiting_of
-from dojang.snoozes import Snoozes
+from dojang.snoozes import SharedSnoozes, Snoozes
 from dojang.speaking import is_promotion
 from dojang.watching import OnNode
 from nodes.door import Expired, NotEntitled, VoteCounted, Who, rule
@@ -288,7 +288,8 @@ class Reviews(Conversations):
     @property
     def snoozes(self) -> Snoozes:
         """What people have put off."""
-        return Snoozes(self.settings.home / "snoozed")
+        beside = self.parts.sessions.beside
+        return Snoozes(self.settings.home / "snoozed") if beside is None else SharedSnoozes(beside)
 
     def look_up(self, review_id: str, *, by: str | None = None, on_node: OnNode | None = None) -> DecisionResult:
         """Let the tool say whether an effect in doubt happened; where it cannot tell, another review opens."""

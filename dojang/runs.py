@@ -252,7 +252,6 @@ class Runs:
         config, settings = self.config(thread_id), self.parts.settings
         deps = self.speaking.deps(kept_adapter(before) if adapter is None else adapter, thread_id)
         watch = watching(on_node)
-        self.parts.switch.check()
         config["metadata"] = {**watch.metadata}
         config["callbacks"] = [*watch.callbacks, *self.parts.observer.callbacks]
         if "adapter" not in before.values:  # a run that is killed before intake has kept it goes on with it
@@ -289,10 +288,12 @@ class Runs:
         return self.result(snapshot)
 
     def _check_halted(self, thread_id: str, watch: Watch) -> None:
-        """Between two steps: stop where all runs are to; who goes on with this one then, is noted."""
+        """Before the first step and between two: stop where all runs are to; who goes on then, is noted."""
         try:
             self.parts.switch.check()
         except Halted:
+            if not unfinished(self.state(thread_id)):  # that was the last step: whoever asked has their answer
+                return
             if not watch.queued:
                 self.parts.switch.note(thread_id)
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from dojang.settings import BadSetting, Settings
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from checkpoints.postgres.database import Database
     from checkpoints.postgres.locks import RunLocks
     from checkpoints.postgres.saver import PgSaver
-    from checkpoints.upkeep.house import House
+    from checkpoints.upkeep.home import Home
+    from dojang.beside import Beside
 
 OLDEST: Final = 14
 """The oldest PostgreSQL that sessions may lie in."""
@@ -34,6 +35,13 @@ class Sessions:
     database: Database | None = None
     locks: RunLocks | None = None
     _closes: list[Callable[[], None]] = field(default_factory=list)
+
+    @cached_property
+    def beside(self) -> Beside | None:
+        """What the house keeps beside them, in the same database; None where they are files."""
+        from dojang.beside import Beside
+
+        return None if self.database is None else Beside(self.database)
 
     def close(self) -> None:
         """Close the connections."""
@@ -185,13 +193,13 @@ def saver_of(settings: Settings, sessions: Sessions) -> FileSaver | PgSaver:
     return FileSaver(settings.threads, keys=sessions.backend.folders.keys)
 
 
-def house_of(settings: Settings, sessions: Sessions) -> House:
+def home_of(settings: Settings, sessions: Sessions) -> Home:
     """What upkeep works on, where nothing else of a workspace is opened."""
     from checkpoints.files.locks import run_lock
-    from checkpoints.upkeep.house import House
+    from checkpoints.upkeep.home import Home
 
     lock = partial(run_lock, settings.threads) if sessions.locks is None else sessions.locks.run_lock
-    return House(sessions.backend, saver_of(settings, sessions), lock)
+    return Home(sessions.backend, saver_of(settings, sessions), lock)
 
 
 def audit_of(settings: Settings, sessions: Sessions) -> AuditLog:

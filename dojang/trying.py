@@ -65,7 +65,7 @@ def rule_as_json(r: Rule) -> dict[str, Any]:
 
 def described(settings: Settings) -> Toolbox:
     """The tools without their database: they are described here, never run."""
-    from dojang.parts import mcp_servers_of
+    from dojang.chosen import mcp_servers_of
     from tools.toolbox import Toolbox, local_today
 
     today, servers = settings.today, mcp_servers_of(settings, connects=False)

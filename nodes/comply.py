@@ -39,13 +39,13 @@ class _Findings:
         self.messages: list[ToolMessage] = []
 
     def update(self) -> dict[str, Any]:
-        found = {
-            "verdicts": self.verdicts,
-            "reviews": self.reviews,
-            "outcomes": self.outcomes,
-            "messages": self.messages,
-        }
-        return {key: value for key, value in found.items() if value}
+        """What the node writes: never nothing.
+
+        LangGraph tells nobody of a step that wrote nothing, and whoever stops runs between two steps would hear of this
+        one when ``act`` has begun.
+        """
+        found = {"reviews": self.reviews, "outcomes": self.outcomes, "messages": self.messages}
+        return {"verdicts": self.verdicts, **{key: value for key, value in found.items() if value}}
 
 
 def comply(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:

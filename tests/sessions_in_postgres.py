@@ -39,7 +39,7 @@ def database_at(dsn: str, *, limit: int = 16) -> tuple[Database, Connections]:
 
 @contextmanager
 def backend_in(dsn: str, *, limit: int = 16) -> Iterator[PostgresBackend]:
-    """All records of a house in this database, over so many connections."""
+    """All records of a home in this database, over so many connections."""
     database, pool = database_at(dsn, limit=limit)
     backend = PostgresBackend(database)
     try:

@@ -39,6 +39,8 @@ GIVEN = {
 }
 """What an operator writes into deploy/.env."""
 
+PROBES = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+
 OURS = ("server", "worker", "ingest", "train")
 """The services of compose that run our image."""
 
@@ -79,7 +81,8 @@ def of_kind(kind: str) -> dict[str, Document]:
 
 def pods() -> dict[str, Document]:
     """The pod of everything of ours that makes some."""
-    found = {name: one["spec"]["template"] for kind in ("Deployment", "Job") for name, one in of_kind(kind).items()}
+    kinds = ("Deployment", "StatefulSet", "Job")
+    found = {name: one["spec"]["template"] for kind in kinds for name, one in of_kind(kind).items()}
     return {name: pod for name, pod in found.items() if "dojang" in container(pod)["image"]}
 
 
@@ -183,17 +186,36 @@ def test_ports_and_probes_are_the_servers() -> None:
     assert f"'DOJANG_PORT', '{PORT}'" in health_check()[-1]
     service = of_kind("Service")["dojang-server"]
     assert {port["targetPort"] for port in service["spec"]["ports"]} == {server["ports"][0]["name"]}
-    probes = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
-    for probe, path in probes.items():
+    for probe, path in PROBES.items():
         asked = server[probe]["httpGet"]
         assert (asked["path"], asked["port"]) == (path, "http")
         assert TABLE["GET", path] == OPEN
         [header] = asked["httpHeaders"]
         assert header == {"name": "Host", "value": f"127.0.0.1:{PORT}"}, "a pod's own address is no name of the server"
     assert server["readinessProbe"]["timeoutSeconds"] > 1, "/readyz waits a second for what does not answer"
+
+
+def test_a_worker_says_how_it_is_where_probes_and_prometheus_ask() -> None:
     worker = container(pods()["dojang-worker"])
-    assert not ({*probes, "ports"} & set(worker)), "a worker listens to nothing"
-    assert compose()["services"]["worker"]["healthcheck"] == {"disable": True}
+    [port] = worker["ports"]
+    verb, option, address = worker["args"]
+    assert (verb, option, address) == ("work", "--listen", f"0.0.0.0:{port['containerPort']}")
+    for probe, path in PROBES.items():
+        asked = worker[probe]["httpGet"]
+        assert (asked, TABLE["GET", path]) == ({"path": path, "port": port["name"]}, OPEN)
+    assert worker["readinessProbe"]["timeoutSeconds"] > 1
+    service = compose()["services"]["worker"]
+    assert service["command"][:2] == ["work", "--listen"]
+    assert f"http://{service['command'][2]}/readyz" in service["healthcheck"]["test"][-1]
+    for name, listens in (("dojang-server", PORT), ("dojang-worker", port["containerPort"])):
+        told = {key.removeprefix("prometheus.io/"): value for key, value in noted_on(name).items()}
+        assert told == {"scrape": "true", "port": str(listens), "path": "/metrics"}
+    assert ("GET", "/metrics") in TABLE
+
+
+def noted_on(name: str) -> dict[str, str]:
+    found: dict[str, str] = pods()[name]["metadata"]["annotations"]
+    return found
 
 
 def health_check() -> list[str]:
@@ -215,17 +237,22 @@ def _seconds(text: str) -> float:
     return float(text[:-1])
 
 
-def test_one_server_and_any_number_of_workers_that_go_one_after_the_other() -> None:
-    deployments = of_kind("Deployment")
-    server, worker = deployments["dojang-server"]["spec"], deployments["dojang-worker"]["spec"]
-    assert (server["replicas"], server["strategy"]) == (1, {"type": "Recreate"}), "one home is one server"
+def test_two_servers_and_any_number_of_workers_that_go_one_after_the_other() -> None:
+    server, worker = of_kind("StatefulSet")["dojang-server"]["spec"], of_kind("Deployment")["dojang-worker"]["spec"]
+    assert server["replicas"] > 1
     assert worker["replicas"] > 1
-    [budget] = of_kind("PodDisruptionBudget").values()
-    assert (budget["spec"]["maxUnavailable"], budget["spec"]["selector"]) == (1, worker["selector"])
+    [home] = server["volumeClaimTemplates"]
+    assert home["metadata"]["name"] in {each["name"] for each in container(server["template"])["volumeMounts"]}
+    assert home["spec"]["accessModes"] == ["ReadWriteOncePod"], "one home is one server"
+    budgets = of_kind("PodDisruptionBudget")
+    for name, spec in (("dojang-server", server), ("dojang-worker", worker)):
+        assert (budgets[name]["spec"]["maxUnavailable"], budgets[name]["spec"]["selector"]) == (1, spec["selector"])
     for spec in (server, worker):
         assert _matches(spec["selector"]["matchLabels"], spec["template"]["metadata"]["labels"])
     service = of_kind("Service")["dojang-server"]
     assert service["spec"]["selector"] == server["selector"]["matchLabels"]
+    assert service["metadata"]["name"] == server["serviceName"]
+    assert service["spec"]["sessionAffinity"] == "ClientIP", "an upload is shown by the server that took it"
 
 
 def test_the_network_lets_in_what_serves_and_out_what_is_called() -> None:
@@ -234,10 +261,15 @@ def test_the_network_lets_in_what_serves_and_out_what_is_called() -> None:
     everybody = policies["dojang"]
     assert all(_matches(everybody["podSelector"]["matchLabels"], each) for each in labels.values())
     assert everybody["policyTypes"] == ["Ingress", "Egress"]
-    assert "ingress" not in everybody, "nobody reaches a worker"
+    assert "ingress" not in everybody, "nobody comes in who is not named below"
     assert {port["port"] for rule in everybody["egress"] for port in rule["ports"]} == {53, 5432, 8000}
     let_in = policies["dojang-server"]["podSelector"]["matchLabels"]
     assert [name for name, each in labels.items() if _matches(let_in, each)] == ["dojang-server"]
+    measured = policies["dojang-worker"]["podSelector"]["matchLabels"]
+    assert [name for name, each in labels.items() if _matches(measured, each)] == ["dojang-worker"]
+    [rule] = policies["dojang-worker"]["ingress"]
+    assert rule["from"] == policies["dojang-server"]["ingress"][1]["from"], "Prometheus alone"
+    assert [port["port"] for port in rule["ports"]] == [container(pods()["dojang-worker"])["ports"][0]["name"]]
 
 
 def _matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
@@ -247,10 +279,11 @@ def _matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 def test_volumes_are_there_and_the_adapters_are_shared() -> None:
     claims = of_kind("PersistentVolumeClaim")
     assert claims["dojang-adapters"]["spec"]["accessModes"] == ["ReadWriteMany"]
-    assert claims["dojang-server"]["spec"]["accessModes"] == ["ReadWriteOncePod"]
     [home] = re.findall(r"^\s+DOJANG_HOME=(\S+)", dockerfile(), re.MULTILINE)
     for name, pod in pods().items():
+        own = of_kind("StatefulSet").get(name, {"spec": {"volumeClaimTemplates": []}})["spec"]["volumeClaimTemplates"]
         volumes = {each["name"]: each for each in pod["spec"]["volumes"]}
+        volumes |= {each["metadata"]["name"]: each for each in own}
         mounts = {each["mountPath"]: each["name"] for each in container(pod)["volumeMounts"]}
         assert set(mounts.values()) == set(volumes), name
         assert {home, "/tmp"} <= set(mounts), name

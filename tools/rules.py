@@ -29,9 +29,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import cel
-
 from state import JSON, TOP_TIER, Kind, RuleOutcome, UserError
+from tools.expressions import cel
 from tools.pii import TYPES, texts_of, types_in
 
 VARIABLES = (

@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import cel
 from filelock import FileLock, Timeout
 
 from state import JSON, BrokenInvariant, Conflict, Language, PassingFault, UserError
+from tools.expressions import cel
 from tools.rules import read_condition
 
 HIGHEST_STANDING_TIER = 2

@@ -13,6 +13,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,44 @@ log = logging.getLogger(__name__)
 def local_today() -> date:
     """Today where this machine stands."""
     return datetime.now().astimezone().date()
+
+
+@dataclass(frozen=True)
+class Held:
+    """Tools by name, and what they are, all of one moment. ``refused``: servers that cannot stand beside ours."""
+
+    tools: dict[str, BaseTool]
+    specs: dict[str, ToolSpec]
+    mcp: McpServers | None
+    refused: McpServers | None = None
+
+    @classmethod
+    def of(cls, own: Sequence[BaseTool], mcp: McpServers | None, *, but: Sequence[BaseTool] = ()) -> Held:
+        """Ours, and the accepted ones of servers, without those that are called as one of ``but``.
+
+        Raises:
+            UserError: two of one name, or one whose schema is broken.
+        """
+        taken = {tool.name for tool in but}
+        tools = [*own, *(tool for tool in (mcp.tools if mcp is not None else []) if tool.name not in taken)]
+        by_name = {tool.name: tool for tool in tools}
+        if len(by_name) != len(tools):
+            names = [tool.name for tool in tools]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise UserError(f"two tools have the name {twice[0]!r}; rename one of them")
+        return cls(by_name, {tool.name: spec_of(tool) for tool in tools}, mcp)
+
+    def foreign(self, name: str) -> bool:
+        """Whether a tool is a server's."""
+        return self.mcp is not None and name in self.mcp.owners and declaration_of(self.tools[name]).origin != ""
+
+    def as_accepted(self, name: str) -> bool:
+        """Whether the model may be shown it: one of ours, or one of a server that is as it was accepted."""
+        return self.mcp is None or not self.foreign(name) or self.mcp.offered(name)
+
+    def declared(self, name: str) -> Declaration:
+        """What its author says of it, or the house."""
+        return declaration_of(self.tools[name])
 
 
 class Toolbox:
@@ -66,14 +105,9 @@ class Toolbox:
         sample: Path | None = None,
         mcp: McpServers | None = None,
     ) -> None:
-        tools = [*tools, *(mcp.tools if mcp is not None else [])]
         self.mcp = mcp
-        self._tools = {tool.name: tool for tool in tools}
-        if len(self._tools) != len(tools):
-            names = [tool.name for tool in tools]
-            twice = sorted({name for name in names if names.count(name) > 1})
-            raise UserError(f"two tools have the name {twice[0]!r}; rename one of them")
-        self._specs = {tool.name: spec_of(tool) for tool in tools}
+        self._own = list(tools)
+        self._held = Held.of(self._own, mcp)
         self._dsn = dsn
         self._outbox = outbox
         self._today = today
@@ -113,16 +147,42 @@ class Toolbox:
             for prepare in self._prepares:
                 prepare(connection, self._sample)
 
+    def _now(self) -> Held:
+        """The tools as the files of MCP servers say now; whoever does several things with them takes them once."""
+        held = self._held
+        mcp = self.mcp.current() if self.mcp is not None else None
+        if held.mcp is mcp or (mcp is not None and held.refused is mcp):
+            return held
+        assert mcp is not None
+        try:
+            held = Held.of(self._own, mcp)
+        except UserError as error:  # a name that is one of ours: what was accepted last is shown, and nothing runs
+            log.warning("no tool of an MCP server is used until this is mended: %s", error)
+            held = replace(self._refused(mcp.held_back(str(error))), refused=mcp)
+        self._held = held
+        return held
+
+    def _refused(self, mcp: McpServers) -> Held:
+        """Ours, and of servers that are held back what can stand beside them."""
+        try:
+            return Held.of(self._own, mcp, but=self._own)
+        except UserError:
+            return Held.of(self._own, None)
+
+    def names(self) -> frozenset[str]:
+        """What the tools are called."""
+        return frozenset(self._now().specs)
+
     def offered(self) -> list[ToolSpec]:
         """Every tool that the model may see, in the order given: one of a server that is down or changed it is none."""
-        if self.mcp is not None:
-            self.mcp.check_required()
-        shown_now = [spec for name, spec in self._specs.items() if not self._foreign(name) or self._as_accepted(name)]
-        return copy.deepcopy(shown_now)
+        held = self._now()
+        if held.mcp is not None:
+            held.mcp.check_required()
+        return copy.deepcopy([spec for name, spec in held.specs.items() if held.as_accepted(name)])
 
     def spec(self, name: str) -> ToolSpec | None:
         """A tool as it was accepted, without asking anybody; None where there is none."""
-        return copy.deepcopy(self._specs.get(name))
+        return copy.deepcopy(self._now().specs.get(name))
 
     def look(self, name: str) -> ToolSpec | None:
         """A tool as it is at this moment: what would run. None where there is none.
@@ -130,39 +190,37 @@ class Toolbox:
         Raises:
             PassingFault: it runs on a server that does not answer.
         """
-        spec = self.spec(name)
-        return self.mcp.look(spec) if spec is not None and self.mcp is not None and self._foreign(name) else spec
-
-    def _foreign(self, name: str) -> bool:
-        return self.mcp is not None and name in self.mcp.owners
-
-    def _as_accepted(self, name: str) -> bool:
-        return self.mcp is not None and self.mcp.offered(name)
+        held = self._now()
+        spec = copy.deepcopy(held.specs.get(name))
+        return held.mcp.look(spec) if spec is not None and held.mcp is not None and held.foreign(name) else spec
 
     def description(self, name: str, language: Language) -> str:
         """What the tool is for, in the language where its author wrote it; "" for an unknown tool."""
-        if name not in self._tools:
+        held = self._now()
+        if name not in held.tools:
             return ""
-        return (language == "ko" and self._declared(name).ko) or self._specs[name]["description"]
+        return (language == "ko" and held.declared(name).ko) or held.specs[name]["description"]
 
     def check(self, name: str, args: Mapping[str, JSON]) -> Checked:
         """Arguments coerced and validated; see `tools.checking`. Never raises."""
-        if name not in self._tools:
-            known = ", ".join(self._tools) or "none"
+        held = self._now()
+        if name not in held.tools:
+            known = ", ".join(held.tools) or "none"
             unknown = [f"{shown(name)}: unknown tool; there are {known}"]
             return Checked(args=dict(args), missing=[], problems=unknown, unclear=[])
-        return check_args(self._specs[name], self._declared(name), args, self._today())
+        return check_args(held.specs[name], held.declared(name), args, self._today())
 
     def describe(self, name: str, args: Mapping[str, JSON], language: Language) -> str:
         """One sentence that says what will happen. Never raises, whatever the arguments."""
-        if name not in self._tools:
+        held = self._now()
+        if name not in held.tools:
             unknown = shown(name)
             return (
                 f"{unknown}: 없는 도구라서 실행되지 않습니다."
                 if language == "ko"
                 else f"{unknown} is no tool; it will not run."
             )
-        declared = self._declared(name)
+        declared = held.declared(name)
         sentence = _filled(declared.will.get(language), {key: shown(value) for key, value in args.items()})
         if sentence is None:
             listed = ", ".join(
@@ -177,7 +235,8 @@ class Toolbox:
 
     def tell(self, name: str, result: JSON, language: Language) -> list[str]:
         """The result as lines of one sentence each. Never raises: a result without a template is shown as JSON."""
-        telling = self._declared(name).tells.get(language) if name in self._tools else None
+        held = self._now()
+        telling = held.declared(name).tells.get(language) if name in held.tools else None
         lines = _told(telling, result)
         if lines is None:
             body = shown(json.dumps(result, ensure_ascii=False, default=str))
@@ -195,14 +254,15 @@ class Toolbox:
             PassingFault: the database failed; a transactional tool may be run again under the same key.
             ToolChanged: it is another tool by now; nothing was run.
         """
-        if name not in self._tools:
+        held = self._now()
+        if name not in held.tools:
             raise ToolFailed(f"There is no tool {shown(name)!r}; nothing was run.")
-        spec = self._specs[name]
+        spec = held.specs[name]
         wrong = violations(spec, args)
         if wrong:
             raise ToolFailed(f"{name} was not run: {'; '.join(wrong)}.")
-        if self.mcp is not None and self._foreign(name):
-            return self.mcp.call(name, args, key=key, version=version or spec["schema_version"])
+        if held.mcp is not None and held.foreign(name):
+            return held.mcp.call(name, args, key=key, version=version or spec["schema_version"])
         if spec["effect_class"] == "read":
             return self._read(name, args, key)
         if spec["recovery"] == "transactional":
@@ -217,7 +277,7 @@ class Toolbox:
         None says that it certainly did not happen: only a transactional tool's table (or a read, which does nothing)
         can say so. For any other tool, and for one that is gone, the outcome is ``in_doubt``.
         """
-        spec = self._specs.get(name)
+        spec = self._now().specs.get(name)
         if spec is not None and spec["effect_class"] == "read":
             return None
         if spec is not None and spec["recovery"] == "transactional":
@@ -230,7 +290,8 @@ class Toolbox:
 
         Never raises: a probe that cannot tell, or a tool without one, leaves the effect in doubt and says why.
         """
-        probe = self._declared(name).probe if name in self._tools else None
+        held = self._now()
+        probe = held.declared(name).probe if name in held.tools else None
         if probe is None:
             return self._ended(name, key, "in_doubt", None, f"{shown(name)} has no probe.")
         world = World(key=key, today=self._today(), outbox=self._outbox)
@@ -247,16 +308,13 @@ class Toolbox:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         return Outcome(key=key, tool=name, status=status, result=result, error=error, at=at)
 
-    def _declared(self, name: str) -> Declaration:
-        return declaration_of(self._tools[name])
-
     def _database(self) -> str:
         if self._dsn is None:
             raise UserError("these tools need a database; give Toolbox(dsn=…)")
         return self._dsn
 
     def _read(self, name: str, args: Mapping[str, JSON], key: str) -> JSON:
-        if not wants_world(self._tools[name]) or self._dsn is None:
+        if not wants_world(self._held.tools[name]) or self._dsn is None:
             return self._called(name, args, key, None, sure=True)
         with once.connected(self._dsn) as connection:
             connection.read_only = True
@@ -267,7 +325,7 @@ class Toolbox:
         self, name: str, args: Mapping[str, JSON], key: str, connection: psycopg.Connection | None, *, sure: bool
     ) -> JSON:
         """Call the tool. ``sure``: whatever it raises, nothing stays changed (a transaction, or only a read)."""
-        tool = self._tools[name]
+        tool = self._held.tools[name]  # one of ours, which stay
         given = dict(args)
         if wants_world(tool):
             given[WORLD] = World(key=key, today=self._today(), outbox=self._outbox, connection=connection)

@@ -39,6 +39,8 @@ CHECKPOINT: Final = "checkpoint.pt"
 MADE_FILE: Final = "pretraining.json"
 """What a base was made from: tokens, examples, settings."""
 CARD_STEP: Final = 16_384
+EXTENDING: Final = 0.6
+"""The highest rate of a base that is read on, against that of its first run."""
 READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
 JUDGED: Final = 3.0  # the same choice, by what is said after each reading
@@ -60,6 +62,7 @@ class Plan:
     cooling: float = 0.15  # share of the tokens, at the end, over which the rate falls to nothing
     width: int = heads.WIDTH
     layers: int = heads.LAYERS
+    begun: int = 0  # tokens that the weights had read when this run took them over
 
 
 def plan_of(
@@ -177,7 +180,7 @@ def rate_at(plan: Plan, seen: int) -> float:
     Level, so that a run can be cooled off at any checkpoint (``cool``) and goes on beside it: Hägele et al. 2024,
     "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", whose 1 − √ is the way down.
     """
-    up = min(1.0, seen / max(plan.warmup, 1) + 0.02)
+    up = min(1.0, (seen - plan.begun) / max(plan.warmup, 1) + 0.02)
     falling = plan.cooling * plan.tokens
     done = min(max(seen - (plan.tokens - falling), 0.0) / max(falling, 1.0), 1.0)
     return plan.rate * up * (1 - math.sqrt(done))
@@ -197,6 +200,34 @@ def cool(
         out.mkdir(parents=True, exist_ok=True)
         tokenizer.load(run).save_pretrained(out)
         torch.save({**kept, "plan": asdict(plan)}, out / CHECKPOINT)
+    return pretrain(out, tokens=0, plan=plan, on_progress=on_progress, device=device, workers=workers)
+
+
+def extend(
+    base: Path, out: Path, *, tokens: int, on_progress: Progress | None = None, device: str = "auto",
+    workers: int | None = None,
+) -> Path:  # fmt: skip
+    """A base out of a finished one: its weights, and ``tokens`` more of the stream that it was made of, into ``out``.
+
+    The rate rises once more, to ``EXTENDING`` of what it was, and falls all the way: at the whole of it most of what
+    the last way down had won would be lost first. The optimizer begins anew; a run that was cut off goes on.
+
+    Raises:
+        UserError: ``base`` says nowhere what it was made of, so where its stream ends is not known.
+    """
+    if not (base / MADE_FILE).exists():
+        raise UserError(f"{base} has no {MADE_FILE}: only a base that pretrain made can be read on")
+    made = json.loads((base / MADE_FILE).read_text(encoding="utf-8"))
+    first, seen = Plan(**made["plan"]), int(made["tokens"])
+    plan = replace(
+        first, tokens=seen + tokens, begun=seen, rate=EXTENDING * first.rate, cooling=tokens / (seen + tokens)
+    )
+    if not (out / CHECKPOINT).exists():
+        out.mkdir(parents=True, exist_ok=True)
+        tokenizer.load(base).save_pretrained(out)
+        weights = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32).state_dict()
+        state = {"index": int(made["examples"]), "seen": seen}
+        torch.save({"plan": asdict(plan), "model": weights, "optimizer": None, "state": state}, out / CHECKPOINT)
     return pretrain(out, tokens=0, plan=plan, on_progress=on_progress, device=device, workers=workers)
 
 
@@ -345,7 +376,8 @@ def _restore(path: Path, plan: Plan, model: LlamaForCausalLM, optimizer: torch.o
     if kept["plan"] != asdict(plan):
         raise ValueError(f"{path} belongs to another plan: {kept['plan']}; remove it or choose another folder")
     model.load_state_dict(kept["model"])
-    optimizer.load_state_dict(kept["optimizer"])
+    if kept["optimizer"] is not None:
+        optimizer.load_state_dict(kept["optimizer"])
     return dict(kept["state"])
 
 

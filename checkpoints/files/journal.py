@@ -22,7 +22,7 @@ import orjson
 
 from checkpoints.errors import DamagedLog, DiskFault, NewerFormat, PlaintextRefused, UnknownType, WrongKey
 from checkpoints.files.crypto import Forged, KeyRing, Place, is_sealed
-from checkpoints.files.folders import FORMAT, open_file, sync_dir, sync_file, write_all
+from checkpoints.files.folders import FORMAT, open_file, read_at, sync_dir, sync_file, write_all
 from checkpoints.files.frames import LOOSE, ROOT, Damage, Entry, Record, frame, scan
 from checkpoints.files.locks import OsLock
 
@@ -70,6 +70,9 @@ class Journal:
         self._company = True  # whether the last append that waited for another one was followed by it
         self._tail = Tail()
         self._stale = False  # an fsync failed: what we remember of the file may not be on the disk
+        self._lock: OsLock | None = None
+        self._keeps = False
+        self._kept: tuple[int, tuple[int, int]] | None = None  # the open file, and which one it is
 
     @property
     def gen(self) -> str:
@@ -134,7 +137,9 @@ class Journal:
             if self._held:
                 yield
                 return
-            with OsLock(self.path.with_name(self.path.name + ".lock")):
+            if self._lock is None:
+                self._lock = OsLock(self.path.with_name(self.path.name + ".lock"))
+            with self._lock:
                 self._held = True
                 try:
                     yield
@@ -146,6 +151,55 @@ class Journal:
         """Hold the write lock with the tail known and cut clean. Call ``wait()`` on the writer before acknowledging."""
         with self.locked(), contextlib.closing(Writer(self)) as writer:
             yield writer
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Leave the file and its lock's open between appends: for who appends again and again, as a run does.
+
+        The lock is held no longer than otherwise. Each append looks whether the names still stand for these files.
+        Not on Windows, which lets nobody replace a file that is open.
+        """
+        pid = os.getpid()
+        self._keep(os.name != "nt")
+        try:
+            yield
+        finally:
+            if os.getpid() == pid:  # a forked child has its own
+                self._keep(False)
+
+    def _keep(self, keeps: bool) -> None:
+        with self._mutex:
+            if self._lock is None:
+                self._lock = OsLock(self.path.with_name(self.path.name + ".lock"))
+            self._keeps = keeps
+            if keeps:
+                self._lock.keep()
+                return
+            self._lock.drop()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            os.close(self._kept[0])
+            self._kept = None
+
+    def _opened(self) -> int:
+        """The file, made where there is none, opened for a writer, who gives it to :meth:`_closed`."""
+        if self._kept is not None:
+            with contextlib.suppress(OSError):
+                found = os.stat(self.path, follow_symlinks=False)
+                if (found.st_dev, found.st_ino) == self._kept[1]:
+                    return self._kept[0]
+            self._let_go()  # it was replaced, by a packing perhaps, or is gone
+        fd = open_file(self.path, os.O_RDWR | os.O_CREAT)
+        if self._keeps:
+            found = os.fstat(fd)
+            self._kept = fd, (found.st_dev, found.st_ino)
+        return fd
+
+    def _closed(self, fd: int) -> None:
+        if self._kept is None or self._kept[0] != fd:
+            os.close(fd)
 
     def refresh(self, fd: int) -> tuple[bool, list[Entry], int]:
         """What the open file has that this journal has not seen: (all is new, records, size). Callers serialise.
@@ -304,7 +358,7 @@ class Writer:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.fd = open_file(journal.path, os.O_RDWR | os.O_CREAT)
+        self.fd = journal._opened()
         try:
             self.reset, self.news, size = journal.refresh(self.fd)
             if size > journal._tail.end:
@@ -314,10 +368,10 @@ class Writer:
                 self._begin()
             self.written = (journal._tail.gen, journal._tail.end)
         except OSError as e:
-            os.close(self.fd)
+            journal._closed(self.fd)
             raise DiskFault(f"cannot read {journal.path}: {e.strerror}; check the disk and try again") from e
         except BaseException:
-            os.close(self.fd)
+            journal._closed(self.fd)
             raise
 
     def _begin(self) -> None:
@@ -374,7 +428,7 @@ class Writer:
 
     def close(self) -> None:
         """Close the file; the lock is not this object's."""
-        os.close(self.fd)
+        self.journal._closed(self.fd)
 
 
 def flush_file(path: Path) -> None:
@@ -414,8 +468,7 @@ def read_all(fd: int) -> bytes:
 
 def _gen(fd: int) -> str:
     """The file's gen, from the end of its first line; parsing is left to the first look."""
-    os.lseek(fd, 0, os.SEEK_SET)
-    return gen_of(os.read(fd, 256))
+    return gen_of(read_at(fd, 256, 0))
 
 
 def gen_of(data: bytes) -> str:

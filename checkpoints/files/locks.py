@@ -19,7 +19,12 @@ from checkpoints.errors import ThreadBusy
 from checkpoints.files.folders import ThreadFolders, open_file, write_all
 
 _held: set[int] = set()
-"""File descriptors of held locks, so that a forked child can drop its copies of them."""
+"""File descriptors of locks, so that a forked child can drop its copies of them."""
+
+
+def _close(fd: int) -> None:
+    _held.discard(fd)
+    os.close(fd)
 
 
 def _drop_in_child() -> None:
@@ -77,33 +82,50 @@ class OsLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fd = -1
+        self._kept = -1  # open, and locked by nobody through it
+        self._keeps = False
 
     def acquire(self, *, wait: bool = True) -> bool:
         """True when the lock is held; False only with ``wait=False``. FileNotFoundError if the folder is gone."""
         while True:
-            fd = open_file(self.path, os.O_RDWR | os.O_CREAT)
+            fd, self._kept = self._kept, -1
+            if fd not in _held:  # none, or a forked child has dropped its copy
+                fd = open_file(self.path, os.O_RDWR | os.O_CREAT)
+                _held.add(fd)
             try:
                 if wait:
                     _wait_lock(fd)
                 elif not _try_lock(fd):
-                    os.close(fd)
+                    _close(fd)
                     return False
                 if self._still_there(fd):
                     self.fd = fd
-                    _held.add(fd)
                     return True
             except BaseException:
-                os.close(fd)
+                _close(fd)
                 raise
-            os.close(fd)
+            _close(fd)
 
     def release(self) -> None:
         """Give the lock back."""
         fd, self.fd = self.fd, -1
         if fd in _held:  # a forked child has dropped it already
-            _held.discard(fd)
             _unlock(fd)
-            os.close(fd)
+            if self._keeps:
+                self._kept = fd
+            else:
+                _close(fd)
+
+    def keep(self) -> None:
+        """Leave the file open between one time and the next, until :meth:`drop`. For who takes it again and again."""
+        self._keeps = True
+
+    def drop(self) -> None:
+        """Close what was left open."""
+        self._keeps = False
+        fd, self._kept = self._kept, -1
+        if fd in _held:
+            _close(fd)
 
     def _still_there(self, fd: int) -> bool:
         try:

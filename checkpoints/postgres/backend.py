@@ -36,7 +36,7 @@ class OnlyAsFiles(UserError):
 
 
 class PostgresBackend:
-    """All records of a house in one database. Thread-safe.
+    """All records of a home in one database. Thread-safe.
 
     What is done within :meth:`together`, or while a log is held, is one transaction: it stands with all that it holds,
     or not at all.

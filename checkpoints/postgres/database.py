@@ -30,6 +30,12 @@ CLIENT: Final[Mapping[str, str]] = {
     "tcp_user_timeout": str(1000 * DEAD_S),
 }
 """What a connection is made with, beside its address: a program that is cut off hears of it in that time, too."""
+SETTINGS: Final = (
+    "SET search_path TO dojang_sessions; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
+    "SET tcp_user_timeout = 10000; SET idle_in_transaction_session_timeout = '60s'; "
+    "SET idle_session_timeout = 0"  # a run's own connection has nothing to say while the model thinks
+)
+"""SQL: what every connection to this schema is told; the times are those of ``DEAD_S``."""
 
 MIGRATIONS: Final[tuple[LiteralString, ...]] = (
     """
@@ -201,9 +207,5 @@ def _make_langgraph_tables(db: Connection) -> None:
 
 
 def configure(db: Connection) -> None:
-    """What every connection to sessions is told when it is made; the times are those of ``DEAD_S``."""
-    db.execute(
-        "SET search_path TO dojang_sessions; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
-        "SET tcp_user_timeout = 10000; SET synchronous_commit = on; SET idle_in_transaction_session_timeout = '60s'; "
-        "SET idle_session_timeout = 0"  # a run's own connection has nothing to say while the model thinks
-    )
+    """Tell a connection to sessions, when it is made, what every one of them is told."""
+    db.execute(f"{SETTINGS}; SET synchronous_commit = on")

@@ -1,6 +1,6 @@
 """What clients have noted about a session: its log ``about``, of which the last record counts.
 
-Small plain JSON that programs search threads by (``{"customer": "c-17"}``). Nothing in the house believes it. Where the
+Small plain JSON that programs search threads by (``{"customer": "c-17"}``). Nothing of ours believes it. Where the
 sessions are sealed, so is it.
 """
 
@@ -17,7 +17,7 @@ KIND: Final = "about"
 
 
 class AboutThreads:
-    """The notes of all threads of a house. Safe from many threads and processes."""
+    """The notes of all threads of a home. Safe from many threads and processes."""
 
     def __init__(self, where: ThreadFolders | Backend, *, keys: KeyRing | None = None) -> None:
         self.backend = backend_at(where, keys=keys)

@@ -16,7 +16,7 @@ from checkpoints.files.journal import Journal
 from checkpoints.files.mending import Report
 from checkpoints.log.rebuilding import drop_broken
 from checkpoints.saver import FileSaver
-from checkpoints.upkeep.house import House, house_at
+from checkpoints.upkeep.home import Home, home_at
 from state import DojangError, UserError
 
 
@@ -128,9 +128,9 @@ class Stats(TypedDict):
     bytes: dict[str, int]  # by file name, or by table and kind of record
 
 
-def stats(where: str | os.PathLike[str] | House, thread_id: str, *, keys: KeyRing | None = None) -> Stats:
+def stats(where: str | os.PathLike[str] | Home, thread_id: str, *, keys: KeyRing | None = None) -> Stats:
     """How much a thread holds."""
-    saver = house_at(where, keys=keys).saver
+    saver = home_at(where, keys=keys).saver
     if not isinstance(saver, FileSaver):
         checkpoints, writes, sizes = saver.sizes(thread_id)
         return Stats(thread_id=thread_id, checkpoints=checkpoints, writes=writes, bytes=sizes)

@@ -19,7 +19,7 @@ from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import KIND as PROMPTS
 from checkpoints.records.prompts import SPOKEN, blanked
-from checkpoints.upkeep.house import House, house_at
+from checkpoints.upkeep.home import Home, home_at
 from checkpoints.upkeep.redacting import ERASED, Words, redact
 from state import UserError
 
@@ -39,26 +39,26 @@ class Erased(TypedDict):
     left: str  # why nothing, or not all, was erased; "" else
 
 
-def erase_person(audit: AuditLog, person: str, actor: str, reason: str, *, house: House | None = None) -> list[Erased]:
+def erase_person(audit: AuditLog, person: str, actor: str, reason: str, *, home: Home | None = None) -> list[Erased]:
     """Erase what ``person`` wrote (reasons, messages, edited arguments, their own messages) in finished conversations.
 
     In decisions, checkpoints and the ledger. A conversation that waits, or was cut off, or in which a run is under way,
-    is left alone: what it will do hangs on those words. ``house``: where the sessions lie, if not as files.
+    is left alone: what it will do hangs on those words. ``home``: where the sessions lie, if not as files.
     """
     found = []
-    house = house or house_at(audit.folders.root, keys=audit.folders.keys)
+    home = home or home_at(audit.folders.root, keys=audit.folders.keys)
     for thread_id in [*audit.backend.threads()]:
-        words = _words(house, thread_id, person)
+        words = _words(home, thread_id, person)
         if not words.reviews and not words.texts:
             continue
         done = Erased(
             thread_id=thread_id, decisions=0, effects=0, texts=0, prompts=0, notes=0, checkpoints=False, left=""
         )
         try:
-            with house.run_lock(thread_id, f"{actor}, erasing"):
-                done["left"] = _unfinished(house, thread_id)
+            with home.run_lock(thread_id, f"{actor}, erasing"):
+                done["left"] = _unfinished(home, thread_id)
                 if not done["left"]:
-                    _erase_words(audit, house, thread_id, words, actor, reason, done)
+                    _erase_words(audit, home, thread_id, words, actor, reason, done)
                     done["left"] = "what the model, the tools and other people wrote stays: erase it with --thread"
         except ThreadBusy as busy:
             done["left"] = str(busy)
@@ -66,21 +66,21 @@ def erase_person(audit: AuditLog, person: str, actor: str, reason: str, *, house
     return found
 
 
-def _words(house: House, thread_id: str, person: str) -> Words:
+def _words(home: Home, thread_id: str, person: str) -> Words:
     """What the person wrote in a thread and what is still there."""
-    records = DecisionLog(house.backend).entries(thread_id)
-    state = house.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+    records = DecisionLog(home.backend).entries(thread_id)
+    state = home.saver.get_tuple({"configurable": {"thread_id": thread_id}})
     messages = (state.checkpoint["channel_values"].get("messages") or []) if state is not None else []
     own = {str(m.text) for m in messages if m.type == "human" and m.name == person} - {ERASED}
     return Words.of(person, [_said(r) or {} for r in records if _by(r, person) and _wordy(r)], own)
 
 
 def _erase_words(
-    audit: AuditLog, house: House, thread_id: str, words: Words, actor: str, reason: str, done: Erased
+    audit: AuditLog, home: Home, thread_id: str, words: Words, actor: str, reason: str, done: Erased
 ) -> None:
     """The decisions come last: a crash before them leaves the words by which the next call finds the others."""
     audit.note(thread_id, "content.erased", actor, thread_id, {"what": "words in checkpoints", "reason": reason})
-    done["texts"] = redact(house.saver, thread_id, words)
+    done["texts"] = redact(home.saver, thread_id, words)
     done["prompts"] = _erase_prompts(
         audit, thread_id, lambda r: blanked(r) if words.taken_from(r["said"]) != r["said"] else r
     )
@@ -100,7 +100,7 @@ def _erase_words(
             done[key] = _erase(audit, thread_id, log, blank, actor, reason)  # type: ignore[literal-required]
 
 
-def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str, *, house: House | None = None) -> Erased:
+def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str, *, home: Home | None = None) -> Erased:
     """Erase all content of a finished conversation: its checkpoints, the words of its decisions, arguments and results.
 
     Raises:
@@ -109,14 +109,14 @@ def erase_thread(audit: AuditLog, thread_id: str, actor: str, reason: str, *, ho
     """
     if not audit.backend.exists(thread_id):
         raise UserError(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
-    house = house or house_at(audit.folders.root, keys=audit.folders.keys)
-    with house.run_lock(thread_id, f"{actor}, erasing"):
-        if left := _unfinished(house, thread_id):
+    home = home or home_at(audit.folders.root, keys=audit.folders.keys)
+    with home.run_lock(thread_id, f"{actor}, erasing"):
+        if left := _unfinished(home, thread_id):
             raise UserError(f"thread {thread_id} is not erased: {left}")
-        return _erase_all(audit, house, thread_id, actor, reason)
+        return _erase_all(audit, home, thread_id, actor, reason)
 
 
-def _erase_all(audit: AuditLog, house: House, thread_id: str, actor: str, reason: str) -> Erased:
+def _erase_all(audit: AuditLog, home: Home, thread_id: str, actor: str, reason: str) -> Erased:
     counts = []
     for name in ("decisions", "ledger"):
         log = audit.backend.log(thread_id, name)
@@ -125,7 +125,7 @@ def _erase_all(audit: AuditLog, house: House, thread_id: str, actor: str, reason
     prompts = _erase_prompts(audit, thread_id, blanked, bodies=False)
     notes = _erase_notes(audit, thread_id, lambda metadata: {})
     _erase_files(audit, thread_id)
-    house.saver.prune([thread_id], strategy="delete")
+    home.saver.prune([thread_id], strategy="delete")
     return Erased(
         thread_id=thread_id, decisions=counts[0], effects=counts[1], texts=0, prompts=prompts, notes=notes,
         checkpoints=True, left="",
@@ -136,15 +136,15 @@ def _entries(audit: AuditLog, thread_id: str) -> list[Record]:
     return EffectLedger(audit.backend).entries(thread_id)
 
 
-def _unfinished(house: House, thread_id: str) -> str:
+def _unfinished(home: Home, thread_id: str) -> str:
     """Why a conversation may not lose its words yet; "" where it may."""
-    found = house.saver.get_tuple({"configurable": {"thread_id": thread_id}})
+    found = home.saver.get_tuple({"configurable": {"thread_id": thread_id}})
     if found is not None and any(channel == "__interrupt__" for _, channel, _ in found.pending_writes or []):
         return "it waits for a decision; decide it first"
     if found is not None and any(c.startswith("branch:to:") for c in found.checkpoint["channel_values"]):
         return f"a run was cut off; `dojang resume {thread_id}` finishes it first"
     ends: dict[str, str] = {}
-    for entry in EffectLedger(house.backend).entries(thread_id):
+    for entry in EffectLedger(home.backend).entries(thread_id):
         ends[entry["key"]] = entry["outcome"]["status"] if entry["k"] == "outcome" else ""
     return "an effect has no certain outcome; settle it first" if {"", "in_doubt"} & set(ends.values()) else ""
 

@@ -15,7 +15,7 @@ from checkpoints.files.crypto import KeyRing
 from checkpoints.records.decisions import DecisionLog
 from checkpoints.records.ledger import EffectLedger
 from checkpoints.records.prompts import PromptLog
-from checkpoints.upkeep.house import House, house_at
+from checkpoints.upkeep.home import Home, home_at
 from checkpoints.values.codec import Encoder
 from state import UserError
 
@@ -23,15 +23,15 @@ FORMAT = 1
 
 
 def export(
-    where: str | os.PathLike[str] | House, thread_id: str, *, keys: KeyRing | None = None
+    where: str | os.PathLike[str] | Home, thread_id: str, *, keys: KeyRing | None = None
 ) -> Iterator[dict[str, Any]]:
     """The records: one ``thread``, then ``checkpoint``, ``decision``, ``intent`` and ``outcome``, ``prompt``, in order.
 
     Raises:
         UserError: there is no such thread, or the keys do not fit.
     """
-    house = house_at(where, keys=keys)
-    saver, backend = house.saver, house.backend
+    home = home_at(where, keys=keys)
+    saver, backend = home.saver, home.backend
     if not backend.exists(thread_id):
         raise UserError(f"there is no thread {thread_id!r}; `dojang threads` lists those that exist")
     places = saver.places(thread_id)

@@ -11,7 +11,7 @@ from typing import Literal, TypedDict
 from checkpoints.errors import ThreadBusy
 from checkpoints.files.crypto import KeyRing
 from checkpoints.records.ledger import EffectLedger
-from checkpoints.upkeep.house import House, house_at
+from checkpoints.upkeep.home import Home, home_at
 from state import DojangError
 
 Fate = Literal["recent", "waits", "unfinished", "busy", "unreadable", "pruned"]
@@ -27,7 +27,7 @@ class Pruned(TypedDict):
 
 
 def prune(
-    where: str | os.PathLike[str] | House,
+    where: str | os.PathLike[str] | Home,
     older_than: timedelta,
     *,
     now: datetime | None = None,
@@ -41,7 +41,7 @@ def prune(
     ``before`` is called with the id of a thread that is about to be deleted, under its run lock. With ``dry_run``
     nothing is changed, and "pruned" means "would be".
     """
-    house = house_at(where, keys=keys)
+    home = home_at(where, keys=keys)
     limit = (now or datetime.now(UTC)) - older_than
     done: list[Pruned] = []
 
@@ -49,11 +49,11 @@ def prune(
         name = place.parent.name if place.name == "thread.json" else place.name
         done.append(Pruned(thread_id=name, fate="unreadable", updated_at="", why=why))
 
-    for thread in house.backend.readable(wrong):
+    for thread in home.backend.readable(wrong):
         try:
-            found = _judged(house, thread, limit)
+            found = _judged(home, thread, limit)
             if found["fate"] == "pruned" and not dry_run:
-                found = _act(house, thread, limit, keep_latest=keep_latest, before=before)
+                found = _act(home, thread, limit, keep_latest=keep_latest, before=before)
         except FileNotFoundError:
             continue  # deleted meanwhile
         except ThreadBusy:
@@ -65,28 +65,28 @@ def prune(
 
 
 def _act(
-    house: House,
+    home: Home,
     thread: str,
     limit: datetime,
     *,
     keep_latest: bool,
     before: Callable[[str], None],
 ) -> Pruned:
-    with house.run_lock(thread, "prune"):
-        found = _judged(house, thread, limit)  # again: now nobody runs it
+    with home.run_lock(thread, "prune"):
+        found = _judged(home, thread, limit)  # again: now nobody runs it
         if found["fate"] == "pruned":
             if keep_latest:
-                house.saver.prune([thread])
+                home.saver.prune([thread])
             else:
                 before(thread)
-                house.saver.delete_thread(thread)
+                home.saver.delete_thread(thread)
     return found
 
 
-def _judged(house: House, thread: str, limit: datetime) -> Pruned:
+def _judged(home: Home, thread: str, limit: datetime) -> Pruned:
     newest, fate = "", "pruned"
-    for ns in dict.fromkeys(ns for _, ns in house.saver.places(thread)):
-        found = house.saver.get_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ns}})
+    for ns in dict.fromkeys(ns for _, ns in home.saver.places(thread)):
+        found = home.saver.get_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ns}})
         if found is None:
             continue
         newest = max(newest, found.checkpoint["ts"])
@@ -95,8 +95,8 @@ def _judged(house: House, thread: str, limit: datetime) -> Pruned:
         elif ns == "" and any(c.startswith("branch:to:") for c in found.checkpoint["channel_values"]):
             fate = fate if fate == "waits" else "unfinished"
     if not newest:
-        newest = house.backend.created_at(thread)
-    if fate == "pruned" and _open_effects(EffectLedger(house.backend), thread):
+        newest = home.backend.created_at(thread)
+    if fate == "pruned" and _open_effects(EffectLedger(home.backend), thread):
         fate = "unfinished"
     if datetime.fromisoformat(newest).astimezone(UTC) > limit:
         fate = "recent"

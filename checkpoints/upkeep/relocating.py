@@ -1,4 +1,4 @@
-"""A whole house of sessions from files into PostgreSQL, or back: all of it or, as far as anybody can see, nothing.
+"""All that a home holds from files into PostgreSQL, or back: all of it or, as far as anybody can see, nothing.
 
 While it is on its way a note lies in the target, and whoever opens the target is refused. What was copied is read back
 and compared; then the source is put aside under another name, and the note is taken away. Cut off at any instant, the
@@ -9,7 +9,7 @@ and threads that go on changing are an error.
 
     note "moving" in the target: {"state": "copying", …}
     every thread: run lock, checkpoints, logs, notes     a thread that is there and the same is left alone
-    the house's own: its chain, standing approvals, the switch, public keys
+    the home's own: its chain, standing approvals, the switch, public keys
     every thread once more: has it changed?
     note "moving": {"state": "copied", …}
     the source is put aside
@@ -19,28 +19,28 @@ and threads that go on changing are an error.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, NamedTuple, TypedDict, cast
 
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple
 
-from checkpoints.backend import Backend
-from checkpoints.upkeep.house import House
+from checkpoints.backend import Backend, Record
+from checkpoints.upkeep.home import Home
 from checkpoints.upkeep.importing import copy_checkpoint
 from checkpoints.values.codec import Encoder
 from state import BrokenInvariant, Conflict
 
 MOVING: Final = "moving"
-"""The note that lies in a house into which another one is being moved."""
+"""The note that lies in a home into which another one is being moved."""
 LOGS: Final = ("decisions", "ledger", "prompts", "about", "attachments", "audit")
 """What a thread has beside its checkpoints."""
 NOTES: Final = ("audit.head",)
-HOUSE_LOGS: Final = ("audit",)
-HOUSE_NOTES: Final = ("audit.head",)
+HOME_LOGS: Final = ("audit",)
+HOME_NOTES: Final = ("audit.head",)
 LISTS: Final = ("notices",)
 ROUNDS: Final = 3
 """How often changed threads are copied again before it is an error."""
@@ -53,18 +53,18 @@ class Side:
     """Where sessions are moved from, or to."""
 
     name: str  # for people
-    house: House
+    home: Home
     aside: Callable[[str], str]  # keep them under another name, of which this is the end; what it is called now
 
     @property
     def backend(self) -> Backend:
-        """Of its house."""
-        return self.house.backend
+        """Of its home."""
+        return self.home.backend
 
     @property
     def saver(self) -> BaseCheckpointSaver[Any]:
-        """Of its house."""
-        return self.house.saver
+        """Of its home."""
+        return self.home.saver
 
 
 class Relocated(TypedDict):
@@ -108,7 +108,7 @@ def relocate(
 
 
 def check_not_moving(backend: Backend) -> None:
-    """Raise Conflict where a house is being moved into this place: it is not whole."""
+    """Raise Conflict where another home is being moved into this one: it is not whole."""
     said = _note(backend)
     if said is not None:
         raise Conflict(
@@ -120,19 +120,20 @@ def check_not_moving(backend: Backend) -> None:
 def _copied(source: Side, target: Side, tell: Tell, also: Callable[[], None]) -> Relocated:
     done = Relocated(threads=0, checkpoints=0, records=0, kept="")
     seen: dict[str, object] = {}
+    read: dict[str, _Read] = {}
     for _round in range(ROUNDS):
         changed = [thread for thread in source.backend.threads() if seen.get(thread) != _stamp(source, thread)]
         for thread in changed:
             before = _stamp(source, thread)
-            with source.house.run_lock(thread, "moving"):
-                _thread(source, target, thread)
+            with source.home.run_lock(thread, "moving"):
+                read[thread] = _thread(source, target, thread)
             seen[thread] = before
             tell(thread)
         gone = [thread for thread in target.backend.threads() if thread not in seen]
         for thread in [*gone, *(t for t in seen if not source.backend.exists(t))]:
             _removed(target, thread)
             seen.pop(thread, None)
-        _house(source, target)
+        _home(source, target)
         also()
         if not changed:
             break
@@ -140,43 +141,39 @@ def _copied(source: Side, target: Side, tell: Tell, also: Callable[[], None]) ->
         raise Conflict("the sessions go on changing; nothing was moved: end servers and workers first")
     for thread in seen:
         done["threads"] += 1
-        done["checkpoints"] += sum(1 for _ in target.saver.list(_config(thread)))
-        done["records"] += sum(len(target.backend.log(thread, kind).records()) for kind in LOGS)
+        done["checkpoints"] += read[thread].checkpoints
+        done["records"] += read[thread].records
     return done
 
 
-def _stamp(house: Side, thread: str) -> object:
-    newest = house.saver.get_tuple(_config(thread))
-    return (house.backend.stamp(thread, *LOGS), newest.checkpoint["id"] if newest else "", _writes(newest))
+def _stamp(side: Side, thread: str) -> object:
+    newest = side.saver.get_tuple(_config(thread))
+    return (side.backend.stamp(thread, *LOGS), newest.checkpoint["id"] if newest else "", _writes(newest))
 
 
 def _writes(found: CheckpointTuple | None) -> int:
     return len(found.pending_writes or []) if found is not None else 0
 
 
-def _thread(source: Side, target: Side, thread: str) -> None:
-    """Copy one thread, unless the target has it just so."""
+def _thread(source: Side, target: Side, thread: str) -> _Read:
+    """Copy one thread, unless the target has it just so; how it reads there."""
     if target.backend.exists(thread):
-        if _digest(source, thread) == _digest(target, thread):
-            return
+        there = _read(target, thread)
+        if _read(source, thread) == there:
+            return there
         _removed(target, thread)
-    target.backend.ensure(thread, created_at=source.backend.created_at(thread))
-    for found in _checkpoints(source, thread):
-        copy_checkpoint(target.saver, found)
-    for kind in LOGS:
-        _log(source, target, thread, kind)
-    for name in NOTES:
-        target.backend.replace_note(thread, name, source.backend.note(thread, name))
-    if _digest(source, thread) != _digest(target, thread):
+    given, there = _read(source, thread, into=target), _read(target, thread)
+    if given != there:
         raise BrokenInvariant(
             f"thread {thread} reads differently in {target.name}; nothing was moved, {source.name} is as it was"
         )
+    return there
 
 
-def _house(source: Side, target: Side) -> None:
-    for kind in HOUSE_LOGS:
-        _log(source, target, None, kind)
-    for name in HOUSE_NOTES:
+def _home(source: Side, target: Side) -> None:
+    for kind in HOME_LOGS:
+        _log(source, target, kind)
+    for name in HOME_NOTES:
         target.backend.replace_note(None, name, source.backend.note(None, name))
     for name in LISTS:
         theirs, ours = set(source.backend.marked(name)), set(target.backend.marked(name))
@@ -186,49 +183,76 @@ def _house(source: Side, target: Side) -> None:
         target.backend.make_known(key_id, pem)
 
 
-def _log(source: Side, target: Side, thread: str | None, kind: str) -> None:
-    theirs, ours = source.backend.log(thread, kind), target.backend.log(thread, kind)
-    records = theirs.records()
-    if records == ours.records():
-        return
-    with ours.locked():
-        ours.rewrite(records)
+def _log(source: Side, target: Side, kind: str) -> None:
+    records = source.backend.log(None, kind).records()
+    if records != target.backend.log(None, kind).records():
+        _put(target, None, kind, records)
 
 
-def _removed(house: Side, thread: str) -> None:
-    house.saver.delete_thread(thread)
-    house.backend.remove(thread)
+def _put(side: Side, thread: str | None, kind: str, records: list[Record]) -> None:
+    log = side.backend.log(thread, kind)
+    with log.locked():
+        log.rewrite(records)
 
 
-def _digest(house: Side, thread: str) -> str:
-    """SHA-256 over everything of a thread, as plain JSON."""
-    whole = hashlib.sha256()
-    for part in _parts(house, thread):
+def _removed(side: Side, thread: str) -> None:
+    side.saver.delete_thread(thread)
+    side.backend.remove(thread)
+
+
+class _Read(NamedTuple):
+    """Everything of a thread, as it was read."""
+
+    sha256: str  # over it as plain JSON
+    checkpoints: int
+    records: int  # of logs
+
+
+def _read(side: Side, thread: str, *, into: Side | None = None) -> _Read:
+    """Read a thread, and put what is read into another side that has nothing of it."""
+    whole, checkpoints, records = hashlib.sha256(), 0, 0
+
+    def count(part: Any) -> None:
         whole.update(orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
-    return whole.hexdigest()
 
-
-def _parts(house: Side, thread: str) -> Iterator[Any]:
-    yield house.backend.created_at(thread)
-    for found in _checkpoints(house, thread):
-        encode = Encoder().encode
-        writes = [[task, channel, encode(value)] for task, channel, value in found.pending_writes or []]
-        yield [
-            found.config["configurable"].get("checkpoint_ns", ""),
-            (found.parent_config or {}).get("configurable", {}).get("checkpoint_id"),
-            encode(dict(found.metadata)),
-            encode(dict(found.checkpoint)),
-            sorted(writes, key=orjson.dumps),
-        ]
+    created_at = side.backend.created_at(thread)
+    count(created_at)
+    if into is not None:
+        into.backend.ensure(thread, created_at=created_at)
+    for found in _checkpoints(side, thread):
+        checkpoints += 1
+        count(_plain(found))  # before it is given away
+        if into is not None:
+            copy_checkpoint(into.saver, found)
     for kind in LOGS:
-        yield house.backend.log(thread, kind).records()
+        log = side.backend.log(thread, kind).records()
+        records += len(log)
+        count(log)
+        if into is not None and log:
+            _put(into, thread, kind, log)
     for name in NOTES:
-        yield (house.backend.note(thread, name) or b"").decode("utf-8", "backslashreplace")
+        note = side.backend.note(thread, name)
+        count((note or b"").decode("utf-8", "backslashreplace"))
+        if into is not None:
+            into.backend.replace_note(thread, name, note)
+    return _Read(whole.hexdigest(), checkpoints, records)
 
 
-def _checkpoints(house: Side, thread: str) -> list[CheckpointTuple]:
+def _plain(found: CheckpointTuple) -> list[Any]:
+    encode = Encoder().encode
+    writes = [[task, channel, encode(value)] for task, channel, value in found.pending_writes or []]
+    return [
+        found.config["configurable"].get("checkpoint_ns", ""),
+        (found.parent_config or {}).get("configurable", {}).get("checkpoint_id"),
+        encode(dict(found.metadata)),
+        encode(dict(found.checkpoint)),
+        sorted(writes, key=orjson.dumps),
+    ]
+
+
+def _checkpoints(side: Side, thread: str) -> list[CheckpointTuple]:
     """All of a thread, oldest first, of each namespace in the order of its ids."""
-    found = sorted(house.saver.list(_config(thread)), key=lambda one: str(one.checkpoint["id"]))
+    found = sorted(side.saver.list(_config(thread)), key=lambda one: str(one.checkpoint["id"]))
     return told_apart(found)
 
 

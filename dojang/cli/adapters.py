@@ -62,6 +62,12 @@ def pretrain(
             metavar="DIR", help="A run that goes on: a base is made of its checkpoint, read on with a falling rate."
         ),
     ] = None,
+    extend: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A finished base: its weights read on, with a rate that rises again and falls."
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     step: Annotated[int | None, typer.Option(min=256, help="Tokens a step; more on a card.")] = None,
@@ -72,13 +78,15 @@ def pretrain(
     """Train a base from its written initial weights, on generated text."""
     call = invocation(context)
     _ = call.terminal.gettext
+    if cool or extend:
+        _nothing_of_its_own(cool and extend, {"--step": step, "--width": width, "--layers": layers, "--seed": seed})
     _one_thread(threads)
     from adapters.training import pretrain as making
 
     with call.terminal.working(_("reading text")) as tell:
-        if cool:
-            made = making.cool(
-                cool, out, tokens=tokens, device=device, on_progress=lambda news: tell(_reading(_, news))
+        if before := cool or extend:
+            made = (making.cool if cool else making.extend)(
+                before, out, tokens=tokens, device=device, on_progress=lambda news: tell(_reading(_, news))
             )
         else:
             plan = making.plan_of(tokens, seed, device=device, step=step, width=width, layers=layers)
@@ -88,6 +96,15 @@ def pretrain(
     call.terminal.document({"base": str(made)})
     call.terminal.line(_("the base is in {folder}").format(folder=made))
     return Exit.DONE
+
+
+def _nothing_of_its_own(both: object, shape: dict[str, int | None]) -> None:
+    from state import UserError
+
+    if both:
+        raise UserError("--cool and --extend are two ways to one base; give one of them")
+    if given := [name for name, value in shape.items() if value]:
+        raise UserError(f"what is read on keeps its shape, steps and seed; leave out {', '.join(given)}")
 
 
 def _reading(_: Callable[[str], str], news: dict[str, float]) -> str:

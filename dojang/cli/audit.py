@@ -213,12 +213,12 @@ def erase(
     if not checked_text(reason).strip():
         raise UserError("content is erased for a reason; write it with --reason")
     check_home(call.settings.home)
-    log, user, house = call.audit, call.settings.user, call.house
+    log, user, home = call.audit, call.settings.user, call.opened_home
     stale = mark_person(call.settings, person, reason) if person is not None else []  # first: a crash forgets no mark
     if thread is not None and under_way(_runs(call), thread):
         raise UserError(f"a run that the server accepted on thread {thread} is not over; let it end, then erase")
-    found = [erase_thread(log, thread, user, reason, house=house)] if thread is not None else []
-    found += erase_person(log, person, user, reason, house=house) if person is not None else []
+    found = [erase_thread(log, thread, user, reason, home=home)] if thread is not None else []
+    found += erase_person(log, person, user, reason, home=home) if person is not None else []
     runs = _erase_runs(call, log, reason, found, person)
     stale = sorted({*stale, *mark_threads(call.settings, [one["thread_id"] for one in found], reason)})
     call.terminal.document({"erased": found, "runs": runs._asdict(), "stale_datasets": stale})

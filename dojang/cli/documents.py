@@ -249,7 +249,7 @@ def trust(
 @documents.command()
 def reembed(context: typer.Context) -> int:
     """Make all vectors with the embedding model of the settings, beside those in use; then switch. Can be cut off."""
-    from dojang.parts import load_embedder_of, qdrant_place, store_key
+    from dojang.chosen import load_embedder_of, qdrant_place, store_key
     from state import UserError
 
     call = invocation(context)

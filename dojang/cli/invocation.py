@@ -18,7 +18,7 @@ from dojang.language import locale_language
 
 if TYPE_CHECKING:
     from checkpoints.audit.trail import AuditLog
-    from checkpoints.upkeep.house import House
+    from checkpoints.upkeep.home import Home
     from dojang.sessions import Sessions
     from dojang.settings import Settings
     from dojang.workspace import Workspace
@@ -74,11 +74,11 @@ class Invocation:
         return audit_of(self.settings, self.sessions)
 
     @cached_property
-    def house(self) -> House:
+    def opened_home(self) -> Home:
         """What upkeep works on, for such a command."""
-        from dojang.sessions import house_of
+        from dojang.sessions import home_of
 
-        return house_of(self.settings, self.sessions)
+        return home_of(self.settings, self.sessions)
 
     def only_files(self) -> None:
         """Raise OnlyAsFiles where the sessions lie in a database."""

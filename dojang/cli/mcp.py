@@ -1,4 +1,4 @@
-"""mcp, mcp tools, mcp accept: serve Dojang to MCP clients, and look at the MCP servers whose tools it uses."""
+"""mcp, mcp tools | accept | withdraw: serve Dojang to MCP clients, and look at the MCP servers whose tools it uses."""
 
 from __future__ import annotations
 
@@ -85,7 +85,32 @@ def accept(
     _ = call.terminal.gettext
     call.terminal.document({name: sorted(offer.tools) for name, offer in offers.items()})
     for name, offer in offers.items():
-        line = _("{name}: {count} tools accepted; a server that runs takes them up when it is started again")
+        line = _("{name}: {count} tools accepted; servers and workers that run take that in at once")
+        call.terminal.line(line.format(name=name, count=len(offer.tools)), style="green")
+    return Exit.DONE
+
+
+@mcp.command()
+def withdraw(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Servers of which nothing is to be used.")],
+) -> int:
+    """Take back what was accepted of MCP servers: from now on no tool of theirs is offered or run."""
+    from tools.mcp.servers import withdraw as withdraw_in
+
+    call = invocation(context)
+    with _parts(call) as parts:
+        _servers(parts)
+        path = call.settings.mcp
+        assert path is not None
+        offers = withdraw_in(path, [checked_text(name) for name in names])
+        for name, offer in offers.items():
+            facts: dict[str, Any] = {"tools": sorted(offer.tools)}
+            parts.audit.note(None, "mcp.withdrawn", call.settings.user, name, facts)
+    _ = call.terminal.gettext
+    call.terminal.document({name: sorted(offer.tools) for name, offer in offers.items()})
+    for name, offer in offers.items():
+        line = _("{name}: {count} tools withdrawn; servers and workers that run take that in at once")
         call.terminal.line(line.format(name=name, count=len(offer.tools)), style="green")
     return Exit.DONE
 

@@ -109,15 +109,15 @@ def stats(
 
     call = invocation(context)
     _ = call.terminal.gettext
-    house = call.house
-    if thread is not None and not house.backend.exists(thread):
+    home = call.opened_home
+    if thread is not None and not home.backend.exists(thread):
         raise UserError(f"there is no thread {thread!r}; `dojang threads` lists those that exist")
     found, unread = [], list[str]()
     with call.terminal.working(_("counting")) as tell:
         say = now_and_then(tell)
-        for thread_id in [thread] if thread is not None else house.backend.readable(lambda _, why: unread.append(why)):
+        for thread_id in [thread] if thread is not None else home.backend.readable(lambda _, why: unread.append(why)):
             try:
-                found.append(stats_of(house, thread_id))
+                found.append(stats_of(home, thread_id))
                 say(thread_id)
             except DojangError as e:
                 if thread is not None:
@@ -146,7 +146,7 @@ def export(
 
     call = invocation(context)
     _ = call.terminal.gettext
-    rest = export(call.house, thread)
+    rest = export(call.opened_home, thread)
     records = chain([next(rest)], rest)  # there is such a conversation: noted before any of it is shown
     call.audit.note(thread, "thread.exported", call.settings.user, thread)
     if out is None and call.as_json:
@@ -223,7 +223,7 @@ def prune(
             call.audit.deleted(thread_id, call.settings.user)
             say(thread_id)
 
-        found = prune_threads(call.house, age, keep_latest=keep_latest, dry_run=dry_run, before=note)
+        found = prune_threads(call.opened_home, age, keep_latest=keep_latest, dry_run=dry_run, before=note)
     call.terminal.document({"dry_run": dry_run, "keep_latest": keep_latest, "threads": found})
     told = [
         [

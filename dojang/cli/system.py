@@ -54,6 +54,13 @@ def work(
         int | None, typer.Option(min=1, max=64, metavar="N", help="Runs at a time; DOJANG_WORKERS if not given.")
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Of this process, in logs.")] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS:PORT",
+            help="Where it answers /healthz, /readyz and /metrics, like 127.0.0.1:9100; nowhere if not given.",
+        ),
+    ] = None,
 ) -> int:
     """Carry out runs that a server has accepted into PostgreSQL, on this machine or another one, until Ctrl-C."""
     from dojang.settings import load_settings
@@ -64,17 +71,19 @@ def work(
     from dojang.server.serving import end_process
     from dojang.server.working import work as work_forever
 
-    def ready(who: str, many: int, where: str) -> None:
-        call.terminal.document({"name": who, "workers": many, "database": where})
+    def ready(who: str, many: int, where: str, told_at: str) -> None:
+        call.terminal.document({"name": who, "workers": many, "database": where, "url": told_at or None})
         call.terminal.line(
             call.terminal.gettext("{name}: {workers} workers take runs from {database}; Ctrl-C ends it").format(
                 name=who, workers=many, database=where
             )
         )
+        if told_at:
+            call.terminal.line(told_at)
         call.terminal.out.file.flush()
 
     with call.open_workspace(settings) as workspace:
-        whole = work_forever(settings, workspace, workers=workers, name=name, on_ready=ready)
+        whole = work_forever(settings, workspace, workers=workers, name=name, listen=listen, on_ready=ready)
     if not whole:
         end_process()
     return Exit.DONE

@@ -94,9 +94,9 @@ def revoke(
 
 
 def _tokens(call: Invocation) -> Tokens:
-    from dojang.server.access.tokens import Tokens
+    from dojang.server.opening import tokens_of
 
-    return Tokens(call.settings.home, call.audit)
+    return tokens_of(call.settings, call.sessions, call.audit)
 
 
 def _shown(call: Invocation, token: Token) -> dict[str, Any]:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def sessions_of(parts: Parts) -> Sessions:
-    """Where a home's points come from."""
+    """Where a home's points come from.
+
+    Nothing is remembered of sessions in a database: whoever erases words there could not take them out of what other
+    machines remember.
+    """
     sealed, far = parts.session_keys is not None, parts.sessions.database is not None
     cache = None if sealed or far else parts.settings.home / "points.sqlite"
     return Sessions(parts.saver, parts.decisions, parts.prompts, _tokenizer(parts.settings), cache)

@@ -208,7 +208,7 @@ class _One(NamedTuple):
 
 
 def _ones(backend: Backend) -> list[_One]:
-    """All sessions. Those in a database are read each time: what they are made of is not watched there."""
+    """All sessions. Those in a database are read each time (``datasets.sessions_of`` says why)."""
     from checkpoints.files.backend import FileBackend
 
     if not isinstance(backend, FileBackend):

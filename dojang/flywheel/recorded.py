@@ -14,7 +14,8 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from dojang.parts import Parts, mcp_servers_of
+from dojang.chosen import mcp_servers_of
+from dojang.parts import Parts
 from nodes.gate import allowed_args
 from state import JSON, AgentState, BrokenInvariant, Outcome, Passage, Prompt, ToolSpec, Verdict
 from tools.errors import ToolFailed

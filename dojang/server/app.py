@@ -29,7 +29,7 @@ from dojang.server.access.limiting import Limiter
 from dojang.server.access.owning import check_path, sees_every_thread
 from dojang.server.access.sessions import Sessions
 from dojang.server.access.table import TABLE
-from dojang.server.access.tokens import Tokens, any_made, redacted
+from dojang.server.access.tokens import redacted
 from dojang.server.api.problems import TooLarge, Unknown
 from dojang.server.clean import clean
 from dojang.server.console import ROUTERS
@@ -45,8 +45,9 @@ from dojang.server.langgraph.unserved import instead_of
 from dojang.server.live import Live
 from dojang.server.login import unsent
 from dojang.server.observed import Observed
+from dojang.server.opening import any_token, tokens_of
 from dojang.server.programs import by_program
-from dojang.server.readiness import Readiness
+from dojang.server.readiness import of_server
 from dojang.server.serving import (
     CannotServe,
     bind,
@@ -58,6 +59,7 @@ from dojang.server.serving import (
     url_of,
 )
 from dojang.server.signing_in import client_of, logins_of
+from dojang.server.taking_over import beside_of
 from dojang.server.wording import sayer
 from dojang.server.work import QueueFull, UnknownRun, Work
 from dojang.settings import Settings, secrets_of
@@ -109,14 +111,14 @@ def create_app(workspace: Workspace, *, settings: Settings | None = None, max_bo
     app.state.known = Known()
     app.state.live = Live(workspace)
     app.state.uploads = Uploads(workspace, limit_bytes=app.state.settings.document_mb * 2**20)
-    app.state.readiness = Readiness(workspace.parts, app.state.work)
+    app.state.readiness = of_server(workspace.parts, app.state.work)
     observer = workspace.parts.observe(numbers=True)
     if observer.metrics is not None:
         from dojang.server.standing import Standing
 
         observer.metrics.look_also(Standing(workspace.parts, app.state.work))
     app.state.jobs = Jobs()
-    app.state.items = cache(lambda: Items(workspace.settings.home / "items.sqlite", keys=workspace.parts.session_keys))
+    app.state.items = cache(lambda: items_of(workspace))
     app.state.doorkeeper = doorkeeper(workspace, app.state.settings)
     app.add_middleware(
         Admission,
@@ -211,6 +213,13 @@ def leave(app: FastAPI) -> None:
     app.state.live.end()
 
 
+def items_of(workspace: Workspace) -> Items:
+    """What clients keep, where the sessions lie."""
+    parts = workspace.parts
+    beside = beside_of(parts.settings, parts.sessions)
+    return Items(parts.settings.home / "items.sqlite" if beside is None else beside, keys=parts.session_keys)
+
+
 def opened_by(settings: Settings, workspace: Workspace | None) -> AbstractContextManager[Workspace]:
     """The workspace that somebody else closes, or one of our own."""
     return Workspace(settings) if workspace is None else nullcontext(workspace)
@@ -220,7 +229,7 @@ def check_reach(settings: Settings) -> None:
     """Raise CannotServe where others than the local user would reach the server, and nobody has a token yet."""
     elsewhere = not is_loopback(settings.host)
     client_of(settings)
-    if (elsewhere or settings.public_hosts) and not settings.oidc_issuer and not any_made(settings.home):
+    if (elsewhere or settings.public_hosts) and not settings.oidc_issuer and not any_token(settings):
         given = f"DOJANG_HOST={settings.host}" if elsewhere else "DOJANG_PUBLIC_HOSTS"
         raise CannotServe(
             settings.host,
@@ -239,7 +248,7 @@ def check_reach(settings: Settings) -> None:
 
 def doorkeeper(workspace: Workspace, settings: Settings) -> Doorkeeper:
     """Who recognises callers: tokens of the home; the local user, where only this machine reaches the server."""
-    tokens = Tokens(workspace.settings.home, workspace.parts.audit)
+    tokens = tokens_of(workspace.settings, workspace.parts.sessions, workspace.parts.audit)
     local = Caller(workspace.user, workspace.roles, "local") if is_loopback(settings.host) else None
     sessions = Sessions(tokens, hours=settings.session_hours)
     return Doorkeeper(

@@ -1,4 +1,4 @@
-"""Items that clients keep beside threads (LangGraph's ``BaseStore`` over HTTP), in ``DOJANG_HOME/items.sqlite``.
+"""Items that clients keep beside threads (LangGraph's ``BaseStore`` over HTTP): in a file of the home, or beside them.
 
 Each belongs to the person who put it, and nobody else comes near it; the model and its tools do not, either. A value is
 sealed where the sessions are, so filters are compared here and not in the database. Words are not searched by meaning.
@@ -14,14 +14,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from checkpoints.files.crypto import KeyRing, Place
 from dojang.server.transactions import transaction
 from state import Conflict, UserError
 
+if TYPE_CHECKING:
+    from dojang.beside import Beside
+
+ALONE: Final = 4_701_310_044
+"""Any fixed number: the advisory lock of whoever writes, so that nobody keeps more than they may."""
 MOST_BYTES: Final = 256 * 1024
 MOST_ITEMS: Final = 100_000
 LABELS: Final = 20
@@ -84,18 +90,17 @@ class Item:
         }
 
 
-class Items:
-    """The items of a home. Safe from many threads and processes."""
+class FileOfItems:
+    """``DOJANG_HOME/items.sqlite``."""
 
-    def __init__(self, path: Path, *, keys: KeyRing | None = None, now: Callable[[], float] = time.time) -> None:
-        self._keys, self._now = keys, now
+    def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         path.chmod(0o600)
-        with self._writing() as db:
+        with self.writing() as db:
             found = db.execute("PRAGMA user_version").fetchone()[0]
             if found > VERSION:
                 raise UserError(f"{path} has format {found}, this program reads up to {VERSION}; update it")
@@ -110,9 +115,41 @@ class Items:
             self._db.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, on the disk at its end."""
         with self._lock, transaction(self._db):
             yield self._db
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Statements that only read."""
+        with self._lock:
+            yield self._db
+
+
+class SharedItems:
+    """Rows beside the sessions, which all servers of one database have."""
+
+    def __init__(self, beside: Beside) -> None:
+        self.reading = beside.reading
+        self.writing = partial(beside.writing, ALONE)
+
+    def close(self) -> None:
+        """Nothing: the connections are the sessions'."""
+
+
+class Items:
+    """The items of a house, at ``place``. Safe from many threads and processes."""
+
+    def __init__(
+        self, place: Path | Beside, *, keys: KeyRing | None = None, now: Callable[[], float] = time.time
+    ) -> None:
+        self._keys, self._now = keys, now
+        self._place: Any = FileOfItems(place) if isinstance(place, Path) else SharedItems(place)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._place.close()
 
     def put(
         self, owner: str, namespace: Sequence[str], key: str, value: Mapping[str, Any], ttl_min: float | None = None
@@ -133,7 +170,7 @@ class Items:
         now, ttl_s = self._now(), None if ttl_min is None else ttl_min * 60
         stamp = datetime.fromtimestamp(now, UTC).isoformat()
         sealed = text if self._keys is None else json.dumps(self._keys.seal({"k": "item", "value": text}, _PLACE))
-        with self._writing() as db:
+        with self._place.writing() as db:
             db.execute("DELETE FROM items WHERE expires IS NOT NULL AND expires <= ?", (now,))  # as the index is
             others = "SELECT count(*) FROM items WHERE owner = ? AND NOT (namespace = ? AND key = ?)"
             (kept,) = db.execute(others, (owner, where, key)).fetchone()
@@ -157,7 +194,7 @@ class Items:
     def delete(self, owner: str, namespace: Sequence[str], key: str) -> None:
         """Take an item out, if it is there."""
         _check_key(key)
-        with self._writing() as db:
+        with self._place.writing() as db:
             db.execute(
                 "DELETE FROM items WHERE owner = ? AND namespace = ? AND key = ?", (owner, _path(namespace), key)
             )
@@ -184,8 +221,8 @@ class Items:
         self, owner: str, *, prefix: Sequence[str] = (), suffix: Sequence[str] = (), max_depth: int | None = None
     ) -> list[tuple[str, ...]]:
         """The namespaces in which there are items, in order; cut to a depth where one is given. ``*``: any label."""
-        with self._lock:
-            rows = self._db.execute(
+        with self._place.reading() as db:
+            rows = db.execute(
                 "SELECT DISTINCT namespace FROM items WHERE owner = ? AND (expires IS NULL OR expires > ?)",
                 (owner, self._now()),
             ).fetchall()
@@ -211,8 +248,8 @@ class Items:
             "SELECT namespace, key, value, created_at, updated_at, expires FROM items "
             f"WHERE {where} AND (expires IS NULL OR expires > ?) {order}"
         )
-        with self._lock:
-            rows = self._db.execute(query, (*given, self._now())).fetchall()
+        with self._place.reading() as db:
+            rows = db.execute(query, (*given, self._now())).fetchall()
         return [Item(tuple(json.loads(ns)), key, self._opened(value), *rest) for ns, key, value, *rest in rows]
 
     def _opened(self, text: str) -> Any:
@@ -223,7 +260,7 @@ class Items:
         timed = [item for item in items if item.expires is not None]
         if not timed:
             return
-        with self._writing() as db:
+        with self._place.writing() as db:
             db.executemany(
                 "UPDATE items SET expires = ? + ttl_s WHERE owner = ? AND namespace = ? AND key = ?",
                 [(self._now(), owner, _path(item.namespace), item.key) for item in timed],

@@ -14,7 +14,7 @@ from mcp.server.stdio import stdio_server
 from dojang.language import locale_language
 from dojang.mcp.serving import Client, calling, dojang_server
 from dojang.server.access.callers import Caller
-from dojang.server.access.tokens import Tokens
+from dojang.server.opening import tokens_of
 from dojang.workspace import Workspace
 
 
@@ -42,7 +42,8 @@ def client_of(workspace: Workspace) -> Client:
     if settings.mcp_token is None:
         roles = workspace.roles or ()
         return Client(workspace.acting(workspace.user, roles, decides=False), None, False, desk)
-    token = Tokens(settings.home, workspace.parts.audit).check(settings.mcp_token.get_secret_value())
+    tokens = tokens_of(settings, workspace.parts.sessions, workspace.parts.audit)
+    token = tokens.check(settings.mcp_token.get_secret_value())
     caller = Caller(token.name, token.roles, "token", token.prefix)
     only = None if caller.sees_every_thread or settings.share_threads else caller.name
     acting = workspace.acting(caller.name, token.roles, decides=caller.decides)

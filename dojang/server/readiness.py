@@ -1,4 +1,7 @@
-"""Whether the server could do its work now, and if not, why: short reasons that name no address, person or text.
+"""Whether a process could do its work now, and if not, why: short reasons that name no address, person or text.
+
+A server is ready that can show pages, record decisions and take runs in. That nobody is there to carry them out is
+told, and is no reason to send people away from their inbox.
 
 Each look is made on a thread of its own and waited for no longer than ``LIMIT_S`` from its beginning: what hangs is not
 ready, is not asked a second time while it hangs, and holds up nobody who asks later. What was found counts for a
@@ -11,7 +14,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
@@ -29,22 +32,22 @@ Look = Callable[[], str]
 
 
 class Readiness:
-    """Looks at what a run needs. Thread-safe; ``looks`` are asked by name."""
+    """Makes its looks, by name. Thread-safe; what is wrong in those that are ``only_told`` is a warning."""
 
-    def __init__(self, parts: Parts, work: Work) -> None:
-        self.looks: dict[str, Look] = {
-            "database": lambda: database(parts),
-            "files": lambda: files(parts.settings.home),
-            "workers": work.ailing,
-            "model": lambda: model(parts),
-            "queue": lambda: queue(work),
-        }
+    def __init__(self, looks: Mapping[str, Look], *, only_told: Collection[str] = ()) -> None:
+        self.looks, self.only_told = dict(looks), frozenset(only_told)
         self._lock = threading.Lock()
         self._running: dict[str, tuple[float, Future[str]]] = {}
         self._found: tuple[float, dict[str, str]] = (-KEPT_S, {})
 
-    def problems(self) -> dict[str, str]:
-        """What is wrong, by name; {} where the server is ready."""
+    def told(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Why it is not ready, and what is wrong besides; both by name, {} for nothing."""
+        found = self.found()
+        problems = {name: wrong for name, wrong in found.items() if name not in self.only_told}
+        return problems, {name: wrong for name, wrong in found.items() if name in self.only_told}
+
+    def found(self) -> dict[str, str]:
+        """All that is wrong, by name."""
         with self._lock:
             at, found = self._found
             if time.monotonic() - at < KEPT_S:
@@ -74,6 +77,31 @@ class Readiness:
         self._running[name] = (time.monotonic(), future)
         threading.Thread(target=ask, name=f"dojang-ready-{name}", daemon=True).start()
         return self._running[name]
+
+
+def of_server(parts: Parts, work: Work) -> Readiness:
+    """What a server needs; what runs wait for is told."""
+    looks = {
+        "database": lambda: database(parts),
+        "files": lambda: files(parts.settings.home),
+        "server": lambda: "draining" if work.draining else "",
+        "queue": lambda: queue(work),
+        "workers": work.ailing,
+        "model": lambda: model(parts),
+    }
+    return Readiness(looks, only_told=("workers", "model"))
+
+
+def of_worker(parts: Parts, work: Work) -> Readiness:
+    """What a process needs that carries runs out."""
+    return Readiness(
+        {
+            "database": lambda: database(parts),
+            "files": lambda: files(parts.settings.home),
+            "workers": work.ailing,
+            "model": lambda: model(parts),
+        }
+    )
 
 
 def _answer(until: float, future: Future[str]) -> str:

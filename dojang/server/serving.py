@@ -53,7 +53,11 @@ def is_wildcard(host: str) -> bool:
     return host.strip().strip("[]") in ("0.0.0.0", "::")
 
 
-def address_to_bind(host: str, port: int) -> str:
+BY_SETTINGS: Final = ("DOJANG_HOST", "DOJANG_PORT or --port")
+"""What says the address and the port of a server."""
+
+
+def address_to_bind(host: str, port: int, said_by: str = BY_SETTINGS[0]) -> str:
     """The address to bind for ``host``.
 
     Raises:
@@ -64,18 +68,18 @@ def address_to_bind(host: str, port: int) -> str:
         ipaddress.ip_address(name)
     except ValueError:
         raise CannotServe(
-            host, port, f"DOJANG_HOST={host}: write an IP address of this machine, like 127.0.0.1"
+            host, port, f"{said_by}={host}: write an IP address of this machine, like 127.0.0.1"
         ) from None
     return name
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one.
+def bind(host: str, port: int, said_by: tuple[str, str] = BY_SETTINGS) -> socket.socket:
+    """A listening socket; port 0 takes any free one. ``said_by``: what says the address, and what the port.
 
     Raises:
         CannotServe: the address is none of this machine, or the port is taken or not allowed.
     """
-    address = address_to_bind(host, port)
+    address = address_to_bind(host, port, said_by[0])
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     # Named as TCP: on a socket that does not say so (protocol 0) asyncio leaves Nagle's algorithm, and the body of an
     # answer then waits for the client's delayed acknowledgement of its head, which takes 40 ms on Linux.
@@ -91,7 +95,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror or error})"
         raise CannotServe(
-            host, port, f"port {port} of {address} {why}; choose another with DOJANG_PORT or --port, or stop who has it"
+            host, port, f"port {port} of {address} {why}; choose another with {said_by[1]}, or stop who has it"
         ) from None
     return listener
 

@@ -58,10 +58,8 @@ class Standing(Collector):
         runs.add_metric(["running"], running)
         since = GaugeMetricFamily("dojang_queue_oldest_seconds", "How long the oldest of them waits.")
         since.add_metric([], _age_s(oldest))
-        if self.work.shared is None:
-            return [runs, since]
-        workers = GaugeMetricFamily("dojang_worker_processes", "Processes that take runs from the database.")
-        workers.add_metric([], self.work.shared.rows.workers())
+        workers = GaugeMetricFamily("dojang_worker_processes", "Processes that carry runs out.")
+        workers.add_metric([], not self.work.ailing() if self.work.shared is None else self.work.shared.rows.workers())
         return [runs, since, workers]
 
     def _reviews(self) -> list[GaugeMetricFamily]:

@@ -21,10 +21,11 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether a run could be carried out; ``problems``: why not, by part."""
+    """Whether it can do its work; ``problems``: why not, ``warnings``: what else is wrong, both by part."""
 
     status: Literal["ready", "not ready"]
     problems: dict[str, str] = {}
+    warnings: dict[str, str] = {}
 
 
 @router.get("/healthz")
@@ -35,10 +36,10 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", responses={503: {"model": Ready, "description": "not now; the reasons by part"}})
 def readyz(request: Request) -> Ready:
-    """Whether a run could be carried out now; answers within about a second."""
+    """Whether it can do its work now (a server: show pages, record decisions, take runs in); within about a second."""
     readiness: Readiness = request.app.state.readiness
-    problems = readiness.problems()
-    found = Ready(status="not ready" if problems else "ready", problems=problems)
+    problems, warnings = readiness.told()
+    found = Ready(status="not ready" if problems else "ready", problems=problems, warnings=warnings)
     return found if not problems else JSONResponse(found.model_dump(), status_code=503)  # type: ignore[return-value]
 
 

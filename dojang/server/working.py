@@ -1,4 +1,7 @@
-"""A process that only carries runs out: no socket of its own, its orders come from the database (``dojang work``)."""
+"""A process that only carries runs out: its orders come from the database (``dojang work``).
+
+Nobody reaches it, but for probes and Prometheus where an address is named (:mod:`dojang.server.probed`).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from types import FrameType
 from dojang.language import locale_language
 from dojang.observing.logs import logging_as
 from dojang.observing.scrubbing import Scrubber
+from dojang.server.probed import bound, listening
+from dojang.server.serving import url_of
 from dojang.server.wording import sayer
 from dojang.server.work import Work
 from dojang.settings import Settings, secrets_of
@@ -31,7 +36,8 @@ def work(
     *,
     workers: int | None = None,
     name: str | None = None,
-    on_ready: Callable[[str, int, str], None],
+    listen: str | None = None,
+    on_ready: Callable[[str, int, str, str], None],
 ) -> bool:
     """Carry out accepted runs until a signal to end comes; those under way are then ended as a server ends them.
 
@@ -40,13 +46,16 @@ def work(
         workspace: the one whose runs are carried out.
         workers: runs at a time; as the settings say when None.
         name: of this process, in logs; the machine's and the process's when None.
-        on_ready: called with the name, the number of workers and the database when runs are taken.
+        listen: address and port at which it says how it is; None: nowhere.
+        on_ready: called with the name, the number of workers, the database and where it listens ("": nowhere) when runs
+            are taken.
 
     Returns:
         Whether everything has come to its end, as ``dojang.server.app.serve`` says it.
 
     Raises:
-        UserError: the sessions are files, whose runs are their server's.
+        UserError: the sessions are files, whose runs are their server's; or ``listen`` is no address.
+        CannotServe: the address cannot be bound.
     """
     database = workspace.parts.sessions.database
     if database is None:
@@ -56,24 +65,37 @@ def work(
         )
     workers = workers or settings.workers or int(Settings.model_fields["workers"].default)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
+    listener = bound(listen) if listen is not None else None
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     workspace.check_policy()
+    if listener is not None:
+        workspace.parts.observe(numbers=True)
     say = sayer(settings.language or locale_language())
     for line in workspace.server_problems():
         print(say.told(line), file=sys.stderr, flush=True)
     with (
         logging_as(settings.log_format, settings.log_level, Scrubber(secrets_of(settings))),
         _until_told() as told,
-        Work(workspace, workers=workers, follows=False, name=name) as worker,
+        listener or contextlib.nullcontext(),
+        _working(workspace, listener, workers, name) as worker,
     ):
         assert worker.shared is not None
         assert worker.shared.dispatch is not None
         while not told.is_set() and not worker.shared.dispatch.listening.wait(0.1):
             pass
         if not told.is_set():
-            on_ready(name, workers, describe(workspace.parts.dsn))
+            on_ready(name, workers, describe(workspace.parts.dsn), url_of(listener) if listener is not None else "")
         told.wait()
         log.info("%s takes no more runs; those under way come to their next step", name)
     return not worker.left
+
+
+@contextlib.contextmanager
+def _working(workspace: Workspace, listener: socket.socket | None, workers: int, name: str) -> Iterator[Work]:
+    """It says how it is from before it takes runs until the last one is over."""
+    work = Work(workspace, workers=workers, follows=False, name=name)
+    with listening(listener, workspace, work), work:
+        yield work
 
 
 @contextlib.contextmanager

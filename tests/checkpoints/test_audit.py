@@ -68,6 +68,29 @@ def test_what_a_crash_left_out_is_reported_and_caught_up_with_once(home: Path) -
     assert problems(home) == []
 
 
+def test_what_is_the_one_now_is_noted_when_it_changes_whoever_noted_what_in_between(tmp_path: Path) -> None:
+    audit, other = log(tmp_path), log(tmp_path)
+    seen = "policy.seen"
+    assert [audit.changed(seen, "김하나", v, {}) for v in ("v1", "v1", "v1", "v2", "v2")] == [1, 0, 0, 1, 0]
+    assert [other.changed(seen, "김하나", version, {}) for version in ("v2", "v1")] == [0, 1]
+    assert [audit.changed(seen, "김하나", version, {}) for version in ("v2", "v2")] == [1, 0]
+    other.note(None, "gate.run", "김하나", "a-1")
+    assert [audit.changed(seen, "김하나", version, {}) for version in ("v2", "v2")] == [0, 0]
+    assert [r["subject"] for r in audit.records(None) if r["event"] == seen] == ["v1", "v2", "v1", "v2"]
+    assert problems(tmp_path) == []
+
+
+@pytest.mark.parametrize("file", ["audit.head", "audit.jsonl"])
+def test_what_was_noted_before_does_not_hide_a_broken_chain(file: str, tmp_path: Path) -> None:
+    audit = log(tmp_path)
+    for _ in range(3):
+        audit.changed("policy.seen", "김하나", "v1", {})
+    path = tmp_path / file
+    path.write_bytes(path.read_bytes()[: -20 if file == "audit.head" else -1_200])
+    with pytest.raises(BrokenAudit):
+        audit.changed("policy.seen", "김하나", "v1", {})
+
+
 def test_a_review_is_opened_once(tmp_path: Path) -> None:
     audit = log(tmp_path)
     more = {"digest": "d", "policy_version": "v1", "created_at": "2026-01-01", "action": ACTION, "tier": 2}

@@ -32,7 +32,7 @@ def backend(postgres_dsn: str) -> Iterator[PostgresBackend]:
 
 
 def lived(backend: PostgresBackend, home: Path) -> AuditLog:
-    """A house in which 김하나 decided, 이두리 was late, and a tool ran."""
+    """A home in which 김하나 decided, 이두리 was late, and a tool ran."""
     audit = AuditLog(backend, home / "keys")
     decisions, ledger = AuditedDecisions(backend, audit), AuditedLedger(backend, audit)
     audit.note("t", "review.shown", "김하나", "r", {"channel": "console"})
@@ -281,7 +281,7 @@ TAMPERED = {
     "(DELETE FROM logs WHERE kind = 'audit' AND folder <> '') DELETE FROM notes WHERE folder <> ''",
     "a thread": "WITH a AS (DELETE FROM records WHERE folder <> ''), b AS (DELETE FROM logs WHERE "
     "folder <> ''), c AS (DELETE FROM notes WHERE folder <> '') DELETE FROM threads",
-    "the chain of the house": "WITH a AS (DELETE FROM records WHERE folder = ''), b AS (DELETE FROM logs "
+    "the chain of the home": "WITH a AS (DELETE FROM records WHERE folder = ''), b AS (DELETE FROM logs "
     "WHERE folder = '') DELETE FROM notes WHERE folder = ''",
     "a head": "DELETE FROM notes WHERE name = 'audit.head' AND folder <> ''",
     "a machine's key": "UPDATE signers SET public_key = replace(public_key, 'MCow', 'MCox')",

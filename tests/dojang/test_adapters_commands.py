@@ -189,6 +189,14 @@ def test_a_base_is_pretrained(shell: Shell, tmp_path: Path, monkeypatch: pytest.
     assert made.code == Exit.DONE, made
     assert (out / "model.safetensors").exists()
     assert " of 300 tokens, loss " in made.err
+    more = shell("adapters", "pretrain", "--extend", "made", "--out", "more", "--tokens", "300")
+    assert more.code == Exit.DONE, more
+    assert (tmp_path / "more" / "model.safetensors").exists()
+    both = shell("adapters", "pretrain", "--extend", "made", "--cool", "made", "--out", "both")
+    assert (both.code, "two ways" in both.err) == (Exit.MISTAKE, True)
+    wider = shell("adapters", "pretrain", "--extend", "made", "--out", "wider", "--width", "192", "--lang", "ko")
+    assert (wider.code, "빼야 할 것: --width" in wider.err) == (Exit.MISTAKE, True)
+    assert not list(tmp_path.glob("wider")), "refused before anything is made"
 
 
 def test_an_evaluation_prints_its_table(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from dojang.attachments import Limits, NotAttached, looked_at, named
-from dojang.sessions import house_of
+from dojang.sessions import home_of
 from dojang.settings import Settings
 from dojang.workspace import Workspace
 from state import UserError
@@ -181,8 +181,8 @@ def test_files_are_copied_and_erased_with_their_session(tmp_path: Path, postgres
         assert workspace.parts.attachment_log.get("copy", file["sha256"]) == pdf_of("The code is 1234.")
         from checkpoints.upkeep.erasing import erase_thread
 
-        house = house_of(workspace.settings, workspace.parts.sessions)
-        erase_thread(workspace.parts.audit, run.thread_id, "kim", "asked for", house=house)
+        home = home_of(workspace.settings, workspace.parts.sessions)
+        erase_thread(workspace.parts.audit, run.thread_id, "kim", "asked for", home=home)
         assert workspace.parts.attachment_log.get(run.thread_id, file["sha256"]) is None
 
 

@@ -16,7 +16,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from checkpoints import FileSaver, KeyRing
 from checkpoints.upkeep.pruning import prune
 from dojang.server.work.rows import RunRows
-from dojang.sessions import house_of
+from dojang.sessions import home_of
 from dojang.settings import load_settings
 from tests.checkpoints.cases import chat_graph, checkpoint, config, metadata
 from tests.dojang.conftest import Shell
@@ -74,7 +74,7 @@ def test_prune_spares_who_waits(shell: Shell, bookings: Rows) -> None:
     with rehearsed(load_settings()) as workspace:
         saver, settings = workspace.parts.saver, workspace.settings
         assert saver.get_tuple(config(over)) is not None
-        prune(house_of(settings, workspace.parts.sessions), timedelta(days=30), now=LATER, keep_latest=True)
+        prune(home_of(settings, workspace.parts.sessions), timedelta(days=30), now=LATER, keep_latest=True)
         assert len(list(saver.list(config(over)))) == 1
         assert len(list(saver.list(config(waits)))) > 1
         assert shell("checkpoints", "prune", "--older-than", "0h").code == 0

@@ -36,6 +36,14 @@ def test_tools_are_offered_once_somebody_has_accepted_them(
     assert "+ Place an order, and a copy of it with us." in changed.out
     assert "설명이 다름" in changed.out
 
+    assert shell("mcp", "withdraw", "nobody").code == 2
+    kept_whole = path.with_name("mcp.lock.json").read_text("utf-8")
+    taken = shell("mcp", "withdraw", "shop", "--lang", "ko")
+    assert (taken.code, "도구 5개" in taken.out) == (0, True)
+    assert json.loads(path.with_name("mcp.lock.json").read_text("utf-8"))["servers"] == {}
+    assert "tools of an MCP server withdrawn" in shell("audit", "list").out
+    path.with_name("mcp.lock.json").write_text(kept_whole, "utf-8")
+
     held = shell("ask", "When is breakfast?")
     assert "these tools are held back: place_order" in held.err
     path.write_text('[server.shop]\nurl = "http://127.0.0.1:9/mcp"\n', "utf-8")

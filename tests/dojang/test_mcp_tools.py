@@ -16,7 +16,7 @@ from tests.dojang.workspaces import workspace_for
 from tests.graph.parts import Script, calls, says
 from tests.tools.mcp.shops import DECLARED, Listening, accepted, http, stdio
 from tools.errors import OutcomeUnknown
-from tools.mcp.servers import ServerDown
+from tools.mcp.servers import ServerDown, withdraw
 
 TEA: dict[str, JSON] = {"item": "tea", "quantity": 2}
 ONCE = DECLARED.replace('key = "request_id"', 'key = "request_id"\nonce = true')
@@ -75,6 +75,18 @@ def test_an_approval_of_a_tool_that_changed_is_void_and_asked_anew(house: House,
 
     run = workspace.decide(second["id"], "approve").run  # somebody has looked, and wants it all the same
     assert (house.orders, run.status) == (["tea"], "done")
+
+
+def test_an_approved_call_of_a_tool_that_was_withdrawn_meanwhile_does_not_run(house: House, tmp_path: Path) -> None:
+    path = accepted(stdio(tmp_path))
+    workspace = house(path, wants())
+    [review] = workspace.ask("Order two of tea").reviews
+    withdraw(path, ["shop"])
+    run = workspace.decide(review["id"], "approve").run
+    assert house.orders == []
+    assert "done" not in [outcome["status"] for outcome in run.outcomes]
+    accepted(path)
+    assert "shop_place_order" in workspace.parts.tool_names()
 
 
 def test_a_tool_that_changed_is_asked_about_whatever_a_signed_rule_lets_pass(house: House, tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from checkpoints.audit.trail import AuditLog
 from dojang import moving
 from dojang.moving import move
+from dojang.server.access.tokens import Tokens
+from dojang.server.items import Items
 from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.postgres.tables import setup
 from dojang.server.work.rows import RunRows
@@ -43,6 +46,10 @@ def _run(home: Any, thread: str, *, over: bool = True) -> str:
     return made.run_id
 
 
+def _token(shell: Shell, name: str = "hana") -> str:
+    return str(shell("--json", "tokens", "create", "--name", name, "--role", "viewer").json["token"])
+
+
 def test_there_and_back(shell: Shell, bookings: Rows) -> None:
     _environ(shell, DOJANG_SESSIONS="files")
     thread, review = shell.paused()
@@ -54,13 +61,19 @@ def test_there_and_back(shell: Shell, bookings: Rows) -> None:
         files.parts.switch.note(thread)
         before = files.history(thread)
     run = _run(shell.home, thread)
+    secret = _token(shell)
+    with closing(Items(shell.home / "items.sqlite")) as items:
+        items.put("hana", ["a"], "k", {"v": 1})
 
     moved = shell("--json", "workspace", "move", "--to", "postgres")
 
     assert moved.code == 0, moved.err
     assert (moved.json["threads"], moved.json["runs"], moved.json["to"]) == (1, 1, "postgres")
-    assert not (shell.home / "threads").exists()
+    assert [name for name in ("threads", "tokens.sqlite", "items.sqlite") if (shell.home / name).exists()] == []
     shell.monkeypatch.delenv("DOJANG_SESSIONS")  # nothing is said: the home has no files, and a database is named
+    assert shell("--json", "tokens", "list").json[0]["name"] == "hana"
+    gone = _token(shell, "lee")
+    assert shell("tokens", "revoke", gone[:11]).code == 0
     with rehearsed(load_settings()) as rows:
         assert rows.history(thread) == before
         assert [one.by for one in rows.parts.standing.all()] == ["lee"]
@@ -79,6 +92,13 @@ def test_there_and_back(shell: Shell, bookings: Rows) -> None:
     shown = shell("--json", "show", review)
     assert shown.json["status"] == "decided", shown.out
     assert shell("audit", "verify").code == 0
+    assert [(one["name"], one["status"]) for one in shell("--json", "tokens", "list").json] == [
+        ("hana", "active"),
+        ("lee", "revoked"),
+    ]
+    assert Tokens(shell.home, AuditLog(shell.home / "threads", shell.home / "keys")).check(secret).name == "hana"
+    with closing(Items(shell.home / "items.sqlite")) as items:
+        assert items.get("hana", ["a"], "k").value == {"v": 1}  # type: ignore[union-attr]
     with closing(RunRows(shell.home / "runs.sqlite")) as kept:
         assert kept.get(run).status == "success"
         assert kept.number(run) == 1

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from dojang.pausing import Halted
+from dojang.pausing import Halted, switch_of
 from dojang.server.work import Order
 from dojang.workspace import Workspace
 from state import Conflict, UserError
 from tests.databases import NOT_NEEDED, SESSIONS
+from tests.dojang.conftest import ROOT
 from tests.dojang.server.access.people import People
 from tests.dojang.server.conftest import browser_of, open_workspace
 from tests.dojang.workspaces import workspace_for
+from tests.sessions_in_postgres import backend_in
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,45 @@ def test_a_run_stops_between_two_steps_and_goes_on_where_it_was(
     assert workspace.do_due().runs == []  # once
 
 
+def test_no_step_begins_once_it_was_pressed(workspace: Workspace) -> None:
+    """Whichever step was under way then: of the steps to an answer, and of those of an approved call."""
+
+    def asked(on_node: Callable[[str], None]) -> str:
+        threads: list[str] = []
+        with suppress(Halted):
+            workspace.ask("When is check-out?", on_node=on_node, on_start=threads.append)
+        return threads[0]
+
+    def approved(on_node: Callable[[str], None]) -> str:
+        review = workspace.ask("please book a room").reviews[0]
+        workspace.decide(review["id"], "approve", on_node=on_node)
+        return str(review["thread_id"])
+
+    for way in (asked, approved):
+        whole: list[str] = []
+        way(whole.append)
+        for n in range(1, len(whole)):
+            heard: list[str] = []
+
+            def press(node: str, heard: list[str] = heard, n: int = n) -> None:
+                heard.append(node)
+                if len(heard) == n:
+                    workspace.pause_all("stop", by="lee")
+
+            thread = way(press)
+            assert heard == whole[:n]
+            assert len(workspace.thread(thread).outcomes) == heard.count("act")
+            workspace.go_on_all()
+            workspace.do_due()
+            assert len(workspace.thread(thread).outcomes) == whole.count("act")
+
+    def press_at_last(node: str) -> None:
+        if node == "answer":
+            workspace.pause_all("stop", by="lee")
+
+    assert workspace.ask("When is check-out?", on_node=press_at_last).answer is not None, "no step was left"
+
+
 def test_what_is_decided_meanwhile_is_recorded_and_carried_out_afterwards(workspace: Workspace) -> None:
     first, second = (workspace.ask("please book a room").reviews[0] for _ in range(2))
     workspace.pause_all("wait")
@@ -132,6 +175,20 @@ def test_a_switch_that_cannot_be_read_is_pressed(workspace: Workspace) -> None:
         (workspace.settings.home / "paused.json").write_text("{", encoding="utf-8")
     with pytest.raises(Halted, match="cannot be read"):
         workspace.ask("please book a room")
+
+
+def test_in_postgres_a_row_is_the_switch_and_anybody_can_write_it(postgres_dsn: str, tmp_path: Path) -> None:
+    written = re.search(r"`(INSERT INTO .*?)`", (ROOT / "docs" / "how-to" / "stop.md").read_text(encoding="utf-8"))
+    assert written is not None
+    with backend_in(postgres_dsn) as backend:
+        switch = switch_of(tmp_path, backend)
+        switch.check()
+        with psycopg.connect(postgres_dsn, autocommit=True) as db:
+            db.execute(written[1].encode())
+        with pytest.raises(Halted, match="cannot be read"):
+            switch.check()
+        switch.let_go()
+        switch.check()
 
 
 def test_the_bar_says_it_on_every_page_and_leads_back(workspace: Workspace) -> None:

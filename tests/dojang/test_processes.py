@@ -26,7 +26,8 @@ import sys
 from dojang.__main__ import main
 for command in sys.argv[1:]:
     code = main(command.split())
-    heavy = sorted(set(sys.modules) & {"torch", "transformers", "fastapi", "psycopg", "peft", "numpy", "langgraph"})
+    heavy = {"torch", "transformers", "fastapi", "psycopg", "peft", "numpy", "langgraph", "prompt_toolkit"}
+    heavy = sorted(heavy & set(sys.modules))
     print("did", code, *heavy, file=sys.stderr)
 """
 
@@ -54,7 +55,15 @@ def test_reading_files_needs_no_model_and_no_database(shell: Shell) -> None:
     thread, _review = shell.paused()
     shell.environment.pop("DOJANG_DATABASE_URL")  # with none to go to, only the embedded server could be started
     shell.monkeypatch.delenv("DOJANG_DATABASE_URL")
-    commands = ["settings", "inbox", "threads", f"thread {thread}", f"history {thread}", "checkpoints verify"]
+    commands = [
+        "settings",
+        "inbox",
+        "threads",
+        f"thread {thread}",
+        f"history {thread}",
+        "checkpoints verify",
+        "policy check",
+    ]
     for command, (code, heavy) in zip(commands, imported(shell, *commands), strict=True):
         assert code == 0, command
         assert heavy <= {"langgraph", "numpy"}, command

@@ -138,9 +138,10 @@ class House:
         return int(found[0])
 
     def ready(self) -> bool:
-        """Whether the server answers, and could work."""
+        """Whether the server could take a run in, and somebody would carry it out."""
         with contextlib.suppress(httpx.TransportError), self.client(timeout=5) as client:
-            return client.get("readyz").status_code == 200
+            answer = client.get("readyz")
+            return answer.status_code == 200 and not answer.json()["warnings"]
         return False
 
 

@@ -82,6 +82,30 @@ class Declared(_Strict):
         return "idempotent" if self.effect == "read" or self.once else "at_most_once"
 
 
+class OAuth(_Strict):
+    """How a process gets a token for a server by itself: the client credentials grant (RFC 6749, 4.4)."""
+
+    issuer: str
+    """Who gives tokens out, exactly as it calls itself. The secret goes there and nowhere else, wherever a server
+    says that tokens are to be had."""
+    client_id: str
+    secret_env: str = ""
+    """Variable with the client's secret."""
+    secret_file: Path | None = None
+    """Or file with it, read again where a token is asked for."""
+    scopes: str = ""
+    send: Literal["basic", "post"] = "basic"
+    """Whether the secret goes in a header or in the body."""
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if not self.issuer.startswith(("http://", "https://")):
+            raise ValueError("issuer must begin with http:// or https://")
+        if bool(self.secret_env) == bool(self.secret_file):
+            raise ValueError("give either secret_env or secret_file")
+        return self
+
+
 class Server(_Strict):
     """One server: a program to start, or an address."""
 
@@ -94,6 +118,9 @@ class Server(_Strict):
     url: str = ""
     token_env: str = ""
     """Variable whose value is sent as a bearer token."""
+    token_file: Path | None = None
+    """Or file with it, read again at each connection."""
+    oauth: OAuth | None = None
     trust: Trust = "untrusted"
     """Whether what its tools answer may stand beside the house's own documents."""
     required: bool = False
@@ -112,14 +139,24 @@ class Server(_Strict):
             raise ValueError("url must begin with http:// or https://")
         if "@" in self.url.partition("://")[2].partition("/")[0]:
             raise ValueError("url must not hold a password, which would be written down; use token_env")
-        if self.command and self.token_env:
-            raise ValueError("token_env is for a url; a command gets pass_env")
+        ways = [name for name in ("token_env", "token_file", "oauth") if getattr(self, name)]
+        if self.command and ways:
+            way = ways[0]
+            raise ValueError(f"{way} is for a url; a command gets pass_env")
+        if len(ways) > 1:
+            way, other = ways[:2]
+            raise ValueError(f"give either {way} or {other}")
         return self
 
     @property
     def where(self) -> dict[str, JSON]:
         """What makes it this server: part of what is accepted, and of every approval."""
         return {"url": self.url} if self.url else {"command": self.command, "args": list(self.args)}
+
+    @property
+    def link(self) -> dict[str, Any]:
+        """What a connection to it is made of."""
+        return self.model_dump(exclude={"tool", "trust", "required"})
 
     def program(self) -> str:
         """What is started: ``python`` is the Python that runs this."""
@@ -137,14 +174,29 @@ class Server(_Strict):
         return {**self.env, **{name: outside[name] for name in self.pass_env}}
 
     def headers(self, outside: Mapping[str, str]) -> dict[str, str]:
-        """What every request bears. UserError where the variable of the token is not set."""
-        if not self.token_env:
-            return {}
-        if not outside.get(self.token_env):
-            raise BrokenServers(
-                f"MCP server {self.name}: the variable {self.token_env} of token_env is not set; set it"
-            )
-        return {"Authorization": f"Bearer {outside[self.token_env]}"}
+        """What every request bears. UserError where there is no token."""
+        token = self._secret("token", self.token_env, self.token_file, outside)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def client_secret(self, outside: Mapping[str, str]) -> str:
+        """The secret of this client at whoever gives tokens out; "" where none is asked. UserError as above."""
+        oauth = self.oauth
+        return self._secret("secret", oauth.secret_env, oauth.secret_file, outside) if oauth is not None else ""
+
+    def _secret(self, what: str, variable: str, file: Path | None, outside: Mapping[str, str]) -> str:
+        if variable and not outside.get(variable):
+            raise BrokenServers(f"MCP server {self.name}: the variable {variable} of {what}_env is not set; set it")
+        if file is None:
+            return outside[variable] if variable else ""
+        assert self.cwd is not None
+        try:
+            found = (self.cwd / file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise BrokenServers(f"MCP server {self.name}: the file of {what}_file cannot be read ({why})") from error
+        if not found:
+            raise BrokenServers(f"MCP server {self.name}: the file of {what}_file is empty")
+        return found
 
 
 _UNDECLARED: Final = Declared()

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 from state import JSON, PassingFault
 from tools.mcp.config import Server
 from tools.mcp.definitions import Definition, Offer
+from tools.mcp.granted import by_client_credentials
 from tools.wording import shown
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Link:
         self._holder: asyncio.Task[None] | None = None
         self._stop: asyncio.Event | None = None
         self._turn: asyncio.Lock | None = None
+        self._calls, self._retired = 0, False
+        self._secrets: list[str] = []
 
     def look(self) -> Offer:
         """What the server offers now, asked of it now.
@@ -115,6 +118,15 @@ class Link:
             with contextlib.suppress(Exception):
                 self.loop.begin(self._dropped()).result(self.server.start_s + GRACE_S)
 
+    def retire(self) -> None:
+        """Nobody is to begin anything here any more: it ends when what is under way has come to its end."""
+        self.loop.begin(self._retire())
+
+    async def _retire(self) -> None:
+        self._retired = True
+        if not self._calls:
+            await self._dropped()
+
     def _done(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
         future = self.loop.begin(work)
         try:
@@ -137,9 +149,16 @@ class Link:
                     break
         over_http = bool(self.server.url)
         raise ServerDown(
-            f"MCP server {self.server.name} does not answer ({_reason(last)}); "
+            f"MCP server {self.server.name} does not answer ({self._why(last)}); "
             f"{'see that it runs at its url' if over_http else 'see that its command runs, and its log'}"
         ) from last
+
+    def _why(self, error: BaseException | None) -> str:
+        """The reason, in which no secret of ours stands: whoever gives tokens out may send back what it was sent."""
+        why = _reason(error)
+        for secret in self._secrets:
+            why = why.replace(secret, "***")
+        return why
 
     async def _listed(self, session: ClientSession) -> Offer:
         from langchain_mcp_adapters.tools import load_mcp_tools
@@ -163,16 +182,21 @@ class Link:
         request = types.ClientRequest(types.CallToolRequest(params=params))
         limit = timedelta(seconds=self.server.timeout_s)
         sent = session.send_request(request, types.CallToolResult, request_read_timeout_seconds=limit)
+        self._calls += 1
         try:
             return await self._racing(sent)
         except McpError as error:
             if error.error.code in (types.CONNECTION_CLOSED, _REQUEST_TIMEOUT):
                 await self._dropped()
-                raise Unanswered(_reason(error)) from error
+                raise Unanswered(self._why(error)) from error
             raise
         except Exception as error:
             await self._dropped()
-            raise Unanswered(_reason(error)) from error
+            raise Unanswered(self._why(error)) from error
+        finally:
+            self._calls -= 1
+            if self._retired and not self._calls:
+                await self._dropped()
 
     async def _racing(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of ``work``, unless the connection ends first: a dead transport leaves requests waiting."""
@@ -191,6 +215,8 @@ class Link:
         async with self._turn:
             if self._session is not None and self._holder is not None and not self._holder.done():
                 return self._session
+            if self._retired:
+                raise ConnectionError("it is not to be used any more")
             self._session = None
             ready: asyncio.Future[ClientSession] = asyncio.get_running_loop().create_future()
             self._stop = asyncio.Event()
@@ -212,7 +238,7 @@ class Link:
                 ready.set_exception(error if isinstance(error, Exception) else ConnectionError("it was ended"))
             if isinstance(error, asyncio.CancelledError):
                 raise
-            log.debug("connection to MCP server %s ended", self.server.name, exc_info=True)
+            log.debug("connection to MCP server %s ended: %s", self.server.name, self._why(error))
 
     async def _dropped(self) -> None:
         holder, stop, self._session, self._holder = self._holder, self._stop, None, None
@@ -259,8 +285,14 @@ class Link:
 
         # No redirects: a token is for the host that was named. No proxy of the environment, either.
         limits = httpx.Timeout(self.server.start_s, read=self.server.timeout_s + GRACE_S)
+        headers, secret = self.server.headers(self.outside), self.server.client_secret(self.outside)
+        self._secrets = [one for one in (headers.get("Authorization", "").removeprefix("Bearer "), secret) if one]
         client = httpx.AsyncClient(
-            headers=self.server.headers(self.outside), timeout=limits, follow_redirects=False, trust_env=False
+            headers=headers,
+            auth=by_client_credentials(self.server, secret, self._secrets) if secret else None,
+            timeout=limits,
+            follow_redirects=False,
+            trust_env=False,
         )
         async with client, streamable_http_client(self.server.url, http_client=client) as (read, write, _):
             yield read, write

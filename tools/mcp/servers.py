@@ -1,5 +1,8 @@
 """MCP servers as the toolbox uses them: tools as they were accepted, and what they are at this moment.
 
+The files are looked at wherever a tool is offered, looked at or called (:meth:`McpServers.current`): what is accepted
+counts from the moment it was written. Files that cannot be taken hold every tool of theirs back.
+
 Offered to the model is what a person has accepted, in the words that were accepted, while its server answers and says
 the same. A tool that differs is *drifted*: nothing that was declared or approved of it holds any more, and every call
 of it goes to a person who is told so.
@@ -21,8 +24,9 @@ from langchain_core.tools import BaseTool, StructuredTool
 from state import JSON, DojangError, ToolSpec, UserError
 from tools.effects import METADATA_KEY, Declaration, World
 from tools.errors import OutcomeUnknown, ToolChanged, ToolFailed
-from tools.mcp.config import BrokenServers, Declared, Server, read_servers
+from tools.mcp.config import BrokenServers, Declared, Server
 from tools.mcp.definitions import LOCK, Change, Definition, Offer, changes, read_lock, version_of, write_lock
+from tools.mcp.files import Files, Said
 from tools.mcp.link import Link, Loop, ServerDown, Unanswered
 from tools.mcp.results import clean, record_of, telling
 from tools.wording import shown
@@ -57,6 +61,7 @@ class McpServers:
         outside: variables of the environment that servers may be given.
         logs: folder for what their programs write to standard error.
         connects: whether it ever connects; else every accepted tool is taken to be as it was.
+        before: what was so until now; connections to servers that are the same are kept.
     """
 
     def __init__(
@@ -67,13 +72,30 @@ class McpServers:
         outside: Mapping[str, str] | None = None,
         logs: Path | None = None,
         connects: bool = True,
+        before: McpServers | None = None,
     ) -> None:
+        self._outside, self._logs = outside or {}, logs
+        self._files: Files | None = None
+        self._said: Said | None = None
+        self._root: McpServers = self if before is None else before._root
+        self._newest = self  # of the root: what is so now
+        self._turning = threading.Lock()
+        self._wrong = ""  # why none of them is used
         self.servers = {server.name: server for server in servers}
         self.accepted = {name: accepted[name] for name in self.servers if name in accepted}
         self.connects = connects
-        self._loop = Loop()
-        self._links = {name: Link(one, self._loop, outside or {}, logs) for name, one in self.servers.items()}
-        self._known = {name: _Known() for name in self.servers}
+        self._loop: Loop = Loop() if before is None else before._loop
+        kept = {} if before is None else before._links
+        self._links: dict[str, Link] = {
+            name: kept[name]
+            if name in kept and kept[name].server.link == one.link
+            else Link(one, self._loop, self._outside, logs)
+            for name, one in self.servers.items()
+        }
+        self._known: dict[str, _Known] = {
+            name: before._known[name] if before is not None and kept.get(name) is link else _Known()
+            for name, link in self._links.items()
+        }
         self._lock = threading.Lock()
         self.owners: dict[str, tuple[str, str]] = {}  # name here: (server, name there)
         self.tools: list[BaseTool] = [self._tool(name, one) for name, one in self._wanted()]
@@ -81,18 +103,82 @@ class McpServers:
     @classmethod
     def open(cls, path: Path, **how: Any) -> McpServers:
         """From an ``mcp.toml`` and the lock file beside it. BrokenServers where either cannot be taken."""
-        return cls(read_servers(path), read_lock(path.with_name(LOCK)), **how)
+        files = Files(path)
+        said = files.read()
+        return cls(said.servers, said.accepted, **how)._of(files, said)
+
+    def current(self) -> McpServers:
+        """These servers as their files say now; the same object as long as they say the same.
+
+        Files that cannot be taken raise nothing: what comes back then offers and runs nothing, and says why.
+        """
+        root = self._root
+        if root._newest._is_current():
+            return root._newest
+        with root._turning:
+            if not root._newest._is_current():
+                root._newest = root._newest._read_anew()
+            return root._newest
+
+    def held_back(self, why: str) -> McpServers:
+        """The same servers, of which nothing is offered, asked or sent."""
+        held = McpServers(
+            list(self.servers.values()), self.accepted, outside=self._outside, logs=self._logs,
+            connects=self.connects, before=self,
+        )  # fmt: skip
+        held._wrong = why
+        return held
 
     def close(self) -> None:
         """End every connection and every program."""
-        for link in self._links.values():
+        for link in self._root._newest._links.values():
             link.close()
         self._loop.close()
+
+    def _of(self, files: Files, said: Said) -> McpServers:
+        self._files, self._said = files, said
+        return self
+
+    def _is_current(self) -> bool:
+        """Whether the files were not written to since they were read, for sure."""
+        return self._files is None or (
+            self._said is not None and self._said.settled and self._said.stamp == self._files.stamp()
+        )
+
+    def _read_anew(self) -> McpServers:
+        assert self._files is not None
+        stamp, settled = self._files.looked()
+        try:
+            said = self._files.read()
+            same = self._said is not None and (said.servers, said.accepted) == (self._said.servers, self._said.accepted)
+            if same and not self._wrong:
+                return self._of(self._files, said)
+            made = McpServers(
+                said.servers, said.accepted, outside=self._outside, logs=self._logs, connects=self.connects,
+                before=self,
+            )  # fmt: skip
+        except UserError as error:
+            said = Said(list(self.servers.values()), self.accepted, stamp, settled)
+            if self._wrong == str(error):
+                return self._of(self._files, said)
+            log.warning("no tool of an MCP server is used until this is mended: %s", error)
+            return self.held_back(str(error))._of(self._files, said)
+        log.warning("MCP servers and what is accepted of them were read anew: %s", ", ".join(made.servers) or "none")
+        for name, link in self._links.items():
+            if self.connects and made._links.get(name) is not link:
+                link.retire()
+        return made._of(self._files, said)
+
+    def _check_held(self) -> None:
+        if self._wrong:
+            raise ServerDown(f"no tool of an MCP server is used until this is mended: {self._wrong}")
 
     # -- what there is --------------------------------------------------------------------------------------------
 
     def offered(self, name: str) -> bool:
         """Whether the model may be shown a tool: as far as is known its server answers, and it is as accepted."""
+        if self._wrong:
+            return False
         if not self.connects:
             return True
         self._ready()
@@ -104,8 +190,9 @@ class McpServers:
         """A tool as it is at this moment; None where its server has it no more.
 
         Raises:
-            ServerDown: its server does not answer.
+            ServerDown: its server does not answer, or the files cannot be taken.
         """
+        self._check_held()
         if not self.connects:
             return spec
         server, tool = self.owners[spec["name"]]
@@ -119,6 +206,8 @@ class McpServers:
 
     def problems(self) -> list[str]:
         """Why servers, or tools of theirs, are not offered; one line each. Asks them first."""
+        if self._wrong:
+            return [self._wrong]
         self._ready()
         lines = [known.problem for known in self._known.values() if known.problem]
         for name, known in self._known.items():
@@ -135,6 +224,8 @@ class McpServers:
 
     def check_required(self) -> None:
         """Raise ServerDown where a server that nothing may do without is down."""
+        if any(server.required for server in self.servers.values()):
+            self._check_held()
         for name, server in self.servers.items():
             if server.required and self.connects:
                 self._ready()
@@ -158,6 +249,7 @@ class McpServers:
             ToolFailed: the tool says that it failed, and its declaration that nothing was changed then.
             OutcomeUnknown: it may have happened.
         """
+        self._check_held()
         server, tool = self.owners[name]
         declared, reads = self.servers[server].declared(tool), self.servers[server].declared(tool).effect == "read"
         offer = self._looked(server)
@@ -166,6 +258,8 @@ class McpServers:
         now = _UNTOLD if drifted else declared
         if definition is None or version_of(server, offer, definition, now) != version:
             raise ToolChanged(f"MCP server {server} changed its tool {tool} at this instant; nothing was run")
+        if self.current() is not self:  # since its server was asked
+            raise ToolChanged(f"what is accepted of MCP server {server} changed at this instant; nothing was run")
         given = dict(args)
         if declared.key and not drifted:
             given[declared.key] = key
@@ -343,11 +437,25 @@ def accept(path: Path, servers: McpServers, names: Sequence[str], *, by: str, at
     Returns:
         The offers. Nothing is written where one of them cannot be asked, or has a tool that cannot be held.
     """
-    lock = path.with_name(LOCK)
     offers = {name: replace(servers.drift(name)[0], by=by, at=at) for name in names}
     McpServers(list(servers.servers.values()), {**servers.accepted, **offers}, connects=False)  # raises where it must
+    lock = path.with_name(LOCK)
     write_lock(lock, {**read_lock(lock), **offers})
     return offers
+
+
+def withdraw(path: Path, names: Sequence[str]) -> dict[str, Offer]:
+    """Take these servers out of the lock file: nothing of them is accepted any more. What was.
+
+    Raises:
+        UserError: nothing of one of them is accepted; nothing is written then.
+    """
+    lock = path.with_name(LOCK)
+    known = read_lock(lock)
+    if missing := [name for name in names if name not in known]:
+        raise UserError(f"no tool of MCP server {missing[0]} is accepted, so there is nothing to withdraw")
+    write_lock(lock, {name: offer for name, offer in known.items() if name not in names})
+    return {name: known[name] for name in names}
 
 
 def name_here(server: str, tool: str) -> str:
@@ -387,4 +495,4 @@ def _first_line(record: Mapping[str, Any]) -> str:
     return str(shown(lines[0])) if lines else "no word"
 
 
-__all__ = ["McpServers", "ServerDown", "accept", "name_here"]
+__all__ = ["McpServers", "ServerDown", "accept", "name_here", "withdraw"]

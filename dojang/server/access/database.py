@@ -56,6 +56,13 @@ class Database:
         """Whether there is a file at all."""
         return self.path.exists()
 
+    def readable(self) -> bool:
+        """Whether there are tables in it."""
+        if not self.there():
+            return False
+        with self.reading() as db:
+            return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone() is not None
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection for queries; only where the file is there."""

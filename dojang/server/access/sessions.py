@@ -42,7 +42,7 @@ class Sessions:
 
         It is found by its hash, so how long that takes says nothing of what it holds.
         """
-        if not self.tokens.any():
+        if not self.tokens.database.readable():
             return None
         query = "SELECT t.* FROM sessions s JOIN tokens t USING (prefix) WHERE s.hash = ? AND s.expires_at > ?"
         with self.tokens.database.reading() as db:

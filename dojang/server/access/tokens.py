@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from dojang.server.access.database import Database
+from dojang.server.access.places import Place
 from dojang.server.access.roles import ROLES
 from nodes.door import NAME_MAX, good_name
 from state import Conflict, UserError, person_of
@@ -72,16 +72,18 @@ class Token:
 
 
 class Tokens:
-    """The tokens of a home.
+    """The tokens of a house.
 
     Args:
-        home: DOJANG_HOME; ``tokens.sqlite`` in it is made with the first token.
+        place: where they lie; DOJANG_HOME: ``tokens.sqlite`` in it, made with the first token.
         audit: where making and revoking is noted.
         now: the clock, with a time zone.
     """
 
-    def __init__(self, home: Path, audit: AuditLog, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.database = Database(home / "tokens.sqlite")
+    def __init__(
+        self, place: Path | Place, audit: AuditLog, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.database: Place = Database(place / "tokens.sqlite") if isinstance(place, Path) else place
         self.audit = audit
         self.now = now
 
@@ -94,7 +96,8 @@ class Tokens:
         if not self.any():
             return []
         with self.database.reading() as db:
-            return [token_of(row) for row in db.execute("SELECT * FROM tokens ORDER BY created_at, prefix")]
+            rows = db.execute("SELECT * FROM tokens ORDER BY created_at, prefix").fetchall()
+        return [token_of(row) for row in rows]
 
     def people(self, allowed: frozenset[str]) -> list[str]:
         """The names of those whose token opens the door now with one of these roles, and of a provider's people.
@@ -103,9 +106,9 @@ class Tokens:
         """
         now = self.now()
         named = [one.name for one in self.all() if one.status(now) == "active" and set(one.roles) & allowed]
-        if self.database.there():
+        if self.database.readable():
             with self.database.reading() as db:
-                named += [row["name"] for row in db.execute("SELECT name FROM identities")]
+                named += [row["name"] for row in db.execute("SELECT name FROM identities").fetchall()]
         return sorted({person_of(name): name for name in named}.values())
 
     def make(self, name: str, roles: Sequence[str], *, days: int, by: str) -> tuple[str, Token]:
@@ -165,10 +168,10 @@ class Tokens:
         """
         found = TOKEN.fullmatch(presented)
         row = None
-        if found is not None and self.any():
+        if found is not None and self.database.readable():
             with self.database.reading() as db:
                 row = db.execute("SELECT * FROM tokens WHERE prefix = ?", (found[1],)).fetchone()
-        kept = _NOBODY if row is None else row["hash"]
+        kept = _NOBODY if row is None else bytes(row["hash"])
         if not hmac.compare_digest(kept, hashed(presented)) or row is None:
             raise BadToken("this token is not known here; ask for another one (`dojang tokens create` makes it)")
         return self.good(token_of(row))
@@ -187,17 +190,16 @@ class Tokens:
         return token
 
 
-def any_made(home: Path) -> bool:
-    """Whether a token was ever made in a home; makes nothing there."""
-    return _any(Database(home / "tokens.sqlite"))
+def any_made(place: Path | Place) -> bool:
+    """Whether a token was ever made there; makes nothing."""
+    return _any(Database(place / "tokens.sqlite") if isinstance(place, Path) else place)
 
 
-def _any(database: Database) -> bool:
-    if not database.there():
+def _any(place: Place) -> bool:
+    if not place.readable():
         return False
-    with database.reading() as db:
-        tables = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").fetchone()
-        return tables is not None and db.execute("SELECT 1 FROM tokens LIMIT 1").fetchone() is not None
+    with place.reading() as db:
+        return db.execute("SELECT 1 FROM tokens LIMIT 1").fetchone() is not None
 
 
 def hashed(secret: str) -> bytes:
@@ -210,7 +212,7 @@ def redacted(text: str) -> str:
     return TOKEN.sub(r"\1_…", text)
 
 
-def token_of(row: sqlite3.Row) -> Token:
+def token_of(row: Any) -> Token:
     """What is known of a token, from its row."""
     values = {name: row[name] for name in row.keys() if name != "hash"}
     return Token(**{**values, "roles": tuple(values["roles"].split())})

@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dojang.handover import Handover, claimed, hand_over, handovers, take_over
 from dojang.server.access.roles import DECIDE
-from dojang.server.access.tokens import Tokens
 from dojang.server.console.addresses import review_href
 from dojang.server.console.desk import AtDesk, Desk, Form
+from dojang.server.opening import tokens_of
 from state import Conflict, UserError, person_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -72,7 +72,8 @@ def take(desk: AtDesk, handover_id: str) -> Response:
 
 
 def _known(desk: Desk) -> list[str]:
-    return Tokens(desk.workspace.settings.home, desk.workspace.parts.audit).people(DECIDE)
+    parts = desk.workspace.parts
+    return tokens_of(parts.settings, parts.sessions, parts.audit).people(DECIDE)
 
 
 def _refused(desk: Desk, error: UserError) -> Response:

@@ -47,6 +47,7 @@ class Running:
     waiting: bool  # it has not begun
     stopping: bool
     resumes: bool  # no new message: it goes on after a decision
+    unmanned: bool  # it has not begun, and nobody is there who would begin it
     steps: list[str]  # of its turn so far, in words
 
 
@@ -109,6 +110,7 @@ def running_of(desk: Desk, active: list[Row], thread_id: str, snapshot: StateSna
         waiting=row.status == "pending",
         stopping=bool(row.stop),
         resumes=order.message is None,
+        unmanned=row.status == "pending" and bool(work_of(desk.request).ailing()),
         steps=_steps(desk, thread_id) if snapshot.created_at is not None and row.status == "running" else [],
     )
 

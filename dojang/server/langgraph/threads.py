@@ -35,7 +35,12 @@ def threads_of(request: Request) -> Threads:
     return Threads(workspace_of(request), work_of(request), request.app.state.known, only_of(request))
 
 
-AtThreads = Annotated[Threads, Depends(threads_of)]
+async def _at_threads(request: Request) -> Threads:
+    """The same; waits for nothing, so no thread is woken for it."""
+    return threads_of(request)
+
+
+AtThreads = Annotated[Threads, Depends(_at_threads)]
 
 
 @router.post("/threads", responses=gives(ThreadForm))

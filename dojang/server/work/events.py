@@ -82,7 +82,8 @@ class Channel:
         self._bytes = 0
         self._putting = threading.Lock()
         self._lock = threading.Lock()
-        self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._readers: dict[asyncio.Event, tuple[asyncio.AbstractEventLoop, bool]] = {}
+        """Who follows: where they are to be woken, and whether for each event, or for the end alone."""
 
     def known(self) -> int:
         """The number of the newest event that is in the database when this channel begins."""
@@ -156,7 +157,7 @@ class Channel:
         """
         woken = asyncio.Event()
         with self._lock:
-            self._readers[woken] = asyncio.get_running_loop()
+            self._readers[woken] = asyncio.get_running_loop(), n is not None
         try:
             while True:
                 woken.clear()
@@ -182,8 +183,10 @@ class Channel:
                 self._readers.pop(woken, None)
 
     def _wake(self) -> None:
+        """After what there is to see was put where readers look. Who waits for the end is left alone until then."""
         with self._lock:
-            readers = list(self._readers.items())
+            over = self.closed or self.left
+            readers = [(woken, loop) for woken, (loop, each) in self._readers.items() if each or over]
         for woken, loop in readers:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(woken.set)

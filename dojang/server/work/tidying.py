@@ -1,4 +1,4 @@
-"""Housekeeping of ``runs.sqlite`` beside its use: old events go first, rows of ended runs later, then the free pages.
+"""Housekeeping of accepted runs beside their use: old events go first, rows of ended runs later, then free pages.
 
 The newest run of a thread stays as long as the thread does: it says whether the thread's last run failed, and is what
 ``join`` follows. Every step is one short transaction, so that whoever accepts or ends a run waits for one at most.
@@ -7,9 +7,11 @@ The newest run of a thread stays as long as the thread does: it says whether the
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,11 +21,13 @@ from typing import Final, NamedTuple, Self
 
 from dojang.server.transactions import transaction
 from dojang.server.work.database import ENDED, opened
+from state import DojangError
 
 log = logging.getLogger(__name__)
 
-FIRST_S: Final = 60.0
-EVERY_S: Final = 3_600.0
+LOOK_S: Final = 60.0
+LOOKS_A_TIDYING: Final = 60
+"""Of so many looks the first one tidies."""
 RUNS_A_STEP: Final = 100
 PAGES_A_STEP: Final = 256
 """Free pages (4 KB) that one step gives back."""
@@ -46,18 +50,17 @@ class Tidied(NamedTuple):
     pages: int
 
 
-class Tidier:
+class Tidier(ABC):
     """A thread that tidies now and then; use it as a context manager around serving.
 
     Args:
-        path: the file.
         keep: how much stays.
         now: the time in UTC.
         exists: whether there is a thread with this id.
     """
 
-    def __init__(self, path: Path, keep: Keep, now: Callable[[], datetime], exists: Callable[[str], bool]) -> None:
-        self.path, self.keep, self.now, self.exists = path, keep, now, exists
+    def __init__(self, keep: Keep, now: Callable[[], datetime], exists: Callable[[str], bool]) -> None:
+        self.keep, self.now, self.exists = keep, now, exists
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dojang-tidier", daemon=True)
 
@@ -72,16 +75,39 @@ class Tidier:
         self._thread.join()
 
     def _run(self) -> None:
-        wait_s = FIRST_S
-        while not self._ending.wait(wait_s):
-            wait_s = EVERY_S
+        for look in itertools.count():
+            if self._ending.wait(LOOK_S):
+                return
             try:
-                self.tidy()
+                self.brief()
+                if look % LOOKS_A_TIDYING == 0:
+                    self.tidy()
+            except DojangError as error:
+                log.warning("accepted runs could not be tidied; the next look tries again: %s", error)
             except Exception:
-                log.exception("%s could not be tidied; the next look tries again", self.path)
+                log.exception("accepted runs could not be tidied; the next look tries again")
+
+    def brief(self) -> int:
+        """What goes at each look, however short the time; of how many runs."""
+        return 0
+
+    @abstractmethod
+    def tidy(self) -> Tidied:
+        """All that is old; stops between two steps where the server ends."""
+
+    def _before(self, age: timedelta) -> str:
+        return (self.now() - age).isoformat()
+
+
+class FileTidier(Tidier):
+    """The same for a file, ``path``."""
+
+    def __init__(self, path: Path, keep: Keep, now: Callable[[], datetime], exists: Callable[[str], bool]) -> None:
+        super().__init__(keep, now, exists)
+        self.path = path
 
     def tidy(self) -> Tidied:
-        """One look; stops between two steps where the server ends."""
+        """All that is old, and the free pages."""
         with contextlib.closing(opened(self.path, "NORMAL")) as db:
             streams = self._drop_events(db)
             runs = self._drop_runs(db)
@@ -142,9 +168,6 @@ class Tidier:
             db.execute("PRAGMA busy_timeout=100")  # who reads now keeps the log of changes until the next look
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return free - _free(db)
-
-    def _before(self, age: timedelta) -> str:
-        return (self.now() - age).isoformat()
 
 
 def _free(db: sqlite3.Connection) -> int:

@@ -28,7 +28,7 @@ from dojang.server.work.postgres.tables import setup
 from dojang.server.work.postgres.tidying import PgTidier
 from dojang.server.work.row import QueueFull, Row, Strategy
 from dojang.server.work.rows import RunRows
-from dojang.server.work.tidying import Keep, Tidier
+from dojang.server.work.tidying import FileTidier, Keep, Tidier
 from dojang.server.work.worker import Worker, last_words
 from dojang.workspace import Workspace
 from state import Conflict, PassingFault, UserError
@@ -79,7 +79,7 @@ class Work:
         self._last_words: threading.Timer | None = None
         self.shared: Shared | None = None
         self.rows: Rows
-        self.tidier: Tidier | PgTidier
+        self.tidier: Tidier
         if (database := parts.sessions.database) is not None:
             setup(database)
             rows = self.rows = PgRows(database)
@@ -98,7 +98,7 @@ class Work:
                 )
             files = self.rows = RunRows(settings.home / "runs.sqlite", keys=parts.session_keys)
             self.channels = Channels(self.rows)
-            self.tidier = Tidier(files.path, keep, lambda: datetime.now(UTC), parts.backend.exists)
+            self.tidier = FileTidier(files.path, keep, lambda: datetime.now(UTC), parts.backend.exists)
             self._threads = [
                 threading.Thread(target=self._serve, name=f"dojang-worker-{n}", daemon=True) for n in range(workers)
             ]
@@ -242,8 +242,8 @@ class Work:
 
     def values(self, row: Row) -> bytes | None:
         """The values with which a run ended, as JSON; None where they are kept no more."""
-        if isinstance(self.rows, PgRows):
-            return self.rows.outcome(row.run_id)
+        if self.shared is not None:
+            return self.shared.rows.outcome(row.run_id)
         return self.channel(row).values
 
     def channel(self, row: Row) -> Channel:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from transformers import AutoConfig
 
 from adapters.local.loading import load_local, read_note
@@ -146,12 +147,39 @@ def test_a_base_is_cooled_off_from_a_run_that_goes_on(tmp_path: Path) -> None:
         pretrain.cool(cooled, tmp_path / "again", tokens=3_000)
 
 
+def test_a_finished_base_is_read_on(tmp_path: Path) -> None:
+    base, longer = _seeded(tmp_path / "base"), tmp_path / "longer"
+    pretrain.pretrain(base, tokens=0, plan=SHORT)
+    made = json.loads((base / "pretraining.json").read_text(encoding="utf-8"))
+    seen: list[dict[str, float]] = []
+    pretrain.extend(base, longer, tokens=2_000, on_progress=seen.append)
+    again = json.loads((longer / "pretraining.json").read_text(encoding="utf-8"))
+    assert seen[0]["tokens"] > made["tokens"]
+    assert seen[0]["examples"] == made["examples"] + SHORT.window, "the stream goes on where the base's ended"
+    assert again["tokens"] >= made["tokens"] + 2_000
+    assert again["plan"]["begun"] == made["tokens"]
+    one, other = (load_file(folder / "model.safetensors") for folder in (base, longer))
+    assert one.keys() == other.keys()
+    far = max(float((one[name].float() - other[name].float()).abs().max()) for name in one)
+    assert 0 < far < 0.05, "its weights, a little further; weights of its own would be far from them"
+    (base / "pretraining.json").unlink()
+    with pytest.raises(UserError, match="pretraining"):
+        pretrain.extend(base, tmp_path / "again", tokens=2_000)
+    assert not (tmp_path / "again").exists()
+
+
 def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
     plan = pretrain.Plan(1_000, rate=1.0, warmup=100, cooling=0.2)
     rates = [pretrain.rate_at(plan, seen) for seen in (0, 50, 100, 500, 800, 801, 900, 1_000)]
     assert rates[:3] == sorted(rates[:3])
     assert rates[2:5] == [1.0, 1.0, 1.0]
     assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[-1] == 0.0
+    again = pretrain.Plan(2_000, rate=1.0, warmup=100, cooling=0.5, begun=1_000)
+    rates = [pretrain.rate_at(again, seen) for seen in (1_001, 1_050, 1_100, 1_500, 2_000)]
+    assert rates[0] < 0.05
+    assert max(rates) == rates[2] < 1.0
+    assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[-1] == 0.0
 
 

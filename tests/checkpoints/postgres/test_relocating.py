@@ -1,4 +1,4 @@
-"""A whole house from files into PostgreSQL and back: the same in all that can be read, at any instant of a kill."""
+"""A whole home from files into PostgreSQL and back: the same in all that can be read, at any instant of a kill."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from checkpoints.errors import ThreadBusy
 from checkpoints.postgres.backend import PostgresBackend
 from checkpoints.postgres.locks import RunLocks
 from checkpoints.postgres.saver import PgSaver
-from checkpoints.upkeep.house import House, house_at
+from checkpoints.upkeep import relocating
+from checkpoints.upkeep.home import Home, home_at
+from checkpoints.upkeep.importing import copy_checkpoint
 from checkpoints.upkeep.relocating import Side, check_not_moving, relocate, told_apart
-from state import Conflict
+from state import BrokenInvariant, Conflict
 from tests.checkpoints.audited import problems
 from tests.checkpoints.cases import decision
 from tests.sessions_in_postgres import database_at
@@ -64,7 +66,7 @@ def _files(home: Path) -> Side:
     threads = home / "threads"
     return Side(
         name="files",
-        house=house_at(threads),
+        home=home_at(threads),
         aside=lambda suffix: str(threads.rename(threads.with_name(f"threads.{suffix}"))),
     )
 
@@ -80,35 +82,35 @@ def rows(postgres_dsn: str) -> Iterator[Side]:
         stack.callback(locks.close)
         yield Side(
             name="postgres",
-            house=House(backend, PgSaver(database, locks), locks.run_lock),
+            home=Home(backend, PgSaver(database, locks), locks.run_lock),
             aside=lambda suffix: suffix,
         )
 
 
-def _lived(house: Side, home: Path) -> AuditLog:
-    talks = _talks(house.saver)
+def _lived(side: Side, home: Path) -> AuditLog:
+    talks = _talks(side.saver)
     for thread in ("one", "셋째"):
         talks.invoke({"said": ["hello"]}, _of(thread))
     # A branch: from the state before the question somebody goes on otherwise, so both have a third version of `said`.
     older = next(s for s in talks.get_state_history(_of("one")) if s.next == ("hear",))
     talks.update_state(older.config, {"said": ["otherwise"]}, as_node="__start__")
     talks.invoke(None, _of("one"))
-    audit = AuditLog(house.backend, home / "keys")
-    log = AuditedDecisions(house.backend, audit)
+    audit = AuditLog(side.backend, home / "keys")
+    log = AuditedDecisions(side.backend, audit)
     log.record("one", decision("rv_1"))
     audit.note("one", "review.shown", "kim", "rv_1")
     return audit
 
 
-def _seen(house: Side) -> dict[str, Any]:
-    talks = _talks(house.saver)
+def _seen(side: Side) -> dict[str, Any]:
+    talks = _talks(side.saver)
     return {
         thread: [
             (s.config["configurable"]["checkpoint_id"], s.values, s.next, [i.id for i in s.interrupts], s.metadata)
             for s in talks.get_state_history(_of(thread))
         ]
-        + [house.backend.created_at(thread), house.backend.log(thread, "decisions").records()]
-        for thread in house.backend.threads()
+        + [side.backend.created_at(thread), side.backend.log(thread, "decisions").records()]
+        for thread in side.backend.threads()
     }
 
 
@@ -182,7 +184,7 @@ def test_cut_off_anywhere_it_goes_on(files: Side, rows: Side, tmp_path: Path) ->
         raise Cut
 
     with pytest.raises(Cut):
-        relocate(Side(files.name, files.house, refuse), rows)
+        relocate(Side(files.name, files.home, refuse), rows)
     log = AuditedDecisions(files.backend, AuditLog(files.backend, tmp_path / "home" / "keys"))
     log.record("one", decision("rv_meanwhile"))
     now = _seen(files)
@@ -191,7 +193,29 @@ def test_cut_off_anywhere_it_goes_on(files: Side, rows: Side, tmp_path: Path) ->
     assert _seen(rows) == now != before
 
 
-def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["a checkpoint", "a record"])
+def test_what_arrives_otherwise_than_it_was_is_found(
+    files: Side, rows: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    _lived(files, tmp_path / "home")
+    before = _seen(files)
+    if lost == "a checkpoint":
+        told = iter(range(1000))
+
+        def copy(*given: Any) -> None:
+            if next(told) > 0:
+                copy_checkpoint(*given)
+
+        monkeypatch.setattr(relocating, "copy_checkpoint", copy)
+    else:
+        put = relocating._put
+        monkeypatch.setattr(relocating, "_put", lambda side, thread, kind, log: put(side, thread, kind, log[:-1]))
+    with pytest.raises(BrokenInvariant, match="reads differently in postgres; nothing was moved"):
+        relocate(files, rows)
+    assert _seen(files) == before
+
+
+def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _lived(files, tmp_path / "home")
     with run_lock(tmp_path / "home" / "threads", "one", "somebody"), pytest.raises(ThreadBusy):
         relocate(files, rows)
@@ -203,9 +227,17 @@ def test_nobody_is_overtaken(files: Side, rows: Side, tmp_path: Path) -> None:
         if (n := next(told)) < 2:
             log.record(thread, decision(f"rv_late{n}"))
 
+    put = relocating._put
+
+    def meanwhile(side: Side, thread: str | None, kind: str, records: list[Any]) -> None:
+        put(side, thread, kind, records)
+        if (thread, kind, len(records)) == ("one", "decisions", 1):
+            log.record("one", decision("rv_meanwhile"))
+
+    monkeypatch.setattr(relocating, "_put", meanwhile)
     relocate(files, rows, tell=decided)
     late = {r["decision"]["review_id"] for t in ("one", "셋째") for r in rows.backend.log(t, "decisions").records()}
-    assert late == {"rv_1", "rv_late0", "rv_late1"}, "who decided meanwhile has decided"
+    assert late == {"rv_1", "rv_meanwhile", "rv_late0", "rv_late1"}, "who decided meanwhile has decided"
 
 
 def test_a_place_that_has_sessions_is_left_alone(files: Side, rows: Side, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from checkpoints.audit.check import verify_audit
 from checkpoints.audit.trail import AuditedDecisions, AuditedLedger, AuditLog
 from checkpoints.postgres.backend import PostgresBackend
 from checkpoints.postgres.looking import PgLook
+from checkpoints.upkeep import home as upkeep
 from checkpoints.upkeep.erasing import erase_person, erase_thread
-from checkpoints.upkeep.house import House
 from checkpoints.upkeep.pruning import prune
 from graph import build_graph
 from nodes.ports import Deps
@@ -36,7 +36,7 @@ class PgHome(Home):
         self.backend = PostgresBackend(machine.database)
         self.audit = AuditLog(self.backend, path / "keys")
         self.graph = build_graph(machine.saver)
-        self.house = House(self.backend, machine.saver, machine.locks.run_lock)
+        self.kept = upkeep.Home(self.backend, machine.saver, machine.locks.run_lock)
 
     def deps(self, *lines: Generation) -> Deps:
         records: Any = {
@@ -67,9 +67,9 @@ def test_a_persons_words_are_gone_from_every_table_and_the_conversation_goes_on(
     before, look = home.states(), PgLook(home.machine.database)
     [(name, told)] = look.all().items()
     with home.machine.locks.run_lock("t", "kim"):
-        [done] = erase_person(home.audit, "lee", "admin", "asked for it", house=home.house)
+        [done] = erase_person(home.audit, "lee", "admin", "asked for it", home=home.kept)
     assert "kim" in done["left"]
-    [done] = erase_person(home.audit, "lee", "admin", "asked for it", house=home.house)
+    [done] = erase_person(home.audit, "lee", "admin", "asked for it", home=home.kept)
     assert (done["decisions"], done["effects"]) == (3, 2)
     assert done["texts"] > 5
     assert [secret for secret in SECRETS if secret in home.bytes()] == []
@@ -80,7 +80,7 @@ def test_a_persons_words_are_gone_from_every_table_and_the_conversation_goes_on(
     assert [m.id for m in after[0][3]["messages"]] == [m.id for m in before[0][3]["messages"]]
     assert not look.only_grew(look.signature(name), told)  # what an index has of it is read again
     assert verify_audit(home.path, backend=home.backend)["findings"] == []
-    assert erase_person(home.audit, "lee", "admin", "again", house=home.house) == []
+    assert erase_person(home.audit, "lee", "admin", "again", home=home.kept) == []
     more = replace(parts, generator=home.deps(calls(("book", {"room": "9"})), says("Booked again.")).generator)
     home.say(more, "and one more", "choi")
     home.decide(more, type="approve", by="choi")
@@ -89,7 +89,7 @@ def test_a_persons_words_are_gone_from_every_table_and_the_conversation_goes_on(
 
 def test_all_content_of_a_conversation(home: PgHome) -> None:
     lived_with(home)
-    done = erase_thread(home.audit, "t", "admin", "law", house=home.house)
+    done = erase_thread(home.audit, "t", "admin", "law", home=home.kept)
     assert done["checkpoints"]
     assert [word for word in [*SECRETS, "too dear", "pay for rooms"] if word in home.bytes()] == []
     assert verify_audit(home.path, backend=home.backend)["findings"] == []
@@ -111,15 +111,15 @@ def test_old_conversations_are_pruned(home: PgHome) -> None:
     AuditedDecisions(home.backend, home.audit).record("old", decision("r"))
     deleted: list[str] = []
     with home.machine.locks.run_lock("busy", "kim"):
-        kept = prune(home.house, timedelta(days=30), keep_latest=True)
+        kept = prune(home.kept, timedelta(days=30), keep_latest=True)
         fates = {one["thread_id"]: one["fate"] for one in kept}
         assert fates == {
             "old": "pruned", "many": "pruned", "waits": "waits", "busy": "busy", "unfinished": "unfinished",
             "new": "recent",
         }  # fmt: skip
         assert [len([*saver.list(config(thread))]) for thread in ("old", "many", "new")] == [1, 1, 2]
-        assert prune(home.house, timedelta(days=30), dry_run=True)[0]["fate"]
-        assert {one["fate"] for one in prune(home.house, timedelta(days=30), before=deleted.append)} >= {"pruned"}
+        assert prune(home.kept, timedelta(days=30), dry_run=True)[0]["fate"]
+        assert {one["fate"] for one in prune(home.kept, timedelta(days=30), before=deleted.append)} >= {"pruned"}
     assert sorted(deleted) == ["many", "old"]
     assert {*home.backend.threads()} == {"waits", "busy", "unfinished", "new"}
     with home.machine.database.reading() as db:

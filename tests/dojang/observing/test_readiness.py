@@ -25,7 +25,7 @@ NOWHERE = "postgresql://secretary:swordfish@127.0.0.1:1/none"
 
 def test_a_server_that_can_work_is_ready(house: House) -> None:
     answer = house.client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "problems": {}})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "problems": {}, "warnings": {}})
 
 
 @pytest.mark.about_files("with them a server serves while its database is away")
@@ -39,9 +39,11 @@ def test_what_is_wrong_is_named_without_an_address(tmp_path: Path) -> None:
     assert answer.status_code == 503
     assert answer.json()["problems"] == {
         "database": "does not answer (DatabaseAway)",
+        "queue": "full: 1 runs wait",
+    }
+    assert answer.json()["warnings"] == {
         "workers": "0 of 4 workers are alive",
         "model": "does not answer (ConnectionRefusedError)",
-        "queue": "full: 1 runs wait",
     }
     assert [word for word in ("127.0.0.1", "secretary", "swordfish", "none") if word in answer.text] == []
 
@@ -57,7 +59,7 @@ def test_a_server_that_is_told_to_stop_is_not_ready(house: House) -> None:
     work = Work(house.workspace)
     with work:
         until(lambda: work.ailing() == "")
-    assert work.ailing() == "draining"
+    assert readiness.of_server(house.workspace.parts, work).looks["server"]() == work.ailing() == "draining"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -82,14 +84,13 @@ def test_what_hangs_is_not_ready_and_is_not_asked_again_while_it_hangs(
         free.wait(30)
         return ""
 
-    found = Readiness(house.workspace.parts, house.client.app.state.work)  # type: ignore[attr-defined]
-    found.looks = {"database": hangs, "queue": lambda: ""}
-    assert found.problems() == {"database": "no answer within 0 s"}
-    assert found.problems() == {"database": "no answer within 0 s"}  # kept
+    found = Readiness({"database": hangs, "queue": lambda: ""})
+    assert found.found() == {"database": "no answer within 0 s"}
+    assert found.found() == {"database": "no answer within 0 s"}  # kept
     monkeypatch.setattr(readiness, "KEPT_S", 0.0)
-    assert set(found.problems()) == {"database"}
+    assert set(found.found()) == {"database"}
     assert len(asked) == 1
     free.set()
     found._running["database"][1].result(30)
     found.looks["database"] = lambda: ""
-    assert found.problems() == {}
+    assert found.found() == {}

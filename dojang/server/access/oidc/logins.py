@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -89,7 +88,7 @@ class Logins:
         row = (hashed(state), hashed(browser), nonce, verifier, wanted, redirect_uri, utc(now + ATTEMPT))
         with self.tokens.database.writing() as db:
             db.execute("DELETE FROM attempts WHERE expires_at <= ?", (utc(now),))
-            oldest = "SELECT hash FROM attempts ORDER BY expires_at DESC LIMIT -1 OFFSET ?"
+            oldest = "SELECT hash FROM attempts ORDER BY expires_at DESC LIMIT 1000000 OFFSET ?"
             db.execute(f"DELETE FROM attempts WHERE hash IN ({oldest})", (ATTEMPTS - 1,))
             db.execute("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return Begun(address, state, browser)
@@ -115,11 +114,11 @@ class Logins:
         kept = {name: found[name] for name in ("refresh_token", "id_token") if isinstance(found.get(name), str)}
         return Entered(self._enter(person, groups, kept), person, attempt["wanted"])
 
-    def _attempt(self, state: str, browser: str) -> sqlite3.Row:
+    def _attempt(self, state: str, browser: str) -> Any:
         query = "DELETE FROM attempts WHERE hash = ? AND browser = ? AND expires_at > ? RETURNING *"
         values = (hashed(state), hashed(browser), utc(self.tokens.now()))
         with self.tokens.database.writing() as db:
-            found: sqlite3.Row | None = db.execute(query, values).fetchone()
+            found = db.execute(query, values).fetchone()
         if found is None:
             raise NotProven("this log-in was not begun in this browser, is finished, or took too long; log in again")
         return found
@@ -174,17 +173,17 @@ class Logins:
             return None
         return Person(found["issuer"], found["sub"], found["name"], roles_of(groups, self.rules, found["name"]))
 
-    def _row(self, cookie: str) -> sqlite3.Row | None:
+    def _row(self, cookie: str) -> Any | None:
         query = (
             "SELECT l.*, i.name FROM logins l JOIN identities i USING (issuer, sub) "
             "WHERE l.hash = ? AND l.expires_at > ? AND l.issuer = ?"
         )
         values = (hashed(cookie), utc(self.tokens.now()), self.provider.client.issuer)
         with self.tokens.database.reading() as db:
-            found: sqlite3.Row | None = db.execute(query, values).fetchone()
+            found = db.execute(query, values).fetchone()
         return found
 
-    def _again(self, cookie: str, row: sqlite3.Row, kept: Mapping[str, str]) -> list[str] | None:
+    def _again(self, cookie: str, row: Any, kept: Mapping[str, str]) -> list[str] | None:
         """Somebody's groups, from the provider where it is time to ask it again; None where it has ended them.
 
         Of requests that come together one asks; a refresh token may be good for one use.
@@ -206,13 +205,13 @@ class Logins:
         groups: list[str] = json.loads(row["groups"])
         return groups
 
-    def _mine(self, row: sqlite3.Row) -> bool:
+    def _mine(self, row: Any) -> bool:
         later = utc(self.tokens.now() + AGAIN)
         with self.tokens.database.writing() as db:
             query = "UPDATE logins SET check_at = ? WHERE hash = ? AND check_at = ?"
             return db.execute(query, (later, row["hash"], row["check_at"])).rowcount == 1
 
-    def _asked(self, cookie: str, row: sqlite3.Row, kept: Mapping[str, str]) -> list[str]:
+    def _asked(self, cookie: str, row: Any, kept: Mapping[str, str]) -> list[str]:
         found = self.provider.refresh(kept["refresh_token"])
         fresh = {name: found[name] for name in ("refresh_token", "id_token") if isinstance(found.get(name), str)}
         blob = sealed(cookie, {**kept, **fresh})
@@ -230,7 +229,7 @@ class Logins:
         self._keep(row, groups, blob)
         return groups
 
-    def _keep(self, row: sqlite3.Row, groups: list[str], blob: bytes) -> None:
+    def _keep(self, row: Any, groups: list[str], blob: bytes) -> None:
         now = self.tokens.now()
         query = "UPDATE logins SET groups = ?, sealed = ?, checked_at = ?, check_at = ? WHERE hash = ?"
         with self.tokens.database.writing() as db:
@@ -248,7 +247,7 @@ class Logins:
         except (ProviderFault, BadProvider):
             return ""
 
-    def _end(self, row: sqlite3.Row, why: str) -> None:
+    def _end(self, row: Any, why: str) -> None:
         with self.tokens.database.writing() as db:
             if db.execute("DELETE FROM logins WHERE hash = ?", (row["hash"],)).rowcount:
                 facts: dict[str, Any] = {"why": why} if why else {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +15,7 @@ from typing import Any, Final
 from dojang.server.access.oidc.errors import NoRole, NotProven
 from dojang.server.access.oidc.provider import claim
 from dojang.server.access.roles import ROLES
+from dojang.server.transactions import Statements
 from nodes.door import good_name
 from state import person_of
 
@@ -93,13 +93,13 @@ def wanted_name(claims: Mapping[str, Any], rules: Rules) -> str:
     return "person"
 
 
-def name_of(db: sqlite3.Connection, issuer: str, sub: str) -> str | None:
+def name_of(db: Statements, issuer: str, sub: str) -> str | None:
     """The name that somebody has here; None: they were never here."""
     row = db.execute("SELECT name FROM identities WHERE issuer = ? AND sub = ?", (issuer, sub)).fetchone()
     return None if row is None else str(row["name"])
 
 
-def named(db: sqlite3.Connection, issuer: str, sub: str, wanted: str, *, local: str, now: str) -> tuple[str, bool]:
+def named(db: Statements, issuer: str, sub: str, wanted: str, *, local: str, now: str) -> tuple[str, bool]:
     """(the name of somebody, whether they were given it now). Within a transaction, so it is nobody else's.
 
     Args:
@@ -113,8 +113,8 @@ def named(db: sqlite3.Connection, issuer: str, sub: str, wanted: str, *, local: 
     known = name_of(db, issuer, sub)
     if known is not None:
         return known, False
-    taken = {person_of(row["name"]) for row in db.execute("SELECT name FROM tokens")} | {person_of(local)}
-    taken |= {row["person"] for row in db.execute("SELECT person FROM identities")}
+    taken = {person_of(row["name"]) for row in db.execute("SELECT name FROM tokens").fetchall()} | {person_of(local)}
+    taken |= {row["person"] for row in db.execute("SELECT person FROM identities").fetchall()}
     name = next(name for name in _names(issuer, sub, wanted) if person_of(name) not in taken)
     db.execute("INSERT INTO identities VALUES (?, ?, ?, ?, ?)", (issuer, sub, name, person_of(name), now))
     return name, True

@@ -15,7 +15,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
 from procrastinate.worker import Worker
 
-from checkpoints.postgres.database import DEAD_S
+from checkpoints.postgres.database import DEAD_S, SETTINGS
 from dojang.server.work.postgres.tables import QUEUE, TASK
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,12 @@ class Dispatch:
         self._stopping = False
         self._worker: Any = None  # procrastinate.worker.Worker, whose methods have no types
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="dojang-worker")
+
+    @property
+    def worker_id(self) -> int | None:
+        """By which number the database knows it; None while it is not known there."""
+        worker = self._worker
+        return worker.worker_id if worker is not None and self.listening.is_set() else None
 
     def stop(self) -> None:
         """Take nothing more; the thread ends when what is under way has come to its end. From any thread."""
@@ -120,8 +126,5 @@ class Dispatch:
 
 async def _configure(db: psycopg.AsyncConnection[Any]) -> None:
     """As ours; but what is lost of jobs in a crash of the database is made again, so nobody waits for its disk."""
-    await db.execute(
-        "SET search_path TO dojang_sessions; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
-        "SET tcp_user_timeout = 10000; SET synchronous_commit = off"
-    )
+    await db.execute(f"{SETTINGS}; SET synchronous_commit = off")
     await db.commit()

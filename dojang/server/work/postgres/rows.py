@@ -204,6 +204,12 @@ class PgRows(Rows):
         with self.looking() as db:
             return int(db.execute(query, (DEAD_S,)).fetchone()[0])
 
+    def beats(self, worker_id: int) -> bool:
+        """Whether a process that takes runs is known, and its last heartbeat is no older than that of a living one."""
+        query = "SELECT 1 FROM procrastinate_workers WHERE id = ? AND last_heartbeat > now() - make_interval(secs => ?)"
+        with self.looking() as db:
+            return db.execute(query, (worker_id, DEAD_S)).fetchone() is not None
+
     # -- events ---------------------------------------------------------------------------------------------------
 
     def keep_event(self, run_id: str, n: int, event: str, data: bytes) -> None:

@@ -24,8 +24,8 @@ class Shared:
     """The threads of such a process, beside those of procrastinate's worker.
 
     Args:
-        database: where the runs are.
-        dsn: its address.
+        rows: where the runs are.
+        dsn: the address of their database.
         carry: carries out one run, if it is to be carried out.
         here: the runs that this process carries out.
         paused: whether no run may begin.
@@ -86,7 +86,10 @@ class Shared:
             return "" if self.rows.workers() else "no worker is up: start some with `dojang work`"
         if not self.dispatch.thread.is_alive():
             return "the workers are not alive"
-        return "" if self.dispatch.listening.is_set() else "the workers wait for the database"
+        worker_id = self.dispatch.worker_id
+        if worker_id is None:
+            return "the workers wait for the database"
+        return "" if self.rows.beats(worker_id) else "the workers are given up: their heartbeat does not come through"
 
     def look(self) -> None:
         """Take back the runs of processes that are gone, and see that what waits is looked at."""

@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from dojang.server.work.database import ENDED
 from dojang.server.work.postgres.rows import PgRows
-from dojang.server.work.tidying import EVERY_S, FIRST_S, RUNS_A_STEP, Keep, Tidied
-from state import DojangError
-
-log = logging.getLogger(__name__)
+from dojang.server.work.tidying import RUNS_A_STEP, Keep, Tidied, Tidier
 
 BRIEF_S: Final = 120.0
 """How long after a run's end its events are there for who lost the connection, where no more was asked for."""
 
 
-class PgTidier:
-    """A thread that tidies now and then; a context manager around serving. Arguments as ``Tidier`` has them."""
+class PgTidier(Tidier):
+    """The same for the tables of ``rows``. PostgreSQL finds free pages by itself."""
 
     def __init__(self, rows: PgRows, keep: Keep, now: Callable[[], datetime], exists: Callable[[str], bool]) -> None:
-        self.rows, self.keep, self.now, self.exists = rows, keep, now, exists
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="dojang-tidier", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ending.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        looks = 0
-        while not self._ending.wait(FIRST_S):
-            try:
-                self.brief()
-                if looks % (EVERY_S // FIRST_S) == 0:
-                    self.tidy()
-                looks += 1
-            except DojangError as error:
-                log.warning("accepted runs could not be tidied; the next look tries again: %s", error)
-            except Exception:
-                log.exception("accepted runs could not be tidied; the next look tries again")
+        super().__init__(keep, now, exists)
+        self.rows = rows
 
     def brief(self) -> int:
         """Drop the events of runs that are over and were not to be read again; of how many."""
@@ -59,7 +29,7 @@ class PgTidier:
         return dropped
 
     def tidy(self) -> Tidied:
-        """One look; stops between two steps where the server ends. PostgreSQL finds free pages by itself."""
+        """All that is old."""
         return Tidied(self._drop_events(), self._drop_runs(), 0)
 
     def _drop_events(self) -> int:
@@ -107,6 +77,3 @@ class PgTidier:
                 db.execute(f"DELETE FROM runs WHERE {ENDED} AND run_id = ANY(?)", (old,))
             dropped += len(old)
         return dropped
-
-    def _before(self, age: timedelta) -> str:
-        return (self.now() - age).isoformat()

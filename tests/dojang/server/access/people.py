@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from dojang.server import create_app
 from dojang.server.access.tokens import Tokens
+from dojang.server.opening import tokens_of
 from dojang.settings import Settings
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import BASE
@@ -22,14 +23,15 @@ class People:
     def __init__(self, workspace: Workspace, settings: Settings | None = None) -> None:
         self.workspace = workspace
         self.app = create_app(workspace, settings=settings)
-        self.tokens = Tokens(workspace.settings.home, workspace.parts.audit)
+        parts = workspace.parts
+        self.tokens = tokens_of(parts.settings, parts.sessions, parts.audit)
 
     def token(self, name: str, *roles: str) -> str:
         return self.tokens.make(name, roles, days=1, by="kim")[0]
 
     def expired(self) -> str:
-        home, audit = self.workspace.settings.home, self.workspace.parts.audit
-        return Tokens(home, audit, lambda: LONG_AGO).make("old", ["admin"], days=1, by="kim")[0]
+        past = Tokens(self.tokens.database, self.workspace.parts.audit, lambda: LONG_AGO)
+        return past.make("old", ["admin"], days=1, by="kim")[0]
 
     def revoked(self) -> str:
         secret = self.token("gone", "admin")

@@ -10,7 +10,7 @@ import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
-from dojang.server.access.tokens import Tokens
+from dojang.server.opening import tokens_of
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import refused, says, served
@@ -26,7 +26,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) ->
 
 @pytest.fixture(scope="module")
 def enter(workspace: Workspace) -> Iterator[Enter]:
-    tokens = Tokens(workspace.settings.home, workspace.parts.audit)
+    parts = workspace.parts
+    tokens = tokens_of(parts.settings, parts.sessions, parts.audit)
     with served(workspace) as (url, _work), ExitStack() as opened:
 
         def client(name: str, *roles: str) -> SyncLangGraphClient:

@@ -358,7 +358,7 @@ def test_requests_that_come_together_ask_the_provider_once(house: House, monkeyp
 
 def test_the_file_alone_opens_nothing(house: House) -> None:
     browser, _ = house.enter()
-    raw = house.tokens.database.path.read_bytes()
+    raw = (house.workspace.settings.home / "tokens.sqlite").read_bytes()
     assert browser.cookies["dojang_session"].encode() not in raw
     assert b"refresh_token" not in raw
     assert b"eyJhbGciOi" not in raw  # how a token of the provider begins

@@ -62,7 +62,7 @@ def test_a_secret_that_cannot_be_read_is_not_repeated(monkeypatch: pytest.Monkey
 def test_a_file_of_before_there_were_providers_goes_on(tmp_path: Path) -> None:
     with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)
-        secret, path = people.token("hana", "viewer"), people.tokens.database.path
+        secret, path = people.token("hana", "viewer"), tmp_path / "tokens.sqlite"
         with sqlite3.connect(path) as db:  # as the version before left it
             for table in ("logins", "attempts", "identities"):
                 db.execute(f"DROP TABLE {table}")

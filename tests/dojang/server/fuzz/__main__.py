@@ -17,8 +17,8 @@ from schemathesis.core.failures import FailureGroup
 
 from store.postgres.embedded import EmbeddedPostgres
 from tests.dojang.server.conftest import open_workspace
-from tests.dojang.server.fuzz.house import opened_house
-from tests.dojang.server.fuzz.machine import House, tried
+from tests.dojang.server.fuzz.house import House, opened_house
+from tests.dojang.server.fuzz.machine import tried
 from tests.dojang.server.fuzz.surface import MODES, Surface, opened
 
 

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from fastapi.testclient import TestClient
 
 from dojang.server import create_app
+from dojang.server.work import Work
+from dojang.workspace import Workspace
 from tests.dojang.server.conftest import BASE, open_workspace
-from tests.dojang.server.fuzz.machine import House, Interrupted
+from tests.dojang.workspaces import Rehearsed
+
+
+class Interrupted(Rehearsed):
+    """The rehearsed model; ``meanwhile`` is called when it is asked, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], None] | None = None
+
+    def reply(self, *args: Any, **given: Any) -> Any:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().reply(*args, **given)
+
+
+@dataclass
+class House:
+    """The application under the machine: one for many examples, which make threads of their own."""
+
+    http: TestClient
+    work: Work
+    workspace: Workspace
+    model: Interrupted
+    bookings: Callable[[], int]
 
 
 @contextmanager

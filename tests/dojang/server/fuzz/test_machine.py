@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dojang.server.fuzz.house import opened_house
-from tests.dojang.server.fuzz.machine import House, tried
+from tests.dojang.server.fuzz.house import House, opened_house
+from tests.dojang.server.fuzz.machine import tried
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,11 @@ import httpx
 import pytest
 
 from checkpoints import KeyRing
+from dojang.beside import Beside
 from dojang.server import items as kept
 from dojang.server.items import BadItem, Items, TooManyItems
+from tests.databases import fresh_database
+from tests.sessions_in_postgres import database_at
 
 
 @pytest.fixture
@@ -21,9 +24,24 @@ def clock() -> list[float]:
     return [1_800_000_000.0]
 
 
-@pytest.fixture
-def items(tmp_path: Path, clock: list[float]) -> Iterator[Items]:
-    opened = Items(tmp_path / "items.sqlite", now=lambda: clock[0])
+@pytest.fixture(scope="module")
+def beside(postgres_server: str) -> Iterator[Beside]:
+    with fresh_database(postgres_server) as dsn:
+        database, pool = database_at(dsn)
+        yield Beside(database)
+        pool.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def items(request: pytest.FixtureRequest, tmp_path: Path, clock: list[float]) -> Iterator[Items]:
+    if request.param == "sqlite":
+        place: Path | Beside = tmp_path / "items.sqlite"
+    else:
+        shared: Beside = request.getfixturevalue("beside")
+        with shared.writing() as db:
+            db.execute("DELETE FROM items")
+        place = shared
+    opened = Items(place, now=lambda: clock[0])
     yield opened
     opened.close()
 
@@ -96,7 +114,7 @@ def test_what_is_over_is_found_by_an_index_and_an_older_file_gets_it(tmp_path: P
     with closing(Items(path)) as items:
         items.put("kim", ["a"], "k", {"n": 1})
         plan = "EXPLAIN QUERY PLAN DELETE FROM items WHERE expires IS NOT NULL AND expires <= 1"
-        assert "INDEX expiring" in str(items._db.execute(plan).fetchall())
+        assert "INDEX expiring" in str(items._place._db.execute(plan).fetchall())
     with closing(Items(path)) as items:
         assert [item.value for item in items.search("kim", [])] == [{"n": 1}]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langgraph_sdk.client import SyncLangGraphClient
 
 from dojang.server import serve
 from dojang.server.serving import CannotServe
@@ -20,6 +22,15 @@ from dojang.workspace import Workspace
 from tests.dojang.server.langgraph.conftest import Held, Start, own_workers, says, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+UNDER_WAY = ("pending", "running")
+
+
+def taken_back(client: SyncLangGraphClient, *runs: tuple[str, str]) -> None:
+    """Return when these runs are over: whoever joined one that nobody takes up would wait for ever."""
+    deadline = time.monotonic() + 30
+    while left := {run: now for thread, run in runs if (now := client.runs.get(thread, run)["status"]) in UNDER_WAY}:
+        assert time.monotonic() < deadline, f"runs of a server that was killed are not taken back by the next: {left}"
+        time.sleep(0.05)
 
 
 def test_a_server_that_is_killed_under_its_runs(
@@ -37,6 +48,7 @@ def test_a_server_that_is_killed_under_its_runs(
         process.kill()
     silent.unlink()
     with start(DOJANG_TEST_DIE="ran") as (process, client):  # every accepted run is carried out, its input given once
+        taken_back(client, *runs)
         for thread, run in runs:
             client.runs.join(thread, run)
         said: Any = [client.runs.get(thread, run)["status"] for thread, run in runs]
@@ -52,6 +64,7 @@ def test_a_server_that_is_killed_under_its_runs(
     with start() as (last, client):  # the effect that had happened is not done again
         with pytest.raises(CannotServe, match=f"has a server already .*of process {last.pid}"):
             serve(load_settings(home=tmp_path / "home", port=0))
+        taken_back(client, (two, run))
         values = client.runs.join(two, run)
         assert [outcome["status"] for outcome in values["outcomes"].values()] == ["done"]
         assert client.runs.get(two, run)["status"] == "success"

@@ -86,9 +86,9 @@ class House:
         process = self._start("tests.dojang.server.langgraph.server_child", [], more)
         return self.stack.enter_context(get_sync_client(url=process.stdout.readline().strip(), api_key=None))
 
-    def worker(self, name: str, workers: int = 2, **more: str) -> Forked:
-        """A process that takes runs."""
-        words = ["--name", name, "--workers", str(workers)]
+    def worker(self, name: str, workers: int = 2, listen: str = "", **more: str) -> Forked:
+        """A process that takes runs; where it is to ``listen``, its next line says where."""
+        words = ["--name", name, "--workers", str(workers), *(["--listen", listen] if listen else [])]
         process = self._start("tests.dojang.server.work.worker_child", words, more)
         assert process.stdout.readline().startswith(name), (self.folder / "stderr").read_text()
         return process

@@ -237,3 +237,26 @@ def test_who_takes_runs(far: Workspace, server: tuple[str, Work], monkeypatch: p
     assert [sample.value for sample in told["dojang_worker_processes"].samples] == [0]
     with pytest.raises(UserError, match="DOJANG_SESSIONS=postgres"):
         Work(Workspace(far.settings.model_copy(update={"sessions": "files"})))
+
+
+def test_a_server_without_workers_is_ready_takes_runs_in_and_says_who_is_missing(
+    client: SyncLangGraphClient,
+    thread_id: str,
+    server: tuple[str, Work],
+    far: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, pages = server[0], {"accept": "text/html"}
+    far.settings.home.mkdir(exist_ok=True)  # as a server's start does
+    with monkeypatch.context() as patched:
+        patched.setattr(rows_module, "DEAD_S", 0)
+        answer = httpx.get(f"{url}readyz")
+        assert (answer.status_code, answer.json()["problems"]) == (200, {})
+        assert "dojang work" in answer.json()["warnings"]["workers"]
+        run: Any = client.runs.create(thread_id, "dojang", input=says("When is check-out?"))
+        assert httpx.get(url, headers=pages).status_code == 200, "the inbox"
+        assert "no worker is up now" in httpx.get(f"{url}threads/{thread_id}", headers=pages).text
+    with Work(far, workers=1, follows=False, name="elsewhere"):
+        client.runs.join(thread_id, run["run_id"])
+        assert server[1].rows.get(run["run_id"]).status == "success"
+        assert server[1].ailing() == ""

@@ -16,7 +16,7 @@ from dojang.server.work.base import Rows
 from dojang.server.work.database import MIGRATIONS, VERSION, opened
 from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.rows import Row, RunRows, RunStatus
-from dojang.server.work.tidying import Keep, Tidier
+from dojang.server.work.tidying import FileTidier, Keep
 from dojang.server.work.upkeep import erase_runs, reseal_runs, under_way
 from state import UserError
 from tests.checkpoints.postgres.conftest import Machine
@@ -53,7 +53,7 @@ def ended(rows: Rows, run_id: str, thread_id: str, status: RunStatus = "success"
 
 
 def tidied(rows: RunRows, keep: Keep = KEEP, *, later: timedelta = timedelta(0), gone: str = "") -> tuple[int, int]:
-    tidier = Tidier(rows.path, keep, lambda: datetime.now(UTC) + later, lambda thread: thread != gone)
+    tidier = FileTidier(rows.path, keep, lambda: datetime.now(UTC) + later, lambda thread: thread != gone)
     return tidier.tidy()[:2]
 
 
@@ -223,6 +223,6 @@ def test_pages_that_cannot_be_given_back_are_tried_once(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "old.sqlite", isolation_level=None, factory=Refusing)
     db.executescript("CREATE TABLE t (x); INSERT INTO t SELECT randomblob(9000) FROM (VALUES (1), (2), (3), (4));")
     db.execute("DELETE FROM t")
-    tidier = Tidier(tmp_path / "old.sqlite", KEEP, lambda: datetime.now(UTC), lambda thread: True)
+    tidier = FileTidier(tmp_path / "old.sqlite", KEEP, lambda: datetime.now(UTC), lambda thread: True)
     assert tidier._give_back_pages(db) == 0
     db.close()

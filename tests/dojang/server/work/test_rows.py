@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import threading
@@ -27,7 +28,7 @@ from hypothesis.stateful import (
 from checkpoints.errors import NewerFormat
 from dojang.server.work.base import Rows
 from dojang.server.work.order import Order
-from dojang.server.work.postgres import tables
+from dojang.server.work.postgres import dispatch, tables
 from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.row import QueueFull, Row, UnknownRun
 from dojang.server.work.rows import RunRows
@@ -284,3 +285,17 @@ def test_tables_are_made_once_and_those_of_a_newer_program_are_left_alone(postgr
         with pytest.raises(UnknownRun):
             rows.get("no\0thing")
         rows.close()
+
+
+def test_who_hears_of_jobs_has_the_settings_of_every_connection_but_waits_for_no_disk(postgres_dsn: str) -> None:
+    asked = "SELECT name, setting FROM pg_settings WHERE source = 'session'"
+
+    async def told() -> dict[str, str]:
+        async with await psycopg.AsyncConnection.connect(postgres_dsn) as db:
+            await dispatch._configure(db)
+            return dict(await (await db.execute(asked)).fetchall())
+
+    with database_of(postgres_dsn) as database, database.reading() as db:
+        ours = dict(db.execute(asked).fetchall())
+    assert "idle_session_timeout" in ours
+    assert asyncio.run(told()) == {**ours, "synchronous_commit": "off"}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class House:
+class Home:
     """Where the records lie, the checkpoints, and how a thread is held so that nobody runs it: (thread id, owner)."""
 
     backend: Backend
@@ -28,9 +28,9 @@ class House:
     run_lock: Callable[[str, str], AbstractContextManager[None]]
 
 
-def house_at(where: str | os.PathLike[str] | House, *, keys: KeyRing | None = None) -> House:
-    """The house that is meant: itself, or session files in a threads directory, sealed with ``keys``."""
-    if isinstance(where, House):
+def home_at(where: str | os.PathLike[str] | Home, *, keys: KeyRing | None = None) -> Home:
+    """The home that is meant: itself, or session files in a threads directory, sealed with ``keys``."""
+    if isinstance(where, Home):
         return where
     saver = FileSaver(where, keys=keys)
-    return House(FileBackend(where, keys=keys), saver, partial(run_lock, saver.directory))
+    return Home(FileBackend(where, keys=keys), saver, partial(run_lock, saver.directory))

@@ -1,0 +1,123 @@
+"""What a house keeps beside its sessions, as rows where those lie in PostgreSQL: tokens, items, snoozes (ADR 43).
+
+Tables of the schema ``dojang_sessions``, in the same SQL as the files of a home have them; any number of servers see
+the same. Writers of one kind wait for each other, as those of one file do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final
+
+from psycopg.rows import RowFactory, dict_row, tuple_row
+
+from checkpoints.errors import NewerFormat
+from checkpoints.postgres.database import LOCK, Connection, Database
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE tokens (
+        prefix text PRIMARY KEY, hash bytea NOT NULL, name text NOT NULL, roles text NOT NULL,
+        created_at text NOT NULL, created_by text NOT NULL, expires_at text NOT NULL, used_at text NOT NULL,
+        revoked_at text NOT NULL, revoked_by text NOT NULL
+    );
+    CREATE TABLE sessions (
+        hash bytea PRIMARY KEY, prefix text NOT NULL REFERENCES tokens, expires_at text NOT NULL
+    );
+    CREATE TABLE identities (
+        issuer text NOT NULL, sub text NOT NULL, name text NOT NULL, person text NOT NULL UNIQUE,
+        seen_at text NOT NULL, PRIMARY KEY (issuer, sub)
+    );
+    CREATE TABLE attempts (
+        hash bytea PRIMARY KEY, browser bytea NOT NULL, nonce text NOT NULL, verifier text NOT NULL,
+        wanted text NOT NULL, redirect_uri text NOT NULL, expires_at text NOT NULL
+    );
+    CREATE TABLE logins (
+        hash bytea PRIMARY KEY, issuer text NOT NULL, sub text NOT NULL, groups text NOT NULL, sealed bytea NOT NULL,
+        checked_at text NOT NULL, check_at text NOT NULL, expires_at text NOT NULL,
+        FOREIGN KEY (issuer, sub) REFERENCES identities
+    );
+    CREATE TABLE items (
+        owner text NOT NULL, namespace text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, value text NOT NULL,
+        created_at text NOT NULL, updated_at text COLLATE "C" NOT NULL, ttl_s double precision,
+        expires double precision, PRIMARY KEY (owner, namespace, key)
+    );
+    CREATE INDEX items_expiring ON items (expires) WHERE expires IS NOT NULL;
+    CREATE INDEX items_changed ON items (owner, updated_at, namespace, key);
+    CREATE TABLE snoozes (
+        person text NOT NULL, review_id text NOT NULL, until text NOT NULL, PRIMARY KEY (person, review_id)
+    );
+    CREATE TABLE taken_over (digest text PRIMARY KEY, what text NOT NULL, at timestamptz NOT NULL DEFAULT now());
+    """,
+)
+"""An append-only list: a database of version n has had the first n of them. ``taken_over``: files of a home."""
+
+
+class Rows:
+    """A connection that takes the statements that SQLite takes, and gives the rows as somebody wants them."""
+
+    def __init__(self, db: Connection, rows: RowFactory[Any]) -> None:
+        self.db, self.rows = db, rows
+
+    def execute(self, query: str, given: Sequence[Any] = (), /) -> Any:
+        """Run a statement; ``?`` for what it is given."""
+        return self.db.cursor(row_factory=self.rows).execute(_marked(query), [_storable(value) for value in given])
+
+    def executemany(self, query: str, given: Sequence[Sequence[Any]], /) -> None:
+        """Run it for each of these."""
+        with self.db.cursor() as cursor:
+            cursor.executemany(_marked(query), [[_storable(value) for value in one] for one in given])
+
+
+class Beside:
+    """The tables of one database; made, or brought up to date, when it is opened. Thread-safe.
+
+    Raises:
+        NewerFormat: a newer program has made them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        with database.transaction() as db:
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+            db.execute("CREATE TABLE IF NOT EXISTS beside_version (version int NOT NULL)")
+            found = db.execute("SELECT version FROM beside_version").fetchone()
+            version = int(found[0]) if found else 0
+            if version > len(MIGRATIONS):
+                raise NewerFormat(
+                    f"tokens and items in the database have format {version}, this program reads up to "
+                    f"{len(MIGRATIONS)}; update it"
+                )
+            for migration in MIGRATIONS[version:]:
+                db.execute(migration.encode())
+            db.execute("DELETE FROM beside_version")
+            db.execute("INSERT INTO beside_version VALUES (%s)", (len(MIGRATIONS),))
+
+    @contextmanager
+    def reading(self, *, named: bool = False) -> Iterator[Rows]:
+        """Statements that only read; ``named``: rows by the names of their columns."""
+        with self.database.reading() as db:
+            yield Rows(db, dict_row if named else tuple_row)
+
+    @contextmanager
+    def writing(self, alone: int | None = None, *, named: bool = False) -> Iterator[Rows]:
+        """One transaction, on the disk at its end. ``alone``: a number of which there is one writer at a time."""
+        with self.database.transaction() as db:
+            if alone is not None:
+                db.execute("SELECT pg_advisory_xact_lock(%s)", (alone,))
+            yield Rows(db, dict_row if named else tuple_row)
+
+
+@lru_cache(maxsize=256)
+def _marked(query: str) -> bytes:
+    """A statement of ours as psycopg wants it: no text in it has a mark or a percent sign."""
+    return query.replace("?", "%s").encode()
+
+
+def _storable(value: Any) -> Any:
+    """Texts that no column can hold are changed, so that nothing is found by them."""
+    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
+        return value
+    return value.replace("\0", "\ufffd").encode(errors="replace").decode()

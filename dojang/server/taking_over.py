@@ -1,0 +1,172 @@
+"""Takes tokens, items and snoozes from a home's files into the database of its sessions, or back.
+
+Two ways: a workspace is moved, and what its source says counts; or a home is opened whose sessions lie in PostgreSQL
+while these are still files, as programs before ADR 43 left them: then each file is taken over once, what the database
+has counts, and the file is kept under another name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dojang.server.transactions import transaction
+
+if TYPE_CHECKING:
+    from dojang.beside import Beside, Rows
+    from dojang.sessions import Sessions
+    from dojang.settings import Settings
+
+log = logging.getLogger(__name__)
+TOKENS: Final = {
+    "tokens": (
+        "prefix", "hash", "name", "roles", "created_at", "created_by", "expires_at", "used_at", "revoked_at",
+        "revoked_by",
+    ),
+    "identities": ("issuer", "sub", "name", "person", "seen_at"),
+}  # fmt: skip
+LOGGED_IN: Final = {
+    "sessions": ("hash", "prefix", "expires_at"),
+    "logins": ("hash", "issuer", "sub", "groups", "sealed", "checked_at", "check_at", "expires_at"),
+}
+ITEMS: Final = {
+    "items": ("owner", "namespace", "key", "value", "created_at", "updated_at", "ttl_s", "expires"),
+}
+KEYS: Final = {
+    "tokens": "prefix", "identities": "issuer, sub", "sessions": "hash", "logins": "hash",
+    "items": "owner, namespace, key", "snoozes": "person, review_id",
+}  # fmt: skip
+FILES: Final = ("tokens.sqlite", "items.sqlite", "snoozed")
+"""What of a home these are."""
+SNOOZES: Final = ("person", "review_id", "until")
+
+
+def beside_of(settings: Settings, sessions: Sessions) -> Beside | None:
+    """Where these lie beside sessions in PostgreSQL; None where they are files."""
+    beside = sessions.beside
+    if beside is not None:
+        _take_over(settings.home, beside)
+    return beside
+
+
+def carry_beside(home: Path, beside: Beside, *, into_rows: bool) -> None:
+    """As a workspace is moved: whatever the source has stands in the target afterwards; what only that has, stays."""
+    if into_rows:
+        with beside.writing() as db:
+            _forget_logged_in(db)
+            for table, columns, rows in _of_files(home, (*TOKENS.items(), *LOGGED_IN.items())):
+                _put(db, table, columns, rows, replaces=True)
+        return
+    from dojang.server.access.database import Database
+    from dojang.server.items import Items
+
+    with beside.reading() as db:
+        found = {table: _all(db, table, columns) for table, columns in (TOKENS | LOGGED_IN | ITEMS).items()}
+        snoozed = _all(db, "snoozes", SNOOZES)
+    if any(found[table] for table in TOKENS):
+        with Database(home / "tokens.sqlite").writing() as file:
+            _forget_logged_in(file)
+            for table, columns in (TOKENS | LOGGED_IN).items():
+                _put(file, table, columns, found[table], replaces=True)
+    if found["items"]:
+        path = home / "items.sqlite"
+        Items(path).close()  # made, or brought up to date
+        with closing(sqlite3.connect(path, isolation_level=None)) as items, transaction(items):
+            _put(items, "items", ITEMS["items"], found["items"], replaces=True)
+    _write_snoozes(home / "snoozed", snoozed)
+
+
+def _take_over(home: Path, beside: Beside) -> None:
+    """Each file once: the database knows its bytes from then on, so that a second look brings nothing back."""
+    for name in FILES:
+        path = home / name
+        if not path.exists():
+            continue
+        digest = _digest(path)
+        with beside.writing() as db:
+            new = db.execute(
+                "INSERT INTO taken_over (digest, what) VALUES (?, ?) ON CONFLICT DO NOTHING", (digest, name)
+            ).rowcount
+            for table, columns, rows in _of_files(home, tuple(TOKENS.items()), only=name) if new else ():
+                _put(db, table, columns, rows, replaces=False)
+        os.replace(path, path.with_name(f"{name}.in-postgres"))
+        log.warning("%s was taken over into the database of the sessions; %s.in-postgres is kept", path, name)
+
+
+def _digest(path: Path) -> str:
+    parts = [path] if path.is_file() else sorted(path.glob("*.json"))
+    return hashlib.sha256(b"\0".join(f"{part}\0".encode() + part.read_bytes() for part in parts)).hexdigest()
+
+
+def _of_files(
+    home: Path, of_tokens: Sequence[tuple[str, Sequence[str]]], *, only: str = ""
+) -> Iterator[tuple[str, Sequence[str], list[Any]]]:
+    """(table, columns, rows) of what a home has."""
+    from dojang.server.access.database import Database
+    from dojang.server.items import Items
+
+    place = Database(home / "tokens.sqlite")
+    if only in ("", "tokens.sqlite") and place.there():
+        with place.writing():
+            pass  # a file of before there were log-ins gets their tables
+        with place.reading() as file:
+            for table, columns in of_tokens:
+                yield table, columns, _all(file, table, columns)
+    path = home / "items.sqlite"
+    if only in ("", "items.sqlite") and path.exists():
+        Items(path).close()
+        with closing(sqlite3.connect(path)) as items:
+            yield "items", ITEMS["items"], _all(items, "items", ITEMS["items"])
+    if only in ("", "snoozed") and (home / "snoozed").is_dir():
+        yield "snoozes", SNOOZES, list(_snoozes(home / "snoozed"))
+
+
+def _all(db: Any, table: str, columns: Sequence[str]) -> list[Any]:
+    return [tuple(row) for row in db.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()]
+
+
+def _forget_logged_in(db: Any) -> None:
+    for table in LOGGED_IN:
+        db.execute(f"DELETE FROM {table}")
+
+
+def _put(db: Rows | Any, table: str, columns: Sequence[str], rows: Sequence[Any], *, replaces: bool) -> None:
+    keys = KEYS[table]
+    rest = [column for column in columns if column not in keys.split(", ")]
+    then = f"UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in rest)}" if replaces else "NOTHING"
+    on = f"({keys}) " if replaces else ""
+    db.executemany(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)}) "
+        f"ON CONFLICT {on}DO {then}",
+        rows,
+    )
+
+
+def _snoozes(folder: Path) -> Iterator[tuple[str, str, str]]:
+    for path in folder.glob("*.json"):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue  # nothing that counts was in it
+        yield from ((path.stem, str(review), str(until)) for review, until in found.items())
+
+
+def _write_snoozes(folder: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+    found: dict[str, dict[str, str]] = {}
+    for person, review, until in rows:
+        found.setdefault(person, {})[review] = until
+    if found:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for person, kept in found.items():
+        path = folder / f"{person}.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(kept), encoding="utf-8")
+        fresh.chmod(0o600)
+        os.replace(fresh, path)
