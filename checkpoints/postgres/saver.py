@@ -400,17 +400,21 @@ def _can_be_there(config: RunnableConfig | None) -> bool:
     return "\0" not in names and is_text(names)
 
 
-def _jsonb_has(value: object) -> bool:
+def _jsonb_has(filter: dict[str, Any] | None) -> bool:
     """Whether metadata may hold this plainly: what JSONB refuses lies in boxes, and no filter looks into them."""
-    match value:
-        case str():
-            return "\0" not in value and is_text(value)
-        case float():
-            return math.isfinite(value)
-        case dict():
-            return all(_jsonb_has(key) and _jsonb_has(one) for key, one in value.items())
-        case list() | tuple():
-            return all(map(_jsonb_has, value))
+    left: builtins.list[Any] = [filter]
+    while left:  # not by calls of itself: a client may send what is deep
+        match left.pop():
+            case str() as text:
+                if "\0" in text or not is_text(text):
+                    return False
+            case float() as number:
+                if not math.isfinite(number):
+                    return False
+            case dict() as found:
+                left += [*found, *found.values()]
+            case list() | tuple() as found:
+                left += found
     return True
 
 

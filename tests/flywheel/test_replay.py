@@ -208,6 +208,8 @@ def test_a_call_that_failed_then_fails_again(lived: Path) -> None:
 @pytest.fixture
 def shell(lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
     environment = {"DOJANG_HOME": str(lived), "DOJANG_LANGUAGE": "en", "DOJANG_USER": "kim", "DOJANG_EMBEDDING": "none"}
+    if SESSIONS == "postgres":
+        environment |= {"DOJANG_SESSIONS": SESSIONS, "DOJANG_DATABASE_URL": database_of(lived)}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
