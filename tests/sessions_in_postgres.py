@@ -100,7 +100,7 @@ def changed_by_hand(kept: Backend, thread_id: str | None, kind: str, old: str, n
     path.write_bytes(whole.replace(old.encode(), new.encode()))
 
 
-def checkpoints_damaged_by_hand(kept: Backend, thread_id: str) -> Callable[[], None]:
+def checkpoints_damaged_by_hand(kept: Backend, thread_id: str) -> Callable[[], object]:
     """Spoil what a thread's checkpoints hold; gives what brings it back."""
     if isinstance(kept, PostgresBackend):
         spoil = (
@@ -117,7 +117,7 @@ def checkpoints_damaged_by_hand(kept: Backend, thread_id: str) -> Callable[[], N
     path = kept.log(thread_id, "checkpoints").path
     whole = path.read_bytes()
     path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
-    return lambda: path.write_bytes(whole) and None
+    return lambda: path.write_bytes(whole)
 
 
 def rows_of(dsn: str) -> dict[str, list[str]]:

@@ -44,7 +44,7 @@ async def test_conformance(machine: Machine) -> None:
 def test_a_checkpoint_that_no_row_could_be_called_like_is_none(machine: Machine, name: str) -> None:
     """A client may ask for any name: it is told that there is none, as over files."""
     there = machine.saver.put(config(), checkpoint({"v": 1}, {"v": 1}), metadata(), {"v": 1})
-    named = {"configurable": {**there["configurable"], "checkpoint_id": name}}
+    named: Any = {"configurable": {**there["configurable"], "checkpoint_id": name}}
     assert machine.saver.get_tuple(named) is None
     assert list(machine.saver.list(named)) == list(machine.saver.list(config(), before=named)) == []
     assert machine.saver.get_tuple(there) is not None

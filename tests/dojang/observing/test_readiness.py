@@ -24,6 +24,7 @@ NOWHERE = "postgresql://secretary:swordfish@127.0.0.1:1/none"
 
 
 def test_a_server_that_can_work_is_ready(house: House) -> None:
+    until(lambda: house.client.app.state.work.ailing() == "")  # type: ignore[attr-defined]
     answer = house.client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ready", "problems": {}, "warnings": {}})
 
