@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint style types tests docs bench chaos hosts elsewhere elsewhere-browser fuzz transcript screenshots help
+.PHONY: demo test check lint style types tests docs bench chaos hosts elsewhere elsewhere-browser troubled fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,11 @@ elsewhere: .venv/dev ## the tests of the program, graph and flywheel over Postgr
 
 elsewhere-browser: .venv/dev ## those in a browser over PostgreSQL
 	@DOJANG_TEST_SESSIONS=postgres $(BIN)/python -m pytest -q -n 2 --dist worksteal -m browser tests/dojang
+
+PROMISES := undo races kinds expiry overlaps notices commands chat own_tools mcp_tools reading flags
+
+troubled: .venv/dev ## the promises and the SDK's over PostgreSQL, the workers on four hosts that are killed, cut off and stopped in turn (SEED, PAUSE=1); needs root
+	@$(BIN)/python -m tests.hosts.troubled $(PROMISES:%=tests/dojang/test_%.py) tests/dojang/server/langgraph $(ONLY)
 
 fuzz: .venv/dev ## generated requests to every route, and in any order: EXAMPLES of each kind (200), a fresh seed
 	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)

@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -29,7 +30,7 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "ma
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Collect the tests without collecting garbage: imports make a million objects, and looking through them again and
-    again is 9 of a worker's 20 CPU-seconds before its first test (docs/log.md, 2026-11-26).
+    again is 9 of a worker's 20 CPU-seconds before its first test (docs/log/shell.md, 2026-11-26).
 
     What was imported stays for good, so it is taken out of all later looks.
     """
@@ -50,14 +51,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """DSN of one embedded server for the whole session, shared by all xdist workers."""
+def postgres_server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+    """DSN of one embedded server for the whole session, shared by all xdist workers; or of one on a host of its own."""
+    if os.environ.get("DOJANG_TEST_WORKERS") == "hosts":
+        yield request.getfixturevalue("hosts").dsn
+        return
     from store.postgres.embedded import EmbeddedPostgres
 
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with EmbeddedPostgres(shared / "postgres", linger_s=LINGER_S, settings=UNSAFE) as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A ``tests.hosts.shift.Ground`` for ``DOJANG_TEST_WORKERS=hosts``; what befell it goes into a file.
+
+    ``DOJANG_TEST_SEED``, ``DOJANG_TEST_PAUSE_S``: of the strikes; ``DOJANG_TEST_FIGURES``: the folder of that file.
+    """
+    from tests.hosts.shift import ground
+
+    one_of = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    seed = int(os.environ.get("DOJANG_TEST_SEED", "1")) * 100 + int(one_of)
+    pause_s = float(os.environ.get("DOJANG_TEST_PAUSE_S", "1"))
+    with ground(tmp_path_factory.mktemp("hosts"), seed=seed, pause_s=pause_s) as opened:
+        if folder := os.environ.get("DOJANG_TEST_FIGURES"):
+            opened.figures.file = Path(folder, f"{one_of}.json")
+        yield opened
 
 
 @pytest.fixture

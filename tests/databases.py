@@ -27,6 +27,8 @@ instead (:func:`database_of`)."""
 
 _empty: defaultdict[str, list[str]] = defaultdict(list)
 """Names of databases that lie empty, by their server."""
+leaving: list[Callable[[str], None]] = []
+"""Called with the DSN of a database that is about to be emptied, for whoever is in it unasked."""
 
 
 @contextmanager
@@ -37,6 +39,8 @@ def fresh_database(server: str) -> Iterator[str]:
     try:
         yield dsn
     finally:
+        for leave in leaving:
+            leave(dsn)
         _emptied(dsn)
     _empty[server].append(name)
 

@@ -103,6 +103,30 @@ def finished(process: Forked) -> Ran:
     return Ran(process.wait(), out, err)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def sent(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With ``DOJANG_TEST_WORKERS=hosts``, whose runs are carried out on hosts that fail: ``tests/hosts/sent.py``."""
+    if os.environ.get("DOJANG_TEST_WORKERS") != "hosts" or ".server." in request.module.__name__:
+        yield
+        return
+    from tests.hosts.sent import Sent
+
+    with Sent(request.getfixturevalue("hosts")).installed():
+        yield
+
+
+@pytest.fixture
+def at_home() -> Iterator[None]:
+    """Runs stay in the process of a test that looks into them, or changes what they are made of, whatever is set."""
+    if os.environ.get("DOJANG_TEST_WORKERS") != "hosts":
+        yield
+        return
+    from tests.hosts import sent
+
+    with sent.at_home():
+        yield
+
+
 @pytest.fixture
 def shell(
     tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -259,6 +259,7 @@ def test_feedback_does_not_stand_in_the_way_of_the_next_message(opened: Open) ->
     assert workspace.decide(again.reviews[0]["id"], {"type": "answer", "message": "fine"}).run.status == "done"
 
 
+@pytest.mark.usefixtures("at_home")
 def test_a_second_run_without_the_run_lock_does_not_take_a_long_tool_for_a_dead_one(
     opened: Open, monkeypatch: pytest.MonkeyPatch, bookings: Rows
 ) -> None:

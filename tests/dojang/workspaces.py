@@ -6,6 +6,7 @@ Only the model is not the real one, so that a test is quick and says what it mea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -168,6 +169,14 @@ def settings_for(home: Path, dsn: str, **others: Any) -> Settings:
         **others,
     }
     return Settings(**given, _env_file=None)  # type: ignore[call-arg]  # no .env of the checkout
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make these settings, as far as they were given."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    plain = {n: v.get_secret_value() if isinstance(v, SecretStr) else v for n, v in given.items() if v is not None}
+    texts = {n: json.dumps(v) if isinstance(v, bool | list | dict) else str(v) for n, v in plain.items()}
+    return {f"DOJANG_{name.upper()}": text for name, text in texts.items()}
 
 
 def workspace_for(
