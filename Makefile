@@ -8,11 +8,11 @@ export PYTHONDONTWRITEBYTECODE :=
 DECIDE ?=
 LANGUAGE ?=
 
-.PHONY: demo test check lint style types tests docs bench chaos hosts elsewhere fuzz transcript screenshots help
+.PHONY: demo test check lint style types tests docs bench chaos hosts elsewhere elsewhere-browser troubled fuzz transcript screenshots help
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-18s %s\n", $$1, $$2}' Makefile
 
 .venv/run: pyproject.toml constraints.txt
 	@bash scripts/setup.sh $(PYTHON) run
@@ -53,11 +53,17 @@ chaos: .venv/dev ## kill -9 at KILLS instants (1000 for the whole), effects coun
 hosts: .venv/dev ## PostgreSQL, a server and four workers on hosts of their own that fail at TROUBLES instants (30); needs root
 	@$(BIN)/python -m tests.hosts
 
+elsewhere: .venv/dev ## the tests of the program, graph and flywheel over PostgreSQL, the SDK's with the workers in another process
+	@DOJANG_TEST_SESSIONS=postgres DOJANG_TEST_WORKERS=elsewhere $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser" \
+		tests/dojang tests/graph tests/flywheel
+
+elsewhere-browser: .venv/dev ## those in a browser over PostgreSQL
+	@DOJANG_TEST_SESSIONS=postgres $(BIN)/python -m pytest -q -n 2 --dist worksteal -m browser tests/dojang
+
 PROMISES := undo races kinds expiry overlaps notices commands chat own_tools mcp_tools reading flags
 
-elsewhere: .venv/dev ## Promises, and what the LangGraph SDK can do, over PostgreSQL, the workers in another process
-	@DOJANG_TEST_SESSIONS=postgres DOJANG_TEST_WORKERS=elsewhere $(BIN)/python -m pytest -q -n 2 \
-		$(PROMISES:%=tests/dojang/test_%.py) tests/dojang/server/langgraph
+troubled: .venv/dev ## the promises and the SDK's over PostgreSQL, the workers on four hosts that are killed, cut off and stopped in turn (SEED, PAUSE=1); needs root
+	@$(BIN)/python -m tests.hosts.troubled $(PROMISES:%=tests/dojang/test_%.py) tests/dojang/server/langgraph $(ONLY)
 
 fuzz: .venv/dev ## generated requests to every route, and in any order: EXAMPLES of each kind (200), a fresh seed
 	$(BIN)/python -m tests.dojang.server.fuzz $${EXAMPLES:-200} $(SEED)

@@ -288,14 +288,17 @@ class ThreadIndex:
 
     def _take(self, names: Iterable[str], gone: Iterable[str], told: Mapping[str, str] | None = None) -> None:
         """Derive what changed of these folders, and drop those; ``told``: signatures as far as they are known."""
-        names, gone = sorted(names), sorted(gone)
+        names, gone = sorted(names), set(gone)
         if not names and not gone:
             return
         with self._connected() as db:
+            come = {name: now for name in gone if (now := self.look.signature(name))}  # since it was looked for
             for name in names:
                 self._derived(db, name, (told or {}).get(name) or self.look.signature(name))
+            for name, signature in sorted(come.items()):
+                self._derived(db, name, signature)
             with db:
-                for name in gone:
+                for name in sorted(gone - come.keys()):
                     db.execute("DELETE FROM threads WHERE folder = ?", (name,))
                     db.execute("DELETE FROM reviews WHERE folder = ?", (name,))
 

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None, *, open_workspace: OpenWorkspace | N
     # bitsandbytes compiles its CPU kernels when it is imported: a second of each start, for nothing that runs here.
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     # The model's libraries make a million objects while they are imported, and collecting among them finds nothing:
-    # 0.75 s of 4.0 s of CPU (docs/log.md, 2026-11-25).
+    # 0.75 s of 4.0 s of CPU (docs/log/shell.md, 2026-11-25).
     gc.set_threshold(50_000, 10, 10)
     words = hoisted(sys.argv[1:] if argv is None else argv)
     call = Invocation() if open_workspace is None else Invocation(open_workspace=open_workspace)

@@ -48,7 +48,7 @@ def examine(parts: Parts) -> Iterator[Check]:
         (N_("tools"), lambda: _tools(settings)),
         (N_("MCP servers"), lambda: _mcp(parts)),
         (N_("access"), lambda: _access(parts)),
-        (N_("session files"), lambda: _sessions(parts)),
+        (N_("sessions"), lambda: _sessions(parts)),
         (N_("port"), lambda: _port(settings.host, settings.port)),
     ]
     for name, probe in probes:

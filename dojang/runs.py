@@ -149,7 +149,8 @@ class Runs:
         self.parts.switch.check()
         with self.parts.run_lock(thread_id):
             before = self.state(thread_id) if guard else self.look(thread_id)
-            if guard:
+            watching(on_node).before(before)
+            if guard or before.created_at is not None:  # somebody was quicker, and their pause may not be lost
                 self.audit(before)  # what the last turn left unnoted: a new one clears its records
                 if self._end_feedback(before, on_node):
                     before = self.state(thread_id)
@@ -164,7 +165,8 @@ class Runs:
 
     def _release(self, thread_id: str, on_node: OnNode | None) -> RunResult:
         with self.parts.run_lock(thread_id):
-            snapshot = self.state(thread_id)
+            snapshot, watch = self.state(thread_id), watching(on_node)
+            watch.before(snapshot)
             self.audit(snapshot)
             waiting = waiting_of(snapshot)
             if self._could_go_on(snapshot, waiting):
@@ -173,10 +175,21 @@ class Runs:
             ready = self._released(thread_id, waiting)
             if ready:
                 return self._stream(snapshot, Command(resume=ready), on_node)
-            if unfinished(snapshot) and not waiting:
+            if watch.again and self._has_stopped(snapshot, watch):
+                return self.result(snapshot)
+            if unfinished(snapshot) and (watch.again or not waiting):  # who waits is asked again, the same
                 return self._stream(snapshot, None, on_node)
             self.parts.saver.flush(thread_id)  # a run that was killed may have left it to the operating system
             return self.result(snapshot)
+
+    def _has_stopped(self, snapshot: StateSnapshot, watch: Watch) -> bool:
+        """Whether a run that was cut off has come to where it was to stop, by what it wrote last: LangGraph goes on."""
+        if not watch.metadata.items() <= (snapshot.metadata or {}).items() or not (watch.metadata and snapshot.next):
+            return False
+        if _among(snapshot.next, watch.interrupt_before):
+            return True
+        before = snapshot.parent_config if watch.interrupt_after else None
+        return before is not None and _among(self.parts.reader.get_state(before).next, watch.interrupt_after)
 
     def _could_go_on(self, snapshot: StateSnapshot, waiting: Sequence[tuple[str, Review]]) -> bool:
         recorded = self.parts.decisions.of(thread_id_of(snapshot))
@@ -350,6 +363,11 @@ def kept_adapter(snapshot: StateSnapshot) -> str | None:
     noted = (snapshot.metadata or {}).get(KEPT)
     kept = snapshot.values.get("adapter", noted)
     return kept if isinstance(kept, str) else None
+
+
+def _among(nodes: Sequence[str], wanted: str | Sequence[str] | None) -> bool:
+    """Whether one of the nodes is meant by what LangGraph takes for interrupts: their names, or ``*`` for all."""
+    return wanted == "*" or not set(nodes).isdisjoint([wanted] if isinstance(wanted, str) else wanted or [])
 
 
 def releasable(progress: Progress, now: datetime) -> bool:

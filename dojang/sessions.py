@@ -38,7 +38,7 @@ class Sessions:
 
     @cached_property
     def beside(self) -> Beside | None:
-        """What the house keeps beside them, in the same database; None where they are files."""
+        """What a home keeps beside them, in the same database; None where they are files."""
         from dojang.beside import Beside
 
         return None if self.database is None else Beside(self.database)

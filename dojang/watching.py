@@ -42,6 +42,9 @@ class Watch:
     subgraphs: bool = False  # what graphs within the graph stream is heard, too: each step then costs two more threads
     on_end: Callable[[StateSnapshot], None] = lambda snapshot: None  # told the state when the run has ended or paused
     queued: bool = False  # whoever watches takes the run up again, should all runs be paused
+    # Given the state of a thread once nobody else can run it, before anything is done there; raises to leave it so.
+    before: Callable[[StateSnapshot], None] = lambda snapshot: None
+    again: bool = False  # it may have been cut off before it could tell of its pause, which is told then
 
     def __call__(self, node: str) -> None:
         """A node has finished."""

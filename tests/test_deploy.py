@@ -1,7 +1,7 @@
 """What stands in ``deploy/`` fits the program: settings, commands, ports, probes, times, and nobody is root.
 
 No image is built here: what a registry or a cluster would say is not known. Their schemas are looked at by hand, see
-docs/log.md.
+docs/log/gate.md.
 """
 
 from __future__ import annotations

@@ -5,17 +5,26 @@
     UserError
     └── ToolFailed        the tool looked and refused: certainly nothing was changed
     PassingFault
+    ├── ToolsAway         the tools' database does not answer: a change of it happened whole, or not at all
     ├── OutcomeUnknown    an effect outside our database broke off: it may or may not have happened
     └── ToolChanged       the tool is another one than a moment ago: nothing was run
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from state import PassingFault, UserError
 
 
 class ToolFailed(UserError):
     """The tool refused or failed before it changed anything; the message is one sentence for a person."""
+
+
+class ToolsAway(PassingFault):
+    """The tools' database does not answer, or broke off; under the same key the same call may be made again."""
+
+    retry_after_s: Final = 2
 
 
 class OutcomeUnknown(PassingFault):

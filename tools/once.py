@@ -15,7 +15,8 @@ from typing import Any, cast
 import psycopg
 from psycopg.types.json import Jsonb
 
-from state import JSON, BrokenInvariant, Outcome, PassingFault, UserError
+from state import JSON, BrokenInvariant, Outcome, UserError
+from tools.errors import ToolsAway
 
 STEPS = (
     """create table effects (
@@ -40,7 +41,7 @@ CURSOR: type[psycopg.Cursor[Any]] = psycopg.Cursor
 
 @contextmanager
 def connected(dsn: str) -> Iterator[psycopg.Connection]:
-    """A connection with deadlines; faults of the server come out as `state.PassingFault`."""
+    """A connection with deadlines; faults of the server come out as `ToolsAway`."""
     try:
         connection = psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, cursor_factory=CURSOR)
         try:
@@ -59,7 +60,7 @@ def connected(dsn: str) -> Iterator[psycopg.Connection]:
             f"a table of the tools is missing ({_first_line(error)}); run Toolbox.prepare() first"
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise PassingFault(f"the tools' database did not answer ({_first_line(error)}); try again") from error
+        raise ToolsAway(f"the tools' database did not answer ({_first_line(error)}); try again") from error
 
 
 def run_once(dsn: str, tool: str, key: str, change: Callable[[psycopg.Connection], JSON]) -> JSON:
@@ -69,7 +70,7 @@ def run_once(dsn: str, tool: str, key: str, change: Callable[[psycopg.Connection
 
     Raises:
         BrokenInvariant: the key belongs to an effect of another tool.
-        PassingFault: the server failed; running again under the same key is safe.
+        ToolsAway: the server failed; running again under the same key is safe.
     """
     with connected(dsn) as connection, connection.transaction():
         connection.execute("set local synchronous_commit = on")

@@ -4,7 +4,7 @@ One place for the command, the cycle and whoever else trains, so that the same w
 
 Old text is what keeps an adapter from forgetting. It costs nothing to make, so every pass over the rows gets text of
 its own: the same few hundred old rows in each of six passes are learned by heart, and what they stood for is lost all
-the same (docs/log.md). An adapter that goes on from one that knows the front desk gets the desk's text, too.
+the same (docs/log/models.md). An adapter that goes on from one that knows the front desk gets the desk's text, too.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ thread (``locks``), copies, and the deletion of runs. The async methods are ``of
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,7 +37,7 @@ from checkpoints.postgres.boxing import BoxingSerializer, boxed
 from checkpoints.postgres.database import Connection, Database
 from checkpoints.postgres.locks import FLUSH, Hold, RunLocks, storable
 from checkpoints.postgres.whole import COPY, SIZES, check_needed, drop_orphans
-from checkpoints.values.codec import StrictSerializer
+from checkpoints.values.codec import StrictSerializer, is_text
 from checkpoints.values.refs import Node
 from state import UserError
 
@@ -96,7 +97,8 @@ class PgSaver(OffLoop, PostgresSaver):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that ``config`` names, else the newest of its namespace, else None."""
-        return super().get_tuple(_placed(config))
+        placed = _placed(config)
+        return super().get_tuple(placed) if _can_be_there(placed) else None
 
     def list(
         self,
@@ -111,6 +113,8 @@ class PgSaver(OffLoop, PostgresSaver):
             config = _placed(config, ns=False)
         elif config is not None:
             config = None
+        if not (_can_be_there(config) and _can_be_there(before) and _jsonb_has(filter)):
+            return
         if config is None or (config["configurable"].get("checkpoint_id")) or limit is not None:
             yield from super().list(config, filter=filter, before=before, limit=limit)
             return
@@ -387,6 +391,31 @@ def _placed(config: RunnableConfig, *, ns: bool = True) -> RunnableConfig:
     if ns:
         placed["checkpoint_ns"] = given.get("checkpoint_ns") or ""
     return {**config, "configurable": placed}
+
+
+def _can_be_there(config: RunnableConfig | None) -> bool:
+    """Whether a checkpoint and a namespace may be called so: PostgreSQL's texts have no NUL and no half of a pair."""
+    given = {} if config is None else config["configurable"]
+    names = f"{given.get('checkpoint_id') or ''}{given.get('checkpoint_ns') or ''}"
+    return "\0" not in names and is_text(names)
+
+
+def _jsonb_has(filter: dict[str, Any] | None) -> bool:
+    """Whether metadata may hold this plainly: what JSONB refuses lies in boxes, and no filter looks into them."""
+    left: builtins.list[Any] = [filter]
+    while left:  # not by calls of itself: a client may send what is deep
+        match left.pop():
+            case str() as text:
+                if "\0" in text or not is_text(text):
+                    return False
+            case float() as number:
+                if not math.isfinite(number):
+                    return False
+            case dict() as found:
+                left += [*found, *found.values()]
+            case list() | tuple() as found:
+                left += found
+    return True
 
 
 def _marks(values: Collection[object]) -> str:

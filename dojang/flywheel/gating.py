@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 BASE: Final = "base"
 OLD_ITEMS: Final = 12
 """Items of each slice and language of the old domain; 9 slices, 2 languages. With 4 an adapter that lost 4.7 points of
-192 other items passed (docs/log.md, 2026-11-26): so few do not tell two points from five."""
+192 other items passed (docs/log/models.md, 2026-11-26): so few do not tell two points from five."""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,8 @@ def replay(
     found = Replay([], Counter(), [])
     asked = list(_asked(parts, since, thread_id, found))
     with tempfile.TemporaryDirectory(prefix="dojang-replay-") as folder:
-        settings = parts.settings.model_copy(update={"home": Path(folder), "adapter": adapter, "notify": ""})
+        own = {"home": Path(folder), "sessions": "files"}  # never rows beside production's
+        settings = parts.settings.model_copy(update={**own, "adapter": adapter, "notify": ""})
         then = Then()
         with closing(make(settings, then)) as stage:
             for number, one in enumerate(asked, 1):

@@ -126,6 +126,8 @@ def files(home: Path) -> str:
     """A byte that is written where the sessions lie."""
     path = home / f".ready-{os.getpid()}"
     try:
+        if not home.exists():  # with sessions in a database nothing has made it yet
+            home.mkdir(mode=0o700, parents=True)
         path.write_bytes(b"1")
         path.unlink()
     except OSError as error:

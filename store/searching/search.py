@@ -32,7 +32,7 @@ from store.text.language import BIGRAM, clean, language_of, syllable_pairs, term
 
 QUERY_CHARACTERS = 4_000  # what lies beyond cannot be a question
 QUERY_TERMS = 256
-BUDGET = 4_000  # postings read to find candidates: docs/log.md, 2026-11-25
+BUDGET = 4_000  # postings read to find candidates: docs/log/search.md, 2026-11-25
 UNLIMITED = 2**60
 EF_SEARCH = 100
 SETTINGS = (

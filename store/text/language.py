@@ -114,8 +114,8 @@ def stem(word: str) -> str:
 def _kiwi() -> Any:
     from kiwipiepy import Kiwi
 
-    # Without its dictionary of compound names it loads in half of the time and finds almost as much (docs/log.md):
-    # a name that is cut into its words is cut alike in the passage and in the question.
+    # Without its dictionary of compound names it loads in half of the time and finds almost as much (see
+    # docs/log/search.md): a name that is cut into its words is cut alike in the passage and in the question.
     return Kiwi(num_workers=1, load_multi_dict=False)
 
 

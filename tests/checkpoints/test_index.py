@@ -161,6 +161,28 @@ def test_many_refresh_at_once(saver: FileSaver, tmp_path: Path) -> None:
         assert list(pool.map(refresh, range(12))) == [20] * 12
 
 
+def test_a_thread_that_comes_while_it_is_looked_for_stays(
+    index: ThreadIndex, saver: FileSaver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look finds nothing; before it writes that down, somebody writes the thread and lists it."""
+    other = ThreadIndex(tmp_path / "index.sqlite", saver.directory, summarise)
+    real, asked = index.look.signature, list[str]()
+
+    def late(name: str) -> str:
+        asked.append(name)
+        if len(asked) > 1:
+            return real(name)
+        told = real(name)
+        write(saver, "t", 1, review("r", "t"))
+        other.refresh()
+        return told
+
+    monkeypatch.setattr(index.look, "signature", late)
+    index.refresh("t")
+    assert [row["thread_id"] for row in index.threads()] == ["t"]
+    assert index.locate("r") == "t"
+
+
 @pytest.mark.parametrize("sealed", [False, True])
 def test_threads_of_one_person(tmp_path: Path, sealed: bool) -> None:
     keys = KeyRing.of(b"k" * 32) if sealed else None

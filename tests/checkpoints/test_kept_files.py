@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,12 +74,11 @@ def test_a_thread_that_is_deleted_meanwhile(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fails", [False, True])
 def test_nothing_stays_open_when_the_run_is_over(fails: bool, tmp_path: Path) -> None:
     saver = FileSaver(tmp_path)
-    with pytest.raises(ValueError, match="over") if fails else saver.loose("t"):
-        with saver.loose("t") if fails else saver.loose("another"):
-            put(saver, 1, 2)
-            assert opened(next(tmp_path.iterdir())) == ["checkpoints.jsonl", "checkpoints.jsonl.lock"]
-            if fails:
-                raise ValueError("over")
+    with contextlib.suppress(ValueError), saver.loose("t"):
+        put(saver, 1, 2)
+        assert opened(next(tmp_path.iterdir())) == ["checkpoints.jsonl", "checkpoints.jsonl.lock"]
+        if fails:
+            raise ValueError
     assert opened(next(tmp_path.iterdir())) == []
     put(saver, 3)
     assert opened(next(tmp_path.iterdir())) == []

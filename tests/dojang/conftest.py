@@ -7,17 +7,23 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from checkpoints.backend import Backend
 from dojang.__main__ import main
 from dojang.cli.invocation import OpenWorkspace
-from tests.dojang.workspaces import SESSIONS, TODAY, rehearsed
+from dojang.sessions import open_sessions
+from dojang.settings import load_settings
+from tests.databases import SESSIONS
+from tests.dojang.workspaces import TODAY, rehearsed
 from tests.processes import Forked
+from tests.sessions_in_postgres import rows_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,8 +71,19 @@ class Shell:
         given = {**os.environ, **self.environment, **environment}
         return Forked(f"tests.dojang.{script}", words, environment=given, cwd=self.home.parent)
 
-    def files(self) -> Mapping[str, bytes]:
-        """Every file of the sessions with its bytes; locks left out, and the audit: it has mistakes, too."""
+    @contextmanager
+    def backend(self) -> Iterator[Backend]:
+        """Where the sessions are, for whoever looks at their records, or changes them, by hand."""
+        opened = open_sessions(load_settings())
+        try:
+            yield opened.backend
+        finally:
+            opened.close()
+
+    def kept(self) -> Mapping[str, object]:
+        """All that the sessions hold, byte for byte; locks left out, and the audit: it has mistakes, too."""
+        if SESSIONS == "postgres":
+            return rows_of(self.environment["DOJANG_DATABASE_URL"])
         return {
             str(path.relative_to(self.home)): path.read_bytes()
             for path in sorted(self.home.glob("threads/*/*"))
@@ -84,6 +101,30 @@ def finished(process: Forked) -> Ran:
     """Wait for a process that a test started."""
     out, err = process.communicate(timeout=60)
     return Ran(process.wait(), out, err)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sent(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With ``DOJANG_TEST_WORKERS=hosts``, whose runs are carried out on hosts that fail: ``tests/hosts/sent.py``."""
+    if os.environ.get("DOJANG_TEST_WORKERS") != "hosts" or ".server." in request.module.__name__:
+        yield
+        return
+    from tests.hosts.sent import Sent
+
+    with Sent(request.getfixturevalue("hosts")).installed():
+        yield
+
+
+@pytest.fixture
+def at_home() -> Iterator[None]:
+    """Runs stay in the process of a test that looks into them, or changes what they are made of, whatever is set."""
+    if os.environ.get("DOJANG_TEST_WORKERS") != "hosts":
+        yield
+        return
+    from tests.hosts import sent
+
+    with sent.at_home():
+        yield
 
 
 @pytest.fixture

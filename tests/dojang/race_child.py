@@ -14,6 +14,7 @@ import tools.policy
 import tools.toolbox
 from state import Conflict
 from tests.dojang.workspaces import workspace_for
+from tests.hosts.sent import sent_away
 
 PRELOADED = (checkpoints.audit.trail, store, tools.policy, tools.toolbox)
 
@@ -27,7 +28,7 @@ class Said(NamedTuple):
 
 def race(home: Path, dsn: str, review_id: str, attempts: list[tuple[str, Any]], start: Any, said: Connection) -> None:
     """Make every attempt (who, decision) in a thread of its own, all of them at one time; say what came of them."""
-    with workspace_for(home, dsn) as workspace, ThreadPoolExecutor(len(attempts)) as pool:
+    with sent_away(), workspace_for(home, dsn) as workspace, ThreadPoolExecutor(len(attempts)) as pool:
         assert workspace.parts.deps is not None  # everything is open before the race begins
         here = threading.Barrier(len(attempts))
 

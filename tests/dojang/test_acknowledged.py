@@ -18,6 +18,7 @@ from graph import build_graph
 from nodes.ports import Generator
 from state import JSON, Generation
 from tests.checkpoints.power import FDS, Disk
+from tests.databases import NOT_NEEDED
 from tests.dojang.workspaces import NoDocuments, RehearsedParts, settings_for, told
 from tools.effects import effect
 from tools.toolbox import Toolbox
@@ -68,7 +69,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 @pytest.fixture
 def workspace(tmp_path: Path, disk: Disk) -> Iterator[Workspace]:
-    settings = settings_for(tmp_path / "home", "postgresql://nowhere")
+    settings = settings_for(tmp_path / "home", NOT_NEEDED)
     CUTS[:] = [lambda name: disk.cut(settings.threads, tmp_path / name)]
     SEEN.clear()
     with Workspace(settings, parts=Parts(settings)) as opened:
@@ -79,6 +80,7 @@ def state(threads: Path, thread: str) -> Any:
     return build_graph(FileSaver(threads)).get_state({"configurable": {"thread_id": thread}})
 
 
+@pytest.mark.about_files("of a disk that loses its power it asks which bytes of which file are there")
 def test_a_question_is_on_the_disk_before_anybody_is_told_and_a_call_before_it_is_made(workspace: Workspace) -> None:
     """Red where ``Runs._stream`` tells of a pause as it comes, or without the one in ``EffectLedger.begin``."""
     told_of: list[tuple[str, Path]] = []

@@ -16,11 +16,13 @@ import pytest
 from PIL import Image
 
 from dojang.attachments import Limits, NotAttached, looked_at, named
+from dojang.sessions import home_of
 from dojang.settings import Settings
 from dojang.workspace import Workspace
 from state import UserError
 from tests.adapters.openai_server import Script, serve
 from tests.dojang.workspaces import settings_for, workspace_for
+from tests.sessions_in_postgres import kept_of
 from tests.store.pdfs import pdf_of
 
 ALL = Limits(megabytes=1, megapixels=2, pages=3, count=3, reads=frozenset(("images", "pdf")))
@@ -127,11 +129,11 @@ def test_read_this_bar_chart(server: Script, tmp_path: Path, postgres_dsn: str) 
         assert users(server)[0][2]["image_url"]["url"] == address
         assert users(server)[1] == "And the lowest?"
         assert workspace.conversation(run.thread_id)[0]["text"].endswith("[sales.png]")
-        files = {path.name: path.read_bytes() for path in workspace.folder(run.thread_id).glob("*.jsonl")}
+        kept = kept_of(workspace.parts.backend, run.thread_id)
     body = base64.b64encode(chart())
-    assert [name for name, data in files.items() if body in data] == ["attachments.jsonl"], "the body is kept once"
-    assert files["attachments.jsonl"].count(body) == 1
-    assert "prompts.jsonl" not in files, "what nobody can make again teaches nothing"
+    assert [name for name, data in kept.items() if body in data] == ["attachments"], "the body is kept once"
+    assert kept["attachments"].count(body) == 1
+    assert "prompts" not in kept, "what nobody can make again teaches nothing"
 
 
 def test_a_pdf_goes_as_a_file_to_a_model_that_reads_it(server: Script, tmp_path: Path, postgres_dsn: str) -> None:
@@ -179,7 +181,8 @@ def test_files_are_copied_and_erased_with_their_session(tmp_path: Path, postgres
         assert workspace.parts.attachment_log.get("copy", file["sha256"]) == pdf_of("The code is 1234.")
         from checkpoints.upkeep.erasing import erase_thread
 
-        erase_thread(workspace.parts.audit, run.thread_id, "kim", "asked for")
+        home = home_of(workspace.settings, workspace.parts.sessions)
+        erase_thread(workspace.parts.audit, run.thread_id, "kim", "asked for", home=home)
         assert workspace.parts.attachment_log.get(run.thread_id, file["sha256"]) is None
 
 

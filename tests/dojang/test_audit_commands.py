@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from checkpoints.audit.chain import HEAD
 from checkpoints.audit.check import verify_audit
 from checkpoints.audit.trail import AuditedDecisions, AuditLog
 from tests.dojang.conftest import Shell, finished
+from tests.sessions_in_postgres import changed_by_hand
 
 Rows = Callable[[], list[tuple[Any, ...]]]
 
@@ -22,10 +24,6 @@ Rows = Callable[[], list[tuple[Any, ...]]]
 def events(shell: Shell, *words: str) -> list[tuple[str, str]]:
     """(event, actor), oldest first."""
     return [(r["event"], r["actor"]) for r in reversed(shell("audit", "list", *words, "--json").json)]
-
-
-def chain_of(shell: Shell, thread: str) -> Path:
-    return Path(shell("thread", thread, "--json").json["folder"]) / "audit.jsonl"
 
 
 def test_who_saw_what_and_decided_what(shell: Shell, bookings: Rows) -> None:
@@ -47,7 +45,8 @@ def test_who_saw_what_and_decided_what(shell: Shell, bookings: Rows) -> None:
     refused = shell("audit", "list", "--thread", thread, "--json").json[1]
     assert (refused["facts"]["lost_to"], refused["subject"]) == ("김대리", review)
     assert [e for e, _ in events(shell)].count("policy.seen") == 1
-    text = chain_of(shell, thread).read_text(encoding="utf-8")
+    with shell.backend() as kept:
+        text = json.dumps(kept.log(thread, "audit").records(), ensure_ascii=False)
     assert "김대리" in text
     for content in ("손님 확인함", "만실", "Emma Lee", "Namsan Stay"):
         assert content not in text
@@ -80,8 +79,9 @@ def test_a_stale_decision_is_noted_as_refused(shell: Shell) -> None:
 
 def test_a_changed_record_is_named(shell: Shell) -> None:
     thread, _review = shell.paused()
-    path = chain_of(shell, thread)
-    path.write_bytes(path.read_bytes().replace(b"review.opened", b"review.closed"))
+    with shell.backend() as kept:
+        changed_by_hand(kept, thread, "audit", "review.opened", "review.closed")
+        path = kept.log(thread, "audit").path
     checked = shell("audit", "verify")
     assert checked.code == 70
     assert f"PROBLEM {path}, record 1" in checked.out
@@ -92,8 +92,8 @@ def test_a_changed_record_is_named(shell: Shell) -> None:
 
 def test_with_a_broken_chain_nothing_is_released_until_it_is_begun_anew(shell: Shell, bookings: Rows) -> None:
     thread, review = shell.paused()
-    path = chain_of(shell, thread)
-    path.with_name("audit.head").unlink()
+    with shell.backend() as kept:
+        kept.replace_note(thread, HEAD, None)
     stopped = shell("approve", review)
     assert stopped.code == 70
     assert "dojang audit reopen" in stopped.err
@@ -169,7 +169,8 @@ def test_export_as_lines_that_can_be_checked_again(shell: Shell) -> None:
     "name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "  =1", "\t=1", "＝1", "김,\"대\n리'", "\ufeff=1"]
 )
 def test_a_spreadsheet_runs_nothing_of_an_export(shell: Shell, name: str) -> None:
-    AuditLog(shell.home / "threads", shell.home / "keys").note(None, "review.shown", name, name, {"=k": "=v"})
+    with shell.backend() as kept:
+        AuditLog(kept, shell.home / "keys").note(None, "review.shown", name, name, {"=k": "=v"})
     exported = shell("audit", "export", "--format", "csv").out
     assert exported.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(exported.removeprefix("\ufeff"), newline="")))

@@ -16,9 +16,12 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from checkpoints import FileSaver, KeyRing
 from checkpoints.upkeep.pruning import prune
 from dojang.server.work.rows import RunRows
+from dojang.sessions import home_of
+from dojang.settings import load_settings
 from tests.checkpoints.cases import chat_graph, checkpoint, config, metadata
 from tests.dojang.conftest import Shell
 from tests.dojang.server.work.test_keeping_runs import SECRET, accepted
+from tests.dojang.workspaces import rehearsed
 
 Rows = Callable[[], list[tuple[Any, ...]]]
 LATER = datetime.now(UTC) + timedelta(days=40)
@@ -47,6 +50,7 @@ def test_stats_and_export(shell: Shell, tmp_path: Path) -> None:
         assert shell("checkpoints", command, "th_0").code == 2
 
 
+@pytest.mark.about_files("what other savers hold is taken over into files")
 def test_import(shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "theirs.sqlite"
     with SqliteSaver.from_conn_string(str(path)) as theirs:
@@ -62,23 +66,25 @@ def test_import(shell: Shell, tmp_path: Path) -> None:
 def test_prune_spares_who_waits(shell: Shell, bookings: Rows) -> None:
     waits, review = shell.paused()
     over = finished_thread(shell)
-    threads = shell.home / "threads"
     assert shell("checkpoints", "prune", "--older-than", "soon").code == 2
     recent = shell("checkpoints", "prune", "--older-than", "30d", "--json").json["threads"]
     assert {one["fate"] for one in recent} == {"recent"}
     dry = shell("checkpoints", "prune", "--older-than", "0h", "--dry-run", "--json").json["threads"]
     assert {one["thread_id"]: one["fate"] for one in dry} == {waits: "waits", over: "pruned"}
-    assert FileSaver(threads).get_tuple(config(over)) is not None
-    prune(threads, timedelta(days=30), now=LATER, keep_latest=True)
-    assert len(list(FileSaver(threads).list(config(over)))) == 1
-    assert len(list(FileSaver(threads).list(config(waits)))) > 1
-    assert shell("checkpoints", "prune", "--older-than", "0h").code == 0
-    assert FileSaver(threads).get_tuple(config(over)) is None
+    with rehearsed(load_settings()) as workspace:
+        saver, settings = workspace.parts.saver, workspace.settings
+        assert saver.get_tuple(config(over)) is not None
+        prune(home_of(settings, workspace.parts.sessions), timedelta(days=30), now=LATER, keep_latest=True)
+        assert len(list(saver.list(config(over)))) == 1
+        assert len(list(saver.list(config(waits)))) > 1
+        assert shell("checkpoints", "prune", "--older-than", "0h").code == 0
+        assert saver.get_tuple(config(over)) is None
     assert shell("audit", "verify").code == 0
     assert shell("approve", review).code == 0
     assert len(bookings()) == 1
 
 
+@pytest.mark.about_files("only files are sealed with keys of ours")
 def test_sealed_from_the_first_word_to_a_new_key(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bookings: Rows
 ) -> None:
@@ -121,6 +127,7 @@ def test_sealed_from_the_first_word_to_a_new_key(
     assert os.stat(keys).st_mode & 0o777 == 0o600
 
 
+@pytest.mark.about_files("of a folder under a wrong name, and of `checkpoints verify`")
 def test_one_that_cannot_be_read_does_not_hide_the_others(shell: Shell) -> None:
     """A folder under a wrong name: the rest is counted, and it says which name is right."""
     saver = FileSaver(shell.home / "threads")

@@ -273,6 +273,7 @@ def test_a_question_that_broke_off_can_be_left_behind(read_in: Shell) -> None:
     assert "Breakfast is served from 7 to 10." in went_on.out
 
 
+@pytest.mark.usefixtures("at_home")
 def test_a_call_that_broke_off_has_to_be_finished_first(
     shell: Shell, bookings: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

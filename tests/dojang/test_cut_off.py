@@ -11,13 +11,16 @@ import psycopg
 import pytest
 
 from checkpoints import FileSaver
+from checkpoints.postgres.saver import PgSaver
 from dojang.results import RunResult
 from dojang.workspace import UnknownThread, Workspace
 from state import Conflict
+from tests.databases import SESSIONS
 from tests.dojang.workspaces import STAY, Rehearsed, told, workspace_for
 from tests.graph.parts import calls
 
 Real = Callable[..., Any]
+SAVER: Any = PgSaver if SESSIONS == "postgres" else FileSaver
 
 
 class Cut(Exception):
@@ -53,10 +56,10 @@ def finished(workspace: Workspace, thread: str | None) -> RunResult:
 def test_a_run_that_is_cut_off_between_any_two_writes_goes_on(
     tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    real = getattr(FileSaver, method)
+    real = getattr(SAVER, method)
     for at in count(1):
         begun: list[str] = []
-        monkeypatch.setattr(FileSaver, method, cutting(real, at))
+        monkeypatch.setattr(SAVER, method, cutting(real, at))
         with workspace_for(tmp_path / "home", postgres_dsn) as workspace:
             try:
                 waiting = workspace.ask("please book it", on_start=begun.append)
@@ -64,7 +67,7 @@ def test_a_run_that_is_cut_off_between_any_two_writes_goes_on(
                 cut = False
             except Cut:
                 cut = True
-        monkeypatch.setattr(FileSaver, method, real)
+        monkeypatch.setattr(SAVER, method, real)
         with workspace_for(tmp_path / "home", postgres_dsn) as workspace:
             result = finished(workspace, begun[0])
         assert [outcome["status"] for outcome in result.outcomes] == ["done"]
@@ -83,7 +86,7 @@ def test_a_run_that_is_cut_off_takes_no_new_message(
     with workspace_for(tmp_path / "home", postgres_dsn) as workspace:
         waiting = workspace.ask("please book it")
     with workspace_for(tmp_path / "home", postgres_dsn) as workspace, monkeypatch.context() as patch:
-        patch.setattr(FileSaver, "put", cutting(FileSaver.put, 2))  # after the writes of comply
+        patch.setattr(SAVER, "put", cutting(SAVER.put, 2))  # after the writes of comply
         with pytest.raises(Cut):
             workspace.decide(waiting.reviews[0]["id"], "approve")
     with workspace_for(tmp_path / "home", postgres_dsn) as workspace:

@@ -52,6 +52,7 @@ def test_the_play_to_its_end(stage: Shell, bookings: Rows) -> None:
     assert "ended with code 3" in pids[2]
 
 
+@pytest.mark.about_files("a play in the home that is named ends in the folder of its session")
 def test_another_decision_in_korean_as_one_json_document(stage: Shell, bookings: Rows) -> None:
     class Quick(Play):
         """Its acts are calls in this process."""

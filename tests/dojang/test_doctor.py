@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import SESSIONS
 from tests.dojang.conftest import Ran, Shell
 
 NAMES = [
@@ -23,7 +24,7 @@ NAMES = [
     "tools",
     "MCP servers",
     "access",
-    "session files",
+    "sessions",
     "port",
 ]
 
@@ -51,7 +52,7 @@ def test_nothing_is_wrong(healthy: Shell) -> None:
     assert found["language model"].startswith("rehearsed@none says")
     assert "book_room" in found["tools"]
     assert found["access"].endswith("alone: no token was made")
-    assert found["session files"].startswith("1 sessions")
+    assert found["sessions"].startswith("1 sessions")
 
 
 def test_it_speaks_korean(healthy: Shell) -> None:
@@ -92,11 +93,13 @@ def test_each_problem_has_a_line_and_a_remedy_and_hides_none_of_the_others(
     assert result.code == 1
     assert "hunter2" not in result.out + result.err
     found = problems(result)
-    assert set(found) == {"home", "PostgreSQL", "embedding model", "policy", "tools", "port"}
+    shared = {"sessions", "access"} if SESSIONS == "postgres" else set()  # they are there, too
+    assert set(found) == {"home", "PostgreSQL", "embedding model", "policy", "tools", "port"} | shared
     assert "chmod 700" in found["home"]["remedy"]
     assert str(port) in found["port"]["detail"]
 
 
+@pytest.mark.about_files("the database checks what its disks have")
 def test_a_damaged_session_is_named(healthy: Shell) -> None:
     thread = healthy("ask", "hello", "--json").json["thread_id"]
     path = Path(healthy("thread", thread, "--json").json["folder"]) / "checkpoints.jsonl"
@@ -104,8 +107,8 @@ def test_a_damaged_session_is_named(healthy: Shell) -> None:
     data[100] ^= 1
     path.write_bytes(bytes(data))
     result = healthy("doctor", "--json")
-    assert set(problems(result)) == {"session files"}
-    assert thread in problems(result)["session files"]["remedy"]
+    assert set(problems(result)) == {"sessions"}
+    assert thread in problems(result)["sessions"]["remedy"]
 
 
 def test_a_home_that_cannot_be_used_is_a_finding(healthy: Shell, tmp_path: Path) -> None:

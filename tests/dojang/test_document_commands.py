@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from dojang.cli.documents import Watched
 from dojang.cli.terminal import Terminal
 from tests.dojang.conftest import Shell
+from tests.sessions_in_postgres import checkpoints_damaged_by_hand
 
 
 @pytest.fixture
@@ -64,12 +65,11 @@ def test_the_index_of_citations_is_derived(read_in: Shell) -> None:
     assert len(read_in("documents", "cited", passage, "--json").json["cited"]) == 1
     (read_in.home / "cited.sqlite").write_bytes(b"this is no database" * 100)
     assert len(read_in("documents", "cited", passage, "--json").json["cited"]) == 1
-    folder = next((read_in.home / "threads").glob("*/checkpoints.jsonl"))
-    whole = folder.read_bytes()
-    folder.write_bytes(whole.replace(b"reakfast", b"reakfest"))
-    found = read_in("documents", "cited", passage, "--json").json
-    assert list(found["unreadable"]) == [folder.parent.name]
-    folder.write_bytes(whole)
+    with read_in.backend() as kept:
+        brought_back = checkpoints_damaged_by_hand(kept, answer["thread_id"])
+        found = read_in("documents", "cited", passage, "--json").json
+        assert list(found["unreadable"]) == [kept.log(answer["thread_id"], "checkpoints").path.parent.name]
+        brought_back()
     assert read_in("documents", "cited", passage).out.startswith(answer["thread_id"])
     assert read_in("documents", "cited", "p-unknown").out == ""
 

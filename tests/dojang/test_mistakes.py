@@ -12,7 +12,9 @@ import pytest
 
 from dojang.settings import Settings
 from dojang.workspace import Workspace
+from tests.databases import SESSIONS
 from tests.dojang.conftest import Ran, Shell
+from tests.sessions_in_postgres import damaged_by_hand, rows_of
 
 Rows = Callable[[], list[tuple[Any, ...]]]
 
@@ -67,14 +69,16 @@ def refused_in_korean(result: Ran, code: int) -> None:
         (("serve", "--port", "70000"), ("port",)),
         (("demo", "--decide", "perhaps"), ("perhaps", "edit guests=3")),
         (("demo", "--decide", 'edit "guests=3'), ("edit name=value",)),
-        (("checkpoints", "repair", "th_nope"), ("th_nope",)),
+        pytest.param(
+            ("checkpoints", "repair", "th_nope"), ("th_nope",), marks=pytest.mark.about_files("it repairs files")
+        ),
     ],
 )
 def test_unknown_ids_and_wrong_usage(shell: Shell, words: tuple[str, ...], parts: tuple[str, ...]) -> None:
     refused(shell(*words), 2, *parts)
     if "--lang" not in words:
         refused_in_korean(shell("--lang", "ko", *words), 2)
-    assert shell.files() == {}
+    assert shell.kept() == {}
 
 
 def test_no_words_at_all_show_the_help(shell: Shell) -> None:
@@ -111,11 +115,11 @@ def test_a_waiting_review_is_untouched_by_a_bad_decision(
     shell: Shell, bookings: Rows, words: tuple[str, ...], code: int, parts: tuple[str, ...]
 ) -> None:
     thread, review = shell.paused()
-    before = shell.files()
+    before = shell.kept()
     said = [{"RV": review, "TH": thread}.get(word, word) for word in words]
     refused(shell(*said), code, *parts)
     refused_in_korean(shell("--lang", "ko", *said), code)
-    assert shell.files() == before
+    assert shell.kept() == before
     assert bookings() == []
     assert [r["id"] for r in shell("inbox", "--json").json] == [review]
 
@@ -139,18 +143,18 @@ def test_the_same_decision_twice_is_one_decision(shell: Shell, bookings: Rows) -
 def test_another_decision_learns_who_won(shell: Shell, bookings: Rows, words: tuple[str, ...]) -> None:
     _thread, review = shell.paused()
     assert shell("approve", review).code == 0
-    before = shell.files()
+    before = shell.kept()
     refused(shell(*(review if word == "RV" else word for word in words)), 4, review, "approve by 'kim'")
-    assert shell.files() == before
+    assert shell.kept() == before
     assert len(bookings()) == 1
 
 
 def test_a_question_cannot_be_approved(shell: Shell) -> None:
     review = shell("ask", "which one?").one("rv")
-    before = shell.files()
+    before = shell.kept()
     refused(shell("approve", review), 2, "cannot be decided with 'approve'", "answer, reject")
     refused(shell("answer", review, " "), 2, "needs a text")
-    assert shell.files() == before
+    assert shell.kept() == before
 
 
 @pytest.mark.parametrize("name", ["empty.txt", "random.md", "photo.png", "notes.xyz", "missing.txt", "huge.txt"])
@@ -183,19 +187,19 @@ def closed_port() -> int:
 
 def test_a_database_that_does_not_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     thread, review = shell.paused()
-    before = shell.files()
+    before = shell.kept()
     port = closed_port()
     monkeypatch.setenv("DOJANG_DATABASE_URL", f"postgresql://kim:hunter2@127.0.0.1:{port}/hotel")
     for words in (("documents",), ("search", "x"), ("approve", review)):
         result = shell(*words)
         refused(result, 5, str(port))
         assert "hunter2" not in result.err
-    assert shell.files() == before
-    assert shell("inbox").code == 0  # what only reads files goes on
-    assert shell("thread", thread).code == 0
-    card = shell("show", review)
-    assert card.code == 0
-    assert "Namsan Stay" in card.out
+    assert shell.kept() == before
+    files = SESSIONS == "files"  # what only reads them goes on
+    reads = [shell("inbox"), shell("thread", thread), shell("show", review)]
+    assert [read.code for read in reads] == [0 if files else 5] * 3
+    assert "hunter2" not in "".join(read.err for read in reads)
+    assert ("Namsan Stay" in reads[-1].out) is files
     asked = shell("ask", "hello")
     assert asked.code == 5
     assert "hunter2" not in asked.out + asked.err
@@ -215,18 +219,19 @@ def test_a_model_that_is_not_there(shell: Shell, monkeypatch: pytest.MonkeyPatch
     result = shell("ask", "hello")
     assert result.code == 2, result
     assert model in next(line for line in result.err.splitlines() if line.startswith("error: "))
-    assert shell.files() == {}
+    assert shell.kept() == {}
 
 
 def test_without_a_model_a_decision_is_not_even_recorded(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     _thread, review = shell.paused()
-    before = shell.files()
+    before = shell.kept()
     monkeypatch.setenv("DOJANG_MODEL", "/nowhere")
     shell.open_workspace = Workspace
     refused(shell("approve", review), 2, "/nowhere")
-    assert shell.files() == before
+    assert shell.kept() == before
 
 
+@pytest.mark.about_files("it changes one, and `checkpoints verify` reads them")
 @pytest.mark.parametrize("file", ["checkpoints.jsonl", "decisions.jsonl", "thread.json"])
 def test_a_damaged_session_file_is_named(shell: Shell, file: str) -> None:
     healthy = shell("ask", "hello", "--json").json["thread_id"]
@@ -237,7 +242,7 @@ def test_a_damaged_session_file_is_named(shell: Shell, file: str) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2 if file != "thread.json" else 0] ^= 0x15
     path.write_bytes(bytes(data))
-    before = shell.files()
+    before = shell.kept()
     verified = shell("checkpoints", "verify", "--json")
     assert verified.code == 70
     assert str(folder) in verified.out
@@ -247,9 +252,25 @@ def test_a_damaged_session_file_is_named(shell: Shell, file: str) -> None:
         asked = shell("resume", thread)
         assert asked.code == 70, asked
         assert file in asked.err
-    assert shell.files() == before
+    assert shell.kept() == before
 
 
+def test_a_damaged_record_in_the_database_stops_its_session_and_no_other(shell: Shell) -> None:
+    shell.monkeypatch.setenv("DOJANG_SESSIONS", "postgres")
+    healthy = shell("ask", "hello", "--json").json["thread_id"]
+    thread, review = shell.paused()
+    assert shell("reject", review, "--reason", "no").code == 0
+    with shell.backend() as kept:
+        damaged_by_hand(kept, thread, "decisions")
+        path = kept.log(thread, "decisions").path
+    before = rows_of(shell.environment["DOJANG_DATABASE_URL"])
+    assert shell("thread", healthy).code == 0
+    assert shell("inbox").code == 0
+    refused(shell("resume", thread), 70, str(path))
+    assert rows_of(shell.environment["DOJANG_DATABASE_URL"]) == before
+
+
+@pytest.mark.about_files("it repairs them")
 def test_a_damaged_session_can_be_repaired(shell: Shell) -> None:
     thread = shell("ask", "hello", "--json").json["thread_id"]
     path = Path(shell("thread", thread, "--json").json["folder"]) / "checkpoints.jsonl"
@@ -281,7 +302,7 @@ def test_settings_that_cannot_be_used_are_named(
 ) -> None:
     monkeypatch.setenv(name, value)
     refused(shell("inbox"), 2, name)
-    assert shell.files() == {}
+    assert shell.kept() == {}
 
 
 @pytest.mark.parametrize("text", ["not toml [", '[[rule]]\nid = "x"\n', '[[rule]]\nid = 3\noutcome = "pass"\n'])

@@ -135,6 +135,7 @@ def test_a_hook_that_does_not_take_it_is_tried_again(
     assert told() == [notice]
 
 
+@pytest.mark.usefixtures("at_home")
 def test_a_new_message_does_not_make_it_forgotten(
     opened: Open, told: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from dojang.workspace import Workspace
+from state import Conflict
 from tests.dojang.workspaces import STAY, Rehearsed, told, workspace_for
 from tests.graph.parts import calls
 
@@ -47,6 +49,18 @@ def test_what_is_decided_while_the_first_one_is_carried_out_is_carried_out_by_th
         assert run.status == "done"
         assert sorted(o["status"] for o in run.outcomes) == ["done", "done" if second == "approve" else "refused"]
     assert len(bookings()) == (2 if second == "approve" else 1)
+
+
+def test_a_message_to_a_new_thread_that_comes_second_takes_nothing_from_the_first(
+    tmp_path: Path, postgres_dsn: str
+) -> None:
+    """It found no such thread before it waited for it; LangGraph drops the pause of a thread that gets new input."""
+    with opened(tmp_path / "home", postgres_dsn) as workspace:
+        [one, other] = workspace.send("new", HumanMessage("please book both", id="m1", name="kim")).reviews
+        late = HumanMessage("When is check-out?", id="m2", name="lee")
+        with pytest.raises(Conflict, match="waits for a decision"):
+            workspace._runs.start("new", {"messages": [late]}, None)
+        assert [review["id"] for review in workspace.thread("new").reviews] == [one["id"], other["id"]]
 
 
 def test_two_who_decide_at_once_leave_nothing_waiting(tmp_path: Path, postgres_dsn: str, bookings: Rows) -> None:

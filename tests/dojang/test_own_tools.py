@@ -39,6 +39,7 @@ def _lines() -> list[str]:
     return block[1].splitlines()
 
 
+@pytest.mark.usefixtures("at_home")
 def test_ten_minutes(shell: Shell, own: Path, monkeypatch: pytest.MonkeyPatch, postgres_dsn: str) -> None:
     monkeypatch.setenv("DOJANG_PORT", "0")
     said = {line: shell(*shlex.split(line)[1:]) for line in _lines() if line.startswith("dojang ")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import psycopg
@@ -15,6 +15,7 @@ from dojang.pausing import Halted, switch_of
 from dojang.server.work import Order
 from dojang.workspace import Workspace
 from state import Conflict, UserError
+from tests.databases import NOT_NEEDED, SESSIONS
 from tests.dojang.conftest import ROOT
 from tests.dojang.server.access.people import People
 from tests.dojang.server.conftest import browser_of, open_workspace
@@ -157,7 +158,9 @@ def test_a_run_of_the_server_goes_back_into_the_queue(
         assert work.rows.get(row.run_id).status == "pending"
         workspace.go_on_all()
         assert workspace.do_due().runs == []  # the queue has it, nobody else
-        work.rows._db.execute("UPDATE runs SET not_before = 0")
+        database = workspace.parts.sessions.database
+        with database.transaction() if database is not None else nullcontext(work.rows._db) as db:
+            db.execute("UPDATE runs SET not_before = 0")
         again = work._next()
         work.worker.run(again, work.channel(again))
         assert work.rows.get(row.run_id).status == "interrupted"
@@ -166,7 +169,10 @@ def test_a_run_of_the_server_goes_back_into_the_queue(
 
 def test_a_switch_that_cannot_be_read_is_pressed(workspace: Workspace) -> None:
     workspace.settings.home.mkdir(exist_ok=True)
-    (workspace.settings.home / "paused.json").write_text("{", encoding="utf-8")
+    if SESSIONS == "postgres":
+        workspace.parts.backend.replace_note(None, "paused", b"{")
+    else:
+        (workspace.settings.home / "paused.json").write_text("{", encoding="utf-8")
     with pytest.raises(Halted, match="cannot be read"):
         workspace.ask("please book a room")
 
@@ -200,7 +206,7 @@ def test_the_bar_says_it_on_every_page_and_leads_back(workspace: Workspace) -> N
 
 
 def test_only_whoever_decides_may_press_it(tmp_path: Path) -> None:
-    with workspace_for(tmp_path, "postgresql://127.0.0.1:1/none") as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)
         for role, status in (("viewer", 403), ("developer", 403), ("operator", 303)):
             browser: TestClient = people.logged_in(people.token(f"someone-{role}", role))

@@ -17,6 +17,7 @@ from state import Decision, Review
 from tests.checkpoints.audited import ACTION, outcome
 from tests.checkpoints.cases import decision
 from tests.dojang.conftest import Shell
+from tests.sessions_in_postgres import changed_by_hand, kept_in
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -26,8 +27,8 @@ class House:
 
     def __init__(self, home: Path) -> None:
         self.home, self.at = home, NOON
-        self.audit = AuditLog(home / "threads", home / "keys", clock=lambda: self.at)
-        self.decisions = AuditedDecisions(home / "threads", self.audit)
+        self.audit = AuditLog(kept_in(home).backend, home / "keys", clock=lambda: self.at)
+        self.decisions = AuditedDecisions(self.audit.backend, self.audit)
 
     def opened(self, name: str, kind: str = "tool", tier: int = 1, tool: str = "book_room") -> None:
         review: Any = {
@@ -46,7 +47,7 @@ class House:
         self.audit.note(None, event, actor, subject, facts)
 
     def period(self, since: datetime = NOON, until: datetime | None = None) -> Period:
-        return period_of(verify_audit(self.home), self.audit, since, until or self.at)
+        return period_of(verify_audit(self.home, backend=self.audit.backend), self.audit, since, until or self.at)
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_halts_promotions_handovers_and_checks(house: House) -> None:
     house.note("runs.paused", "ann", "runs", why="a drill")
     house.opened("p1", tier=3, tool="promote_adapter")
     house.said("p1", "mina")
-    ledger = AuditedLedger(house.home / "threads", house.audit)
+    ledger = AuditedLedger(house.audit.backend, house.audit)
     ledger.begin("t-p1", "k", {**ACTION, "tool": "promote_adapter"}, "at_most_once")
     ledger.finish("t-p1", "k", {**outcome(), "tool": "promote_adapter", "at": house.at.isoformat()})
     house.note("champion.rolled_back", "mina", "promotion:2", reason="worse")
@@ -133,13 +134,11 @@ def test_a_chain_that_does_not_verify_counts_for_nothing_and_is_named(house: Hou
     for name in ("good", "bad"):
         house.opened(name)
         house.said(name, "kim")
-    path = house.audit.folders.path("t-bad") / "audit.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"approve"', b'"reject"'))
+    changed_by_hand(house.audit.backend, "t-bad", "audit", '"approve"', '"reject"')
     made = house.period()
     assert made.figures is not None
     assert (made.verified.whole, made.verified.left_out, made.figures.total) == (False, ["t-bad"], 1)
-    home = house.home / "audit.jsonl"
-    home.write_bytes(home.read_bytes().replace(b"thread.anchored", b"thread.anchorad", 1))
+    changed_by_hand(house.audit.backend, None, "audit", "thread.anchored", "thread.anchorad")
     made = house.period()
     assert (made.figures, made.verified.whole) == (None, False)
 
@@ -165,8 +164,8 @@ def test_the_report_on_the_command_line(shell: Shell) -> None:
     assert "audit.exported" in [r["event"] for r in shell("audit", "list", "--json").json]
     assert shell("audit", "report", "--from", "2026-01-02", "--to", "2026-01-01").code == 2
     assert shell("audit", "report", "--from", "soon").code == 2
-    path = Path(shell("thread", thread, "--json").json["folder"]) / "audit.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"approve"', b'"reject"'))
+    with shell.backend() as kept:
+        changed_by_hand(kept, thread, "audit", '"approve"', '"reject"')
     broken = shell("audit", "report", "--from", today)
     assert (broken.code, "THE AUDIT CHAINS DO NOT VERIFY" in broken.out) == (70, True)
     assert f"Nothing counts of these conversations: {thread.replace('_', chr(92) + '_')}" in broken.out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dojang.noted import lines_of
 from dojang.settings import SAMPLE
 from tests.dojang.conftest import Shell
 
@@ -84,7 +85,7 @@ def test_explain_refuses_what_it_cannot_judge(shell: Shell, words: list[str], sa
 def test_replay_shows_whose_outcome_would_change_and_touches_nothing(shell: Shell, strict: Path) -> None:
     thread, review = shell.paused()
     assert shell("edit", review, "--set", "guests=1").code == 0
-    before = shell.files()
+    before = shell.kept()
     same = shell("policy", "replay", "--since", "2020-01-01")
     assert (same.code, same.out.splitlines()[-1].endswith("0 would change")) == (0, True)
     judged = shell("--json", "policy", "replay", "--since", "2020-01-01", "--policy", str(strict)).json
@@ -99,7 +100,7 @@ def test_replay_shows_whose_outcome_would_change_and_touches_nothing(shell: Shel
     text = shell("policy", "replay", "--since", "2020-01-01", "--policy", str(strict)).out
     assert f"{thread} book_room: asks (tool call, tier 1) → is forbidden" in text
     assert shell("--json", "policy", "replay", "--since", "2100-01-01").json == []
-    assert shell.files() == before
+    assert shell.kept() == before
 
 
 def test_replay_of_nothing_and_of_no_date(shell: Shell) -> None:
@@ -150,10 +151,10 @@ def test_a_boundless_approval_is_refused_and_nothing_is_written(shell: Shell, wo
 
 def test_a_damaged_file_of_approvals_is_told_and_lets_nothing_pass(shell: Shell) -> None:
     shell("policy", "allow", "book_room", "--when", "true", "--uses", "5", "--for", "1d")
-    with (shell.home / "standing.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"op": "give"}) + "\n")
+    with shell.backend() as kept, (lines := lines_of(shell.home, kept)).locked():
+        lines.append(json.dumps({"op": "give"}).encode())
     told = shell("policy", "standing")
-    assert (told.code, "standing.jsonl:2: cannot be read" in told.err) == (70, True)
+    assert (told.code, f"{lines.name}:2: cannot be read" in told.err) == (70, True)
     assert shell("ask", "please book it").code == 3
 
 

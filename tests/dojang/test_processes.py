@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from checkpoints import run_lock
+from dojang.settings import load_settings
 from tests.dojang.conftest import ROOT, Shell, finished
+from tests.dojang.workspaces import rehearsed
 
 Rows = Callable[[], list[tuple[Any, ...]]]
 
@@ -49,6 +50,7 @@ def test_help_waits_for_nothing(shell: Shell) -> None:
     assert imported(shell, "--help") == [(0, set())]
 
 
+@pytest.mark.about_files("they need no database")
 def test_reading_files_needs_no_model_and_no_database(shell: Shell) -> None:
     thread, _review = shell.paused()
     shell.environment.pop("DOJANG_DATABASE_URL")  # with none to go to, only the embedded server could be started
@@ -146,7 +148,7 @@ def test_a_port_that_is_taken(shell: Shell) -> None:
 
 def test_a_busy_thread_keeps_the_decision_and_says_so(shell: Shell, bookings: Rows) -> None:
     thread, review = shell.paused()
-    with run_lock(shell.home / "threads", thread, owner="somebody"):
+    with rehearsed(load_settings()) as other, other.parts.run_lock(thread, "somebody"):
         approved = shell("approve", review)
         assert approved.code == 4
         assert "the decision is recorded" in approved.err

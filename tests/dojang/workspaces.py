@@ -6,7 +6,7 @@ Only the model is not the real one, so that a test is quick and says what it mea
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,11 +22,11 @@ from dojang.settings import Settings
 from dojang.workspace import Workspace
 from nodes.ports import Clock, Generator
 from state import JSON, Citation, Generation, Language, Passage, ToolSpec
+from tests.databases import NOT_NEEDED, database_of
+from tests.databases import SESSIONS as SESSIONS
 from tests.graph.parts import asks, calls
 
 TODAY = date(2026, 11, 22)
-SESSIONS = os.environ.get("DOJANG_TEST_SESSIONS", "files")
-"""Where the sessions of tests lie: ``DOJANG_TEST_SESSIONS=postgres pytest FILE`` runs a file over the database."""
 STAY: dict[str, JSON] = {
     "hotel": "Namsan Stay",
     "guest": "Emma Lee",
@@ -154,7 +154,9 @@ class RehearsedParts(Parts):
 
 
 def settings_for(home: Path, dsn: str, **others: Any) -> Settings:
-    """Settings of a test: its own home and database, a pinned day, the user ``kim``."""
+    """Settings of a test: its own home and database (or ``NOT_NEEDED``), a pinned day, the user ``kim``."""
+    if dsn == NOT_NEEDED and others.get("sessions", SESSIONS) == "postgres":
+        dsn = database_of(home)
     given = {
         "home": home,
         "database_url": SecretStr(dsn),
@@ -167,6 +169,14 @@ def settings_for(home: Path, dsn: str, **others: Any) -> Settings:
         **others,
     }
     return Settings(**given, _env_file=None)  # type: ignore[call-arg]  # no .env of the checkout
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make these settings, as far as they were given."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    plain = {n: v.get_secret_value() if isinstance(v, SecretStr) else v for n, v in given.items() if v is not None}
+    texts = {n: json.dumps(v) if isinstance(v, bool | list | dict) else str(v) for n, v in plain.items()}
+    return {f"DOJANG_{name.upper()}": text for name, text in texts.items()}
 
 
 def workspace_for(

@@ -1,4 +1,4 @@
-"""Whole conversations of the real graph over session files, with a model that plays a script and tells its prompts."""
+"""Whole conversations of the real graph over real sessions, with a model that plays a script and tells its prompts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.types import Command
 
 from adapters.speakers.rendering import READING, reading_text, rendered
-from checkpoints import DecisionLog, EffectLedger, FileSaver, KeyRing, PromptLog
+from checkpoints import DecisionLog, EffectLedger, KeyRing, PromptLog
 from nodes.ports import Deps
 from state import Generation, Language, Passage, ToolSpec
+from tests.databases import SESSIONS
 from tests.graph.parts import Script, deps, graph_over
+from tests.sessions_in_postgres import kept_in
 
 
 @dataclass
@@ -46,16 +48,20 @@ class Clock:
 
 
 class Desk:
-    """A home whose conversations are scripted, and decided by whoever the test names."""
+    """A home whose conversations are scripted, and decided by whoever the test names.
 
-    def __init__(self, home: Path, keys: KeyRing | None = None, **others: Any) -> None:
+    ``keys``: its sessions are files, sealed. ``sessions``: where else than where the tests' lie.
+    """
+
+    def __init__(self, home: Path, keys: KeyRing | None = None, *, sessions: str = SESSIONS, **others: Any) -> None:
         self.home, self.threads = home, home / "threads"
-        self.prompts = PromptLog(self.threads, keys=keys)
-        self.decisions = DecisionLog(self.threads, keys=keys)
-        self.graph = graph_over(FileSaver(self.threads, keys=keys))
+        self.kept = kept_in(home, keys=keys, sessions="files" if keys else sessions)
+        self.prompts = PromptLog(self.kept.backend)
+        self.decisions = DecisionLog(self.kept.backend)
+        self.graph = graph_over(self.kept.saver)
         self.files: dict[str, Any] = {
             "decisions": self.decisions,
-            "ledger": EffectLedger(self.threads, keys=keys),
+            "ledger": EffectLedger(self.kept.backend),
             "prompts": self.prompts,
             "clock": Clock(),
             **others,

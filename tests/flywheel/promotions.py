@@ -17,16 +17,16 @@ from dojang.workspace import Workspace
 from nodes.ports import Clock
 from state import Generation, Language, Passage, ToolSpec
 from tests.adapters.tiny import lora
+from tests.databases import NOT_NEEDED
 from tests.dojang.workspaces import RehearsedParts, settings_for, told, workspace_for
 from tests.graph.parts import Shelf, Toys, calls
 
-NO_DATABASE = "host=/nowhere dbname=none"
 FIGURE = Figure(candidate=0.9, against=0.4, difference=0.5, low=0.31, high=0.68, n=40)
 
 
 def home(folder: Path, **others: Any) -> Workspace:
     """A workspace whose database does not answer: whatever needs it fails."""
-    return workspace_for(folder, NO_DATABASE, **others)
+    return workspace_for(folder, NOT_NEEDED, **others)
 
 
 def adapters(folder: Path, *numbers: int, base: str = "") -> list[str]:
@@ -91,5 +91,5 @@ class Chatty:
 
 def front(folder: Path, *, clock: Clock | None = None, **others: Any) -> Workspace:
     """A workspace whose conversations need no database."""
-    settings = settings_for(folder, NO_DATABASE, **others)
+    settings = settings_for(folder, NOT_NEEDED, **others)
     return Workspace(settings, parts=DeskParts(settings, generator=Chatty(), clock=clock))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from state import BrokenInvariant, Conflict, UserError
 from tests.adapters.tiny import lora
 from tests.dojang.conftest import Shell
 from tests.flywheel import promotions
-from tests.flywheel.test_dataset_commands import lived, shell
+from tests.flywheel.test_dataset_commands import lived, shell, taken_over
 
 __all__ = ["lived", "shell"]
 PLAN = Plan(Choices(), Recipe(epochs=1), replay=0.3, old_items=0)
@@ -33,11 +33,9 @@ class Turned(Exception):
 
 
 @pytest.fixture
-def opened(lived: Path, tmp_path: Path) -> Workspace:
-    import shutil
-
-    shutil.copytree(lived, tmp_path / "home")
-    return promotions.home(tmp_path / "home")
+def opened(lived: Path, tmp_path: Path) -> Iterator[Workspace]:
+    with promotions.home(taken_over(lived, tmp_path / "home")) as workspace:
+        yield workspace
 
 
 @pytest.fixture
@@ -159,9 +157,9 @@ def test_from_the_champion_on(opened: Workspace, cheap: list[str], monkeypatch: 
 
 
 def test_an_endpoints_model_is_trained_where_it_lives(tmp_path: Path) -> None:
-    workspace = promotions.home(tmp_path / "home", model="openai:gpt", model_base_url="http://127.0.0.1:1/v1")
-    with pytest.raises(UserError, match="dataset export"):
-        turn(workspace)
+    elsewhere = {"model": "openai:gpt", "model_base_url": "http://127.0.0.1:1/v1"}
+    with promotions.home(tmp_path / "home", **elsewhere) as w, pytest.raises(UserError, match="dataset export"):
+        turn(w)
 
 
 def test_the_whole_turn_with_the_model_that_ships(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

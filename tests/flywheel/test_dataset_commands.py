@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from checkpoints.files.folders import ThreadFolders
 from dojang.cli.exits import Exit
+from dojang.moving import move
+from dojang.server.work.base import Rows
+from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.rows import RunRows
+from dojang.sessions import open_sessions
+from dojang.settings import load_settings
+from tests.databases import NOT_NEEDED, SESSIONS, database_of
 from tests.dojang.conftest import Shell
 from tests.dojang.server.work.test_keeping_runs import accepted, ended
-from tests.dojang.workspaces import rehearsed
+from tests.dojang.workspaces import rehearsed, settings_for
 from tests.flywheel.desk import Desk
 from tests.graph.parts import calls, says
+from tests.sessions_in_postgres import damaged_by_hand
 
 HOTELS = ["Namsan", "Hangang", "Baekdu", "Jeju", "Seorak", "Gyeongju", "Busan", "Incheon"]
 
@@ -26,7 +33,7 @@ HOTELS = ["Namsan", "Hangang", "Baekdu", "Jeju", "Seorak", "Gyeongju", "Busan", 
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight conversations with a decision each: approved, edited or rejected by two people."""
     home = tmp_path_factory.mktemp("lived")
-    desk = Desk(home)
+    desk = Desk(home, sessions="files")
     for n, hotel in enumerate(HOTELS):
         thread = f"t{n}"
         desk.say(thread, f"{hotel}: reserve room number{n} tonight", calls(("book", {"room": hotel})), says("Done."))
@@ -40,15 +47,33 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+def taken_over(lived: Path, home: Path) -> Path:
+    """The same in a home of its own, where the tests' sessions lie."""
+    shutil.copytree(lived, home)
+    if SESSIONS == "postgres":
+        move(settings_for(home, NOT_NEEDED), "postgres")
+    return home
+
+
 @pytest.fixture
 def shell(lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
-    home = tmp_path / "home"
-    shutil.copytree(lived, home)
+    home = taken_over(lived, tmp_path / "home")
     environment = {"DOJANG_HOME": str(home), "DOJANG_LANGUAGE": "en", "DOJANG_USER": "kim"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    if SESSIONS == "postgres":
+        monkeypatch.setenv("DOJANG_DATABASE_URL", database_of(home))
     return Shell(home, environment, capfd, monkeypatch, rehearsed)
+
+
+@contextmanager
+def accepted_runs(shell: Shell) -> Iterator[Rows]:
+    """The runs that a server of this home has accepted."""
+    with closing(open_sessions(load_settings())) as sessions:
+        database = sessions.database
+        with closing(PgRows(database) if database is not None else RunRows(shell.home / "runs.sqlite")) as rows:
+            yield rows
 
 
 def built(shell: Shell, *words: str) -> Any:
@@ -101,9 +126,9 @@ def test_a_conversation_that_is_kept_out_is_counted_and_not_used(shell: Shell) -
 
 def test_what_a_person_has_erased_is_gone_from_the_next_dataset_and_marks_the_last(shell: Shell) -> None:
     first = built(shell)
-    with closing(RunRows(shell.home / "runs.sqlite")) as rows_of_runs:
-        ended(rows_of_runs, "r", "t0", by="choi")
-        accepted(rows_of_runs, "next", "t0")
+    with accepted_runs(shell) as runs:
+        ended(runs, "r", "t0", by="choi")
+        accepted(runs, "next", "t0")
     refused = shell("audit", "erase", "--thread", "t0", "--reason", "law")
     assert (refused.code, "is not over" in refused.err) == (Exit.MISTAKE, True)
     erased = shell("audit", "erase", "--person", "choi", "--reason", "asked for it", "--json")
@@ -137,13 +162,15 @@ def test_mistakes_are_said_in_one_line(shell: Shell) -> None:
     damaged = shell("adapters", "train", "--dataset", told["dataset"], "--out", "adapter")
     assert (damaged.code, "was changed or is gone" in damaged.err) == (Exit.BROKEN, True)
     assert "damaged" in shell("adapters", "dataset", "list").out or "–" not in damaged.err
-    shutil.rmtree(shell.home / "threads")
+    with shell.backend() as kept:
+        for thread in list(kept.threads()):
+            kept.remove(thread)
     assert "nobody has decided anything yet" in shell("adapters", "dataset", "build").err
 
 
 def test_a_session_that_cannot_be_read_is_told_and_the_others_count(shell: Shell) -> None:
-    path = ThreadFolders(shell.home / "threads").path("t3") / "decisions.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"approve", b"approvE"))
+    with shell.backend() as kept:
+        damaged_by_hand(kept, "t3", "decisions")
     told = built(shell)
     assert told["decisions"] == 7
     assert "t3-" in told["problems"][0]

@@ -22,14 +22,14 @@ from state import Prompt, Rendered
 from tests.checkpoints.test_prompts import turn
 from tests.flywheel.desk import Desk
 from tests.graph.parts import NOW, Rules, asks, calls, passage, says, spec
+from tests.sessions_in_postgres import damaged_by_hand, taken_by_hand
 
 OURS = SimpleNamespace(chat_template=CHAT_TEMPLATE)
 ASKING = Rules(table={"look": "auto", "answer": "ask"})
 
 
-def sessions(desk: Desk, *, cache: Path | None = None, keys: KeyRing | None = None) -> Sessions:
-    root = desk.threads
-    return Sessions(FileSaver(root, keys=keys), DecisionLog(root, keys=keys), PromptLog(root, keys=keys), None, cache)
+def sessions(desk: Desk, *, cache: Path | None = None) -> Sessions:
+    return Sessions(desk.kept.saver, desk.decisions, desk.prompts, None, cache)
 
 
 def lived(home: Path) -> Desk:
@@ -97,7 +97,7 @@ def test_drafts_votes_and_what_was_taken_back(tmp_path: Path) -> None:
 
 def test_old_sessions_opted_out_ones_and_changed_ones_say_why_they_teach_nothing(tmp_path: Path) -> None:
     desk = lived(tmp_path)
-    (desk.prompts.folders.path("book") / "prompts.jsonl").unlink()
+    taken_by_hand(desk.kept.backend, "book", "prompts")
     desk.prompts.keep_out("pay", True, "lee", NOW)
     assert Counter(p["lacks"] for p in collect(sessions(desk)).points) == {"no_prompt": 2, "opted_out": 2}
     desk.prompts.keep_out("pay", False, "lee", NOW)
@@ -114,6 +114,7 @@ def test_a_question_that_a_rule_asked_is_none_of_the_models(tmp_path: Path) -> N
     assert point["lacks"] == "asked_by_a_rule"
 
 
+@pytest.mark.about_files("those in a database are read each time")
 def test_what_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk, cache = lived(tmp_path), tmp_path / "points.sqlite"
     first = collect(sessions(desk, cache=cache))
@@ -135,8 +136,7 @@ def test_what_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: pyte
 
 def test_a_session_that_cannot_be_read_stops_nobody(tmp_path: Path) -> None:
     desk = lived(tmp_path)
-    path = desk.prompts.folders.path("book") / "decisions.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"answer"', b'"reject"'))
+    damaged_by_hand(desk.kept.backend, "book", "decisions")
     found = collect(sessions(desk))
     assert {p["thread_id"] for p in found.points} == {"pay"}
     assert "book" in found.problems[0]
@@ -144,12 +144,12 @@ def test_a_session_that_cannot_be_read_stops_nobody(tmp_path: Path) -> None:
 
 
 def test_sealed_sessions_are_points_too(tmp_path: Path) -> None:
-    keys = KeyRing.of(b"k" * 32)
-    desk = Desk(tmp_path, keys)
+    desk = Desk(tmp_path, KeyRing.of(b"k" * 32))
     desk.say("t", "a room", calls(("book", {"room": "1"})), says("Booked."))
     desk.decide("t", "approve")
-    assert said(collect(sessions(desk, keys=keys)).points) == [("t", "approve", "")]
-    assert "no session keys are set" in collect(sessions(desk)).problems[0]
+    assert said(collect(sessions(desk)).points) == [("t", "approve", "")]
+    plain = Sessions(FileSaver(desk.threads), DecisionLog(desk.threads), PromptLog(desk.threads))
+    assert "no session keys are set" in collect(plain).problems[0]
 
 
 # ------------------------------------------------------------------------------------------- rendered again

@@ -25,6 +25,7 @@ from dojang.workspace import Workspace
 from nodes.door import NotEntitled
 from state import Review, UserError
 from tests.chaos.instants import Instants, Plan
+from tests.databases import SESSIONS, copy_database
 from tests.flywheel.promotions import adapters, crown, home, report
 from tests.graph.parts import FixedClock
 
@@ -283,6 +284,8 @@ def test_killed_anywhere_it_is_promoted_at_most_once_and_nobody_is_in_doubt(at: 
     for n, (owner, method, when) in enumerate(KILLS):
         there = at.with_name(f"at{n}")
         shutil.copytree(at, there, symlinks=True)
+        if SESSIONS == "postgres":
+            copy_database(at, there)
         dies(partial(_approve, there, review["id"]), owner, method, when)
         found = champion(there)
         seen.add(found)

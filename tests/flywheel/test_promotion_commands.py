@@ -12,10 +12,11 @@ from dojang.cli.exits import Exit
 from dojang.doctor import _champion
 from dojang.settings import Settings
 from dojang.workspace import Workspace
+from tests.databases import NOT_NEEDED, SESSIONS, database_of
 from tests.dojang.conftest import Shell
 from tests.dojang.server.conftest import browser_of
 from tests.dojang.workspaces import settings_for
-from tests.flywheel.promotions import NO_DATABASE, DeskParts, adapters, crown, home, report
+from tests.flywheel.promotions import DeskParts, adapters, crown, home, report
 from tests.flywheel.test_promoting import asked, at, desk, two
 
 __all__ = ["at", "desk", "two"]  # fixtures
@@ -23,13 +24,16 @@ __all__ = ["at", "desk", "two"]  # fixtures
 
 def undone(settings: Settings) -> Workspace:
     """What the command line opens: no database, no model."""
-    given = settings.model_copy(update={"database_url": SecretStr(NO_DATABASE), "sessions": "files"})
+    dsn = SecretStr(database_of(settings.home) if SESSIONS == "postgres" else NOT_NEEDED)
+    given = settings.model_copy(update={"database_url": dsn, "sessions": SESSIONS})
     return Workspace(given, parts=DeskParts(given))
 
 
 @pytest.fixture
 def shell(at: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
     environment = {"DOJANG_HOME": str(at), "DOJANG_LANGUAGE": "en", "DOJANG_USER": "kim"}
+    if SESSIONS == "postgres":
+        environment |= {"DOJANG_SESSIONS": SESSIONS, "DOJANG_DATABASE_URL": database_of(at)}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(at.parent)
@@ -101,7 +105,7 @@ def test_the_page_of_a_promotion_shows_what_the_gate_found(desk: Workspace, at: 
 
 def test_the_doctor_says_where_the_champion_cannot_be_served(at: Path) -> None:
     def found(**others: object) -> tuple[bool, str]:
-        settings = settings_for(at, NO_DATABASE, **others)
+        settings = settings_for(at, NOT_NEEDED, **others)
         fine, detail, _ = _champion(DeskParts(settings))
         return fine, detail
 

@@ -18,10 +18,11 @@ from dojang.flywheel.recorded import LiveCall, NotRecorded, Recorded, RecordedTo
 from dojang.flywheel.replaying import Replay, replay
 from dojang.workspace import Workspace
 from state import JSON, Generation, Language, Passage, ToolSpec
-from tests.databases import fresh_database
+from tests.databases import NOT_NEEDED, SESSIONS, database_of, fresh_database, use_database
 from tests.dojang.conftest import Shell
 from tests.dojang.workspaces import STAY, RehearsedParts, rehearsed, settings_for, workspace_for
 from tests.graph.parts import asks, calls, says
+from tests.sessions_in_postgres import rows_of
 from tools.errors import ToolFailed
 
 DEAR: dict[str, JSON] = {"booking_id": "BK-2040", "amount": 90_000}
@@ -68,6 +69,7 @@ def module_dsn(postgres_server: str) -> Iterator[str]:
 def lived(tmp_path_factory: pytest.TempPathFactory, module_dsn: str) -> Path:
     """Four conversations: a booking approved, a refund edited after a look-up, a cancellation refused, a question."""
     home = tmp_path_factory.mktemp("lived") / "home"
+    use_database(home, module_dsn)
     with workspace_for(home, module_dsn, generator=now()) as workspace:
         for text, said in (
             ("book", {"type": "approve"}),
@@ -84,27 +86,31 @@ def lived(tmp_path_factory: pytest.TempPathFactory, module_dsn: str) -> Path:
 
 
 def again(home: Path, model: Lines, **how: Any) -> Replay:
-    settings = settings_for(home, "postgresql://127.0.0.1:1/nobody")  # whoever opened it would fail
+    settings = settings_for(home, NOT_NEEDED)  # whoever opened it would fail
     with Workspace(settings, parts=RehearsedParts(settings)) as workspace:
+        return replayed(workspace, model, **how)
 
-        def stage(settings: Any, then: Then) -> Recorded:
-            made = Recorded(settings, then, workspace.parts.policy)
-            made.__dict__["generator"] = model
-            return made
 
-        return replay(workspace.parts, "candidate", recorded=stage, **how)
+def replayed(workspace: Workspace, model: Lines, **how: Any) -> Replay:
+    def stage(settings: Any, then: Then) -> Recorded:
+        made = Recorded(settings, then, workspace.parts.policy)
+        made.__dict__["generator"] = model
+        return made
+
+    return replay(workspace.parts, "candidate", recorded=stage, **how)
 
 
 def judged(found: Replay) -> list[tuple[str, str, str]]:
     return sorted((p.then.tool or p.kind, p.judged, p.rules) for p in found.points)
 
 
-def files(home: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(home)): p.read_bytes() for p in sorted(home.rglob("*")) if p.is_file()}
+def all_of(home: Path) -> dict[str, object]:
+    files = {str(p.relative_to(home)): p.read_bytes() for p in sorted(home.rglob("*")) if p.is_file()}
+    return {**files, **(rows_of(database_of(home)) if SESSIONS == "postgres" else {})}
 
 
 def test_the_same_adapter_proposes_the_same_and_nothing_of_the_home_is_written(lived: Path) -> None:
-    before = files(lived)
+    before = all_of(lived)
     model = now()
     told: list[tuple[int, int]] = []
     found = again(lived, model, on_progress=lambda done, total, thread: told.append((done, total)))
@@ -112,11 +118,20 @@ def test_the_same_adapter_proposes_the_same_and_nothing_of_the_home_is_written(l
         ("book_room", "same", "asks"), ("cancel_booking", "same", "asks"), ("clarification", "same", "asks"),
         ("issue_refund", "same", "asks"),
     ]  # fmt: skip
-    assert files(lived) == before
+    assert all_of(lived) == before
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     summary = found.summary()
     assert (summary["same"], summary["denied"], summary["repeated"]) == (4, 3, 3)
     assert all("issue_refund" in tools for _, tools, _ in model.seen)  # offered as then, by the record
+
+
+def test_nothing_of_a_replay_lies_beside_sessions_in_a_database(tmp_path: Path, postgres_dsn: str) -> None:
+    with workspace_for(tmp_path / "home", postgres_dsn, generator=now(), sessions="postgres") as workspace:
+        [review] = workspace.ask("cancel").reviews
+        workspace.decide(review["id"], {"type": "reject", "reason": "no"}, by="lee")
+        before = rows_of(postgres_dsn)
+        assert judged(replayed(workspace, now())) == [("cancel_booking", "same", "asks")]
+        assert rows_of(postgres_dsn) == before
 
 
 def test_better_worse_changed_by_what_the_person_made_of_it_then(lived: Path) -> None:
@@ -152,10 +167,10 @@ def test_a_call_gives_back_what_it_gave_then_and_any_other_ends_the_point(lived:
 
 
 def test_what_was_approved_in_advance_passes_and_is_not_counted(lived: Path) -> None:
-    before = files(lived)
+    before = all_of(lived)
     found = again(lived, now(book=[calls(("book_room", {**STAY, "guests": 4}))]))
     assert ("book_room", "not_recorded", "passes") in judged(found)
-    assert files(lived) == before
+    assert all_of(lived) == before
 
 
 def test_one_thread_and_a_date(lived: Path) -> None:
@@ -193,6 +208,8 @@ def test_a_call_that_failed_then_fails_again(lived: Path) -> None:
 @pytest.fixture
 def shell(lived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
     environment = {"DOJANG_HOME": str(lived), "DOJANG_LANGUAGE": "en", "DOJANG_USER": "kim", "DOJANG_EMBEDDING": "none"}
+    if SESSIONS == "postgres":
+        environment |= {"DOJANG_SESSIONS": SESSIONS, "DOJANG_DATABASE_URL": database_of(lived)}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)

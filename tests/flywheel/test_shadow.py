@@ -19,6 +19,7 @@ from tests.flywheel.desk import Desk
 from tests.flywheel.promotions import Chatty, DeskParts, adapters, crown, front
 from tests.flywheel.test_points import lived, sessions
 from tests.graph.parts import asks, says
+from tests.sessions_in_postgres import kept_in
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def nominated(at: Path) -> tuple[str, str]:
 
 
 def asides(at: Path, thread_id: str) -> list[Aside]:
-    return PromptLog(at / "threads").read(thread_id).asides
+    return PromptLog(kept_in(at).backend).read(thread_id).asides
 
 
 def test_the_candidate_is_asked_the_same_turn_and_only_what_it_said_is_kept(at: Path) -> None:
@@ -44,7 +45,7 @@ def test_the_candidate_is_asked_the_same_turn_and_only_what_it_said_is_kept(at: 
         run = desk.ask("book")
         done = desk.decide(run.reviews[0]["id"], "approve", by="lee").run
         assert [row["speaker"] for row in done.spent] == [f"rehearsed@{first}"]
-    kept = PromptLog(at / "threads").read(run.thread_id)
+    kept = PromptLog(kept_in(at).backend).read(run.thread_id)
     assert [prompt["speaker"] for prompt in kept.prompts] == [f"rehearsed@{first}"] * 2
     assert [(a["adapter"], a["speaker"], a["turn"], a["round"]) for a in kept.asides] == [
         (second, f"rehearsed@{second}", p["turn"], p["round"]) for p in kept.prompts
@@ -92,8 +93,8 @@ class Held:
 
 def taken(root: Path, queued: int) -> tuple[Shadow, Held, list[bool]]:
     """A shadow whose model is at its first turn, and which of five more turns it took on."""
-    log, model = PromptLog(root), Held()
-    log.folders.ensure("t")
+    log, model = PromptLog(kept_in(root).backend), Held()
+    log.backend.ensure("t")
     shadow = Shadow(log, lambda adapter: model, SystemClock(), queued=queued)
     one = Turn("t", "c", turn(1, ["m1"]), [HumanMessage("hi")])
     shadow.ask(one)
@@ -106,7 +107,7 @@ def test_a_full_queue_drops_and_counts_and_closing_asks_the_rest(tmp_path: Path)
     assert (took, shadow.dropped) == ([True, True, False, False, False], 3)
     model.go.set()
     shadow.close()
-    assert (shadow.kept, shadow.dropped, len(PromptLog(tmp_path).read("t").asides)) == (3, 3, 3)
+    assert (shadow.kept, shadow.dropped, len(PromptLog(kept_in(tmp_path).backend).read("t").asides)) == (3, 3, 3)
     assert shadow.ask(Turn("t", "c", turn(1, ["m1"]), [])) is False
     shadow.close()
 

@@ -34,9 +34,10 @@ from dojang.speaking import Speaking
 from dojang.workspace import Workspace
 from tests.adapters.openai_server import Script, Vllm, serve
 from tests.adapters.tiny import lora
+from tests.databases import NOT_NEEDED
 from tests.dojang.workspaces import settings_for
 from tests.flywheel.made import ARGS
-from tests.flywheel.promotions import NO_DATABASE, adapters, crown, report
+from tests.flywheel.promotions import adapters, crown, report
 from tests.flywheel.test_gating import POINTS, trained
 from tests.graph.parts import Shelf, Toys
 
@@ -79,7 +80,7 @@ def settings(at: Path, server: Script, **others: Any) -> Settings:
         "model": "openai:toy", "model_base_url": server.url, "model_api_key": KEY, "model_retries": 0,
         "model_server": "vllm", "model_server_adapters": "/adapters", **others,
     }  # fmt: skip
-    return settings_for(at, NO_DATABASE, **given)
+    return settings_for(at, NOT_NEEDED, **given)
 
 
 def desk(at: Path, server: Script, **others: Any) -> Workspace:
@@ -348,6 +349,6 @@ def test_the_doctor_says_whether_the_champion_is_there(at: Path, server: Script)
 
 
 def test_a_server_has_a_url(at: Path) -> None:
-    given = settings_for(at, NO_DATABASE, model="openai:toy", model_server="vllm")
+    given = settings_for(at, NOT_NEEDED, model="openai:toy", model_server="vllm")
     with pytest.raises(BadSetting, match="DOJANG_MODEL_BASE_URL"):
         registry_of(given)

@@ -29,8 +29,9 @@ from graph import AgentGraph
 from nodes.generate import generate
 from state import UserError
 from tests.adapters.tiny import lora
+from tests.databases import NOT_NEEDED, SESSIONS, database_of, use_database
 from tests.dojang.workspaces import settings_for
-from tests.flywheel.promotions import NO_DATABASE, adapters, crown, front
+from tests.flywheel.promotions import adapters, crown, front
 from tests.graph.conftest import graph
 from tests.graph.parts import FixedClock, deps, says
 
@@ -54,7 +55,7 @@ def speaker(desk: Workspace, thread_id: str) -> str:
 
 def voices(at: Path, **others: Any) -> Any:
     """Whoever speaks says only under which name."""
-    settings: Settings = settings_for(at, NO_DATABASE, **others)
+    settings: Settings = settings_for(at, NOT_NEEDED, **others)
     named: Any = lambda name: f"named {name}"  # noqa: E731
     return Voices(settings, lambda: "default", lambda name, folder: f"{name} of {folder}", named)  # type: ignore[arg-type,return-value]
 
@@ -91,7 +92,10 @@ def test_a_conversation_keeps_its_adapter_in_another_process_in_a_copy_and_when_
         assert run.answer["speaker"] == f"rehearsed@{first}"
         assert other.thread("copy").adapter == first
     moved = at.with_name("moved")
-    shutil.copytree(at / "threads", moved / "threads")
+    if SESSIONS == "postgres":
+        use_database(moved, database_of(at))
+    else:
+        shutil.copytree(at / "threads", moved / "threads")
     with front(moved) as elsewhere, pytest.raises(AdapterGone, match=f"adapter {first} is not in the registry"):
         elsewhere.ask("hi", thread_id=waits["thread_id"])
 
@@ -230,9 +234,9 @@ def test_parts_without_a_conversation_speak_with_the_one_of_the_settings(
         monkeypatch.setattr(Parts, name, told)
     place = at / "registry" / "adapters" / only
     wanted = {None: "model", "frontdesk": "model", str(folder): ("desk-2", folder), only: (only, place)}
-    spoken: Any = {name: Parts(settings_for(at, NO_DATABASE, adapter=name)).generator for name in wanted}
+    spoken: Any = {name: Parts(settings_for(at, NOT_NEEDED, adapter=name)).generator for name in wanted}
     assert spoken == wanted
-    served = settings_for(at, NO_DATABASE, model="openai:m", model_base_url="http://127.0.0.1:1/v1", adapter="night")
+    served = settings_for(at, NOT_NEEDED, model="openai:m", model_base_url="http://127.0.0.1:1/v1", adapter="night")
     assert cast(Any, Parts(served).generator) == ("night",)
 
 
@@ -266,7 +270,7 @@ def test_many_who_want_one_adapter_at_once_load_it_once(at: Path) -> None:
         asked.wait(60)  # the others come meanwhile
         return object()
 
-    found = Voices(settings_for(at, NO_DATABASE), object, beside, object)  # type: ignore[arg-type]
+    found = Voices(settings_for(at, NOT_NEEDED), object, beside, object)  # type: ignore[arg-type]
     begun = threading.Semaphore(0)
 
     def speaks(_: int) -> Any:

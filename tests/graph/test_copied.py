@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph.types import Command
 
-from checkpoints import DecisionLog, EffectLedger, FileSaver
+from checkpoints import DecisionLog, EffectLedger
 from graph import AgentGraph
 from nodes.ports import Deps
 from tests.graph.parts import calls, deps, graph_over, says
 from tests.graph.talk import CONFIG, decide, ran, say, waiting
+from tests.sessions_in_postgres import Kept
 
 COPY: Any = {"configurable": {"thread_id": "t2"}}
 PAID = ("pay", {"room": "1"})
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> tuple[AgentGraph, Deps]:
+def copied(kept: Kept) -> tuple[AgentGraph, Deps]:
     """A thread that waits for an approval, and a copy of it."""
-    saver = FileSaver(tmp_path)
-    graph = graph_over(saver)
+    graph = graph_over(kept.saver)
     parts = deps(calls(("pay", {"room": "1"})), *[says("Paid.")] * 3)
-    parts = replace(parts, ledger=EffectLedger(tmp_path), decisions=DecisionLog(tmp_path))
+    parts = replace(parts, ledger=EffectLedger(kept.backend), decisions=DecisionLog(kept.backend))
     say(graph, parts)
-    saver.copy_thread("t1", "t2")
+    kept.saver.copy_thread("t1", "t2")
     return graph, parts
 
 
@@ -52,12 +51,12 @@ def test_the_copy_asks_anew_from_a_checkpoint_before_the_review(copied: tuple[Ag
     assert ran(parts) == [PAID, PAID]
 
 
-def test_a_copy_of_what_was_approved_repeats_nothing(copied: tuple[AgentGraph, Deps], tmp_path: Path) -> None:
+def test_a_copy_of_what_was_approved_repeats_nothing(copied: tuple[AgentGraph, Deps], kept: Kept) -> None:
     graph, parts = copied
     decide(graph, parts, "approve")
     [before] = [s for s in graph.get_state_history(CONFIG) if s.next == ("act",)]
     graph.invoke(None, before.config, context=parts, durability="sync")
-    FileSaver(tmp_path).copy_thread("t1", "t3")
+    kept.saver.copy_thread("t1", "t3")
     [there] = [s for s in graph.get_state_history({"configurable": {"thread_id": "t3"}}) if s.next == ("act",)][:1]
     graph.invoke(None, there.config, context=parts, durability="sync")
     assert ran(parts) == [PAID]

@@ -17,12 +17,12 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import interrupt
 
 import nodes
-from checkpoints import FileSaver
 from graph import AgentGraph, build_graph, state_graph
 from state import UserError
 from tests.graph.bare import Bare, Said, asking
 from tests.graph.parts import asks, calls, deps, says
 from tests.graph.talk import CONFIG, decide, say, values, waiting
+from tests.sessions_in_postgres import kept_in
 
 
 def test_bare_new_input_discards_a_pause_without_a_word() -> None:
@@ -93,13 +93,13 @@ def test_the_graph_stops_nowhere_but_at_the_door(graph: AgentGraph) -> None:
 def test_whoever_opens_the_thread_later_sees_its_pauses(tmp_path: Path, how: str) -> None:
     """langgraph #6362: the stream told of the pause, and the thread's state had none."""
     parts = deps(calls(("book", {"room": "1"}), ("pay", {"room": "2"})), says("Done."))
-    first = build_graph(FileSaver(tmp_path))
+    first = build_graph(kept_in(tmp_path).saver)
     streamed = {
         pause.id
         for update in first.stream({"messages": [HumanMessage("book")]}, CONFIG, context=parts, durability="sync")
         for pause in update.get("__interrupt__", ())
     }
-    later = build_graph(FileSaver(tmp_path))
+    later = build_graph(kept_in(tmp_path).saver)
     state = later.get_state(CONFIG) if how == "sync" else asyncio.run(later.aget_state(CONFIG))
     assert {pause.id for pause in state.interrupts} == streamed
     assert {pause.id for task in state.tasks for pause in task.interrupts} == streamed

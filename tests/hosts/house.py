@@ -48,6 +48,7 @@ class Machine:
     environment: dict[str, str]
     words: tuple[str, ...]
     process: Forked | None = None
+    child: str = "tests.hosts.child"
     lives: int = 0
 
     @property
@@ -58,13 +59,11 @@ class Machine:
     def start(self) -> None:
         """Begin its process, and do not wait for it."""
         self.lives += 1
-        self.process = Forked(
-            "tests.hosts.child", self.words, environment=self.environment, cwd=self.folder, stderr=False
-        )
+        self.process = Forked(self.child, self.words, environment=self.environment, cwd=self.folder, stderr=False)
 
     def run(self, *words: str) -> int:
         """Carry out another command there, to its end; its exit code."""
-        with Forked("tests.hosts.child", words, environment=self.environment, cwd=self.folder, stderr=False) as process:
+        with Forked(self.child, words, environment=self.environment, cwd=self.folder, stderr=False) as process:
             return process.wait(WAIT_S)
 
     def kill(self) -> None:

@@ -10,14 +10,18 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from dojang.cli.exits import Exit
+from tests.dojang.workspaces import workspace_for
 from tests.hosts.day import Day, Trouble
-from tests.hosts.house import House, house, until
+from tests.hosts.house import SESSIONS, House, house, until
 from tests.hosts.network import refusal
+from tests.hosts.sent import Sent
+from tests.hosts.shift import Ground
 
 pytestmark = pytest.mark.skipif(bool(refusal()), reason=refusal())
 DOCKERFILE = Path(__file__).parents[2] / "deploy" / "Dockerfile"
@@ -73,3 +77,24 @@ def test_where_the_database_is_slow_or_away_the_server_says_so_and_goes_on_when_
 
 
 THREAD = "0196f3a2-0000-7000-8000-000000000001"
+
+
+def test_a_worker_of_a_shift_is_killed_in_the_middle_of_a_run_that_goes_on_elsewhere(
+    opened: House, tmp_path: Path
+) -> None:
+    """What ``make troubled`` puts under other tests."""
+    ground = Ground(tmp_path, opened.network, opened.postgres, seed=1, pause_s=0, workers=2)
+    (tmp_path / "silent").touch()  # the model says nothing while it is there
+    with Sent(ground).installed() as sent, ThreadPoolExecutor(1) as asking:
+        with workspace_for(tmp_path / "home", opened.postgres.made("shift"), sessions=SESSIONS) as workspace:
+            asked = asking.submit(workspace.ask, "please book a room")
+            until((tmp_path / "silent.asked").exists, "a worker asks the model")
+            assert sent.shift is not None
+            [name] = sent.shift.busy()
+            victim = next(machine for machine in sent.shift.machines if machine.host.name == name)
+            sent.shift.strike("killed", victim)
+            (tmp_path / "silent").unlink()
+            assert asked.result(60).reviews
+            assert victim.lives == 2
+    figures = ground.figures.as_json()
+    assert (figures["on runs"], figures["again"]) == ({"killed": 1}, 1)

@@ -21,6 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from checkpoints.errors import SessionsAway
 from dojang.server.access.callers import Doorkeeper, address_of
 from dojang.server.access.limiting import TooMany
 from dojang.server.access.oidc.errors import ProviderFault
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 Answer = Callable[[Request, int, str], Response]
 """Makes the page or the JSON of a refusal: (request, status, text)."""
 READS: Final = ("HEAD", "OPTIONS")
+PROBED: Final = ("/healthz", "/readyz")
+"""Open, and who asks is not looked up: a probe is answered while the database with the tokens is away."""
 NOBODY: Final[Allowed] = frozenset()
 
 
@@ -102,12 +105,14 @@ class Admission:
         """Find out who asks, and raise where they may not."""
         path = request.url.path
         allowed, thread_id = self.allowed(request.method, path)
+        if allowed is OPEN and path in PROBED:
+            return
         try:
             caller = self.doorkeeper.at_once(headers)
             if caller is None:
                 caller = await run_in_threadpool(self.doorkeeper.caller, headers, address_of(request))
             request.state.caller = caller
-        except (BadToken, ProviderFault):
+        except (BadToken, ProviderFault, SessionsAway):
             if allowed is OPEN:
                 return  # /ok says that it is well, /login what was wrong
             raise
@@ -172,7 +177,10 @@ class Admission:
         status = HTTPStatus.NOT_FOUND if isinstance(error, UnknownThread) else HTTPStatus.SERVICE_UNAVAILABLE
         if isinstance(error, NotAdmitted):
             status = HTTPStatus(error.status)
-        return self.answer(request, status, str(error))
+        answer = self.answer(request, status, str(error))
+        if isinstance(error, SessionsAway):
+            answer.headers["Retry-After"] = str(error.retry_after_s)
+        return answer
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ NEXT: Final = (
 TAKEN: Final = "run_id = ? AND status = 'running' AND attempt = ?"
 """SQL: whoever took the run has it still. A process that was thought dead must not write over its successor."""
 
+LOST: Final = "lost"
+
 
 class Kept(Protocol):
     """An event of a run, as the database keeps it."""
@@ -192,15 +194,18 @@ class Rows(ABC):
             db.execute(f"UPDATE runs SET lease_until = ? WHERE {TAKEN}", (self.until(), row.run_id, row.attempt))
 
     def give_back(self, row: Row, *, after_s: float = 0) -> None:
-        """A run that is to be taken again, by whoever comes; over, where somebody wished it to stop."""
+        """A run that is to be taken again, by whoever comes; over, where it was cancelled.
+
+        Where it is to be rolled back, or makes way for a newer one, there may be something to do before it is over.
+        """
         self.free(row.run_id, after_s, "attempt = ?", row.attempt)
 
     def free(self, run_id: str, after_s: float, whose: str, value: Any) -> bool:
         """The same of whoever has it so far; whether they had. ``whose``: SQL with a mark for ``value``."""
         with self.writing(durable=False) as db:
             given = db.execute(
-                "UPDATE runs SET status = CASE stop WHEN '' THEN 'pending' ELSE 'interrupted' END, holder = '', "
-                f"not_before = ?, updated_at = ? WHERE run_id = ? AND status = 'running' AND {whose}",
+                "UPDATE runs SET status = CASE stop WHEN 'interrupt' THEN 'interrupted' ELSE 'pending' END, "
+                f"holder = '', not_before = ?, updated_at = ? WHERE run_id = ? AND status = 'running' AND {whose}",
                 (self.seconds() + after_s, self.now(), run_id, value),
             )
             if given.rowcount and (thread := self._thread_of(db, run_id)):
@@ -259,11 +264,11 @@ class Rows(ABC):
             raise UnknownRun(f"there is no run {run_id!r} here; the runs of a thread are listed under /threads/ID/runs")
         return found
 
-    def wish(self, run_id: str) -> str:
-        """How a run is to stop; "": it is not."""
+    def wish(self, run_id: str, attempt: int) -> str:
+        """How a run is to stop that was taken in this attempt; "": it is not. LOST: it was taken from whoever asks."""
         with self.looking() as db:
-            found = db.execute("SELECT stop FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        return str(found[0]) if found else ""
+            found = db.execute(f"SELECT stop FROM runs WHERE {TAKEN}", (run_id, attempt)).fetchone()
+        return str(found[0]) if found else LOST
 
     def of(self, thread_id: str, *, status: str | None = None, limit: int = 10, offset: int = 0) -> list[Row]:
         """The runs of a thread, newest first."""

@@ -15,7 +15,7 @@ from checkpoints.errors import EffectRunning, SessionsAway, ThreadBusy
 from checkpoints.records.leases import beating
 from dojang.pausing import Halted
 from dojang.results import RunResult
-from dojang.server.work.base import Rows
+from dojang.server.work.base import LOST, Rows
 from dojang.server.work.events import Channel
 from dojang.server.work.order import Order
 from dojang.server.work.plain import dumps
@@ -27,6 +27,7 @@ from dojang.workspace import Workspace
 from nodes.gate import pending_proposals
 from state import AgentState, DojangError
 from store.database import DatabaseAway
+from tools.errors import ToolsAway
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Worker:
         ends: list[StateSnapshot] = []
         try:
             with beating(lambda: self.rows.beat(row), self.rows.beat_s):
-                result = self._go(row, self._watch(row, channel, why, ends))
+                result = self._go(row, channel, why, ends)
             status: RunStatus = "success" if result.status == "done" else "interrupted"
             repeatable = not Order.from_json(row.body).temporary
             self._end(row, channel, status, repeatable=repeatable, ends=ends)
@@ -95,7 +96,7 @@ class Worker:
             self._stopped(row, channel, why[-1] if why else "interrupt")
         except (ThreadBusy, Halted):  # as it is after a restart: it is taken up again, when it may be
             self.rows.give_back(row, after_s=BUSY_S)
-        except (SessionsAway, DatabaseAway) as away:  # nothing of it is over: whoever reaches it first goes on with it
+        except (SessionsAway, DatabaseAway, ToolsAway) as away:  # whoever reaches it first goes on with it
             if not self.rows.shared or row.attempt >= AWAY_MOST:
                 self._failed(row, channel, away)
                 return
@@ -116,25 +117,31 @@ class Worker:
         message = self.workspace.parts.observer.scrub(str(error))
         self._end(row, channel, "error", {"error": type(error).__name__, "message": message})
 
-    def _go(self, row: Row, watch: Watch) -> RunResult:
+    def _go(self, row: Row, channel: Channel, why: list[str], ends: list[StateSnapshot]) -> RunResult:
         order = Order.from_json(row.body)
         message = order.human(row.requester)
         acting = self.workspace.acting(row.requester, (), decides=False)  # what it decides was recorded when it came
         resumes = message is None or (row.attempt > 1 and self._given(row, message.id or ""))
         self._calling[row.run_id] = resumes  # of a new message there can be no call yet
+        watch = self._watch(row, channel, why, ends)
         if resumes:
             return acting.resume(row.thread_id, on_node=watch)
         return acting.send(row.thread_id, cast(HumanMessage, message), filters=order.filters, on_node=watch)
 
-    def _given(self, row: Row, message_id: str) -> bool:
-        """Whether the thread has the input already: a run that a stop cut off gives it once."""
-        snapshot = self.workspace.look(row.thread_id)
+    def _given(self, row: Row, message_id: str, snapshot: StateSnapshot | None = None) -> bool:
+        """Whether the thread (its state) has the input already: a run that a stop cut off gives it once."""
+        snapshot = snapshot or self.workspace.look(row.thread_id)
         if (snapshot.metadata or {}).get(RUN_ID) == row.run_id:
             return True
         return any(message.id == message_id for message in snapshot.values.get("messages") or [])
 
     def _watch(self, row: Row, channel: Channel, why: list[str], ends: list[StateSnapshot]) -> Watch:
-        """``why`` gets why it was stopped, ``ends`` the states with which it ended."""
+        """``why`` gets why it was stopped, ``ends`` the states with which it ended.
+
+        A process that was stopped, or cut off, between the taking of a row and the lock of its thread may find that
+        another one has had both meanwhile. So it looks again when it has the lock; and between two steps, so as to
+        leave the thread to whoever has the row by then.
+        """
         order = Order.from_json(row.body)
         streamed = (
             ProtocolEvents(channel.put)
@@ -145,7 +152,7 @@ class Worker:
 
         def stop(values: Mapping[str, Any]) -> bool:
             self._calling[row.run_id] = bool(pending_proposals(cast(AgentState, values)))
-            wish = "drain" if self.draining() else self.rows.wish(row.run_id)
+            wish = "drain" if self.draining() else self.rows.wish(row.run_id, row.attempt)
             if not wish and until is not None and time.monotonic() > until:
                 wish = "timeout"
             # A newer message may not come between a call and its result: where one is on its way, it ends first.
@@ -153,6 +160,18 @@ class Worker:
                 return False
             why.append(wish)
             return True
+
+        gives = order.message is not None and row.attempt > 1 and not self._calling[row.run_id]
+
+        def before(snapshot: StateSnapshot) -> None:
+            nonlocal gives
+            late = gives and order.message is not None and self._given(row, order.message["id"], snapshot)
+            gives = False  # after that it is
+            if late:
+                why.append(LOST)
+                raise Stopped("somebody else has gone on with this run")
+            if stop(snapshot.values):
+                raise Stopped("the run is not to go on, or somebody else has gone on with it")
 
         return Watch(
             modes=streamed.graph_modes(),
@@ -165,11 +184,13 @@ class Worker:
             subgraphs=order.subgraphs or order.protocol,
             on_end=ends.append,
             queued=True,
+            before=before,
+            again=row.attempt > 1,
         )
 
     def _stopped(self, row: Row, channel: Channel, why: str) -> None:
-        if why == "drain":
-            self.rows.give_back(row)
+        if why in ("drain", LOST):
+            self.rows.give_back(row)  # which is nothing where somebody else has it
             return
         if why.startswith("rollback"):
             self._roll_back(row)

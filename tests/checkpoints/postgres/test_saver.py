@@ -40,6 +40,18 @@ async def test_conformance(machine: Machine) -> None:
     assert sum(r.tests_passed for r in report.results.values()) == 81
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"])
+def test_a_checkpoint_that_no_row_could_be_called_like_is_none(machine: Machine, name: str) -> None:
+    """A client may ask for any name: it is told that there is none, as over files."""
+    there = machine.saver.put(config(), checkpoint({"v": 1}, {"v": 1}), metadata(), {"v": 1})
+    named: Any = {"configurable": {**there["configurable"], "checkpoint_id": name}}
+    assert machine.saver.get_tuple(named) is None
+    assert list(machine.saver.list(named)) == list(machine.saver.list(config(), before=named)) == []
+    assert machine.saver.get_tuple(there) is not None
+    for hurts in ({"a": name}, {name: 1}, {"a": [float("inf")]}):
+        assert list(machine.saver.list(config(), filter=hurts)) == []
+
+
 VALUES = {
     "text": "짧은 글",
     "nul": "a\0b",

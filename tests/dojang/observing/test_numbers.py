@@ -10,6 +10,7 @@ from dojang.observing.metrics import Metrics
 from dojang.observing.observer import Observer
 from dojang.server import create_app
 from dojang.server.observed import Observed
+from tests.databases import NOT_NEEDED
 from tests.dojang.observing.conftest import House
 from tests.dojang.server.access.people import People
 from tests.dojang.workspaces import workspace_for
@@ -96,7 +97,7 @@ def test_labels_are_of_closed_sets_whatever_comes(house: House) -> None:
 
 
 def test_prometheus_reads_with_a_token_that_opens_nothing_else(house: House, tmp_path: Any) -> None:
-    with workspace_for(tmp_path / "home", "postgresql://127.0.0.1:1/none") as workspace:
+    with workspace_for(tmp_path / "home", NOT_NEEDED) as workspace:
         people = People(workspace)
         prometheus = people.client(people.token("prometheus", "monitor"))
         answer = prometheus.get("/metrics")
@@ -109,7 +110,7 @@ def test_prometheus_reads_with_a_token_that_opens_nothing_else(house: House, tmp
 
 
 def test_without_numbers_there_are_none(tmp_path: Any) -> None:
-    with workspace_for(tmp_path / "home", "postgresql://127.0.0.1:1/none", metrics=False) as workspace:
+    with workspace_for(tmp_path / "home", NOT_NEEDED, metrics=False) as workspace:
         people = People(workspace)
         assert workspace.parts.observer.callbacks == ()
         assert people.client(people.token("prometheus", "monitor")).get("/metrics").status_code == 404

@@ -17,16 +17,19 @@ from dojang.server.work.order import Order
 from dojang.settings import Settings
 from tests.dojang.observing.conftest import House
 from tests.dojang.server.conftest import BASE
+from tests.dojang.server.langgraph.conftest import until
 from tests.dojang.workspaces import settings_for, workspace_for
 
 NOWHERE = "postgresql://secretary:swordfish@127.0.0.1:1/none"
 
 
 def test_a_server_that_can_work_is_ready(house: House) -> None:
+    until(lambda: house.client.app.state.work.ailing() == "")  # type: ignore[attr-defined]
     answer = house.client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ready", "problems": {}, "warnings": {}})
 
 
+@pytest.mark.about_files("with them a server serves while its database is away")
 def test_what_is_wrong_is_named_without_an_address(tmp_path: Path) -> None:
     with workspace_for(
         tmp_path / "home", NOWHERE, queue=1, model="openai:x", model_base_url="http://127.0.0.1:1/v1"
@@ -56,7 +59,7 @@ def test_files_that_cannot_be_written_are_named(tmp_path: Path) -> None:
 def test_a_server_that_is_told_to_stop_is_not_ready(house: House) -> None:
     work = Work(house.workspace)
     with work:
-        assert work.ailing() == ""
+        until(lambda: work.ailing() == "")
     assert readiness.of_server(house.workspace.parts, work).looks["server"]() == work.ailing() == "draining"
 
 

@@ -78,7 +78,7 @@ def test_the_claims_go_to_the_colleague_and_nobody_elses(workspace: Workspace) -
     assert [one for one in home if one[0] in (HANDED, TAKEN)] == [(HANDED, "olga", made.id), (TAKEN, "ben", made.id)]
     noted = [(r["event"], r["actor"], r["facts"].get("to")) for r in workspace.parts.audit.records(mine["thread_id"])]
     assert ("review.handed_over", "olga", "ben") in noted
-    assert verify_audit(workspace.settings.home)["problems"] == 0
+    assert verify_audit(workspace.settings.home, backend=workspace.parts.backend)["problems"] == 0
 
 
 def test_others_see_no_handover_that_is_not_theirs(workspace: Workspace) -> None:

@@ -23,6 +23,7 @@ from dojang.server.work.events import Event
 from dojang.server.work.plain import dumps
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import Ask, decision, settled
+from tests.sessions_in_postgres import kept_of
 
 
 def once(page: str) -> str:
@@ -115,7 +116,7 @@ def test_a_fork_in_a_copy_and_a_refused_one_here(client: TestClient, workspace: 
     assert target != asked.thread_id
     assert [line["text"] for line in workspace.conversation(target)] == ["please book a room"]
     assert workspace.parts.audit.records(target)[0]["event"] == "thread.copied"
-    kept = b"".join(file.read_bytes() for file in workspace.folder(target).iterdir())
+    kept = b"".join(kept_of(workspace.parts.backend, target).values())
     assert b"is confirmed" not in kept
     on_its_way = next(s for s in workspace.history(asked.thread_id) if s.next == ["act"])
     for checkpoint_id, status in ((on_its_way.checkpoint_id, 409), ("none", 404)):

@@ -16,11 +16,10 @@ from dojang.server.access.callers import Doorkeeper
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.roles import ROLES
 from dojang.server.access.table import LANGGRAPH, OPEN, TABLE
+from tests.databases import NOT_NEEDED
 from tests.dojang.server.access.people import Echo, People
 from tests.dojang.server.conftest import BASE
 from tests.dojang.workspaces import workspace_for
-
-NOWHERE = "postgresql://127.0.0.1:1/none"
 
 
 @dataclass
@@ -33,9 +32,9 @@ class Gate:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    with workspace_for(tmp_path_factory.mktemp("gate"), NOWHERE) as workspace:
+    with workspace_for(tmp_path_factory.mktemp("gate"), NOT_NEEDED) as workspace:
         people = People(workspace)
-        workspace.parts.folders.ensure("x1")  # nobody's, and there
+        workspace.parts.backend.ensure("x1")  # nobody's, and there
         routes = [(method, route.path) for route in served(people.app.router.routes) for method in route.methods]
         people.app.router = Echo(people.app.router.routes)  # type: ignore[assignment]
         yield Gate(people, [(method, path) for method, path in routes if method not in ("HEAD", "OPTIONS")])
@@ -84,7 +83,7 @@ def test_without_a_good_token_nothing_opens_but_what_is_open(gate: Gate) -> None
 
 
 def test_a_route_without_a_row_is_not_served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with workspace_for(tmp_path, NOWHERE) as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)
         people.app.add_api_route("/policy/forgotten", lambda: "secret")
         client = people.client(people.token("root", "admin"))
@@ -111,7 +110,7 @@ def test_a_token_comes_in_either_header_but_not_in_two_voices(gate: Gate) -> Non
 
 
 def test_the_local_user_needs_no_token_until_one_is_made(tmp_path: Path) -> None:
-    with workspace_for(tmp_path, NOWHERE) as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)
         stranger = people.client(**{"x-api-key": "lsv2_of_another_server"})
         assert people.client().get("/threads").json() == []
@@ -126,13 +125,13 @@ def test_the_local_user_needs_no_token_until_one_is_made(tmp_path: Path) -> None
 
 
 def test_a_server_that_others_reach_has_no_local_user(tmp_path: Path) -> None:
-    with workspace_for(tmp_path, NOWHERE) as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         settings = workspace.settings.model_copy(update={"host": "0.0.0.0"})
         assert People(workspace, settings).client().get("/threads").status_code == 401
 
 
 def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> None:
-    with workspace_for(tmp_path, NOWHERE) as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)
         secret = people.token("hana", "admin")
         (tmp_path / "tokens.sqlite").write_bytes(b"no database" * 999)
@@ -143,7 +142,7 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> 
 
 def test_who_needs_no_token_is_known_without_waiting_for_a_file(tmp_path: Path) -> None:
     """On the event loop, and nobody else is: with a file of tokens, or from another name, somebody has to look."""
-    with workspace_for(tmp_path, NOWHERE) as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)
         keeper: Doorkeeper = people.app.state.doorkeeper
         here, elsewhere = Headers({"host": "127.0.0.1:1"}), Headers({"host": "desk.example.com"})

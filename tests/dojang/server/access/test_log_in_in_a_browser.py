@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from dojang.workspace import Workspace
+from tests.databases import NOT_NEEDED
 from tests.dojang.server.access.provided import Provided, provider_process
 from tests.dojang.server.screens import chromium, profile, running
 from tests.dojang.server.test_browser import pytestmark  # noqa: F401 - skipped where there is no Chromium
 from tests.dojang.workspaces import workspace_for
 
-NOWHERE = "postgresql://127.0.0.1:1/none"
 Open = Callable[..., Any]
 
 
@@ -28,7 +28,7 @@ def provided() -> Iterator[Provided]:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with workspace_for(tmp_path_factory.mktemp("house"), NOWHERE, language=None) as opened:
+    with workspace_for(tmp_path_factory.mktemp("house"), NOT_NEEDED, language=None) as opened:
         yield opened
 
 

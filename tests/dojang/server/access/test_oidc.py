@@ -13,12 +13,11 @@ import pytest
 from dojang.server.access.oidc.errors import ProviderFault
 from dojang.server.access.oidc.provider import is_safe
 from dojang.server.access.oidc.wire import ask
+from tests.databases import NOT_NEEDED
 from tests.dojang.server.access.people import People
 from tests.dojang.server.access.provided import HANA, LEE, House, Provided, provider_process
 from tests.dojang.server.conftest import BASE
 from tests.dojang.workspaces import workspace_for
-
-NOWHERE = "postgresql://127.0.0.1:1/none"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def provided() -> Iterator[Provided]:
 
 @pytest.fixture(scope="module")
 def module_house(provided: Provided, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with workspace_for(tmp_path_factory.mktemp("house"), NOWHERE, language=None) as workspace:
+    with workspace_for(tmp_path_factory.mktemp("house"), NOT_NEEDED, language=None) as workspace:
         yield House(workspace, provided, oidc_audience="dojang-api")
 
 

@@ -14,10 +14,10 @@ from dojang.server.access.tokens import Tokens
 from dojang.server.app import check_reach
 from dojang.server.signing_in import client_of
 from dojang.settings import BadSetting, load_settings
+from tests.databases import NOT_NEEDED
 from tests.dojang.server.access.people import People
 from tests.dojang.workspaces import workspace_for
 
-NOWHERE = "postgresql://127.0.0.1:1/none"
 GOOD: dict[str, Any] = {
     "oidc_issuer": "https://id.example.com",
     "oidc_client_id": "desk",
@@ -60,7 +60,7 @@ def test_a_secret_that_cannot_be_read_is_not_repeated(monkeypatch: pytest.Monkey
 
 
 def test_a_file_of_before_there_were_providers_goes_on(tmp_path: Path) -> None:
-    with workspace_for(tmp_path, NOWHERE) as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)
         secret, path = people.token("hana", "viewer"), tmp_path / "tokens.sqlite"
         with sqlite3.connect(path) as db:  # as the version before left it
@@ -77,6 +77,6 @@ def test_a_file_of_before_there_were_providers_goes_on(tmp_path: Path) -> None:
 
 
 def test_without_a_provider_its_pages_are_not_there(tmp_path: Path) -> None:
-    with workspace_for(tmp_path, NOWHERE) as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         browser = People(workspace).browser()
         assert [browser.get(f"/login/{page}").status_code for page in ("provider", "callback")] == [404, 404]

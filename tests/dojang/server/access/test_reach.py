@@ -13,16 +13,16 @@ from dojang.server.access.limiting import WRONG, WRONG_IN_ALL
 from dojang.server.serving import CannotServe
 from dojang.settings import BadSetting, Settings, load_settings
 from dojang.workspace import Workspace
+from tests.databases import NOT_NEEDED
 from tests.dojang.server.access.people import People
 from tests.dojang.workspaces import workspace_for
 
-NOWHERE = "postgresql://127.0.0.1:1/none"
 DESK, CHAT = "desk.example.com", "http://chat.example.com"
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with workspace_for(tmp_path_factory.mktemp("reach"), NOWHERE, language=None) as opened:
+    with workspace_for(tmp_path_factory.mktemp("reach"), NOT_NEEDED, language=None) as opened:
         yield opened
 
 
@@ -69,7 +69,7 @@ def test_names_that_the_settings_list_are_answered(workspace: Workspace) -> None
 
 
 def test_the_local_user_does_not_come_by_a_public_name(tmp_path: Path) -> None:
-    with workspace_for(tmp_path, NOWHERE) as workspace:
+    with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = people_with(workspace, public_hosts=[DESK])
         assert people.client().get("/threads").status_code == 200
         assert people.client(host=DESK).get("/threads").status_code == 401

@@ -11,15 +11,14 @@ import pytest
 
 from dojang.server.access.limiting import Limiter
 from dojang.server.access.sessions import COOKIE
+from tests.databases import NOT_NEEDED
 from tests.dojang.server.access.people import People
 from tests.dojang.workspaces import workspace_for
-
-NOWHERE = "postgresql://127.0.0.1:1/none"
 
 
 @pytest.fixture
 def people(tmp_path: Path) -> Iterator[People]:
-    with workspace_for(tmp_path / "home", NOWHERE, rate_limit="") as workspace:
+    with workspace_for(tmp_path / "home", NOT_NEEDED, rate_limit="") as workspace:
         yield People(workspace)
 
 

@@ -8,15 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dojang.server.login import inside
+from tests.databases import NOT_NEEDED
 from tests.dojang.server.access.people import People
 from tests.dojang.workspaces import workspace_for
-
-NOWHERE = "postgresql://127.0.0.1:1/none"
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
-    with workspace_for(tmp_path_factory.mktemp("people"), NOWHERE, language=None) as workspace:
+    with workspace_for(tmp_path_factory.mktemp("people"), NOT_NEEDED, language=None) as workspace:
         people = People(workspace)
         people.token("somebody", "viewer")
         yield people

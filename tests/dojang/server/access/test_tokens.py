@@ -13,6 +13,7 @@ from dojang.server.access.database import BrokenTokens
 from dojang.server.access.tokens import TOKEN, BadToken, Tokens, UnknownToken, redacted
 from state import Conflict, UserError
 from tests.dojang.conftest import Shell
+from tests.sessions_in_postgres import kept_in
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -31,7 +32,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def tokens(tmp_path: Path, clock: Clock) -> Tokens:
-    return Tokens(tmp_path, AuditLog(tmp_path / "threads", tmp_path / "keys"), clock)
+    return Tokens(tmp_path, AuditLog(kept_in(tmp_path).backend, tmp_path / "keys"), clock)
 
 
 def test_a_token_opens_until_it_expires_and_its_file_does_not_have_it(
@@ -110,7 +111,7 @@ def test_making_and_revoking_is_in_the_audit_chain_and_without_it_nothing_is_mad
     tokens.revoke(made.prefix, by="lee")
     noted = [(r["event"], r["actor"], r["subject"]) for r in tokens.audit.records(None) if r["event"] != "key.made"]
     assert noted == [("token.made", "kim", made.prefix), ("token.revoked", "lee", made.prefix)]
-    assert verify_audit(tmp_path)["problems"] == 0
+    assert verify_audit(tmp_path, backend=tokens.audit.backend)["problems"] == 0
 
     def full(*_args: object, **_keys: object) -> bool:
         raise OSError(28, "No space left on device")

@@ -1,13 +1,12 @@
 """A real server on a real socket, with its workers, over a workspace whose model follows rules.
 
 ``DOJANG_TEST_WORKERS=elsewhere`` (with ``DOJANG_TEST_SESSIONS=postgres``) has the workers in a process of their own,
-and a server that carries out nothing.
+and a server that carries out nothing; ``hosts`` has them on four hosts that fail (``tests/hosts/shift.py``).
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import os
 import threading
 import time
@@ -22,23 +21,25 @@ import pytest
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 from langgraph_sdk.errors import APIStatusError
-from pydantic import SecretStr
 
 from dojang.server.work import Work
-from dojang.settings import Settings
 from dojang.workspace import Workspace
 from nodes.ports import Generator
 from tests.dojang.server.conftest import many_rooms, open_workspace
 from tests.dojang.server.screens import serving
-from tests.dojang.workspaces import SESSIONS, TODAY, Rehearsed
+from tests.dojang.workspaces import SESSIONS, TODAY, Rehearsed, environment_of
+from tests.hosts.shift import Ground
 from tests.processes import Forked
 
 Started = tuple[Forked, SyncLangGraphClient]
 Start = Callable[..., Any]
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok.").decode()
-ELSEWHERE = os.environ.get("DOJANG_TEST_WORKERS") == "elsewhere"
+WORKERS = os.environ.get("DOJANG_TEST_WORKERS", "")
+ELSEWHERE, PATIENCE = WORKERS in ("elsewhere", "hosts"), 6 if WORKERS == "hosts" else 1
+"""``PATIENCE``: how many times as long things may take."""
 own_workers = pytest.mark.skipif(ELSEWHERE, reason="of a server that carries its runs out itself")
 """For what a test sees of, or does to, the inside of the process that carries a run out."""
+said_by_one = pytest.mark.skipif(WORKERS == "hosts", reason="of what a model has said, which is lost with its worker")
 HOOKS: dict[str, Any] = {"webhook_secret": SECRET, "webhook_loopback": True}
 
 
@@ -60,7 +61,7 @@ def refused(call: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, s
 
 def until(true: Callable[[], object]) -> None:
     """Look again and again until something is so."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * PATIENCE
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -106,7 +107,7 @@ class Sign:
         self.file.touch() if there else self.file.unlink(missing_ok=True)
 
     def wait(self, timeout_s: float) -> bool:
-        last = time.monotonic() + timeout_s
+        last = time.monotonic() + timeout_s * PATIENCE
         while self.file.exists() != self.there and time.monotonic() < last:
             time.sleep(0.01)
         return self.file.exists() == self.there
@@ -120,14 +121,6 @@ class HeldElsewhere(Held):
         self.silent = folder / "silent"
         self.free: Any = Sign(self.silent, there=False)
         self.speaking: Any = Sign(self.silent.with_suffix(".asked"), there=True)
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """The variables that make these settings, as far as they were given."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    plain = {n: v.get_secret_value() if isinstance(v, SecretStr) else v for n, v in given.items() if v is not None}
-    texts = {n: json.dumps(v) if isinstance(v, bool | list | dict) else str(v) for n, v in plain.items()}
-    return {f"DOJANG_{name.upper()}": text for name, text in texts.items()}
 
 
 @contextmanager
@@ -149,6 +142,16 @@ def workers_elsewhere(house: Workspace, model: HeldElsewhere) -> Iterator[Forked
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def workers_on_hosts(house: Workspace, model: HeldElsewhere, hosts: Ground) -> Iterator[None]:
+    """Workers on four hosts. Webhooks are told by the server: their receiver is on its machine."""
+    given = {name: value for name, value in environment_of(house.settings).items() if "WEBHOOK" not in name}
+    silent = {"DOJANG_TEST_SILENT": str(model.silent)}
+    with hosts.shift({**given, **silent}, house.parts.dsn):
+        many_rooms(house.parts.dsn)  # their tools have made their tables anew
+        yield
 
 
 @contextmanager
@@ -201,9 +204,12 @@ def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: str, model:
 
 
 @pytest.fixture(scope="package")
-def server(house: Workspace, model: Held) -> Iterator[tuple[str, Work]]:
+def server(house: Workspace, model: Held, request: pytest.FixtureRequest) -> Iterator[tuple[str, Work]]:
     with served(house) as found:
-        if isinstance(model, HeldElsewhere):
+        if isinstance(model, HeldElsewhere) and WORKERS == "hosts":
+            with workers_on_hosts(house, model, request.getfixturevalue("hosts")):
+                yield found
+        elif isinstance(model, HeldElsewhere):
             with workers_elsewhere(house, model):
                 yield found
         else:

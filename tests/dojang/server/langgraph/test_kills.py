@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -97,7 +98,7 @@ def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> Non
     thread, said = str(uuid.uuid4()), {"id": "human-given", "content": "please send a welcome"}
     house.send(thread, HumanMessage(content=said["content"], id=said["id"], name="kim"))
     work = Work(house)
-    row = work.accept(thread, "kim", Order(message=said))
+    row = work.accept(thread, "kim", Order(message=said, modes=["updates"], resumable=True))
     first = work.rows.take()
     assert first is not None
     work.rows.give_back(first)
@@ -106,6 +107,8 @@ def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> Non
     assert (taken.run_id, taken.attempt) == (row.run_id, 2)
     work.worker.run(taken, work.channel(row))
     assert work.rows.get(row.run_id).status == "interrupted"
+    told = [data for _, event, data in work.rows.events(row.run_id, 0) if event == "updates"]
+    assert [b"send_message" in data for data in told if b"__interrupt__" in data] == [True], "who reads sees no pause"
     other = work.accept(thread, "kim", Order(message={**said, "id": "human-new"}))
     taken = work.rows.take()
     assert taken is not None
@@ -113,4 +116,97 @@ def test_input_that_is_in_the_thread_is_not_given_again(house: Workspace) -> Non
     error = work.rows.get(other.run_id).error
     assert error is not None
     assert "waits for a decision" in error["message"]
+    work.rows.close()
+
+
+@own_workers
+@pytest.mark.usefixtures("alone")
+def test_who_was_stopped_before_it_had_the_thread_leaves_a_run_to_who_has_ended_it(
+    house: Workspace,
+) -> None:
+    """It had taken the run, and was not heard of until its lease was over."""
+    work, thread = Work(house), str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    row = work.accept(thread, "kim", Order(message={"id": "m1", "content": "please book a room"}))
+    stopped = work.rows.take(row.run_id)
+    assert stopped is not None
+    work.rows.give_back(stopped)  # as the others do, then
+    taken = work.rows.take(row.run_id)
+    assert taken is not None
+    work.worker.run(taken, work.channel(row))
+    review = house.look(thread).tasks[0].interrupts[0].value["review"]
+    house.decide(review["id"], "reject")
+    before = len(house.history(thread))
+    work.worker.run(stopped, work.channel(row))
+    assert len(house.history(thread)) == before, "the guest would have asked twice"
+    assert work.rows.get(row.run_id).status == "interrupted"
+    work.rows.close()
+
+
+@own_workers
+@pytest.mark.usefixtures("alone")
+def test_who_has_lost_a_run_in_the_middle_of_it_leaves_it_to_the_next(house: Workspace, model: Held) -> None:
+    work, thread = Work(house), str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    row = work.accept(thread, "kim", Order(message={"id": "m1", "content": "When is check-out?"}))
+    stopped = work.rows.take(row.run_id)
+    assert stopped is not None
+    with model.held():
+        slow = threading.Thread(target=work.worker.run, args=(stopped, work.channel(row)))
+        slow.start()
+        assert model.speaking.wait(20)
+        work.rows.give_back(stopped)
+    slow.join(20)
+    assert house.look(thread).next, "it went on, and nobody was told"
+    taken = work.rows.take(row.run_id)
+    assert taken is not None
+    work.worker.run(taken, work.channel(row))
+    assert (work.rows.get(row.run_id).status, work.rows.get(row.run_id).attempt) == ("success", 2)
+    assert [line["role"] for line in house.conversation(thread)] == ["user", "assistant"]
+    work.rows.close()
+
+
+@own_workers
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("stop", [{"interrupt_before": ["generate"]}, {"interrupt_after": ["retrieve"]}], ids=str)
+def test_a_run_that_had_come_to_where_it_is_to_stop_stays_there(
+    house: Workspace, monkeypatch: pytest.MonkeyPatch, stop: dict[str, Any]
+) -> None:
+    """As after a kill between its last checkpoint and the row that says that it is over."""
+    work, thread = Work(house), str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    row = work.accept(thread, "kim", Order(message={"id": "m1", "content": "When is check-out?"}, **stop))
+    for attempt in (1, 2):
+        taken = work.rows.take(row.run_id)
+        assert taken is not None
+        with monkeypatch.context() as killed:
+            if attempt == 1:
+                killed.setattr(work.rows, "finish", lambda *args, **given: None)
+            work.worker.run(taken, work.channel(row))
+        assert house.look(thread).next == ("generate",)
+        work.rows.give_back(taken)
+    assert work.rows.get(row.run_id).status == "interrupted"
+    work.rows.close()
+
+
+@own_workers
+@pytest.mark.usefixtures("alone")
+def test_a_run_that_is_to_be_rolled_back_is_also_where_its_worker_is_gone(house: Workspace) -> None:
+    """As after a kill between the wish and the next step."""
+    work, thread = Work(house), str(uuid.uuid4())
+    house.parts.about.merge(thread, {})
+    row = work.accept(thread, "kim", Order(message={"id": "m1", "content": "x"}, interrupt_before=["generate"]))
+    taken = work.rows.take(row.run_id)
+    assert taken is not None
+    with pytest.MonkeyPatch.context() as killed:
+        killed.setattr(work.rows, "finish", lambda *args, **given: None)
+        work.worker.run(taken, work.channel(row))
+    assert [line["text"] for line in house.conversation(thread)] == ["x"]
+    work.rows.stop(row.run_id, "rollback-superseded")
+    work.rows.give_back(taken)
+    taken = work.rows.take(row.run_id)
+    assert taken is not None, "it is over, and its message stays in the conversation"
+    work.worker.run(taken, work.channel(row))
+    assert work.rows.get(row.run_id).status == "interrupted"
+    assert house.look(thread).values.get("messages", []) == []
     work.rows.close()

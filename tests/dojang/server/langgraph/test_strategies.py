@@ -8,7 +8,7 @@ import pytest
 from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import ConflictError
 
-from tests.dojang.server.langgraph.conftest import Held, says
+from tests.dojang.server.langgraph.conftest import Held, said_by_one, says
 
 
 def questions(client: SyncLangGraphClient, thread_id: str) -> list[str]:
@@ -68,6 +68,7 @@ def test_interrupt_and_rollback(client: SyncLangGraphClient, thread_id: str, mod
     assert client.runs.join(thread_id, waiting)  # over, so it is answered at once
 
 
+@said_by_one
 def test_a_call_on_its_way_comes_to_its_end_first(client: SyncLangGraphClient, thread_id: str, model: Held) -> None:
     with model.held():
         first = start(client, thread_id, "please book a room")

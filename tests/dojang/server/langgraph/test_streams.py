@@ -38,6 +38,7 @@ def test_a_reader_of_a_thread_goes_on_with_its_next_run(client: SyncLangGraphCli
 
 
 @own_workers
+@pytest.mark.about_files("in a database the events of every run are kept for a while")
 def test_a_late_reader_of_a_run_that_is_not_kept_is_told_its_end(
     client: SyncLangGraphClient, thread_id: str, work: Work
 ) -> None:

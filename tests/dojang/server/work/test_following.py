@@ -28,6 +28,7 @@ from state import PassingFault, UserError
 from store.database import DatabaseAway
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import Held, says, served, until
+from tools.errors import ToolsAway
 
 MODES: Any = ["values", "updates", "messages-tuple", "custom", "events", "debug", "checkpoints", "tasks"]
 
@@ -196,6 +197,7 @@ def test_a_database_that_goes_away(
             body = {"assistant_id": "dojang", "input": says("Is there parking?")}
             answer = httpx.post(f"{url}threads/{thread_id}/runs", json=body, timeout=20)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert httpx.get(f"{url}healthz", timeout=20).status_code == 200, "nobody is to begin it again"
             model.free.set()
             until(lambda: not worker._here)
     parts = list(client.runs.join_stream(thread_id, run["run_id"]))
@@ -205,7 +207,7 @@ def test_a_database_that_goes_away(
     until(lambda: work.ailing() == "")
 
 
-@pytest.mark.parametrize("kind", [SessionsAway, DatabaseAway])
+@pytest.mark.parametrize("kind", [SessionsAway, DatabaseAway, ToolsAway])
 def test_a_run_that_meets_the_database_away_is_not_over(
     client: SyncLangGraphClient,
     thread_id: str,

@@ -146,7 +146,7 @@ class BothDatabases(RuleBasedStateMachine):
     @invariant()
     def same(self) -> None:
         for run_id in self.known[-1:]:
-            self.alike(lambda rows, run_id=run_id: (rows.wish(run_id), rows.number(run_id)))
+            self.alike(lambda rows, run_id=run_id: (rows.wish(run_id, 1), rows.number(run_id)))
         for thread in THREADS:
             self.alike(lambda rows, thread=thread: [plain(row) for row in rows.of(thread, limit=100)])
             self.alike(lambda rows, thread=thread: (rows.busy(thread), rows.room(thread)))
