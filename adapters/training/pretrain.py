@@ -219,9 +219,8 @@ def extend(
         raise UserError(f"{base} has no {MADE_FILE}: only a base that pretrain made can be read on")
     made = json.loads((base / MADE_FILE).read_text(encoding="utf-8"))
     first, seen = Plan(**made["plan"]), int(made["tokens"])
-    plan = replace(
-        first, tokens=seen + tokens, begun=seen, rate=EXTENDING * first.rate, cooling=tokens / (seen + tokens)
-    )
+    rate = first.rate if first.begun else EXTENDING * first.rate  # as high once more, however often
+    plan = replace(first, tokens=seen + tokens, begun=seen, rate=rate, cooling=tokens / (seen + tokens))
     if not (out / CHECKPOINT).exists():
         out.mkdir(parents=True, exist_ok=True)
         tokenizer.load(base).save_pretrained(out)

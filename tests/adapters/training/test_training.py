@@ -158,6 +158,10 @@ def test_a_finished_base_is_read_on(tmp_path: Path) -> None:
     assert seen[0]["examples"] == made["examples"] + SHORT.window, "the stream goes on where the base's ended"
     assert again["tokens"] >= made["tokens"] + 2_000
     assert again["plan"]["begun"] == made["tokens"]
+    assert again["plan"]["rate"] == pytest.approx(pretrain.EXTENDING * SHORT.rate)
+    pretrain.extend(longer, tmp_path / "longest", tokens=500)
+    third = json.loads((tmp_path / "longest" / "pretraining.json").read_text(encoding="utf-8"))
+    assert third["plan"]["rate"] == again["plan"]["rate"], "as high as the last time, and no lower each time"
     one, other = (load_file(folder / "model.safetensors") for folder in (base, longer))
     assert one.keys() == other.keys()
     far = max(float((one[name].float() - other[name].float()).abs().max()) for name in one)
