@@ -109,7 +109,7 @@ async def test_a_message_is_taken_in_before_anything_runs(workspace: Workspace) 
         thread = sent.headers["location"].partition("#")[0]
         page = (await client.get(thread)).text
         assert "When is check-out?" in page
-        assert "Taken in; it begins" in page
+        assert "Taken in and kept; no worker is up now." in page
         assert '<noscript><meta http-equiv="refresh"' in page
         assert (await client.post(f"{thread}/messages", data={"text": "And?"})).status_code == 409
         assert (await client.post(f"{thread}/stop", data={})).status_code == 303
