@@ -131,6 +131,7 @@ def test_a_server_that_others_reach_has_no_local_user(tmp_path: Path) -> None:
         assert People(workspace, settings).client().get("/threads").status_code == 401
 
 
+@pytest.mark.about_files("tokens lie in one of the home")
 def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> None:
     with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)
@@ -141,6 +142,7 @@ def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> 
         assert People(workspace).client().get("/").status_code == 503
 
 
+@pytest.mark.about_files("a database is always waited for")
 def test_who_needs_no_token_is_known_without_waiting_for_a_file(tmp_path: Path) -> None:
     """On the event loop, and nobody else is: with a file of tokens, or from another name, somebody has to look."""
     with workspace_for(tmp_path, NOT_NEEDED) as workspace:

@@ -356,6 +356,7 @@ def test_requests_that_come_together_ask_the_provider_once(house: House, monkeyp
     assert house.provided.asked() == ["/token"]
 
 
+@pytest.mark.about_files("log-ins lie in one of the home")
 def test_the_file_alone_opens_nothing(house: House) -> None:
     browser, _ = house.enter()
     raw = (house.workspace.settings.home / "tokens.sqlite").read_bytes()

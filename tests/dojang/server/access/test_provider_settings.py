@@ -59,6 +59,7 @@ def test_a_secret_that_cannot_be_read_is_not_repeated(monkeypatch: pytest.Monkey
     assert "hush" not in str(told.value)
 
 
+@pytest.mark.about_files("tokens lie in one of the home")
 def test_a_file_of_before_there_were_providers_goes_on(tmp_path: Path) -> None:
     with workspace_for(tmp_path, NOT_NEEDED) as workspace:
         people = People(workspace)

@@ -15,6 +15,7 @@ from dojang.server.work.events import Channel, Event
 from tests.flywheel.promotions import front
 
 
+@pytest.mark.about_files("over PostgreSQL the queue wakes who has looked")
 def test_a_run_that_is_accepted_just_after_a_worker_has_looked_is_not_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
