@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dojang.server.access.places import SharedPlace
 from dojang.workspace import Workspace
 from tests.databases import NOT_NEEDED
 from tests.dojang.server.access.provided import Provided, provider_process
@@ -60,8 +61,13 @@ def opened(page: Any, path: str) -> Any:
 
 def expire(workspace: Workspace) -> None:
     """The hours of every log-in are over."""
+    query = "UPDATE logins SET expires_at = '2020-01-01T00:00:00+00:00'"
+    if (beside := workspace.parts.sessions.beside) is not None:
+        with SharedPlace(beside).writing() as rows:
+            rows.execute(query)
+        return
     with closing(sqlite3.connect(workspace.settings.home / "tokens.sqlite")) as db, db:
-        db.execute("UPDATE logins SET expires_at = '2020-01-01T00:00:00+00:00'")
+        db.execute(query)
 
 
 def logs_in(page: Any, user: str) -> None:
