@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol, cast
 
@@ -335,7 +336,9 @@ class Runs:
                 )
         ready = self._released(thread_id, waiting)
         if ready:
-            self._stream(snapshot, Command(resume=ready), on_node)
+            # Not under the run's own id: LangGraph takes a message that comes next under the same one for that run
+            # gone on with, and drops it.
+            self._stream(snapshot, Command(resume=ready), replace(watching(on_node), metadata={}))
         return bool(ready)
 
     def _note_passed(self, snapshot: StateSnapshot) -> None:

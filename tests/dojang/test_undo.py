@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -23,6 +24,8 @@ from tests.dojang.conftest import Shell, finished
 from tests.dojang.test_expiry import Turned
 from tests.dojang.workspaces import RehearsedParts, settings_for
 
+ON_HOSTS = os.environ.get("DOJANG_TEST_WORKERS") == "hosts"
+
 Rows = Callable[[], list[tuple[Any, ...]]]
 Open = Callable[..., Workspace]
 
@@ -38,6 +41,12 @@ votes = 2
 roles = ["manager"]
 due = "4h"
 """
+
+
+def amiss(workspace: Workspace) -> list[Any]:
+    """What is wrong with the chain. That another machine signs with a key of its own is told, and is right on hosts."""
+    found = verify_audit(workspace.settings.home, backend=workspace.parts.backend)["findings"]
+    return [one for one in found if not (ON_HOSTS and one["level"] == "note" and "key" in one["what"])]
 
 
 @pytest.fixture
@@ -79,7 +88,7 @@ def test_a_held_decision_runs_nothing_and_can_be_taken_back(opened: Open, clock:
     clock.at += timedelta(seconds=6)
     assert workspace.resume(run.thread_id).outcomes[0]["status"] == "refused"
     assert bookings() == []
-    assert verify_audit(workspace.settings.home, backend=workspace.parts.backend)["findings"] == []
+    assert amiss(workspace) == []
 
 
 def test_after_its_time_a_held_decision_is_released_and_an_undo_is_refused(
@@ -161,7 +170,7 @@ def test_two_managers_vote_and_the_clerk_cannot(opened: Open, tmp_path: Path, cl
     events = [r["event"] for r in kim.parts.audit.records(run.thread_id)]
     assert events.count("vote.recorded") == 2
     assert events.count("decision.refused") == 3
-    assert verify_audit(kim.settings.home, backend=kim.parts.backend)["findings"] == []
+    assert amiss(kim) == []
 
 
 def test_an_edited_review_is_superseded_by_the_one_about_the_edit(opened: Open, tmp_path: Path) -> None:
@@ -336,6 +345,7 @@ def test_killed_in_the_window_the_decision_is_released_when_its_time_is_over(she
     assert shell("show", review, "--json").json["status"] == "decided"
 
 
+@pytest.mark.usefixtures("at_home")  # its window is shorter than what befalls a host
 def test_a_command_waits_out_its_window(shell: Shell, bookings: Rows) -> None:
     _thread, review = shell.paused()
     shell.monkeypatch.setenv("DOJANG_UNDO_S", "3" if SESSIONS == "postgres" else "0.2")  # still open when it is told of
