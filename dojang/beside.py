@@ -14,7 +14,7 @@ from typing import Any, Final
 from psycopg.rows import RowFactory, dict_row, tuple_row
 
 from checkpoints.errors import NewerFormat
-from checkpoints.postgres.database import LOCK, Connection, Database
+from checkpoints.postgres.database import LOCK, Connection, Database, migrate
 
 MIGRATIONS: Final = (
     """
@@ -82,18 +82,12 @@ class Beside:
         self.database = database
         with database.transaction() as db:
             db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            db.execute("CREATE TABLE IF NOT EXISTS beside_version (version int NOT NULL)")
-            found = db.execute("SELECT version FROM beside_version").fetchone()
-            version = int(found[0]) if found else 0
+            version = migrate(db, "beside_version", MIGRATIONS)
             if version > len(MIGRATIONS):
                 raise NewerFormat(
                     f"tokens and items in the database have format {version}, this program reads up to "
                     f"{len(MIGRATIONS)}; update it"
                 )
-            for migration in MIGRATIONS[version:]:
-                db.execute(migration.encode())
-            db.execute("DELETE FROM beside_version")
-            db.execute("INSERT INTO beside_version VALUES (%s)", (len(MIGRATIONS),))
 
     @contextmanager
     def reading(self, *, named: bool = False) -> Iterator[Rows]:

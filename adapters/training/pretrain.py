@@ -372,8 +372,10 @@ def _store(
 
 def _restore(path: Path, plan: Plan, model: LlamaForCausalLM, optimizer: torch.optim.AdamW) -> dict[str, Any]:
     kept = torch.load(path, weights_only=True, map_location="cpu")
-    if kept["plan"] != asdict(plan):
-        raise ValueError(f"{path} belongs to another plan: {kept['plan']}; remove it or choose another folder")
+    before, wanted = asdict(Plan(**kept["plan"])), asdict(plan)
+    if differing := [name for name in wanted if before[name] != wanted[name]]:
+        other = ", ".join(f"{name} {before[name]}, not {wanted[name]}" for name in differing)
+        raise UserError(f"{path} is of a run with other settings ({other}); give the same ones, or another folder")
     model.load_state_dict(kept["model"])
     if kept["optimizer"] is not None:
         optimizer.load_state_dict(kept["optimizer"])

@@ -7,7 +7,7 @@ would take in whatever anybody makes there afterwards: ``"$user"`` comes first i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, LiteralString, Protocol
@@ -93,6 +93,25 @@ class Pool(Protocol):
         ...
 
 
+def migrate(db: Connection, table: str, migrations: Sequence[str]) -> int:
+    """Bring tables up to date, of which ``table`` has the version: so many of the ``migrations`` have been run.
+
+    Within a transaction, under :data:`LOCK`. Nothing is written where they are so, or a newer program has made them.
+
+    Returns:
+        The version that there was before.
+    """
+    db.execute(f"CREATE TABLE IF NOT EXISTS {table} (version int NOT NULL)".encode())
+    found = db.execute(f"SELECT version FROM {table}".encode()).fetchone()
+    version = int(found[0]) if found else 0
+    if version < len(migrations):
+        for migration in migrations[version:]:
+            db.execute(migration.encode())
+        db.execute(f"DELETE FROM {table}".encode())
+        db.execute(f"INSERT INTO {table} VALUES (%s)".encode(), (len(migrations),))
+    return version
+
+
 class Database:
     """Sessions of one database. Thread-safe.
 
@@ -111,18 +130,12 @@ class Database:
             db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             db.execute("CREATE SCHEMA IF NOT EXISTS dojang_sessions")
             _make_langgraph_tables(db)
-            db.execute("CREATE TABLE IF NOT EXISTS sessions_version (version int NOT NULL)")
-            found = db.execute("SELECT version FROM sessions_version").fetchone()
-            version = int(found[0]) if found else 0
+            version = migrate(db, "sessions_version", MIGRATIONS)
             if version > len(MIGRATIONS):
                 raise NewerFormat(
                     f"the sessions in the database have format {version}, this program reads up to {len(MIGRATIONS)}; "
                     "update it"
                 )
-            for migration in MIGRATIONS[version:]:
-                db.execute(migration)
-            db.execute("DELETE FROM sessions_version")
-            db.execute("INSERT INTO sessions_version VALUES (%s)", (len(MIGRATIONS),))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

@@ -79,7 +79,7 @@ def pretrain(
     call = invocation(context)
     _ = call.terminal.gettext
     if cool or extend:
-        _nothing_of_its_own(cool and extend, {"--step": step, "--width": width, "--layers": layers, "--seed": seed})
+        _check_read_on(cool, extend, {"--step": step, "--width": width, "--layers": layers, "--seed": seed})
     _one_thread(threads)
     from adapters.training import pretrain as making
 
@@ -98,10 +98,11 @@ def pretrain(
     return Exit.DONE
 
 
-def _nothing_of_its_own(both: object, shape: dict[str, int | None]) -> None:
+def _check_read_on(cool: Path | None, extend: Path | None, shape: dict[str, int | None]) -> None:
+    """What is read on has all that by itself."""
     from state import UserError
 
-    if both:
+    if cool and extend:
         raise UserError("--cool and --extend are two ways to one base; give one of them")
     if given := [name for name, value in shape.items() if value]:
         raise UserError(f"what is read on keeps its shape, steps and seed; leave out {', '.join(given)}")

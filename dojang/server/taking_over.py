@@ -8,6 +8,7 @@ has counts, and the file is kept under another name.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from checkpoints.files.folders import replace_file
 from dojang.server.transactions import transaction
 
 if TYPE_CHECKING:
@@ -96,8 +98,14 @@ def _take_over(home: Path, beside: Beside) -> None:
             ).rowcount
             for table, columns, rows in _of_files(home, tuple(TOKENS.items()), only=name) if new else ():
                 _put(db, table, columns, rows, replaces=False)
-        os.replace(path, path.with_name(f"{name}.in-postgres"))
-        log.warning("%s was taken over into the database of the sessions; %s.in-postgres is kept", path, name)
+        kept = _free(path.with_name(f"{name}.in-postgres"))
+        os.replace(path, kept)
+        log.warning("%s was taken over into the database of the sessions; %s is kept", path, kept.name)
+
+
+def _free(path: Path) -> Path:
+    """A name that nothing has: what was kept before is not written over, and a folder could not be."""
+    return next(name for n in itertools.count(1) if not (name := path if n == 1 else Path(f"{path}-{n}")).exists())
 
 
 def _digest(path: Path) -> str:
@@ -165,8 +173,4 @@ def _write_snoozes(folder: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     if found:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for person, kept in found.items():
-        path = folder / f"{person}.json"
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(kept), encoding="utf-8")
-        fresh.chmod(0o600)
-        os.replace(fresh, path)
+        replace_file(folder / f"{person}.json", json.dumps(kept).encode())

@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
 
+from checkpoints.values.codec import is_text
 from dojang.going_back import at_checkpoint, config_of, go_back
 from dojang.server.langgraph.answers import Answer
 from dojang.server.langgraph.bodies import CheckpointIn, HistoryIn, StateIn
@@ -72,7 +73,7 @@ def update(request: Request, threads: AtThreads, thread_id: str, asked: StateIn)
             workspace.check_ready(thread_id)
         if waiting := workspace.waiting(thread_id):  # what somebody thinks of the last answer is a pause as well
             raise Conflict(f"thread {thread_id} waits for a decision on {waiting[0][1]['id']}; decide it first")
-        if not _is_text(asked.as_node or ""):  # no record can name it
+        if not is_text(asked.as_node or ""):  # no record can name it
             raise NotTaken(f"no record can name the node {asked.as_node!r}: it has half a character")
         facts = {"keys": sorted(values or {}), "as_node": asked.as_node}
         note = partial(workspace.parts.audit.note, thread_id, "state.changed", caller_of(request), thread_id)
@@ -113,15 +114,6 @@ def history_of(threads: Threads, thread_id: str, asked: HistoryIn) -> Iterator[S
     return threads.workspace.parts.reader.get_state_history(
         config, filter=asked.metadata, before=before, limit=asked.limit
     )
-
-
-def _is_text(name: str) -> bool:
-    """Whether there is no half of a character in it."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _at(workspace: Workspace, thread_id: str, checkpoint_id: str) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def test_pretraining_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert len(seen) >= 3, "too few windows: nothing would come after the one that it stops at"
     pretrain.pretrain(parts, tokens=0, plan=SHORT, stop_after=1)
     assert not (parts / "model.safetensors").exists()
-    with pytest.raises(ValueError, match="another plan"):
+    with pytest.raises(UserError, match=r"other settings \(tokens 5000, not 1, .*another folder"):
         pretrain.pretrain(parts, tokens=0, plan=pretrain.Plan(1))
     pretrain.pretrain(parts, tokens=0, plan=SHORT)
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()

@@ -182,3 +182,8 @@ def test_what_older_programs_left_as_files_is_taken_over_once(
         with pytest.raises(BadToken, match="was revoked"):
             tokens_of(parts.settings, parts.sessions, parts.audit).check(secret)
         assert kept.namespaces("hana") == []
+        review["id"] = "rv_2"
+        Snoozes(home / "snoozed").put_off("hana", review, datetime(2099, 1, 1, tzinfo=UTC), now)
+        assert beside_of(parts.settings, parts.sessions) is not None  # an older program was at work here once more
+        assert sorted(workspace.snoozes.of("hana", now)) == ["rv_1", "rv_2"]
+        assert sorted(path.name for path in home.glob("snoozed*")) == ["snoozed.in-postgres", "snoozed.in-postgres-2"]
