@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from checkpoints.upkeep.relocating import Relocated, Side, relocate
 from dojang.noted import lines_of
 from dojang.pausing import switch_of
-from dojang.server.taking_over import FILES, carry_beside
+from dojang.server.taking_over import FILES, carry_beside, check_names
 from dojang.server.work.carrying import carry_runs, check_over
 from dojang.sessions import Sessions, home_of, open_sessions
 from dojang.settings import BadSetting, Settings
@@ -50,7 +50,8 @@ def move(settings: Settings, to: Where, *, tell: Callable[[str], None] = lambda 
 
     Raises:
         UserError: no database is named, or the sessions are sealed.
-        Conflict: a server, a worker or a run is at work, or there are sessions already where they are to go.
+        Conflict: a server, a worker or a run is at work, there are sessions already where they are to go, or somebody
+            there has the name of somebody else here.
         PassingFault: the database does not answer.
     """
     if settings.database_url is None:
@@ -63,24 +64,27 @@ def move(settings: Settings, to: Where, *, tell: Callable[[str], None] = lambda 
         stack.enter_context(_no_server(settings.home))
         files, of_files = stack.enter_context(_files(settings))
         rows, of_rows = stack.enter_context(_postgres(settings))
-        database = database_of(of_rows)
+        database, beside = database_of(of_rows), of_rows.beside
+        assert beside is not None
         _check_no_workers(database)
         into_rows = to == "postgres"
-        if into_rows:
-            _make_keys_known(settings.home, rows)
         accepted, carried = settings.home / "runs.sqlite", 0
-        check_over(accepted, database, to)
         source, target = (of_files, of_rows) if into_rows else (of_rows, of_files)
+
+        def may() -> None:
+            check_over(accepted, database, to)
+            check_names(settings.home, beside, into_rows=into_rows)
 
         def also() -> None:  # not before it is sure that nobody else's are there, nor once the source is put aside
             nonlocal carried
             carried = carry_runs(accepted, database, to)
             _carry_standing(settings.home, source, target)
             _carry_switch(settings.home, source, target)
-            assert of_rows.beside is not None
-            carry_beside(settings.home, of_rows.beside, into_rows=into_rows)
+            carry_beside(settings.home, beside, into_rows=into_rows)
+            if into_rows:
+                _make_keys_known(settings.home, rows)
 
-        done = relocate(*((files, rows) if into_rows else (rows, files)), tell=tell, also=also)
+        done = relocate(*((files, rows) if into_rows else (rows, files)), tell=tell, may=may, also=also)
         return Moved(**done, runs=carried, to=to)
 
 

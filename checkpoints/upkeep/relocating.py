@@ -77,10 +77,16 @@ class Relocated(TypedDict):
 
 
 def relocate(
-    source: Side, target: Side, *, tell: Tell = lambda thread: None, also: Callable[[], None] = lambda: None
+    source: Side,
+    target: Side,
+    *,
+    tell: Tell = lambda thread: None,
+    may: Callable[[], None] = lambda: None,
+    also: Callable[[], None] = lambda: None,
 ) -> Relocated:
     """Move everything; see the module. Call it while no server or worker has either.
 
+    ``may``: raises where something else keeps the two from being moved into one; called before anything is written.
     ``also``: copies what else there is beside the sessions; called after each round, so it may be called again.
 
     Raises:
@@ -92,6 +98,7 @@ def relocate(
         raise Conflict(f"{target.name} has sessions already; nothing was moved: name an empty one")
     if begun is not None and begun["from"] != source.name:
         raise Conflict(f"into {target.name} a move from {begun['from']} is under way; end that one first")
+    may()
     said = begun or {"state": "copying", "from": source.name, "at": datetime.now(UTC).isoformat()}
     done = Relocated(threads=0, checkpoints=0, records=0, kept="")
     if said["state"] == "copying" or next(iter(source.backend.threads()), None) is not None:

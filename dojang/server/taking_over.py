@@ -13,13 +13,15 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from checkpoints.files.folders import replace_file
+from dojang.server.access.places import ALONE
 from dojang.server.transactions import transaction
+from state import Conflict, person_of
 
 if TYPE_CHECKING:
     from dojang.beside import Beside, Rows
@@ -58,10 +60,21 @@ def beside_of(settings: Settings, sessions: Sessions) -> Beside | None:
     return beside
 
 
+def check_names(home: Path, beside: Beside, *, into_rows: bool) -> None:
+    """Raise Conflict where a name that is to be moved is somebody else's in the target. Changes nothing there."""
+    with beside.reading() as db:
+        _check_names(home, db, into_rows=into_rows)
+
+
 def carry_beside(home: Path, beside: Beside, *, into_rows: bool) -> None:
-    """As a workspace is moved: whatever the source has stands in the target afterwards; what only that has, stays."""
+    """As a workspace is moved: whatever the source has stands in the target afterwards; what only that has, stays.
+
+    Raises:
+        Conflict: see :func:`check_names`.
+    """
     if into_rows:
-        with beside.writing() as db:
+        with beside.writing(ALONE) as db:
+            _check_names(home, db, into_rows=True)  # again: a server that takes no runs may have let somebody in since
             _forget_logged_in(db)
             for table, columns, rows in _of_files(home, (*TOKENS.items(), *LOGGED_IN.items())):
                 _put(db, table, columns, rows, replaces=True)
@@ -70,6 +83,7 @@ def carry_beside(home: Path, beside: Beside, *, into_rows: bool) -> None:
     from dojang.server.items import Items
 
     with beside.reading() as db:
+        _check_names(home, db, into_rows=False)
         found = {table: _all(db, table, columns) for table, columns in (TOKENS | LOGGED_IN | ITEMS).items()}
         snoozed = _all(db, "snoozes", SNOOZES)
     if any(found[table] for table in TOKENS):
@@ -140,19 +154,45 @@ def _all(db: Any, table: str, columns: Sequence[str]) -> list[Any]:
     return [tuple(row) for row in db.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()]
 
 
+def _check_names(home: Path, db: Rows, *, into_rows: bool) -> None:
+    """A name is a person's of a provider for good, or stands on tokens; what only the target has keeps its own."""
+    in_files = _named({table: rows for table, _, rows in _of_files(home, tuple(TOKENS.items()), only="tokens.sqlite")})
+    in_rows = _named({table: _all(db, table, columns) for table, columns in TOKENS.items()})
+    source, target = (in_files, in_rows) if into_rows else (in_rows, in_files)
+    coming = {person_of(name): (other, is_token) for other, (name, is_token) in source.items()}
+    for whose, (name, is_token) in target.items():
+        found = coming.get(person_of(name))
+        if whose not in source and found is not None and not (is_token and found[1]):
+            here, there = (found[0], whose) if into_rows else (whose, found[0])
+            raise Conflict(
+                f"{name} is {here} in {home} and {there} in the database, and what one of them does must not pass for "
+                "the other's; nothing was moved: move to where nobody is known yet, or put aside who is "
+                "(docs/operations.md)"
+            )
+
+
+def _named(found: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, bool]]:
+    """{a token's prefix, or who a person is: (name, whether it is a token)}."""
+    tokens = {row[0]: (row[2], True) for row in found.get("tokens", ())}
+    return tokens | {f"{row[0]}#{row[1]}": (row[2], False) for row in found.get("identities", ())}
+
+
 def _forget_logged_in(db: Any) -> None:
     for table in LOGGED_IN:
         db.execute(f"DELETE FROM {table}")
 
 
 def _put(db: Rows | Any, table: str, columns: Sequence[str], rows: Sequence[Any], *, replaces: bool) -> None:
-    keys = KEYS[table]
-    rest = [column for column in columns if column not in keys.split(", ")]
-    then = f"UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in rest)}" if replaces else "NOTHING"
-    on = f"({keys}) " if replaces else ""
+    """``replaces``: what has the same key goes first, all of it: another row may get what it had, as a name."""
+    if replaces:
+        keys = KEYS[table].split(", ")
+        where = " AND ".join(f"{key} = ?" for key in keys)
+        db.executemany(
+            f"DELETE FROM {table} WHERE {where}", [[row[columns.index(key)] for key in keys] for row in rows]
+        )
     db.executemany(
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)}) "
-        f"ON CONFLICT {on}DO {then}",
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})"
+        f"{'' if replaces else ' ON CONFLICT DO NOTHING'}",
         rows,
     )
 

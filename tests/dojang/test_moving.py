@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,21 @@ import pytest
 from checkpoints.audit.trail import AuditLog
 from dojang import moving
 from dojang.moving import move
+from dojang.server.access.database import Database
+from dojang.server.access.oidc.persons import named
 from dojang.server.access.tokens import Tokens
 from dojang.server.items import Items
 from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.postgres.tables import setup
 from dojang.server.work.rows import RunRows
+from dojang.sessions import open_sessions
 from dojang.settings import Settings, load_settings
 from state import Conflict, UserError
 from tests.dojang.conftest import Shell
 from tests.dojang.server.work.test_rows import row_for
 from tests.dojang.workspaces import rehearsed
 
+ISSUER = "https://login.example.org"
 Rows = Callable[[], list[tuple[Any, ...]]]
 
 
@@ -201,3 +205,80 @@ def test_a_database_with_sessions_is_left_alone(shell: Shell, postgres_dsn: str)
     assert found == (1,)
     assert runs == [("theirs",)]
     assert json.loads(shell("--json", "threads").out), "what is in files is there"
+
+
+def test_nobody_is_taken_for_somebody_else_by_a_move(shell: Shell, postgres_dsn: str) -> None:
+    _environ(shell, DOJANG_SESSIONS="files")
+    shell.paused()
+    with _in_files(shell.home) as file, _in_rows() as rows:
+        _log_in(file, "1", "Lee")
+        _log_in(rows, "2", "lee")
+
+    refused = shell("workspace", "move", "--to", "postgres")
+
+    assert refused.code == 4, refused.err
+    for part in ("lee", f"{ISSUER}#1", f"{ISSUER}#2", "nothing was moved", "docs/operations.md"):
+        assert part in refused.err
+    with psycopg.connect(postgres_dsn) as db:
+        for table in ("threads", "checkpoints", "records", "notes", "signers"):
+            assert db.execute(f"SELECT FROM dojang_sessions.{table}".encode()).fetchall() == [], table
+    assert shell("inbox").code == 0, "it is open, and as it was"
+    with psycopg.connect(postgres_dsn) as db:  # what that page says
+        db.execute("ALTER SCHEMA dojang_sessions RENAME TO dojang_sessions_before")
+    assert shell("workspace", "move", "--to", "postgres").code == 0
+    with psycopg.connect(postgres_dsn) as db:
+        assert db.execute("SELECT sub, name FROM dojang_sessions.identities").fetchall() == [("1", "Lee")]
+
+
+@pytest.mark.parametrize("to", ["postgres", "files"])
+def test_names_of_people_and_of_tokens(shell: Shell, to: moving.Where) -> None:
+    _environ(shell, DOJANG_SESSIONS="files")
+    source, target = (_in_files(shell.home), _in_rows()) if to == "postgres" else (_in_rows(), _in_files(shell.home))
+    with source as here, target as there:
+        _log_in(here, "1", "Lee")  # a name that the next one had
+        _log_in(here, "2", "Kim")
+        _log_in(there, "2", "Lee")
+        _log_in(there, "3", "minji")
+        _log_in(there, "4", "Sora")
+        _make_token(there, "dj_00000001", "hana")
+        _make_token(here, "dj_00000002", "Hana")
+        _make_token(here, "dj_00000003", "Minji")
+    with pytest.raises(Conflict, match=f"{ISSUER}#3 in .*nothing was moved"):
+        move(load_settings(), to)
+    with _in_rows() if to == "postgres" else _in_files(shell.home) as there:
+        there.execute("DELETE FROM identities WHERE sub = '3'")
+    move(load_settings(), to)
+    with _in_rows() if to == "postgres" else _in_files(shell.home) as there:
+        found = there.execute("SELECT sub, name FROM identities UNION SELECT prefix, name FROM tokens").fetchall()
+    assert {tuple(dict(row).values()) for row in found} == {
+        ("1", "Lee"),
+        ("2", "Kim"),
+        ("4", "Sora"),
+        ("dj_00000001", "hana"),
+        ("dj_00000002", "Hana"),
+        ("dj_00000003", "Minji"),
+    }
+
+
+def _in_files(home: Path) -> AbstractContextManager[Any]:
+    """Who may come into the home, to be written."""
+    return Database(home / "tokens.sqlite").writing()
+
+
+@contextmanager
+def _in_rows() -> Iterator[Any]:
+    """Who may come into what lies in the database, to be written."""
+    settings = load_settings().model_copy(update={"sessions": "postgres"})
+    with closing(open_sessions(settings, moving=True)) as opened:
+        assert opened.beside is not None
+        with opened.beside.writing(named=True) as db:
+            yield db
+
+
+def _log_in(db: Any, sub: str, name: str) -> None:
+    assert named(db, ISSUER, sub, name, local="kim's machine", now="2026-01-01T00:00:00+00:00") == (name, True)
+
+
+def _make_token(db: Any, prefix: str, name: str) -> None:
+    row = (prefix, prefix.encode(), name, "viewer", "2026-01-01T00:00:00+00:00", "kim", "2027-01-01T00:00:00+00:00")
+    db.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, '', '', '')", row)
