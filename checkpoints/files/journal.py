@@ -70,6 +70,7 @@ class Journal:
         self._company = True  # whether the last append that waited for another one was followed by it
         self._tail = Tail()
         self._stale = False  # an fsync failed: what we remember of the file may not be on the disk
+        self._spare = ("", 0)  # gen and end of the file after the last spare records
         self._lock: OsLock | None = None
         self._keeps = False
         self._kept: tuple[int, tuple[int, int]] | None = None  # the open file, and which one it is
@@ -201,20 +202,21 @@ class Journal:
         if self._kept is None or self._kept[0] != fd:
             os.close(fd)
 
-    def refresh(self, fd: int) -> tuple[bool, list[Entry], int]:
+    def refresh(self, fd: int, *, whole: bool = False) -> tuple[bool, list[Entry], int]:
         """What the open file has that this journal has not seen: (all is new, records, size). Callers serialise.
 
         "All is new" means that the file was rewritten, rolled back or never seen: forget what was known of it.
+        ``whole``: all of the file, from its first record on, and all is new.
 
         Raises:
             DiskFault: the disk refused a read.
         """
         with reading(self.path):
-            return self._refresh(fd)
+            return self._refresh(fd, whole)
 
-    def _refresh(self, fd: int) -> tuple[bool, list[Entry], int]:
+    def _refresh(self, fd: int, whole: bool) -> tuple[bool, list[Entry], int]:
         size = os.fstat(fd).st_size
-        tail, self._stale = Tail() if self._stale else self._tail, False
+        tail, self._stale = Tail() if self._stale or whole else self._tail, False
         if tail.gen and size >= tail.end and tail.gen == _gen(fd):
             if size == tail.end:
                 return False, [], size
@@ -223,7 +225,7 @@ class Journal:
                 self._advance(entries)
                 return False, entries, size
         self._tail = Tail()
-        start, prev = self.first(fd, size)
+        start, prev = (0, ROOT) if whole else self.first(fd, size)
         entries, size = self._scan(fd, start, prev)
         if entries:
             self._tail.gen = _gen(fd)
@@ -317,9 +319,13 @@ class Journal:
         return self._synced[1]
 
     def flush(self) -> bool:
-        """Return when what this process wrote is on the disk; whether there was anything to wait for."""
+        """Return when what this process wrote is on the disk, but for spare records at the end (:meth:`Writer.write`).
+
+        Returns:
+            Whether there was anything to wait for.
+        """
         gen, end = self._tail.gen, self._tail.end
-        if not self.sync or not gen or self._is_synced(gen, end):
+        if not self.sync or not gen or (gen, end) == self._spare or self._is_synced(gen, end):
             return False
         self._sync(gen, end)
         return True
@@ -387,10 +393,17 @@ class Writer:
         """What the journal had not seen before, its header left out."""
         return [entry.record for entry in self.news if entry.offset]
 
-    def write(self, records: Iterable[Record], *, loose_from: int | None = None) -> list[int]:
+    @property
+    def end(self) -> int:
+        """The offset that the next record gets."""
+        return self.written[1]
+
+    def write(self, records: Iterable[Record], *, loose_from: int | None = None, spare: bool = False) -> list[int]:
         """Append records in one go; their offsets. Not durable before ``wait()``.
 
         ``loose_from``: up to where the file is on the disk, when nobody will wait for this append; the records say so.
+        ``spare``: a power cut may take them. :meth:`Journal.flush`, which whoever writes them has just called, has
+        nothing to wait for after them.
 
         Raises:
             DiskFault: nothing of them is in the file.
@@ -416,6 +429,8 @@ class Writer:
             raise DiskFault(f"cannot write to {self.journal.path}: {e.strerror}; nothing was written") from e
         tail.end, tail.crc = end, crc
         self.written = (tail.gen, end)
+        if spare:
+            self.journal._spare = self.written
         return offsets
 
     def wait(self, *, linger: bool = False) -> None:

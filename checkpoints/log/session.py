@@ -48,12 +48,11 @@ class CheckpointLog(Journal):
 
     def __init__(self, path: Path, *, sync: bool, keys: KeyRing | None = None, thread: str = "") -> None:
         super().__init__(path, kind="checkpoints", sync=sync, keys=keys, thread=thread)
-        self.whole = False  # look at everything next time
 
     def first(self, fd: int, size: int) -> tuple[int, str]:
         """The last mark, or the beginning where there is none."""
         reach = _BLOCK
-        while not self.whole and size > _BLOCK:
+        while size > _BLOCK:
             start = max(0, size - reach)
             data = read_at(fd, size - start, start)
             at = len(data)
@@ -66,7 +65,6 @@ class CheckpointLog(Journal):
             if start == 0:
                 break
             reach *= 4
-        self.whole = False
         return 0, ROOT
 
 
@@ -79,7 +77,6 @@ class Session:
         self.mutex = threading.RLock()
         self.packer = Packer(self.log)
         self.stamp = Stamp(folder)
-        self._flushed = ("", 0)  # gen and end of the log after the last flush, its mark included
         self.loose = False  # what is put is seen at once, but on the disk at ``flush`` only
         self._gen = ""  # which writing of the file the memory is of
         self._forget()
@@ -129,11 +126,8 @@ class Session:
         reset, news, _ = self.log.refresh(fd)
         self._absorb(reset, news)
         if whole and not self.where.complete:
-            self.log.whole = True
-            self.log._stale = True
             keep = self._memory, self._tables
-            reset, news, _ = self.log.refresh(fd)
-            self.log.whole = False
+            reset, news, _ = self.log.refresh(fd, whole=True)
             self._absorb(reset, news)
             self._memory, self._tables = keep
         return news
@@ -240,14 +234,11 @@ class Session:
             if self.log.sync:
                 flush_file(self.folder / LOG)
             return
-        if self._flushed == (self.log.gen, self.log._tail.end):
-            return
         if self.log.flush():
             with self.log.locked(), self.mutex, self._writer() as (writer, _):
                 mark = self.where.mark()
-                self.where.add(mark, *writer.write([mark]))
+                self.where.add(mark, *writer.write([mark], spare=True))
                 self.stamp.press()
-                self._flushed = writer.written
 
     @contextmanager
     def _writer(self) -> Iterator[tuple[Writer, View]]:
@@ -262,7 +253,7 @@ class Session:
         if weave.bodies:
             record["b"] = weave.bodies
         records, loose = [record], self.loose and self.log.sync
-        if self.log._tail.end - self.where.marked >= MARK_EVERY:
+        if writer.end - self.where.marked >= MARK_EVERY:
             if loose:
                 self.log.flush()  # a mark says that everything before it is on the disk
             records.insert(0, self.where.mark())

@@ -56,6 +56,19 @@ def test_a_loose_put_is_seen_at_once_and_waits_once_at_the_end(tmp_path: Path, d
     assert disk.waits == [LOG, LOG]
 
 
+def test_who_waits_once_more_waits_for_nothing(tmp_path: Path, disk: Disk) -> None:
+    """The mark that a flush leaves behind is not waited for either, and no second one follows it."""
+    saver = FileSaver(tmp_path / "threads")
+    with saver.loose("t"):
+        put(saver, 1, 2)
+        saver.flush("t")
+        disk.waits.clear()
+        written = log_of(tmp_path / "threads").read_bytes()
+        saver.flush("t")
+    assert disk.waits == []
+    assert log_of(tmp_path / "threads").read_bytes() == written
+
+
 def test_a_run_that_fails_waits_as_well(tmp_path: Path, disk: Disk) -> None:
     saver, home = FileSaver(tmp_path / "threads"), tmp_path / "threads"
 

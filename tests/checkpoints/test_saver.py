@@ -271,11 +271,15 @@ def test_newest_is_read_without_the_past(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "read", counting)
     monkeypatch.setattr(session_module, "read_at", counting_at)
     monkeypatch.setattr(view_module, "read_at", counting_at)
-    found = FileSaver(tmp_path).get_tuple(config())
+    cold = FileSaver(tmp_path)
+    found = cold.get_tuple(config())
     assert found is not None
     assert found.checkpoint["channel_values"] == {"v": "끝"}
     assert found.pending_writes == [("early", "v", "이른 쓰기")]
     assert 0 < read < size / 4
+    old = cold.get_tuple(config(cp="00003"))
+    assert old is not None, "the past is looked at when somebody asks for it"
+    assert old.checkpoint["channel_values"] == {"v": "3 " * 100}
 
 
 def test_a_message_changed_in_place_is_stored(tmp_path: Path) -> None:
