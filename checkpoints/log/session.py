@@ -236,6 +236,7 @@ class Session:
             return
         if self.log.flush():
             with self.log.locked(), self.mutex, self._writer() as (writer, _):
+                self.log.flush()  # once more, for what came meanwhile: a mark says that all before it is on the disk
                 mark = self.where.mark()
                 self.where.add(mark, *writer.write([mark], spare=True))
                 self.stamp.press()

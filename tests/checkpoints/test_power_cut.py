@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,28 @@ def test_who_waits_once_more_waits_for_nothing(tmp_path: Path, disk: Disk) -> No
         saver.flush("t")
     assert disk.waits == []
     assert log_of(tmp_path / "threads").read_bytes() == written
+
+
+def test_what_is_put_while_somebody_waits_for_the_disk(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who decides waits for the log of a run that goes on; the mark of that wait says nothing that is not so."""
+    saver, home = FileSaver(tmp_path / "threads"), tmp_path / "threads"
+    put(saver, 1)
+    late = iter([3])
+
+    def sync(fd: int) -> None:
+        disk._sync(fd)
+        put(saver, *late)  # the run's, too late for this sync
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, sync)
+    with saver.loose("t"):
+        put(saver, 2)
+        saver.flush("t")
+        assert b'"k":"mark"' in log_of(home).read_bytes()
+        assert ids(disk.cut(home, tmp_path / "marked")) == ["003", "002", "001"]
+    assert ids(disk.cut(home, tmp_path / "after")) == ["003", "002", "001"]
 
 
 def test_a_run_that_fails_waits_as_well(tmp_path: Path, disk: Disk) -> None:
