@@ -97,6 +97,7 @@ def migrate(db: Connection, table: str, migrations: Sequence[str]) -> int:
     """Bring tables up to date, of which ``table`` has the version: so many of the ``migrations`` have been run.
 
     Within a transaction, under :data:`LOCK`. Nothing is written where they are so, or a newer program has made them.
+    ``table`` is there when the first of them runs, and may get columns of its own by them, with defaults.
 
     Returns:
         The version that there was before.
@@ -107,8 +108,8 @@ def migrate(db: Connection, table: str, migrations: Sequence[str]) -> int:
     if version < len(migrations):
         for migration in migrations[version:]:
             db.execute(migration.encode())
-        db.execute(f"DELETE FROM {table}".encode())
-        db.execute(f"INSERT INTO {table} VALUES (%s)".encode(), (len(migrations),))
+        write = f"UPDATE {table} SET version = %s" if found else f"INSERT INTO {table} (version) VALUES (%s)"
+        db.execute(write.encode(), (len(migrations),))
     return version
 
 

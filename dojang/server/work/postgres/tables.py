@@ -11,7 +11,7 @@ from typing import Any, Final
 from procrastinate.schema import SchemaManager
 
 from checkpoints.errors import NewerFormat
-from checkpoints.postgres.database import LOCK, Connection, Database
+from checkpoints.postgres.database import LOCK, Connection, Database, migrate
 from dojang.server.transactions import Found
 from dojang.server.work.database import ENDED, FAILED, UNDER_WAY
 from state import UserError
@@ -19,8 +19,11 @@ from state import UserError
 QUEUE: Final = "dojang"
 """Procrastinate's queue of our jobs."""
 TASK: Final = "look at a run"
+PROCRASTINATE: Final = "3.10"
+"""Whose tables the first of these came with. Others need a migration here that runs procrastinate's own."""
 MIGRATIONS: Final[tuple[str, ...]] = (
     f"""
+    ALTER TABLE runs_version ADD COLUMN IF NOT EXISTS procrastinate text NOT NULL DEFAULT '{PROCRASTINATE}';
     CREATE TABLE runs (
         seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run_id text NOT NULL UNIQUE, thread_id text NOT NULL,
         requester text NOT NULL, status text NOT NULL, strategy text NOT NULL, body text NOT NULL,
@@ -44,13 +47,12 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX hooks_due ON hooks (next_at) WHERE state = 'pending';
     """,
 )
-"""An append-only list: a database of version n has had the first n of them.
+"""An append-only list: a database of version n has had the first n of them; procrastinate's tables come before.
 
 ``brief``: the events and the outcome are for those who follow the run now, and go soon after its end. ``outcome``: the
-values with which it ended, as JSON.
+values with which it ended, as JSON. ``runs_version``: it has that column already where a program made the table itself,
+before :func:`migrate` did.
 """
-PROCRASTINATE: Final = "3.10"
-"""Whose tables the first of these came with. Others need a migration here that runs procrastinate's own."""
 
 
 def setup(database: Database) -> None:
@@ -64,26 +66,18 @@ def setup(database: Database) -> None:
     with database.transaction() as db:
         db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         db.execute("CREATE SCHEMA IF NOT EXISTS dojang_sessions")
-        db.execute("CREATE TABLE IF NOT EXISTS runs_version (version int NOT NULL, procrastinate text NOT NULL)")
-        found = db.execute("SELECT version, procrastinate FROM runs_version").fetchone()
-        version, theirs = (int(found[0]), str(found[1])) if found else (0, PROCRASTINATE)
+        version = migrate(db, "runs_version", (SchemaManager.get_schema() + MIGRATIONS[0], *MIGRATIONS[1:]))
         if version > len(MIGRATIONS):
             raise NewerFormat(
                 f"the runs in the database have format {version}, this program reads up to {len(MIGRATIONS)}; update it"
             )
-        if theirs != installed:
+        found = db.execute("SELECT procrastinate FROM runs_version").fetchone()
+        assert found is not None
+        if (theirs := found[0]) != installed:  # and nothing of what was made now is there
             raise UserError(
                 f"the queue in the database is that of procrastinate {theirs}, and {installed} is installed; "
                 f"install procrastinate {theirs}"
             )
-        if version == len(MIGRATIONS):
-            return
-        if version == 0:
-            db.execute(SchemaManager.get_schema().encode())
-        for migration in MIGRATIONS[version:]:
-            db.execute(migration.encode())
-        db.execute("DELETE FROM runs_version")
-        db.execute("INSERT INTO runs_version VALUES (%s, %s)", (len(MIGRATIONS), PROCRASTINATE))
 
 
 @lru_cache(maxsize=256)

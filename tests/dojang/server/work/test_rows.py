@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from procrastinate.schema import SchemaManager
 
 from checkpoints.errors import NewerFormat
 from dojang.server.work.base import Rows
@@ -285,6 +287,38 @@ def test_tables_are_made_once_and_those_of_a_newer_program_are_left_alone(postgr
         with pytest.raises(UnknownRun):
             rows.get("no\0thing")
         rows.close()
+
+
+def test_tables_of_a_program_that_kept_their_version_by_itself(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database_of(postgres_dsn) as database:
+        with database.transaction() as db:
+            db.execute("CREATE SCHEMA dojang_sessions")
+            db.execute("CREATE TABLE runs_version (version int NOT NULL, procrastinate text NOT NULL)")
+            db.execute(SchemaManager.get_schema().encode())
+            db.execute(tables.MIGRATIONS[0].encode())
+            db.execute("INSERT INTO runs_version VALUES (1, '3.10')")
+        tables.setup(database)
+        with closing(PgRows(database)) as rows:
+            rows.accept(row_for("r", "t"), capacity=9)
+        monkeypatch.setattr(tables, "MIGRATIONS", (*tables.MIGRATIONS, "ALTER TABLE runs ADD COLUMN later int"))
+        tables.setup(database)
+        with database.reading() as db:
+            assert db.execute("SELECT * FROM runs_version").fetchall() == [(2, "3.10")]
+            assert db.execute("SELECT run_id, later FROM runs").fetchall() == [("r", None)]
+        with database.transaction() as db:
+            db.execute("UPDATE runs_version SET procrastinate = '2.9'")
+        with pytest.raises(UserError, match=r"procrastinate 2\.9"):
+            tables.setup(database)
+
+
+def test_tables_are_not_made_beside_another_queue(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "version_of", lambda name: "9.1.2")
+    with database_of(postgres_dsn) as database, database.reading() as db:
+        with pytest.raises(UserError, match=r"install procrastinate 3\.10"):
+            tables.setup(database)
+        assert db.execute("SELECT to_regclass('runs'), to_regclass('runs_version')").fetchone() == (None, None)
 
 
 def test_who_hears_of_jobs_has_the_settings_of_every_connection_but_waits_for_no_disk(postgres_dsn: str) -> None:
