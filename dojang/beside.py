@@ -6,15 +6,15 @@ the same. Writers of one kind wait for each other, as those of one file do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-from psycopg.rows import RowFactory, dict_row, tuple_row
+from psycopg.rows import dict_row, tuple_row
 
 from checkpoints.errors import NewerFormat
-from checkpoints.postgres.database import LOCK, Connection, Database, migrate
+from checkpoints.postgres.database import LOCK, Database, migrate
+from dojang.spoken import Spoken
 
 MIGRATIONS: Final = (
     """
@@ -55,22 +55,6 @@ MIGRATIONS: Final = (
 """An append-only list: a database of version n has had the first n of them. ``taken_over``: files of a home."""
 
 
-class Rows:
-    """A connection that takes the statements that SQLite takes, and gives the rows as somebody wants them."""
-
-    def __init__(self, db: Connection, rows: RowFactory[Any]) -> None:
-        self.db, self.rows = db, rows
-
-    def execute(self, query: str, given: Sequence[Any] = (), /) -> Any:
-        """Run a statement; ``?`` for what it is given."""
-        return self.db.cursor(row_factory=self.rows).execute(_marked(query), [_storable(value) for value in given])
-
-    def executemany(self, query: str, given: Sequence[Sequence[Any]], /) -> None:
-        """Run it for each of these."""
-        with self.db.cursor() as cursor:
-            cursor.executemany(_marked(query), [[_storable(value) for value in one] for one in given])
-
-
 class Beside:
     """The tables of one database; made, or brought up to date, when it is opened. Thread-safe.
 
@@ -90,28 +74,15 @@ class Beside:
                 )
 
     @contextmanager
-    def reading(self, *, named: bool = False) -> Iterator[Rows]:
+    def reading(self, *, named: bool = False) -> Iterator[Spoken]:
         """Statements that only read; ``named``: rows by the names of their columns."""
         with self.database.reading() as db:
-            yield Rows(db, dict_row if named else tuple_row)
+            yield Spoken(db, dict_row if named else tuple_row)
 
     @contextmanager
-    def writing(self, alone: int | None = None, *, named: bool = False) -> Iterator[Rows]:
+    def writing(self, alone: int | None = None, *, named: bool = False) -> Iterator[Spoken]:
         """One transaction, on the disk at its end. ``alone``: a number of which there is one writer at a time."""
         with self.database.transaction() as db:
             if alone is not None:
                 db.execute("SELECT pg_advisory_xact_lock(%s)", (alone,))
-            yield Rows(db, dict_row if named else tuple_row)
-
-
-@lru_cache(maxsize=256)
-def _marked(query: str) -> bytes:
-    """A statement of ours as psycopg wants it: no text in it has a mark or a percent sign."""
-    return query.replace("?", "%s").encode()
-
-
-def _storable(value: Any) -> Any:
-    """Texts that no column can hold are changed, so that nothing is found by them."""
-    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
-        return value
-    return value.replace("\0", "\ufffd").encode(errors="replace").decode()
+            yield Spoken(db, dict_row if named else tuple_row)

@@ -24,9 +24,10 @@ from dojang.server.transactions import transaction
 from state import Conflict, person_of
 
 if TYPE_CHECKING:
-    from dojang.beside import Beside, Rows
+    from dojang.beside import Beside
     from dojang.sessions import Sessions
     from dojang.settings import Settings
+    from dojang.spoken import Spoken
 
 log = logging.getLogger(__name__)
 TOKENS: Final = {
@@ -154,7 +155,7 @@ def _all(db: Any, table: str, columns: Sequence[str]) -> list[Any]:
     return [tuple(row) for row in db.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()]
 
 
-def _check_names(home: Path, db: Rows, *, into_rows: bool) -> None:
+def _check_names(home: Path, db: Spoken, *, into_rows: bool) -> None:
     """A name is a person's of a provider for good, or stands on tokens; what only the target has keeps its own."""
     in_files = _named({table: rows for table, _, rows in _of_files(home, tuple(TOKENS.items()), only="tokens.sqlite")})
     in_rows = _named({table: _all(db, table, columns) for table, columns in TOKENS.items()})
@@ -182,7 +183,7 @@ def _forget_logged_in(db: Any) -> None:
         db.execute(f"DELETE FROM {table}")
 
 
-def _put(db: Rows | Any, table: str, columns: Sequence[str], rows: Sequence[Any], *, replaces: bool) -> None:
+def _put(db: Spoken | Any, table: str, columns: Sequence[str], rows: Sequence[Any], *, replaces: bool) -> None:
     """``replaces``: what has the same key goes first, all of it: another row may get what it had, as a name."""
     if replaces:
         keys = KEYS[table].split(", ")

@@ -11,7 +11,8 @@ from typing import ClassVar
 from checkpoints.postgres.database import Database
 from checkpoints.records.leases import is_live
 from dojang.server.hooks.outbox import Open, Outbox, Seal
-from dojang.server.work.postgres.tables import Spoken, looking, writing
+from dojang.server.work.postgres.tables import looking, writing
+from dojang.spoken import Spoken
 
 
 class PgOutbox(Outbox):

@@ -23,9 +23,10 @@ from dojang.server.work.base import NEXT, ROW, TAKEN, Kept, Rows
 from dojang.server.work.database import ENDED, UNDER_WAY
 from dojang.server.work.order import Order
 from dojang.server.work.postgres.outbox import PgOutbox
-from dojang.server.work.postgres.tables import QUEUE, TASK, Spoken, looking, writing
+from dojang.server.work.postgres.tables import QUEUE, TASK, looking, writing
 from dojang.server.work.postgres.telling import EventWriter
 from dojang.server.work.row import Row, RunStatus
+from dojang.spoken import Spoken
 
 ACCEPTING: Final = 4_701_310_038
 """Any fixed number: whoever accepts a run holds this advisory lock, so that numbers grow as runs become visible."""

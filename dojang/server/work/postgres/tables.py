@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from importlib.metadata import version as version_of
-from typing import Any, Final
+from typing import Final
 
 from procrastinate.schema import SchemaManager
 
 from checkpoints.errors import NewerFormat
-from checkpoints.postgres.database import LOCK, Connection, Database, migrate
-from dojang.server.transactions import Found
+from checkpoints.postgres.database import LOCK, Database, migrate
 from dojang.server.work.database import ENDED, FAILED, UNDER_WAY
+from dojang.spoken import Spoken
 from state import UserError
 
 QUEUE: Final = "dojang"
@@ -78,29 +77,6 @@ def setup(database: Database) -> None:
                 f"the queue in the database is that of procrastinate {theirs}, and {installed} is installed; "
                 f"install procrastinate {theirs}"
             )
-
-
-@lru_cache(maxsize=256)
-def _marked(query: str) -> bytes:
-    """A statement of ours as psycopg wants it: no text in it has a mark or a percent sign."""
-    return query.replace("?", "%s").encode()
-
-
-class Spoken:
-    """A connection that takes the statements that SQLite takes."""
-
-    def __init__(self, db: Connection) -> None:
-        self.db = db
-
-    def execute(self, query: str, given: Sequence[Any] = (), /) -> Found:
-        """Run a statement. Texts that no column can hold are changed so that nothing is found by them."""
-        return self.db.execute(_marked(query), [_storable(value) for value in given])
-
-
-def _storable(value: Any) -> Any:
-    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
-        return value
-    return value.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 @contextmanager
