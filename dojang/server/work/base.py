@@ -18,8 +18,7 @@ from checkpoints.records.leases import BEAT_S, LEASE_S, Holder, is_live
 from dojang.server.hooks.outbox import Outbox, add
 from dojang.server.transactions import Statements
 from dojang.server.work.database import ENDED, FAILED, SEALED, UNDER_WAY
-from dojang.server.work.row import QueueFull, Row, RunStatus, UnknownRun
-from state import Conflict
+from dojang.server.work.row import Row, RunStatus, UnknownRun, check_room
 
 NAMES: Final = (
     "run_id", "thread_id", "requester", "status", "strategy", "body", "metadata", "created_at", "updated_at",
@@ -140,13 +139,7 @@ class Rows(ABC):
         with self.writing() as db:
             self.alone(db)
             waiting, active = self._room(db, row.thread_id, self.locking)
-            if waiting >= capacity:
-                raise QueueFull(waiting)
-            if active and row.strategy == "reject":
-                raise Conflict(
-                    f"thread {row.thread_id} is busy with run {active[0][0]}; wait for it, or choose the multitask "
-                    "strategy enqueue, interrupt or rollback"
-                )
+            check_room(row.thread_id, row.strategy, capacity, waiting, active)
             ended: list[str] = []
             if row.strategy in ("interrupt", "rollback"):
                 ended = [run_id for run_id, status in active if status == "pending"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from state import PassingFault, UserError
+from state import Conflict, PassingFault, UserError
 
 RunStatus = Literal["pending", "running", "success", "error", "interrupted", "timeout"]
 Strategy = Literal["reject", "enqueue", "interrupt", "rollback"]
@@ -22,6 +23,19 @@ class QueueFull(PassingFault):
 
 class UnknownRun(UserError):
     """There is no run with this id on this thread."""
+
+
+def check_room(
+    thread_id: str, strategy: Strategy, capacity: int, waiting: int, active: Sequence[tuple[str, str]]
+) -> None:
+    """Raise what keeps a run from being accepted: QueueFull, or Conflict. ``waiting``, ``active``: as ``Rows.room``."""
+    if waiting >= capacity:
+        raise QueueFull(waiting)
+    if active and strategy == "reject":
+        raise Conflict(
+            f"thread {thread_id} is busy with run {active[0][0]}; wait for it, or choose the multitask strategy "
+            "enqueue, interrupt or rollback"
+        )
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ from dojang.server.work.postgres.rows import PgRows
 from dojang.server.work.postgres.shared import Shared
 from dojang.server.work.postgres.tables import setup
 from dojang.server.work.postgres.tidying import PgTidier
-from dojang.server.work.row import QueueFull, Row, Strategy
+from dojang.server.work.row import Row, Strategy, check_room
 from dojang.server.work.rows import RunRows
 from dojang.server.work.tidying import FileTidier, Keep, Tidier
 from dojang.server.work.worker import Worker, last_words
 from dojang.workspace import Workspace
-from state import Conflict, PassingFault, UserError
+from state import PassingFault, UserError
 
 log = logging.getLogger(__name__)
 
@@ -220,11 +220,7 @@ class Work:
 
     def check_room(self, thread_id: str, strategy: Strategy) -> None:
         """Raise what ``accept`` would raise now, for whoever has something to do before it."""
-        waiting, busy = self.rows.room(thread_id)
-        if waiting >= self.capacity:
-            raise QueueFull(waiting)
-        if busy and strategy == "reject":
-            raise Conflict(f"thread {thread_id} is busy with run {busy[0][0]}; wait for it before resuming")
+        check_room(thread_id, strategy, self.capacity, *self.rows.room(thread_id))
 
     def stop(self, run_id: str, how: str) -> None:
         """Cancel a run: now if it has not begun, else between two steps. ``how``: interrupt or rollback."""

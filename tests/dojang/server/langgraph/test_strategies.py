@@ -30,7 +30,7 @@ def test_reject(client: SyncLangGraphClient, thread_id: str, model: Held) -> Non
         assert model.speaking.wait(20)
         assert client.threads.get(thread_id)["status"] == "busy"
         assert [t["thread_id"] for t in client.threads.search(status="busy")] == [thread_id]
-        with pytest.raises(ConflictError, match=first):
+        with pytest.raises(ConflictError, match=rf"run {first}; wait for it, or choose the multitask strategy"):
             start(client, thread_id, "And parking?", multitask_strategy="reject")
         with pytest.raises(ConflictError, match="cancel them"):
             client.threads.delete(thread_id)
