@@ -11,8 +11,8 @@ from typing import ClassVar
 from checkpoints.postgres.database import Database
 from checkpoints.records.leases import is_live
 from dojang.server.hooks.outbox import Open, Outbox, Seal
+from dojang.server.transactions import Statements
 from dojang.server.work.postgres.tables import looking, writing
-from dojang.spoken import Spoken
 
 
 class PgOutbox(Outbox):
@@ -27,11 +27,11 @@ class PgOutbox(Outbox):
     def close(self) -> None:
         """Nothing: the connections are the database's owner's."""
 
-    def writing(self) -> AbstractContextManager[Spoken]:
+    def writing(self) -> AbstractContextManager[Statements]:
         """One transaction."""
         return writing(self.database)
 
-    def looking(self) -> AbstractContextManager[Spoken]:
+    def looking(self) -> AbstractContextManager[Statements]:
         """Statements that only read."""
         return looking(self.database)
 

@@ -76,11 +76,11 @@ class PgRows(Rows):
         """Write what is left of events. The connections are the database's owner's."""
         self.writer.close()
 
-    def writing(self, *, durable: bool = True) -> AbstractContextManager[Spoken]:
+    def writing(self, *, durable: bool = True) -> AbstractContextManager[Statements]:
         """One transaction, on the disk at its end; or, not ``durable``, within a second of it."""
         return writing(self.database, durable=durable)
 
-    def looking(self) -> AbstractContextManager[Spoken]:
+    def looking(self) -> AbstractContextManager[Statements]:
         """Statements that only read."""
         return looking(self.database)
 
@@ -156,7 +156,7 @@ class PgRows(Rows):
         told = self.texts.hidden(error) if error else ""
 
         def end(connection: Connection) -> bool:
-            db = Spoken(connection)
+            db: Statements = Spoken(connection)
             ended = db.execute(
                 f"UPDATE runs SET status = ?, error = ?, updated_at = ?, holder = '', outcome = ? WHERE {TAKEN}",
                 (status, told, self.now(), values.decode() if values else None, row.run_id, row.attempt),
