@@ -62,7 +62,7 @@ def beside_of(settings: Settings, sessions: Sessions) -> Beside | None:
 
 
 def check_names(home: Path, beside: Beside, *, into_rows: bool) -> None:
-    """Raise Conflict where a name that is to be moved is somebody else's in the target. Changes nothing there."""
+    """Raise Conflict where a name that is to be moved is somebody else's in the target: asked before anything is."""
     with beside.reading() as db:
         _check_names(home, db, into_rows=into_rows)
 
