@@ -16,7 +16,7 @@ _MONTH: Final = (
 _WEEKDAY: Final = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?"
 _KO_WEEKDAY: Final = r"(?:\s*[월화수목금토일]요일|\s*[(（][월화수목금토일](?:요일)?[)）])?"
 _DAY: Final = r"\d{1,2}(?:st|nd|rd|th)?"
-_YEAR: Final = r"(?:,?\s*\d{4})?"
+_YEAR: Final = r"(?:,?\s*\d{4}(?!\d))?"  # "Sep 9, 48000" is a day and an amount
 _COUNT: Final = r"(?:\d{1,2}|a|one|two|three|four|five|six|seven)"
 _DATES: Final = re.compile(
     "|".join(

@@ -24,6 +24,10 @@ _CODE: Final = re.compile(r"[A-Za-z0-9]+(?:[@._+-]+[A-Za-z0-9]+)+|[A-Za-z]+\d\w*
 """An address, a number with its prefix, a name with a hyphen: copied whole or not at all."""
 
 
+_GOES_ON: Final = frozenset("a an the and or but because than my our your their".split())
+"""Words after which something has to come: no value ends in one, or is one."""
+
+
 class Start(NamedTuple):
     """Where a copied value may begin: its longest continuation in tokens, and after how many of them it may end."""
 
@@ -144,7 +148,7 @@ class Spans:
                 value += part.text if not value else part.gap + part.text
                 if not part.ends or at + len(value) in inside:
                     continue
-                if _copula(value, text[at + len(value) :]):
+                if _copula(value, text[at + len(value) :]) or value.rpartition(" ")[2] in _GOES_ON:
                     continue
                 longer = self._encode(spaced(value))
                 if len(longer) > tokens:

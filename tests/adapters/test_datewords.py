@@ -14,6 +14,7 @@ from adapters.speakers.lexical import overlap
         ("from December 3 to December 5 for 2 guests", ["December 3", "December 5"]),
         ("arriving 3rd of Dec, leaving 5 Dec 2026.", ["3rd of Dec", "5 Dec 2026"]),
         ("Tuesday, February 9 until the 12th", ["Tuesday, February 9", "the 12th"]),
+        ("start Sep 9, 48000 won in all, until Sep 12, 2026", ["Sep 9", "Sep 12, 2026"]),
         ("12월 3일부터 5일까지 2명", ["12월 3일", "5일"]),
         ("2026년 12월 3일(목)에서 2박", ["2026년 12월 3일(목)", "2박"]),
         ("11/6에서 11/16까지", ["11/6", "11/16"]),
