@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -23,6 +24,8 @@ class Decoding:
     many nats for a sentence that holds all terms of the question (``speakers.lexical.worth``). ``name_weight`` adds so
     much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
+    ``likeness_weight`` adds so much of the likeness of the request to a sentence, or to a tool's purpose, by the table
+    of words that was taught beside a base (``adapters.alike``).
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
     ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
     with a request would win otherwise. Small leanings add up over a long question, so it has to show more than a
@@ -40,10 +43,28 @@ class Decoding:
     verdict_weight: float = 0.0
     call_margin_per_token: float = 0.0
     question_tokens: float = 0.0
+    likeness_weight: float = 0.0
 
     def trusted(self, tokens: int) -> float:
         """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""
         return min(1.0, self.question_tokens / max(tokens, 1)) if self.question_tokens > 0 else 1.0
+
+    def told(
+        self, tokens: int, margins: Sequence[float], shared: Sequence[float], alike: Sequence[float]
+    ) -> list[float]:
+        """What each sentence is worth as the answer of a question of so many tokens, in nats.
+
+        Args:
+            tokens: Of the question.
+            margins: What its reading says, verdict included.
+            shared: What words alone say (``speakers.lexical.worth``).
+            alike: Its likeness to the question.
+        """
+        trusted = self.trusted(tokens)
+        return [
+            trusted * m + self.overlap_weight * s + self.likeness_weight * a
+            for m, s, a in zip(margins, shared, alike, strict=True)
+        ]
 
     def call_least(self, tokens: int) -> float:
         """The nats from which on a tool is wanted by a request of so many tokens."""
@@ -66,8 +87,9 @@ class Decoding:
             verdict = float(told.get("verdict_weight", cls.verdict_weight))
             per_token = float(told.get("call_margin_per_token", cls.call_margin_per_token))
             question = float(told.get("question_tokens", cls.question_tokens))
+            likeness = float(told.get("likeness_weight", cls.likeness_weight))
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= share <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share, margin, weight, names, call, verdict, per_token, question)
+        return cls(strategy, share, margin, weight, names, call, verdict, per_token, question, likeness)

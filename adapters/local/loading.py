@@ -23,6 +23,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final, Literal, cast, get_args
 
+from adapters.alike import LIKENESS_FILE
 from adapters.errors import AdapterNotUsable, ModelNotUsable
 from adapters.local.families import END_TOKENS, FAMILIES, Family, give_template
 from adapters.local.hub import locate
@@ -187,11 +188,14 @@ def read_note(path: Path) -> dict[str, Any]:
 def fingerprint(path: str | Path) -> str:
     """16 hex digits that name the weights of a model folder: SHA-256 of its safetensors files in order of name.
 
+    The table of words is left out: no adapter hangs on it, and it may be made anew.
     Files above 64 MiB count with their size, header and 64 evenly spaced samples of 64 KiB: enough to tell two
     bases apart, and an 8B model is named in milliseconds.
     """
     digest = hashlib.sha256()
     for file in sorted(Path(path).glob("*.safetensors")):
+        if file.name == LIKENESS_FILE:
+            continue
         size = file.stat().st_size
         digest.update(size.to_bytes(8, "little"))
         with file.open("rb") as handle:

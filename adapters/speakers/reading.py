@@ -1,8 +1,11 @@
 """One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
 
-Which tool, or which sentence of the evidence: the request is read after each of them, and after nothing. A tool is
-wanted where it makes the request likelier by ``call_least``, else the sentence that makes it the likeliest is meant, if
-by ``abstain_margin`` at least. Among tools it also counts how much likelier the conversation makes their names. The
+Which tool, or which sentence of the evidence: the table of words of the base says how alike they and the request are,
+and the request is read after each of them, and after nothing. Where the table finds what is meant it says whether that
+is a tool or a sentence, and the others are not read; else a tool is wanted where it makes the request likelier by
+``call_least``. Among tools the reading counts and how much likelier the conversation makes their names, which is what
+decisions teach an adapter; among sentences reading, likeness and the words that they share; a sentence is told if it is
+worth ``abstain_margin`` at least. The
 arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -18,6 +21,7 @@ from typing import Any, Final
 from langchain_core.messages import AnyMessage
 from langchain_core.messages.tool import tool_call
 
+from adapters.alike import LEAST, read_likeness
 from adapters.decoding import Decoding
 from adapters.forms.dayorder import backwards, dated
 from adapters.forms.offers import call_id
@@ -144,21 +148,33 @@ class ReadingSpeaker:
         self, prompt: list[int], request: str, tools: Sequence[ToolSpec], evidence: Sequence[Evidence]
     ) -> tuple[ToolSpec | None, int]:
         """The tool that is wanted, or else the number of the sentence that answers, 0 for none."""
-        sentences = [row.text for row in evidence]
-        candidates = [(purpose(tool), True) for tool in tools] + [(text, False) for text in sentences]
-        margins = self.margins(request, candidates)
-        calls, told = margins[: len(tools)], margins[len(tools) :]
-        shared = worth(request, sentences, following(evidence))
-        tokens = self.tokens(request)
-        told = [
-            self.decoding.trusted(tokens) * m + self.decoding.overlap_weight * s
-            for m, s in zip(told, shared, strict=True)
-        ]
-        call, answer = max(calls, default=-math.inf), max(told, default=-math.inf)
-        if call >= self.decoding.call_least(tokens):
-            wish = [m + self.decoding.name_weight * n for m, n in zip(calls, self.named(prompt, tools), strict=True)]
+        tooled = [(purpose(tool), True) for tool in tools]
+        told = [(row.text, False) for row in evidence]
+        alike = self.likenesses(request, [text for text, _ in (*tooled, *told)])
+        of_tools, of_told = alike[: len(tools)], alike[len(tools) :]
+        wants, tokens = self._known(of_tools, of_told), self.tokens(request)
+        read = [*(tooled if wants is not False else []), *(told if wants is not True else [])]
+        margins = self.margins(request, read)
+        if wants is None:
+            calls = margins[: len(tools)]
+            wants = max(calls, default=-math.inf) >= self.decoding.call_least(tokens)
+            margins = calls if wants else margins[len(tools) :]
+        if wants:
+            each = zip(margins, self.named(prompt, tools), strict=True)
+            wish = [m + self.decoding.name_weight * n for m, n in each]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
-        return None, told.index(answer) + 1 if told and answer >= self.decoding.abstain_margin else 0
+        sentences = [row.text for row in evidence]
+        shared = worth(request, sentences, following(evidence))
+        worths = self.decoding.told(tokens, margins, shared, of_told)
+        best = max(worths, default=-math.inf)
+        return None, worths.index(best) + 1 if worths and best >= self.decoding.abstain_margin else 0
+
+    def _known(self, of_tools: Sequence[float], of_told: Sequence[float]) -> bool | None:
+        """Whether a tool is wanted by the table of words; None where it finds nothing that is meant, or is none."""
+        tool, sentence = max(of_tools, default=LEAST), max(of_told, default=LEAST)
+        if not self.decoding.likeness_weight or max(tool, sentence) <= 0:
+            return None
+        return tool >= sentence
 
     def named(self, prompt: list[int], tools: Sequence[ToolSpec]) -> list[float]:
         """By how many nats the conversation makes each tool's name likelier than no conversation does.
@@ -197,6 +213,16 @@ class ReadingSpeaker:
         fits = [min(float(fits[-1]), -1e-6) for _, fits in steps]
         odds = [f - math.log1p(-math.exp(f)) for f in fits]
         return [(r - read[0], o) for r, o in zip(read[1:], odds[1:], strict=True)]
+
+    def likenesses(self, request: str, candidates: Sequence[str]) -> list[float]:
+        """By how many nats ``request`` is for each candidate (a tool's purpose, a sentence) by the table of words.
+
+        Zeros where the base has none (``likeness_weight`` 0).
+        """
+        if not self.decoding.likeness_weight:
+            return [0.0] * len(candidates)
+        asked_for, *told = (self._engine.encode(spaced(text.lower())) for text in (request, *candidates))
+        return read_likeness(self._engine.local.directory).alike(asked_for, told)
 
     def _begin(self, first: int) -> Prefix:
         """The mark that every text begins with, read once; whoever scores after it leaves it as it is."""

@@ -1,4 +1,4 @@
-"""``python -m adapters.training corpus | pretrain | cool | adapter | tune | evaluate``: how the weights are made.
+"""``python -m adapters.training corpus | pretrain | cool | liken | adapter | tune | evaluate``: how weights are made.
 
 ``dojang adapters …`` says the same in words and two languages; this door needs nothing of the shell.
 """
@@ -17,6 +17,7 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 TOKENS = 60_000_000
 COOLING = 600_000
 EXAMPLES = 1_500
+QUESTIONS = 800_000
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--workers", type=int, help="processes that encode text (none; all cores but one beside a card)"
         )
+    liken = commands.add_parser("liken", help="teach a base's table of words")
+    liken.add_argument("--base", type=Path, required=True)
+    liken.add_argument("--questions", type=int, default=QUESTIONS)
     adapter = commands.add_parser("adapter", help="train the front desk's adapter on a base")
     adapter.add_argument("--base", type=Path, default=WEIGHTS / "base")
     adapter.add_argument("--out", type=Path, required=True)
@@ -88,6 +92,12 @@ def main(argv: list[str] | None = None) -> int:
             asked.run, asked.out, tokens=asked.tokens, on_progress=_say, device=asked.device, workers=asked.workers
         )
         print(made)
+    elif asked.command == "liken":
+        from adapters.training import likening, tokenizer
+
+        base = tokenizer.load(asked.base)
+        likening.taught(base, questions=asked.questions, seed=asked.seed, on_progress=_say).write(asked.base)
+        print(asked.base)
     elif asked.command == "adapter":
         from adapters.training.sft import generated, train_adapter
 

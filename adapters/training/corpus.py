@@ -13,7 +13,7 @@ from typing import Final
 
 from adapters.prompt import EOT, Turn, asked, lead
 from adapters.training import facts, frontdesk, generic, grid, qa
-from adapters.training.examples import Choice, Example, Said
+from adapters.training.examples import Alike, Choice, Example, Said
 from adapters.training.words import Side, Values
 from state import Language
 
@@ -24,6 +24,10 @@ Shares = list[tuple[float, Draw]]
 QUESTIONS: Final = 0.2  # share of the words of a question among what is missing: they are few and soon known
 STRANGE: Final = 0.2  # share of the questions without an answer that are about the wide world
 SENTENCES_SHOWN: Final = 3
+NEAR_SHOWN: Final = 1
+"""Wrong sentences beside an alike question: those of all others in its step are wrong, too."""
+WISHES: Final = 0.35
+"""Share of the requests for a tool among what is likened."""
 TOOLS_SHOWN: Final = 2
 
 
@@ -68,11 +72,16 @@ def request(rng: random.Random, language: Language) -> Choice:
     return shortened(rng, made.choice(), [(line, False) for line in lines])
 
 
-def question(rng: random.Random, language: Language) -> Choice:
-    """Which sentence answers a question of a guest, if any."""
+def _guest(rng: random.Random, language: Language) -> Example:
     made = qa.example(rng, _SIDE, language, abstain=rng.random() < 0.25, size=rng.choice((2, 3, 4, 5)))
     if made.n == 0 and rng.random() < STRANGE:
         made = replace(made, turns=[Turn("user", facts.question(rng, _SIDE, language))])
+    return made
+
+
+def question(rng: random.Random, language: Language) -> Choice:
+    """Which sentence answers a question of a guest, if any."""
+    made = _guest(rng, language)
     tools = [(line, True) for line, _ in frontdesk.purposes(rng, rng.choice((0, 0, 1, 2)))]
     return shortened(rng, made.choice(), tools)
 
@@ -98,6 +107,40 @@ def told_fact(rng: random.Random, language: Language) -> Choice:
     return shortened(rng, facts.example(rng, _SIDE, language, abstain=rng.random() < 0.25).choice(), [])
 
 
+def likened(rng: random.Random, language: Language) -> Alike:
+    """A request and what it may be for, each to be read for itself: a tool, or a sentence for a question.
+
+    Questions are of a guest, of a grid, or of a made-up world; some have tools among what is wrong.
+    """
+    kind, abstain = rng.random(), rng.random() < 0.2
+    if kind < WISHES:
+        return _wished(rng, language)
+    if kind < 0.65:
+        whole = _guest(rng, language)
+    elif kind < 0.73:
+        whole = grid.example(rng, _SIDE, language, abstain=abstain)
+    else:
+        whole = facts.example(rng, _SIDE, language, abstain=abstain)
+    made = whole.alike()
+    right = made.candidates[made.right - 1 : made.right] if made.right else []
+    wrong = [text for i, text in enumerate(made.candidates) if i + 1 != made.right]
+    near = rng.sample(wrong, k=min(len(wrong), NEAR_SHOWN))
+    tools = [line for line, _ in frontdesk.purposes(rng, rng.choice((0, 0, 2)))]
+    return made._replace(candidates=[*right, *near, *tools], right=len(right))
+
+
+def _wished(rng: random.Random, language: Language) -> Alike:
+    """Which of all tools a request is for; some are invented ones, or the desk's under other names."""
+    if rng.random() < 0.2:
+        made = generic.calls(rng, _SIDE, language, missing=rng.random() < 0.3)
+    else:
+        made = frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")))
+        made = generic.disguised(rng, made) if rng.random() < 0.2 else made
+    request, candidates, right = made.choice()
+    lines = qa.evidence_only(Values(rng, _SIDE, language), rng.choice((0, 1, 2)))
+    return Alike(request, [text for text, _ in candidates] + lines, right)
+
+
 def shortened(rng: random.Random, whole: Choice, more: list[tuple[str, bool]]) -> Choice:
     """The right candidate among a few wrong ones: each costs a reading."""
     right = whole.candidates[whole.right - 1 : whole.right] if whole.right else []
@@ -120,9 +163,9 @@ def reading(choice: Choice) -> Said:
 
 
 SHARES: Final[Shares] = [
-    (0.37, desk), (0.03, told), (0.06, disguised), (0.03, invented),
-    (0.05, request), (0.06, question), (0.03, aspect), (0.04, fact),
-    (0.05, read(request)), (0.11, read(question)), (0.06, read(aspect)), (0.11, read(fact)),
+    (0.40, desk), (0.03, told), (0.06, disguised), (0.03, invented),
+    (0.06, request), (0.06, question), (0.03, aspect), (0.03, fact),
+    (0.08, read(request)), (0.10, read(question)), (0.04, read(aspect)), (0.08, read(fact)),
 ]  # fmt: skip
 SHORT_FIRST: Final = 3_000
 SHORT_CHARS: Final = 250  # of which some 100 are the marks of two turns

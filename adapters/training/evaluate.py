@@ -32,7 +32,8 @@ FALSE_SAMPLE: Final = "sample documents, false abstention (lower is better)"
 WEIGHTS_TRIED: Final = (0.0, 3.0, 6.0, 10.0, 15.0, 20.0, 25.0, 30.0)
 NAME_WEIGHTS_TRIED: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 VERDICT_WEIGHTS_TRIED: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-MARGINS_TRIED: Final = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+LIKENESS_WEIGHTS_TRIED: Final = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+MARGINS_TRIED: Final = (-4.0, -2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 Make = Callable[[random.Random, Language], Example]
 
 
@@ -217,10 +218,11 @@ def evaluate(generator: Any, *, n: int = 40, seed: int = 0, names: list[str] | N
 
 
 class Weighed(NamedTuple):
-    """One question: what each candidate is worth to the model, the overlap of each, and which is right (0: none)."""
+    """One question: what each candidate is worth as it is read, each sentence by words and likeness; which is right."""
 
     margins: list[float]
     shared: list[float]
+    alike: list[float]
     tools: int
     right: int
 
@@ -235,11 +237,13 @@ def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
                 if e.n > PER_TURN or not e.evidence:
                     continue
                 choice, tools = e.choice(), len(e.tools)
-                shared = [0.0] * tools + worth(choice.request, e.evidence)
-                margins = generator.speaker.margins(choice.request, choice.candidates)
-                share = generator.speaker.decoding.trusted(generator.speaker.tokens(choice.request))
+                speaker = generator.speaker
+                margins = speaker.margins(choice.request, choice.candidates)
+                share = speaker.decoding.trusted(speaker.tokens(choice.request))
                 margins = [m if i < tools else share * m for i, m in enumerate(margins)]
-                found.append(Weighed(margins, shared, tools, choice.right))
+                shared = worth(choice.request, e.evidence)
+                alike = speaker.likenesses(choice.request, e.evidence)
+                found.append(Weighed(margins, shared, alike, tools, choice.right))
     return found
 
 
@@ -273,23 +277,33 @@ def judged(choices: list[Readings]) -> float:
     return max(VERDICT_WEIGHTS_TRIED, key=lambda weight: (right(weight), -weight))
 
 
-def tuned(questions: list[Weighed]) -> tuple[float, float]:
-    """The weight of the overlap and the margin with the least cost.
+def tuned(questions: list[Weighed]) -> tuple[float, float, float]:
+    """The weights of words and of likeness, and the margin, with the least cost.
 
     A wrong sentence costs 1, an abstention that is false 1, one that is missed 0.5.
     """
+    alike = any(any(q.alike) for q in questions)
 
-    def cost(weight: float, margin: float) -> float:
-        total = 0.0
+    def costs(weight: float, likeness: float) -> list[float]:
+        """Of every margin that is tried."""
+        total = [0.0] * len(MARGINS_TRIED)
         for q in questions:
-            worth = [m + weight * s for m, s in zip(q.margins[q.tools :], q.shared[q.tools :], strict=True)]
+            each = zip(q.margins[q.tools :], q.shared, q.alike, strict=True)
+            worth = [m + weight * s + likeness * a for m, s, a in each]
             best = max(range(len(worth)), key=worth.__getitem__)
-            chosen = q.tools + best + 1 if worth[best] >= margin else 0
-            total += 0.0 if chosen == q.right else 1.0 if q.right else 0.5
+            for i, margin in enumerate(MARGINS_TRIED):
+                chosen = q.tools + best + 1 if worth[best] >= margin else 0
+                total[i] += 0.0 if chosen == q.right else 1.0 if q.right else 0.5
         return total
 
-    grid = [(weight, margin) for weight in WEIGHTS_TRIED for margin in MARGINS_TRIED]
-    return min(grid, key=lambda pair: (cost(*pair), pair))
+    tried = [
+        (cost, weight, likeness, abs(margin), margin)
+        for weight in WEIGHTS_TRIED
+        for likeness in (LIKENESS_WEIGHTS_TRIED if alike else (0.0,))
+        for cost, margin in zip(costs(weight, likeness), MARGINS_TRIED, strict=True)
+    ]
+    _, weight, likeness, _, margin = min(tried)
+    return weight, likeness, margin
 
 
 class Wanting(NamedTuple):

@@ -26,6 +26,20 @@ class Choice(NamedTuple):
     right: int
 
 
+class Alike(NamedTuple):
+    """A request, what it may be for (purposes of tools, sentences), and which it is; 0 for nothing.
+
+    ``source`` and ``group`` say what it is about: candidates of other requests of the same source are wrong, too,
+    unless their group is the same one; "" is like no other. Without a source only its own candidates count.
+    """
+
+    request: str
+    candidates: list[str]
+    right: int
+    source: str | None = None
+    group: str = ""
+
+
 @dataclass(frozen=True)
 class Example:
     """A decision of the model: everything it sees, and what is right.
@@ -45,6 +59,8 @@ class Example:
     about: str = ""
     question: str = ""
     n: int = 0
+    group: str = ""
+    """What a question is about, where others may be about the same."""
 
     def wanted(self) -> ToolSpec | None:
         """The tool that is wanted, None for a question."""
@@ -57,6 +73,10 @@ class Example:
         candidates = [(purpose(t), True) for t in self.tools] + [(line, False) for line in self.evidence]
         right = self.tools.index(tool) + 1 if tool else len(self.tools) + self.n if self.n else 0
         return Choice(request_of(self.turns), candidates, right)
+
+    def alike(self) -> Alike:
+        """The question and its sentences."""
+        return Alike(request_of(self.turns), list(self.evidence), self.n, self.slice, self.group)
 
     def said(self) -> list[Said]:
         """What the assistant writes: the call (with what is not given left open), the question, or the told line."""

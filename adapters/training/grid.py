@@ -134,4 +134,6 @@ def example(rng: random.Random, side: Side, language: Language, *, abstain: bool
     if not abstain:
         n = rng.randint(1, len(lines) + 1)
         lines.insert(n - 1, _line(v, thing, aspect, question=False))
-    return Example("choose" if n else "abstain", "grid", language, [Turn("user", asked)], [], lines, n=n)
+    return Example(
+        "choose" if n else "abstain", "grid", language, [Turn("user", asked)], [], lines, n=n, group=f"{thing}.{aspect}"
+    )  # fmt: skip

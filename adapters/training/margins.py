@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-QUESTION_TOKENS = 8.0
-"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``): measured on real questions, since
-generated ones are too short to tell; docs/log.md, 2026-11-26."""
+QUESTION_TOKENS = 1.0
+"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``), and so it weighs as much for a long
+question as for a short one; beside a table of words more of it adds noise (docs/log.md, 2026-11-26; 8 without one)."""
 TODAY = "2026-11-22"
 """The day that generated requests are read on, so that an evaluation is the same on every day."""
 
@@ -28,9 +28,11 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     verdict = judged(readings(generator, n=n, seed=seed + 1_000))
     speaker = generator.speaker
     assert isinstance(speaker, ReadingSpeaker)
-    speaker.decoding = replace(speaker.decoding, verdict_weight=verdict, question_tokens=QUESTION_TOKENS)
+    speaker.decoding = replace(
+        speaker.decoding, verdict_weight=verdict, question_tokens=QUESTION_TOKENS, likeness_weight=1.0
+    )
     questions = weighed(generator, n=n, seed=seed + 1_000)
-    weight, margin = tuned(questions)
+    weight, likeness, margin = tuned(questions)
     wanting = requests(generator, n=n, seed=seed + 1_000)
     call = parted([max(w.margins) for w in wanting], [max(q.margins[: q.tools]) for q in questions])
     settings = {
@@ -41,6 +43,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
         "call_margin": call,
         "verdict_weight": verdict,
         "question_tokens": QUESTION_TOKENS,
+        "likeness_weight": likeness,
     }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

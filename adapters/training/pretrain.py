@@ -41,6 +41,8 @@ MADE_FILE: Final = "pretraining.json"
 CARD_STEP: Final = 16_384
 EXTENDING: Final = 0.6
 """The highest rate of a base that is read on, against that of its first run."""
+FALLING: Final = 0.6
+"""Share of the tokens of a base that is read on over which the rate falls."""
 READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
 JUDGED: Final = 3.0  # the same choice, by what is said after each reading
@@ -204,13 +206,14 @@ def cool(
 
 
 def extend(
-    base: Path, out: Path, *, tokens: int, on_progress: Progress | None = None, device: str = "auto",
-    workers: int | None = None,
+    base: Path, out: Path, *, tokens: int, rate: float | None = None, on_progress: Progress | None = None,
+    device: str = "auto", workers: int | None = None,
 ) -> Path:  # fmt: skip
     """A base out of a finished one: its weights, and ``tokens`` more of the stream that it was made of, into ``out``.
 
-    The rate rises once more, to ``EXTENDING`` of what it was, and falls all the way: at the whole of it most of what
-    the last way down had won would be lost first. The optimizer begins anew; a run that was cut off goes on.
+    The rate rises once more, to ``rate`` or else ``EXTENDING`` of what it was, is level for a while and falls over the
+    last ``FALLING`` of the run: at the whole of it much of what the last way down had won would be lost first, which
+    text of a new kind is worth. The optimizer begins anew; a run that was cut off goes on.
 
     Raises:
         UserError: ``base`` says nowhere what it was made of, so where its stream ends is not known.
@@ -219,8 +222,8 @@ def extend(
         raise UserError(f"{base} has no {MADE_FILE}: only a base that pretrain made can be read on")
     made = json.loads((base / MADE_FILE).read_text(encoding="utf-8"))
     first, seen = Plan(**made["plan"]), int(made["tokens"])
-    rate = first.rate if first.begun else EXTENDING * first.rate  # as high once more, however often
-    plan = replace(first, tokens=seen + tokens, begun=seen, rate=rate, cooling=tokens / (seen + tokens))
+    rate = rate or (first.rate if first.begun else EXTENDING * first.rate)  # as high once more, however often
+    plan = replace(first, tokens=seen + tokens, begun=seen, rate=rate, cooling=FALLING * tokens / (seen + tokens))
     if not (out / CHECKPOINT).exists():
         out.mkdir(parents=True, exist_ok=True)
         tokenizer.load(base).save_pretrained(out)

@@ -218,6 +218,7 @@ def example(
         [],
         lines,
         n=0 if abstain else at + 1,
+        group=f"{language}:{block.topic}.{block.aspect}",
     )
 
 

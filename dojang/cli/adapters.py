@@ -1,4 +1,4 @@
-"""adapters pretrain, train, tune, evaluate: how the generator's weights are made and measured."""
+"""adapters train, tune, evaluate: how the generator's adapters are made and measured, and all other commands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dojang.cli.adapters_base import Seed, liken, one_thread, pretrain
 from dojang.cli.adapters_cycle import cycle
 from dojang.cli.adapters_dataset import dataset as dataset_group
 from dojang.cli.adapters_gate import compare, report
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 adapters = typer.Typer(no_args_is_help=True)
 app.add_typer(adapters, name="adapters", help="Train adapters, measure them, and see whether training fits a card.")
+adapters.command()(pretrain)
+adapters.command()(liken)
 adapters.command()(plan)
 adapters.command()(show)
 adapters.command("list")(listed)
@@ -47,72 +50,7 @@ adapters.add_typer(dataset_group, name="dataset", help="Decisions as training da
 BaseFolder = Annotated[
     Path | None, typer.Option("--base", metavar="DIR", help="The base; the one that ships with Dojang if not given.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The result follows from it.")]
 Number = Annotated[int, typer.Option("-n", min=1, help="Examples of each kind and language.")]
-
-
-@adapters.command()
-def pretrain(
-    context: typer.Context,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the base is made; a run that was cut off goes on.")],
-    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to read.")] = 20_000_000,
-    cool: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="A run that goes on: a base is made of its checkpoint, read on with a falling rate."
-        ),
-    ] = None,
-    extend: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="A finished base: its weights read on, with a rate that rises again and falls."
-        ),
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    step: Annotated[int | None, typer.Option(min=256, help="Tokens a step; more on a card.")] = None,
-    width: Annotated[int | None, typer.Option(min=64, help="Numbers a token has, a multiple of 64.")] = None,
-    layers: Annotated[int | None, typer.Option(min=3, help="Layers of the base.")] = None,
-    seed: Seed = 0,
-) -> int:
-    """Train a base from its written initial weights, on generated text."""
-    call = invocation(context)
-    _ = call.terminal.gettext
-    if cool or extend:
-        _check_read_on(cool, extend, {"--step": step, "--width": width, "--layers": layers, "--seed": seed})
-    _one_thread(threads)
-    from adapters.training import pretrain as making
-
-    with call.terminal.working(_("reading text")) as tell:
-        if before := cool or extend:
-            made = (making.cool if cool else making.extend)(
-                before, out, tokens=tokens, device=device, on_progress=lambda news: tell(_reading(_, news))
-            )
-        else:
-            plan = making.plan_of(tokens, seed, device=device, step=step, width=width, layers=layers)
-            made = making.pretrain(
-                out, tokens=0, plan=plan, device=device, on_progress=lambda news: tell(_reading(_, news))
-            )
-    call.terminal.document({"base": str(made)})
-    call.terminal.line(_("the base is in {folder}").format(folder=made))
-    return Exit.DONE
-
-
-def _check_read_on(cool: Path | None, extend: Path | None, shape: dict[str, int | None]) -> None:
-    """What is read on has all that by itself."""
-    from state import UserError
-
-    if cool and extend:
-        raise UserError("--cool and --extend are two ways to one base; give one of them")
-    if given := [name for name, value in shape.items() if value]:
-        raise UserError(f"what is read on keeps its shape, steps and seed; leave out {', '.join(given)}")
-
-
-def _reading(_: Callable[[str], str], news: dict[str, float]) -> str:
-    return _("{tokens} of {total} tokens, loss {loss}, {speed} tokens/s").format(
-        tokens=f"{news['tokens']:,.0f}", total=f"{news['total']:,.0f}", loss=f"{news['loss']:.3f}",
-        speed=f"{news['tokens_per_s']:,.0f}",
-    )  # fmt: skip
 
 
 @adapters.command()
@@ -258,7 +196,7 @@ def tune(
     """Choose how calls and sentences are picked, on generated text; writes decoding.json into both folders."""
     call = invocation(context)
     _ = call.terminal.gettext
-    _one_thread()
+    one_thread()
     from adapters.training.margins import tune as choose
     from dojang.flywheel.listing import shipped
 
@@ -319,7 +257,7 @@ def evaluate(
             "with --against the base is the one of the settings, and decisions are what is asked; leave --base and "
             "--qa away"
         )
-    _one_thread()
+    one_thread()
     if against is not None:
         return compare(call, adapter, against, dataset, n)
     from adapters.serving import load_generator
@@ -355,10 +293,3 @@ def _real(generator: Any, folder: Path, n: int | None, seed: int) -> dict[str, S
     from store.text.language import sentences
 
     return {name: measure(generator, asked, TOOLS) for name, asked in questions(folder, sentences, n=n, seed=seed)}
-
-
-def _one_thread(threads: int = 1) -> None:
-    """The same numbers on every machine: sums depend on how they are divided among threads."""
-    import torch
-
-    torch.set_num_threads(threads)

@@ -176,6 +176,8 @@ def test_decoding_file(tmp_path: Path) -> None:
     assert Decoding.read(tmp_path) == Decoding()
     (tmp_path / "decoding.json").write_text('{"strategy": "reading", "abstain_margin": 1.5, "note": 1}')
     assert Decoding.read(tmp_path) == Decoding("reading", abstain_margin=1.5)
+    (tmp_path / "decoding.json").write_text('{"strategy": "reading", "likeness_weight": 1.5}')
+    assert Decoding.read(tmp_path) == Decoding("reading", likeness_weight=1.5)
     for bad in ("{", '{"strategy": "loudest"}', '{"abstain_share": 7}', "[]"):
         (tmp_path / "decoding.json").write_text(bad)
         with pytest.raises(ModelNotUsable, match=r"decoding\.json"):
@@ -186,6 +188,11 @@ def test_a_reading_counts_in_proportion_beyond_so_many_tokens() -> None:
     some = Decoding("reading", question_tokens=6.0)
     assert [some.trusted(n) for n in (0, 1, 6, 12, 60)] == [1.0, 1.0, 1.0, 0.5, 0.1]
     assert [Decoding("reading").trusted(n) for n in (0, 6, 600)] == [1.0, 1.0, 1.0]
+
+
+def test_a_sentence_is_worth_its_reading_its_words_and_its_likeness() -> None:
+    some = Decoding("reading", question_tokens=6.0, overlap_weight=10.0, likeness_weight=0.5)
+    assert some.told(12, [8.0, 0.0], [0.0, 0.3], [2.0, -6.0]) == [5.0, 0.0]
 
 
 def test_load_chat_of_a_folder(base: Path, adapter_folders: dict[str, Path]) -> None:

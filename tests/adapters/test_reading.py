@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import jsonschema
+import numpy as np
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
+from adapters.alike import LIKENESS_FILE, Likeness, read_likeness
 from adapters.decoding import Decoding
+from adapters.errors import ModelNotUsable
 from adapters.forms.values import Spans, choices, property_of, used_up
 from adapters.generator import ChatGenerator
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
-from adapters.prompt import asking, render, turns_of
+from adapters.prompt import asking, purpose, render, turns_of
 from adapters.speakers.reading import ReadingSpeaker
 from state import Generation
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
@@ -120,6 +124,82 @@ def test_the_words_of_a_long_question_outweigh_what_leanings_add_up_to(engine: E
     assert cited("Breakfast?") == "The pool is warm.", "a short question is read in full"
 
 
+def liking(engine: Engine, tmp_path: Path, weight: float) -> ReadingSpeaker:
+    """A speaker whose base has an untaught table: what is alike is what shares words."""
+    local = replace(engine.local, directory=tmp_path)
+    vectors = np.random.default_rng(3).standard_normal((len(local.tokenizer), 32)).astype(np.float32)
+    Likeness(vectors, vectors, 20.0, 0.3).write(tmp_path)
+    return Even(ChatLlama(engine=Engine(local), adapter="red"), Decoding("reading", likeness_weight=weight))
+
+
+class Even(ReadingSpeaker):
+    def readings(self, request: str, candidates: Any) -> list[tuple[float, float]]:
+        return [(1.0, 0.0)] * len(candidates)
+
+
+def test_likeness_decides_between_sentences_that_read_alike(engine: Engine, tmp_path: Path) -> None:
+    rules = cast(Any, {**RULES, "text": "Breakfast is served from 7 to 10. The pool is warm.", "sentences": []})
+    rules["sentences"] = [[0, 33], [34, 51]]
+
+    def cited(question: str, weight: float) -> str:
+        speaker = liking(engine, tmp_path, weight)
+        return speaker.turn([HumanMessage(question)], [rules], [], "en")["citations"][0]["quote"]
+
+    assert cited("The pool is warm.", 0.0) == "Breakfast is served from 7 to 10.", "of equals the first"
+    assert cited("The pool is warm.", 1.0) == "The pool is warm."
+    assert liking(engine, tmp_path, 0.0).likenesses("a", ["b", "c"]) == [0.0, 0.0]
+
+
+def test_the_table_says_whether_a_tool_is_wanted_where_it_knows(engine: Engine, tmp_path: Path) -> None:
+    speaker = liking(engine, tmp_path, 1.0)
+    assert speaker._known([3.0, -8.0], [-8.0, 2.0]) is True, "a tool is nearer than a sentence"
+    assert speaker._known([3.0, -8.0], [-8.0, 4.0]) is False
+    assert speaker._known([], [1.0]) is False
+    assert speaker._known([1.0], []) is True
+    assert speaker._known([-1.0, -8.0], [-2.0]) is speaker._known([], []) is None, "nothing is known: it has to be read"
+    speaker.decoding = replace(speaker.decoding, likeness_weight=0.0)
+    assert speaker._known([9.0], [1.0]) is None, "a base without a table"
+
+
+@pytest.mark.parametrize(
+    ("likeness", "read", "wanted"), [(9.0, [BOOK, CANCEL], "book"), (-9.0, [], ""), (0.0, None, "book")]
+)
+def test_only_what_may_be_meant_is_read(
+    engine: Engine, tmp_path: Path, likeness: float, read: list[Any] | None, wanted: str
+) -> None:
+    seen = list[list[tuple[str, bool]]]()
+
+    class Knowing(ReadingSpeaker):
+        def likenesses(self, request: str, candidates: Any) -> list[float]:
+            return [likeness, -20.0, *[-likeness] * (len(candidates) - 2)]
+
+        def readings(self, request: str, candidates: Any) -> list[tuple[float, float]]:
+            seen.append(list(candidates))
+            return [(9.0 if tool else 1.0, 0.0) for _, tool in candidates]
+
+    speaker = Knowing(
+        ChatLlama(engine=engine, adapter="red"), Decoding("reading", likeness_weight=1.0, call_margin=5.0)
+    )
+    said = speaker.turn([HumanMessage(REQUEST)], [RULES], [BOOK, CANCEL], "ko")
+    tools = [tool for tool in (BOOK, CANCEL) if read is None or tool in read]
+    assert [text for text, tool in seen[0] if tool] == [purpose(tool) for tool in tools]
+    assert any(not tool for _, tool in seen[0]) == (read is None or not read)
+    called = [call["name"] for call in calls(said)] or [said["about"].partition(".")[0]]
+    assert called[0].startswith(wanted)
+    assert bool(said["citations"]) == (not wanted)
+
+
+def test_a_base_without_its_table_says_what_to_do(engine: Engine, tmp_path: Path) -> None:
+    speaker = liking(engine, tmp_path, 1.0)
+    (tmp_path / LIKENESS_FILE).write_bytes(b"no table")
+    read_likeness.cache_clear()
+    with pytest.raises(ModelNotUsable, match="dojang adapters liken"):
+        speaker.likenesses("a", ["b"])
+    (tmp_path / LIKENESS_FILE).unlink()
+    with pytest.raises(ModelNotUsable, match=r"likeness\.safetensors"):
+        speaker.likenesses("a", ["b"])
+
+
 def test_a_tool_result_is_told_by_one_of_its_lines(engine: Engine) -> None:
     call = {"name": "book_room", "args": {"hotel": "남산"}, "id": "c1"}
     result = "duration: 3\n예약번호 B-7로 확정되었습니다."
@@ -209,3 +289,10 @@ def test_a_name_ends_before_the_korean_word_for_is() -> None:
     assert not {"곽성별이", "곽성별이에"} & found
     assert "김이" in ends("김이 님"), "a name may end so"
     assert "하나이" in ends("하나이고"), "after an open syllable nobody says 이고"
+
+
+def test_no_value_ends_in_a_word_after_which_something_comes() -> None:
+    text = "Say the bus and the tram are late, because of snow. An Hui and my mother"
+    found = {value for start in Spans(lambda t: list(t.encode()), [text]).starts(0) for _, value in start.ends}
+    assert not {"the", "the bus and", "the bus and the", "are late, because", "An Hui and", "An Hui and my"} & found
+    assert {"the bus", "the bus and the tram are late", "An Hui", "An Hui and my mother"} <= found

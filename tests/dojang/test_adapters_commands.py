@@ -189,6 +189,15 @@ def test_a_base_is_pretrained(shell: Shell, tmp_path: Path, monkeypatch: pytest.
     assert made.code == Exit.DONE, made
     assert (out / "model.safetensors").exists()
     assert " of 300 tokens, loss " in made.err
+    assert "table of words: step " in made.err
+    before = (out / "likeness.safetensors").read_bytes()
+    again = shell("adapters", "liken", "--base", "made", "--questions", "40", "--seed", "7")
+    assert again.code == Exit.DONE, again
+    assert (out / "likeness.safetensors").read_bytes() != before
+    foreign = shell("adapters", "liken", "--base", str(tmp_path))
+    assert (foreign.code, "pretrain` made" in foreign.err) == (Exit.MISTAKE, True)
+    alone = shell("adapters", "pretrain", "--rate", "0.001", "--out", "alone")
+    assert (alone.code, "with --extend" in alone.err) == (Exit.MISTAKE, True)
     more = shell("adapters", "pretrain", "--extend", "made", "--out", "more", "--tokens", "300")
     assert more.code == Exit.DONE, more
     assert (tmp_path / "more" / "model.safetensors").exists()

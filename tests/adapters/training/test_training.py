@@ -331,12 +331,16 @@ def test_the_base_learns_the_names_of_the_desks_tools_and_of_no_others() -> None
 
 
 def test_the_overlap_and_the_margin_are_chosen_by_what_they_cost() -> None:
-    lexical = Weighed([0.0, 1.0, 3.0], [0.0, 1.0, 0.0], 1, 2)
-    weight, _ = tuned([lexical])
+    lexical = Weighed([0.0, 1.0, 3.0], [1.0, 0.0], [0.0, 0.0], 1, 2)
+    weight, likeness, _ = tuned([lexical])
     assert weight > 0, "the model alone would take the wrong sentence"
-    answered, unanswered = Weighed([-9.0, 4.5], [0.0, 0.0], 1, 2), Weighed([-9.0, 2.5], [0.0, 0.0], 1, 0)
-    assert tuned([answered, unanswered]) == (0.0, 3.0)
-    assert tuned([answered]) == (0.0, 0.0)
+    assert likeness == 0.0, "a base without it gets no weight for it"
+    weight, likeness, _ = tuned([lexical._replace(shared=[0.0, 0.0], alike=[1.5, -1.5])])
+    assert (weight, likeness) == (0.0, 1.0)
+    answered, unanswered = Weighed([-9.0, 4.5], [0.0], [0.0], 1, 2), Weighed([-9.0, 2.5], [0.0], [0.0], 1, 0)
+    assert tuned([answered, unanswered]) == (0.0, 0.0, 3.0)
+    assert tuned([answered]) == (0.0, 0.0, 0.0)
+    assert tuned([answered._replace(margins=[-9.0, -1.0])])[2] < 0, "a right sentence may be worth less than nothing"
 
 
 def test_calls_are_parted_from_questions_in_the_middle_of_the_gap() -> None:

@@ -1,0 +1,92 @@
+"""How alike a question and a sentence are, by a table of words that is taught beside a base of ours.
+
+Each piece of the base's tokenizer has two vectors: what it means in a question, and what in a sentence. A text is the
+sum of its pieces, and the likeness is the cosine of two texts, in nats. Before anything is taught both vectors are the
+same random one, so that likeness is shared words; what is taught is which other words go together ("leave the room" and
+"check-out"), and which count for little (StarSpace, Wu et al. 2018; two sides as in Berger and Lafferty 1999,
+"Information Retrieval as Statistical Translation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.errors import ModelNotUsable
+
+LIKENESS_FILE: Final = "likeness.safetensors"
+LEAST: Final = -8.0
+"""No sentence is less alike than this: of words that were never taught all would be, by chance more or less."""
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """``questions`` and ``sentences``: a vector for each piece, ``(pieces, width)``.
+
+    ``scale``: nats for a unit of cosine; ``even``: the cosine that is worth as much as nothing.
+    """
+
+    questions: Vectors
+    sentences: Vectors
+    scale: float
+    even: float
+
+    def alike(self, question: Sequence[int], sentences: Sequence[Sequence[int]]) -> list[float]:
+        """By how many nats each sentence answers the question better than nothing does; ``LEAST`` at the least.
+
+        Args:
+            question: Its pieces, as ids of the base's tokenizer.
+            sentences: Theirs.
+        """
+        asked = _unit(self.questions, question)
+        found = (self.scale * (float(_unit(self.sentences, one) @ asked) - self.even) for one in sentences)
+        return [max(nats, LEAST) for nats in found]
+
+    def write(self, folder: Path) -> None:
+        """Into ``likeness.safetensors`` of a base, the vectors in float16; one that is there is replaced whole."""
+        from safetensors.numpy import save_file
+
+        tables = {"questions": self.questions.astype(np.float16), "sentences": self.sentences.astype(np.float16)}
+        numbers = {"scale": np.array([self.scale], np.float32), "even": np.array([self.even], np.float32)}
+        part = folder / f"{LIKENESS_FILE}.part"
+        save_file({**tables, **numbers}, part)
+        part.replace(folder / LIKENESS_FILE)
+
+
+def _unit(table: Vectors, pieces: Sequence[int]) -> Vectors:
+    whole: Vectors = table[list(pieces)].sum(axis=0)
+    return whole / max(float(np.linalg.norm(whole)), 1e-9)
+
+
+@lru_cache(maxsize=4)
+def read_likeness(folder: Path) -> Likeness:
+    """Of a base's folder.
+
+    Raises:
+        ModelNotUsable: there is none, or it is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / LIKENESS_FILE
+    try:
+        held: dict[str, Any] = load_file(path)
+        questions, sentences = (held[side].astype(np.float32) for side in ("questions", "sentences"))
+        if questions.ndim != 2 or questions.shape != sentences.shape:
+            raise ValueError("its tables have not the same shape")
+        return Likeness(questions, sentences, float(held["scale"][0]), float(held["even"][0]))
+    except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
+        raise ModelNotUsable(
+            f"{path} cannot be read ({error}); make it anew with `dojang adapters liken --base {folder}`, or set "
+            "likeness_weight to 0 in decoding.json"
+        ) from None
+
+
+__all__ = ["LEAST", "LIKENESS_FILE", "Likeness", "read_likeness"]

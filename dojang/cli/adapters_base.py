@@ -1,0 +1,148 @@
+"""adapters pretrain, liken: how a base is made, its weights and its table of words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dojang.cli.exits import Exit
+from dojang.cli.invocation import invocation
+
+Seed = Annotated[int, typer.Option(min=0, help="The result follows from it.")]
+
+
+def pretrain(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the base is made; a run that was cut off goes on.")],
+    tokens: Annotated[int, typer.Option(min=1, help="How many tokens to read.")] = 20_000_000,
+    cool: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A run that goes on: a base is made of its checkpoint, read on with a falling rate."
+        ),
+    ] = None,
+    extend: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A finished base: its weights read on, with a rate that rises again and falls."
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=1e-6, max=1.0, help="With --extend: the highest rate; as the last time if not given."),
+    ] = None,
+    table: Annotated[
+        bool, typer.Option("--table/--no-table", help="Teach the table of words at the end, see liken.")
+    ] = True,
+    threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    step: Annotated[int | None, typer.Option(min=256, help="Tokens a step; more on a card.")] = None,
+    width: Annotated[int | None, typer.Option(min=64, help="Numbers a token has, a multiple of 64.")] = None,
+    layers: Annotated[int | None, typer.Option(min=3, help="Layers of the base.")] = None,
+    seed: Seed = 0,
+) -> int:
+    """Train a base from its written initial weights, on generated text."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    _check_read_on(cool, extend, rate, {"--step": step, "--width": width, "--layers": layers, "--seed": seed})
+    one_thread(threads)
+    from adapters.training import pretrain as making
+
+    with call.terminal.working(_("reading text")) as tell:
+
+        def told(news: dict[str, float]) -> None:
+            tell(_reading(_, news))
+
+        if cool:
+            made = making.cool(cool, out, tokens=tokens, device=device, on_progress=told)
+        elif extend:
+            made = making.extend(extend, out, tokens=tokens, rate=rate, device=device, on_progress=told)
+        else:
+            plan = making.plan_of(tokens, seed, device=device, step=step, width=width, layers=layers)
+            made = making.pretrain(out, tokens=0, plan=plan, device=device, on_progress=told)
+    if table:
+        with call.terminal.working(_("making questions")) as tell:
+            _liken(made, None, seed, lambda news: tell(_likening(_, news)))
+    call.terminal.document({"base": str(made)})
+    call.terminal.line(_("the base is in {folder}").format(folder=made))
+    return Exit.DONE
+
+
+def _check_read_on(cool: Path | None, extend: Path | None, rate: float | None, shape: dict[str, int | None]) -> None:
+    """What is read on has its shape by itself, and only a finished base a rate of its own."""
+    from state import UserError
+
+    if rate and not extend:
+        raise UserError("--rate is of a base that is read on; give it with --extend, or leave it out")
+    if not (cool or extend):
+        return
+    if cool and extend:
+        raise UserError("--cool and --extend are two ways to one base; give one of them")
+    if given := [name for name, value in shape.items() if value]:
+        raise UserError(f"what is read on keeps its shape, steps and seed; leave out {', '.join(given)}")
+
+
+def _reading(_: Callable[[str], str], news: dict[str, float]) -> str:
+    return _("{tokens} of {total} tokens, loss {loss}, {speed} tokens/s").format(
+        tokens=f"{news['tokens']:,.0f}", total=f"{news['total']:,.0f}", loss=f"{news['loss']:.3f}",
+        speed=f"{news['tokens_per_s']:,.0f}",
+    )  # fmt: skip
+
+
+def _liken(base: Path, questions: int | None, seed: int, told: Callable[[dict[str, float]], None]) -> None:
+    """Teach the table of a base's folder; with how many questions, what it has read says where nobody does."""
+    from adapters.training import likening, pretrain, tokenizer
+
+    made = base / pretrain.MADE_FILE
+    if questions is None:
+        read = json.loads(made.read_text(encoding="utf-8"))["tokens"] if made.exists() else math.inf
+        questions = likening.suited(read)
+    likening.taught(tokenizer.load(base), questions=questions, seed=seed, on_progress=told).write(base)
+
+
+def _likening(_: Callable[[str], str], news: dict[str, float]) -> str:
+    if "questions" in news:
+        return _("{questions} of {total} questions made").format(
+            questions=f"{news['questions']:,.0f}", total=f"{news['total']:,.0f}"
+        )
+    return _("table of words: step {step} of {total}, loss {loss}").format(
+        step=f"{news['step']:.0f}", total=f"{news['total']:.0f}", loss=f"{news['loss']:.3f}"
+    )
+
+
+def liken(
+    context: typer.Context,
+    base: Annotated[Path, typer.Option(metavar="DIR", help="A base of Dojang's own; its table is replaced.")],
+    questions: Annotated[
+        int | None, typer.Option(min=1, help="Generated questions; what suits the base if not given, 800,000 at most.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
+    seed: Seed = 0,
+) -> int:
+    """Teach a base's table of words anew: which sentence answers which question. pretrain does it at its end."""
+    call = invocation(context)
+    _ = call.terminal.gettext
+    one_thread(threads)
+    from adapters.alike import LIKENESS_FILE
+    from adapters.decoding import Decoding
+    from state import UserError
+
+    if not (base / "tokenizer.json").exists() or Decoding.read(base).strategy != "reading":
+        raise UserError(f"{base} is no base of Dojang's own; give one that `dojang adapters pretrain` made")
+    with call.terminal.working(_("making questions")) as tell:
+        _liken(base, questions, seed, lambda news: tell(_likening(_, news)))
+    call.terminal.document({"table": str(base / LIKENESS_FILE)})
+    call.terminal.line(_("the table of words is in {file}").format(file=base / LIKENESS_FILE))
+    return Exit.DONE
+
+
+def one_thread(threads: int = 1) -> None:
+    """The same numbers on every machine: sums depend on how they are divided among threads."""
+    import torch
+
+    torch.set_num_threads(threads)
