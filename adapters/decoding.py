@@ -24,8 +24,8 @@ class Decoding:
     many nats for a sentence that holds all terms of the question (``speakers.lexical.worth``). ``name_weight`` adds so
     much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
-    ``likeness_weight`` adds so much of the likeness of the request to a sentence, or to a tool's purpose, by the table
-    of words that was taught beside a base (``adapters.alike``).
+    ``likeness_weight`` adds so much of the likeness of a question and a sentence by the table of words that was taught
+    beside a base (``adapters.alike``), which then also says whether a tool or a sentence is meant; 0 without a table.
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
     ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
     with a request would win otherwise. Small leanings add up over a long question, so it has to show more than a

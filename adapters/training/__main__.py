@@ -17,7 +17,6 @@ WEIGHTS = Path(__file__).parent.parent / "weights"
 TOKENS = 60_000_000
 COOLING = 600_000
 EXAMPLES = 1_500
-QUESTIONS = 800_000
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     liken = commands.add_parser("liken", help="teach a base's table of words")
     liken.add_argument("--base", type=Path, required=True)
-    liken.add_argument("--questions", type=int, default=QUESTIONS)
+    liken.add_argument("--questions", type=int, help="as many as suit the largest base")
     adapter = commands.add_parser("adapter", help="train the front desk's adapter on a base")
     adapter.add_argument("--base", type=Path, default=WEIGHTS / "base")
     adapter.add_argument("--out", type=Path, required=True)
@@ -95,8 +94,11 @@ def main(argv: list[str] | None = None) -> int:
     elif asked.command == "liken":
         from adapters.training import likening, tokenizer
 
-        base = tokenizer.load(asked.base)
-        likening.taught(base, questions=asked.questions, seed=asked.seed, on_progress=_say).write(asked.base)
+        base = asked.base
+        if not (base / "tokenizer.json").exists():
+            raise UserError(f"{base} is no base of Dojang's own; give one that `dojang adapters pretrain` made")
+        questions = asked.questions or likening.QUESTIONS
+        likening.taught(tokenizer.load(base), questions=questions, seed=asked.seed, on_progress=_say).write(asked.base)
         print(asked.base)
     elif asked.command == "adapter":
         from adapters.training.sft import generated, train_adapter

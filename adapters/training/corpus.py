@@ -108,7 +108,7 @@ def told_fact(rng: random.Random, language: Language) -> Choice:
 
 
 def likened(rng: random.Random, language: Language) -> Alike:
-    """A request and what it may be for, each to be read for itself: a tool, or a sentence for a question.
+    """A request and what it may be for: a tool, or a sentence for a question. The table of words is taught with it.
 
     Questions are of a guest, of a grid, or of a made-up world; some have tools among what is wrong.
     """
