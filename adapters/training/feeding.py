@@ -11,17 +11,17 @@ import random
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from adapters.prompt import EOT, FITS, asked, lead
 from adapters.training import tokenizer
+from adapters.training.batches import Batch, Rows, pack
 from adapters.training.corpus import Item, item_at
 from adapters.training.examples import Choice
 
@@ -38,26 +38,6 @@ class Cut:
     seed: int
     window: int
     step_tokens: int
-
-
-@dataclass
-class Rows:
-    """Encoded sequences that belong together: one, or all readings of a choice.
-
-    ``weights[row][i]`` is the weight of predicting ``ids[row][i]``; in readings 1 marks the request. ``right`` is the
-    row that is right, None where nothing is chosen.
-    """
-
-    ids: list[list[int]]
-    weights: list[list[float]]
-    right: int | None = None
-    links: list[tuple[int, int, float]] = field(default_factory=list)
-    """Where copied tokens stand: (the place that predicts one, the place of its source, weight), of the only row."""
-
-    @property
-    def size(self) -> int:
-        """Tokens, as if all rows were as long as the longest."""
-        return max(len(ids) for ids in self.ids) * len(self.ids)
 
 
 def encode(tok: PreTrainedTokenizerFast, item: Item) -> Rows:
@@ -90,7 +70,7 @@ def _source(prompt: list[int], piece: list[int]) -> list[tuple[int, int]]:
     return [(i, found[0]) for i in range(len(value))] if len(found) == 1 else []
 
 
-def window(tok: PreTrainedTokenizerFast, cut: Cut, start: int) -> list[list[Rows]]:
+def window(tok: PreTrainedTokenizerFast, cut: Cut, start: int) -> list[Batch]:
     """The steps of the window that begins with item ``start``: each of about ``cut.step_tokens``, choices apart."""
     rng = random.Random(f"batches:{cut.seed}:{start}")
     drawn = [encode(tok, item_at(cut.seed, start + i)) for i in range(cut.window)]
@@ -106,10 +86,10 @@ def window(tok: PreTrainedTokenizerFast, cut: Cut, start: int) -> list[list[Rows
             pending.append(rows)
         steps += [pending] if pending else []
     rng.shuffle(steps)
-    return steps
+    return [pack(step, tok.pad_token_id) for step in steps]
 
 
-def windows(folder: Path, cut: Cut, start: int, *, workers: int = 0) -> Generator[tuple[list[list[Rows]], int]]:
+def windows(folder: Path, cut: Cut, start: int, *, workers: int = 0) -> Generator[tuple[list[Batch], int]]:
     """The steps of each window from item ``start`` on, and the index after it, without end.
 
     Args:
@@ -142,15 +122,6 @@ def _begin(folder: str) -> None:
     _tok = tokenizer.load(Path(folder))
 
 
-def _made(cut: Cut, start: int) -> list[list[Rows]]:
+def _made(cut: Cut, start: int) -> list[Batch]:
     assert _tok is not None
     return window(_tok, cut, start)
-
-
-def pad(rows: list[Rows], fill: int) -> tuple[Tensor, Tensor]:
-    """Ids (batch, length) int64 padded on the right to a multiple of 16, and loss weights of the same shape."""
-    flat = [(ids, weights) for r in rows for ids, weights in zip(r.ids, r.weights, strict=True)]
-    length = -(-max(len(ids) for ids, _ in flat) // 16) * 16
-    ids = torch.tensor([x + [fill] * (length - len(x)) for x, _ in flat])
-    weights = torch.tensor([w + [0.0] * (length - len(w)) for _, w in flat])
-    return ids, weights

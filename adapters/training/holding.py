@@ -31,8 +31,9 @@ from adapters.training.corpus import (
     question,
     request,
 )
+from adapters.training.batches import Rows, padded
 from adapters.training.examples import Choice, Said
-from adapters.training.feeding import Rows, encode, pad
+from adapters.training.feeding import encode
 from adapters.training.pretrain import verdict
 
 FACTORS: Final = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
@@ -139,7 +140,9 @@ def _batches(rows: Sequence[Rows]) -> list[list[Rows]]:
 
 @torch.no_grad()
 def _loss(model: Any, rows: list[Rows], verdict_weight: float) -> float:
-    ids, weights = pad(rows, 0)  # no mask: what is filled in stands right of everything
+    each = [ids for row in rows for ids in row.ids]
+    ids = torch.from_numpy(padded(each, 0)).long()  # no mask: what is filled in stands right of everything
+    weights = torch.from_numpy(padded([w for row in rows for w in row.weights], 0.0))
     device = next(model.parameters()).device
     with torch.autocast(device.type, torch.bfloat16):
         logits = model(input_ids=ids.to(device)).logits[:, :-1]

@@ -17,10 +17,9 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +30,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from adapters.decoding import DECODING_FILE
 from adapters.local.loading import device_named
 from adapters.training import heads, tokenizer
-from adapters.training.feeding import Cut, Rows, pad, windows
+from adapters.training.batches import Batch
+from adapters.training.feeding import Cut, windows
 from state import UserError
 
 TABLE_EPS: Final = 1e-3
@@ -87,63 +87,49 @@ def plan_of(
     return replace(usual, step_tokens=step, window=window, width=width or usual.width, layers=layers or usual.layers)
 
 
-def losses_of(
-    model: LlamaForCausalLM, ids: Tensor, weights: Tensor, ends: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Losses at the scored positions, which row each belongs to, and the losses of the tokens at ``ends``, one a row.
+def losses_of(model: LlamaForCausalLM, batch: Batch, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Losses of the scored tokens, and of each reading's last token where something is chosen.
 
-    ``ids`` and ``weights`` (batch, length) and ``ends`` (batch) are on the CPU; what comes back is where the model is:
-    which positions are scored is worked out here, and no card is waited for. No padding mask: pads stand right.
+    ``given`` are the arrays of ``batch`` where the model is. No padding mask: pads stand right. Nothing here waits for
+    a card: which places are scored was worked out before.
     """
-    on = model.device
-    rows, places = (weights[:, 1:] > 0).nonzero(as_tuple=True)
-    wanted = ids[:, 1:][rows, places].to(on)
-    at = (rows.to(on), places.to(on))
-    with torch.autocast(on.type, torch.bfloat16):
-        hidden = model.model(input_ids=ids.to(on), use_cache=False).last_hidden_state[:, :-1]
-        logits = model.lm_head(hidden[at])
-        last = None if ends is None else model.lm_head(hidden[torch.arange(len(ids), device=on), (ends - 1).to(on)])
-    losses = torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="none")
-    if last is None or ends is None:
-        return losses, at[0], None
-    said = ids[torch.arange(len(ids)), ends].to(on)
-    return losses, at[0], torch.nn.functional.cross_entropy(last.float(), said, reduction="none")
+    with torch.autocast(model.device.type, torch.bfloat16):
+        hidden = model.model(input_ids=given["ids"], use_cache=False).last_hidden_state.flatten(0, 1)
+        logits = model.lm_head(hidden.index_select(0, given["at"]))
+        last = model.lm_head(hidden.index_select(0, given["ends"])) if batch.choices else None
+    losses = torch.nn.functional.cross_entropy(logits.float(), given["wanted"], reduction="none")
+    if last is None:
+        return losses, None
+    return losses, torch.nn.functional.cross_entropy(last.float(), given["said"], reduction="none")
 
 
-def loss_of(model: LlamaForCausalLM, rows: list[Rows], fill: int) -> tuple[Tensor, float]:
+def loss_of(model: LlamaForCausalLM, batch: Batch) -> tuple[Tensor, float]:
     """The weighted sum of the losses of a step, and the sum of the weights."""
-    ids, weights = pad(rows, fill)
-    if rows[0].right is None:
+    given = batch.on(model.device)
+    if not batch.choices:
         with _looks(model) as looks:
-            losses, _, _ = losses_of(model, ids, weights)
-        kept = weights[:, 1:][weights[:, 1:] > 0]
-        return (losses * kept.to(losses.device)).sum() + pointing_loss(looks[0], rows), float(kept.sum())
-    ends = torch.tensor([len(x) - 1 for r in rows for x in r.ids])
-    losses, place, fits = losses_of(model, ids, weights, ends)
+            losses, _ = losses_of(model, batch, given)
+        return (losses * given["weight"]).sum() + pointing_loss(looks[0], given), batch.norm
+    losses, fits = losses_of(model, batch, given)
     assert fits is not None
     # the request's surprise after each candidate, and what is said of it
-    read = losses.new_zeros(len(ids)).index_add(0, place, losses)
-    return _chosen(rows, read, verdict(-fits))
+    read = losses.new_zeros(len(batch.ids)).index_add(0, given["row"], losses)
+    return chosen_loss(batch, given, read, verdict(-fits))
 
 
-def _chosen(rows: list[Rows], read: Tensor, judged: Tensor) -> tuple[Tensor, float]:
+def chosen_loss(batch: Batch, given: Mapping[str, Tensor], read: Tensor, judged: Tensor) -> tuple[Tensor, float]:
     """The loss of choices whose readings stand one after another in ``read`` and ``judged`` (readings)."""
-    counts = [len(r.ids) for r in rows]
-    begins = [0, *accumulate(counts)]
-    place = torch.tensor(
-        [[begin + min(i, n - 1) for i in range(max(counts))] for begin, n in zip(begins, counts, strict=False)]
-    )
-    there = torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
-    right = torch.tensor([r.right for r in rows])[:, None].to(read.device)
-    place, there = place.to(read.device), there.to(read.device)
+    counts, right = given["counts"], given["right"][:, None]
+    slots = torch.arange(int(batch.counts.max()), device=read.device)[None]
+    there = slots < counts[:, None]
+    place = (counts.cumsum(0) - counts)[:, None] + torch.minimum(slots, counts[:, None] - 1)
     some = read[place].masked_fill(~there, math.inf)
     each = judged[place].masked_fill(~there, -math.inf)
     each = torch.cat([torch.zeros_like(each[:, :1]), each[:, 1:]], dim=1)  # nothing is worth 0
-    words = sum(w > 0 for r in rows for w in r.weights[r.right or 0])
     total = READ * some.gather(1, right).sum()
     total = total - CHOSEN * torch.log_softmax(-some, dim=1).gather(1, right).sum()
     total = total - JUDGED * torch.log_softmax(each, dim=1).gather(1, right).sum()
-    return total, len(rows) * (CHOSEN + JUDGED) + READ * words
+    return total, len(batch.counts) * (CHOSEN + JUDGED) + READ * batch.words
 
 
 def verdict(fits: Tensor) -> Tensor:
@@ -163,17 +149,14 @@ def _looks(model: LlamaForCausalLM) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def pointing_loss(looks: Tensor, rows: list[Rows]) -> Tensor:
+def pointing_loss(looks: Tensor, given: Mapping[str, Tensor]) -> Tensor:
     """How little the pointing heads look at the source of each copied token.
 
     A head that looks everywhere gets next to no gradient from the token's loss alone; this tells it where to look.
     """
-    links = [(row, *link) for row, r in enumerate(rows) for link in r.links]
-    if not links:
-        return looks.new_zeros(())
-    row, to, source, weight = (torch.tensor(column).to(looks.device) for column in zip(*links, strict=True))
+    row, to, source = given["links"]
     share = looks[row, -heads.POINTERS :, to, source].float().mean(-1)
-    return -(weight * torch.log(share + 1e-4)).sum()
+    return -(given["links_weight"] * torch.log(share + 1e-4)).sum()
 
 
 def rate_at(plan: Plan, seen: int) -> float:
@@ -277,7 +260,7 @@ def pretrain(
         while state["seen"] < plan.tokens:
             steps, index = next(drawn)
             before = state["seen"]
-            loss, chosen = _window(model, optimizer, kept, steps, plan, state, tok.pad_token_id)
+            loss, chosen = _window(model, optimizer, kept, steps, plan, state)
             state["index"], done = index, done + 1
             now = time.monotonic()
             if on_progress:
@@ -319,7 +302,8 @@ def _optimizer(model: LlamaForCausalLM, plan: Plan) -> torch.optim.AdamW:
     others = [p for p in model.parameters() if p is not table]
     # Without a large epsilon Adam would move every token that does not occur as far as those that do, all one way.
     groups = [{"params": others, "share": 1.0}, {"params": [table], "share": plan.embedding_rate, "eps": TABLE_EPS}]
-    return torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.97), eps=1e-8, weight_decay=0.0, foreach=True)
+    fast = {"fused" if table.is_cuda else "foreach": True}
+    return torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.97), eps=1e-8, weight_decay=0.0, **fast)
 
 
 class _Kept:
@@ -338,28 +322,26 @@ def _window(
     model: LlamaForCausalLM,
     optimizer: torch.optim.AdamW,
     kept: _Kept,
-    steps: list[list[Rows]],
+    steps: list[Batch],
     plan: Plan,
     state: dict[str, Any],
-    fill: int,
 ) -> tuple[float, float]:
     """Take the steps of one window; returns the mean losses of what is said and of what is chosen."""
     lost = {True: torch.zeros((), device=model.device), False: torch.zeros((), device=model.device)}
     norms = {True: 1e-9, False: 1e-9}
-    for rows in steps:
-        loss, norm = loss_of(model, rows, fill)
+    for batch in steps:
+        loss, norm = loss_of(model, batch)
         (loss / norm).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        state["seen"] += sum(len(ids) for r in rows for ids in r.ids)
+        state["seen"] += batch.tokens
         for group in optimizer.param_groups:
             group["lr"] = rate_at(plan, state["seen"]) * group["share"]
         optimizer.step()
         if state["seen"] < plan.frozen:
             kept.restore()
         optimizer.zero_grad(set_to_none=True)
-        kind = rows[0].right is not None
-        lost[kind] += loss.detach()  # read at the end: a number that is looked at waits for the card
-        norms[kind] += norm
+        lost[batch.choices] += loss.detach()  # read at the end: a number that is looked at waits for the card
+        norms[batch.choices] += norm
     return lost[False].item() / norms[False], lost[True].item() / norms[True]
 
 

@@ -7,6 +7,7 @@ import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from adapters.local.loading import load_local, read_note
 from adapters.prompt import CHAT_TEMPLATE, FITS, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
 from adapters.training import corpus, feeding, heads, pretrain, sft, tokenizer
+from adapters.training.batches import Batch, pack
 from adapters.training.evaluate import (
     DECIDED,
     Readings,
@@ -241,8 +243,8 @@ def test_a_step_of_choices_is_lost_where_the_right_reading_is_the_least_likely(t
     config = heads.configuration(len(tok), bos=0, eos=[1], pad=2, context=512, width=128)
     model = heads.initial(config, 0)
     choice = Choice("Zarwick Dunmore?", [("Zarwick Dunmore Zarwick Dunmore.", False), ("Breakfast is at 7.", False)], 1)
-    right, norm = pretrain.loss_of(model, [feeding.encode(tok, choice)], 0)
-    wrong, _ = pretrain.loss_of(model, [feeding.encode(tok, choice._replace(right=2))], 0)
+    right, norm = pretrain.loss_of(model, pack([feeding.encode(tok, choice)], 0))
+    wrong, _ = pretrain.loss_of(model, pack([feeding.encode(tok, choice._replace(right=2))], 0))
     assert right.item() < wrong.item()
     assert norm > pretrain.CHOSEN + pretrain.JUDGED
 
@@ -265,7 +267,8 @@ def test_choices_of_different_lengths_are_lost_as_each_alone(tok: Any) -> None:
         alone = alone - pretrain.JUDGED * torch.log_softmax(odds, 0)[row.right]
         norms += pretrain.CHOSEN + pretrain.JUDGED + pretrain.READ * sum(w > 0 for w in row.weights[row.right])
         at += len(row.ids)
-    together, norm = pretrain._chosen(rows, read, judged)
+    batch = pack(rows, 0)
+    together, norm = pretrain.chosen_loss(batch, batch.on(read.device), read, judged)
     assert together.item() == pytest.approx(alone.item(), rel=1e-5)
     assert norm == pytest.approx(norms)
     wanted = torch.autograd.grad(alone, [read, judged])
@@ -275,12 +278,17 @@ def test_choices_of_different_lengths_are_lost_as_each_alone(tok: Any) -> None:
 
 
 def test_windows_are_the_same_whoever_makes_them(tmp_path: Path) -> None:
+    def told(batch: Batch) -> dict[str, Any]:
+        return {name: x.tolist() if hasattr(x, "tolist") else x for name, x in vars(batch).items()}
+
     cut = feeding.Cut(seed=5, window=8, step_tokens=512)
     drawn = []
     for workers in (0, 2):
         with contextlib.closing(feeding.windows(BASE, cut, 4_000, workers=workers)) as some:
             drawn.append([next(some) for _ in range(6)])
-    assert drawn[0] == drawn[1]
+    for (some_here, at), (some_there, there) in zip(*drawn, strict=True):
+        assert at == there
+        assert list(map(told, some_here)) == list(map(told, some_there))
     assert [index for _, index in drawn[0]] == [4_008 + 8 * i for i in range(6)]
 
 
@@ -300,12 +308,14 @@ def test_a_verdict_is_judged_among_all_candidates_and_nothing_is_worth_zero(
     lines = [("The pool opens at 7.", False), ("Breakfast is at 8.", False)]
 
     def lost(right: int, odds: list[float]) -> float:
-        def given(*_: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        batch = pack([feeding.encode(tok, Choice("pool?", lines, right))], 0)
+
+        def given(*_: Any) -> tuple[torch.Tensor, torch.Tensor]:
             likely = torch.sigmoid(torch.tensor([9.0, *odds])).log()  # what is said after no candidate counts nothing
-            return torch.zeros(3), torch.arange(3), -likely
+            return torch.zeros(len(batch.at)), -likely
 
         monkeypatch.setattr(pretrain, "losses_of", given)
-        total, _ = pretrain.loss_of(None, [feeding.encode(tok, Choice("pool?", lines, right))], 0)
+        total, _ = pretrain.loss_of(SimpleNamespace(device=torch.device("cpu")), batch)  # type: ignore[arg-type]
         return total.item() - pretrain.CHOSEN * math.log(3)
 
     for right, odds in ((1, [5.0, -5.0]), (2, [-5.0, 5.0]), (0, [-5.0, -5.0])):
