@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.training import corpus
@@ -27,6 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     base = commands.add_parser("pretrain", help="train a base from its written initial weights")
     base.add_argument("--out", type=Path, required=True)
     base.add_argument("--tokens", type=int, default=TOKENS)
+    base.add_argument("--minutes", type=float, help="read for so long, instead of so many tokens")
+    base.add_argument("--rate", type=float, help="the highest learning rate, if not the one that suits the step")
     base.add_argument("--step", type=int, help="tokens a step (2,048; 16,384 on a card)")
     base.add_argument("--width", type=int, help="of the base (320)")
     base.add_argument("--layers", type=int, help="of the base (6)")
@@ -83,7 +86,12 @@ def main(argv: list[str] | None = None) -> int:
         plan = plan_of(
             asked.tokens, asked.seed, device=asked.device, step=asked.step, width=asked.width, layers=asked.layers
         )
-        print(pretrain(asked.out, tokens=0, plan=plan, on_progress=_say, device=asked.device, workers=asked.workers))
+        plan = replace(plan, rate=asked.rate or plan.rate)
+        made = pretrain(
+            asked.out, tokens=0, plan=plan, on_progress=_say, device=asked.device, workers=asked.workers,
+            minutes=asked.minutes,
+        )  # fmt: skip
+        print(made)
     elif asked.command == "cool":
         from adapters.training.pretrain import cool
 

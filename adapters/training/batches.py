@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
-WHOLE: Final = 16
+WHOLE: Final = 8
 """Rows are as long as a multiple of this."""
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from adapters.prompt import EOT, Turn, asked, lead
 from adapters.training import facts, frontdesk, generic, grid, qa
+from adapters.training import invented as invented_tools
 from adapters.training.examples import Alike, Choice, Example, Said
 from adapters.training.words import Side, Values
 from state import Language
@@ -28,6 +29,9 @@ NEAR_SHOWN: Final = 1
 """Wrong sentences beside an alike question: those of all others in its step are wrong, too."""
 WISHES: Final = 0.35
 """Share of the requests for a tool among what is likened."""
+INVENTED: Final = 0.4
+"""Share of the requests whose tool is invented; of the others ``DISGUISED`` are for the desk's under other names."""
+DISGUISED: Final = 0.25
 TOOLS_SHOWN: Final = 2
 
 
@@ -60,14 +64,20 @@ def disguised(rng: random.Random, language: Language) -> Said:
 
 def invented(rng: random.Random, language: Language) -> Said:
     """A call of an invented tool."""
-    return _said(rng, generic.calls(rng, _SIDE, language, missing=rng.random() < 0.3))
+    return named(_said(rng, invented_tools.calls(rng, _SIDE, language, missing=rng.random() < 0.3)))
+
+
+def _wish(rng: random.Random, language: Language) -> Example:
+    """A request for a tool: of the front desk, of the desk under other names, or an invented one."""
+    if rng.random() < INVENTED:
+        return invented_tools.calls(rng, _SIDE, language, missing=rng.random() < 0.3)
+    made = frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")))
+    return generic.disguised(rng, made) if rng.random() < DISGUISED else made
 
 
 def request(rng: random.Random, language: Language) -> Choice:
     """Which tool a request is for, among some others and some sentences."""
-    made = frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")))
-    if rng.random() < 0.25:
-        made = generic.disguised(rng, made)
+    made = _wish(rng, language)
     lines = qa.evidence_only(Values(rng, _SIDE, language), rng.choice((0, 1, 2)))
     return shortened(rng, made.choice(), [(line, False) for line in lines])
 
@@ -131,11 +141,7 @@ def likened(rng: random.Random, language: Language) -> Alike:
 
 def _wished(rng: random.Random, language: Language) -> Alike:
     """Which of all tools a request is for; some are invented ones, or the desk's under other names."""
-    if rng.random() < 0.2:
-        made = generic.calls(rng, _SIDE, language, missing=rng.random() < 0.3)
-    else:
-        made = frontdesk.example(rng, _SIDE, language, rng.choice(("call", "call", "ask")))
-        made = generic.disguised(rng, made) if rng.random() < 0.2 else made
+    made = _wish(rng, language)
     request, candidates, right = made.choice()
     lines = qa.evidence_only(Values(rng, _SIDE, language), rng.choice((0, 1, 2)))
     return Alike(request, [text for text, _ in candidates] + lines, right)
@@ -163,9 +169,9 @@ def reading(choice: Choice) -> Said:
 
 
 SHARES: Final[Shares] = [
-    (0.40, desk), (0.03, told), (0.06, disguised), (0.03, invented),
-    (0.06, request), (0.06, question), (0.03, aspect), (0.03, fact),
-    (0.08, read(request)), (0.10, read(question)), (0.04, read(aspect)), (0.08, read(fact)),
+    (0.26, desk), (0.03, told), (0.07, disguised), (0.14, invented),
+    (0.09, request), (0.09, question), (0.03, aspect), (0.07, fact),
+    (0.05, read(request)), (0.06, read(question)), (0.03, read(aspect)), (0.08, read(fact)),
 ]  # fmt: skip
 SHORT_FIRST: Final = 3_000
 SHORT_CHARS: Final = 250  # of which some 100 are the marks of two turns

@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from adapters.prompt import Turn
 from adapters.speakers.evidence import PER_TURN
 from adapters.speakers.lexical import worth
-from adapters.training import frontdesk, qa
+from adapters.training import frontdesk, invented, qa
 from adapters.training.examples import Example, Kind
 from adapters.training.words import Values
 from state import Generation, Language, Passage
@@ -62,6 +62,8 @@ SLICES: Final[dict[str, Make]] = {
     "call after a question was answered": _several,
     "missing argument asked": lambda r, x: _dressed(r, frontdesk.example(r, "test", x, "ask")),
     "missing asked, unseen wordings": lambda r, x: _dressed(r, frontdesk.example(r, "test", x, "ask", heldout=True)),
+    "invented tool called": lambda r, x: _dressed(r, invented.calls(r, "test", x)),
+    "invented tool, missing asked": lambda r, x: _dressed(r, invented.calls(r, "test", x, missing=True)),
     "tool result told": lambda r, x: frontdesk.example(r, "test", x, "tell"),
     "question, sentence chosen": lambda r, x: _tooled(qa.example(r, "test", x)),
     "question, unseen wordings": lambda r, x: _tooled(qa.example(r, "test", x, heldout_q=True, heldout_s=True)),

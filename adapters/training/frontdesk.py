@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.prompt import Turn, call_text, purpose
-from adapters.training import qa, wordings
+from adapters.training import qa, speech, wordings
 from adapters.training.examples import Example, tool
-from adapters.training.wordings import ASK, REASONS, REPLIES, TEXTS
+from adapters.training.wordings import ASK
 from adapters.training.words import Side, Values, choose, fill
 from state import JSON, Language, ToolSpec
 
@@ -93,7 +93,7 @@ def _draw(v: Values, name: str, stay: tuple[str, str]) -> tuple[str, JSON]:
         "to": v.to,
         "check_in": lambda: stay[0],
         "check_out": lambda: stay[1],
-        "reason": lambda: r.choice(REASONS[v.language]),
+        "reason": lambda: r.choice(wordings.values(v.language, "reasons", v.side)),
         "text": lambda: _message(v),
     }
     text = simple[name]()
@@ -106,7 +106,7 @@ def _message(v: Values) -> str:
     if r.random() < 0.2:
         return qa.sentence(v, r.choice(qa.blocks(v.language))).rstrip(".")
     slots = {"hotel": v.hotel(), "guest": v.guest(), "date": v.stay()[0], "n": r.randint(1, 12)}
-    return fill(r, r.choice(TEXTS[v.language]), **slots)
+    return fill(r, r.choice(wordings.values(v.language, "texts", v.side)), **slots)
 
 
 def utterance(v: Values, q: Request, given: list[str], *, heldout: bool = False) -> str:
@@ -134,8 +134,8 @@ def utterance(v: Values, q: Request, given: list[str], *, heldout: bool = False)
         rare = heldout and r.random() < 0.3
         parts.append(choose(r, r.choice(wordings.fragments(v.language, name, heldout=rare))))
     mark = r.choice((" ", " ", " ", ", ", " and ")) if v.language == "en" else r.choice((" ", " ", " ", ", "))
-    words = _styled(v, opening).replace("{parts}", mark.join(parts))
-    text = _around(v, words, [choose(r, _apart(v, g)) for g in apart], heldout=heldout)
+    words = speech.styled(v, opening).replace("{parts}", mark.join(parts))
+    text = speech.around(v, words, [choose(r, _apart(v, g)) for g in apart], heldout=heldout)
     text = fill(r, text, **q.spoken)
     text = (
         re.sub(r"\s+([,.?:])", r"\1", " ".join(text.split())).replace(",.", ".").replace(",?", "?").replace(",,", ",")
@@ -146,51 +146,6 @@ def utterance(v: Values, q: Request, given: list[str], *, heldout: bool = False)
 def _apart(v: Values, argument: str) -> str:
     """A sentence of its own that gives an argument."""
     return v.rng.choice(wordings.lines(v.language, f"sentence.{argument}").train)
-
-
-def _around(v: Values, words: str, more: list[str], *, heldout: bool) -> str:
-    """A request with the sentences that belong to it, and sometimes with something said before or after."""
-    r = v.rng
-    if more:
-        ended = words if words.rstrip().endswith((".", "?", "!")) else f"{words}."
-        after = " ".join(more)
-        words = f"{after} {words}" if r.random() < 0.2 else f"{ended} {after}"
-
-    def said(kind: str) -> str:
-        found = wordings.lines(v.language, kind)
-        return r.choice(found.test if heldout and found.test and r.random() < 0.5 else found.train)
-
-    before = f"{said('before')} " if r.random() < 0.12 else ""
-    after = f" {said('after')}" if r.random() < 0.12 else ""
-    return f"{before}{words}{after}"
-
-
-def _styled(v: Values, template: str) -> str:
-    """A template as people type it: sometimes all small, without its last mark, with a slip."""
-    r = v.rng
-    if v.language == "en" and r.random() < 0.15:
-        template = template.lower()
-    if r.random() < 0.15:
-        template = template.rstrip(".!")
-    return _slip(r, template) if r.random() < 0.1 else template
-
-
-def _slip(r: random.Random, template: str) -> str:
-    """One slip of the fingers in a word: a letter left out, doubled or changed for its neighbour; in Korean a lost space."""
-    words = template.split(" ")
-    long = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha() and word.isascii()]
-    if not long:
-        plain = [i for i in range(len(words) - 1) if "{" not in words[i] + words[i + 1]]
-        if not plain:
-            return template
-        i = r.choice(plain)
-        return " ".join([*words[:i], words[i] + words[i + 1], *words[i + 2 :]])
-    i, word = (at := r.choice(long)), words[at]
-    k = r.randrange(1, len(word) - 1)
-    words[i] = r.choice(
-        (word[:k] + word[k + 1 :], word[:k] + word[k] + word[k:], word[:k] + word[k + 1] + word[k] + word[k + 2 :])
-    )
-    return " ".join(words)
 
 
 def _with_room(opening: str, room: str) -> str:
@@ -210,7 +165,7 @@ def _asked(v: Values, name: str) -> str:
 
 
 def _reply(v: Values, name: str, spoken: str) -> str:
-    return fill(v.rng, v.rng.choice(REPLIES[v.language].get(name, REPLIES[v.language]["any"])), value=spoken)
+    return fill(v.rng, v.rng.choice(wordings.replies(v.language, name, v.side)), value=spoken)
 
 
 def call(v: Values, spec: ToolSpec, *, heldout: bool = False) -> tuple[list[Turn], Request]:

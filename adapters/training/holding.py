@@ -19,6 +19,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from adapters.training.batches import Rows, padded
 from adapters.training.corpus import (
     SHORT_FIRST,
     Item,
@@ -31,7 +32,6 @@ from adapters.training.corpus import (
     question,
     request,
 )
-from adapters.training.batches import Rows, padded
 from adapters.training.examples import Choice, Said
 from adapters.training.feeding import encode
 from adapters.training.pretrain import verdict

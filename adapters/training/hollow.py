@@ -41,15 +41,12 @@ def config_of(shape: Shape) -> Any:
     return LlamaConfig(**sizes, num_key_value_heads=shape.kv_heads, head_dim=shape.head)
 
 
-def hollow(shape: Shape, rank: int, quantization: str = "nf4", *, device: str = "meta") -> Any:
-    """The base with a LoRA adapter on it, as ``adapters.training`` trains it.
+def bare(shape: Shape, quantization: str = "nf4", *, device: str = "meta") -> Any:
+    """A frozen base of that shape. On "meta" it has no storage; on a real device it has random weights.
 
-    On "meta" it has no storage; on a real device it has random weights, made there in the form that they are kept in,
-    so that nothing larger than the model is ever allocated.
+    They are made there in the form that they are kept in, so that nothing larger than the model is ever allocated.
     """
-    from peft import get_peft_model
     from transformers import AutoModelForCausalLM
-    from trl.trainer.utils import add_fused_lm_head
 
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config_of(shape), dtype=torch.bfloat16)
@@ -58,6 +55,15 @@ def hollow(shape: Shape, rank: int, quantization: str = "nf4", *, device: str = 
     model.requires_grad_(False)
     if device != "meta":
         _fill(model, device)
+    return model
+
+
+def hollow(shape: Shape, rank: int, quantization: str = "nf4", *, device: str = "meta") -> Any:
+    """A bare base with a LoRA adapter on it, as ``adapters.training`` trains it."""
+    from peft import get_peft_model
+    from trl.trainer.utils import add_fused_lm_head
+
+    model = bare(shape, quantization, device=device)
     add_fused_lm_head(model, outputs=OUTPUTS)
     with torch.device(device):
         wrapped = get_peft_model(model, lora(Recipe(rank=rank)))
@@ -74,7 +80,8 @@ def _quantize(model: Any, device: str) -> None:
     nn: Any = bitsandbytes.nn
 
     def empty(*size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        return torch.empty(size, dtype=dtype, device=device)
+        made = torch.empty(size, dtype=dtype, device=device)
+        return made.fill_(0.01) if made.is_floating_point() else made  # scales and codes that are no NaN
 
     for name, module in list(model.named_modules()):
         if not isinstance(module, torch.nn.Linear) or name.endswith(("lm_head", "embed_out")):

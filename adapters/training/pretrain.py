@@ -38,11 +38,17 @@ TABLE_EPS: Final = 1e-3
 CHECKPOINT: Final = "checkpoint.pt"
 MADE_FILE: Final = "pretraining.json"
 """What a base was made from: tokens, examples, settings."""
-CARD_STEP: Final = 16_384
+CARD_STEP: Final = 32_768
+FASTER: Final = 2.5
+"""How much higher the rate may be where steps are larger."""
+FROZEN_STEPS: Final = 200
+"""For so many steps at least the written heads stay as they were written."""
 EXTENDING: Final = 0.6
 """The highest rate of a base that is read on, against that of its first run."""
 FALLING: Final = 0.6
 """Share of the tokens of a base that is read on over which the rate falls."""
+OPEN: Final = 10**15
+"""The tokens of a plan that reads for some minutes, until it is known how many they are."""
 READ: Final = 0.3  # the request after the right candidate, as plain language
 CHOSEN: Final = 3.0  # one choice, against one token
 JUDGED: Final = 3.0  # the same choice, by what is said after each reading
@@ -73,7 +79,8 @@ def plan_of(
 ) -> Plan:  # fmt: skip
     """The plan of a run on ``device``, with steps of ``step`` tokens (None: what suits the device).
 
-    A window holds as many steps as it always does. Steps are larger on a card, which takes as long for a small one.
+    A window holds as many steps as it always does, or on a card twice as many, so that rows of one step are more of a
+    length. Steps are larger there, since a small one takes as long; the rate rises with their root, as noise falls.
 
     Raises:
         UserError: A width that no head or no block of NF4 divides, or a device that is not here.
@@ -83,8 +90,12 @@ def plan_of(
     cuda = device_named(device).startswith("cuda")
     usual = Plan(tokens, seed)
     step = step or (CARD_STEP if cuda else usual.step_tokens)
-    window = usual.window * max(1, step // usual.step_tokens)
-    return replace(usual, step_tokens=step, window=window, width=width or usual.width, layers=layers or usual.layers)
+    wider = max(1, step // usual.step_tokens)
+    return replace(
+        usual, step_tokens=step, window=usual.window * wider * (2 if cuda else 1), width=width or usual.width,
+        layers=layers or usual.layers, rate=usual.rate * min(FASTER, math.sqrt(wider)), warmup=usual.warmup * wider,
+        frozen=max(usual.frozen, FROZEN_STEPS * step),
+    )  # fmt: skip
 
 
 def losses_of(model: LlamaForCausalLM, batch: Batch, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
@@ -219,7 +230,7 @@ def extend(
 def pretrain(
     out: Path, *, tokens: int, seed: int = 0, on_progress: Progress | None = None, resume: bool = True,
     plan: Plan | None = None, save_s: float = 240.0, stop_after: int | None = None, device: str = "auto",
-    workers: int | None = None,
+    workers: int | None = None, minutes: float | None = None,
 ) -> Path:  # fmt: skip
     """Train a base into ``out`` (config.json, bfloat16 model.safetensors, tokenizer). Returns ``out``.
 
@@ -234,11 +245,14 @@ def pretrain(
         stop_after: Stop (checkpoint written, no base) after this many windows; for tests of resuming.
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", …; a run may go on on another.
         workers: Processes that encode text ahead; None is none on a CPU, and all cores but one beside a card.
+        minutes: Read for so long instead: the rate begins to fall when what is left of them is the share of the plan
+            for it. The first steps begin the time; ``total`` is 0 as long as nobody knows how many tokens it will be.
 
     Raises:
-        UserError: A device that is not here, or a checkpoint of another plan.
+        UserError: A device that is not here, a checkpoint of another plan, or a loss that is no number any more.
     """
     plan = plan or Plan(tokens, seed)
+    plan = replace(plan, tokens=OPEN) if minutes else plan
     on = torch.device(device_named(device))
     if workers is None:
         workers = max((os.cpu_count() or 2) - 1, 1) if on.type == "cuda" else 0
@@ -251,22 +265,27 @@ def pretrain(
     state: dict[str, Any] = {"index": 0, "seen": 0}
     saved = out / CHECKPOINT
     if resume and saved.exists():
-        state = _restore(saved, plan, model, optimizer)
+        plan, state = _restore(saved, plan, model, optimizer)
     model.set_attn_implementation("eager")  # on a CPU a third faster than the fused backward pass at these lengths
     model.train()
-    written, done, began = time.monotonic(), 0, time.monotonic()
+    written, done, began, begun = time.monotonic(), 0, time.monotonic(), 0.0
     cut = Cut(plan.seed, plan.window, plan.step_tokens)
     with contextlib.closing(windows(out, cut, state["index"], workers=workers)) as drawn:
         while state["seen"] < plan.tokens:
             steps, index = next(drawn)
+            begun = begun or time.monotonic()
             before = state["seen"]
             loss, chosen = _window(model, optimizer, kept, steps, plan, state)
             state["index"], done = index, done + 1
             now = time.monotonic()
+            if math.isnan(loss) or math.isnan(chosen):
+                raise UserError(f"after {state['seen']:,} tokens the loss is no number any more; take a lower rate")
+            if minutes and plan.tokens == OPEN and now - begun >= minutes * 60 * (1 - plan.cooling):
+                plan = replace(plan, tokens=int(state["seen"] / (1 - plan.cooling)))
             if on_progress:
                 told = {
                     "tokens": state["seen"],
-                    "total": plan.tokens,
+                    "total": plan.tokens if plan.tokens < OPEN else 0,
                     "examples": index,
                     "loss": loss,
                     "chosen": chosen,
@@ -355,16 +374,21 @@ def _store(
     part.replace(path)
 
 
-def _restore(path: Path, plan: Plan, model: LlamaForCausalLM, optimizer: torch.optim.AdamW) -> dict[str, Any]:
+def _restore(
+    path: Path, plan: Plan, model: LlamaForCausalLM, optimizer: torch.optim.AdamW
+) -> tuple[Plan, dict[str, Any]]:
     kept = torch.load(path, weights_only=True, map_location="cpu")
-    before, wanted = asdict(Plan(**kept["plan"])), asdict(plan)
-    if differing := [name for name in wanted if before[name] != wanted[name]]:
-        other = ", ".join(f"{name} {before[name]}, not {wanted[name]}" for name in differing)
+    before = Plan(**kept["plan"])
+    if plan.tokens == OPEN:  # whose end is near enough has been told how many tokens it is
+        plan = replace(plan, tokens=before.tokens)
+    was, wanted = asdict(before), asdict(plan)
+    if differing := [name for name in wanted if was[name] != wanted[name]]:
+        other = ", ".join(f"{name} {was[name]}, not {wanted[name]}" for name in differing)
         raise UserError(f"{path} is of a run with other settings ({other}); give the same ones, or another folder")
     model.load_state_dict(kept["model"])
     if kept["optimizer"] is not None:
         optimizer.load_state_dict(kept["optimizer"])
-    return dict(kept["state"])
+    return plan, dict(kept["state"])
 
 
 def save(model: LlamaForCausalLM, out: Path) -> None:

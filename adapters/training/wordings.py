@@ -14,8 +14,9 @@ import random
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from adapters.training.words import Side
 from state import Language
 
 GRAMMAR: Final = Path(__file__).parent / "grammar"
@@ -199,3 +200,16 @@ def fragments(language: Language, argument: str, *, heldout: bool) -> list[str]:
     """How an argument is said inside a request."""
     listed, more = FRAGMENTS[language][argument], written(language).get(argument, Lines([], []))
     return (listed[-1:] + more.test) if heldout else listed[:-1] + more.train
+
+
+def values(language: Language, kind: Literal["texts", "reasons"], side: Side) -> list[str]:
+    """What a message says, or why something is cancelled: lines of which some are for tests only."""
+    listed, more = (TEXTS if kind == "texts" else REASONS)[language], written(language).get(kind, Lines([], []))
+    return listed + (more.test if side == "test" else more.train)
+
+
+def replies(language: Language, argument: str, side: Side) -> list[str]:
+    """How people answer what they are asked about an argument, around ``{value}``; some are for tests only."""
+    own, more = REPLIES[language].get(argument), written(language).get(f"reply.{argument}", Lines([], []))
+    some = more.test if side == "test" else more.train
+    return (own or replies(language, "any", side) if argument != "any" else own or []) + some

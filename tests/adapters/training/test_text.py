@@ -9,7 +9,7 @@ import pytest
 
 from adapters.forms.values import choices, property_of
 from adapters.prompt import NOTHING, Turn, integers_in, request_of, spaced
-from adapters.training import corpus, evaluate, frontdesk, generic, qa, wordings, words
+from adapters.training import corpus, evaluate, frontdesk, generic, invented, qa, wordings, words
 from adapters.training.examples import Choice, Example
 from state import Language
 from tools.toolbox import Toolbox
@@ -23,7 +23,7 @@ def some(n: int, seed: int = 5, kinds: tuple[str, ...] = ("call", "ask", "tell")
         language = rng.choice(LANGUAGES)
         made = frontdesk.example(rng, "train", language, rng.choice(kinds))
         yield generic.disguised(rng, made) if rng.random() < 0.2 else made
-        yield generic.calls(rng, "train", language, missing=rng.random() < 0.3)
+        yield invented.calls(rng, "train", language, missing=rng.random() < 0.3)
 
 
 @cache

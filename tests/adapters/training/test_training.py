@@ -299,6 +299,10 @@ def test_a_plan_says_what_does_not_fit() -> None:
         pretrain.plan_of(1_000, 0, device="cuda:7")
     wide = pretrain.plan_of(1_000, 0, device="cpu", step=8_192)
     assert (wide.step_tokens, wide.window) == (8_192, 4 * pretrain.Plan.window)
+    assert (wide.rate, wide.warmup) == (2 * pretrain.Plan.rate, 4 * pretrain.Plan.warmup)
+    widest = pretrain.plan_of(1_000, 0, device="cpu", step=131_072)
+    assert widest.rate == pretrain.FASTER * pretrain.Plan.rate
+    assert widest.frozen == pretrain.FROZEN_STEPS * 131_072
 
 
 def test_a_verdict_is_judged_among_all_candidates_and_nothing_is_worth_zero(
