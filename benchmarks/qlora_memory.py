@@ -4,7 +4,7 @@
 Llama-3.2-1B, 3B, 3.1-8B and KoAlpaca-Polyglot-5.8B; each line is a process of its own that may use so much of the card
 and no more. Four steps, paged 8-bit AdamW, activations recomputed, loss in tiles. ``allocated`` is torch's peak,
 ``taken`` what the driver says that this process holds at the end (allocator and CUDA context included), which the
-prediction is of. With ``--jobs`` several lines are measured side by side: their memory is their own, their speed is not.
+prediction is of. With ``--jobs`` several lines are measured side by side: the memory is that of each, the speed is not.
 
 ``--device cpu --base embedded`` tries everything but the card.
 """

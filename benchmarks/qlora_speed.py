@@ -1,9 +1,9 @@
 """QLoRA on a card: tokens a second and peak memory of this project's recipe beside plain trl, on the same random base.
 
 ``python benchmarks/qlora_speed.py [--bases Llama-3.2-1B Llama-3.1-8B] [--batch 4] [--seq 512]``. Both are trl's SFT of
-the same rows on the same NF4 base: trl with its defaults and a LoRA of the same rank, and what ``dojang adapters train``
-builds (paged 8-bit AdamW, rows of like length together). Each line is a process of its own. The first three steps are
-not counted. ``--device cpu --bases embedded`` tries everything but the card.
+the same rows on the same NF4 base: trl with its defaults and a LoRA of the same rank, and what
+``dojang adapters train`` builds (paged 8-bit AdamW, rows of like length together). Each line is a process of its own;
+the first three steps are not counted. ``--device cpu --bases embedded`` tries everything but the card.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def _trainer(way: str, model: Any, rows: list[Ids], batch: int, folder: Path, de
     return SFTTrainer(
         model=model,
         args=SFTConfig(
-            output_dir=str(folder), per_device_train_batch_size=batch, max_length=None, report_to=[], save_strategy="no",
-            disable_tqdm=True, use_cpu=not device.startswith("cuda"),
+            output_dir=str(folder), per_device_train_batch_size=batch, max_length=None, report_to=[],
+            save_strategy="no", disable_tqdm=True, use_cpu=not device.startswith("cuda"),
         ),
         train_dataset=Dataset.from_list(columns(recipe, rows)),
         peft_config=lora(replace(recipe)),

@@ -1,11 +1,12 @@
 """Encoded sequences, and a step of them as arrays: padded ids, which places are scored, where copied tokens stand.
 
-A step is made where the rows are encoded, so that beside a card the process that trains only hands arrays on. Arrays travel
-between processes as numpy's (torch's would take a shared file each).
+A step is made where the rows are encoded, so that beside a card the process that trains only hands arrays on. They
+travel between processes as numpy's (torch's would take a shared file each).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -42,11 +43,11 @@ class Rows:
 class Batch:
     """One step. Places are counted through all rows, ``row · length + place``; integers int32, weights float32.
 
-    ``ids`` (rows, length). ``at``, ``wanted``, ``weight``, ``row`` (scored tokens): the place that predicts one, its id,
-    its weight, its row. ``links`` (3, copied tokens) row, place that predicts, place of the source; ``links_weight``.
-    Of choices also ``ends`` and ``said`` (rows): the place that predicts the last token, and its id; ``counts`` and
-    ``right`` (choices): how many readings each has, and which is right. ``tokens`` without padding, ``words`` those
-    that are scored in the right readings.
+    ``ids`` (rows, length). ``at``, ``wanted``, ``weight``, ``row`` (scored tokens): the place that predicts one, its
+    id, its weight, its row. ``links`` (3, copied tokens): row, place that predicts, place of the source;
+    ``links_weight``. Of choices also ``ends`` and ``said`` (rows): the place that predicts the last token, and its id;
+    ``counts`` and ``right`` (choices): how many readings each has, and which is right. ``tokens`` without padding,
+    ``words`` those that are scored in the right readings.
     """
 
     ids: Array
@@ -107,7 +108,7 @@ def pack(rows: list[Rows], fill: int) -> Batch:
     )
 
 
-def padded(rows: list[list[int]] | list[list[float]], fill: float) -> Array:
+def padded(rows: Sequence[Sequence[float]], fill: float) -> Array:
     """Rows filled up on the right to a multiple of ``WHOLE``: int32 where they are of integers, else float32."""
     length = -(-max(map(len, rows)) // WHOLE) * WHOLE
     made = np.full((len(rows), length), fill, np.int32 if isinstance(fill, int) else np.float32)

@@ -61,7 +61,7 @@ def _english_merges(words: Counter[str], wanted: int) -> list[tuple[str, str]]:
     return [(a, b) for a, b in json.loads(learner.to_str())["model"]["merges"]][:wanted]
 
 
-def build(texts: Iterable[str] | None = None, *, examples: int = 6_000, seed: int = 0) -> PreTrainedTokenizerFast:
+def build(texts: Iterable[str] | None = None, *, examples: int = 20_000, seed: int = 0) -> PreTrainedTokenizerFast:
     """Train the tokenizer on generated text, or on ``texts``. Deterministic."""
     words: Counter[str] = Counter()
     spaced: Counter[str] = Counter()

@@ -20,6 +20,9 @@ def pretrain(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the base is made; a run that was cut off goes on.")],
     tokens: Annotated[int, typer.Option(min=1, help="How many tokens to read.")] = 20_000_000,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Read for so long instead, from the first step on.")
+    ] = None,
     cool: Annotated[
         Path | None,
         typer.Option(
@@ -49,7 +52,9 @@ def pretrain(
     """Train a base from its written initial weights, on generated text."""
     call = invocation(context)
     _ = call.terminal.gettext
-    _check_read_on(cool, extend, rate, {"--step": step, "--width": width, "--layers": layers, "--seed": seed})
+    _check_read_on(
+        cool, extend, rate, {"--minutes": minutes, "--step": step, "--width": width, "--layers": layers, "--seed": seed}
+    )
     one_thread(threads)
     from adapters.training import pretrain as making
 
@@ -64,7 +69,7 @@ def pretrain(
             made = making.extend(extend, out, tokens=tokens, rate=rate, device=device, on_progress=told)
         else:
             plan = making.plan_of(tokens, seed, device=device, step=step, width=width, layers=layers)
-            made = making.pretrain(out, tokens=0, plan=plan, device=device, on_progress=told)
+            made = making.pretrain(out, tokens=0, plan=plan, device=device, minutes=minutes, on_progress=told)
     if table:
         with call.terminal.working(_("making questions")) as tell:
             _liken(made, None, seed, lambda news: tell(_likening(_, news)))
@@ -73,7 +78,7 @@ def pretrain(
     return Exit.DONE
 
 
-def _check_read_on(cool: Path | None, extend: Path | None, rate: float | None, shape: dict[str, int | None]) -> None:
+def _check_read_on(cool: Path | None, extend: Path | None, rate: float | None, shape: dict[str, float | None]) -> None:
     """What is read on has its shape by itself, and only a finished base a rate of its own."""
     from state import UserError
 
@@ -88,6 +93,10 @@ def _check_read_on(cool: Path | None, extend: Path | None, rate: float | None, s
 
 
 def _reading(_: Callable[[str], str], news: dict[str, float]) -> str:
+    if not news["total"]:
+        return _("{tokens} tokens so far: loss {loss}, {speed} tokens/s").format(
+            tokens=f"{news['tokens']:,.0f}", loss=f"{news['loss']:.3f}", speed=f"{news['tokens_per_s']:,.0f}"
+        )
     return _("{tokens} of {total} tokens, loss {loss}, {speed} tokens/s").format(
         tokens=f"{news['tokens']:,.0f}", total=f"{news['total']:,.0f}", loss=f"{news['loss']:.3f}",
         speed=f"{news['tokens_per_s']:,.0f}",

@@ -1,8 +1,7 @@
 """What a base says on a card in each quantization, beside what it says on the CPU: the same requests, the same replies?
 
 ``python scripts/card/speak.py [--base DIR] [--adapter DIR] [-n 6]``. A line a device and quantization: how many replies
-are those of the CPU in NF4, how many are right, milliseconds a reply. Needs CUDA and bitsandbytes; without CUDA the CPU's
-line alone is printed.
+are those of the CPU in NF4, how many are right, milliseconds a reply. Without CUDA the CPU's line alone is printed.
 """
 
 from __future__ import annotations
@@ -45,7 +44,9 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=6)
     given = parser.parse_args()
     asked = [e for name in SLICES for language in LANGUAGES for e in examples(name, language, given.n, 31)]
-    ways = [("cpu", "nf4")] + ([("cuda", q) for q in ("nf4", "int8", "bf16", "fp32")] if torch.cuda.is_available() else [])
+    ways = [("cpu", "nf4")] + (
+        [("cuda", q) for q in ("nf4", "int8", "bf16", "fp32")] if torch.cuda.is_available() else []
+    )
     first: list[str] = []
     print("| | as the CPU in NF4 | right | ms a reply |\n|---|---|---|---|")
     for device, quantization in ways:

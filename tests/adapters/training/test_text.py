@@ -1,6 +1,7 @@
 """The generated text: deterministic, copyable, and apart from everything that tests and sample documents say."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from state import Language
 from tools.toolbox import Toolbox
 
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
+PARTS_OF_KINDS = [kind for kind in invented.PARTS["en"] if kind != "any"]
 
 
 def some(n: int, seed: int = 5, kinds: tuple[str, ...] = ("call", "ask", "tell")) -> Iterator[Example]:
@@ -228,3 +230,52 @@ def test_a_questions_grammar_has_enough_of_everything() -> None:
         found: list[Any] = list(qa.blocks(language))
         assert len(found) >= 40
         assert all(len(b.questions) >= 3 and len(b.sentences) >= 2 for b in found)
+
+
+def test_invented_tools_have_words_in_both_languages_and_some_nouns_are_for_tests_only() -> None:
+    made = invented.words()
+    assert (len(made["verbs"]) >= 60, len(made["nouns"]) >= 150, len(made["arguments"]) >= 100) == (True,) * 3
+    for section, entries in made.items():
+        assert len({word.name for word in entries}) == len(entries), section
+        for word in entries:
+            assert all(word.said[language] and all(word.said[language]) for language in LANGUAGES), word
+            assert re.fullmatch(r"[a-z][a-z0-9_]*", word.name), word
+    assert all(word.kind for word in made["verbs"]), "how a Korean description ends"
+    assert {word.kind for word in made["arguments"]} == {*PARTS_OF_KINDS}
+    assert all(len(word.values) >= 3 for word in made["arguments"] if word.kind == "enum")
+
+    def nouns(side: words.Side) -> set[str]:
+        r = random.Random(side)
+        return {invented.invented(words.Values(r, side, "en")).noun.name for _ in range(600)}
+
+    assert not nouns("train") & nouns("test")
+    assert len(nouns("test")) >= 15
+
+
+def test_a_value_without_its_label_is_the_only_one_of_its_kind() -> None:
+    kinds = {word.name: word.kind for word in invented.words()["arguments"]}
+    labels = {word.name: word.said["en"] for word in invented.words()["arguments"]}
+    bare = 0
+    for i in range(400):
+        example = invented.calls(random.Random(i), "train", "en")
+        wanted = example.wanted()
+        assert wanted is not None
+        said = " ".join(turn.content for turn in example.turns).lower()
+        of_kind = [kinds[name] for name in wanted["parameters"]["properties"]]
+        for name in example.arguments:
+            if not any(label.lower() in said for label in labels[name]) and kinds[name] != "sentence":
+                bare += 1
+                assert of_kind.count(kinds[name]) == 1 or len(example.turns) > 1, (said, name)
+    assert bare > 40
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_messages_say_and_how_people_answer_is_partly_for_tests_only(language: Language) -> None:
+    for kind in ("texts", "reasons"):
+        train, test = (set(wordings.values(language, kind, side)) for side in ("train", "test"))
+        assert (len(train - test) >= 60, len(test - train) >= 5) == (True, True), kind
+    shown, held = (set(wordings.replies(language, "guest", side)) for side in ("train", "test"))
+    assert (len(shown) >= 15, bool(held - shown)) == (True, True)
+    assert set(wordings.replies(language, "any", "train")) <= set(wordings.replies(language, "hotel", "train"))
+    for name in ("any", "guest", "to", "amount"):
+        assert all("{value}" in reply for reply in wordings.replies(language, name, "train"))
