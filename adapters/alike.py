@@ -5,15 +5,20 @@ sum of its pieces, and the likeness is the cosine of two texts, in nats. Before 
 same random one, so that likeness is shared words; what is taught is which other words go together ("leave the room" and
 "check-out"), and which count for little (StarSpace, Wu et al. 2018; two sides as in Berger and Lafferty 1999,
 "Information Retrieval as Statistical Translation").
+
+Beside the vectors stand the words that were taught, as hashes: of a question whose words nobody taught, the words that
+it shares with a sentence say more than likeness does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +29,27 @@ LIKENESS_FILE: Final = "likeness.safetensors"
 LEAST: Final = -8.0
 """No sentence is less alike than this: of words that were never taught all would be, by chance more or less."""
 Vectors = NDArray[np.float32]
+_WORDS = re.compile(r"[a-z]+|[가-힣]+")
 
 
 @dataclass(frozen=True)
 class Likeness:
     """``questions`` and ``sentences``: a vector for each piece, ``(pieces, width)``.
 
-    ``scale``: nats for a unit of cosine; ``even``: the cosine that is worth as much as nothing.
+    ``scale``: nats for a unit of cosine; ``even``: the cosine that is worth as much as nothing; ``known``: the hashes
+    of the words that were taught (``hashed``), none where nobody counted.
     """
 
     questions: Vectors
     sentences: Vectors
     scale: float
     even: float
+    known: frozenset[int] = field(default=frozenset(), repr=False)
+
+    def strange(self, question: str) -> float:
+        """The share of a question's words that were never taught, 0 to 1; 0 where it is not known which were."""
+        found = words_of(question)
+        return sum(hashed(word) not in self.known for word in found) / len(found) if self.known and found else 0.0
 
     def alike(self, question: Sequence[int], sentences: Sequence[Sequence[int]]) -> list[float]:
         """By how many nats each sentence answers the question better than nothing does; ``LEAST`` at the least.
@@ -55,9 +68,25 @@ class Likeness:
 
         tables = {"questions": self.questions.astype(np.float16), "sentences": self.sentences.astype(np.float16)}
         numbers = {"scale": np.array([self.scale], np.float32), "even": np.array([self.even], np.float32)}
+        words = {"known": np.array(sorted(self.known), np.uint32)} if self.known else {}
         part = folder / f"{LIKENESS_FILE}.part"
-        save_file({**tables, **numbers}, part)
+        save_file({**tables, **numbers, **words}, part)
         part.replace(folder / LIKENESS_FILE)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters, Latin and Hangul; a Korean word with its particle."""
+    return _WORDS.findall(text.lower())
+
+
+def hashed(word: str) -> int:
+    """What stands for a word in ``known``, 32 bits: of some 100,000 strange words one is taken for a known one."""
+    return crc32(word.encode())
+
+
+def known(words: Iterable[str]) -> frozenset[int]:
+    """The hashes of words."""
+    return frozenset(map(hashed, words))
 
 
 def _unit(table: Vectors, pieces: Sequence[int]) -> Vectors:
@@ -81,7 +110,8 @@ def read_likeness(folder: Path) -> Likeness:
         questions, sentences = (held[side].astype(np.float32) for side in ("questions", "sentences"))
         if questions.ndim != 2 or questions.shape != sentences.shape:
             raise ValueError("its tables have not the same shape")
-        return Likeness(questions, sentences, float(held["scale"][0]), float(held["even"][0]))
+        taught = frozenset(map(int, held.get("known", ())))
+        return Likeness(questions, sentences, float(held["scale"][0]), float(held["even"][0]), taught)
     except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:
         raise ModelNotUsable(
             f"{path} cannot be read ({error}); make it anew with `dojang adapters liken --base {folder}`, or set "
@@ -89,4 +119,4 @@ def read_likeness(folder: Path) -> Likeness:
         ) from None
 
 
-__all__ = ["LEAST", "LIKENESS_FILE", "Likeness", "read_likeness"]
+__all__ = ["LEAST", "LIKENESS_FILE", "Likeness", "hashed", "known", "read_likeness", "words_of"]

@@ -26,6 +26,8 @@ class Decoding:
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
     ``likeness_weight`` adds so much of the likeness of a question and a sentence by the table of words that was taught
     beside a base (``adapters.alike``), which then also says whether a tool or a sentence is meant; 0 without a table.
+    ``strange_weight`` adds so much to ``overlap_weight`` for a question of which no word was taught to that table: in
+    somebody's own documents words that nobody taught say most, and likeness says little.
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
     ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
     with a request would win otherwise. Small leanings add up over a long question, so it has to show more than a
@@ -44,14 +46,16 @@ class Decoding:
     call_margin_per_token: float = 0.0
     question_tokens: float = 0.0
     likeness_weight: float = 0.0
+    strange_weight: float = 0.0
 
     def trusted(self, tokens: int) -> float:
         """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""
         return min(1.0, self.question_tokens / max(tokens, 1)) if self.question_tokens > 0 else 1.0
 
     def told(
-        self, tokens: int, margins: Sequence[float], shared: Sequence[float], alike: Sequence[float]
-    ) -> list[float]:
+        self, tokens: int, margins: Sequence[float], shared: Sequence[float], alike: Sequence[float],
+        strange: float = 0.0,
+    ) -> list[float]:  # fmt: skip
         """What each sentence is worth as the answer of a question of so many tokens, in nats.
 
         Args:
@@ -59,11 +63,11 @@ class Decoding:
             margins: What its reading says, verdict included.
             shared: What words alone say (``speakers.lexical.worth``).
             alike: Its likeness to the question.
+            strange: The share of the question's words that the table was never taught.
         """
-        trusted = self.trusted(tokens)
+        trusted, words = self.trusted(tokens), self.overlap_weight + self.strange_weight * strange
         return [
-            trusted * m + self.overlap_weight * s + self.likeness_weight * a
-            for m, s, a in zip(margins, shared, alike, strict=True)
+            trusted * m + words * s + self.likeness_weight * a for m, s, a in zip(margins, shared, alike, strict=True)
         ]
 
     def call_least(self, tokens: int) -> float:
@@ -88,8 +92,9 @@ class Decoding:
             per_token = float(told.get("call_margin_per_token", cls.call_margin_per_token))
             question = float(told.get("question_tokens", cls.question_tokens))
             likeness = float(told.get("likeness_weight", cls.likeness_weight))
+            strange = float(told.get("strange_weight", cls.strange_weight))
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= share <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share, margin, weight, names, call, verdict, per_token, question, likeness)
+        return cls(strategy, share, margin, weight, names, call, verdict, per_token, question, likeness, strange)

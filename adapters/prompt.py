@@ -160,7 +160,7 @@ def harmless(text: str) -> str:
     return re.sub(r"\[(\d{1,2})\]", r"(\1)", text.replace("<|", "< |"))
 
 
-_GLUED: Final = re.compile(r"""(?<=[가-힣A-Za-z])(?=\d)|(?<=[(\[{<"“‘『「~/:])(?=\w)|(?<![A-Za-z])(?<=['’])(?=\w)""")
+_GLUED: Final = re.compile(r"""(?<=[가-힣A-Za-z])(?=\d)|(?<=[(\[{<"“‘『「~/:=])(?=\w)|(?<![A-Za-z])(?<=['’])(?=\w)""")
 
 
 def spaced(text: str) -> str:

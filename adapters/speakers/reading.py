@@ -165,7 +165,7 @@ class ReadingSpeaker:
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
         sentences = [row.text for row in evidence]
         shared = worth(request, sentences, following(evidence))
-        worths = self.decoding.told(tokens, margins, shared, of_told)
+        worths = self.decoding.told(tokens, margins, shared, of_told, self.strange(request))
         best = max(worths, default=-math.inf)
         return None, worths.index(best) + 1 if worths and best >= self.decoding.abstain_margin else 0
 
@@ -223,6 +223,12 @@ class ReadingSpeaker:
             return [0.0] * len(candidates)
         asked_for, *told = (self._engine.encode(spaced(text.lower())) for text in (request, *candidates))
         return read_likeness(self._engine.local.directory).alike(asked_for, told)
+
+    def strange(self, request: str) -> float:
+        """The share of the request's words that the table of words was never taught; 0 without a table."""
+        if not self.decoding.likeness_weight or not self.decoding.strange_weight:
+            return 0.0
+        return read_likeness(self._engine.local.directory).strange(request)
 
     def _begin(self, first: int) -> Prefix:
         """The mark that every text begins with, read once; whoever scores after it leaves it as it is."""

@@ -93,7 +93,7 @@ def _draw(v: Values, name: str, stay: tuple[str, str]) -> tuple[str, JSON]:
         "to": v.to,
         "check_in": lambda: stay[0],
         "check_out": lambda: stay[1],
-        "reason": lambda: r.choice(wordings.values(v.language, "reasons", v.side)),
+        "reason": lambda: choose(r, r.choice(wordings.values(v.language, "reasons", v.side))),
         "text": lambda: _message(v),
     }
     text = simple[name]()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from adapters.alike import Likeness
+from adapters.alike import Likeness, known, words_of
 from adapters.prompt import spaced
 from adapters.training.corpus import likened
 from adapters.training.examples import Alike
@@ -31,6 +32,10 @@ QUESTIONS: Final = 800_000
 """How many questions a base of ours is taught with."""
 WIDTH: Final = 128
 EPOCHS: Final = 2
+COUNTED: Final = 200_000
+"""The questions, at most, whose words are counted."""
+KNOWN_IN: Final = 15_000
+"""A word is known that stands in one of so many questions, with its candidates; twice at the least."""
 STEP: Final = 512
 """Questions of a step."""
 RATE: Final = 0.01
@@ -68,7 +73,8 @@ def taught(tokenizer: Any, *, questions: int, seed: int, on_progress: Progress |
         seed: Text, order and first vectors follow from it.
         on_progress: Called now and then with ``questions, total`` while text is made, then with ``step, total, loss``.
     """
-    asked = list(made(tokenizer, questions, seed, on_progress))
+    counts: Counter[str] = Counter()
+    asked = list(made(tokenizer, questions, seed, on_progress, counts))
     torch.manual_seed(seed)
     table = _Table(len(tokenizer))
     optimizer = torch.optim.Adam(table.parameters(), lr=RATE)
@@ -86,14 +92,25 @@ def taught(tokenizer: Any, *, questions: int, seed: int, on_progress: Progress |
         optimizer.step()
         if on_progress and (step % 50 == 0 or step == steps - 1):
             on_progress({"step": step + 1, "total": steps, "loss": loss.item()})
-    return table.likeness()
+    return table.likeness(frequent(counts, questions))
 
 
-def made(tokenizer: Any, questions: int, seed: int, on_progress: Progress | None = None) -> Iterator[Asked]:
-    """Generated questions as pieces; half of them Korean."""
+def frequent(counts: Counter[str], questions: int) -> frozenset[int]:
+    """The hashes of the words that are known after so many questions, whose words were counted."""
+    least = max(2, min(questions, COUNTED) // KNOWN_IN)
+    return known(word for word, count in counts.items() if count >= least)
+
+
+def made(
+    tokenizer: Any, questions: int, seed: int, on_progress: Progress | None = None, counts: Counter[str] | None = None
+) -> Iterator[Asked]:
+    """Generated questions as pieces; half of them Korean. ``counts`` gathers in how many of the first a word stands."""
     for start in range(0, questions, _TOLD):
         items = [_item(seed, i) for i in range(start, min(start + _TOLD, questions))]
         texts = [spaced(text.lower()) for item in items for text in (item.request, *item.candidates)]
+        if counts is not None and start < COUNTED:
+            for item in items:
+                counts.update({word for text in (item.request, *item.candidates) for word in words_of(text)})
         ids = iter(tokenizer(texts, add_special_tokens=False).input_ids)
         for n, item in enumerate(items, start):
             request, *candidates = (np.array(next(ids), np.int32) for _ in range(1 + len(item.candidates)))
@@ -125,9 +142,9 @@ class _Table(torch.nn.Module):
         nats: Tensor = self.scale.exp() * (asked @ told.T - self.even)
         return nats
 
-    def likeness(self) -> Likeness:
+    def likeness(self, taught: frozenset[int] = frozenset()) -> Likeness:
         questions, sentences = (bag.weight.detach().numpy() for bag in (self.questions, self.sentences))
-        return Likeness(questions, sentences, self.scale.exp().item(), self.even.item())
+        return Likeness(questions, sentences, self.scale.exp().item(), self.even.item(), taught)
 
 
 def _units(bag: torch.nn.EmbeddingBag, texts: Sequence[Pieces]) -> Tensor:
@@ -157,4 +174,4 @@ def wrong_or_own(asked: Sequence[Asked]) -> Tensor:
     return own | ((source[:, None] == source[owner]) & ~same)
 
 
-__all__ = ["QUESTIONS", "Asked", "loss_of", "made", "suited", "taught", "wrong_or_own"]
+__all__ = ["QUESTIONS", "Asked", "frequent", "loss_of", "made", "suited", "taught", "wrong_or_own"]

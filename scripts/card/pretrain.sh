@@ -19,5 +19,5 @@ if [[ -n ${WHEELS:-} ]]; then
 fi
 export PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false
 mkdir -p "$out"
-cp -n "${TOKENIZER:-adapters/weights/base}"/tokenizer*.json "$out"/ 2>/dev/null || true
+cp -n "${TOKENIZER:-adapters/weights/base}"/{tokenizer*.json,chat_template.jinja} "$out"/ 2>/dev/null || true
 "$python" -m adapters.training pretrain --out "$out" --minutes "$minutes" "$@" 2> >(tee "$out/curve.txt" | awk 'NR % 20 == 1' >&2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,9 @@ def test_a_reading_counts_in_proportion_beyond_so_many_tokens() -> None:
 def test_a_sentence_is_worth_its_reading_its_words_and_its_likeness() -> None:
     some = Decoding("reading", question_tokens=6.0, overlap_weight=10.0, likeness_weight=0.5)
     assert some.told(12, [8.0, 0.0], [0.0, 0.3], [2.0, -6.0]) == [5.0, 0.0]
+    strange = replace(some, strange_weight=20.0)
+    assert strange.told(12, [8.0, 0.0], [0.0, 0.3], [2.0, -6.0], 0.5) == [5.0, 3.0], "shared words say more"
+    assert strange.told(12, [8.0, 0.0], [0.0, 0.3], [2.0, -6.0]) == [5.0, 0.0]
 
 
 def test_load_chat_of_a_folder(base: Path, adapter_folders: dict[str, Path]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from adapters.alike import LIKENESS_FILE, Likeness, read_likeness
+from adapters.alike import LIKENESS_FILE, Likeness, known, read_likeness
 from adapters.decoding import Decoding
 from adapters.errors import ModelNotUsable
 from adapters.forms.values import Spans, choices, property_of, used_up
@@ -148,6 +148,27 @@ def test_likeness_decides_between_sentences_that_read_alike(engine: Engine, tmp_
     assert cited("The pool is warm.", 0.0) == "Breakfast is served from 7 to 10.", "of equals the first"
     assert cited("The pool is warm.", 1.0) == "The pool is warm."
     assert liking(engine, tmp_path, 0.0).likenesses("a", ["b", "c"]) == [0.0, 0.0]
+
+
+def test_shared_words_weigh_more_in_a_question_of_strange_words(engine: Engine, tmp_path: Path) -> None:
+    rules = cast(Any, {**RULES, "text": "Breakfast is served from 7 to 10. The pool is warm.", "sentences": []})
+    rules["sentences"] = [[0, 33], [34, 51]]
+    vectors = np.zeros((len(engine.local.tokenizer), 4), np.float32)
+
+    class Leaning(ReadingSpeaker):
+        def readings(self, request: str, candidates: Any) -> list[tuple[float, float]]:
+            return [(2.0 - i, 0.0) for i in range(len(candidates))]  # the first reads better
+
+    def cited(folder: str, taught: list[str]) -> str:
+        home = tmp_path / folder
+        home.mkdir()
+        Likeness(vectors, vectors, 1.0, -1.0, known(taught)).write(home)
+        made = Decoding("reading", overlap_weight=1.0, likeness_weight=1.0, strange_weight=30.0)
+        speaker = Leaning(ChatLlama(engine=Engine(replace(engine.local, directory=home)), adapter="red"), made)
+        return speaker.turn([HumanMessage("pool water")], [rules], [], "en")["citations"][0]["quote"]
+
+    assert cited("taught", ["pool", "water"]) == "Breakfast is served from 7 to 10."
+    assert cited("strange", ["breakfast"]) == "The pool is warm."
 
 
 def test_the_table_says_whether_a_tool_is_wanted_where_it_knows(engine: Engine, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.alike import LEAST, LIKENESS_FILE, Likeness, read_likeness
+from adapters.alike import LEAST, LIKENESS_FILE, Likeness, known, read_likeness
 from adapters.errors import ModelNotUsable
 from adapters.local.loading import fingerprint
 from adapters.prompt import purpose, spaced
 from adapters.serving import WEIGHTS
 from adapters.training import corpus, evaluate, frontdesk, likening, tokenizer
 from adapters.training.examples import Example
-from adapters.training.likening import Asked, loss_of, made, taught, wrong_or_own
+from adapters.training.likening import Asked, frequent, loss_of, made, taught, wrong_or_own
 from state import Language
 
 BASE = WEIGHTS / "base"
@@ -73,6 +74,26 @@ def test_a_table_comes_back_from_its_file_and_a_damaged_one_is_named(tmp_path: P
             read_likeness(tmp_path)
 
 
+def test_a_question_is_strange_by_the_words_that_nobody_taught(tmp_path: Path) -> None:
+    vectors = np.eye(2, dtype=np.float32)
+    table = Likeness(vectors, vectors, 1.0, 0.0, known(["when", "does", "the", "pool", "open", "수영장은"]))
+    assert table.strange("When does the Pool open?") == 0.0
+    assert table.strange("When does the Zarwick open?") == pytest.approx(0.2)
+    assert table.strange("수영장은 언제 열어요") == pytest.approx(2 / 3)
+    assert table.strange("!? 12") == 0.0, "no words at all"
+    assert Likeness(vectors, vectors, 1.0, 0.0).strange("Zarwick") == 0.0, "a table whose words nobody counted"
+    table.write(tmp_path)
+    assert read_likeness(tmp_path).known == table.known
+
+
+def test_words_are_known_that_stand_in_many_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = Counter({"pool": 14, "spa": 13, "once": 1})
+    assert frequent(counts, 200_000) == known(["pool", "spa"])
+    monkeypatch.setattr(likening, "KNOWN_IN", 14_290)
+    assert frequent(counts, 900_000) == frequent(counts, 200_000) == known(["pool", "spa"])
+    assert frequent(Counter({"pool": 2, "once": 1}), 300) == known(["pool"]), "twice at the least"
+
+
 def test_an_adapter_does_not_hang_on_the_table(tmp_path: Path) -> None:
     shutil.copy(BASE / "model.safetensors", tmp_path)
     before = fingerprint(tmp_path)
@@ -118,6 +139,8 @@ def test_what_is_taught_follows_from_the_seed_and_finds_sentences(tok: Any, monk
     same = taught(tok, questions=500, seed=3)
     assert np.array_equal(table.questions, same.questions)
     assert np.array_equal(table.sentences, same.sentences)
+    assert table.known == same.known
+    assert table.strange("when is the pool open") == 0.0 < table.strange("blorf is the pool open") < 0.5
     other = taught(tok, questions=500, seed=4)
     assert not np.array_equal(table.questions, other.questions)
     rows = list(made(tok, 500, 3))
