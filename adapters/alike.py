@@ -12,6 +12,8 @@ it shares with a sentence say more than likeness does.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.durable import sync_dir
 from adapters.errors import ModelNotUsable
 
 LIKENESS_FILE: Final = "likeness.safetensors"
@@ -71,7 +74,10 @@ class Likeness:
         words = {"known": np.array(sorted(self.known), np.uint32)} if self.known else {}
         part = folder / f"{LIKENESS_FILE}.part"
         save_file({**tables, **numbers, **words}, part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
         part.replace(folder / LIKENESS_FILE)
+        sync_dir(folder)
 
 
 def words_of(text: str) -> list[str]:
@@ -94,6 +100,12 @@ def _unit(table: Vectors, pieces: Sequence[int]) -> Vectors:
     return whole / max(float(np.linalg.norm(whole)), 1e-9)
 
 
+def _pieces(folder: Path) -> int:
+    """How many pieces the tokenizer of a base has, by its config.json; 0 where it does not say."""
+    config = folder / "config.json"
+    return int(json.loads(config.read_text(encoding="utf-8")).get("vocab_size", 0)) if config.exists() else 0
+
+
 @lru_cache(maxsize=4)
 def read_likeness(folder: Path) -> Likeness:
     """Of a base's folder.
@@ -110,6 +122,8 @@ def read_likeness(folder: Path) -> Likeness:
         questions, sentences = (held[side].astype(np.float32) for side in ("questions", "sentences"))
         if questions.ndim != 2 or questions.shape != sentences.shape:
             raise ValueError("its tables have not the same shape")
+        if len(questions) < (pieces := _pieces(folder)):
+            raise ValueError(f"it has {len(questions):,} rows, and the base's tokenizer {pieces:,} pieces")
         taught = frozenset(map(int, held.get("known", ())))
         return Likeness(questions, sentences, float(held["scale"][0]), float(held["even"][0]), taught)
     except (OSError, SafetensorError, KeyError, ValueError, IndexError) as error:

@@ -6,9 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-QUESTION_TOKENS = 1.0
-"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``), and so it weighs as much for a long
-question as for a short one; beside a table of words more of it adds noise (docs/log.md, 2026-11-26; 8 without one)."""
+QUESTION_TOKENS = 4.0
+"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``); beside a table of words more of it
+adds noise (docs/log/models.md, 2026-11-26; 8 without one)."""
+STRANGE = 80.0
+"""What words that nobody taught add to the weight of shared words: generated questions have none, so that it was chosen
+on real ones."""
 TODAY = "2026-11-22"
 """The day that generated requests are read on, so that an evaluation is the same on every day."""
 
@@ -17,7 +20,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     """Measure, choose, and write ``decoding.json`` into both folders.
 
     What a long question asks of a tool more (``call_margin_per_token``) is left 0: generated questions are too short to
-    tell; it is set by hand after reading real ones.
+    tell; it is set by hand after reading real ones. So is what strange words weigh, which stays ``STRANGE``.
     """
     from adapters.decoding import DECODING_FILE
     from adapters.serving import load_generator
@@ -44,6 +47,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
         "verdict_weight": verdict,
         "question_tokens": QUESTION_TOKENS,
         "likeness_weight": likeness,
+        "strange_weight": STRANGE,
     }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

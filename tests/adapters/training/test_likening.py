@@ -74,6 +74,15 @@ def test_a_table_comes_back_from_its_file_and_a_damaged_one_is_named(tmp_path: P
             read_likeness(tmp_path)
 
 
+def test_a_table_of_another_tokenizer_is_named(tmp_path: Path) -> None:
+    Likeness(np.eye(9, dtype=np.float32), np.eye(9, dtype=np.float32), 1.0, 0.0).write(tmp_path)
+    (tmp_path / "config.json").write_text('{"vocab_size": 10}')
+    with pytest.raises(ModelNotUsable, match="it has 9 rows, and the base's tokenizer 10 pieces"):
+        read_likeness(tmp_path)
+    (tmp_path / "config.json").write_text('{"vocab_size": 9}')
+    assert read_likeness(tmp_path).alike([0], [[0]]) == [1.0]
+
+
 def test_a_question_is_strange_by_the_words_that_nobody_taught(tmp_path: Path) -> None:
     vectors = np.eye(2, dtype=np.float32)
     table = Likeness(vectors, vectors, 1.0, 0.0, known(["when", "does", "the", "pool", "open", "수영장은"]))
