@@ -113,9 +113,24 @@ def _take_over(home: Path, beside: Beside) -> None:
             ).rowcount
             for table, columns, rows in _of_files(home, tuple(TOKENS.items()), only=name) if new else ():
                 _put(db, table, columns, rows, replaces=False)
+            left = _left_out(db, home, name) if new else []
         kept = _free(path.with_name(f"{name}.in-postgres"))
         os.replace(path, kept)
         log.warning("%s was taken over into the database of the sessions; %s is kept", path, kept.name)
+        for who, person in left:
+            log.warning(
+                "%s is somebody else's name in the database: %s gets another one at the next log-in", who, person
+            )
+
+
+def _left_out(db: Spoken, home: Path, name: str) -> list[tuple[str, str]]:
+    """(name, issuer#sub) of the people of a provider who are not in the database now, as another has their name."""
+    if name != "tokens.sqlite":
+        return []
+    columns = TOKENS["identities"]
+    there = {tuple(row[:2]) for row in _all(db, "identities", columns)}
+    found = (rows for table, _, rows in _of_files(home, [("identities", columns)], only=name) if table == "identities")
+    return [(row[2], f"{row[0]}#{row[1]}") for rows in found for row in rows if tuple(row[:2]) not in there]
 
 
 def _free(path: Path) -> Path:

@@ -29,8 +29,8 @@ from dojang.server.langgraph.sse import BEAT_S, Following, after_of, place_of, t
 from dojang.server.langgraph.threads import AtThreads, threads_of
 from dojang.server.programs import ProgramRoute
 from dojang.server.work import Order, Row, Work
+from dojang.server.work.ending import final_values
 from dojang.server.work.plain import dumps
-from dojang.server.work.worker import final_values
 from state import Conflict, DojangError
 
 router = APIRouter(tags=["langgraph runs"], route_class=ProgramRoute, responses=REFUSALS, default_response_class=Answer)

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from dojang.observing.tracing import traceparent
 from dojang.server.hooks.posting import TIMEOUT_S
 from dojang.server.work.base import Rows
+from dojang.server.work.ending import last_words
 from dojang.server.work.events import LIFE, Bell, Channel, Channels, Event
 from dojang.server.work.here import Here
 from dojang.server.work.hooks import Hooks
@@ -29,7 +30,7 @@ from dojang.server.work.postgres.tidying import PgTidier
 from dojang.server.work.row import Row, Strategy, check_room
 from dojang.server.work.rows import RunRows
 from dojang.server.work.tidying import FileTidier, Keep, Tidier
-from dojang.server.work.worker import Worker, last_words
+from dojang.server.work.worker import Worker
 from dojang.workspace import Workspace
 from state import PassingFault, UserError
 

@@ -16,6 +16,7 @@ from checkpoints.records.leases import beating
 from dojang.pausing import Halted
 from dojang.results import RunResult
 from dojang.server.work.base import LOST, Rows
+from dojang.server.work.ending import final_values, last_words
 from dojang.server.work.events import Channel
 from dojang.server.work.order import Order
 from dojang.server.work.plain import dumps
@@ -280,16 +281,3 @@ class Silencer(BaseCallbackHandler):
         if self.draining():
             self.why.append("drain")
             raise Stopped("the server ends; the model is asked again when it starts")
-
-
-def final_values(snapshot: StateSnapshot) -> dict[str, Any]:
-    """What a client that waits is given: the values, and the pauses beside them."""
-    waiting = [interrupt for task in snapshot.tasks for interrupt in task.interrupts]
-    return {**snapshot.values, **({"__interrupt__": waiting} if waiting else {})}
-
-
-def last_words(run_id: str, status: str, error: dict[str, str] | None) -> tuple[str, bytes]:
-    """The last event of a run: its name, its JSON."""
-    if error is not None:
-        return "error", dumps(error)
-    return "end", dumps({"run_id": run_id, "status": status})

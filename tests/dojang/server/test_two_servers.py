@@ -17,6 +17,7 @@ from langgraph_sdk.client import SyncLangGraphClient
 
 from checkpoints.audit.trail import AuditLog
 from dojang.beside import Beside
+from dojang.server.access.database import Database
 from dojang.server.access.oidc.persons import named
 from dojang.server.access.places import SharedPlace
 from dojang.server.access.tokens import BadToken, Tokens
@@ -147,6 +148,30 @@ def test_a_name_is_given_once_among_tokens_and_people_of_a_provider(beside: Besi
         tokens.make("hana", ["viewer"], days=1, by="kim")
     assert tokens.people(frozenset(("viewer",))) == ["Hana"]
     assert tokens.all() == []
+
+
+def test_who_cannot_be_taken_over_for_a_name_is_said(
+    postgres_server: str, tmp_path: Path, model: Held, caplog: pytest.LogCaptureFixture
+) -> None:
+    home, issuer = tmp_path / "home", "https://id.example.com"
+    with Database(home / "tokens.sqlite").writing() as file:
+        for sub, name in (("7", "Hana"), ("8", "Minji")):
+            named(file, issuer, sub, name, local="kim", now="2026-11-26")
+    with (
+        fresh_database(postgres_server) as dsn,
+        workspace_for(tmp_path / "other", dsn, sessions="postgres", generator=model) as workspace,
+    ):
+        sessions = workspace.parts.sessions
+        beside = sessions.beside
+        assert beside is not None
+        with beside.writing() as db:
+            named(db, issuer, "9", "Hana", local="kim", now="2026-11-26")
+        beside_of(workspace.settings.model_copy(update={"home": home}), sessions)
+        with beside.reading() as db:
+            people = {tuple(row) for row in db.execute("SELECT sub, name FROM identities").fetchall()}
+    assert people == {("9", "Hana"), ("8", "Minji")}
+    told = [record.getMessage() for record in caplog.records if "somebody else's" in record.getMessage()]
+    assert told == [f"Hana is somebody else's name in the database: {issuer}#7 gets another one at the next log-in"]
 
 
 def test_what_older_programs_left_as_files_is_taken_over_once(
