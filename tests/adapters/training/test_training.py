@@ -319,7 +319,7 @@ def test_a_verdict_is_judged_among_all_candidates_and_nothing_is_worth_zero(
             return torch.zeros(len(batch.at)), -likely
 
         monkeypatch.setattr(pretrain, "losses_of", given)
-        total, _ = pretrain.loss_of(SimpleNamespace(device=torch.device("cpu")), batch)  # type: ignore[arg-type]
+        total, _ = pretrain.loss_of(SimpleNamespace(device=torch.device("cpu")), batch)
         return total.item() - pretrain.CHOSEN * math.log(3)
 
     for right, odds in ((1, [5.0, -5.0]), (2, [-5.0, 5.0]), (0, [-5.0, -5.0])):
