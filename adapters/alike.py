@@ -50,9 +50,16 @@ class Likeness:
     known: frozenset[int] = field(default=frozenset(), repr=False)
 
     def strange(self, question: str) -> float:
-        """The share of a question's words that were never taught, 0 to 1; 0 where it is not known which were."""
+        """The share of a question's words that were never taught, 0 to 1; 0 where it is not known which were.
+
+        A Korean word is known by its beginning, two syllables at the least: particles and endings follow.
+        """
         found = words_of(question)
-        return sum(hashed(word) not in self.known for word in found) / len(found) if self.known and found else 0.0
+        return sum(not self._taught(word) for word in found) / len(found) if self.known and found else 0.0
+
+    def _taught(self, word: str) -> bool:
+        least = 2 if word[0] >= "가" else len(word)
+        return any(hashed(word[:end]) in self.known for end in range(len(word), least - 1, -1) or (len(word),))
 
     def alike(self, question: Sequence[int], sentences: Sequence[Sequence[int]]) -> list[float]:
         """By how many nats each sentence answers the question better than nothing does; ``LEAST`` at the least.

@@ -90,6 +90,9 @@ def test_a_question_is_strange_by_the_words_that_nobody_taught(tmp_path: Path) -
     assert table.strange("When does the Zarwick open?") == pytest.approx(0.2)
     assert table.strange("수영장은 언제 열어요") == pytest.approx(2 / 3)
     assert table.strange("!? 12") == 0.0, "no words at all"
+    assert table.strange("수영장은요 수영장에 방") == pytest.approx(2 / 3), "a beginning is enough, of two syllables"
+    assert table.strange("opened") == 1.0, "in Korean only"
+    assert replace(table, known=known(["방", "수영"])).strange("방 방에 수영장") == pytest.approx(1 / 3)
     assert Likeness(vectors, vectors, 1.0, 0.0).strange("Zarwick") == 0.0, "a table whose words nobody counted"
     table.write(tmp_path)
     assert read_likeness(tmp_path).known == table.known
