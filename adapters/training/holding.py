@@ -40,6 +40,8 @@ FACTORS: Final = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 """Places on the line from start (0) to end (1) that are tried, farthest first."""
 ITEMS: Final = 48
 """Of each kind."""
+LITTLE: Final = 0.5
+"""A loss below so many nats counts as so many: a tenth of next to nothing is noise, and no reply hangs on it."""
 BATCH_TOKENS: Final = 2_048
 SEED: Final = 15_485_863
 KINDS: Final[dict[str, Shares]] = {
@@ -104,7 +106,7 @@ def placed(model: Any, start: Matrices, measured: Callable[[], dict[str, float]]
 
 
 def _within(before: Mapping[str, float], now: Mapping[str, float], forgetting: float) -> bool:
-    return all(now[kind] <= (1 + forgetting) * loss for kind, loss in before.items())
+    return all(now[kind] <= loss + forgetting * max(loss, LITTLE) for kind, loss in before.items())
 
 
 def _move(model: Any, start: Matrices, end: Matrices, factor: float) -> None:

@@ -62,6 +62,15 @@ def test_the_farthest_place_is_kept_that_is_within_what_may_be_lost(
     assert (model.training, float(model.frozen)) == (True, 5.0)
 
 
+@pytest.mark.parametrize(("forgetting", "factor"), [(0.1, 1.0), (0.05, 0.55), (0.0, FACTORS[-1])])
+def test_of_what_is_read_nearly_without_a_loss_no_tenth_is_asked_for(forgetting: float, factor: float) -> None:
+    model = Line()
+    start = holding.matrices(model)
+    model.at.data.fill_(1.036)  # .02 becomes .056: nearly three times as much of next to nothing
+    known = lambda: {"calls": model.measured()["calls"] - 1.98, "choices": 1.0}  # noqa: E731
+    assert placed(model, start, known, forgetting).factor == factor
+
+
 def test_one_kind_is_not_paid_for_with_the_other() -> None:
     model = Line()
     start = holding.matrices(model)
