@@ -1,6 +1,7 @@
 """Tokenizer, pretraining and QLoRA at toy size, and a floor under the weights that ship."""
 
 import contextlib
+import itertools
 import json
 import math
 import random
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,7 +23,7 @@ from adapters.local.loading import load_local, read_note
 from adapters.prompt import CHAT_TEMPLATE, FITS, MARKERS, SPECIAL_TOKENS, Turn, asked, lead, render, shown, spaced
 from adapters.serving import EMBEDDED_ADAPTER, WEIGHTS, load_generator
 from adapters.training import corpus, feeding, heads, pretrain, sft, tokenizer
-from adapters.training.batches import Batch, pack
+from adapters.training.batches import WHOLE, Batch, pack
 from adapters.training.evaluate import (
     DECIDED,
     Readings,
@@ -133,6 +135,29 @@ def test_pretraining_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert not (parts / "checkpoint.pt").exists()
     made = [(folder / "pretraining.json").read_bytes() for folder in (whole, parts)]
     assert made[0] == made[1]
+
+
+def test_a_run_of_minutes_ends_by_the_clock_and_its_rate_falls_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr(pretrain, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))  # a second a look
+    told = list[dict[str, float]]()
+    out = pretrain.pretrain(_seeded(tmp_path / "base"), tokens=0, plan=SHORT, minutes=0.25, on_progress=told.append)
+    made = json.loads((out / pretrain.MADE_FILE).read_text())
+    seen, totals = [news["tokens"] for news in told], [news["total"] for news in told]
+    known = next(i for i, total in enumerate(totals) if total)
+    assert 0 < known < len(told) - 1, "nobody knew at first, and something was read with a falling rate"
+    assert set(totals[known:]) == {int(seen[known] / (1 - SHORT.cooling))} == {made["plan"]["tokens"]}
+    assert seen[-2] < totals[-1] <= seen[-1] == made["tokens"]
+
+
+def test_a_run_of_minutes_that_was_cut_off_keeps_the_end_that_it_was_told(tmp_path: Path) -> None:
+    pretrain.pretrain(_seeded(tmp_path / "base"), tokens=0, plan=SHORT, minutes=1e-6, stop_after=1)
+    kept = torch.load(tmp_path / "base" / pretrain.CHECKPOINT, weights_only=True)
+    assert kept["plan"]["tokens"] == int(kept["state"]["seen"] / (1 - SHORT.cooling))
+    out = pretrain.pretrain(tmp_path / "base", tokens=0, plan=SHORT, minutes=1_000)
+    assert json.loads((out / pretrain.MADE_FILE).read_text())["plan"]["tokens"] == kept["plan"]["tokens"]
 
 
 def test_a_base_is_cooled_off_from_a_run_that_goes_on(tmp_path: Path) -> None:
@@ -275,6 +300,26 @@ def test_choices_of_different_lengths_are_lost_as_each_alone(tok: Any) -> None:
     for one, other in zip(torch.autograd.grad(together, [read, judged]), wanted, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
         assert one.isfinite().all()
+
+
+def test_a_packed_step_scores_each_token_where_it_is_predicted_and_links_copies_to_their_source(tok: Any) -> None:
+    said = [item for i in range(60) if isinstance(item := corpus.item_at(5, 4_000 + i), Said)]
+    rows = [feeding.encode(tok, item) for item in said]
+    batch = pack(rows, tok.pad_token_id)
+    assert len({len(r.ids[0]) for r in rows}) > 3, "rows of several lengths"
+    flat = batch.ids.reshape(-1)
+    scored = [(i, at, w) for i, r in enumerate(rows) for at, w in enumerate(r.weights[0]) if w]
+    assert (
+        [int(flat[at + 1]) for at in batch.at] == batch.wanted.tolist() == [rows[i].ids[0][at] for i, at, _ in scored]
+    )
+    assert list(zip(batch.row.tolist(), batch.weight.tolist(), strict=True)) == [(i, w) for i, _, w in scored]
+    assert batch.tokens == sum(len(r.ids[0]) for r in rows)
+    assert not batch.choices
+    assert batch.norm == pytest.approx(sum(w for *_, w in scored))
+    assert batch.ids.shape[1] % WHOLE == 0
+    row, to, source = batch.links
+    assert len(row) == sum(len(r.links) for r in rows) > 50
+    assert np.array_equal(batch.ids[row, to + 1], batch.ids[row, source]), "what is copied is the token of its source"
 
 
 def test_windows_are_the_same_whoever_makes_them(tmp_path: Path) -> None:
