@@ -69,6 +69,8 @@ SLICES: Final[dict[str, Make]] = {
     "question, unseen wordings": lambda r, x: _tooled(qa.example(r, "test", x, heldout_q=True, heldout_s=True)),
     "abstains without evidence": lambda r, x: _tooled(qa.example(r, "test", x, abstain=True)),
 }
+INVENTED: Final = ("invented tool called", "invented tool, missing asked")
+"""What is asked of tools that are nobody's: the rest is the front desk, which an adapter is trained for."""
 
 
 @dataclass
