@@ -58,8 +58,8 @@ class Likeness:
         return sum(not self._taught(word) for word in found) / len(found) if self.known and found else 0.0
 
     def _taught(self, word: str) -> bool:
-        least = 2 if word[0] >= "가" else len(word)
-        return any(hashed(word[:end]) in self.known for end in range(len(word), least - 1, -1) or (len(word),))
+        beginnings = [word[:end] for end in range(2, len(word))] if word[0] >= "가" else []
+        return any(hashed(part) in self.known for part in (word, *beginnings))
 
     def alike(self, question: Sequence[int], sentences: Sequence[Sequence[int]]) -> list[float]:
         """By how many nats each sentence answers the question better than nothing does; ``LEAST`` at the least.
