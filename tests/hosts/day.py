@@ -160,11 +160,14 @@ class Day:
             victim.host.cut()
             try:
                 threading.Event().wait(GIVEN_UP_S)  # the time is the trouble
-                until(
-                    lambda: self.house.locks_of(victim.host) == 0,
-                    "PostgreSQL gives up the locks of who is cut off",
-                    wait_s=60,
-                )
+                try:
+                    until(
+                        lambda: self.house.locks_of(victim.host) == 0,
+                        "PostgreSQL gives up the locks of who is cut off",
+                        wait_s=60,
+                    )
+                except AssertionError as late:
+                    raise AssertionError(f"{late}\n{self.house.told_of_locks(victim.host)}") from None
                 self._wait_for_answers(1, 40)
             finally:
                 victim.host.heal()

@@ -136,6 +136,20 @@ class House:
         assert found is not None
         return int(found[0])
 
+    def told_of_locks(self, host: Host) -> str:
+        """Whose they are and what they wait for, or why nobody says: for who waits too long for them."""
+        asked = (
+            "SELECT pid, state, wait_event, now() - backend_start, now() - state_change, left(query, 120), "
+            "count(*) FILTER (WHERE locktype = 'advisory' AND granted) FROM pg_stat_activity "
+            "LEFT JOIN pg_locks USING (pid) WHERE client_addr = %s::inet GROUP BY 1, 2, 3, 4, 5, 6"
+        )
+        try:
+            with psycopg.connect(self.postgres.dsn, autocommit=True, connect_timeout=5) as connection:
+                rows = connection.execute(asked, (host.address,)).fetchall()
+        except psycopg.OperationalError as error:
+            return f"PostgreSQL cannot be asked: {error}"
+        return "\n".join(map(str, rows)) or "no connection of it is left"
+
     def ready(self) -> bool:
         """Whether the server could take a run in, and somebody would carry it out."""
         with contextlib.suppress(httpx.TransportError), self.client(timeout=5) as client:
