@@ -79,7 +79,7 @@ def hold(model: Any, tokenizer: Any, start: Matrices, *, forgetting: float, verd
         model: A PEFT model; its trained parameters are changed in place.
         tokenizer: The base's.
         start: What ``matrices`` gave before the training.
-        forgetting: How much of its loss old text may lose, as a share.
+        forgetting: How much of its loss old text may lose, as a share; of ``LITTLE`` where the loss is less.
         verdict_weight: The decoder's, see ``Decoding``.
     """
     drawn = {kind: items(tokenizer, kind) for kind in KINDS}

@@ -34,7 +34,8 @@ class Recipe:
     evaluations without a better loss; 0 trains on everything to the end. ``every`` is the number of steps between
     evaluations and checkpoints; None makes it about a twentieth of the run. ``checkpointing`` recomputes activations in
     the backward pass; None does so on CUDA. ``forgetting``: by which share of its loss old text may be read worse than
-    by the adapter that a run goes on from (see ``holding``, bases of ours only); None lets it go. ``keeping``: the
+    by the adapter that a run goes on from (see ``holding``, bases of ours only; a loss of next to nothing counts as
+    half a nat); None lets it go. ``keeping``: the
     weight of what that adapter says to old rows beside new ones (see ``keeping``); 0 learns old rows by their words.
     ``processes``: how many of this machine share the work, on CUDA a card each; each has ``batch`` rows of its own, so
     that a step has that many times as many.

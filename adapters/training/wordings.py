@@ -210,6 +210,6 @@ def values(language: Language, kind: Literal["texts", "reasons"], side: Side) ->
 
 def replies(language: Language, argument: str, side: Side) -> list[str]:
     """How people answer what they are asked about an argument, around ``{value}``; some are for tests only."""
-    own, more = REPLIES[language].get(argument), written(language).get(f"reply.{argument}", Lines([], []))
-    some = more.test if side == "test" else more.train
-    return (own or replies(language, "any", side) if argument != "any" else own or []) + some
+    listed, more = REPLIES[language].get(argument), written(language).get(f"reply.{argument}", Lines([], []))
+    usual = replies(language, "any", side) if listed is None else listed
+    return usual + (more.test if side == "test" else more.train)
