@@ -24,9 +24,9 @@ class Decoding:
     many nats for a sentence that holds all terms of the question (``speakers.lexical.worth``). ``name_weight`` adds so
     much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
-    ``likeness_weight`` adds so much of the likeness of a question and a sentence by the table of words that was taught
-    beside a base (``adapters.alike``), which then also says whether a tool or a sentence is meant; 0 without a table.
-    ``strange_weight`` adds so much to ``overlap_weight`` for a question of which no word was taught to that table: in
+    ``likeness_weight`` adds so much of the likeness of a question and a sentence by the network of words that was
+    taught beside a base (``adapters.alike``), which then also says whether a tool or a sentence is meant; 0 without.
+    ``strange_weight`` adds so much to ``overlap_weight`` for a question of which no word was taught to it: in
     somebody's own documents words that nobody taught say most, and likeness says little.
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
     ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
@@ -63,7 +63,7 @@ class Decoding:
             margins: What its reading says, verdict included.
             shared: What words alone say (``speakers.lexical.worth``).
             alike: Its likeness to the question.
-            strange: The share of the question's words that the table was never taught.
+            strange: The share of the question's words that were never taught.
         """
         trusted, words = self.trusted(tokens), self.overlap_weight + self.strange_weight * strange
         return [

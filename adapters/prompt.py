@@ -5,7 +5,7 @@ user's words after each candidate (``lead`` and ``asked``)::
 
     <|begin_of_text|> tool or evidence: one candidate / user: the request, in small letters
 
-and which sentence answers also off a table of the words of both (``adapters.alike``).
+and which sentence answers also off a network of the words of both (``adapters.alike``).
 
 The arguments of a call, and the question about a missing one, are written after the conversation (``render``)::
 

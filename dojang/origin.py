@@ -12,7 +12,8 @@ from typing import Final
 
 from state import BrokenInvariant
 
-TOP_LEVEL: Final = ("state", "graph", "nodes", "checkpoints", "adapters", "store", "tools", "dojang")
+MODULES: Final = ("state", "morphemes")
+TOP_LEVEL: Final = (*MODULES, "graph", "nodes", "checkpoints", "adapters", "store", "tools", "dojang")
 
 
 class ForeignPackage(BrokenInvariant):
@@ -37,6 +38,6 @@ def check_origin(path: list[str] | None = None) -> None:
     for name in TOP_LEVEL:
         spec = PathFinder.find_spec(name, path)
         found = spec.origin if spec and spec.origin else "nowhere"
-        expected = root / name / "__init__.py" if name != "state" else root / "state.py"
+        expected = root / f"{name}.py" if name in MODULES else root / name / "__init__.py"
         if Path(found).resolve() != expected:
             raise ForeignPackage(name, found, root)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dojang.origin import TOP_LEVEL, ForeignPackage, check_origin
+from dojang.origin import MODULES, TOP_LEVEL, ForeignPackage, check_origin
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +19,7 @@ def test_every_top_level_name_resolves_to_this_checkout() -> None:
     check_origin()
 
 
-@pytest.mark.parametrize("name", [n for n in TOP_LEVEL if n != "state"])
+@pytest.mark.parametrize("name", [n for n in TOP_LEVEL if n not in MODULES])
 def test_a_foreign_package_of_the_same_name_stops_the_start(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text("")
@@ -62,7 +62,7 @@ def test_settings_alone_read_the_environment() -> None:
     readers = {
         str(path.relative_to(ROOT))
         for name in TOP_LEVEL
-        for path in ([ROOT / "state.py"] if name == "state" else sorted((ROOT / name).rglob("*.py")))
+        for path in ([ROOT / f"{name}.py"] if name in MODULES else sorted((ROOT / name).rglob("*.py")))
         if any(_reads_a_variable(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     }
     # The language of an error about settings, and whether to show a traceback, are needed before there are settings.
@@ -88,7 +88,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path: Path) -> None:
         names = archive.namelist()
         metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
     tops = {n.split("/")[0] for n in names if ".dist-info/" not in n}
-    assert tops == {n for n in TOP_LEVEL if n != "state"} | {"state.py"}
+    assert tops == {f"{n}.py" if n in MODULES else n for n in TOP_LEVEL}
     assert "Classifier: Private :: Do Not Upload" in metadata
     assert "dojang/sample/policy.toml" in names
     assert any(n.startswith("dojang/sample/documents/ko/") for n in names)
@@ -96,5 +96,5 @@ def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path: Path) -> None:
 
 def test_no_module_holds_the_name_of_a_drawer() -> None:
     drawers = {"utils.py", "helpers.py", "common.py", "misc.py", "manager.py"}
-    found = [p for name in TOP_LEVEL if name != "state" for p in (ROOT / name).rglob("*.py") if p.name in drawers]
+    found = [p for name in TOP_LEVEL if name not in MODULES for p in (ROOT / name).rglob("*.py") if p.name in drawers]
     assert found == []

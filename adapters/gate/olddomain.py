@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from adapters.errors import UnreadableReply
 from adapters.gate.replies import Kept, Speaker
-from adapters.training.evaluate import INVENTED, LANGUAGES, SLICES, examples, judge, messages_of, passages_of
+from adapters.training.evaluate import ELSEWHERE, LANGUAGES, SLICES, examples, judge, messages_of, passages_of
 from adapters.training.examples import Example
 from adapters.training.margins import TODAY
 from state import UserError
@@ -23,7 +23,7 @@ Item = tuple[str, Example]
 
 def items(n: int, seed: int) -> list[Item]:
     """``n`` items of each slice and language, each named by its content."""
-    names = [name for name in SLICES if name not in INVENTED]
+    names = [name for name in SLICES if name not in ELSEWHERE]
     made = [example for name in names for language in LANGUAGES for example in examples(name, language, n, seed)]
     return list({_key(example): example for example in made}.items())
 

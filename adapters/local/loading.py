@@ -188,7 +188,7 @@ def read_note(path: Path) -> dict[str, Any]:
 def fingerprint(path: str | Path) -> str:
     """16 hex digits that name the weights of a model folder: SHA-256 of its safetensors files in order of name.
 
-    The table of words is left out: no adapter hangs on it, and it may be made anew.
+    The network of words is left out: no adapter hangs on it, and it may be made anew.
     Files above 64 MiB count with their size, header and 64 evenly spaced samples of 64 KiB: enough to tell two
     bases apart, and an 8B model is named in milliseconds.
     """

@@ -1,11 +1,11 @@
 """One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
 
-Which tool, or which sentence of the evidence: the table of words of the base says how alike they and the request are,
-and the request is read after each of them, and after nothing. Where the table finds what is meant it says whether that
-is a tool or a sentence, and the others are not read; else a tool is wanted where it makes the request likelier by
-``call_least``. Among tools the reading counts and how much likelier the conversation makes their names, which is what
-decisions teach an adapter; among sentences reading, likeness and the words that they share; a sentence is told if it is
-worth ``abstain_margin`` at least. The
+Which tool, or which sentence of the evidence: the network of words of the base (``adapters.alike``) says how alike they
+and the request are, and the request is read after each of them, and after nothing. Where it finds what is meant it says
+whether that is a tool or a sentence, and the others are not read; else a tool is wanted where it makes the request
+likelier by ``call_least``. Among tools the reading counts and how much likelier the conversation makes their names,
+which is what decisions teach an adapter; among sentences reading, likeness and the words that they share; a sentence is
+told if it is worth ``abstain_margin`` at least. The
 arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -21,7 +21,8 @@ from typing import Any, Final
 from langchain_core.messages import AnyMessage
 from langchain_core.messages.tool import tool_call
 
-from adapters.alike import LEAST, read_likeness
+from adapters.alike.likeness import LEAST, Lexicon, read_likeness
+from adapters.alike.meanings import meanings
 from adapters.decoding import Decoding
 from adapters.forms.dayorder import backwards, dated
 from adapters.forms.offers import call_id
@@ -118,6 +119,7 @@ class ReadingSpeaker:
         self.decoding = decoding
         self._alone: dict[tuple[str | None, tuple[str, ...]], list[float]] = {}
         self._begun: dict[tuple[str | None, int], Prefix] = {}
+        self._lexicon: Lexicon | None = None
 
     def turn(
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
@@ -170,7 +172,7 @@ class ReadingSpeaker:
         return None, worths.index(best) + 1 if worths and best >= self.decoding.abstain_margin else 0
 
     def _known(self, of_tools: Sequence[float], of_told: Sequence[float]) -> bool | None:
-        """Whether a tool is wanted by the table of words; None where it finds nothing that is meant, or is none."""
+        """Whether a tool is wanted by the network of words; None where it finds nothing that is meant, or is none."""
         tool, sentence = max(of_tools, default=LEAST), max(of_told, default=LEAST)
         if not self.decoding.likeness_weight or max(tool, sentence) <= 0:
             return None
@@ -221,11 +223,12 @@ class ReadingSpeaker:
         """
         if not self.decoding.likeness_weight:
             return [0.0] * len(candidates)
-        asked_for, *told = (self._engine.encode(spaced(text.lower())) for text in (request, *candidates))
-        return read_likeness(self._engine.local.directory).alike(asked_for, told)
+        if self._lexicon is None:
+            self._lexicon = Lexicon(lambda texts: [self._engine.encode(text) for text in texts], meanings())
+        return read_likeness(self._engine.local.directory).alike(self._lexicon, request, candidates)
 
     def strange(self, request: str) -> float:
-        """The share of the request's words that the table of words was never taught; 0 without a table."""
+        """The share of the request's words that the network of words was never taught; 0 without one."""
         if not self.decoding.likeness_weight or not self.decoding.strange_weight:
             return 0.0
         return read_likeness(self._engine.local.directory).strange(request)

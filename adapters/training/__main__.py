@@ -37,14 +37,19 @@ def _parser() -> argparse.ArgumentParser:
     cool.add_argument("--run", type=Path, required=True)
     cool.add_argument("--out", type=Path, required=True)
     cool.add_argument("--tokens", type=int, default=COOLING)
-    for command in (base, cool):
+    liken = commands.add_parser("liken", help="teach a base's network of words")
+    liken.add_argument("--base", type=Path, required=True)
+    liken.add_argument("--questions", type=int, help="as many as suit the largest base")
+    liken.add_argument("--minutes", type=float, help="teach for so long, instead of so many questions")
+    liken.add_argument("--step", type=int, help="questions a step (128; 1,024 on a card)")
+    liken.add_argument("--width", type=int, help="of a text (192)")
+    liken.add_argument("--layers", type=int, help="of attention (2)")
+    liken.add_argument("--korean", type=Path, help="Korean meanings, see scripts/card/korean_meanings.py")
+    for command in (base, cool, liken):
         command.add_argument("--device", default="auto")
         command.add_argument(
             "--workers", type=int, help="processes that encode text (none; all cores but one beside a card)"
         )
-    liken = commands.add_parser("liken", help="teach a base's table of words")
-    liken.add_argument("--base", type=Path, required=True)
-    liken.add_argument("--questions", type=int, help="as many as suit the largest base")
     adapter = commands.add_parser("adapter", help="train the front desk's adapter on a base")
     adapter.add_argument("--base", type=Path, default=WEIGHTS / "base")
     adapter.add_argument("--out", type=Path, required=True)
@@ -100,13 +105,18 @@ def main(argv: list[str] | None = None) -> int:
         )
         print(made)
     elif asked.command == "liken":
-        from adapters.training import likening, tokenizer
+        from adapters.alike.network import LAYERS, WIDTH
+        from adapters.local.loading import device_named
+        from adapters.training import likening
 
         base = asked.base
         if not (base / "tokenizer.json").exists():
             raise UserError(f"{base} is no base of Dojang's own; give one that `dojang adapters pretrain` made")
-        questions = asked.questions or likening.QUESTIONS
-        likening.taught(tokenizer.load(base), questions=questions, seed=asked.seed, on_progress=_say).write(asked.base)
+        likening.taught(
+            base, questions=asked.questions or likening.QUESTIONS, seed=asked.seed, on_progress=_say,
+            device=device_named(asked.device), workers=asked.workers, step=asked.step, korean=asked.korean,
+            minutes=asked.minutes, width=asked.width or WIDTH, layers=asked.layers or LAYERS,
+        ).write(base)  # fmt: skip
         print(asked.base)
     elif asked.command == "adapter":
         from adapters.training.sft import generated, train_adapter

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.prompt import EOT, Turn, asked, lead
-from adapters.training import facts, frontdesk, generic, grid, qa
+from adapters.training import facts, frontdesk, generic, grid, qa, trades
 from adapters.training import invented as invented_tools
 from adapters.training.examples import Alike, Choice, Example, Said
 from adapters.training.words import Side, Values
@@ -27,8 +27,12 @@ STRANGE: Final = 0.2  # share of the questions without an answer that are about 
 SENTENCES_SHOWN: Final = 3
 NEAR_SHOWN: Final = 1
 """Wrong sentences beside an alike question: those of all others in its step are wrong, too."""
-WISHES: Final = 0.35
+WISHES: Final = 0.3
 """Share of the requests for a tool among what is likened."""
+GUESTS: Final = 0.22
+GRIDS: Final = 0.05
+TRADES: Final = 0.25
+"""Shares of the questions of guests, of a grid, and of other trades; the others are about facts of a made-up world."""
 INVENTED: Final = 0.4
 """Share of the requests whose tool is invented; of the others ``DISGUISED`` are for the desk's under other names."""
 DISGUISED: Final = 0.25
@@ -118,17 +122,19 @@ def told_fact(rng: random.Random, language: Language) -> Choice:
 
 
 def likened(rng: random.Random, language: Language) -> Alike:
-    """A request and what it may be for: a tool, or a sentence for a question. The table of words is taught with it.
+    """A request and what it may be for: a tool, or a sentence for a question. The network of words is taught with it.
 
-    Questions are of a guest, of a grid, or of a made-up world; some have tools among what is wrong.
+    Questions are of a guest, of a grid, of another trade, or of a made-up world; some have tools among what is wrong.
     """
     kind, abstain = rng.random(), rng.random() < 0.2
     if kind < WISHES:
         return _wished(rng, language)
-    if kind < 0.65:
+    if kind < WISHES + GUESTS:
         whole = _guest(rng, language)
-    elif kind < 0.73:
+    elif kind < WISHES + GUESTS + GRIDS:
         whole = grid.example(rng, _SIDE, language, abstain=abstain)
+    elif kind < WISHES + GUESTS + GRIDS + TRADES:
+        whole = trades.example(rng, _SIDE, language, abstain=abstain)
     else:
         whole = facts.example(rng, _SIDE, language, abstain=abstain)
     made = whole.alike()

@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from adapters.prompt import Turn
 from adapters.speakers.evidence import PER_TURN
 from adapters.speakers.lexical import worth
-from adapters.training import frontdesk, invented, qa
+from adapters.training import frontdesk, invented, qa, trades
 from adapters.training.examples import Example, Kind
 from adapters.training.words import Values
 from state import Generation, Language, Passage
@@ -68,9 +68,14 @@ SLICES: Final[dict[str, Make]] = {
     "question, sentence chosen": lambda r, x: _tooled(qa.example(r, "test", x)),
     "question, unseen wordings": lambda r, x: _tooled(qa.example(r, "test", x, heldout_q=True, heldout_s=True)),
     "abstains without evidence": lambda r, x: _tooled(qa.example(r, "test", x, abstain=True)),
+    "question of an unseen trade": lambda r, x: _tooled(trades.example(r, "test", x)),
+    "abstains in an unseen trade": lambda r, x: _tooled(trades.example(r, "test", x, abstain=True)),
 }
-INVENTED: Final = ("invented tool called", "invented tool, missing asked")
-"""What is asked of tools that are nobody's: the rest is the front desk, which an adapter is trained for."""
+ELSEWHERE: Final = (
+    "invented tool called", "invented tool, missing asked", "question of an unseen trade",
+    "abstains in an unseen trade",
+)  # fmt: skip
+"""Tools that are nobody's and documents of other houses: the rest is the front desk, which an adapter is taught."""
 
 
 @dataclass

@@ -1,62 +1,96 @@
-"""Teaches a base's table of words (``adapters.alike``) from generated questions and sentences; some minutes of a core.
+"""Teaches the network that says how alike a request and a candidate are (``adapters.alike``), from generated text.
 
 Of each step all candidates that are wrong for a request count as wrong, and nothing is worth 0 nats among them, so that
-abstaining is learned, too. A sentence of another question may be right as well where both are about the same: those are
-left out, and so are the tools of other requests.
+abstaining is learned, too. A candidate of another request may be right as well where both are about the same: those are
+left out, and so are the tools of other requests. Steps are made by other processes where there are any: a card takes
+far more than one core makes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any, Final
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
-from adapters.alike import Likeness, known, words_of
-from adapters.prompt import spaced
+from adapters.alike.likeness import Lexicon, Likeness
+from adapters.alike.meanings import meanings
+from adapters.alike.network import LAYERS, WIDTH, Network, Texts, Tower, given
+from adapters.alike.units import known, words_of
+from adapters.training import tokenizer
 from adapters.training.corpus import likened
 from adapters.training.examples import Alike
 from state import Language
 
-QUESTIONS: Final = 800_000
-"""How many questions a base of ours is taught with."""
-WIDTH: Final = 128
-EPOCHS: Final = 2
-COUNTED: Final = 200_000
-"""The questions, at most, whose words are counted."""
+QUESTIONS: Final = 100_000
+"""How many questions a base of ours is taught with where nobody says, on a core: ten minutes."""
 KNOWN_IN: Final = 15_000
 """A word is known that stands in one of so many questions, with its candidates; twice at the least."""
-STEP: Final = 512
-"""Questions of a step."""
+COUNTED: Final = 200_000
+"""The questions, at most, whose words are counted."""
+STEP: Final = 128
+"""Questions of a step on a core."""
+CARD_STEP: Final = 1_024
 RATE: Final = 0.01
-SCALE: Final = 16.0
-EVEN: Final = 0.3
-"""Where the scale and the cosine of nothing begin; both are learned."""
-TOKENS_A_QUESTION: Final = 25
-_TOLD: Final = 2_000
+SLOW_RATE: Final = 0.001
+"""Of all but the tables of pieces."""
+WARMUP: Final = 100
+"""Steps over which the rate rises."""
+HIDDEN: Final = 0.2
+"""The share of the units with a meaning whose own pieces are hidden in a step: as in new words, the meaning must do."""
+TOKENS_A_QUESTION: Final = 100
+OPEN: Final = 10**12
+"""The questions where minutes count."""
+AHEAD: Final = 3
+"""Steps that wait for each worker's next."""
 Progress = Callable[[dict[str, float]], None]
-Pieces = NDArray[np.int32]
+Array = NDArray[Any]
+
+
+class Step(NamedTuple):
+    """Some requests with all their candidates. ``counts``: candidates of each; ``right``: which of its own, 0 for none.
+
+    ``source`` and ``group``: hashes of what each is about (group 0: like no other). ``words``: in how many of the
+    requests, with their candidates, a word stands; empty where nobody counts.
+    """
+
+    asked: Texts
+    told: Texts
+    counts: Array
+    right: Array
+    source: Array
+    group: Array
+    words: Counter[str]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request and candidates as pieces, which is right (0: none), hashes of source and group (0: like no other)."""
+class Lesson:
+    """What is read: ``questions`` of a seed, ``step`` at once."""
 
-    request: Pieces
-    candidates: list[Pieces]
-    right: int
-    source: int
-    group: int
+    questions: int
+    seed: int
+    step: int = STEP
+
+    @property
+    def steps(self) -> int:
+        """How many steps that is: the last questions that fill none are left out, but one step there is."""
+        return max(self.questions // self.step, 1)
 
 
 def suited(tokens: float) -> int:
@@ -64,35 +98,65 @@ def suited(tokens: float) -> int:
     return int(min(QUESTIONS, max(tokens // TOKENS_A_QUESTION, 1)))
 
 
-def taught(tokenizer: Any, *, questions: int, seed: int, on_progress: Progress | None = None) -> Likeness:
-    """The table, taught with so many generated questions. Deterministic by ``seed`` for a number of threads.
+def taught(
+    base: Path, *, questions: int, seed: int, on_progress: Progress | None = None, device: str = "cpu",
+    workers: int | None = None, step: int | None = None, width: int = WIDTH, layers: int = LAYERS,
+    korean: Path | None = None, minutes: float | None = None,
+) -> Likeness:  # fmt: skip
+    """The network, taught with so many generated questions. Deterministic by ``seed`` on a CPU with so many threads.
 
     Args:
-        tokenizer: The base's.
-        questions: How many; each is seen ``EPOCHS`` times.
-        seed: Text, order and first vectors follow from it.
-        on_progress: Called now and then with ``questions, total`` while text is made, then with ``step, total, loss``.
+        base: The folder of the base, for its tokenizer.
+        questions: How many; each is seen once.
+        seed: Text, order and first weights follow from it.
+        on_progress: Called now and then with ``step, total, loss, questions``; ``total`` is 0 where minutes count.
+        device: As torch names it.
+        workers: Processes that make steps ahead; None is none on a CPU, and all cores but two beside a card.
+        step: Questions at once; by default what suits the device.
+        width: Of a text.
+        layers: Of attention.
+        korean: A file of Korean meanings, for a machine without Kiwi (``scripts/card/korean_meanings.py``).
+        minutes: Teach for so long instead, from the first step on.
     """
-    counts: Counter[str] = Counter()
-    asked = list(made(tokenizer, questions, seed, on_progress, counts))
+    on, questions = torch.device(device), OPEN if minutes else questions
+    if workers is None:
+        workers = max((os.cpu_count() or 3) - 2, 1) if on.type == "cuda" else 0
+    lesson = Lesson(questions, seed, min(step or (CARD_STEP if on.type == "cuda" else STEP), questions))
     torch.manual_seed(seed)
-    table = _Table(len(tokenizer))
-    optimizer = torch.optim.Adam(table.parameters(), lr=RATE)
-    order, rng = list(range(len(asked))), random.Random(f"liken:{seed}")
-    size = min(STEP, len(asked))
-    steps = EPOCHS * (len(asked) // size)
-    for step in range(steps):
-        at = step % (len(asked) // size) * size
-        if at == 0:
-            rng.shuffle(order)
-        optimizer.param_groups[0]["lr"] = RATE * (1 - step / steps)
-        loss = loss_of(table, [asked[i] for i in order[at : at + size]])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if on_progress and (step % 50 == 0 or step == steps - 1):
-            on_progress({"step": step + 1, "total": steps, "loss": loss.item()})
-    return table.likeness(frequent(counts, questions))
+    network = Network(len(tokenizer.load(base)), width, layers).to(on)
+    optimizer = optimizer_of(network)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    counts: Counter[str] = Counter()
+    losses: list[Tensor] = []
+    begun = 0.0
+    with contextlib.closing(steps(base, lesson, workers=workers, korean=korean)) as made:
+        for n, some in enumerate(made, 1):
+            now = time.monotonic()
+            begun = begun or now
+            done = (now - begun) / (minutes * 60) if minutes else (n - 1) / lesson.steps
+            if done >= 1:
+                break
+            counts.update(some.words)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * min(1.0, n / min(WARMUP, max(lesson.steps // 5, 1))) * (1 - done)
+            loss = loss_of(network, some, hidden=HIDDEN)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.slow(), 1.0)
+            optimizer.step()
+            losses.append(loss.detach())
+            if on_progress and (n % 50 == 0 or n == lesson.steps):
+                mean = torch.stack(losses).mean().item()
+                losses.clear()
+                total = 0 if minutes else lesson.steps
+                on_progress({"step": n, "total": total, "loss": mean, "questions": n * lesson.step})
+    return Likeness(network.cpu().eval().requires_grad_(False), frequent(counts, min(n * lesson.step, COUNTED)))
+
+
+def optimizer_of(network: Network) -> torch.optim.Adam:
+    """Adam; the tables of pieces move ten times as far as the rest."""
+    groups = [{"params": network.quick(), "lr": RATE}, {"params": network.slow(), "lr": SLOW_RATE}]
+    return torch.optim.Adam(groups, fused=network.device.type == "cuda")
 
 
 def frequent(counts: Counter[str], questions: int) -> frozenset[int]:
@@ -101,77 +165,115 @@ def frequent(counts: Counter[str], questions: int) -> frozenset[int]:
     return known(word for word, count in counts.items() if count >= least)
 
 
-def made(
-    tokenizer: Any, questions: int, seed: int, on_progress: Progress | None = None, counts: Counter[str] | None = None
-) -> Iterator[Asked]:
-    """Generated questions as pieces; half of them Korean. ``counts`` gathers in how many of the first a word stands."""
-    for start in range(0, questions, _TOLD):
-        items = [_item(seed, i) for i in range(start, min(start + _TOLD, questions))]
-        texts = [spaced(text.lower()) for item in items for text in (item.request, *item.candidates)]
-        if counts is not None and start < COUNTED:
-            for item in items:
-                counts.update({word for text in (item.request, *item.candidates) for word in words_of(text)})
-        ids = iter(tokenizer(texts, add_special_tokens=False).input_ids)
-        for n, item in enumerate(items, start):
-            request, *candidates = (np.array(next(ids), np.int32) for _ in range(1 + len(item.candidates)))
-            source = f"alone {n}" if item.source is None else item.source
-            yield Asked(request, candidates, item.right, crc32(source.encode()), crc32(item.group.encode()))
-        if on_progress:
-            on_progress({"questions": start + len(items), "total": questions})
+def steps(base: Path, lesson: Lesson, *, workers: int = 0, korean: Path | None = None) -> Generator[Step]:
+    """All steps in order; the same whoever makes them."""
+    if not workers:
+        _begin(base, korean)
+        for n in range(lesson.steps):
+            yield _made(lesson, n)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (base, korean)) as pool:
+        ahead = min(AHEAD * workers, lesson.steps)
+        waiting = deque(pool.submit(_made, lesson, n) for n in range(ahead))
+        try:
+            for n in range(lesson.steps):
+                some = waiting.popleft().result()
+                if n + ahead < lesson.steps:
+                    waiting.append(pool.submit(_made, lesson, n + ahead))
+                yield some
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _item(seed: int, index: int) -> Alike:
+@cache
+def lexicon(base: Path, korean: Path | None = None) -> Lexicon:
+    """What the units of a base's tokenizer are made of."""
+    tok = tokenizer.load(base)
+    return Lexicon(lambda texts: tok(list(texts), add_special_tokens=False).input_ids, meanings(korean))
+
+
+_words: Lexicon | None = None
+
+
+def _begin(base: Path, korean: Path | None) -> None:
+    global _words
+    _words = lexicon(base, korean)
+
+
+def _made(lesson: Lesson, n: int) -> Step:
+    assert _words is not None
+    items = [item_at(lesson.seed, n * lesson.step + i) for i in range(lesson.step)]
+    return step_of(_words, items, n * lesson.step, counted=n * lesson.step < COUNTED)
+
+
+def item_at(seed: int, index: int) -> Alike:
+    """The question number ``index`` of a seed; half of them are Korean."""
     rng = random.Random(f"alike:{seed}:{index}")
     language: Language = "ko" if rng.random() < 0.5 else "en"
     return likened(rng, language)
 
 
-class _Table(torch.nn.Module):
-    def __init__(self, pieces: int) -> None:
-        super().__init__()
-        first = torch.randn(pieces, WIDTH) / math.sqrt(WIDTH)
-        self.questions, self.sentences = (
-            torch.nn.EmbeddingBag.from_pretrained(first.clone(), freeze=False, mode="sum") for _ in range(2)
-        )
-        self.scale = torch.nn.Parameter(torch.tensor(math.log(SCALE)))
-        self.even = torch.nn.Parameter(torch.tensor(EVEN))
-
-    def nats(self, questions: Sequence[Pieces], sentences: Sequence[Pieces]) -> Tensor:
-        """Of each question and sentence, ``(questions, sentences)``."""
-        asked, told = _units(self.questions, questions), _units(self.sentences, sentences)
-        nats: Tensor = self.scale.exp() * (asked @ told.T - self.even)
-        return nats
-
-    def likeness(self, taught: frozenset[int] = frozenset()) -> Likeness:
-        questions, sentences = (bag.weight.detach().numpy() for bag in (self.questions, self.sentences))
-        return Likeness(questions, sentences, self.scale.exp().item(), self.even.item(), taught)
+def step_of(words: Lexicon, items: Sequence[Alike], first: int = 0, *, counted: bool = False) -> Step:
+    """A step of items; ``first`` is the number of the first of them, which a request without a source is named by."""
+    sources = [f"alone {first + i}" if item.source is None else item.source for i, item in enumerate(items)]
+    counts: Counter[str] = Counter()
+    for item in items if counted else ():
+        counts.update({word for text in (item.request, *item.candidates) for word in words_of(text)})
+    return Step(
+        words.texts([item.request for item in items]),
+        words.texts([text for item in items for text in item.candidates]),
+        np.array([len(item.candidates) for item in items], np.int32),
+        np.array([item.right for item in items], np.int32),
+        np.array([crc32(source.encode()) for source in sources], np.int64),
+        np.array([crc32(item.group.encode()) for item in items], np.int64),
+        counts,
+    )
 
 
-def _units(bag: torch.nn.EmbeddingBag, texts: Sequence[Pieces]) -> Tensor:
-    begins = [0, *accumulate(len(text) for text in texts)][:-1]
-    whole = bag(torch.from_numpy(np.concatenate(texts)).long(), torch.tensor(begins))
-    return normalize(whole, dim=-1)
+def loss_of(network: Network, some: Step, *, hidden: float = 0.0) -> Tensor:
+    """The mean surprise of what is right, among all candidates that are wrong for a request, and nothing.
 
-
-def loss_of(table: _Table, asked: Sequence[Asked]) -> Tensor:
-    """The mean surprise of what is right, among all sentences that are wrong for a question, and nothing."""
-    nats = table.nats([a.request for a in asked], [c for a in asked for c in a.candidates])
-    nats = nats.masked_fill(~wrong_or_own(asked), -math.inf)
-    begins = [0, *accumulate(len(a.candidates) for a in asked)]
-    right = torch.tensor([begin + a.right if a.right else 0 for begin, a in zip(begins, asked, strict=False)])
-    return cross_entropy(torch.cat([nats.new_zeros(len(asked), 1), nats], dim=1), right)
-
-
-def wrong_or_own(asked: Sequence[Asked]) -> Tensor:
-    """Whether a sentence stands among the answers of a question, ``(questions, sentences)`` bool.
-
-    Those of another question are left out where they may be right, too: of another source, or about the same.
+    ``hidden``: the share of the units with a meaning whose pieces are hidden.
     """
-    owner = torch.tensor([i for i, a in enumerate(asked) for _ in a.candidates], dtype=torch.long)
-    source, group = (torch.tensor(column) for column in zip(*((a.source, a.group) for a in asked), strict=True))
+    on = network.device
+    asked = _read(network.asked, some.asked, on, hidden)
+    told = _read(network.told, some.told, on, hidden)
+    owner = torch.from_numpy(np.repeat(np.arange(len(some.counts)), some.counts)).to(on, non_blocking=True)
+    rest = (
+        torch.from_numpy(x).to(on, non_blocking=True).long() for x in (some.counts, some.right, some.source, some.group)
+    )
+    return surprise(network.nats(asked, told), owner, *rest)
+
+
+def _read(tower: Tower, texts: Texts, on: torch.device, hidden: float) -> Tensor:
+    there = given(texts, on)
+    vectors: Tensor = tower(there, _kept(there.meanings, hidden) if hidden else None)
+    return vectors
+
+
+def _kept(known_: Tensor, hidden: float) -> Tensor:
+    means = known_.abs().sum(1) > 0
+    return 1 - (means & (torch.rand(len(means), device=means.device) < hidden)).float()
+
+
+def surprise(nats: Tensor, owner: Tensor, counts: Tensor, right: Tensor, source: Tensor, group: Tensor) -> Tensor:
+    """The mean of the surprises, where nothing is worth 0 nats. ``owner`` (candidates): whose each is."""
+    nats = nats.masked_fill(~wrong_or_own(owner, source, group), -math.inf)
+    wanted = torch.where(right > 0, counts.cumsum(0) - counts + right, 0)
+    return cross_entropy(torch.cat([nats.new_zeros(len(nats), 1), nats], dim=1), wanted)
+
+
+def wrong_or_own(owner: Tensor, source: Tensor, group: Tensor) -> Tensor:
+    """Whether a candidate stands among the answers of a request, ``(requests, candidates)`` bool.
+
+    Those of another request are left out where they may be right, too: of another source, or about the same.
+    """
     same = (group[:, None] == group[owner]) & (group[:, None] != 0)
-    own: Tensor = torch.arange(len(asked))[:, None] == owner
+    own: Tensor = torch.arange(len(source), device=owner.device)[:, None] == owner
     return own | ((source[:, None] == source[owner]) & ~same)
 
 
-__all__ = ["QUESTIONS", "Asked", "frequent", "loss_of", "made", "suited", "taught", "wrong_or_own"]
+__all__ = [
+    "QUESTIONS", "Lesson", "Step", "frequent", "item_at", "lexicon", "loss_of", "optimizer_of", "step_of", "steps",
+    "suited", "surprise", "taught", "wrong_or_own",
+]  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 QUESTION_TOKENS = 4.0
-"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``); beside a table of words more of it
+"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``); beside a network of words more of it
 adds noise (docs/log/models.md, 2026-11-26; 8 without one)."""
 STRANGE = 100.0
 """What words that nobody taught add to the weight of shared words: generated questions have none, so that it was chosen

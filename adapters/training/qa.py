@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -175,10 +176,15 @@ def question(v: Values, block: Block, *, heldout: bool = False) -> str:
     return v.rng.choice(lead) + text if v.rng.random() < 0.12 else text
 
 
-def distractors(v: Values, block: Block | None, k: int, *, same_topic: float = 0.5) -> list[str]:
-    """``k`` sentences that do not answer questions of ``block``; some of its topic, each aspect at most twice."""
+def distractors(
+    v: Values, block: Block | None, k: int, *, same_topic: float = 0.5, among: Sequence[Block] | None = None
+) -> list[str]:
+    """``k`` sentences that do not answer questions of ``block``; some of its topic, each aspect at most twice.
+
+    ``among``: where they are from; the guests' blocks by default.
+    """
     r = v.rng
-    others = [b for b in blocks(v.language) if b is not block]
+    others = [b for b in (among or blocks(v.language)) if b is not block]
     near = [b for b in others if block is not None and b.topic == block.topic]
     chosen = [b for b in near if r.random() < same_topic]
     # Retrieved passages are about few topics each: neighbours come in runs, as in a document.

@@ -1,4 +1,4 @@
-"""adapters pretrain, liken: how a base is made, its weights and its table of words."""
+"""adapters pretrain, liken: how a base is made, its weights and its network of words."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def pretrain(
         float | None,
         typer.Option(min=1e-6, max=1.0, help="With --extend: the highest rate; as the last time if not given."),
     ] = None,
-    table: Annotated[
-        bool, typer.Option("--table/--no-table", help="Teach the table of words at the end, see liken.")
+    words: Annotated[
+        bool, typer.Option("--words/--no-words", help="Teach the network of words at the end, see liken.")
     ] = True,
     threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -70,9 +70,9 @@ def pretrain(
         else:
             plan = making.plan_of(tokens, seed, device=device, step=step, width=width, layers=layers)
             made = making.pretrain(out, tokens=0, plan=plan, device=device, minutes=minutes, on_progress=told)
-    if table:
-        with call.terminal.working(_("making questions")) as tell:
-            _liken(made, None, seed, lambda news: tell(_likening(_, news)))
+    if words:
+        with call.terminal.working(_("teaching words")) as tell:
+            _liken(made, None, seed, device, lambda news: tell(_likening(_, news)))
     call.terminal.document({"base": str(made)})
     call.terminal.line(_("the base is in {folder}").format(folder=made))
     return Exit.DONE
@@ -103,37 +103,38 @@ def _reading(_: Callable[[str], str], news: dict[str, float]) -> str:
     )  # fmt: skip
 
 
-def _liken(base: Path, questions: int | None, seed: int, told: Callable[[dict[str, float]], None]) -> None:
-    """Teach the table of a base's folder; with how many questions, what it has read says where nobody does."""
-    from adapters.training import likening, pretrain, tokenizer
+def _liken(base: Path, questions: int | None, seed: int, device: str, told: Callable[[dict[str, float]], None]) -> None:
+    """Teach a base's folder which words go together; from what it has read follows how long, where nobody says."""
+    from adapters.local.loading import device_named
+    from adapters.training import likening, pretrain
 
     made = base / pretrain.MADE_FILE
     if questions is None:
         read = json.loads(made.read_text(encoding="utf-8"))["tokens"] if made.exists() else math.inf
         questions = likening.suited(read)
-    likening.taught(tokenizer.load(base), questions=questions, seed=seed, on_progress=told).write(base)
+    likening.taught(base, questions=questions, seed=seed, device=device_named(device), on_progress=told).write(base)
 
 
 def _likening(_: Callable[[str], str], news: dict[str, float]) -> str:
-    if "questions" in news:
-        return _("{questions} of {total} questions made").format(
-            questions=f"{news['questions']:,.0f}", total=f"{news['total']:,.0f}"
-        )
-    return _("table of words: step {step} of {total}, loss {loss}").format(
-        step=f"{news['step']:.0f}", total=f"{news['total']:.0f}", loss=f"{news['loss']:.3f}"
-    )
+    return _("network of words: {questions} questions, step {step} of {total}, loss {loss}").format(
+        questions=f"{news['questions']:,.0f}", step=f"{news['step']:.0f}", total=f"{news['total']:.0f}",
+        loss=f"{news['loss']:.3f}",
+    )  # fmt: skip
 
 
 def liken(
     context: typer.Context,
-    base: Annotated[Path, typer.Option(metavar="DIR", help="A base of Dojang's own; its table is replaced.")],
+    base: Annotated[
+        Path, typer.Option(metavar="DIR", help="A base of Dojang's own; its network of words is replaced.")
+    ],
     questions: Annotated[
-        int | None, typer.Option(min=1, help="Generated questions; what suits the base if not given, 800,000 at most.")
+        int | None, typer.Option(min=1, help="Generated questions; what suits the base if not given, 100,000 at most.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Cores to use; the result depends on it a little.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     seed: Seed = 0,
 ) -> int:
-    """Teach a base's table of words anew: which sentence answers which question. pretrain does it at its end."""
+    """Teach a base's network of words anew: which sentence answers which question. pretrain does it at its end."""
     call = invocation(context)
     _ = call.terminal.gettext
     one_thread(threads)
@@ -143,10 +144,10 @@ def liken(
 
     if not (base / "tokenizer.json").exists() or Decoding.read(base).strategy != "reading":
         raise UserError(f"{base} is no base of Dojang's own; give one that `dojang adapters pretrain` made")
-    with call.terminal.working(_("making questions")) as tell:
-        _liken(base, questions, seed, lambda news: tell(_likening(_, news)))
-    call.terminal.document({"table": str(base / LIKENESS_FILE)})
-    call.terminal.line(_("the table of words is in {file}").format(file=base / LIKENESS_FILE))
+    with call.terminal.working(_("teaching words")) as tell:
+        _liken(base, questions, seed, device, lambda news: tell(_likening(_, news)))
+    call.terminal.document({"words": str(base / LIKENESS_FILE)})
+    call.terminal.line(_("the network of words is in {file}").format(file=base / LIKENESS_FILE))
     return Exit.DONE
 
 

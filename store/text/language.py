@@ -5,11 +5,11 @@ Nothing here knows files or databases. Kiwi's model (105 MB, offline) is loaded 
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
 from typing import Any
 
+from morphemes import kiwi
 from state import Language
 
 Span = tuple[int, int]
@@ -83,7 +83,7 @@ def terms(text: str) -> list[str]:
     """Index terms of a passage or a question, in order, repetitions kept; full-width forms are as the usual ones."""
     text = UNSEEN.sub("", unicodedata.normalize("NFKC", text))
     if HANGUL.search(text):
-        return [term for token in _kiwi().tokenize(text) if (term := _korean_term(token))]
+        return [term for token in kiwi().tokenize(text) if (term := _korean_term(token))]
     words = (word.lower().replace("’", "'").removesuffix("'s") for word in WORD.findall(text))
     return [stem(word) for word in words if word not in ENGLISH_STOP]
 
@@ -110,15 +110,6 @@ def stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 4 else word
 
 
-@functools.cache
-def _kiwi() -> Any:
-    from kiwipiepy import Kiwi
-
-    # Without its dictionary of compound names it loads in half of the time and finds almost as much (see
-    # docs/log/search.md): a name that is cut into its words is cut alike in the passage and in the question.
-    return Kiwi(num_workers=1, load_multi_dict=False)
-
-
 def _korean_term(token: Any) -> str:
     tag, form = token.tag, token.form.lower()
     if not tag.startswith(CONTENT_TAGS) or form in KOREAN_STOP:
@@ -130,7 +121,7 @@ def _korean_term(token: Any) -> str:
 
 def _korean_sentences(text: str) -> list[Span]:
     """By Kiwi; a number in a circle that it leaves at the end of a sentence (①) begins the next one."""
-    found = [(one.start, one.end) for one in _kiwi().split_into_sents(text, return_sub_sents=False)]
+    found = [(one.start, one.end) for one in kiwi().split_into_sents(text, return_sub_sents=False)]
     spans: list[Span] = []
     carried: int | None = None
     for index, (start, end) in enumerate(found):

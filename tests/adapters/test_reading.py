@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import jsonschema
-import numpy as np
 import pytest
+import torch
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from adapters.alike import LIKENESS_FILE, Likeness, known, read_likeness
+from adapters.alike import LIKENESS_FILE
+from adapters.alike.likeness import Likeness, read_likeness
+from adapters.alike.network import Network
+from adapters.alike.units import known
 from adapters.decoding import Decoding
 from adapters.errors import ModelNotUsable
 from adapters.forms.values import Spans, choices, property_of, used_up
@@ -125,10 +128,11 @@ def test_the_words_of_a_long_question_outweigh_what_leanings_add_up_to(engine: E
 
 
 def liking(engine: Engine, tmp_path: Path, weight: float) -> ReadingSpeaker:
-    """A speaker whose base has an untaught table: what is alike is what shares words."""
+    """A speaker whose base has an untaught network: what is alike is what shares words."""
     local = replace(engine.local, directory=tmp_path)
-    vectors = np.random.default_rng(3).standard_normal((len(local.tokenizer), 32)).astype(np.float32)
-    Likeness(vectors, vectors, 20.0, 0.3).write(tmp_path)
+    torch.manual_seed(3)
+    Likeness(Network(len(local.tokenizer), 32, 1)).write(tmp_path)
+    read_likeness.cache_clear()
     return Even(ChatLlama(engine=Engine(local), adapter="red"), Decoding("reading", likeness_weight=weight))
 
 
@@ -153,7 +157,8 @@ def test_likeness_decides_between_sentences_that_read_alike(engine: Engine, tmp_
 def test_shared_words_weigh_more_in_a_question_of_strange_words(engine: Engine, tmp_path: Path) -> None:
     rules = cast(Any, {**RULES, "text": "Breakfast is served from 7 to 10. The pool is warm.", "sentences": []})
     rules["sentences"] = [[0, 33], [34, 51]]
-    vectors = np.zeros((len(engine.local.tokenizer), 4), np.float32)
+    even = Network(len(engine.local.tokenizer), 8, 0)
+    torch.nn.init.constant_(even.scale, -99.0)  # everything is as alike as nothing
 
     class Leaning(ReadingSpeaker):
         def readings(self, request: str, candidates: Any) -> list[tuple[float, float]]:
@@ -162,7 +167,7 @@ def test_shared_words_weigh_more_in_a_question_of_strange_words(engine: Engine, 
     def cited(folder: str, taught: list[str]) -> str:
         home = tmp_path / folder
         home.mkdir()
-        Likeness(vectors, vectors, 1.0, -1.0, known(taught)).write(home)
+        Likeness(even, known(taught)).write(home)
         made = Decoding("reading", overlap_weight=1.0, likeness_weight=1.0, strange_weight=30.0)
         speaker = Leaning(ChatLlama(engine=Engine(replace(engine.local, directory=home)), adapter="red"), made)
         return speaker.turn([HumanMessage("pool water")], [rules], [], "en")["citations"][0]["quote"]

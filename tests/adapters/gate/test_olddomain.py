@@ -8,7 +8,7 @@ from typing import Any
 from adapters.errors import PromptTooLong
 from adapters.gate.olddomain import ask_old, items
 from adapters.gate.replies import Kept, Speaker
-from adapters.training.evaluate import INVENTED, SLICES
+from adapters.training.evaluate import ELSEWHERE, SLICES
 from adapters.training.examples import Example
 from state import Generation
 from tests.adapters.gate.held import Answers, books
@@ -23,7 +23,7 @@ def right(example: Example) -> Generation:
 
 
 def test_the_items_follow_from_the_seed() -> None:
-    assert len(ITEMS) == 2 * (len(SLICES) - len(INVENTED)), "tools that are nobody's are not the old domain"
+    assert len(ITEMS) == 2 * (len(SLICES) - len(ELSEWHERE)), "tools and documents of others are not the old domain"
     assert [key for key, _ in items(1, 0)] == [key for key, _ in ITEMS]
     assert not {key for key, _ in items(1, 1)} & {key for key, _ in ITEMS}
     assert {key for key, _ in ITEMS} <= {key for key, _ in items(2, 0)}
