@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     liken.add_argument("--base", type=Path, required=True)
     liken.add_argument("--questions", type=int, help="as many as suit the largest base")
     liken.add_argument("--minutes", type=float, help="teach for so long, instead of so many questions")
+    liken.add_argument("--extend", action="store_true", help="teach the network on that lies there")
     liken.add_argument("--step", type=int, help="questions a step (128; 1,024 on a card)")
     liken.add_argument("--width", type=int, help="of a text (192)")
     liken.add_argument("--layers", type=int, help="of attention (2)")
@@ -105,6 +106,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         print(made)
     elif asked.command == "liken":
+        from adapters.alike.likeness import read_likeness
         from adapters.alike.network import LAYERS, WIDTH
         from adapters.local.loading import device_named
         from adapters.training import likening
@@ -115,7 +117,8 @@ def main(argv: list[str] | None = None) -> int:
         likening.taught(
             base, questions=asked.questions or likening.QUESTIONS, seed=asked.seed, on_progress=_say,
             device=device_named(asked.device), workers=asked.workers, step=asked.step, korean=asked.korean,
-            minutes=asked.minutes, width=asked.width or WIDTH, layers=asked.layers or LAYERS,
+            minutes=asked.minutes, extend=read_likeness(base).network if asked.extend else None,
+            width=asked.width or WIDTH, layers=asked.layers or LAYERS,
         ).write(base)  # fmt: skip
         print(asked.base)
     elif asked.command == "adapter":

@@ -25,8 +25,9 @@ Shares = list[tuple[float, Draw]]
 QUESTIONS: Final = 0.2  # share of the words of a question among what is missing: they are few and soon known
 STRANGE: Final = 0.2  # share of the questions without an answer that are about the wide world
 SENTENCES_SHOWN: Final = 3
-NEAR_SHOWN: Final = 1
-"""Wrong sentences beside an alike question: those of all others in its step are wrong, too."""
+NEAR_SHOWN: Final = 3
+"""Wrong sentences beside an alike question. Those of all others in its step are wrong, too, but of no house that the
+question names: who sees one alone learns that a shared name is an answer."""
 WISHES: Final = 0.3
 """Share of the requests for a tool among what is likened."""
 GUESTS: Final = 0.22

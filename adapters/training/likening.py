@@ -9,6 +9,7 @@ far more than one core makes.
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 import random
@@ -50,6 +51,8 @@ CARD_STEP: Final = 1_024
 RATE: Final = 0.01
 SLOW_RATE: Final = 0.001
 """Of all but the tables of pieces."""
+EXTENDING: Final = 0.3
+"""The share of the rates for a network that is taught on."""
 WARMUP: Final = 100
 """Steps over which the rate rises."""
 HIDDEN: Final = 0.2
@@ -101,7 +104,7 @@ def suited(tokens: float) -> int:
 def taught(
     base: Path, *, questions: int, seed: int, on_progress: Progress | None = None, device: str = "cpu",
     workers: int | None = None, step: int | None = None, width: int = WIDTH, layers: int = LAYERS,
-    korean: Path | None = None, minutes: float | None = None,
+    korean: Path | None = None, minutes: float | None = None, extend: Network | None = None,
 ) -> Likeness:  # fmt: skip
     """The network, taught with so many generated questions. Deterministic by ``seed`` on a CPU with so many threads.
 
@@ -117,15 +120,17 @@ def taught(
         layers: Of attention.
         korean: A file of Korean meanings, for a machine without Kiwi (``scripts/card/korean_meanings.py``).
         minutes: Teach for so long instead, from the first step on.
+        extend: A taught network that is taught on, with ``EXTENDING`` of the rate; width and layers are its own.
     """
     on, questions = torch.device(device), OPEN if minutes else questions
     if workers is None:
         workers = max((os.cpu_count() or 3) - 2, 1) if on.type == "cuda" else 0
     lesson = Lesson(questions, seed, min(step or (CARD_STEP if on.type == "cuda" else STEP), questions))
     torch.manual_seed(seed)
-    network = Network(len(tokenizer.load(base)), width, layers).to(on)
+    network = copy.deepcopy(extend) if extend else Network(len(tokenizer.load(base)), width, layers)
+    network.to(on).train().requires_grad_(True)
     optimizer = optimizer_of(network)
-    rates = [group["lr"] for group in optimizer.param_groups]
+    rates = [group["lr"] * (EXTENDING if extend else 1) for group in optimizer.param_groups]
     counts: Counter[str] = Counter()
     losses: list[Tensor] = []
     begun = 0.0
