@@ -24,7 +24,7 @@ from adapters.prompt import spaced
 
 LEAST: Final = -8.0
 """No candidate is less alike than this: of words that were never taught all would be, by chance more or less."""
-REMEMBERED: Final = 50_000
+REMEMBERED: Final = 20_000
 """Units whose pieces and meaning are kept."""
 Encode = Callable[[Sequence[str]], list[list[int]]]
 """Texts as ids of the base's tokenizer."""
@@ -92,7 +92,11 @@ class Likeness:
         from safetensors.numpy import save_file
 
         held = {f"network.{name}": x.detach().cpu().numpy() for name, x in self.network.state_dict().items()}
-        held = {name: x.astype(np.float16) if x.ndim else x.reshape(1).astype(np.float32) for name, x in held.items()}
+        # contiguous: safetensors writes what lies there, whatever the strides
+        held = {
+            n: np.ascontiguousarray(x, np.float16 if x.ndim else np.float32).reshape(x.shape or 1)
+            for n, x in held.items()
+        }
         if self.known:
             held["known"] = np.array(sorted(self.known), np.uint32)
         part = folder / f"{LIKENESS_FILE}.part"

@@ -41,8 +41,8 @@ def overlap(question: str, sentences: Sequence[str]) -> list[float]:
     """Share of the question's terms that each sentence holds, 0 to 1; a term that few sentences hold weighs more."""
     asked, held = set(terms(question)), [set(terms(sentence)) for sentence in sentences]
     weight = _rarity(asked, held)
-    total = sum(weight.values()) or 1.0
-    return [sum(weight[t] for t in asked & h) / total for h in held]
+    total = math.fsum(weight.values()) or 1.0
+    return [math.fsum(weight[t] for t in asked & h) / total for h in held]
 
 
 def runs(question: str, sentences: Sequence[str]) -> list[float]:
@@ -79,7 +79,7 @@ def bm25(question: str, sentences: Sequence[str]) -> list[float]:
 
     def score(text: Counter[str]) -> float:
         long = K1 * (1 - B + B * sum(text.values()) / mean)
-        return sum(weight[t] * text[t] * (K1 + 1) / (text[t] + long) for t in set(terms(question)) if text[t])
+        return math.fsum(weight[t] * text[t] * (K1 + 1) / (text[t] + long) for t in set(terms(question)) if text[t])
 
     return [score(text) for text in texts]
 
@@ -98,11 +98,12 @@ def worth(question: str, sentences: Sequence[str], follows: Sequence[bool] = ())
     """
     asked, held = set(terms(question)), [set(terms(sentence)) for sentence in sentences]
     weight = _rarity(asked, held)
-    total, kind = sum(weight.values()) or 1.0, expected(question)
+    total, kind = math.fsum(weight.values()) or 1.0, expected(question)
     found = []
     for i, (own, alike) in enumerate(zip(held, runs(question, sentences), strict=True)):
         before = held[i - 1] - own if i and i < len(follows) and follows[i] else set()
-        share = (sum(weight[t] for t in asked & own) + BEFORE * sum(weight[t] for t in asked & before)) / total
+        of_own, of_before = (math.fsum(weight[t] for t in asked & some) for some in (own, before))
+        share = (of_own + BEFORE * of_before) / total
         found.append(share + RUNS * alike + (EXPECTED if kind and holds(kind, sentences[i], question) else 0.0))
     return found
 

@@ -220,6 +220,20 @@ def test_what_is_taught_follows_from_the_seed_and_finds_sentences(
     assert loss_of(network, some, hidden=0.9).item() > loss_of(network, some).item(), "what pieces say is hidden"
 
 
+def test_what_lies_there_is_taught_on_for_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = untaught(32, 1)
+    told = list[dict[str, float]]()
+    made = taught(BASE, questions=1, seed=3, step=8, extend=first, minutes=1e-9)
+    same = {name: torch.equal(x, made.network.state_dict()[name]) for name, x in first.state_dict().items()}
+    assert not all(same.values()), "one step there is"
+    assert same["told.table.weight"] is False
+    assert not any(p.requires_grad for p in made.network.parameters())
+    now = iter(range(100))
+    monkeypatch.setattr(likening.time, "monotonic", lambda: float(next(now)))
+    taught(BASE, questions=1, seed=3, step=2, width=8, layers=0, minutes=1.0, on_progress=told.append)
+    assert [(news["step"], news["total"]) for news in told] == [(50, 0)], "sixty steps of a second each"
+
+
 def right_of(words: Lexicon, made: Likeness, one: Alike) -> bool:
     found = [0.0, *made.alike(words, one.request, one.candidates)]
     return found.index(max(found)) == one.right
