@@ -14,16 +14,14 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from adapters.alike import LIKENESS_FILE
-from adapters.alike.meanings import Meanings, meanings
+from adapters.alike import LEAST, LIKENESS_FILE
+from adapters.alike.meanings import Meanings
 from adapters.alike.network import Network, Texts, given, packed
-from adapters.alike.units import hashed, known, units_of, words_of
+from adapters.alike.units import hashed, units_of, words_of
 from adapters.durable import sync_dir
 from adapters.errors import ModelNotUsable
 from adapters.prompt import spaced
 
-LEAST: Final = -8.0
-"""No candidate is less alike than this: of words that were never taught all would be, by chance more or less."""
 REMEMBERED: Final = 20_000
 """Units whose pieces and meaning are kept."""
 Encode = Callable[[Sequence[str]], list[list[int]]]
@@ -145,4 +143,4 @@ def read_likeness(folder: Path) -> Likeness:
         ) from None
 
 
-__all__ = ["LEAST", "Encode", "Lexicon", "Likeness", "known", "meanings", "read_likeness", "words_of"]
+__all__ = ["Encode", "Lexicon", "Likeness", "read_likeness"]

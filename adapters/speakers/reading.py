@@ -16,13 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AnyMessage
 from langchain_core.messages.tool import tool_call
 
-from adapters.alike.likeness import LEAST, Lexicon, read_likeness
-from adapters.alike.meanings import meanings
+from adapters.alike import LEAST
 from adapters.decoding import Decoding
 from adapters.forms.dayorder import backwards, dated
 from adapters.forms.offers import call_id
@@ -49,6 +48,9 @@ from adapters.speakers.lexical import worth
 from adapters.speakers.rendering import READING, reading_text, rendered
 from adapters.speakers.turns import abstention, answer, generation
 from state import JSON, Generation, Language, Passage, ToolSpec
+
+if TYPE_CHECKING:
+    from adapters.alike.likeness import Lexicon, Likeness
 
 QUESTION_TOKENS: Final = 32
 STARTS: Final = 12  # of a value, the likeliest by their first token
@@ -223,15 +225,23 @@ class ReadingSpeaker:
         """
         if not self.decoding.likeness_weight:
             return [0.0] * len(candidates)
+        from adapters.alike.likeness import Lexicon
+        from adapters.alike.meanings import meanings
+
         if self._lexicon is None:
             self._lexicon = Lexicon(lambda texts: [self._engine.encode(text) for text in texts], meanings())
-        return read_likeness(self._engine.local.directory).alike(self._lexicon, request, candidates)
+        return self._network().alike(self._lexicon, request, candidates)
 
     def strange(self, request: str) -> float:
         """The share of the request's words that the network of words was never taught; 0 without one."""
         if not self.decoding.likeness_weight or not self.decoding.strange_weight:
             return 0.0
-        return read_likeness(self._engine.local.directory).strange(request)
+        return self._network().strange(request)
+
+    def _network(self) -> Likeness:
+        from adapters.alike.likeness import read_likeness  # torch comes with it
+
+        return read_likeness(self._engine.local.directory)
 
     def _begin(self, first: int) -> Prefix:
         """The mark that every text begins with, read once; whoever scores after it leaves it as it is."""

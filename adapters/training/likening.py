@@ -13,7 +13,6 @@ import copy
 import math
 import os
 import random
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -136,7 +136,7 @@ def taught(
     begun = 0.0
     with contextlib.closing(steps(base, lesson, workers=workers, korean=korean)) as made:
         for n, some in enumerate(made, 1):
-            now = time.monotonic()
+            now = monotonic()
             begun = begun or now
             done = (now - begun) / (minutes * 60) if minutes else (n - 1) / lesson.steps
             if done >= 1:

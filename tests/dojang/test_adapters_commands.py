@@ -189,7 +189,7 @@ def test_a_base_is_pretrained(shell: Shell, tmp_path: Path, monkeypatch: pytest.
     assert made.code == Exit.DONE, made
     assert (out / "model.safetensors").exists()
     assert " of 300 tokens, loss " in made.err
-    assert "table of words: step " in made.err
+    assert "network of words: 4 questions, step 1 of 1, loss " in made.err
     before = (out / "likeness.safetensors").read_bytes()
     again = shell("adapters", "liken", "--base", "made", "--questions", "40", "--seed", "7")
     assert again.code == Exit.DONE, again

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.alike import LIKENESS_FILE
-from adapters.alike.likeness import LEAST, Lexicon, Likeness, read_likeness
+from adapters.alike import LEAST, LIKENESS_FILE
+from adapters.alike.likeness import Lexicon, Likeness, read_likeness
 from adapters.alike.network import Network, given
 from adapters.alike.units import known, units_of
 from adapters.errors import ModelNotUsable
@@ -229,7 +229,7 @@ def test_what_lies_there_is_taught_on_for_a_time(monkeypatch: pytest.MonkeyPatch
     assert same["told.table.weight"] is False
     assert not any(p.requires_grad for p in made.network.parameters())
     now = iter(range(100))
-    monkeypatch.setattr(likening.time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("adapters.training.likening.monotonic", lambda: float(next(now)))
     taught(BASE, questions=1, seed=3, step=2, width=8, layers=0, minutes=1.0, on_progress=told.append)
     assert [(news["step"], news["total"]) for news in told] == [(50, 0)], "sixty steps of a second each"
 
