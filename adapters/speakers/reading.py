@@ -1,8 +1,8 @@
 """One turn of a base that this project trains: read what is wanted, then fill in the call line by line.
 
 Which tool, or which sentence of the evidence: the network of words of the base (``adapters.alike``) says how alike they
-and the request are, and the request is read after each of them, and after nothing. Where it finds what is meant it says
-whether that is a tool or a sentence, and the others are not read; else a tool is wanted where it makes the request
+and the request are, and the request is read after each of them, and after nothing. Where it finds either meant and
+not the other, the others are not read; else a tool is wanted where it makes the request
 likelier by ``call_least``. Among tools the reading counts and how much likelier the conversation makes their names,
 which is what decisions teach an adapter; among sentences reading, likeness and the words that they share; a sentence is
 told if it is worth ``abstain_margin`` at least. The
@@ -174,11 +174,14 @@ class ReadingSpeaker:
         return None, worths.index(best) + 1 if worths and best >= self.decoding.abstain_margin else 0
 
     def _known(self, of_tools: Sequence[float], of_told: Sequence[float]) -> bool | None:
-        """Whether a tool is wanted by the network of words; None where it finds nothing that is meant, or is none."""
+        """Whether a tool is wanted by the network of words; None where it finds nothing meant, or both, or is none.
+
+        Who asks who may approve a refund names what the tool does and what the rule says: that has to be read.
+        """
         tool, sentence = max(of_tools, default=LEAST), max(of_told, default=LEAST)
-        if not self.decoding.likeness_weight or max(tool, sentence) <= 0:
+        if not self.decoding.likeness_weight or (tool > 0) == (sentence > 0):
             return None
-        return tool >= sentence
+        return tool > sentence
 
     def named(self, prompt: list[int], tools: Sequence[ToolSpec]) -> list[float]:
         """By how many nats the conversation makes each tool's name likelier than no conversation does.

@@ -176,15 +176,16 @@ def test_shared_words_weigh_more_in_a_question_of_strange_words(engine: Engine, 
     assert cited("strange", ["breakfast"]) == "The pool is warm."
 
 
-def test_the_table_says_whether_a_tool_is_wanted_where_it_knows(engine: Engine, tmp_path: Path) -> None:
+def test_the_network_says_whether_a_tool_is_wanted_where_it_knows(engine: Engine, tmp_path: Path) -> None:
     speaker = liking(engine, tmp_path, 1.0)
-    assert speaker._known([3.0, -8.0], [-8.0, 2.0]) is True, "a tool is nearer than a sentence"
-    assert speaker._known([3.0, -8.0], [-8.0, 4.0]) is False
+    assert speaker._known([3.0, -8.0], [-8.0, -2.0]) is True, "a tool, and no sentence"
+    assert speaker._known([-3.0, -8.0], [-8.0, 4.0]) is False
+    assert speaker._known([3.0, -8.0], [-8.0, 2.0]) is None, "both may be meant: it has to be read"
     assert speaker._known([], [1.0]) is False
     assert speaker._known([1.0], []) is True
     assert speaker._known([-1.0, -8.0], [-2.0]) is speaker._known([], []) is None, "nothing is known: it has to be read"
     speaker.decoding = replace(speaker.decoding, likeness_weight=0.0)
-    assert speaker._known([9.0], [1.0]) is None, "a base without a table"
+    assert speaker._known([9.0], [-1.0]) is None, "a base without one"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_only_what_may_be_meant_is_read(
     assert bool(said["citations"]) == (not wanted)
 
 
-def test_a_base_without_its_table_says_what_to_do(engine: Engine, tmp_path: Path) -> None:
+def test_a_base_without_its_network_says_what_to_do(engine: Engine, tmp_path: Path) -> None:
     speaker = liking(engine, tmp_path, 1.0)
     (tmp_path / LIKENESS_FILE).write_bytes(b"no table")
     read_likeness.cache_clear()

@@ -73,7 +73,7 @@ def test_a_call_is_approved_and_runs(tab: Open, workspace: Workspace) -> None:
 
 
 def test_a_question_is_answered_and_the_answer_is_approved_with_feedback(tab: Open, workspace: Workspace) -> None:
-    review = waiting(workspace, "clarification", "Is there a room on 03/04?")
+    review = waiting(workspace, "clarification", "When is check-out on 03/04?")
     page = tab(f"/reviews/{review['id']}?q=none")
     page.keyboard.press("c")
     page.keyboard.type("3 April")
