@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from adapters.alike.meanings import ENGLISH, FOLDER, KOREAN, Landmarks
+from adapters.alike.units import words_of
 from adapters.training.corpus import likened
 from morphemes import kiwi
 
@@ -44,7 +44,7 @@ def _words() -> tuple[list[str], list[str]]:
     for n in range(SAMPLE):
         rng = random.Random(f"meanings:{n}")
         item = likened(rng, "ko" if n % 2 else "en")
-        counts.update(set(re.findall(r"[a-z]+|[가-힣]+", " ".join((item.request, *item.candidates)).lower())))
+        counts.update(set(words_of(" ".join((item.request, *item.candidates)))))
     words = [word for word, n in counts.items() if n >= LEAST]
     return sorted(w for w in words if w.isascii()), sorted(w for w in words if not w.isascii())
 

@@ -1,9 +1,9 @@
-"""The network that says how alike a request and a candidate are: a layer of attention over what their words mean.
+"""The network that says how alike a request and a candidate are: attention over what their words mean.
 
 A unit of a text (a word, a number, marks) is the sum of what its pieces mean to us, which is taught, and of what the
 word means in the world (``meanings``), turned by a matrix that is taught: so words that no text of ours holds still lie
-near those that it does. A unit's neighbours and one layer of attention change it; a text is the weighted sum of its
-units, and the likeness of two texts their cosine. Requests and candidates have tables, matrices and a layer each
+near those that it does. A unit's neighbours and layers of attention change it; a text is the weighted sum of its
+units, and the likeness of two texts their cosine. Requests and candidates have tables, matrices and layers of their own
 ("two towers", Huang et al. 2013; answers among those of others, Henderson et al. 2017).
 """
 
@@ -123,7 +123,7 @@ class Tower(nn.Module):
         """``first`` (pieces, width) and ``turned`` (``MEANING``, width): both sides begin with the same ones."""
         super().__init__()
         pieces, width = first.shape
-        self.table = nn.EmbeddingBag.from_pretrained(first.clone(), freeze=False, mode="sum", include_last_offset=False)
+        self.table = nn.EmbeddingBag.from_pretrained(first.clone(), freeze=False, mode="sum")
         self.weight = nn.EmbeddingBag.from_pretrained(torch.zeros(pieces, 1), freeze=False, mode="mean")
         self.turned, self.heard = nn.Parameter(turned.clone()), nn.Parameter(torch.zeros(MEANING, 1))
         self.beside = nn.Parameter(torch.zeros(2, width))

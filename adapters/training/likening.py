@@ -155,7 +155,7 @@ def taught(
                 losses.clear()
                 total = 0 if minutes else lesson.steps
                 on_progress({"step": n, "total": total, "loss": mean, "questions": n * lesson.step})
-    return Likeness(network.cpu().eval().requires_grad_(False), frequent(counts, min(n * lesson.step, COUNTED)))
+    return Likeness(network.cpu().eval().requires_grad_(False), frequent(counts, n * lesson.step))
 
 
 def optimizer_of(network: Network) -> torch.optim.Adam:
