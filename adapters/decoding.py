@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -26,6 +26,8 @@ class Decoding:
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
     ``likeness_weight`` adds so much of the likeness of a question and a sentence by the network of words that was
     taught beside a base (``adapters.alike``), which then also says whether a tool or a sentence is meant; 0 without.
+    ``meant_weight`` is how much words of the question that a sentence holds by their meaning (``speakers.meant.held``)
+    count beside those that stand there; 0 leaves meanings alone.
     ``strange_weight`` adds so much to ``overlap_weight`` for a question of which no word was taught to it: in
     somebody's own documents words that nobody taught say most, and likeness says little.
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
@@ -47,6 +49,7 @@ class Decoding:
     question_tokens: float = 0.0
     likeness_weight: float = 0.0
     strange_weight: float = 0.0
+    meant_weight: float = 0.0
 
     def trusted(self, tokens: int) -> float:
         """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""
@@ -61,7 +64,7 @@ class Decoding:
         Args:
             tokens: Of the question.
             margins: What its reading says, verdict included.
-            shared: What words alone say (``speakers.lexical.worth``).
+            shared: What the words of both say (``speakers.lexical.worth``, with what they mean).
             alike: Its likeness to the question.
             strange: The share of the question's words that were never taught.
         """
@@ -82,19 +85,10 @@ class Decoding:
             return cls()
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-            share = float(told.get("abstain_share", cls.abstain_share))
             strategy = told.get("strategy", cls.strategy)
-            margin = float(told.get("abstain_margin", cls.abstain_margin))
-            weight = float(told.get("overlap_weight", cls.overlap_weight))
-            names = float(told.get("name_weight", cls.name_weight))
-            call = float(told.get("call_margin", cls.call_margin))
-            verdict = float(told.get("verdict_weight", cls.verdict_weight))
-            per_token = float(told.get("call_margin_per_token", cls.call_margin_per_token))
-            question = float(told.get("question_tokens", cls.question_tokens))
-            likeness = float(told.get("likeness_weight", cls.likeness_weight))
-            strange = float(told.get("strange_weight", cls.strange_weight))
+            numbers = {f.name: float(told.get(f.name, f.default)) for f in fields(cls) if f.name != "strategy"}
         except (OSError, ValueError, TypeError, AttributeError) as e:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
-        if strategy not in get_args(Strategy) or not 0 <= share <= 1:
+        if strategy not in get_args(Strategy) or not 0 <= numbers["abstain_share"] <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
-        return cls(strategy, share, margin, weight, names, call, verdict, per_token, question, likeness, strange)
+        return cls(strategy, **numbers)

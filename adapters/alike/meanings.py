@@ -29,6 +29,8 @@ WIDTH: Final = ENGLISH + KOREAN
 FOLDER: Final = Path(__file__).parent.parent / "weights" / "meanings"
 CONTENT: Final = frozenset("NNG NNP NNB NR NP VV VA VX XR MAG MM SL IC XSN".split())
 """Kiwi's tags of what means something by itself; particles and endings do not."""
+ABOUT: Final = (CONTENT - {"VX"}) | {"SN", "SH"}
+"""Those of what a text is about: numbers are, auxiliary verbs are not."""
 DRIFT: Final = 0.02
 """By so much another version of Kiwi may differ in how alike two landmarks are, in the mean."""
 _ENDINGS: Final = (
@@ -43,6 +45,10 @@ class Morphemes(Protocol):
 
     def of(self, words: Sequence[str]) -> list[Vector | None]:
         """A vector of ``KOREAN`` numbers for each; None where no part of it means anything that is known."""
+        ...
+
+    def morphemes(self, text: str) -> list[tuple[str, Vector | None]]:
+        """What a text is about, in parts that mean something, each with its vector if it has one."""
         ...
 
 
@@ -61,6 +67,11 @@ class Landmarks:
     def tokens(self, words: Sequence[str]) -> Iterable[Any]:
         """What Kiwi takes each word apart to."""
         return self._kiwi.tokenize(list(words))  # type: ignore[no-any-return]
+
+    def morphemes(self, text: str) -> list[tuple[str, Vector | None]]:
+        """The morphemes of a text that mean something, and its numbers, each with its vector if it has one."""
+        kept = (t for t in self._kiwi.tokenize(text) if t.tag.partition("-")[0] in ABOUT)
+        return [(t.form.lower(), self.one(t.id) if t.id else None) for t in kept]
 
     def parts_of(self, tokens: Iterable[Any]) -> list[int]:
         """The morphemes that have a vector."""
@@ -94,6 +105,10 @@ class Kept:
         """See ``Morphemes``."""
         found = (self._words.get(word) for word in words)
         return [None if row is None else self._rows[row].astype(np.float32) for row in found]
+
+    def morphemes(self, text: str) -> list[tuple[str, Vector | None]]:
+        """None: a file of words does not take a text apart."""
+        return []
 
     @classmethod
     def read(cls, path: Path) -> Kept:
@@ -145,6 +160,11 @@ class Meanings:
                 if vector is not None:
                     found[i, ENGLISH:] = vector
         return found
+
+    def morphemes(self, text: str) -> list[tuple[str, Vector | None]]:
+        """What a Korean text is about (``Morphemes.morphemes``); nothing where nothing is known of Korean."""
+        korean = self._korean()
+        return [] if korean is None else korean.morphemes(text)
 
     def _word(self, word: str) -> Vector | None:
         if word in self._english:

@@ -4,8 +4,8 @@ Which tool, or which sentence of the evidence: the network of words of the base 
 and the request are, and the request is read after each of them, and after nothing. Where it finds either meant and
 not the other, the others are not read; else a tool is wanted where it makes the request
 likelier by ``call_least``. Among tools the reading counts and how much likelier the conversation makes their names,
-which is what decisions teach an adapter; among sentences reading, likeness and the words that they share; a sentence is
-told if it is worth ``abstain_margin`` at least. The
+which is what decisions teach an adapter; among sentences reading, likeness, and the words that they share or that mean
+the same (``speakers.meant``); a sentence is told if it is worth ``abstain_margin`` at least. The
 arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -45,11 +45,13 @@ from adapters.prompt import (
 )
 from adapters.speakers.evidence import Evidence, following, gather
 from adapters.speakers.lexical import worth
+from adapters.speakers.meant import held
 from adapters.speakers.rendering import READING, reading_text, rendered
 from adapters.speakers.turns import abstention, answer, generation
 from state import JSON, Generation, Language, Passage, ToolSpec
 
 if TYPE_CHECKING:
+    from adapters.alike.content import Contents
     from adapters.alike.likeness import Lexicon, Likeness
 
 QUESTION_TOKENS: Final = 32
@@ -122,6 +124,7 @@ class ReadingSpeaker:
         self._alone: dict[tuple[str | None, tuple[str, ...]], list[float]] = {}
         self._begun: dict[tuple[str | None, int], Prefix] = {}
         self._lexicon: Lexicon | None = None
+        self._content: Contents | None = None
 
     def turn(
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
@@ -168,7 +171,7 @@ class ReadingSpeaker:
             wish = [m + self.decoding.name_weight * n for m, n in each]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
         sentences = [row.text for row in evidence]
-        shared = worth(request, sentences, following(evidence))
+        shared = self.shared(request, sentences, following(evidence))
         worths = self.decoding.told(tokens, margins, shared, of_told, self.strange(request))
         best = max(worths, default=-math.inf)
         return None, worths.index(best) + 1 if worths and best >= self.decoding.abstain_margin else 0
@@ -234,6 +237,23 @@ class ReadingSpeaker:
         if self._lexicon is None:
             self._lexicon = Lexicon(lambda texts: [self._engine.encode(text) for text in texts], meanings())
         return self._network().alike(self._lexicon, request, candidates)
+
+    def shared(self, request: str, sentences: Sequence[str], follows: Sequence[bool] = ()) -> list[float]:
+        """What speaks for each sentence by the words of both (``lexical.worth``), and by what these mean."""
+        words, weight = worth(request, sentences, follows), self.decoding.meant_weight
+        if not weight:
+            return words
+        content = self._contents().of
+        meant = held(content(request), [content(text) for text in sentences], follows)
+        return [w + weight * m for w, m in zip(words, meant, strict=True)]
+
+    def _contents(self) -> Contents:
+        from adapters.alike.content import Contents
+        from adapters.alike.meanings import meanings
+
+        if self._content is None:
+            self._content = Contents(meanings())
+        return self._content
 
     def strange(self, request: str) -> float:
         """The share of the request's words that the network of words was never taught; 0 without one."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.prompt import EOT, Turn, asked, lead
-from adapters.training import facts, frontdesk, generic, grid, qa, trades
+from adapters.training import facts, frontdesk, generic, grid, passages, qa, trades
 from adapters.training import invented as invented_tools
 from adapters.training.examples import Alike, Choice, Example, Said
 from adapters.training.words import Side, Values
@@ -28,12 +28,14 @@ SENTENCES_SHOWN: Final = 3
 NEAR_SHOWN: Final = 3
 """Wrong sentences beside an alike question. Those of all others in its step are wrong, too, but of no house that the
 question names: who sees one alone learns that a shared name is an answer."""
-WISHES: Final = 0.3
+WISHES: Final = 0.25
 """Share of the requests for a tool among what is likened."""
-GUESTS: Final = 0.22
-GRIDS: Final = 0.05
+GUESTS: Final = 0.27
+GRIDS: Final = 0.04
 TRADES: Final = 0.25
-"""Shares of the questions of guests, of a grid, and of other trades; the others are about facts of a made-up world."""
+PASSAGES: Final = 0.12
+"""Shares of the questions of guests, of a grid, of other trades, and of passages; the others are about facts of a
+made-up world."""
 INVENTED: Final = 0.4
 """Share of the requests whose tool is invented; of the others ``DISGUISED`` are for the desk's under other names."""
 DISGUISED: Final = 0.25
@@ -125,7 +127,8 @@ def told_fact(rng: random.Random, language: Language) -> Choice:
 def likened(rng: random.Random, language: Language) -> Alike:
     """A request and what it may be for: a tool, or a sentence for a question. The network of words is taught with it.
 
-    Questions are of a guest, of a grid, of another trade, or of a made-up world; some have tools among what is wrong.
+    Questions are of a guest, of a grid, of another trade, of a passage, or of a made-up world; some have tools among
+    what is wrong.
     """
     kind, abstain = rng.random(), rng.random() < 0.2
     if kind < WISHES:
@@ -136,6 +139,8 @@ def likened(rng: random.Random, language: Language) -> Alike:
         whole = grid.example(rng, _SIDE, language, abstain=abstain)
     elif kind < WISHES + GUESTS + GRIDS + TRADES:
         whole = trades.example(rng, _SIDE, language, abstain=abstain)
+    elif kind < WISHES + GUESTS + GRIDS + TRADES + PASSAGES:
+        whole = passages.example(rng, _SIDE, language, abstain=abstain)
     else:
         whole = facts.example(rng, _SIDE, language, abstain=abstain)
     made = whole.alike()

@@ -18,7 +18,6 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 
 from adapters.prompt import Turn
 from adapters.speakers.evidence import PER_TURN
-from adapters.speakers.lexical import worth
 from adapters.training import frontdesk, invented, qa, trades
 from adapters.training.examples import Example, Kind
 from adapters.training.words import Values
@@ -250,7 +249,7 @@ def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
                 margins = speaker.margins(choice.request, choice.candidates)
                 share = speaker.decoding.trusted(speaker.tokens(choice.request))
                 margins = [m if i < tools else share * m for i, m in enumerate(margins)]
-                shared = worth(choice.request, e.evidence)
+                shared = speaker.shared(choice.request, e.evidence)
                 alike = speaker.likenesses(choice.request, e.evidence)
                 found.append(Weighed(margins, shared, alike, tools, choice.right))
     return found

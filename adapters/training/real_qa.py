@@ -102,13 +102,15 @@ def _question(
     if place is None:
         return None
     language: Language = "ko" if re.search("[가-힣]", row["question"]) else "en"
-    return Question(row["question"], language, [_passage(paragraphs[k], cut[k], language) for k in keys], gold, place)
+    shown = [paragraph(k, paragraphs[k]["title"], paragraphs[k]["text"], cut[k], language) for k in keys]
+    return Question(row["question"], language, shown, gold, place)
 
 
-def _passage(row: dict[str, Any], cut: list[tuple[int, int]], language: Language) -> Passage:
+def paragraph(name: str, title: str, text: str, cut: Sequence[tuple[int, int]], language: Language) -> Passage:
+    """A paragraph as it is found: ``cut`` are its sentences."""
     return Passage(
-        id=row["id"], document=row["title"], title=row["title"], text=row["text"], start=0, end=len(row["text"]),
-        page=None, language=language, sentences=[[s, e] for s, e in cut], scores={"fused": 1.0}, trust="trusted",
+        id=name, document=title, title=title, text=text, start=0, end=len(text), page=None, language=language,
+        sentences=[[s, e] for s, e in cut], scores={"fused": 1.0}, trust="trusted",
     )  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def measure(generator: Any, asked: list[Question], tools: Sequence[Any]) -> Scor
 
 def table(scores: dict[str, Score]) -> str:
     """A Markdown table."""
-    rows = ["| real questions, right sentence | generator | best by words alone | abstained | taken for a request |"]
+    rows = ["| right sentence of paragraphs | generator | best by words alone | abstained | taken for a request |"]
     rows.append("|---|---|---|---|---|")
     for name, s in scores.items():
         best, right = s.best()
@@ -151,4 +153,4 @@ LEXICAL: Final[dict[str, Callable[[str, Sequence[str]], list[float]]]] = {
 }
 
 
-__all__ = ["LEXICAL", "Question", "Score", "Split", "measure", "questions", "table"]
+__all__ = ["LEXICAL", "PARAGRAPHS", "Question", "Score", "Split", "measure", "paragraph", "questions", "table"]

@@ -269,16 +269,15 @@ def evaluate(
         folder = shipped()[1] if adapter is None else folder_of(call.settings, adapter)
         generator = load_generator(str(base or shipped()[0]), adapter=folder, today=TODAY)
         measured = measure(generator, n=n or 40, seed=seed)
-        real = _real(generator, qa, qa_n, seed) if qa else {}
+        real = _asked(generator, qa, qa_n, n or 40, seed)
     call.terminal.document(
         {name: {language: asdict(tally) for language, tally in by.items()} for name, by in measured.tallies.items()}
         | {name: asdict(score) for name, score in real.items()}
     )
     call.terminal.line(measured.table())
-    if real:
-        from adapters.training.real_qa import table
+    from adapters.training.real_qa import table
 
-        call.terminal.line(table(real))
+    call.terminal.line(table(real))
     for name, tallies in measured.tallies.items() if failures else ():
         for tally in tallies.values():
             for told in tally.failures:
@@ -286,10 +285,13 @@ def evaluate(
     return Exit.DONE
 
 
-def _real(generator: Any, folder: Path, n: int | None, seed: int) -> dict[str, Score]:
-    """How real questions are answered, by the name of each set."""
+def _asked(generator: Any, folder: Path | None, n: int | None, unseen: int, seed: int) -> dict[str, Score]:
+    """How questions about paragraphs are answered: those of unseen passages, and of each real set in ``folder``."""
+    from adapters.training import passages
     from adapters.training.frontdesk import TOOLS
     from adapters.training.real_qa import measure, questions
     from store.text.language import sentences
 
-    return {name: measure(generator, asked, TOOLS) for name, asked in questions(folder, sentences, n=n, seed=seed)}
+    invented = {f"unseen passages, {x}": passages.asked(x, n=unseen, seed=seed) for x in ("en", "ko")}
+    real = dict(questions(folder, sentences, n=n, seed=seed)) if folder else {}
+    return {name: measure(generator, asked, TOOLS) for name, asked in (invented | real).items()}

@@ -258,7 +258,7 @@ def test_generated_requests_have_one_right_candidate_or_none() -> None:
         assert len({item.candidates[item.right - 1] for item in wishes}) > 12, "and of other tools than the desk's, too"
         questions = [item for item in items if item.source is not None]
         families = {"trades office", "trades shop", "trades public", "trades works", "trades home", "trades firm"}
-        assert {item.source for item in questions} == {"", "grid", "facts"} | families
+        assert {item.source for item in questions} == {"", "grid", "facts", "passages"} | families
         assert all(item.right <= 1 for item in questions)
         assert 0.1 < sum(item.right == 0 for item in questions) / len(questions) < 0.35
         assert len({item.group for item in questions}) > 60
