@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     liken.add_argument("--questions", type=int, help="as many as suit the largest base")
     liken.add_argument("--minutes", type=float, help="teach for so long, instead of so many questions")
     liken.add_argument("--extend", action="store_true", help="teach the network on that lies there")
+    liken.add_argument("--mean", type=Path, nargs="+", help="folders: the mean of their networks, taught on from one")
     liken.add_argument("--step", type=int, help="questions a step (128; 1,024 on a card)")
     liken.add_argument("--width", type=int, help="of a text (192)")
     liken.add_argument("--layers", type=int, help="of attention (2)")
@@ -76,6 +77,28 @@ def _say(told: dict[str, float]) -> None:
     )
 
 
+def _likened(asked: argparse.Namespace) -> Path:
+    """Teach a base's network of words, or take the mean of several; the base."""
+    from adapters.alike.likeness import read_likeness
+    from adapters.alike.network import LAYERS, WIDTH
+    from adapters.local.loading import device_named
+    from adapters.training import likening
+
+    base: Path = asked.base
+    if not (base / "tokenizer.json").exists():
+        raise UserError(f"{base} is no base of Dojang's own; give one that `dojang adapters pretrain` made")
+    if asked.mean:
+        likening.averaged([read_likeness(folder) for folder in asked.mean]).write(base)
+        return base
+    likening.taught(
+        base, questions=asked.questions or likening.QUESTIONS, seed=asked.seed, on_progress=_say,
+        device=device_named(asked.device), workers=asked.workers, step=asked.step, korean=asked.korean,
+        minutes=asked.minutes, extend=read_likeness(base) if asked.extend else None,
+        width=asked.width or WIDTH, layers=asked.layers or LAYERS,
+    ).write(base)  # fmt: skip
+    return base
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; results on stdout, progress on stderr."""
     asked = _parser().parse_args(argv)
@@ -106,21 +129,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         print(made)
     elif asked.command == "liken":
-        from adapters.alike.likeness import read_likeness
-        from adapters.alike.network import LAYERS, WIDTH
-        from adapters.local.loading import device_named
-        from adapters.training import likening
-
-        base = asked.base
-        if not (base / "tokenizer.json").exists():
-            raise UserError(f"{base} is no base of Dojang's own; give one that `dojang adapters pretrain` made")
-        likening.taught(
-            base, questions=asked.questions or likening.QUESTIONS, seed=asked.seed, on_progress=_say,
-            device=device_named(asked.device), workers=asked.workers, step=asked.step, korean=asked.korean,
-            minutes=asked.minutes, extend=read_likeness(base).network if asked.extend else None,
-            width=asked.width or WIDTH, layers=asked.layers or LAYERS,
-        ).write(base)  # fmt: skip
-        print(asked.base)
+        print(_likened(asked))
     elif asked.command == "adapter":
         from adapters.training.sft import generated, train_adapter
 

@@ -37,7 +37,7 @@ from adapters.alike.units import known, words_of
 from adapters.training import tokenizer
 from adapters.training.corpus import likened
 from adapters.training.examples import Alike
-from state import Language
+from state import Language, UserError
 
 QUESTIONS: Final = 100_000
 """How many questions a base of ours is taught with where nobody says, on a core: ten minutes."""
@@ -104,7 +104,7 @@ def suited(tokens: float) -> int:
 def taught(
     base: Path, *, questions: int, seed: int, on_progress: Progress | None = None, device: str = "cpu",
     workers: int | None = None, step: int | None = None, width: int = WIDTH, layers: int = LAYERS,
-    korean: Path | None = None, minutes: float | None = None, extend: Network | None = None,
+    korean: Path | None = None, minutes: float | None = None, extend: Likeness | None = None,
 ) -> Likeness:  # fmt: skip
     """The network, taught with so many generated questions. Deterministic by ``seed`` on a CPU with so many threads.
 
@@ -120,14 +120,15 @@ def taught(
         layers: Of attention.
         korean: A file of Korean meanings, for a machine without Kiwi (``scripts/card/korean_meanings.py``).
         minutes: Teach for so long instead, from the first step on.
-        extend: A taught network that is taught on, with ``EXTENDING`` of the rate; width and layers are its own.
+        extend: One that is taught on, with ``EXTENDING`` of the rate; width and layers are its own, and the words that
+            it was taught stay known.
     """
     on, questions = torch.device(device), OPEN if minutes else questions
     if workers is None:
         workers = max((os.cpu_count() or 3) - 2, 1) if on.type == "cuda" else 0
     lesson = Lesson(questions, seed, min(step or (CARD_STEP if on.type == "cuda" else STEP), questions))
     torch.manual_seed(seed)
-    network = copy.deepcopy(extend) if extend else Network(len(tokenizer.load(base)), width, layers)
+    network = copy.deepcopy(extend.network) if extend else Network(len(tokenizer.load(base)), width, layers)
     network.to(on).train().requires_grad_(True)
     optimizer = optimizer_of(network)
     rates = [group["lr"] * (EXTENDING if extend else 1) for group in optimizer.param_groups]
@@ -155,7 +156,26 @@ def taught(
                 losses.clear()
                 total = 0 if minutes else lesson.steps
                 on_progress({"step": n, "total": total, "loss": mean, "questions": n * lesson.step})
-    return Likeness(network.cpu().eval().requires_grad_(False), frequent(counts, n * lesson.step))
+    before: frozenset[int] = extend.known if extend else frozenset()
+    return Likeness(network.cpu().eval().requires_grad_(False), before | frequent(counts, n * lesson.step))
+
+
+def averaged(some: Sequence[Likeness]) -> Likeness:
+    """One network whose numbers are the means of several that were taught on from the same one with different seeds.
+
+    It is as good as one that was taught with the questions of all, or better on other text than what was taught
+    (Wortsman et al. 2022, "Model soups", there for vision models).
+
+    Raises:
+        UserError: They have different shapes.
+    """
+    states = [one.network.state_dict() for one in some]
+    shapes = [{name: x.shape for name, x in state.items()} for state in states]
+    if any(shape != shapes[0] for shape in shapes):
+        raise UserError("networks of different shapes have no mean; give such as were taught on from the same one")
+    network = copy.deepcopy(some[0].network)
+    network.load_state_dict({name: torch.stack([s[name] for s in states]).mean(0) for name in states[0]})
+    return Likeness(network, frozenset[int]().union(*(one.known for one in some)))
 
 
 def optimizer_of(network: Network) -> torch.optim.Adam:
@@ -279,6 +299,6 @@ def wrong_or_own(owner: Tensor, source: Tensor, group: Tensor) -> Tensor:
 
 
 __all__ = [
-    "QUESTIONS", "Lesson", "Step", "frequent", "item_at", "lexicon", "loss_of", "optimizer_of", "step_of", "steps",
-    "suited", "surprise", "taught", "wrong_or_own",
+    "QUESTIONS", "Lesson", "Step", "averaged", "frequent", "item_at", "lexicon", "loss_of", "optimizer_of", "step_of",
+    "steps", "suited", "surprise", "taught", "wrong_or_own",
 ]  # fmt: skip

@@ -46,7 +46,8 @@ def test_a_word_itself_is_held_whole_and_forms_of_it_are_one() -> None:
 def test_the_sentence_before_says_whom_the_next_is_about() -> None:
     question = "How many barrels does the brewery of the brothers make?"
     alone, after = _held(question, BREWERY), _held(question, BREWERY, [False, True, True])
-    assert after[1] > alone[1] and after[0] == alone[0]
+    assert after[1] > alone[1]
+    assert after[0] == alone[0]
 
 
 def test_nothing_is_held_of_a_question_without_words_or_without_an_analyser() -> None:

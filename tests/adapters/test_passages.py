@@ -20,13 +20,16 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 def test_each_question_has_one_place_in_a_passage_of_one_side(language: Language) -> None:
     sides: dict[Side, tuple[passages.Told, ...]] = {s: passages.passages(language, s) for s in get_args(Side)}
     titles = Counter(told.title for some in sides.values() for told in some)
-    assert max(titles.values()) == 1 and len(titles) >= 250
+    assert max(titles.values()) == 1
+    assert len(titles) >= 250
     lines = {side: {x for told in some for x in told.sentences} for side, some in sides.items()}
     asked = {side: {q for told in some for q, _ in told.questions} for side, some in sides.items()}
-    assert not lines["train"] & lines["test"] and not asked["train"] & asked["test"]
+    assert not lines["train"] & lines["test"]
+    assert not asked["train"] & asked["test"]
     assert len(sides["test"]) >= 25
     for told in (*sides["train"], *sides["test"]):
-        assert len(told.questions) >= 3 and all(0 <= at < len(told.sentences) for _, at in told.questions), told.title
+        assert len(told.questions) >= 3, told.title
+        assert all(0 <= at < len(told.sentences) for _, at in told.questions), told.title
         assert not any(x.startswith(("#", "?")) for x in told.sentences), told.title
 
 
@@ -43,18 +46,22 @@ def test_an_example_shows_the_answer_in_its_order_or_not_at_all(language: Langua
             places = [told.sentences.index(line) for line in made.evidence]
             assert places == sorted(places)
         else:
-            assert made.n == 0 and told.sentences[at] not in made.evidence
-    assert kinds["choose"] and kinds["abstain"]
+            assert made.n == 0
+            assert told.sentences[at] not in made.evidence
+    assert kinds["choose"]
+    assert kinds["abstain"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_question_is_asked_over_three_passages_with_the_place_of_its_sentence(language: Language) -> None:
     some = {q: told.sentences[at] for told in passages.passages(language, "test") for q, at in told.questions}
     found = passages.asked(language, n=30, seed=5)
-    assert len(found) == 30 and len({one.text for one in found}) == 30
+    assert len(found) == 30
+    assert len({one.text for one in found}) == 30
     for one in found:
         gold = next(passage for passage in one.passages if passage["id"] == one.gold)
         start, end = one.place
-        assert gold["text"][start:end] == some[one.text] and [start, end] in gold["sentences"]
+        assert gold["text"][start:end] == some[one.text]
+        assert [start, end] in gold["sentences"]
         assert len({passage["id"] for passage in one.passages}) == 3
     assert found == passages.asked(language, n=30, seed=5)

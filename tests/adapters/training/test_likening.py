@@ -26,6 +26,7 @@ from adapters.training import corpus, evaluate, frontdesk, likening
 from adapters.training.examples import Alike, Example
 from adapters.training.likening import (
     Lesson,
+    averaged,
     frequent,
     lexicon,
     loss_of,
@@ -35,7 +36,7 @@ from adapters.training.likening import (
     taught,
     wrong_or_own,
 )
-from state import Language
+from state import Language, UserError
 
 BASE = WEIGHTS / "base"
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
@@ -223,7 +224,8 @@ def test_what_is_taught_follows_from_the_seed_and_finds_sentences(
 def test_what_lies_there_is_taught_on_for_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     first = untaught(32, 1)
     told = list[dict[str, float]]()
-    made = taught(BASE, questions=1, seed=3, step=8, extend=first, minutes=1e-9)
+    made = taught(BASE, questions=1, seed=3, step=8, extend=Likeness(first, frozenset({7})), minutes=1e-9)
+    assert 7 in made.known, "a word that was taught before stays known"
     same = {name: torch.equal(x, made.network.state_dict()[name]) for name, x in first.state_dict().items()}
     assert not all(same.values()), "one step there is"
     assert same["told.table.weight"] is False
@@ -246,6 +248,20 @@ def best(words: Lexicon, made: Likeness, example: Example) -> tuple[int, float]:
 
 def right(words: Lexicon, made: Likeness, examples: Sequence[Example]) -> int:
     return sum(best(words, made, e)[0] == e.n for e in examples)
+
+
+def test_the_mean_of_two_networks_knows_the_words_of_both() -> None:
+    one, two = Likeness(untaught(32, 1), frozenset({1, 2})), Likeness(untaught(32, 1), frozenset({2, 3}))
+    with torch.no_grad():
+        for number in two.network.parameters():
+            number.add_(torch.rand_like(number))
+    mean = averaged([one, two])
+    assert mean.known == {1, 2, 3}
+    first, second, made = (x.network.state_dict() for x in (one, two, mean))
+    assert all(torch.allclose(made[name], (first[name] + second[name]) / 2) for name in made)
+    assert not torch.equal(first["told.table.weight"], made["told.table.weight"])
+    with pytest.raises(UserError, match="different shapes"):
+        averaged([one, Likeness(untaught(16, 1))])
 
 
 def test_generated_requests_have_one_right_candidate_or_none() -> None:
