@@ -21,7 +21,9 @@ class Decoding:
     "number" is for any checkpoint: it abstains where the share of "[0]" among all numbers is at least
     ``abstain_share``. "reading" is for the bases that ``adapters.training`` makes: it abstains where the best sentence
     makes the question less than ``abstain_margin`` nats likelier than no sentence does. ``overlap_weight`` adds so
-    many nats for a sentence that holds all terms of the question (``speakers.lexical.worth``). ``name_weight`` adds so
+    many nats for a sentence whose words are worth 1 (``speakers.lexical.worth``; all terms of the question are 1, with
+    their letters and meanings 3), and with ``overlap_power`` more than in proportion for more: who shares nearly all
+    words is meant, while a few say little. ``name_weight`` adds so
     much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
     ``likeness_weight`` adds so much of the likeness of a question and a sentence by the network of words that was
@@ -50,6 +52,7 @@ class Decoding:
     likeness_weight: float = 0.0
     strange_weight: float = 0.0
     meant_weight: float = 0.0
+    overlap_power: float = 1.0
 
     def trusted(self, tokens: int) -> float:
         """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""
@@ -69,9 +72,8 @@ class Decoding:
             strange: The share of the question's words that were never taught.
         """
         trusted, words = self.trusted(tokens), self.overlap_weight + self.strange_weight * strange
-        return [
-            trusted * m + words * s + self.likeness_weight * a for m, s, a in zip(margins, shared, alike, strict=True)
-        ]
+        each = zip(margins, shared, alike, strict=True)
+        return [trusted * m + words * s**self.overlap_power + self.likeness_weight * a for m, s, a in each]
 
     def call_least(self, tokens: int) -> float:
         """The nats from which on a tool is wanted by a request of so many tokens."""

@@ -249,7 +249,7 @@ def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
                 margins = speaker.margins(choice.request, choice.candidates)
                 share = speaker.decoding.trusted(speaker.tokens(choice.request))
                 margins = [m if i < tools else share * m for i, m in enumerate(margins)]
-                shared = speaker.shared(choice.request, e.evidence)
+                shared = [s**speaker.decoding.overlap_power for s in speaker.shared(choice.request, e.evidence)]
                 alike = speaker.likenesses(choice.request, e.evidence)
                 found.append(Weighed(margins, shared, alike, tools, choice.right))
     return found

@@ -9,9 +9,12 @@ from pathlib import Path
 QUESTION_TOKENS = 4.0
 """Up to here a sentence's reading counts in full (``Decoding.question_tokens``); beside a network of words more of it
 adds noise (docs/log/models.md, 2026-11-26; 8 without one)."""
-STRANGE = 100.0
+STRANGE = 10.0
 """What words that nobody taught add to the weight of shared words: generated questions have none, so that it was chosen
-on real ones."""
+on passages and real ones."""
+MEANT = 1.4
+POWER = 3.0
+"""How words count that mean the same, and how much more many shared ones than few; chosen likewise."""
 TODAY = "2026-11-22"
 """The day that generated requests are read on, so that an evaluation is the same on every day."""
 
@@ -32,8 +35,9 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     speaker = generator.speaker
     assert isinstance(speaker, ReadingSpeaker)
     speaker.decoding = replace(
-        speaker.decoding, verdict_weight=verdict, question_tokens=QUESTION_TOKENS, likeness_weight=1.0
-    )
+        speaker.decoding, verdict_weight=verdict, question_tokens=QUESTION_TOKENS, likeness_weight=1.0,
+        meant_weight=MEANT, overlap_power=POWER,
+    )  # fmt: skip
     questions = weighed(generator, n=n, seed=seed + 1_000)
     weight, likeness, margin = tuned(questions)
     wanting = requests(generator, n=n, seed=seed + 1_000)
@@ -48,6 +52,8 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
         "question_tokens": QUESTION_TOKENS,
         "likeness_weight": likeness,
         "strange_weight": STRANGE,
+        "meant_weight": MEANT,
+        "overlap_power": POWER,
     }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -197,6 +197,8 @@ def test_a_sentence_is_worth_its_reading_its_words_and_its_likeness() -> None:
     strange = replace(some, strange_weight=20.0)
     assert strange.told(12, [8.0, 0.0], [0.0, 0.3], [2.0, -6.0], 0.5) == [5.0, 3.0], "shared words say more"
     assert strange.told(12, [8.0, 0.0], [0.0, 0.3], [2.0, -6.0]) == [5.0, 0.0]
+    cubed = replace(some, overlap_power=3.0)
+    assert cubed.told(1, [0.0, 0.0], [0.5, 2.0], [0.0, 0.0]) == [1.25, 80.0], "few shared words say little, many much"
 
 
 def test_load_chat_of_a_folder(base: Path, adapter_folders: dict[str, Path]) -> None:
