@@ -162,9 +162,10 @@ class Meanings:
         return found
 
     def morphemes(self, text: str) -> list[tuple[str, Vector | None]]:
-        """What a Korean text is about (``Morphemes.morphemes``); nothing where nothing is known of Korean."""
+        """What a Korean text is about, with vectors of ``WIDTH`` numbers; nothing where nothing is known of Korean."""
         korean = self._korean()
-        return [] if korean is None else korean.morphemes(text)
+        found = [] if korean is None else korean.morphemes(text)
+        return [(form, None if v is None else np.pad(v, (ENGLISH, 0))) for form, v in found]
 
     def _word(self, word: str) -> Vector | None:
         if word in self._english:

@@ -55,3 +55,9 @@ def test_nothing_is_held_of_a_question_without_words_or_without_an_analyser() ->
     assert _held("주차?", []) == []
     content = Contents(Meanings({}, lambda: None)).of
     assert held(content("주차는요?"), [content(text) for text in HOUSE], [False] * 3) == [0.0, 0.0, 0.0]
+
+
+def test_a_question_in_one_language_holds_nothing_of_the_other_but_what_stands_there() -> None:
+    assert _held("체중 제한이 있나요?", [*BREWERY, HOUSE[1]])[:3] == [0.0, 0.0, 0.0]
+    assert _held("How heavy may an animal be?", HOUSE) == [0.0, 0.0, 0.0]
+    assert _held("방이 2451개인가요?", ["There are 2451 rooms."])[0] > 0.0

