@@ -15,8 +15,8 @@ from adapters.alike.meanings import Meanings, Vector, unit
 STEM_CHARS: Final = 6
 MARKED: Final = 3
 """A word longer than this loses the s of several."""
-REMEMBERED: Final = 10_000
-"""Texts whose words are kept."""
+REMEMBERED: Final = 1_000
+"""Texts whose words are kept: half a hundred megabytes at most, where all are long."""
 _HANGUL: Final = re.compile("[가-힣]")
 _WORD: Final = re.compile(r"[a-z]+|\d[\d,.]*\d|\d")
 _EMPTY: Final = frozenset(

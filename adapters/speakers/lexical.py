@@ -110,7 +110,12 @@ def worth(question: str, sentences: Sequence[str], follows: Sequence[bool] = ())
 
 def _rarity(asked: set[str], held: Sequence[set[str]]) -> dict[str, float]:
     """What each term that is asked for weighs: more, the fewer sentences hold it."""
-    return {t: math.log(1 + (len(held) + 1) / (sum(t in h for h in held) + 0.5)) for t in asked}
+    return {t: rarity(sum(t in h for h in held), len(held)) for t in asked}
 
 
-__all__ = ["bm25", "overlap", "runs", "terms", "worth"]
+def rarity(holding: int, sentences: int) -> float:
+    """What a term weighs that so many of the sentences hold."""
+    return math.log(1 + (sentences + 1) / (holding + 0.5))
+
+
+__all__ = ["bm25", "overlap", "rarity", "runs", "terms", "worth"]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from adapters.alike.content import Word
 from adapters.alike.meanings import Vector
+from adapters.speakers.lexical import rarity
 
 FAINT: Final = 0.2
 SAME: Final = 0.6
@@ -39,19 +40,14 @@ def held(question: Sequence[Word], sentences: Sequence[Sequence[Word]], follows:
     if not question:
         return [0.0] * len(sentences)
     forms = [{word.form for word in sentence} for sentence in sentences]
-    rarity = np.array([_rarity(word, forms) for word in question])
-    weight = rarity / rarity.sum()
+    rare = np.array([rarity(sum(word.form in some for some in forms), len(forms)) for word in question])
+    weight = rare / rare.sum()
     each = [_each(question, sentence, some) for sentence, some in zip(sentences, forms, strict=True)]
     found = []
     for i, own in enumerate(each):
         before = np.maximum(each[i - 1] - own, 0.0) if i and i < len(follows) and follows[i] else 0.0 * own
         found.append(math.fsum(weight * (own + BEFORE * before)))
     return found
-
-
-def _rarity(word: Word, forms: Sequence[set[str]]) -> float:
-    """What a word that is asked for weighs: more, the fewer sentences hold it."""
-    return math.log(1 + (len(forms) + 1) / (sum(word.form in some for some in forms) + 0.5))
 
 
 def _each(question: Sequence[Word], sentence: Sequence[Word], forms: set[str]) -> Shares:

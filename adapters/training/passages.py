@@ -12,17 +12,15 @@ import random
 from functools import cache
 from itertools import accumulate
 from typing import Final, NamedTuple
-from zlib import crc32
 
 from adapters.prompt import Turn
 from adapters.training.examples import Example, Kind
 from adapters.training.qa import GRAMMAR
 from adapters.training.real_qa import PARAGRAPHS, Question, paragraph
+from adapters.training.trades import for_tests
 from adapters.training.words import Side
 from state import Language
 
-KEPT_OUT: Final = 8
-"""One passage in so many is for tests only."""
 SHOWN: Final = (3, 4, 6, 8)
 """Sentences among which one is asked for."""
 STRANGE: Final = 0.4
@@ -35,11 +33,6 @@ class Told(NamedTuple):
     title: str
     sentences: tuple[str, ...]
     questions: tuple[tuple[str, int], ...]
-
-
-def for_tests(title: str) -> bool:
-    """Whether a passage is for tests only."""
-    return crc32(title.encode()) % KEPT_OUT == 0
 
 
 @cache
@@ -95,4 +88,4 @@ def _places(told: Told) -> list[tuple[int, int]]:
     return [(start, start + len(sentence)) for start, sentence in zip(ends, told.sentences, strict=False)]
 
 
-__all__ = ["Told", "asked", "example", "for_tests", "passages"]
+__all__ = ["Told", "asked", "example", "passages"]

@@ -22,7 +22,7 @@ from state import Language
 
 FAMILIES: Final = ("office", "shop", "public", "works", "home", "firm")
 KEPT_OUT: Final = 8
-"""One topic in so many is for tests only."""
+"""One topic in so many is for tests only, and one passage (``training.passages``)."""
 SHOWN: Final = (2, 3, 4, 5, 6, 8)
 NEAR: Final = 0.6
 """How often another aspect of the same topic stands among what is wrong."""
@@ -35,9 +35,9 @@ class Trade(NamedTuple):
     blocks: tuple[Block, ...]
 
 
-def for_tests(topic: str) -> bool:
-    """Whether a topic is for tests only."""
-    return crc32(topic.encode()) % KEPT_OUT == 0
+def for_tests(name: str) -> bool:
+    """Whether a topic, or the passage of a title, is for tests only."""
+    return crc32(name.encode()) % KEPT_OUT == 0
 
 
 @cache
