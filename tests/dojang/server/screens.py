@@ -6,6 +6,7 @@ Used by the tests of the bars, by ``make screenshots`` and by ``benchmarks/conso
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ of_browsers: Final = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 """``pytestmark`` of tests in a browser."""
+PATIENCE_MS: Final = 15_000
+"""How long something may take to show on a page."""
 OWN_FAULTS: Final = (
     "Failed to load resource",
     "ERR_INTERNET_DISCONNECTED",
@@ -106,7 +109,7 @@ def profile(browser: Any, complaints: list[str], **options: Any) -> Iterator[Any
     """A page in a fresh profile; what the browser or the policy for content complains of goes into ``complaints``."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 820}, **options})
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("dialog", lambda dialog: complaints.append(dialog.message))
     page.on("console", lambda said: complaints.append(said.text) if _is_complaint(said) else None)
@@ -122,6 +125,17 @@ def profile(browser: Any, complaints: list[str], **options: Any) -> Iterator[Any
 def _is_complaint(said: Any) -> bool:
     """Whether a line of the browser's console is one."""
     return said.type in ("error", "warning") and not any(own in said.text for own in OWN_FAULTS)
+
+
+def holds(found: Any, *texts: str | re.Pattern[str]) -> None:
+    """Waits until a locator finds as many elements as texts, in that order: what a pattern finds, or the text itself.
+
+    A click waits for the answer to a navigation, not for the page: ``all_inner_texts`` or ``count`` right after it see
+    what has been read of the page so far, on a slow machine nothing.
+    """
+    from playwright.sync_api import expect
+
+    expect(found).to_have_text(list(texts), timeout=PATIENCE_MS)
 
 
 def violations(page: Any, *, only: list[str] | None = None) -> list[str]:

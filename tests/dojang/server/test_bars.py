@@ -17,7 +17,7 @@ from dojang.workspace import Workspace
 from state import Review
 from tests.dojang.server.access.people import People
 from tests.dojang.server.conftest import Ask, open_workspace
-from tests.dojang.server.screens import of_browsers, profile, running, violations
+from tests.dojang.server.screens import holds, of_browsers, profile, running, violations
 from tests.flywheel.promotions import adapters, crown, report
 
 pytestmark = of_browsers
@@ -149,7 +149,7 @@ def test_rows_are_selected_and_decided_together_by_keys(page: Any, paused: Ask, 
     page.keyboard.press("b")
     page.wait_for_selector("table.differs")
     page.wait_for_selector("[data-help]")  # the script shows it: keys are heard from now on
-    assert page.locator("table.differs th code").all_inner_texts() == ["booking_id"]
+    holds(page.locator("table.differs th code"), "booking_id")
     page.locator(".box input").first.uncheck()
     page.keyboard.press("a")  # the key alone decides nothing
     assert page.evaluate("document.activeElement.value") == "approve"
@@ -266,7 +266,7 @@ def test_what_was_not_shown_is_not_sent(page: Any, paused: Ask, workspace: Works
     page.evaluate("document.querySelector('[name=\"arg.4\"]').value = '5'")  # no event: the page does not know
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("h1 >> text=This is what you change")
-    assert page.locator("dd ins").all_inner_texts() == ["5"]
+    holds(page.locator("dd ins"), "5")
     assert workspace.show(review["id"]).status == "open"
 
 

@@ -12,7 +12,7 @@ import pytest
 from dojang.workspace import Workspace
 from tests.dojang.server.conftest import open_workspace
 from tests.dojang.server.langgraph.conftest import Held
-from tests.dojang.server.screens import Open, of_browsers, running
+from tests.dojang.server.screens import Open, holds, of_browsers, running
 
 pytestmark = of_browsers
 
@@ -114,7 +114,7 @@ def test_without_script_from_start_to_resume(tab: Open, house: Workspace) -> Non
     page.wait_for_selector(".outcome.done")
     assert thread in page.url
     page.get_by_role("link", name="단계별 진행 과정").click()
-    assert page.locator(".timeline .newest").count() == 1
+    holds(page.locator(".timeline .newest"), re.compile("현재 위치"))
 
 
 def test_a_run_is_stopped_between_two_steps_and_gone_on_with(tab: Open, model: Held) -> None:
