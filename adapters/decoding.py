@@ -32,6 +32,9 @@ class Decoding:
     count beside those that stand there; 0 leaves meanings alone.
     ``strange_weight`` adds so much to ``overlap_weight`` for a question of which no word was taught to it: in
     somebody's own documents words that nobody taught say most, and likeness says little.
+    ``named_weight`` adds so much for a sentence that names the house, branch or office that the question names, whose
+    name is then looked at nowhere else, and rules out what stands under another one's (``speakers.named``); 0 takes a
+    name for words like others.
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
     ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
     with a request would win otherwise. Small leanings add up over a long question, so it has to show more than a
@@ -53,6 +56,7 @@ class Decoding:
     strange_weight: float = 0.0
     meant_weight: float = 0.0
     overlap_power: float = 1.0
+    named_weight: float = 0.0
 
     def trusted(self, tokens: int) -> float:
         """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""

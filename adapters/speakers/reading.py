@@ -5,7 +5,8 @@ and the request are, and the request is read after each of them, and after nothi
 not the other, the others are not read; else a tool is wanted where it makes the request
 likelier by ``call_least``. Among tools the reading counts and how much likelier the conversation makes their names,
 which is what decisions teach an adapter; among sentences reading, likeness, and the words that they share or that mean
-the same (``speakers.meant``); a sentence is told if it is worth ``abstain_margin`` at least. The
+the same (``speakers.meant``), without the name of a house and none of another house's (``speakers.named``); a sentence
+is told if it is worth ``abstain_margin`` at least. The
 arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -46,6 +47,7 @@ from adapters.prompt import (
 from adapters.speakers.evidence import Evidence, following, gather
 from adapters.speakers.lexical import worth
 from adapters.speakers.meant import held
+from adapters.speakers.named import Apart, apart
 from adapters.speakers.rendering import READING, reading_text, rendered
 from adapters.speakers.turns import abstention, answer, generation
 from state import JSON, Generation, Language, Passage, ToolSpec
@@ -155,10 +157,12 @@ class ReadingSpeaker:
         self, prompt: list[int], request: str, tools: Sequence[ToolSpec], evidence: Sequence[Evidence]
     ) -> tuple[ToolSpec | None, int]:
         """The tool that is wanted, or else the number of the sentence that answers, 0 for none."""
+        bare = self.apart(request, [row.text for row in evidence])
+        kept = [i for i, own in enumerate(bare.whose) if own is not False]
+        evidence, sentences = [evidence[i] for i in kept], [bare.sentences[i] for i in kept]
         tooled = [(purpose(tool), True) for tool in tools]
         told = [(row.text, False) for row in evidence]
-        alike = self.likenesses(request, [text for text, _ in (*tooled, *told)])
-        of_tools, of_told = alike[: len(tools)], alike[len(tools) :]
+        of_tools, of_told = self._alike(request, [text for text, _ in tooled], bare.question, sentences)
         wants, tokens = self._known(of_tools, of_told), self.tokens(request)
         read = [*(tooled if wants is not False else []), *(told if wants is not True else [])]
         margins = self.margins(request, read)
@@ -170,11 +174,20 @@ class ReadingSpeaker:
             each = zip(margins, self.named(prompt, tools), strict=True)
             wish = [m + self.decoding.name_weight * n for m, n in each]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
-        sentences = [row.text for row in evidence]
-        shared = self.shared(request, sentences, following(evidence))
-        worths = self.decoding.told(tokens, margins, shared, of_told, self.strange(request))
+        shared = self.shared(bare.question, sentences, following(evidence))
+        worths = self.decoding.told(tokens, margins, shared, of_told, self.strange(bare.question))
+        worths = [w + self.decoding.named_weight * bool(bare.whose[i]) for w, i in zip(worths, kept, strict=True)]
         best = max(worths, default=-math.inf)
-        return None, worths.index(best) + 1 if worths and best >= self.decoding.abstain_margin else 0
+        return None, kept[worths.index(best)] + 1 if worths and best >= self.decoding.abstain_margin else 0
+
+    def _alike(
+        self, request: str, tools: Sequence[str], question: str, sentences: Sequence[str]
+    ) -> tuple[list[float], list[float]]:
+        """How alike the request is to each tool, and the question in it to each sentence."""
+        if question != request:
+            return self.likenesses(request, tools), self.likenesses(question, sentences)
+        both = self.likenesses(request, [*tools, *sentences])
+        return both[: len(tools)], both[len(tools) :]
 
     def _known(self, of_tools: Sequence[float], of_told: Sequence[float]) -> bool | None:
         """Whether a tool is wanted by the network of words; None where it finds nothing meant, or both, or is none.
@@ -185,6 +198,11 @@ class ReadingSpeaker:
         if not self.decoding.likeness_weight or (tool > 0) == (sentence > 0):
             return None
         return tool > sentence
+
+    def apart(self, request: str, sentences: Sequence[str]) -> Apart:
+        """Request and sentences without the house that the request names; as they are where it names none."""
+        found = apart(request, sentences) if self.decoding.named_weight else None
+        return found or Apart(request, list(sentences), [None] * len(sentences))
 
     def named(self, prompt: list[int], tools: Sequence[ToolSpec]) -> list[float]:
         """By how many nats the conversation makes each tool's name likelier than no conversation does.

@@ -25,14 +25,16 @@ Shares = list[tuple[float, Draw]]
 QUESTIONS: Final = 0.2  # share of the words of a question among what is missing: they are few and soon known
 STRANGE: Final = 0.2  # share of the questions without an answer that are about the wide world
 SENTENCES_SHOWN: Final = 3
+HOUSES: Final = 0.05
+"""The share of guests' questions to the network of words that name a house: names are taken out before it is asked."""
 NEAR_SHOWN: Final = 3
 """Wrong sentences beside an alike question. Those of all others in its step are wrong, too, but of no house that the
 question names: who sees one alone learns that a shared name is an answer."""
-WISHES: Final = 0.25
+WISHES: Final = 0.22
 """Share of the requests for a tool among what is likened."""
-GUESTS: Final = 0.27
-GRIDS: Final = 0.04
-TRADES: Final = 0.25
+GUESTS: Final = 0.33
+GRIDS: Final = 0.03
+TRADES: Final = 0.24
 PASSAGES: Final = 0.12
 """Shares of the questions of guests, of a grid, of other trades, and of passages; the others are about facts of a
 made-up world."""
@@ -89,8 +91,9 @@ def request(rng: random.Random, language: Language) -> Choice:
     return shortened(rng, made.choice(), [(line, False) for line in lines])
 
 
-def _guest(rng: random.Random, language: Language) -> Example:
-    made = qa.example(rng, _SIDE, language, abstain=rng.random() < 0.25, size=rng.choice((2, 3, 4, 5)))
+def _guest(rng: random.Random, language: Language, houses: float = 0.25) -> Example:
+    abstain, size = rng.random() < 0.25, rng.choice((2, 3, 4, 5))
+    made = qa.example(rng, _SIDE, language, abstain=abstain, size=size, houses=houses)
     if made.n == 0 and rng.random() < STRANGE:
         made = replace(made, turns=[Turn("user", facts.question(rng, _SIDE, language))])
     return made
@@ -134,7 +137,7 @@ def likened(rng: random.Random, language: Language) -> Alike:
     if kind < WISHES:
         return _wished(rng, language)
     if kind < WISHES + GUESTS:
-        whole = _guest(rng, language)
+        whole = _guest(rng, language, HOUSES)
     elif kind < WISHES + GUESTS + GRIDS:
         whole = grid.example(rng, _SIDE, language, abstain=abstain)
     elif kind < WISHES + GUESTS + GRIDS + TRADES:

@@ -53,6 +53,18 @@ OFF_TOPIC: Final[dict[Language, list[str]]] = {
 }  # fmt: skip
 
 
+ANSWERED_BY: Final[dict[str, tuple[str, ...]]] = {
+    "bed.price": ("room.extrabed",), "room.extrabed": ("bed.price",),
+    "business.rule": ("print.service",), "print.service": ("business.rule",),
+    "cancel.free": ("cancel.fee",), "cancel.fee": ("cancel.free",),
+    "pets.allowed": ("pets.price",), "checkin.early": ("checkin.time",), "checkout.late": ("checkout.time",),
+}  # fmt: skip
+"""Blocks whose sentences answer questions of another one, too, or in part: who says what a dog costs says that it may
+come. They do not stand among what is wrong beside those."""
+TWINS: Final = {"room.extrabed": "bed.price", "print.service": "business.rule"}
+"""Blocks about the very same as another one."""
+
+
 @dataclass
 class Block:
     """One aspect of a topic: questions, and sentences of which each answers each; some are for tests only."""
@@ -63,6 +75,11 @@ class Block:
     sentences: list[str] = field(default_factory=list)
     test_questions: list[str] = field(default_factory=list)
     test_sentences: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """As the grammar heads it."""
+        return f"{self.topic}.{self.aspect}"
 
 
 @cache
@@ -184,7 +201,8 @@ def distractors(
     ``among``: where they are from; the guests' blocks by default.
     """
     r = v.rng
-    others = [b for b in (among or blocks(v.language)) if b is not block]
+    answers = ANSWERED_BY.get(block.name, ()) if block is not None else ()
+    others = [b for b in (among or blocks(v.language)) if b is not block and b.name not in answers]
     near = [b for b in others if block is not None and b.topic == block.topic]
     chosen = [b for b in near if r.random() < same_topic]
     # Retrieved passages are about few topics each: neighbours come in runs, as in a document.
@@ -201,9 +219,12 @@ def evidence_only(v: Values, k: int) -> list[str]:
 
 def example(
     rng: random.Random, side: Side, language: Language, *, abstain: bool = False, heldout_q: bool = False, heldout_s: bool = False,
-    size: int | None = None, slice_: str = "",
+    size: int | None = None, slice_: str = "", houses: float = 0.25,
 ) -> Example:  # fmt: skip
-    """A question with numbered sentences: one answers it, or (``abstain``) none does. Tools and turns are added by ``corpus``."""
+    """A question with numbered sentences: one answers it, or (``abstain``) none does. Tools and turns are added by ``corpus``.
+
+    ``houses``: the share of the questions that name a house, beside sentences of another one.
+    """
     v = Values(rng, side, language)
     block = rng.choice(blocks(language))
     k = (size or rng.choice((2, 3, 4, 5, 6, 8, 10, 12, 14))) - 1
@@ -212,7 +233,7 @@ def example(
     wrong = distractors(v, block, k, same_topic=0.25 if abstain else 0.6)
     if abstain and rng.random() < 0.25:
         asked = fill(rng, rng.choice(OFF_TOPIC[language]), **slots(v))
-    elif rng.random() < 0.25:
+    elif rng.random() < houses:
         asked, right, wrong = _with_houses(v, block, asked, right, wrong)
     at = rng.randint(0, len(wrong))
     lines = wrong if abstain else [*wrong[:at], right, *wrong[at:]]
@@ -224,7 +245,7 @@ def example(
         [],
         lines,
         n=0 if abstain else at + 1,
-        group=f"{language}:{block.topic}.{block.aspect}",
+        group=f"{language}:{TWINS.get(block.name, block.name)}",
     )
 
 

@@ -154,6 +154,35 @@ def test_likeness_decides_between_sentences_that_read_alike(engine: Engine, tmp_
     assert liking(engine, tmp_path, 0.0).likenesses("a", ["b", "c"]) == [0.0, 0.0]
 
 
+def test_a_house_that_is_named_is_answered_by_its_own_sentences_alone(engine: Engine) -> None:
+    text = "At Pine Villa, the pool is hot. Lotus Inn: Breakfast is from 7. Breakfast is from 9. Pine Villa: Dogs come."
+    ends = [text.index(".", at) + 1 for at in (0, 32, 63, 84)]
+    rules = cast(
+        Any, {**RULES, "text": text, "sentences": list(zip([0, *(end + 1 for end in ends)], ends, strict=False))}
+    )
+    asked = list[str]()
+
+    class Alike(Even):
+        def likenesses(self, request: str, candidates: Any) -> list[float]:
+            asked.append(request)
+            return [9.0 if "7" in text else 2.0 if "9" in text else 1.0 for text in candidates]
+
+    def cited(question: str, **how: float) -> str:
+        made = Decoding("reading", likeness_weight=1.0, **how)
+        said = Alike(ChatLlama(engine=engine, adapter="red"), made).turn([HumanMessage(question)], [rules], [], "en")
+        return said["citations"][0]["quote"] if said["citations"] else ""
+
+    assert cited("At Pine Villa: when is breakfast?") == "Lotus Inn: Breakfast is from 7."
+    assert cited("At Pine Villa: when is breakfast?", named_weight=0.5) == "Breakfast is from 9.", "said of no house"
+    assert asked[-1] == "when is breakfast?"
+    assert cited("At Pine Villa: when is breakfast?", named_weight=2.0) == "At Pine Villa, the pool is hot."
+    assert cited("At Lotus Inn: when is breakfast?", named_weight=0.5) == "Lotus Inn: Breakfast is from 7."
+    assert cited("When is breakfast?", named_weight=0.5) == "Lotus Inn: Breakfast is from 7."
+    assert not cited("At Pine Villa: when is breakfast?", named_weight=2.0, abstain_margin=4.5), (
+        "another's says nothing"
+    )
+
+
 def test_shared_words_weigh_more_in_a_question_of_strange_words(engine: Engine, tmp_path: Path) -> None:
     rules = cast(Any, {**RULES, "text": "Breakfast is served from 7 to 10. The pool is warm.", "sentences": []})
     rules["sentences"] = [[0, 33], [34, 51]]

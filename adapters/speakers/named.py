@@ -1,0 +1,203 @@
+"""Whose sentence it is: where a question names a house, a branch or an office, only its own sentences answer it.
+
+"At Pine Villa: when is breakfast?" shares a name with every sentence of Pine Villa's, and its subject with every
+breakfast: words that are counted, and vectors that are compared, add the two up. So the name is taken out of both, the
+rest is compared, and a sentence that stands under another house's name is none of the answers.
+
+Names are found by how they are written: Latin ones by capitals (two words, or one before "branch" and the like), Korean
+ones by what they end in (호텔, 지점, 병원); nothing is learned, and no list of names is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from morphemes import kiwi
+
+FAMILIES: Final = tuple(
+    frozenset(kinds.split())
+    for kinds in (
+        """hotel hostel motel inn lodge house stay resort villa palace plaza tower court suites residence guesthouse
+        호텔 호스텔 모텔 리조트 펜션 레지던스 스테이 스위트 하우스 팰리스 빌라 여관 민박 콘도""",
+        "branch store shop outlet 지점 본점 분점 매장 점",
+        "office headquarters bureau 지사 본사 사무소 사무실",
+        "hospital clinic pharmacy 병원 의원 약국",
+        "factory plant works 공장",
+        "campus academy 캠퍼스 학원",
+        "bank 은행",
+        "restaurant cafe 식당 카페",
+        "centre center 센터",
+    )
+)
+"""What names end with, or begin: those of one family are others of one kind, and a hotel's restaurant is no hotel."""
+SITES: Final = 3
+"""A name without such a word may be of any of the first so many families."""
+BRANCH: Final = "점"
+"""A kind only after a place's name: 해운대점, but not 음식점."""
+FEW: Final = 3
+"""A clause of a name and no more words than these says whose the rest is ("For guests of Pine Villa:")."""
+_KOREAN: Final = tuple(kind for kinds in FAMILIES for kind in kinds if kind[0] >= "가" and kind != BRANCH)
+_SMALL: Final = frozenset("branch office store shop clinic campus factory plant".split())
+_LEADS: Final = frozenset(
+    """at in for from of to by with on the a an and or is are am was do does did can could may might must shall should
+    will would has have what when where who whom whose which why how if as this that these those my our your no not
+    please hello hi hey excuse one guests guest i we you he she it they monday tuesday wednesday thursday friday
+    saturday sunday january february march april june july august september october november december""".split()
+)
+_LATIN: Final = re.compile(r"[A-Z][A-Za-z'’]*(?:-[A-Z][A-Za-z]*)*(?:\s+(?:of\s+)?[A-Z][A-Za-z'’]*)*(?:\s+[a-z]+)?")
+_WORD: Final = re.compile(r"[^\s]+")
+_HANGUL: Final = re.compile("[가-힣]")
+_NOUNS: Final = frozenset("NNG NNP XR XPN SL SH UN".split())
+_INSIDE: Final = re.compile(r"[가-힣A-Za-z]*$")
+"""What stands before a place in the same word."""
+_OPENING: Final = re.compile(r"(?:^|[.?!:,(]\s*)([가-힣]{2,})\s+$")
+"""A word that a clause begins with."""
+_POINTING: Final = frozenset("NP MM VA".split())
+"""Tags of what points to a house or describes one, and is no name of it: 이 호텔, 우리 호텔, 좋은 호텔."""
+_CLAUSE: Final = re.compile(r"\(?(?:[^.?!:,()]|[.?!:,](?=\S))+(?:[.?!:,]+(?=\s|$)|\))*\s*|\S\s*")
+_PARTICLE: Final = r"(?:에서는|에서|에는|의 경우에는|의 경우|으로|로|에|은|는|이|가|을|를|의)?(?![가-힣])"
+_TAKEN: Final = re.compile(rf"(?:\b(?:at|in|for|from|of|to|by|with)\s+)?(?:\bthe\s+)?\0{_PARTICLE}", re.IGNORECASE)
+
+
+class Apart(NamedTuple):
+    """A question and sentences without the names that the question has.
+
+    ``whose``: of each sentence, True where it has such a name, False where it stands under another house's, else None.
+    """
+
+    question: str
+    sentences: list[str]
+    whose: list[bool | None]
+
+
+def apart(question: str, sentences: Sequence[str]) -> Apart | None:
+    """What is to be compared, and whose each sentence is; None where nothing is asked of one house among several.
+
+    A name counts where it stands before or after what is said and not in it ("At Pine Villa: …", "… (Pine Villa)"): in
+    the question, in a sentence if it is a house's, or where two sentences stand so under houses of its kind, one if the
+    question begins with it. The names of an article's persons and places do not: there they are what is asked about.
+    """
+    heads = [[text[slice(*at)] for at in names(text) if _heads(text, at)] for text in sentences]
+    houses = [name for some in heads for name in some if family(name) is not None]
+    kinds = Counter(family(name) for name in houses)
+    asked = [(question[a:b], a, _heads(question, (a, b))) for a, b in names(question)]
+    named = [name for name, start, leads in asked if leads or kinds[family(name)] > (start > 0)]
+    # what is typed in small letters is known by how the sentences write it
+    named += [name for name in houses if _places(name, question)]
+    bare = _without(question, [at for name in set(named) for at in _places(name, question)])
+    if not named or not bare:
+        return None
+    same = {family(name) for name in named} - {None} or set(range(SITES))
+    rest, whose = [], list[bool | None]()
+    for text, heading in zip(sentences, heads, strict=True):
+        own = [at for name in set(named) for at in _places(name, text)]
+        rest.append(_without(text, own) or text)
+        whose.append(True if own else False if same & {family(name) for name in heading} else None)
+    return Apart(bare, rest, whose)
+
+
+def family(name: str) -> int | None:
+    """Which of ``FAMILIES`` a name's house is of; None where its words do not say."""
+    words, last = set(name.casefold().split()), name.split()[-1]
+    for i, kinds in enumerate(FAMILIES):
+        if words & kinds or last.endswith(tuple(kind for kind in kinds if kind[0] >= "가")):
+            return i
+    return None
+
+
+def names(text: str) -> list[tuple[int, int]]:
+    """Where names stand, as ``[start, end)`` in characters, in order."""
+    found = [*_latin(text), *(_korean(text) if _HANGUL.search(text) else ())]
+    return sorted(found)
+
+
+def _latin(text: str) -> Iterator[tuple[int, int]]:
+    for run in _LATIN.finditer(text):
+        words = [(run.start() + w.start(), run.start() + w.end(), w.group()) for w in _WORD.finditer(run.group())]
+        if words[-1][2].islower() and words[-1][2] not in _SMALL:
+            words.pop()
+        while words and words[0][2].casefold() in _LEADS:
+            words.pop(0)
+        while words and words[-1][2].casefold() in _LEADS:
+            words.pop()
+        inside = any(w.casefold() in ("i", "i'm", "i'd", "i'll", "i've") for _, _, w in words)
+        if len(words) > 1 and not inside and not all(w.isupper() for _, _, w in words):
+            yield words[0][0], words[-1][1]
+
+
+def _korean(text: str) -> Iterator[tuple[int, int]]:
+    if not any(kind in text for kind in (*_KOREAN, BRANCH)):
+        return
+    tokens = [(t.start, t.start + t.len, t.form, t.tag.partition("-")[0]) for t in kiwi().tokenize(text)]
+    tags = {start: tag for start, _, _, tag in reversed(tokens)}
+    run: list[tuple[int, int, str]] = []
+    for start, end, form, tag in [*tokens, (len(text) + 2, len(text) + 2, "", "")]:
+        if run and (tag not in _NOUNS or start - run[-1][1] > 1):
+            yield from _house_of(text, run, tags)
+            run = []
+        if tag in _NOUNS:
+            run.append((start, end, form))
+
+
+def _house_of(text: str, run: Sequence[tuple[int, int, str]], tags: dict[int, str]) -> Iterator[tuple[int, int]]:
+    """The name that a run of nouns begins with, as far as the last word for a kind of house; a kind alone is none."""
+    ends = [end for i, (_, end, form) in enumerate(run) if form.endswith(_KOREAN) or _is_branch(form, alone=not i)]
+    if not ends:
+        return
+    start = len(text[: run[0][0]]) - len(_INSIDE.search(text[: run[0][0]]).group())  # type: ignore[union-attr]
+    if "".join(text[start : ends[-1]].split()) in _KOREAN:
+        # Kiwi takes an invented name for whatever it looks like: 다온 for "that came"
+        before = _OPENING.search(text[:start])
+        if before is None:
+            return
+        told = [tags[i] for i in range(*before.span(1)) if i in tags]
+        if not told or told[0] in _POINTING or any(tag.startswith("J") for tag in told):
+            return
+        start = before.start(1)
+    yield start, ends[-1]
+
+
+def _is_branch(form: str, *, alone: bool) -> bool:
+    if not form.endswith(BRANCH) or (form == BRANCH and alone):
+        return False
+    return form == BRANCH or [token.tag for token in kiwi().tokenize(form[:-1])] == ["NNP"]
+
+
+def _places(name: str, text: str) -> list[tuple[int, int]]:
+    """Where a name stands in a text, however it is spaced and whatever its capitals."""
+    pattern = r"\s*".join(re.escape(letter) for letter in name if not letter.isspace())
+    return [found.span() for found in re.finditer(pattern, text, re.IGNORECASE)]
+
+
+def _heads(text: str, at: tuple[int, int]) -> bool:
+    """Whether the rest of a text is said of whom is named there: it stands in a clause of few words, or as a topic."""
+    marked = f"{text[: at[0]]}\0{text[at[1] :]}"
+    clauses = _CLAUSE.findall(marked)
+    if len(clauses) > 1 and any("\0" in clause and _few(clause) for clause in clauses):
+        return True
+    return not at[0] and bool(re.match(r"\0(?:에서는|의 경우|에는)(?![가-힣])", marked))
+
+
+def _few(clause: str) -> bool:
+    """Whether a clause says whose the rest is: few words before the name, one behind it at most ("다온 호텔 안내:")."""
+    before, _, behind = re.sub(rf"\0{_PARTICLE}", "\0", clause).rpartition("\0")
+    count = len(re.findall(r"\w+", behind))
+    return count <= 1 and len(re.findall(r"\w+", before)) + count <= FEW
+
+
+def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """A text without names: clauses that say nothing else go whole. Empty where nothing is left."""
+    for start, end in sorted(spans, reverse=True):
+        text = f"{text[:start]}\0{text[end:]}"
+    clauses = _CLAUSE.findall(text)
+    kept = [clause for clause in clauses if "\0" not in clause or not _few(clause)] if len(clauses) > 1 else clauses
+    rest = "".join(kept) if any(re.search(r"\w", clause.replace("\0", "")) for clause in kept) else text
+    rest = re.sub(r"\s+([.?!,:])", r"\1", _TAKEN.sub(" ", rest).replace("\0", " "))
+    rest = " ".join(rest.split()).strip(" ,:(")
+    return rest if re.search(r"\w", rest) else ""
+
+
+__all__ = ["Apart", "apart", "names"]
