@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import isfinite
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -97,4 +98,7 @@ class Decoding:
             raise ModelNotUsable(f"{path} cannot be read ({e}); export it again with the weights") from None
         if strategy not in get_args(Strategy) or not 0 <= numbers["abstain_share"] <= 1:
             raise ModelNotUsable(f"{path}: strategy is one of {get_args(Strategy)}, abstain_share lies in 0…1")
+        for name, number in numbers.items():
+            if not isfinite(number) or (name == "overlap_power" and number <= 0):
+                raise ModelNotUsable(f"{path}: {name} cannot be {number}; export it again with the weights")
         return cls(strategy, **numbers)

@@ -6,7 +6,7 @@ not the other, the others are not read; else a tool is wanted where it makes the
 likelier by ``call_least``. Among tools the reading counts and how much likelier the conversation makes their names,
 which is what decisions teach an adapter; among sentences reading, likeness, and the words that they share or that mean
 the same (``speakers.meant``), without the name of a house and none of another house's (``speakers.named``); a sentence
-is told if it is worth ``abstain_margin`` at least. The
+is told if it is worth ``abstain_margin`` at least, and one that no reading would bring to the front is not read. The
 arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -63,6 +63,7 @@ DOUBT: Final = 0.003  # a value less likely than this is not followed
 FAINT: Final = 1e-4  # a place to begin that is less likely than this against the best value is not read on from
 HOPEFUL: Final = 0.02  # a place to begin that is at least so likely against the likeliest is read on from at once
 UNSAID: Final = 0.001  # how likely "nothing was said" stays where a date is left over, against what the model says
+SPREAD: Final = 40.0  # nats by which readings of sentences differ at most: what is behind by more is not read
 TOOLSETS: Final = 64  # sets of tools whose names' likelihoods after no conversation are kept
 TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
 
@@ -159,13 +160,15 @@ class ReadingSpeaker:
         """The tool that is wanted, or else the number of the sentence that answers, 0 for none."""
         bare = self.apart(request, [row.text for row in evidence])
         kept = [i for i, own in enumerate(bare.whose) if own is not False]
-        evidence, sentences = [evidence[i] for i in kept], [bare.sentences[i] for i in kept]
+        rows, sentences = [evidence[i] for i in kept], [bare.sentences[i] for i in kept]
         tooled = [(purpose(tool), True) for tool in tools]
-        told = [(row.text, False) for row in evidence]
         of_tools, of_told = self._alike(request, [text for text, _ in tooled], bare.question, sentences)
         wants, tokens = self._known(of_tools, of_told), self.tokens(request)
-        read = [*(tooled if wants is not False else []), *(told if wants is not True else [])]
-        margins = self.margins(request, read)
+        share = self.decoding.trusted(tokens)
+        worths = [] if wants else self._unread(bare, kept, rows, of_told, tokens)
+        near = [i for i, w in enumerate(worths) if w >= max(worths) - SPREAD * share]
+        read = [*(tooled if wants is not False else []), *((rows[i].text, False) for i in near)]
+        margins = self.margins(request, read) if read else []
         if wants is None:
             calls = margins[: len(tools)]
             wants = max(calls, default=-math.inf) >= self.decoding.call_least(tokens)
@@ -174,11 +177,17 @@ class ReadingSpeaker:
             each = zip(margins, self.named(prompt, tools), strict=True)
             wish = [m + self.decoding.name_weight * n for m, n in each]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
-        shared = self.shared(bare.question, sentences, following(evidence))
-        worths = self.decoding.told(tokens, margins, shared, of_told, self.strange(bare.question))
-        worths = [w + self.decoding.named_weight * bool(bare.whose[i]) for w, i in zip(worths, kept, strict=True)]
-        best = max(worths, default=-math.inf)
-        return None, kept[worths.index(best)] + 1 if worths and best >= self.decoding.abstain_margin else 0
+        told = [(worths[i] + share * m, -i) for i, m in zip(near, margins, strict=True)]
+        best, at = max(told, default=(-math.inf, 0))
+        return None, kept[-at] + 1 if told and best >= self.decoding.abstain_margin else 0
+
+    def _unread(
+        self, bare: Apart, kept: Sequence[int], rows: Sequence[Evidence], alike: Sequence[float], tokens: int
+    ) -> list[float]:
+        """What each sentence that is kept is worth before it is read."""
+        shared = self.shared(bare.question, [bare.sentences[i] for i in kept], following(rows))
+        worths = self.decoding.told(tokens, [0.0] * len(rows), shared, alike, self.strange(bare.question))
+        return [w + self.decoding.named_weight * bool(bare.whose[i]) for w, i in zip(worths, kept, strict=True)]
 
     def _alike(
         self, request: str, tools: Sequence[str], question: str, sentences: Sequence[str]

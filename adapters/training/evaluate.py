@@ -225,6 +225,10 @@ def evaluate(generator: Any, *, n: int = 40, seed: int = 0, names: list[str] | N
     return report
 
 
+OTHERS: Final = -1e6
+"""What a sentence of another house than the question's is worth: nothing makes up for it."""
+
+
 class Weighed(NamedTuple):
     """One question: what each candidate is worth as it is read, each sentence by words and likeness; which is right."""
 
@@ -249,8 +253,11 @@ def weighed(generator: Any, *, n: int, seed: int) -> list[Weighed]:
                 margins = speaker.margins(choice.request, choice.candidates)
                 share = speaker.decoding.trusted(speaker.tokens(choice.request))
                 margins = [m if i < tools else share * m for i, m in enumerate(margins)]
-                shared = [s**speaker.decoding.overlap_power for s in speaker.shared(choice.request, e.evidence)]
-                alike = speaker.likenesses(choice.request, e.evidence)
+                bare = speaker.apart(choice.request, e.evidence)
+                shared = [s**speaker.decoding.overlap_power for s in speaker.shared(bare.question, bare.sentences)]
+                alike = speaker.likenesses(bare.question, bare.sentences)
+                for i, own in enumerate(bare.whose):
+                    margins[tools + i] += speaker.decoding.named_weight if own else OTHERS if own is False else 0.0
                 found.append(Weighed(margins, shared, alike, tools, choice.right))
     return found
 

@@ -6,15 +6,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-QUESTION_TOKENS = 4.0
-"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``); beside a network of words more of it
-adds noise (docs/log/models.md, 2026-11-26; 8 without one)."""
-STRANGE = 10.0
+QUESTION_TOKENS = 1.0
+"""Up to here a sentence's reading counts in full (``Decoding.question_tokens``): beside a network of words, and words
+that mean the same, more of it adds noise (docs/log/models.md)."""
+STRANGE = 20.0
 """What words that nobody taught add to the weight of shared words: generated questions have none, so that it was chosen
 on passages and real ones."""
 MEANT = 1.4
 POWER = 3.0
 """How words count that mean the same, and how much more many shared ones than few; chosen likewise."""
+NAMED = 2.0
+"""What the name of the house counts that a question names: more than a doubt between two sentences, less than one that
+there is an answer at all."""
 TODAY = "2026-11-22"
 """The day that generated requests are read on, so that an evaluation is the same on every day."""
 
@@ -36,7 +39,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
     assert isinstance(speaker, ReadingSpeaker)
     speaker.decoding = replace(
         speaker.decoding, verdict_weight=verdict, question_tokens=QUESTION_TOKENS, likeness_weight=1.0,
-        meant_weight=MEANT, overlap_power=POWER,
+        meant_weight=MEANT, overlap_power=POWER, named_weight=NAMED,
     )  # fmt: skip
     questions = weighed(generator, n=n, seed=seed + 1_000)
     weight, likeness, margin = tuned(questions)
@@ -54,6 +57,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
         "strange_weight": STRANGE,
         "meant_weight": MEANT,
         "overlap_power": POWER,
+        "named_weight": NAMED,
     }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -179,7 +179,8 @@ def test_decoding_file(tmp_path: Path) -> None:
     assert Decoding.read(tmp_path) == Decoding("reading", abstain_margin=1.5)
     (tmp_path / "decoding.json").write_text('{"strategy": "reading", "likeness_weight": 1.5}')
     assert Decoding.read(tmp_path) == Decoding("reading", likeness_weight=1.5)
-    for bad in ("{", '{"strategy": "loudest"}', '{"abstain_share": 7}', "[]"):
+    odd = ('{"overlap_power": -1}', '{"overlap_power": 0}', '{"named_weight": NaN}', '{"call_margin": Infinity}')
+    for bad in ("{", '{"strategy": "loudest"}', '{"abstain_share": 7}', "[]", *odd):
         (tmp_path / "decoding.json").write_text(bad)
         with pytest.raises(ModelNotUsable, match=r"decoding\.json"):
             Decoding.read(tmp_path)

@@ -245,6 +245,27 @@ def test_only_what_may_be_meant_is_read(
     assert bool(said["citations"]) == (not wanted)
 
 
+@pytest.mark.parametrize(("tokens", "seen"), [(0.0, 3), (1.0, 2)])
+def test_a_sentence_that_no_reading_brings_to_the_front_is_not_read(engine: Engine, tokens: float, seen: int) -> None:
+    rules = cast(
+        Any, {**RULES, "text": "One is red. Two is blue. Three is gone.", "sentences": [[0, 11], [12, 24], [25, 39]]}
+    )
+    read = list[str]()
+
+    class Far(ReadingSpeaker):
+        def likenesses(self, request: str, candidates: Any) -> list[float]:
+            return [9.0 if "red" in text else 8.5 if "blue" in text else -8.0 for text in candidates]
+
+        def readings(self, request: str, candidates: Any) -> list[tuple[float, float]]:
+            read.extend(text for text, _ in candidates)
+            return [(9.0 if "blue" in text else 1.0, 0.0) for text, _ in candidates]
+
+    made = Decoding("reading", likeness_weight=1.0, question_tokens=tokens)
+    said = Far(ChatLlama(engine=engine, adapter="red"), made).turn([HumanMessage("which?")], [rules], [], "en")
+    assert said["citations"][0]["quote"] == "Two is blue.", "what is near is read, and the reading counts"
+    assert len(read) == seen
+
+
 def test_a_base_without_its_network_says_what_to_do(engine: Engine, tmp_path: Path) -> None:
     speaker = liking(engine, tmp_path, 1.0)
     (tmp_path / LIKENESS_FILE).write_bytes(b"no table")
