@@ -18,6 +18,7 @@ MARKED: Final = 3
 REMEMBERED: Final = 1_000
 """Texts whose words are kept: half a hundred megabytes at most, where all are long."""
 _HANGUL: Final = re.compile("[가-힣]")
+_LATIN: Final = re.compile("[a-z]+")
 _WORD: Final = re.compile(r"[a-z]+|\d[\d,.]*\d|\d")
 _EMPTY: Final = frozenset(
     """a an the and or but of in on at to for by with from into as than then there here not no this that these those it
@@ -53,7 +54,9 @@ class Contents:
 
     def _read(self, text: str) -> list[Word]:
         if _HANGUL.search(text):
-            return [Word(form, meaning) for form, meaning in self._words.morphemes(text)]
+            # a Latin word is one word in both languages' texts
+            found = self._words.morphemes(text)
+            return [Word(_stem(form) if _LATIN.fullmatch(form) else form, meaning) for form, meaning in found]
         words = [word for word in _WORD.findall(text.lower()) if word not in _EMPTY]
         return [
             Word(word if word[0].isdigit() else _stem(word), unit(row) if row.any() else None)

@@ -61,3 +61,4 @@ def test_a_question_in_one_language_holds_nothing_of_the_other_but_what_stands_t
     assert _held("체중 제한이 있나요?", [*BREWERY, HOUSE[1]])[:3] == [0.0, 0.0, 0.0]
     assert _held("How heavy may an animal be?", HOUSE) == [0.0, 0.0, 0.0]
     assert _held("방이 2451개인가요?", ["There are 2451 rooms."])[0] > 0.0
+    assert _held("Netflix 되나요?", ["Netflix is on every screen."])[0] > 0.0
