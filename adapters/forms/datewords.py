@@ -27,7 +27,8 @@ _DATES: Final = re.compile(
             r"(?:(?:이번|다음|담|다다음)\s*주\s*|오는\s*|이번\s*)?[월화수목금토일]요일",
             r"내일모레|오늘|금일|내일|모레|글피|다음\s?날|이튿날",
             r"(?:하루|이틀|사흘|나흘|닷새|열흘|보름|일주일|\d{1,2}\s*(?:일|주일|주))\s*(?:뒤|후)",
-            r"\d{1,2}\s*일(?!\d)|\d{1,2}\s*박",
+            # "76 일수 65" and "3 일정" have no day
+            r"\d{1,2}일(?!\d)|\d{1,2}\s+일(?!\d|[수정반])|\d{1,2}\s*박",
             rf"\b(?:{_WEEKDAY},?\s+)?{_MONTH}\s+(?:the\s+)?{_DAY}(?!\d){_YEAR}",
             rf"\b(?:{_WEEKDAY},?\s+)?(?:the\s+)?{_DAY}(?:\s+of)?[\s-]+{_MONTH}{_YEAR}",
             r"\bthe day after tomorrow\b|\btoday\b|\btonight\b|\btomorrow\b|\bthe next day\b",

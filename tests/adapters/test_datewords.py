@@ -16,6 +16,7 @@ from adapters.speakers.lexical import overlap
         ("Tuesday, February 9 until the 12th", ["Tuesday, February 9", "the 12th"]),
         ("start Sep 9, 48000 won in all, until Sep 12, 2026", ["Sep 9", "Sep 12, 2026"]),
         ("12월 3일부터 5일까지 2명", ["12월 3일", "5일"]),
+        ("거리 76 일수 65, 5 일부터", ["5 일"]),
         ("2026년 12월 3일(목)에서 2박", ["2026년 12월 3일(목)", "2박"]),
         ("11/6에서 11/16까지", ["11/6", "11/16"]),
         ("2026-12-03, 내일, 다음 주 금요일", ["2026-12-03", "내일", "다음 주 금요일"]),
