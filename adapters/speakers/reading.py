@@ -63,6 +63,8 @@ DOUBT: Final = 0.003  # a value less likely than this is not followed
 FAINT: Final = 1e-4  # a place to begin that is less likely than this against the best value is not read on from
 HOPEFUL: Final = 0.02  # a place to begin that is at least so likely against the likeliest is read on from at once
 UNSAID: Final = 0.001  # how likely "nothing was said" stays where a date is left over, against what the model says
+LEANS: Final = -2.0  # of likeness: from here on a tool is all but meant
+EASED: Final = 15.0  # nats by which its reading may then fall short of ``call_least``
 SPREAD: Final = 40.0  # nats by which readings of sentences differ at most: what is behind by more is not read
 TOOLSETS: Final = 64  # sets of tools whose names' likelihoods after no conversation are kept
 TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
@@ -171,7 +173,8 @@ class ReadingSpeaker:
         margins = self.margins(request, read) if read else []
         if wants is None:
             calls = margins[: len(tools)]
-            wants = max(calls, default=-math.inf) >= self.decoding.call_least(tokens)
+            eased = EASED if self._leans(of_tools, of_told) else 0.0
+            wants = max(calls, default=-math.inf) >= self.decoding.call_least(tokens) - eased
             margins = calls if wants else margins[len(tools) :]
         if wants:
             each = zip(margins, self.named(prompt, tools), strict=True)
@@ -207,6 +210,11 @@ class ReadingSpeaker:
         if not self.decoding.likeness_weight or (tool > 0) == (sentence > 0):
             return None
         return tool > sentence
+
+    def _leans(self, of_tools: Sequence[float], of_told: Sequence[float]) -> bool:
+        """Whether the network all but finds a tool meant, and no sentence: words of a trade that nobody taught."""
+        tool, sentence = max(of_tools, default=LEAST), max(of_told, default=LEAST)
+        return bool(self.decoding.likeness_weight) and LEANS < tool <= 0 >= sentence
 
     def apart(self, request: str, sentences: Sequence[str]) -> Apart:
         """Request and sentences without the house that the request names; as they are where it names none."""

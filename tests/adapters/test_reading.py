@@ -218,6 +218,25 @@ def test_the_network_says_whether_a_tool_is_wanted_where_it_knows(engine: Engine
 
 
 @pytest.mark.parametrize(
+    ("tool", "sentence", "read", "called"),
+    [(-1.0, -3.0, -9.0, True), (-1.0, -3.0, -16.0, False), (-3.0, -3.0, -9.0, False), (-1.0, 1.0, 9.0, False)],
+)
+def test_a_tool_that_is_all_but_meant_is_read_with_less_doubt(
+    engine: Engine, tool: float, sentence: float, read: float, called: bool
+) -> None:
+    class Leaning(ReadingSpeaker):
+        def likenesses(self, request: str, candidates: Any) -> list[float]:
+            return [tool, -20.0, *[sentence] * (len(candidates) - 2)]
+
+        def readings(self, request: str, candidates: Any) -> list[tuple[float, float]]:
+            return [(read if tool else 1.0, 0.0) for _, tool in candidates]
+
+    speaker = Leaning(ChatLlama(engine=engine, adapter="red"), Decoding("reading", likeness_weight=1.0))
+    said = speaker.turn([HumanMessage(REQUEST)], [RULES], [BOOK, CANCEL], "ko")
+    assert bool(calls(said) or said["about"]) == called
+
+
+@pytest.mark.parametrize(
     ("likeness", "read", "wanted"), [(9.0, [BOOK, CANCEL], "book"), (-9.0, [], ""), (0.0, None, "book")]
 )
 def test_only_what_may_be_meant_is_read(
