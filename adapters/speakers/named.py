@@ -48,7 +48,7 @@ _LEADS: Final = frozenset(
     saturday sunday january february march april june july august september october november december""".split()
 )
 _LATIN: Final = re.compile(r"[A-Z][A-Za-z'’]*(?:-[A-Z][A-Za-z]*)*(?:\s+(?:of\s+)?[A-Z][A-Za-z'’]*)*(?:\s+[a-z]+)?")
-_WORD: Final = re.compile(r"[^\s]+")
+_WORD: Final = re.compile(r"\S+")
 _HANGUL: Final = re.compile("[가-힣]")
 _NOUNS: Final = frozenset("NNG NNP XR XPN SL SH UN".split())
 _INSIDE: Final = re.compile(r"[가-힣A-Za-z]*$")
@@ -84,16 +84,16 @@ def apart(question: str, sentences: Sequence[str]) -> Apart | None:
     houses = [name for some in heads for name in some if family(name) is not None]
     kinds = Counter(family(name) for name in houses)
     asked = [(question[a:b], a, _heads(question, (a, b))) for a, b in names(question)]
-    named = [name for name, start, leads in asked if leads or kinds[family(name)] > (start > 0)]
+    named = {name for name, start, leads in asked if leads or kinds[family(name)] > (start > 0)}
     # what is typed in small letters is known by how the sentences write it
-    named += [name for name in houses if _places(name, question)]
-    bare = _without(question, [at for name in set(named) for at in _places(name, question)])
+    named |= {name for name in houses if _places(name, question)}
+    bare = _without(question, [at for name in named for at in _places(name, question)])
     if not named or not bare:
         return None
     same = {family(name) for name in named} - {None} or set(range(SITES))
     rest, whose = [], list[bool | None]()
     for text, heading in zip(sentences, heads, strict=True):
-        own = [at for name in set(named) for at in _places(name, text)]
+        own = [at for name in named for at in _places(name, text)]
         rest.append(_without(text, own) or text)
         whose.append(True if own else False if same & {family(name) for name in heading} else None)
     return Apart(bare, rest, whose)
@@ -147,7 +147,7 @@ def _house_of(text: str, run: Sequence[tuple[int, int, str]], tags: dict[int, st
     ends = [end for i, (_, end, form) in enumerate(run) if form.endswith(_KOREAN) or _is_branch(form, alone=not i)]
     if not ends:
         return
-    start = len(text[: run[0][0]]) - len(_INSIDE.search(text[: run[0][0]]).group())  # type: ignore[union-attr]
+    start = run[0][0] - len(_INSIDE.findall(text[: run[0][0]])[0])
     if "".join(text[start : ends[-1]].split()) in _KOREAN:
         # Kiwi takes an invented name for whatever it looks like: 다온 for "that came"
         before = _OPENING.search(text[:start])
