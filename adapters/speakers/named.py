@@ -188,9 +188,20 @@ def _few(clause: str) -> bool:
     return count <= 1 and len(re.findall(r"\w+", before)) + count <= FEW
 
 
+def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same places, one for those that overlap: "Pine Villa" stands in "Pine Villa Busan"."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
 def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
     """A text without names: clauses that say nothing else go whole. Empty where nothing is left."""
-    for start, end in sorted(spans, reverse=True):
+    for start, end in reversed(_joined(spans)):
         text = f"{text[:start]}\0{text[end:]}"
     clauses = _CLAUSE.findall(text)
     kept = [clause for clause in clauses if "\0" not in clause or not _few(clause)] if len(clauses) > 1 else clauses

@@ -33,6 +33,7 @@ def test_a_name_is_taken_out_of_the_question_and_of_its_sentences(question: str,
     [
         ("다온 호텔: 조식은요?", "조식은요?"),
         ("다온호텔에서 조식은 몇 시예요?", "조식은 몇 시예요?"),
+        ("다온호텔: 조식은 몇 시예요?", "조식은 몇 시예요?"),
         ("다온 호텔은 조식이 몇 시예요?", "조식이 몇 시예요?"),
         ("조식은 몇 시예요? (다온 호텔)", "조식은 몇 시예요?"),
         ("다온 호텔 조식은 몇 시예요?", "조식은 몇 시예요?"),
@@ -41,6 +42,13 @@ def test_a_name_is_taken_out_of_the_question_and_of_its_sentences(question: str,
 def test_a_korean_name_is_taken_out_however_it_is_spaced(question: str, bare: str) -> None:
     rest = ["조식이 07:30부터, 23,500원입니다.", DAON[1], DAON[2]]
     assert apart(question, DAON) == Apart(bare, rest, [True, False, None])
+
+
+def test_of_a_name_in_a_longer_one_nothing_else_is_taken() -> None:
+    found = apart(
+        "Pine Villa Busan: parking?", ["At Pine Villa Busan, cars park free.", "At Pine Villa, cars may come."]
+    )
+    assert found == Apart("parking?", ["cars park free.", "cars may come."], [True, True])
 
 
 def test_what_a_sentence_says_of_its_house_at_its_end_is_taken_out_too() -> None:
