@@ -58,11 +58,20 @@ ANSWERED_BY: Final[dict[str, tuple[str, ...]]] = {
     "business.rule": ("print.service",), "print.service": ("business.rule",),
     "cancel.free": ("cancel.fee",), "cancel.fee": ("cancel.free",),
     "pets.allowed": ("pets.price",), "checkin.early": ("checkin.time",), "checkout.late": ("checkout.time",),
+    "distance.how": ("distance.route",), "distance.route": ("distance.how",),
+    "invoice.how": ("invoice.company",), "invoice.company": ("invoice.how",),
+    "key.lost": ("key.price",), "key.price": ("key.lost",), "tax.rule": ("tax.city",), "tax.city": ("tax.rule",),
+    "pool.rule": ("pool.children",), "pool.children": ("pool.rule",),
+    "refund.rule": ("refund.defect",), "refund.defect": ("refund.rule",),
 }  # fmt: skip
 """Blocks whose sentences answer questions of another one, too, or in part: who says what a dog costs says that it may
 come. They do not stand among what is wrong beside those."""
-TWINS: Final = {"room.extrabed": "bed.price", "print.service": "business.rule"}
-"""Blocks about the very same as another one."""
+TWINS: Final = {
+    "room.extrabed": "bed.price", "print.service": "business.rule", "distance.route": "distance.how",
+    "invoice.company": "invoice.how", "key.price": "key.lost", "tax.city": "tax.rule", "pool.children": "pool.rule",
+    "refund.defect": "refund.rule",
+}  # fmt: skip
+"""Blocks about the very same as another one, or about two sides of one thing that are often told together."""
 
 
 @dataclass
