@@ -95,7 +95,7 @@ def _guest(rng: random.Random, language: Language, houses: float = 0.25) -> Exam
     abstain, size = rng.random() < 0.25, rng.choice((2, 3, 4, 5))
     made = qa.example(rng, _SIDE, language, abstain=abstain, size=size, houses=houses)
     if made.n == 0 and rng.random() < STRANGE:
-        made = replace(made, turns=[Turn("user", facts.question(rng, _SIDE, language))])
+        made = replace(made, turns=[Turn("user", facts.question(rng, _SIDE, language))], group="", also=())
     return made
 
 
@@ -147,11 +147,15 @@ def likened(rng: random.Random, language: Language) -> Alike:
     else:
         whole = facts.example(rng, _SIDE, language, abstain=abstain)
     made = whole.alike()
-    right = made.candidates[made.right - 1 : made.right] if made.right else []
-    wrong = [text for i, text in enumerate(made.candidates) if i + 1 != made.right]
+    each = list(zip(made.candidates, made.told, strict=True))
+    right = each[made.right - 1 : made.right] if made.right else []
+    wrong = [one for i, one in enumerate(each) if i + 1 != made.right]
     near = rng.sample(wrong, k=min(len(wrong), NEAR_SHOWN))
-    tools = [line for line, _ in frontdesk.purposes(rng, rng.choice((0, 0, 2)))]
-    return made._replace(candidates=[*right, *near, *tools], right=len(right))
+    tools = [(line, "") for line, _ in frontdesk.purposes(rng, rng.choice((0, 0, 2)))]
+    shown = [*right, *near, *tools]
+    return made._replace(
+        candidates=[text for text, _ in shown], told=tuple(about for _, about in shown), right=len(right)
+    )
 
 
 def _wished(rng: random.Random, language: Language) -> Alike:

@@ -30,7 +30,8 @@ class Alike(NamedTuple):
     """A request, what it may be for (purposes of tools, sentences), and which it is; 0 for nothing.
 
     ``source`` and ``group`` say what it is about: candidates of other requests of the same source are wrong, too,
-    unless their group is the same one; "" is like no other. Without a source only its own candidates count.
+    unless they are of that group, or of one of ``also``; "" is like no other. ``told``: the groups of its candidates.
+    Without a source only its own candidates count.
     """
 
     request: str
@@ -38,6 +39,8 @@ class Alike(NamedTuple):
     right: int
     source: str | None = None
     group: str = ""
+    told: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,10 @@ class Example:
     n: int = 0
     group: str = ""
     """What a question is about, where others may be about the same."""
+    told: list[str] = field(default_factory=list)
+    """What each sentence is about, in the same words; empty where nobody says."""
+    also: tuple[str, ...] = ()
+    """What else answers it, in the same words."""
 
     def wanted(self) -> ToolSpec | None:
         """The tool that is wanted, None for a question."""
@@ -76,7 +83,8 @@ class Example:
 
     def alike(self) -> Alike:
         """The question and its sentences."""
-        return Alike(request_of(self.turns), list(self.evidence), self.n, self.slice, self.group)
+        told = tuple(self.told) or tuple(self.group if i + 1 == self.n else "" for i in range(len(self.evidence)))
+        return Alike(request_of(self.turns), list(self.evidence), self.n, self.slice, self.group, told, self.also)
 
     def said(self) -> list[Said]:
         """What the assistant writes: the call (with what is not given left open), the question, or the told line."""

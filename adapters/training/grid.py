@@ -128,12 +128,13 @@ def example(rng: random.Random, side: Side, language: Language, *, abstain: bool
     thing, aspect = things[0], rng.choice(aspects)
     near = [(thing, a) for a in aspects if a != aspect] + [(t, aspect) for t in things[1:]]
     cells = rng.sample(near, k=rng.choice((2, 3, 4))) + [(t, rng.choice(aspects)) for t in things[1:]]
-    lines = list(dict.fromkeys(_line(v, t, a, question=False) for t, a in cells if (t, a) != (thing, aspect)))
-    asked = _line(v, thing, aspect, question=True)
-    n = 0
+    said = {_line(v, t, a, question=False): f"{t}.{a}" for t, a in cells if (t, a) != (thing, aspect)}
+    asked, about = _line(v, thing, aspect, question=True), f"{thing}.{aspect}"
+    some, n = list(said.items()), 0
     if not abstain:
-        n = rng.randint(1, len(lines) + 1)
-        lines.insert(n - 1, _line(v, thing, aspect, question=False))
+        n = rng.randint(1, len(some) + 1)
+        some.insert(n - 1, (_line(v, thing, aspect, question=False), about))
     return Example(
-        "choose" if n else "abstain", "grid", language, [Turn("user", asked)], [], lines, n=n, group=f"{thing}.{aspect}"
+        "choose" if n else "abstain", "grid", language, [Turn("user", asked)], [], [line for line, _ in some], n=n,
+        group=about, told=[told for _, told in some],
     )  # fmt: skip

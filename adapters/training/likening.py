@@ -1,9 +1,9 @@
 """Teaches the network that says how alike a request and a candidate are (``adapters.alike``), from generated text.
 
 Of each step all candidates that are wrong for a request count as wrong, and nothing is worth 0 nats among them, so that
-abstaining is learned, too. A candidate of another request may be right as well where both are about the same: those are
-left out, and so are the tools of other requests. Steps are made by other processes where there are any: a card takes
-far more than one core makes.
+abstaining is learned, too. A candidate of another request may be right as well where it is about what is asked: those
+are left out, and so are the tools of other requests. Steps are made by other processes where there are any: a card
+takes far more than one core makes.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ HIDDEN: Final = 0.2
 TOKENS_A_QUESTION: Final = 100
 OPEN: Final = 10**12
 """The questions where minutes count."""
+GROUPS: Final = 3
+"""What a request is about, and what else answers it, at most."""
 AHEAD: Final = 3
 """Steps that wait for each worker's next."""
 Progress = Callable[[dict[str, float]], None]
@@ -69,8 +71,9 @@ Array = NDArray[Any]
 class Step(NamedTuple):
     """Some requests with all their candidates. ``counts``: candidates of each; ``right``: which of its own, 0 for none.
 
-    ``source`` and ``group``: hashes of what each is about (group 0: like no other). ``words``: in how many of the
-    requests, with their candidates, a word stands; empty where nobody counts.
+    ``source`` and ``groups`` (requests, ``GROUPS``): hashes of what each is about, and of what else answers it;
+    ``about`` (candidates): of what each candidate is about; 0 is like no other. ``words``: in how many of the requests,
+    with their candidates, a word stands; empty where nobody counts.
     """
 
     asked: Texts
@@ -78,7 +81,8 @@ class Step(NamedTuple):
     counts: Array
     right: Array
     source: Array
-    group: Array
+    groups: Array
+    about: Array
     words: Counter[str]
 
 
@@ -250,9 +254,15 @@ def step_of(words: Lexicon, items: Sequence[Alike], first: int = 0, *, counted: 
         np.array([len(item.candidates) for item in items], np.int32),
         np.array([item.right for item in items], np.int32),
         np.array([crc32(source.encode()) for source in sources], np.int64),
-        np.array([crc32(item.group.encode()) for item in items], np.int64),
+        np.array([_hashes((item.group, *item.also), GROUPS) for item in items], np.int64),
+        np.array([h for item in items for h in _hashes(item.told, len(item.candidates))], np.int64),
         counts,
     )
+
+
+def _hashes(names: Sequence[str], size: int) -> list[int]:
+    """The hashes of so many names, 0 for "" and where there are no more."""
+    return [crc32(name.encode()) for name in names[:size]] + [0] * (size - len(names))
 
 
 def loss_of(network: Network, some: Step, *, hidden: float = 0.0) -> Tensor:
@@ -264,9 +274,8 @@ def loss_of(network: Network, some: Step, *, hidden: float = 0.0) -> Tensor:
     asked = _read(network.asked, some.asked, on, hidden)
     told = _read(network.told, some.told, on, hidden)
     owner = torch.from_numpy(np.repeat(np.arange(len(some.counts)), some.counts)).to(on, non_blocking=True)
-    rest = (
-        torch.from_numpy(x).to(on, non_blocking=True).long() for x in (some.counts, some.right, some.source, some.group)
-    )
+    columns = (some.counts, some.right, some.source, some.groups, some.about)
+    rest = (torch.from_numpy(x).to(on, non_blocking=True).long() for x in columns)
     return surprise(network.nats(asked, told), owner, *rest)
 
 
@@ -281,21 +290,26 @@ def _kept(known_: Tensor, hidden: float) -> Tensor:
     return 1 - (means & (torch.rand(len(means), device=means.device) < hidden)).float()
 
 
-def surprise(nats: Tensor, owner: Tensor, counts: Tensor, right: Tensor, source: Tensor, group: Tensor) -> Tensor:
+def surprise(
+    nats: Tensor, owner: Tensor, counts: Tensor, right: Tensor, source: Tensor, groups: Tensor, about: Tensor
+) -> Tensor:
     """The mean of the surprises, where nothing is worth 0 nats. ``owner`` (candidates): whose each is."""
-    nats = nats.masked_fill(~wrong_or_own(owner, source, group), -math.inf)
+    nats = nats.masked_fill(~wrong_or_own(owner, source, groups, about), -math.inf)
     wanted = torch.where(right > 0, counts.cumsum(0) - counts + right, 0)
     return cross_entropy(torch.cat([nats.new_zeros(len(nats), 1), nats], dim=1), wanted)
 
 
-def wrong_or_own(owner: Tensor, source: Tensor, group: Tensor) -> Tensor:
+def wrong_or_own(owner: Tensor, source: Tensor, groups: Tensor, about: Tensor) -> Tensor:
     """Whether a candidate stands among the answers of a request, ``(requests, candidates)`` bool.
 
-    Those of another request are left out where they may be right, too: of another source, or about the same.
+    Those of another request are left out where they may be right, too: of another source, or about what is asked. What
+    is wrong for the other request may be right for this one: a candidate's own group says so, not its request's.
     """
-    same = (group[:, None] == group[owner]) & (group[:, None] != 0)
     own: Tensor = torch.arange(len(source), device=owner.device)[:, None] == owner
-    return own | ((source[:, None] == source[owner]) & ~same)
+    wrong = source[:, None] == source[owner]
+    for group in groups.unbind(1):
+        wrong &= (group[:, None] != about) | (group[:, None] == 0)
+    return own | wrong
 
 
 __all__ = [

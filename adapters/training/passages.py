@@ -52,19 +52,19 @@ def _read(lines: list[str]) -> Told:
 
 def example(rng: random.Random, side: Side, language: Language, *, abstain: bool = False) -> Example:
     """A question with sentences of its passage in their order: one answers it, or (``abstain``) none does."""
-    told = rng.choice(passages(language, side))
+    told = among = rng.choice(passages(language, side))
     question, right = rng.choice(told.questions)
-    among = told.sentences
     if abstain and rng.random() < STRANGE:
-        among = rng.choice([other for other in passages(language, side) if other is not told]).sentences
-        others = list(range(len(among)))
+        among = rng.choice([other for other in passages(language, side) if other is not told])
+        others = list(range(len(among.sentences)))
     else:
-        others = [i for i in range(len(among)) if i != right]
+        others = [i for i in range(len(among.sentences)) if i != right]
     shown = sorted(rng.sample(others, k=min(rng.choice(SHOWN) - (not abstain), len(others))) + [right] * (not abstain))
     kind: Kind = "abstain" if abstain else "choose"
     return Example(
-        kind, "passages", language, [Turn("user", question)], [], [among[i] for i in shown],
+        kind, "passages", language, [Turn("user", question)], [], [among.sentences[i] for i in shown],
         n=0 if abstain else shown.index(right) + 1, group=f"{told.title}.{right}",
+        told=[f"{among.title}.{i}" for i in shown],
     )  # fmt: skip
 
 

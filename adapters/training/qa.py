@@ -204,8 +204,8 @@ def question(v: Values, block: Block, *, heldout: bool = False) -> str:
 
 def distractors(
     v: Values, block: Block | None, k: int, *, same_topic: float = 0.5, among: Sequence[Block] | None = None
-) -> list[str]:
-    """``k`` sentences that do not answer questions of ``block``; some of its topic, each aspect at most twice.
+) -> list[tuple[str, Block]]:
+    """``k`` sentences that do not answer questions of ``block``, each with its own block; some of its topic.
 
     ``among``: where they are from; the guests' blocks by default.
     """
@@ -218,12 +218,23 @@ def distractors(
     while len(chosen) < k:
         at = r.randrange(len(others))
         chosen.extend(others[at : at + r.choice((1, 2, 3))])
-    return [sentence(v, b) for b in chosen[:k]]
+    return [(sentence(v, b), b) for b in chosen[:k]]
 
 
 def evidence_only(v: Values, k: int) -> list[str]:
     """``k`` sentences that happen to be retrieved for a request that is no question."""
-    return distractors(v, None, k)
+    return [line for line, _ in distractors(v, None, k)]
+
+
+def group(language: Language, block: Block) -> str:
+    """What questions and sentences of a block are about, and of those that say the same."""
+    return f"{language}:{TWINS.get(block.name, block.name)}"
+
+
+def also(language: Language, block: Block) -> tuple[str, ...]:
+    """The groups of other blocks whose sentences answer questions of this one, too."""
+    near = [b for b in blocks(language) if b.name in ANSWERED_BY.get(block.name, ())]
+    return tuple(sorted({group(language, b) for b in near} - {group(language, block)}))
 
 
 def example(
@@ -239,13 +250,16 @@ def example(
     k = (size or rng.choice((2, 3, 4, 5, 6, 8, 10, 12, 14))) - 1
     asked = question(v, block, heldout=heldout_q)
     right = sentence(v, block, heldout=heldout_s)
-    wrong = distractors(v, block, k, same_topic=0.25 if abstain else 0.6)
+    drawn = distractors(v, block, k, same_topic=0.25 if abstain else 0.6)
+    wrong, told = [line for line, _ in drawn], [group(language, b) for _, b in drawn]
+    about, others = group(language, block), also(language, block)
     if abstain and rng.random() < 0.25:
-        asked = fill(rng, rng.choice(OFF_TOPIC[language]), **slots(v))
+        asked, about, others = fill(rng, rng.choice(OFF_TOPIC[language]), **slots(v)), "", ()
     elif rng.random() < houses:
         asked, right, wrong = _with_houses(v, block, asked, right, wrong)
     at = rng.randint(0, len(wrong))
     lines = wrong if abstain else [*wrong[:at], right, *wrong[at:]]
+    told = told if abstain else [*told[:at], about, *told[at:]]
     return Example(
         "abstain" if abstain else "choose",
         slice_,
@@ -254,7 +268,9 @@ def example(
         [],
         lines,
         n=0 if abstain else at + 1,
-        group=f"{language}:{TWINS.get(block.name, block.name)}",
+        group=about,
+        told=told,
+        also=others,
     )
 
 

@@ -57,14 +57,17 @@ def example(rng: random.Random, side: Side, language: Language, *, abstain: bool
     v = Values(rng, side, language)
     trade = rng.choice(trades(language, side))
     block = rng.choice(trade.blocks)
-    wrong = qa.distractors(v, block, rng.choice(SHOWN) - (not abstain), same_topic=NEAR, among=trade.blocks)
-    rng.shuffle(wrong)
-    at = rng.randint(0, len(wrong))
-    lines = wrong if abstain else [*wrong[:at], qa.sentence(v, block), *wrong[at:]]
+    some = qa.distractors(v, block, rng.choice(SHOWN) - (not abstain), same_topic=NEAR, among=trade.blocks)
+    rng.shuffle(some)
+    at = rng.randint(0, len(some))
+    if not abstain:
+        some.insert(at, (qa.sentence(v, block), block))
     asked = [Turn("user", qa.question(v, block))]
-    group = f"{language}:{block.topic}.{block.aspect}"
     kind: Kind = "abstain" if abstain else "choose"
-    return Example(kind, f"trades {trade.family}", language, asked, [], lines, n=0 if abstain else at + 1, group=group)
+    return Example(
+        kind, f"trades {trade.family}", language, asked, [], [line for line, _ in some], n=0 if abstain else at + 1,
+        group=f"{language}:{block.name}", told=[f"{language}:{b.name}" for _, b in some],
+    )  # fmt: skip
 
 
 __all__ = ["FAMILIES", "Trade", "example", "for_tests", "trades"]
