@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -13,6 +13,8 @@ from adapters.errors import ModelNotUsable
 
 Strategy = Literal["number", "reading"]
 DECODING_FILE: Final = "decoding.json"
+LEAD: Final = 8.0
+"""Nats by which the best sentence leads the second, at most: more says no more."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Decoding:
 
     "number" is for any checkpoint: it abstains where the share of "[0]" among all numbers is at least
     ``abstain_share``. "reading" is for the bases that ``adapters.training`` makes: it abstains where the best sentence
-    makes the question less than ``abstain_margin`` nats likelier than no sentence does. ``overlap_weight`` adds so
+    is worth less than ``abstain_margin`` nats (``told``, ``stands``). ``overlap_weight`` adds so
     many nats for a sentence whose words are worth 1 (``speakers.lexical.worth``; all terms of the question are 1, with
     their letters and meanings 3), and with ``overlap_power`` more than in proportion for more: who shares nearly all
     words is meant, while a few say little. ``name_weight`` adds so
@@ -36,6 +38,9 @@ class Decoding:
     ``named_weight`` adds so much for a sentence that names the house, branch or office that the question names, whose
     name is then looked at nowhere else, and rules out what stands under another one's (``speakers.named``); 0 takes a
     name for words like others.
+    ``lead_weight`` adds so much of the nats, ``LEAD`` at most, by which the best sentence leads the second: of the
+    answer of a question that nobody taught in these words little speaks for it, but far less for all others, while
+    where nothing answers several sentences about the subject are worth as little.
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
     ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
     with a request would win otherwise. Small leanings add up over a long question, so it has to show more than a
@@ -58,6 +63,7 @@ class Decoding:
     meant_weight: float = 0.0
     overlap_power: float = 1.0
     named_weight: float = 0.0
+    lead_weight: float = 0.0
 
     def trusted(self, tokens: int) -> float:
         """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""
@@ -79,6 +85,11 @@ class Decoding:
         trusted, words = self.trusted(tokens), self.overlap_weight + self.strange_weight * strange
         each = zip(margins, shared, alike, strict=True)
         return [trusted * m + words * s**self.overlap_power + self.likeness_weight * a for m, s, a in each]
+
+    def stands(self, worths: Sequence[float], best: int) -> float:
+        """What the best of some sentences is worth, with its lead over the others; one alone leads by ``LEAD``."""
+        ahead = worths[best] - max((w for i, w in enumerate(worths) if i != best), default=-inf)
+        return worths[best] + self.lead_weight * min(max(ahead, 0.0), LEAD)
 
     def call_least(self, tokens: int) -> float:
         """The nats from which on a tool is wanted by a request of so many tokens."""

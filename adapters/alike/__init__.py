@@ -11,7 +11,7 @@ from typing import Final
 
 LIKENESS_FILE: Final = "likeness.safetensors"
 """In a base's folder."""
-LEAST: Final = -8.0
+LEAST: Final = -20.0
 """No candidate is less alike than this: of words that were never taught all would be, by chance more or less."""
 
 __all__ = ["LEAST", "LIKENESS_FILE"]

@@ -145,7 +145,9 @@ class Tower(nn.Module):
     def _read(self, unit: Tensor, heavy: Tensor, units: Tensor, part: Part) -> Tensor:
         shape = (len(part.lengths), part.size)
         there = torch.arange(part.size, device=unit.device) < part.lengths[:, None]
-        first = unit.new_zeros(*shape, unit.shape[1]).index_put((part.row, part.place), unit[units])
+        # no index: many places hold the same unit, and a card adds up the gradients of an index one by one
+        own = nn.functional.embedding(units, unit)
+        first = unit.new_zeros(*shape, unit.shape[1]).index_put((part.row, part.place), own)
         logits = unit.new_full(shape, -1e9).index_put((part.row, part.place), heavy[units])
         state = first
         if self.layers:

@@ -6,7 +6,8 @@ not the other, the others are not read; else a tool is wanted where it makes the
 likelier by ``call_least``. Among tools the reading counts and how much likelier the conversation makes their names,
 which is what decisions teach an adapter; among sentences reading, likeness, and the words that they share or that mean
 the same (``speakers.meant``), without the name of a house and none of another house's (``speakers.named``); a sentence
-is told if it is worth ``abstain_margin`` at least, and one that no reading would bring to the front is not read. The
+is told if it is worth ``abstain_margin`` at least with its lead over the others, and one that no reading would bring
+to the front is not read. The
 arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -180,9 +181,11 @@ class ReadingSpeaker:
             each = zip(margins, self.named(prompt, tools), strict=True)
             wish = [m + self.decoding.name_weight * n for m, n in each]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
-        told = [(worths[i] + share * m, -i) for i, m in zip(near, margins, strict=True)]
-        best, at = max(told, default=(-math.inf, 0))
-        return None, kept[-at] + 1 if told and best >= self.decoding.abstain_margin else 0
+        for i, margin in zip(near, margins, strict=True):
+            worths[i] += share * margin
+        best = max(near, key=worths.__getitem__, default=-1)
+        told = best >= 0 and self.decoding.stands(worths, best) >= self.decoding.abstain_margin
+        return None, kept[best] + 1 if told else 0
 
     def _unread(
         self, bare: Apart, kept: Sequence[int], rows: Sequence[Evidence], alike: Sequence[float], tokens: int

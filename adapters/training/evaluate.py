@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
+from adapters.decoding import Decoding
 from adapters.prompt import Turn
 from adapters.speakers.evidence import PER_TURN
 from adapters.training import frontdesk, invented, qa, trades
@@ -32,7 +33,7 @@ WEIGHTS_TRIED: Final = (0.0, 3.0, 6.0, 10.0, 15.0, 20.0, 25.0, 30.0)
 NAME_WEIGHTS_TRIED: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 VERDICT_WEIGHTS_TRIED: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 LIKENESS_WEIGHTS_TRIED: Final = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-MARGINS_TRIED: Final = (-4.0, -2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+MARGINS_TRIED: Final = (-8.0, -6.0, -5.0, -4.0, -3.5, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 Make = Callable[[random.Random, Language], Example]
 
 
@@ -292,11 +293,12 @@ def judged(choices: list[Readings]) -> float:
     return max(VERDICT_WEIGHTS_TRIED, key=lambda weight: (right(weight), -weight))
 
 
-def tuned(questions: list[Weighed]) -> tuple[float, float, float]:
-    """The weights of words and of likeness, and the margin, with the least cost.
+def tuned(questions: list[Weighed], *, lead: float = 0.0) -> tuple[float, float, float]:
+    """The weights of words and of likeness, and the margin, with the least cost, where a lead counts so much.
 
     A wrong sentence costs 1, an abstention that is false 1, one that is missed 0.5.
     """
+    stands = Decoding(lead_weight=lead).stands
     alike = any(any(q.alike) for q in questions)
 
     def costs(weight: float, likeness: float) -> list[float]:
@@ -306,8 +308,9 @@ def tuned(questions: list[Weighed]) -> tuple[float, float, float]:
             each = zip(q.margins[q.tools :], q.shared, q.alike, strict=True)
             worth = [m + weight * s + likeness * a for m, s, a in each]
             best = max(range(len(worth)), key=worth.__getitem__)
+            told = stands(worth, best)
             for i, margin in enumerate(MARGINS_TRIED):
-                chosen = q.tools + best + 1 if worth[best] >= margin else 0
+                chosen = q.tools + best + 1 if told >= margin else 0
                 total[i] += 0.0 if chosen == q.right else 1.0 if q.right else 0.5
         return total
 

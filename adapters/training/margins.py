@@ -9,7 +9,7 @@ from pathlib import Path
 QUESTION_TOKENS = 1.0
 """Up to here a sentence's reading counts in full (``Decoding.question_tokens``): beside a network of words, and words
 that mean the same, more of it adds noise (docs/log/models.md)."""
-STRANGE = 20.0
+STRANGE = 30.0
 """What words that nobody taught add to the weight of shared words: generated questions have none, so that it was chosen
 on passages and real ones."""
 MEANT = 1.4
@@ -18,6 +18,8 @@ POWER = 3.0
 NAMED = 2.0
 """What the name of the house counts that a question names: more than a doubt between two sentences, less than one that
 there is an answer at all."""
+LEAD = 0.7
+"""What the lead of the best sentence counts: chosen where neither wording was taught, and in trades that nobody knew."""
 TODAY = "2026-11-22"
 """The day that generated requests are read on, so that an evaluation is the same on every day."""
 
@@ -42,7 +44,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
         meant_weight=MEANT, overlap_power=POWER, named_weight=NAMED,
     )  # fmt: skip
     questions = weighed(generator, n=n, seed=seed + 1_000)
-    weight, likeness, margin = tuned(questions)
+    weight, likeness, margin = tuned(questions, lead=LEAD)
     wanting = requests(generator, n=n, seed=seed + 1_000)
     call = parted([max(w.margins) for w in wanting], [max(q.margins[: q.tools]) for q in questions])
     settings = {
@@ -58,6 +60,7 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
         "meant_weight": MEANT,
         "overlap_power": POWER,
         "named_weight": NAMED,
+        "lead_weight": LEAD,
     }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
