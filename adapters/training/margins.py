@@ -19,7 +19,7 @@ NAMED = 2.0
 """What the name of the house counts that a question names: more than a doubt between two sentences, less than one that
 there is an answer at all."""
 LEAD = 0.7
-"""What the lead of the best sentence counts: chosen where neither wording was taught, and in trades that nobody knew."""
+"""What the lead of the best sentence counts: chosen where neither wording was taught, and in unseen trades."""
 TODAY = "2026-11-22"
 """The day that generated requests are read on, so that an evaluation is the same on every day."""
 
