@@ -114,12 +114,34 @@ def _copula(value: str, rest: str) -> bool:
     return (ord(value[-2]) - ord("가")) % 28 != 0 and _AFTER_COPULA.match(rest) is not None
 
 
-class Spans:
-    """The spans of some texts as token rows; made once a turn."""
+def _kind(code: str) -> str:
+    """What kind of code stands there: an address, a number with letters, a number without, or no number at all."""
+    if "@" in code:
+        return "address"
+    if not any(sign.isdigit() for sign in code):
+        return ""
+    return "lettered" if any(sign.isalpha() for sign in code) else "plain"
 
-    def __init__(self, encode: Callable[[str], list[int]], texts: Sequence[str]) -> None:
+
+def _codes(text: str) -> set[str]:
+    return {found.group() for found in _CODE.finditer(text)}
+
+
+class Spans:
+    """The spans of some texts as token rows; made once a turn.
+
+    ``done``: so many of the texts, the first ones, belong to calls whose results are there. A number or an address of
+    those does not stand where the request that follows has one of its own kind: who names a booking after another one
+    was found means that one.
+    """
+
+    def __init__(self, encode: Callable[[str], list[int]], texts: Sequence[str], *, done: int = 0) -> None:
         self._encode = encode
         self._texts = [" ".join(text.split()) for text in texts]
+        fresh = set[str]().union(*(_codes(text) for text in self._texts[done:]))
+        named = {_kind(code) for code in fresh} - {""}
+        before = set[str]().union(*(_codes(text) for text in self._texts[:done]))
+        self._past = {code for code in before - fresh if _kind(code) in named}
         self._made: dict[int, list[Start]] = {}
 
     def starts(self, longest: int) -> list[Start]:
@@ -139,14 +161,14 @@ class Spans:
         begin = 0
         for i, first in enumerate(parts):
             begin, at = begin + len(first.gap) + len(first.text), begin + len(first.gap)
-            if not first.starts or at in inside:
+            if not first.starts or at in inside or text[at] == "@":  # of an address or a name it is no part
                 continue
             value = ""
             ids: list[int] = []
             ends: list[tuple[int, str]] = []
             for part in parts[i:]:
                 value += part.text if not value else part.gap + part.text
-                if not part.ends or at + len(value) in inside:
+                if not part.ends or at + len(value) in inside or value in self._past:
                     continue
                 if _copula(value, text[at + len(value) :]) or value.rpartition(" ")[2] in _GOES_ON:
                     continue

@@ -148,7 +148,7 @@ class ReadingSpeaker:
             return self._tell(prompt, evidence)
         tool, n = self._wanted(prompt, request_of(turns), tools, evidence)
         if tool is not None:
-            return self._call(prompt, tool, [t.content for t in turns if t.role != "assistant"])
+            return self._call(prompt, tool, turns)
         if n == 0:
             return abstention(self._chat, language, len(prompt))
         return answer(self._chat, evidence[n - 1], len(prompt), len(self._engine.encode(evidence[n - 1].text)))
@@ -311,14 +311,17 @@ class ReadingSpeaker:
             self._begun[key] = self._engine.read([first], adapter=self._chat.adapter)
         return self._begun[key]
 
-    def _call(self, prompt: list[int], tool: ToolSpec, texts: Sequence[str]) -> Generation:
+    def _call(self, prompt: list[int], tool: ToolSpec, turns: Sequence[Turn]) -> Generation:
         """The call with everything that was said, or a question about the first required argument that was not.
 
         A few calls are followed side by side where the model hesitates, and the likeliest whole one is taken.
         """
         engine, schema = self._engine, tool["parameters"]
         prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
-        spans, branches = Spans(engine.encode, texts), Branches(engine, prefix)
+        told = [t for t in turns if t.role != "assistant"]
+        texts = [t.content for t in told]
+        done = max((n for n, t in enumerate(told, 1) if t.role == "ipython"), default=0)
+        spans, branches = Spans(engine.encode, texts, done=done), Branches(engine, prefix)
         drafts = [_Draft(0.0, {}, [])]
         last = next((name for name, spec in reversed(list(property_of(schema))) if is_date(spec)), "")
         for name, spec in property_of(schema):

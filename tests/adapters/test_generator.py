@@ -192,6 +192,16 @@ def test_a_reading_counts_in_proportion_beyond_so_many_tokens() -> None:
     assert [Decoding("reading").trusted(n) for n in (0, 6, 600)] == [1.0, 1.0, 1.0]
 
 
+def test_a_sentence_stands_by_its_lead_over_the_second_up_to_eight_nats() -> None:
+    some = Decoding("reading", lead_weight=0.5)
+    assert some.stands([-4.0, -6.0, -9.0], 0) == -3.0
+    assert some.stands([-40.0, 1.0], 1) == 5.0, "more than eight say no more"
+    assert some.stands([-4.0], 0) == 0.0, "one alone leads by all of them"
+    assert some.stands([-4.0, -4.0], 1) == -4.0, "said twice it leads by nothing, and is worth what it is worth"
+    assert some.stands([-4.0, -3.0], 0) == -4.0, "one that was not read may be worth more, and takes nothing away"
+    assert replace(some, lead_weight=0.0).stands([-4.0, -6.0], 0) == -4.0
+
+
 def test_a_sentence_is_worth_its_reading_its_words_and_its_likeness() -> None:
     some = Decoding("reading", question_tokens=6.0, overlap_weight=10.0, likeness_weight=0.5)
     assert some.told(12, [8.0, 0.0], [0.0, 0.3], [2.0, -6.0]) == [5.0, 0.0]

@@ -183,6 +183,25 @@ def test_a_house_that_is_named_is_answered_by_its_own_sentences_alone(engine: En
     )
 
 
+def test_a_sentence_that_is_far_ahead_of_the_others_is_told_where_a_close_one_is_not(engine: Engine) -> None:
+    text = "Breakfast is from 7. Dogs come. The pool is hot."
+    rules = cast(Any, {**RULES, "text": text, "sentences": [[0, 20], [21, 31], [32, 48]]})
+
+    def cited(first: float, second: float, lead: float) -> str:
+        class Alike(Even):
+            def likenesses(self, request: str, candidates: Any) -> list[float]:
+                return [first if "7" in text else second if "Dogs" in text else -20.0 for text in candidates]
+
+        made = Decoding("reading", likeness_weight=1.0, abstain_margin=-3.5, lead_weight=lead)
+        said = Alike(ChatLlama(engine=engine, adapter="red"), made).turn([HumanMessage("Food?")], [rules], [], "en")
+        return said["citations"][0]["quote"] if said["citations"] else ""
+
+    assert cited(-6.0, -12.0, 0.7) == "Breakfast is from 7."
+    assert not cited(-6.0, -12.0, 0.0)
+    assert not cited(-6.0, -6.5, 0.7), "nothing says which of the two"
+    assert cited(-3.0, -3.0, 0.7) == "Breakfast is from 7.", "but two that answer do no harm"
+
+
 def test_shared_words_weigh_more_in_a_question_of_strange_words(engine: Engine, tmp_path: Path) -> None:
     rules = cast(Any, {**RULES, "text": "Breakfast is served from 7 to 10. The pool is warm.", "sentences": []})
     rules["sentences"] = [[0, 33], [34, 51]]
@@ -367,6 +386,31 @@ def test_what_is_said_once_is_said_for_one_argument() -> None:
     assert used_up("Seoul", {"hotel": "Seoul Inn"}, ["at Seoul Inn"])
     assert used_up("Seoul Inn", {"city": "Seoul"}, ["at Seoul Inn"])
     assert not used_up("Seoul", {"hotel": "Seoul Inn"}, ["at Seoul Inn in Seoul"])
+
+
+def spans_of(texts: list[str], done: int) -> set[str]:
+    found = Spans(lambda text: list(text.encode()), texts, done=done).starts(0)
+    return {value for start in found for _, value in start.ends}
+
+
+def test_a_booking_of_a_call_that_is_done_is_not_meant_where_another_one_is_named() -> None:
+    done = ["Find BK-2041 for kim@mail.co.kr", "Booking BK-2041 of Mina Kim, room 12"]
+    named = spans_of([*done, "Now cancel HT-777 of Mina Kim"], 2)
+    assert "HT-777" in named
+    assert "BK-2041" not in named
+    assert {"Mina Kim", "kim@mail.co.kr"} <= named, "of another kind nothing was named"
+    assert "BK-2041" in spans_of([*done, "Now cancel it and text 010-1234-5678"], 2), "a telephone is no booking"
+    assert "BK-2041" in spans_of([*done, "Cancel BK-2041, not HT-777"], 2), "said again"
+    assert "BK-2041" in spans_of([*done, "Cancel HT-777"], 0), "nothing was done yet"
+    addressed = spans_of([*done, "Write lee@mail.com"], 2)
+    assert "kim@mail.co.kr" not in addressed
+    assert "BK-2041" in addressed
+
+
+def test_an_at_sign_before_a_name_is_no_part_of_it() -> None:
+    assert "@lee@mail.com" not in (found := spans_of(["to @lee@mail.com and @Simon Gert"], 0))
+    assert {"lee@mail.com", "Simon Gert"} <= found
+    assert not any(value.startswith("@") for value in found)
 
 
 def test_an_address_is_copied_whole(engine: Engine) -> None:

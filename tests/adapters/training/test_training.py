@@ -402,6 +402,13 @@ def test_the_overlap_and_the_margin_are_chosen_by_what_they_cost() -> None:
     assert tuned([answered._replace(margins=[-9.0, -1.0])])[2] < 0, "a right sentence may be worth less than nothing"
 
 
+def test_the_margin_is_chosen_with_the_lead_counted_in() -> None:
+    answered = Weighed([-9.0, -6.0, -16.0], [0.0, 0.0], [0.0, 0.0], 1, 2)
+    unanswered = Weighed([-9.0, -6.0, -6.0], [0.0, 0.0], [0.0, 0.0], 1, 0)
+    assert tuned([answered, unanswered], lead=0.5)[2] == -2.0, "-6 and half of 8"
+    assert tuned([answered, unanswered])[2] != -2.0, "nothing tells them apart"
+
+
 def test_calls_are_parted_from_questions_in_the_middle_of_the_gap() -> None:
     assert parted([12.0, 15.0, 30.0], [-3.0, 8.0]) == 10.5
     assert parted([12.0, 5.0, 30.0], [-3.0]) == 2.5
