@@ -64,8 +64,9 @@ DOUBT: Final = 0.003  # a value less likely than this is not followed
 FAINT: Final = 1e-4  # a place to begin that is less likely than this against the best value is not read on from
 HOPEFUL: Final = 0.02  # a place to begin that is at least so likely against the likeliest is read on from at once
 UNSAID: Final = 0.001  # how likely "nothing was said" stays where a date is left over, against what the model says
-LEANS: Final = -2.0  # of likeness: from here on a tool is all but meant
-EASED: Final = 15.0  # nats by which its reading may then fall short of ``call_least``
+LEANS: Final = -9.0  # of likeness: from here on a tool is all but meant
+FARTHER: Final = 4.0  # nats by which all sentences are then less alike than it is
+EASED: Final = 20.0  # nats by which its reading may then fall short of ``call_least``
 SPREAD: Final = 40.0  # nats by which readings of sentences differ at most: what is behind by more is not read
 TOOLSETS: Final = 64  # sets of tools whose names' likelihoods after no conversation are kept
 TOLD_TOKENS: Final = 32  # of a result's line: more than enough to tell it from the others
@@ -217,7 +218,7 @@ class ReadingSpeaker:
     def _leans(self, of_tools: Sequence[float], of_told: Sequence[float]) -> bool:
         """Whether the network all but finds a tool meant, and no sentence: words of a trade that nobody taught."""
         tool, sentence = max(of_tools, default=LEAST), max(of_told, default=LEAST)
-        return bool(self.decoding.likeness_weight) and LEANS < tool <= 0 >= sentence
+        return bool(self.decoding.likeness_weight) and LEANS < tool <= 0 and sentence < tool - FARTHER
 
     def apart(self, request: str, sentences: Sequence[str]) -> Apart:
         """Request and sentences without the house that the request names; as they are where it names none."""
