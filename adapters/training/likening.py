@@ -55,7 +55,7 @@ EXTENDING: Final = 0.3
 """The share of the rates for a network that is taught on."""
 WARMUP: Final = 100
 """Steps over which the rate rises."""
-HIDDEN: Final = 0.2
+HIDDEN: Final = 0.25
 """The share of the units with a meaning whose own pieces are hidden in a step: as in new words, the meaning must do."""
 TOKENS_A_QUESTION: Final = 100
 OPEN: Final = 10**12

@@ -238,7 +238,14 @@ def test_the_network_says_whether_a_tool_is_wanted_where_it_knows(engine: Engine
 
 @pytest.mark.parametrize(
     ("tool", "sentence", "read", "called"),
-    [(-1.0, -3.0, -9.0, True), (-1.0, -3.0, -16.0, False), (-3.0, -3.0, -9.0, False), (-1.0, 1.0, 9.0, False)],
+    [
+        (-6.0, -11.0, -19.0, True),
+        (-6.0, -11.0, -21.0, False),
+        (-6.0, -9.0, -19.0, False),
+        (-12.0, -20.0, -19.0, False),
+        (-12.0, -20.0, 1.0, True),
+        (-1.0, 1.0, 9.0, False),
+    ],
 )
 def test_a_tool_that_is_all_but_meant_is_read_with_less_doubt(
     engine: Engine, tool: float, sentence: float, read: float, called: bool
