@@ -67,7 +67,7 @@ def test_untaught_likeness_is_shared_words_and_has_a_least(words: Lexicon) -> No
     scale = made.network.scale.exp().item()
     assert same == pytest.approx(scale * (1 - made.network.even.item()), rel=1e-4)
     assert same > one > none
-    torch.nn.init.constant_(made.network.even, 0.99)
+    torch.nn.init.constant_(made.network.even, 3.0)
     assert made.alike(words, "pool", ["zebra"]) == [LEAST]
     assert made.alike(words, "pool", []) == []
 
