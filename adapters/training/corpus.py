@@ -28,8 +28,8 @@ SENTENCES_SHOWN: Final = 3
 HOUSES: Final = 0.05
 """The share of guests' questions to the network of words that name a house: names are taken out before it is asked."""
 NEAR_SHOWN: Final = 3
-"""Wrong sentences beside an alike question. Those of others in its step are wrong, too, where they do not answer it, but
-of no house that the question names: who sees one alone learns that a shared name is an answer."""
+"""Wrong sentences beside an alike question. Those of others in its step are wrong, too, where they do not answer it,
+but of no house that the question names: who sees one alone learns that a shared name is an answer."""
 WISHES: Final = 0.22
 """Share of the requests for a tool among what is likened."""
 GUESTS: Final = 0.33
