@@ -110,15 +110,33 @@ def _shared(nothing: float, scored: Sequence[tuple[float, JSON]]) -> list[tuple[
     return options
 
 
-def _ended(start: Start, tokens: Sequence[float], stops: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """The values that begin at one place, each with its log likelihood; the line ends there, or goes on."""
-    score, ends = tokens[0], dict(start.ends)
-    for count in range(1, len(start.ids) + 1):
-        on, end = (tokens[count] if count < len(start.ids) else -math.inf), stops[count - 1]
-        both = max(on, end) + math.log1p(math.exp(-abs(on - end)))
-        if count in ends:
-            yield ends[count], score + end - both
-            score += on - both
+def _ended(starts: Sequence[Start], steps: Sequence[tuple[Any, Any]]) -> Iterator[tuple[str, float]]:
+    """The values that begin at some places, each with its log likelihood; one may come several times.
+
+    After some tokens the line ends, or one of those follows that follow these tokens at any of the places: the model's
+    likelihoods are shared between all of these. Where "the" stands three times its continuations vie with each other.
+    """
+    ways: dict[tuple[int, ...], dict[int | None, float]] = {}
+    for start, (tokens, stops) in zip(starts, steps, strict=True):
+        for count, _ in start.ends:
+            ways.setdefault(tuple(start.ids[:count]), {})[None] = float(stops[count - 1])
+        for count in range(1, len(start.ids)):
+            ways.setdefault(tuple(start.ids[:count]), {})[start.ids[count]] = float(tokens[count])
+    whole = {said: _summed(list(on.values())) for said, on in ways.items()}
+    for start, (tokens, _) in zip(starts, steps, strict=True):
+        score, ends = float(tokens[0]), dict(start.ends)
+        for count in range(1, len(start.ids) + 1):
+            said = tuple(start.ids[:count])
+            if count in ends:
+                yield ends[count], score + ways[said][None] - whole[said]
+            if count < len(start.ids):
+                score += ways[said][start.ids[count]] - whole[said]
+
+
+def _summed(scores: Sequence[float]) -> float:
+    """The log likelihood that any of these happens."""
+    highest = max(scores)
+    return highest + math.log(math.fsum(math.exp(score - highest) for score in scores))
 
 
 class ReadingSpeaker:
@@ -407,16 +425,11 @@ class ReadingSpeaker:
         return [[(score, text) for text, score in values.items()] for values in best]
 
     def _follow(self, branches: Branches, starts: Sequence[Sequence[Start]], best: Sequence[dict[str, float]]) -> None:
-        """Put the values that begin there, with their log likelihoods, into ``best``.
-
-        After the first token only two things may come, the next one of the words or the end of the line, so the
-        model's likelihoods are shared between these two.
-        """
+        """Put the values that begin there, with their log likelihoods, into ``best``."""
         steps = branches.steps([[start.ids for start in of_row] for of_row in starts], self._newline)
         for of_row, found, values in zip(starts, steps, best, strict=True):
-            for start, (tokens, stops) in zip(of_row, found, strict=True):
-                for text, score in _ended(start, tokens.tolist(), stops.tolist()):
-                    values[text] = max(values.get(text, -math.inf), score)
+            for text, score in _ended(of_row, found):
+                values[text] = max(values.get(text, -math.inf), score)
 
     def _ask(self, prompt: list[int], about: str, spoken: int) -> Generation:
         engine = self._engine

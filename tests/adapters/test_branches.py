@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -63,3 +65,20 @@ def test_beginnings_that_are_not_read_on_from_weigh_nothing(engine: Engine, monk
         for score, text in every:
             if score > likeliest + torch.tensor(faint).log().item():
                 assert found[str(text)] == pytest.approx(score, abs=1e-4)
+
+
+def test_values_that_begin_alike_share_how_likely_their_beginning_is(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "the room for the guest of the hotel: the room is the best, Hotel South Hotel or Hotel North"
+    speaker = ReadingSpeaker(ChatLlama(engine=engine, adapter="red"), Decoding("reading"))
+    branches, spans = Branches(engine, alone(engine, engine.encode(text))), Spans(engine.encode, [text])
+    monkeypatch.setattr(reading, "FAINT", 1e-300)
+    monkeypatch.setattr(reading, "STARTS", 1000)
+    (found,) = speaker._copied(branches, spans, {"type": "string", "maxLength": 100})
+    firsts = {start.ids[0] for start in spans.starts(100)}
+    assert len(firsts) < len(spans.starts(100))
+    together = math.fsum(math.exp(score) for score, _ in found)
+    assert together == pytest.approx(
+        math.fsum(map(math.exp, engine.likelihoods(branches.rows[0], sorted(firsts)))), rel=1e-3
+    )
