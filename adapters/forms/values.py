@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from adapters.forms.datewords import date_words
 from adapters.forms.spans import pieces
-from adapters.prompt import integers_in, spaced
+from adapters.prompt import Turn, integers_in, spaced
 from state import JSON
 
 SHORT_CHARS: Final = 120  # a text that may be longer is no name
@@ -25,7 +25,17 @@ _CODE: Final = re.compile(r"[A-Za-z0-9]+(?:[@._+-]+[A-Za-z0-9]+)+|[A-Za-z]+\d\w*
 
 
 _GOES_ON: Final = frozenset("a an the and or but because than my our your their".split())
-"""Words after which something has to come: no value ends in one, or is one."""
+"""Words after which something has to come: no value ends in one, or is one. "Block A" may."""
+
+
+_QUOTED: Final = re.compile(
+    r"""(?<!\w)(?:'(?=\S)[^']*(?:'\w+[^']*)*'(?!\w)|"[^"]+"|“[^”]+”|‘[^’]+’(?!\w)|「[^」]+」|『[^』]+』)"""
+)
+"""Words in quotation marks; an apostrophe inside a word is none."""
+
+
+_DOUBTED: Final = re.compile(r"“([^”]+)”(?: is not clear| *만으로는 분명하지)")
+"""What the gate asks about, at the beginning of its question (``nodes.wording``)."""
 
 
 class Start(NamedTuple):
@@ -102,6 +112,14 @@ def used_up(value: JSON, values: Mapping[str, JSON], texts: Sequence[str]) -> bo
     return around or 0 < mentions(value) <= inside
 
 
+def of_date(value: JSON, dates: Sequence[str], texts: Sequence[str]) -> bool:
+    """Whether these words are said as a part of dates only, as the 12 of "12월 3일"."""
+    if not isinstance(value, str):
+        return False
+    within = sum(text.count(date) * date.count(value) for text in texts for date in set(dates))
+    return 0 < sum(text.count(value) for text in texts) <= within
+
+
 _AFTER_COPULA: Final = re.compile(r"에요|예요|고|라|며|요|야|니|었|지만|(?:ㅂ|입)니다")
 
 
@@ -125,6 +143,25 @@ def _kind(code: str) -> str:
 
 def _codes(text: str) -> set[str]:
     return {found.group() for found in _CODE.finditer(text)}
+
+
+def doubted(turns: Sequence[Turn]) -> set[str]:
+    """Words that the gate could not read and asked about, and that nobody has said again since.
+
+    Whoever answers "next Tuesday is not clear enough" with a date means that one.
+    """
+    found: set[str] = set()
+    for turn in turns:
+        if turn.role == "assistant" and (question := _DOUBTED.match(turn.content)):
+            found.add(question[1])
+        elif turn.role == "user":
+            found = {words for words in found if words not in turn.content}
+    return found
+
+
+def _ends_early(value: str) -> bool:
+    last = value.rpartition(" ")[2]
+    return last in _GOES_ON or (len(last) > 1 and last.lower() in _GOES_ON)
 
 
 class Spans:
@@ -157,6 +194,7 @@ class Spans:
 
     def _of(self, text: str, tokens: int) -> Iterator[Start]:
         parts = pieces(text)
+        quoted = [(found.start(), found.end()) for found in _QUOTED.finditer(text)]
         inside = {at for code in _CODE.finditer(text) for at in range(code.start() + 1, code.end())}
         begin = 0
         for i, first in enumerate(parts):
@@ -170,7 +208,11 @@ class Spans:
                 value += part.text if not value else part.gap + part.text
                 if not part.ends or at + len(value) in inside or value in self._past:
                     continue
-                if _copula(value, text[at + len(value) :]) or value.rpartition(" ")[2] in _GOES_ON:
+                if any(
+                    at < begun < at + len(value) < over for begun, over in quoted
+                ):  # into a quotation, not out of it
+                    continue
+                if _copula(value, text[at + len(value) :]) or _ends_early(value):
                     continue
                 longer = self._encode(spaced(value))
                 if len(longer) > tokens:

@@ -25,9 +25,10 @@ from langchain_core.messages.tool import tool_call
 
 from adapters.alike import LEAST
 from adapters.decoding import Decoding
+from adapters.forms.datewords import date_words
 from adapters.forms.dayorder import backwards, dated
 from adapters.forms.offers import call_id
-from adapters.forms.values import Spans, Start, choices, is_date, property_of, used_up
+from adapters.forms.values import Spans, Start, choices, doubted, is_date, of_date, property_of, used_up
 from adapters.local.branches import Branches
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine, Prefix
@@ -94,6 +95,12 @@ def _meant(
         return options
     left = [(p * UNSAID if value is None else p, value) for p, value in options]
     return [(p / math.fsum(p for p, _ in left), value) for p, value in left]
+
+
+def _without(options: list[tuple[float, JSON]], unclear: set[str]) -> list[tuple[float, JSON]]:
+    """The options without some words; the others share what is left."""
+    left = [(p, value) for p, value in options if value not in unclear]
+    return [(p / whole, value) for p, value in left] if (whole := math.fsum(p for p, _ in left)) else options
 
 
 def _shared(nothing: float, scored: Sequence[tuple[float, JSON]]) -> list[tuple[float, JSON]]:
@@ -341,6 +348,7 @@ class ReadingSpeaker:
         texts = [t.content for t in told]
         done = max((n for n, t in enumerate(told, 1) if t.role == "ipython"), default=0)
         spans, branches = Spans(engine.encode, texts, done=done), Branches(engine, prefix)
+        unclear, dates = doubted(turns), [words for text in texts for words in date_words(text)]
         drafts = [_Draft(0.0, {}, [])]
         last = next((name for name, spec in reversed(list(property_of(schema))) if is_date(spec)), "")
         for name, spec in property_of(schema):
@@ -349,7 +357,9 @@ class ReadingSpeaker:
             for n, found in enumerate(self._values(branches, spec, texts, spans)):
                 draft = drafts[n]
                 if last and not is_date(spec):
-                    found = [(p, v) for p, v in found if not dated(v)]
+                    found = [(p, v) for p, v in found if not dated(v) and not of_date(v, dates, texts)]
+                if unclear and is_date(spec):
+                    found = _without(found, unclear)
                 if name == last:
                     found = _meant(found, draft.values, texts)
                 free = [(p, v) for p, v in found if p >= DOUBT and _can_stand(name, v, draft.values, texts)]

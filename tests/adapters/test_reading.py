@@ -17,12 +17,13 @@ from adapters.alike.network import Network
 from adapters.alike.units import known
 from adapters.decoding import Decoding
 from adapters.errors import ModelNotUsable
-from adapters.forms.values import Spans, choices, property_of, used_up
+from adapters.forms.values import Spans, choices, doubted, of_date, property_of, used_up
 from adapters.generator import ChatGenerator
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
-from adapters.prompt import asking, purpose, render, turns_of
+from adapters.prompt import Turn, asking, purpose, render, turns_of
 from adapters.speakers.reading import ReadingSpeaker
+from nodes.wording import say
 from state import Generation
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 
@@ -395,6 +396,16 @@ def test_what_is_said_once_is_said_for_one_argument() -> None:
     assert not used_up("Seoul", {"hotel": "Seoul Inn"}, ["at Seoul Inn in Seoul"])
 
 
+def test_what_is_said_in_dates_only_is_a_part_of_a_date() -> None:
+    said = ["남산스테이에 12월 3일부터 5일까지, 12월호텔 말고"]
+    dates = ["12월 3일", "5일"]
+    assert of_date("3일", dates, said)
+    assert of_date("5", dates, said)
+    assert not of_date("12월", dates, said), "said in a name, too"
+    assert not of_date("남산스테이", dates, said)
+    assert not of_date(3, dates, said)
+
+
 def spans_of(texts: list[str], done: int) -> set[str]:
     found = Spans(lambda text: list(text.encode()), texts, done=done).starts(0)
     return {value for start in found for _, value in start.ends}
@@ -443,3 +454,39 @@ def test_no_value_ends_in_a_word_after_which_something_comes() -> None:
     found = {value for start in Spans(lambda t: list(t.encode()), [text]).starts(0) for _, value in start.ends}
     assert not {"the", "the bus and", "the bus and the", "are late, because", "An Hui and", "An Hui and my"} & found
     assert {"the bus", "the bus and the tram are late", "An Hui", "An Hui and my mother"} <= found
+    assert not {"The", "Near The"} & values_of("Near The Hilltop Inn"), "a name's article, too"
+    assert "Block A" in values_of("Block A or B")
+
+
+def values_of(text: str) -> set[str]:
+    return spans_of([text], 0)
+
+
+def test_no_value_begins_before_a_quotation_and_ends_inside() -> None:
+    found = values_of("Write Chloe Brt and 'Bring your friends' along, it's fun' to all of the guests")
+    assert {"Bring your friends", "Chloe Brt", "all of the guests", "it's fun"} <= found
+    assert not {"Chloe Brt and 'Bring", "Write Chloe Brt and 'Bring your friends"} & found
+    found = values_of("김이 님께 “아침밥은 6시부터”라고 전해 주세요")
+    assert {"김이", "아침밥은 6시부터"} <= found
+    assert not any(value.startswith("김이 님께 “") and "”" not in value for value in found)
+    assert "The guests' room" in values_of("The guests' room was cold"), "an apostrophe opens nothing"
+
+
+def test_what_the_gate_could_not_read_and_asked_about_is_not_meant() -> None:
+    asked = Turn("assistant", say("ask_unclear", "en", value="next Friday", name="check_in"))
+    turns = [Turn("user", "from next Friday to May 5"), asked]
+    assert doubted(turns) == {"next Friday"}
+    assert doubted([*turns, Turn("user", "May 3 then")]) == {"next Friday"}
+    assert doubted([*turns, Turn("user", "as I said, next Friday")]) == set()
+    assert doubted([Turn("assistant", say("ask_unclear", "ko", value="금요일", name="check_in"))]) == {"금요일"}
+    assert doubted([Turn("assistant", "“May 3” was the day of the opening.")]) == set()
+
+
+def test_a_date_that_was_not_clear_is_not_put_into_the_call_again(engine: Engine) -> None:
+    first = HumanMessage(REQUEST.replace("12월 3일", "다음 주 금요일"))
+    assert "다음 주 금요일" in first.text
+    question = AIMessage(say("ask_unclear", "ko", value="다음 주 금요일", name="check_in"))
+    (call,) = calls(turn(engine, "book room", [first, question, HumanMessage("12월 9일이요")]))
+    assert call["args"]["check_in"] == "12월 9일"
+    (call,) = calls(turn(engine, "book room", [first, question, HumanMessage("다음 주 금요일이라니까요")]))
+    assert call["args"]["check_in"] == "다음 주 금요일"
