@@ -29,8 +29,9 @@ class Decoding:
     words is meant, while a few say little. ``name_weight`` adds so
     much of the nats by which the conversation makes a tool's name likelier: base and adapter know the names of their
     tools. ``verdict_weight`` adds so much of the log odds that a base taught to say so finds a candidate to fit.
-    ``likeness_weight`` adds so much of the likeness of a question and a sentence by the network of words that was
-    taught beside a base (``adapters.alike``), which then also says whether a tool or a sentence is meant; 0 without.
+    ``likeness_weight`` adds so much of the likeness of a question and a sentence, or of a request and a tool, by the
+    network of words that was taught beside a base (``adapters.alike``), which then also says whether a tool or a
+    sentence is meant; 0 without.
     ``meant_weight`` is how much words of the question that a sentence holds by their meaning (``speakers.meant.held``)
     count beside those that stand there; 0 leaves meanings alone.
     ``strange_weight`` adds so much to ``overlap_weight`` for a question of which no word was taught to it: in

@@ -31,7 +31,7 @@ _GOES_ON: Final = frozenset("a an the and or but because than my our your their"
 _QUOTED: Final = re.compile(
     r"""(?<!\w)(?:'(?=\S)[^']*(?:'\w+[^']*)*'(?!\w)|"[^"]+"|“[^”]+”|‘[^’]+’(?!\w)|「[^」]+」|『[^』]+』)"""
 )
-"""Words in quotation marks; an apostrophe inside a word is none."""
+"""Words in quotation marks, an apostrophe inside a word is none: no value begins before them and ends among them."""
 
 
 _DOUBTED: Final = re.compile(r"“([^”]+)”(?: is not clear| *만으로는 분명하지)")
@@ -159,9 +159,11 @@ def doubted(turns: Sequence[Turn]) -> set[str]:
     return found
 
 
-def _ends_early(value: str) -> bool:
+def _whole(text: str, at: int, value: str) -> bool:
+    """Whether a value that stands there ends where a name or a sentence can end."""
     last = value.rpartition(" ")[2]
-    return last in _GOES_ON or (len(last) > 1 and last.lower() in _GOES_ON)
+    goes_on = last in _GOES_ON or (len(last) > 1 and last.lower() in _GOES_ON)
+    return not goes_on and not _copula(value, text[at + len(value) :])
 
 
 class Spans:
@@ -208,11 +210,7 @@ class Spans:
                 value += part.text if not value else part.gap + part.text
                 if not part.ends or at + len(value) in inside or value in self._past:
                     continue
-                if any(
-                    at < begun < at + len(value) < over for begun, over in quoted
-                ):  # into a quotation, not out of it
-                    continue
-                if _copula(value, text[at + len(value) :]) or _ends_early(value):
+                if not _whole(text, at, value) or any(at < begun < at + len(value) < over for begun, over in quoted):
                     continue
                 longer = self._encode(spaced(value))
                 if len(longer) > tokens:

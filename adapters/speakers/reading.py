@@ -2,13 +2,14 @@
 
 Which tool, or which sentence of the evidence: the network of words of the base (``adapters.alike``) says how alike they
 and the request are, and the request is read after each of them, and after nothing. Where it finds either meant and
-not the other, the others are not read; else a tool is wanted where it makes the request
-likelier by ``call_least``. Among tools the reading counts and how much likelier the conversation makes their names,
-which is what decisions teach an adapter; among sentences reading, likeness, and the words that they share or that mean
-the same (``speakers.meant``), without the name of a house and none of another house's (``speakers.named``); a sentence
-is told if it is worth ``abstain_margin`` at least with its lead over the others, and one that no reading would bring
-to the front is not read. The
-arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
+not the other, the others are not read; else a tool is wanted where it makes the request likelier by ``call_least``.
+Among tools the reading counts, their likeness, and how much likelier the conversation makes their names, which is what
+decisions teach an adapter; among sentences reading, likeness, and the words that they share or that mean the same
+(``speakers.meant``), without the name of a house and none of another house's (``speakers.named``); a sentence is told
+if it is worth ``abstain_margin`` at least with its lead over the others, and one that no reading would bring to the
+front is not read.
+
+The arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
 """
@@ -204,8 +205,8 @@ class ReadingSpeaker:
             wants = max(calls, default=-math.inf) >= self.decoding.call_least(tokens) - eased
             margins = calls if wants else margins[len(tools) :]
         if wants:
-            each = zip(margins, self.named(prompt, tools), strict=True)
-            wish = [m + self.decoding.name_weight * n for m, n in each]
+            each, decoding = zip(margins, self.named(prompt, tools), of_tools, strict=True), self.decoding
+            wish = [m + decoding.name_weight * n + decoding.likeness_weight * a for m, n, a in each]
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
         for i, margin in zip(near, margins, strict=True):
             worths[i] += share * margin
