@@ -29,7 +29,7 @@ _GOES_ON: Final = frozenset("a an the and or but because than my our your their"
 
 
 _QUOTED: Final = re.compile(
-    r"""(?<!\w)(?:'(?=\S)[^']*(?:'\w+[^']*)*'(?!\w)|"[^"]+"|“[^”]+”|‘[^’]+’(?!\w)|「[^」]+」|『[^』]+』)"""
+    r"""(?<!\w)(?:'(?=\S)[^']*(?:'\w[^']*)*'(?!\w)|"[^"]+"|“[^”]+”|‘[^’]+’(?!\w)|「[^」]+」|『[^』]+』)"""
 )
 """Words in quotation marks, an apostrophe inside a word is none: no value begins before them and ends among them."""
 

@@ -124,21 +124,26 @@ def _ended(starts: Sequence[Start], steps: Sequence[tuple[Any, Any]]) -> Iterato
     After some tokens the line ends, or one of those follows that follow these tokens at any of the places: the model's
     likelihoods are shared between all of these. Where "the" stands three times its continuations vie with each other.
     """
-    ways: dict[tuple[int, ...], dict[int | None, float]] = {}
+    places: dict[tuple[int, int], int] = {}  # in a tree of what was said so far: where a token leads from a place
+    ways: dict[int, dict[int | None, float]] = {}
+    paths: list[list[int]] = []
     for start, (tokens, stops) in zip(starts, steps, strict=True):
+        path = [0]
+        for token in start.ids:
+            path.append(places.setdefault((path[-1], token), len(places) + 1))
         for count, _ in start.ends:
-            ways.setdefault(tuple(start.ids[:count]), {})[None] = float(stops[count - 1])
+            ways.setdefault(path[count], {})[None] = float(stops[count - 1])
         for count in range(1, len(start.ids)):
-            ways.setdefault(tuple(start.ids[:count]), {})[start.ids[count]] = float(tokens[count])
-    whole = {said: _summed(list(on.values())) for said, on in ways.items()}
-    for start, (tokens, _) in zip(starts, steps, strict=True):
+            ways.setdefault(path[count], {})[start.ids[count]] = float(tokens[count])
+        paths.append(path)
+    whole = {place: _summed(list(on.values())) for place, on in ways.items()}
+    for start, path, (tokens, _) in zip(starts, paths, steps, strict=True):
         score, ends = float(tokens[0]), dict(start.ends)
-        for count in range(1, len(start.ids) + 1):
-            said = tuple(start.ids[:count])
+        for count, place in enumerate(path[1:], 1):
             if count in ends:
-                yield ends[count], score + ways[said][None] - whole[said]
+                yield ends[count], score + ways[place][None] - whole[place]
             if count < len(start.ids):
-                score += ways[said][start.ids[count]] - whole[said]
+                score += ways[place][start.ids[count]] - whole[place]
 
 
 def _summed(scores: Sequence[float]) -> float:

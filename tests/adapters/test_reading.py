@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
 import jsonschema
@@ -470,6 +471,12 @@ def test_no_value_begins_before_a_quotation_and_ends_inside() -> None:
     assert {"김이", "아침밥은 6시부터"} <= found
     assert not any(value.startswith("김이 님께 “") and "”" not in value for value in found)
     assert "The guests' room" in values_of("The guests' room was cold"), "an apostrophe opens nothing"
+
+
+def test_quotation_marks_that_never_close_cost_no_time() -> None:
+    begun = monotonic()
+    assert "x" in values_of("x" + " 'abcd" + "'abcd" * 60)
+    assert monotonic() - begun < 20, "a pattern that tries all ways would take for ever"
 
 
 def test_what_the_gate_could_not_read_and_asked_about_is_not_meant() -> None:
