@@ -26,6 +26,7 @@ from langchain_core.messages.tool import tool_call
 
 from adapters.alike import LEAST
 from adapters.decoding import Decoding
+from adapters.forms.courtesy import unthanked
 from adapters.forms.datewords import date_words
 from adapters.forms.dayorder import backwards, dated
 from adapters.forms.offers import call_id
@@ -351,7 +352,7 @@ class ReadingSpeaker:
         engine, schema = self._engine, tool["parameters"]
         prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
         told = [t for t in turns if t.role != "assistant"]
-        texts = [t.content for t in told]
+        texts = [unthanked(t.content) if t.role == "user" else t.content for t in told]
         done = max((n for n, t in enumerate(told, 1) if t.role == "ipython"), default=0)
         spans, branches = Spans(engine.encode, texts, done=done), Branches(engine, prefix)
         unclear, dates = doubted(turns), [words for text in texts for words in date_words(text)]
