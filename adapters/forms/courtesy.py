@@ -1,4 +1,4 @@
-"""Thanks at the end of a request: they say nothing of it, so that no value is taken from them.
+"""Thanks at the end of a request: they say nothing of it, and are not read.
 
 "정말 고맙습니다, 덕분에 살았어요" is how a request ends, "덕분" no reason. Only Korean ones are known: it is there that
 they are sentences, with nouns of their own.
@@ -21,7 +21,7 @@ _TOLD: Final = re.compile(r":\s|[\"'“‘「『]")
 def unthanked(text: str) -> str:
     """A request without the thanks at its end; as it is where it is thanks only, or tells what to tell.
 
-    A name after them stays ("감사합니다, 김민수 드림"), and so does "보내 주시면 감사하겠습니다": that asks for something.
+    A name after them stays ("감사합니다, 김민수 드림"), and so does "보내 주시면 감사하겠습니다", which is a wish.
     """
     found = None if _TOLD.search(text) else _THANKS.search(text)
     return text[: found.start()] if found else text

@@ -9,6 +9,8 @@ decisions teach an adapter; among sentences reading, likeness, and the words tha
 if it is worth ``abstain_margin`` at least with its lead over the others, and one that no reading would bring to the
 front is not read.
 
+Thanks at the end of what a user says are not read (``forms.courtesy``).
+
 The arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
 with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
 stays open is asked for in the model's words. A tool's result is told by its likeliest line.
@@ -82,6 +84,12 @@ class _Draft:
     likelihood: float
     values: dict[str, JSON]
     line: list[int]
+
+
+def _said(messages: Sequence[AnyMessage]) -> list[Turn]:
+    """The conversation without the thanks at the end of what a user said, in which a reason or a name could be seen."""
+    turns = turns_of(messages)
+    return [t._replace(content=unthanked(t.content)) if t.role == "user" else t for t in turns]
 
 
 def _can_stand(name: str, value: JSON, values: dict[str, JSON], texts: Sequence[str]) -> bool:
@@ -176,7 +184,7 @@ class ReadingSpeaker:
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
     ) -> Generation:
         evidence, pending = gather(messages, passages)
-        turns, prompt = turns_of(messages), self.prompt_of(messages)
+        turns, prompt = _said(messages), self.prompt_of(messages)
         if pending:
             return self._tell(prompt, evidence)
         tool, n = self._wanted(prompt, request_of(turns), tools, evidence)
@@ -188,7 +196,7 @@ class ReadingSpeaker:
 
     def prompt_of(self, messages: Sequence[AnyMessage]) -> list[int]:
         """The conversation as it is read before anything is written."""
-        return self._engine.encode(render(turns_of(messages)))
+        return self._engine.encode(render(_said(messages)))
 
     def _wanted(
         self, prompt: list[int], request: str, tools: Sequence[ToolSpec], evidence: Sequence[Evidence]
@@ -352,7 +360,7 @@ class ReadingSpeaker:
         engine, schema = self._engine, tool["parameters"]
         prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
         told = [t for t in turns if t.role != "assistant"]
-        texts = [unthanked(t.content) if t.role == "user" else t.content for t in told]
+        texts = [t.content for t in told]
         done = max((n for n, t in enumerate(told, 1) if t.role == "ipython"), default=0)
         spans, branches = Spans(engine.encode, texts, done=done), Branches(engine, prefix)
         unclear, dates = doubted(turns), [words for text in texts for words in date_words(text)]
