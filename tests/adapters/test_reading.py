@@ -501,11 +501,11 @@ def test_a_date_that_was_not_clear_is_not_put_into_the_call_again(engine: Engine
 
 def test_thanks_at_the_end_are_not_read(engine: Engine) -> None:
     speaker = ReadingSpeaker(ChatLlama(engine=engine, adapter=None), Decoding("reading"))
-    thanked = [
+    thanked: list[Any] = [
         HumanMessage("BK-2041 예약 취소해 주세요. 정말 고맙습니다, 덕분에 편했어요."),
         AIMessage("네"),
         HumanMessage("감사합니다"),
     ]
-    bare = [HumanMessage("BK-2041 예약 취소해 주세요."), *thanked[1:]]
+    bare: list[Any] = [HumanMessage("BK-2041 예약 취소해 주세요."), *thanked[1:]]
     assert speaker.prompt_of(thanked) == speaker.prompt_of(bare)
     assert speaker.prompt_of(thanked) != speaker.prompt_of(bare[:2])
