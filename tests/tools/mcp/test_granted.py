@@ -47,7 +47,7 @@ class Guarded:
 
         app.custom_route("/.well-known/oauth-authorization-server", methods=["GET"])(self.described)
         app.custom_route("/token", methods=["POST"])(self.granted)
-        self.server = uvicorn.Server(uvicorn.Config(app.streamable_http_app(), log_level="critical"))
+        self.server = uvicorn.Server(uvicorn.Config(app.streamable_http_app(), log_level="critical", log_config=None))
         self.thread = threading.Thread(target=lambda: self.server.run(sockets=[self.listener]))
 
     async def verify_token(self, token: str) -> AccessToken | None:
