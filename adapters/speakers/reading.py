@@ -117,10 +117,9 @@ def _shared(nothing: float, scored: Sequence[tuple[float, JSON]]) -> list[tuple[
     """Probabilities of values and of None, where None has ``nothing`` and log likelihoods share the rest."""
     if not scored:
         return [(1.0, None)]
-    highest = max(score for score, _ in scored)
-    whole = math.fsum(math.exp(score - highest) for score, _ in scored)
+    whole = _summed([score for score, _ in scored])
     options: list[tuple[float, JSON]] = [
-        *(((1 - nothing) * math.exp(score - highest) / whole, value) for score, value in scored),
+        *(((1 - nothing) * math.exp(score - whole), value) for score, value in scored),
         (nothing, None),
     ]
     options.sort(key=lambda option: -option[0])

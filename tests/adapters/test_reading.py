@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any, cast
 
 import jsonschema
@@ -18,11 +17,10 @@ from adapters.alike.network import Network
 from adapters.alike.units import known
 from adapters.decoding import Decoding
 from adapters.errors import ModelNotUsable
-from adapters.forms.values import Spans, choices, doubted, of_date, property_of, used_up
 from adapters.generator import ChatGenerator
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
-from adapters.prompt import Turn, asking, purpose, render, turns_of
+from adapters.prompt import asking, purpose, render, turns_of
 from adapters.speakers.reading import ReadingSpeaker
 from nodes.wording import say
 from state import Generation
@@ -154,6 +152,25 @@ def test_likeness_decides_between_sentences_that_read_alike(engine: Engine, tmp_
     assert cited("The pool is warm.", 0.0) == "Breakfast is served from 7 to 10.", "of equals the first"
     assert cited("The pool is warm.", 1.0) == "The pool is warm."
     assert liking(engine, tmp_path, 0.0).likenesses("a", ["b", "c"]) == [0.0, 0.0]
+
+
+def test_likeness_counts_for_which_tool_is_wanted(engine: Engine) -> None:
+    class Knowing(Even):
+        def likenesses(self, request: str, candidates: Any) -> list[float]:
+            return [8.0 if text == purpose(CANCEL) else 1.0 for text in candidates]
+
+        def named(self, prompt: list[int], tools: Any) -> list[float]:
+            return [2.0, 0.0]
+
+    def wanted(weight: float) -> str:
+        decoding = Decoding("reading", likeness_weight=weight, name_weight=1.0)
+        said = Knowing(ChatLlama(engine=engine, adapter=None), decoding).turn(
+            [HumanMessage("BK-2041 2")], [], [BOOK, CANCEL], "en"
+        )
+        return calls(said)[0]["name"] if calls(said) else said["about"].partition(".")[0]
+
+    assert wanted(1.0) == "cancel_booking"
+    assert wanted(0.2) == "book_room", "names weigh more than a little likeness"
 
 
 def test_a_house_that_is_named_is_answered_by_its_own_sentences_alone(engine: Engine) -> None:
@@ -341,152 +358,12 @@ def test_a_conversation_shows_earlier_calls_as_lines() -> None:
     assert asking("book_room.guest") == "book_room\nguest?"
 
 
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ({"type": "integer", "minimum": 2}, [2]),
-        ({"type": "string", "format": "date"}, ["12월 3일"]),
-        ({"enum": ["a", None]}, ["a"]),
-        ({"type": "boolean"}, [True, False]),
-        ({"type": "array"}, []),
-        ({"type": "string"}, None),
-    ],
-)
-def test_what_can_stand_in_an_argument(spec: dict[str, Any], expected: list[Any] | None) -> None:
-    found = choices(spec, [REQUEST])
-    assert found == expected or sorted(found or []) == sorted(expected or [])
-
-
-def test_optional_types_and_references_are_resolved() -> None:
-    schema: Any = {
-        "properties": {
-            "a": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
-            "b": {"$ref": "#/$defs/B"},
-            "c": {"type": ["string", "null"]},
-        },
-        "$defs": {"B": {"enum": ["x"]}},
-    }
-    assert [spec.get("type", spec.get("enum")) for _, spec in property_of(schema)] == ["integer", ["x"], "string"]
-
-
-def test_spans_begin_at_words_and_continue_the_shorter_ones(engine: Engine) -> None:
-    found = Spans(engine.encode, ["for Emma Lee, at (Namsan Stay)"]).starts(120)
-    spans = {text for start in found for _, text in start.ends}
-    assert {"Emma", "Emma Lee", "Namsan Stay"} <= spans
-    assert not any(span.startswith(("mma", ",")) for span in spans)
-    for start in found:
-        assert [count for count, _ in start.ends] == sorted({count for count, _ in start.ends})
-
-
 def test_a_tool_without_arguments_is_called(engine: Engine) -> None:
     ping = tool("ping", {}, [])
     speaker = Wanting(ChatLlama(engine=engine, adapter=None), Decoding("reading"))
     speaker.wanted = "ping"
     said = speaker.turn([HumanMessage("ping")], [], [ping], "en")
     assert calls(said)[0]["args"] == {}
-
-
-def test_what_is_said_once_is_said_for_one_argument() -> None:
-    said = ["from May 3 to May 5"]
-    assert used_up("May 3", {"check_in": "May 3"}, said)
-    assert not used_up("May 5", {"check_in": "May 3"}, said)
-    assert not used_up("May 3", {"check_in": "May 3"}, [*said, "and May 3 again"])
-    assert not used_up(2, {"guests": 2}, said)
-    assert used_up("Seoul", {"hotel": "Seoul Inn"}, ["at Seoul Inn"])
-    assert used_up("Seoul Inn", {"city": "Seoul"}, ["at Seoul Inn"])
-    assert not used_up("Seoul", {"hotel": "Seoul Inn"}, ["at Seoul Inn in Seoul"])
-
-
-def test_what_is_said_in_dates_only_is_a_part_of_a_date() -> None:
-    said = ["남산스테이에 12월 3일부터 5일까지, 12월호텔 말고"]
-    dates = ["12월 3일", "5일"]
-    assert of_date("3일", dates, said)
-    assert of_date("5", dates, said)
-    assert not of_date("12월", dates, said), "said in a name, too"
-    assert not of_date("남산스테이", dates, said)
-    assert not of_date(3, dates, said)
-
-
-def spans_of(texts: list[str], done: int) -> set[str]:
-    found = Spans(lambda text: list(text.encode()), texts, done=done).starts(0)
-    return {value for start in found for _, value in start.ends}
-
-
-def test_a_booking_of_a_call_that_is_done_is_not_meant_where_another_one_is_named() -> None:
-    done = ["Find BK-2041 for kim@mail.co.kr", "Booking BK-2041 of Mina Kim, room 12"]
-    named = spans_of([*done, "Now cancel HT-777 of Mina Kim"], 2)
-    assert "HT-777" in named
-    assert "BK-2041" not in named
-    assert {"Mina Kim", "kim@mail.co.kr"} <= named, "of another kind nothing was named"
-    assert "BK-2041" in spans_of([*done, "Now cancel it and text 010-1234-5678"], 2), "a telephone is no booking"
-    assert "BK-2041" in spans_of([*done, "Cancel BK-2041, not HT-777"], 2), "said again"
-    assert "BK-2041" in spans_of([*done, "Cancel HT-777"], 0), "nothing was done yet"
-    addressed = spans_of([*done, "Write lee@mail.com"], 2)
-    assert "kim@mail.co.kr" not in addressed
-    assert "BK-2041" in addressed
-
-
-def test_an_at_sign_before_a_name_is_no_part_of_it() -> None:
-    assert "@lee@mail.com" not in (found := spans_of(["to @lee@mail.com and @Simon Gert"], 0))
-    assert {"lee@mail.com", "Simon Gert"} <= found
-    assert not any(value.startswith("@") for value in found)
-
-
-def test_an_address_is_copied_whole(engine: Engine) -> None:
-    found = Spans(engine.encode, ["write kim15@mail.co.kr, then BK-2041에 Yuna-Lee"]).starts(120)
-    spans = {text for start in found for _, text in start.ends}
-    assert {"kim15@mail.co.kr", "BK-2041", "Yuna-Lee"} <= spans
-    assert not spans & {"kim", "kim15", "15@mail.co.kr", "mail", "BK", "2041", "Yuna", "Lee"}
-
-
-def test_a_name_ends_before_the_korean_word_for_is() -> None:
-    def ends(text: str) -> set[str]:
-        return {value for start in Spans(lambda t: list(t.encode()), [text]).starts(0) for _, value in start.ends}
-
-    found = ends("이름은 곽성별이에요")
-    assert "곽성별" in found
-    assert not {"곽성별이", "곽성별이에"} & found
-    assert "김이" in ends("김이 님"), "a name may end so"
-    assert "하나이" in ends("하나이고"), "after an open syllable nobody says 이고"
-
-
-def test_no_value_ends_in_a_word_after_which_something_comes() -> None:
-    text = "Say the bus and the tram are late, because of snow. An Hui and my mother"
-    found = {value for start in Spans(lambda t: list(t.encode()), [text]).starts(0) for _, value in start.ends}
-    assert not {"the", "the bus and", "the bus and the", "are late, because", "An Hui and", "An Hui and my"} & found
-    assert {"the bus", "the bus and the tram are late", "An Hui", "An Hui and my mother"} <= found
-    assert not {"The", "Near The"} & values_of("Near The Hilltop Inn"), "a name's article, too"
-    assert "Block A" in values_of("Block A or B")
-
-
-def values_of(text: str) -> set[str]:
-    return spans_of([text], 0)
-
-
-def test_no_value_begins_before_a_quotation_and_ends_inside() -> None:
-    found = values_of("Write Chloe Brt and 'Bring your friends' along, it's fun' to all of the guests")
-    assert {"Bring your friends", "Chloe Brt", "all of the guests", "it's fun"} <= found
-    assert not {"Chloe Brt and 'Bring", "Write Chloe Brt and 'Bring your friends"} & found
-    found = values_of("김이 님께 “아침밥은 6시부터”라고 전해 주세요")
-    assert {"김이", "아침밥은 6시부터"} <= found
-    assert not any(value.startswith("김이 님께 “") and "”" not in value for value in found)
-    assert "The guests' room" in values_of("The guests' room was cold"), "an apostrophe opens nothing"
-
-
-def test_quotation_marks_that_never_close_cost_no_time() -> None:
-    begun = monotonic()
-    assert "x" in values_of("x" + " 'abcd" + "'abcd" * 60)
-    assert monotonic() - begun < 20, "a pattern that tries all ways would take for ever"
-
-
-def test_what_the_gate_could_not_read_and_asked_about_is_not_meant() -> None:
-    asked = Turn("assistant", say("ask_unclear", "en", value="next Friday", name="check_in"))
-    turns = [Turn("user", "from next Friday to May 5"), asked]
-    assert doubted(turns) == {"next Friday"}
-    assert doubted([*turns, Turn("user", "May 3 then")]) == {"next Friday"}
-    assert doubted([*turns, Turn("user", "as I said, next Friday")]) == set()
-    assert doubted([Turn("assistant", say("ask_unclear", "ko", value="금요일", name="check_in"))]) == {"금요일"}
-    assert doubted([Turn("assistant", "“May 3” was the day of the opening.")]) == set()
 
 
 def test_a_date_that_was_not_clear_is_not_put_into_the_call_again(engine: Engine) -> None:
