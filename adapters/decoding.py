@@ -15,6 +15,8 @@ Strategy = Literal["number", "reading"]
 DECODING_FILE: Final = "decoding.json"
 LEAD: Final = 8.0
 """Nats by which the best sentence leads the second, at most: more says no more."""
+WORDED: Final = (0.8, 1.6)
+"""What the words of the best sentence are worth where a question begins to ask with its document's words, and does."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Decoding:
     overlap_power: float = 1.0
     named_weight: float = 0.0
     lead_weight: float = 0.0
+    worded_likeness: float = 1.0
+    passage_weight: float = 0.0
 
     def trusted(self, tokens: int) -> float:
         """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""
@@ -87,8 +91,25 @@ class Decoding:
         each = zip(margins, shared, alike, strict=True)
         return [trusted * m + words * s**self.overlap_power + self.likeness_weight * a for m, s, a in each]
 
+    def ranked(
+        self, shared: Sequence[float], alike: Sequence[float], around: Sequence[float], strange: float = 0.0
+    ) -> list[float]:
+        """What speaks for each sentence where one of them is chosen, before any is read, in nats.
+
+        Args:
+            shared: As ``told`` has it.
+            alike: Likewise.
+            around: The share of the question's words that stand anywhere in its passage (``speakers.meant.around``).
+            strange: As ``told`` has it.
+        """
+        least, whole = WORDED
+        worded = min(1.0, max(0.0, (max(shared, default=0.0) - least) / (whole - least)))
+        words = [s + self.passage_weight * worded * a for s, a in zip(shared, around, strict=True)]
+        likenesses = [(1.0 - (1.0 - self.worded_likeness) * worded) * a for a in alike]
+        return self.told(1, [0.0] * len(words), words, likenesses, strange)
+
     def stands(self, worths: Sequence[float], best: int) -> float:
-        """What the best of some sentences is worth, with its lead over the others; one alone leads by ``LEAD``."""
+        """What a chosen sentence is worth, with its lead over the others; one alone leads by ``LEAD``."""
         ahead = worths[best] - max((w for i, w in enumerate(worths) if i != best), default=-inf)
         return worths[best] + self.lead_weight * min(max(ahead, 0.0), LEAD)
 

@@ -17,7 +17,7 @@ from adapters.speakers.expecting import expected, holds
 
 STEM_CHARS: Final = 5
 BEFORE: Final = 0.3
-EXPECTED: Final = 0.2
+EXPECTED: Final = 0.25
 RUNS: Final = 1.0
 K1: Final = 1.2
 B: Final = 0.75

@@ -50,6 +50,24 @@ def held(question: Sequence[Word], sentences: Sequence[Sequence[Word]], follows:
     return found
 
 
+def around(question: Sequence[Word], sentences: Sequence[Sequence[Word]], passages: Sequence[str]) -> list[float]:
+    """The share of the question's words that stand anywhere in each one's passage, 0 to 1, rare ones weighing more.
+
+    Args:
+        question: Its words.
+        sentences: Those of the candidates.
+        passages: Which passage each stands in.
+    """
+    forms = [{word.form for word in sentence} for sentence in sentences]
+    weight = {word.form: rarity(sum(word.form in some for some in forms), len(forms)) for word in question}
+    together: dict[str, set[str]] = {}
+    for passage, some in zip(passages, forms, strict=True):
+        together.setdefault(passage, set()).update(some)
+    total = math.fsum(weight.values()) or 1.0
+    share = {p: math.fsum(w for form, w in weight.items() if form in some) / total for p, some in together.items()}
+    return [share[passage] for passage in passages]
+
+
 def _each(question: Sequence[Word], sentence: Sequence[Word], forms: set[str]) -> Shares:
     """How far a sentence holds each word, 0 to 1: 1 where the word itself stands there."""
     known = [word.meaning for word in sentence if word.meaning is not None]
@@ -63,4 +81,4 @@ def _nearest(meaning: Vector | None, told: NDArray[Any] | None) -> float:
     return 0.0 if meaning is None or told is None else float((told @ meaning).max())
 
 
-__all__ = ["held"]
+__all__ = ["around", "held"]

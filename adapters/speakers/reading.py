@@ -52,7 +52,7 @@ from adapters.prompt import (
 )
 from adapters.speakers.evidence import Evidence, following, gather
 from adapters.speakers.lexical import worth
-from adapters.speakers.meant import held
+from adapters.speakers.meant import around, held
 from adapters.speakers.named import Apart, apart
 from adapters.speakers.rendering import READING, reading_text, rendered
 from adapters.speakers.turns import abstention, answer, generation
@@ -208,8 +208,8 @@ class ReadingSpeaker:
         of_tools, of_told = self._alike(request, [text for text, _ in tooled], bare.question, sentences)
         wants, tokens = self._known(of_tools, of_told), self.tokens(request)
         share = self.decoding.trusted(tokens)
-        worths = [] if wants else self._unread(bare, kept, rows, of_told, tokens)
-        near = [i for i, w in enumerate(worths) if w >= max(worths) - SPREAD * share]
+        worths, ranks = ([], []) if wants else self._unread(bare, kept, rows, of_told, tokens)
+        near = [i for i, r in enumerate(ranks) if r >= max(ranks) - SPREAD * share]
         read = [*(tooled if wants is not False else []), *((rows[i].text, False) for i in near)]
         margins = self.margins(request, read) if read else []
         if wants is None:
@@ -223,17 +223,22 @@ class ReadingSpeaker:
             return tools[max(range(len(tools)), key=wish.__getitem__)], 0
         for i, margin in zip(near, margins, strict=True):
             worths[i] += share * margin
-        best = max(near, key=worths.__getitem__, default=-1)
+            ranks[i] += share * margin
+        best = max(near, key=ranks.__getitem__, default=-1)
         told = best >= 0 and self.decoding.stands(worths, best) >= self.decoding.abstain_margin
         return None, kept[best] + 1 if told else 0
 
     def _unread(
         self, bare: Apart, kept: Sequence[int], rows: Sequence[Evidence], alike: Sequence[float], tokens: int
-    ) -> list[float]:
-        """What each sentence that is kept is worth before it is read."""
-        shared = self.shared(bare.question, [bare.sentences[i] for i in kept], following(rows))
-        worths = self.decoding.told(tokens, [0.0] * len(rows), shared, alike, self.strange(bare.question))
-        return [w + self.decoding.named_weight * bool(bare.whose[i]) for w, i in zip(worths, kept, strict=True)]
+    ) -> tuple[list[float], list[float]]:
+        """What each sentence that is kept is worth before it is read: whether it answers, and which of them does."""
+        sentences, strange = [bare.sentences[i] for i in kept], self.strange(bare.question)
+        shared = self.shared(bare.question, sentences, following(rows))
+        around = self._around(bare.question, sentences, [row.passage for row in rows])
+        whether = self.decoding.told(tokens, [0.0] * len(rows), shared, alike, strange)
+        which = self.decoding.ranked(shared, alike, around, strange)
+        named = [self.decoding.named_weight * bool(bare.whose[i]) for i in kept]
+        return [w + n for w, n in zip(whether, named, strict=True)], [w + n for w, n in zip(which, named, strict=True)]
 
     def _alike(
         self, request: str, tools: Sequence[str], question: str, sentences: Sequence[str]
@@ -324,6 +329,13 @@ class ReadingSpeaker:
         content = self._contents().of
         meant = held(content(request), [content(text) for text in sentences], follows)
         return [w + weight * m for w, m in zip(words, meant, strict=True)]
+
+    def _around(self, request: str, sentences: Sequence[str], passages: Sequence[str]) -> list[float]:
+        """The share of the request's words that the passage of each sentence holds; zeros where that does not count."""
+        if not self.decoding.passage_weight:
+            return [0.0] * len(sentences)
+        content = self._contents().of
+        return around(content(request), [content(text) for text in sentences], passages)
 
     def _contents(self) -> Contents:
         from adapters.alike.content import Contents

@@ -20,6 +20,11 @@ NAMED = 2.0
 there is an answer at all."""
 LEAD = 0.7
 """What the lead of the best sentence counts: chosen where neither wording was taught, and in unseen trades."""
+WORDED = 0.1
+"""What is left of likeness where a sentence holds nearly all words of a question; chosen on passages asked in their own
+words, with guests' questions beside them."""
+PASSAGE = 0.8
+"""What the whole passage's hold of such a question counts; chosen likewise."""
 TODAY = "2026-11-22"
 """The day that generated requests are read on, so that an evaluation is the same on every day."""
 
@@ -61,6 +66,8 @@ def tune(base: Path, adapter: Path, *, n: int, seed: int) -> dict[str, object]:
         "overlap_power": POWER,
         "named_weight": NAMED,
         "lead_weight": LEAD,
+        "worded_likeness": WORDED,
+        "passage_weight": PASSAGE,
     }
     for folder in (base, adapter):
         (folder / DECODING_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
