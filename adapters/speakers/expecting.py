@@ -69,7 +69,7 @@ _ASKED: Final[tuple[tuple[str, str, str], ...]] = (
     ("share", rf"{_how('비율|확률|점유율|지지율|득표율|퍼센트|%')}|몇 ?(?:퍼센트|%|프로)|\b(?:percent|percentage|proportion|per cent)\b", r"\d\s?(?:%|％|퍼센트|할|percent\b|per cent\b)|분의|절반|\b(?:half|third|quarter|fifth|tenth)\b"),
     ("heat", rf"{_how('온도|기온|수온')}|몇 도(?![가-힣])|\b(?:what|which) (?:[a-z]+ )?temperature\b|\bhow (?:hot|cold|warm)\b", _of(r"도|℃|°|degrees")),
     ("speed", rf"{_how('속도|속력|시속')}|\bhow fast\b|\bspeed\b", r"시속|초속|노트|마하|km/h|㎞/h|m/s|\bmph\b|\bknots\b|per hour"),
-    ("often", r"\bhow (?:often|frequently)\b|얼마나 자주|(?:얼마|며칠|몇 ?(?:년|달|개월|주|일|시간))(?:마다|에 한 번)", r"매[일주월년달]|마다|\d\s?[회번]|[한두세네] ?번|\b(?:once|twice|daily|weekly|monthly|annually|yearly|every|each|times)\b"),
+    ("often", r"\bhow (?:often|frequently)\b|얼마나 자주|(?:얼마|며칠|몇 ?(?:년|달|개월|주|일|시간))(?:마다|에 한 번)", rf"매[일주월년달]|[날해]마다|{_NUMBER}\s?[가-힣]{{0,2}}마다|\d\s?[회번]|[한두세네] ?번|\b(?:once|twice|daily|weekly|monthly|annually|yearly|every|each|times)\b"),
     ("rank", r"몇 ?(?:위|등)(?![가-힣]*급)|순위는|등수|\b(?:what|which) (?:place|rank)\b", r"\d\s?[위등]|우승|[금은동]메달|최하위|선두|꼴찌|\b(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|\d+(?:st|nd|rd|th))\b"),
     ("score", rf"몇 ?대 ?몇|{_how('점수|스코어')}|\bwhat (?:is|was) the (?:final )?score\b", r"\d\s?[-–:대]\s?\d|\d\s?점|\bpoints?\b"),
     ("number", rf"몇|얼마|{_how('인구|인원|횟수|개수|크기|용량|화소|[가-힣]수')}|\bhow (?:many|much|large|big)\b|\b(?:what|which) (?:is |was )?(?:the )?(?:number|population|size|capacity|total)\b", _NUMBER),

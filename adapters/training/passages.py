@@ -4,11 +4,16 @@
 of the sentence that answers. Everything in them is invented. They ask as somebody asks who has read the passage:
 mostly in other words, often with the words of the sentence before, while a neighbour shares more with the question than
 the one that answers. One passage in eight is for tests only.
+
+``grammar/plain.<language>.txt`` has passages of the same form that are asked as real ones are, in their own words for
+the most part. Nothing is taught with those: on them it was chosen how words count that nobody taught, and
+``dojang adapters evaluate`` asks them beside the others.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -38,9 +43,18 @@ class Told(NamedTuple):
 @cache
 def passages(language: Language, side: Side) -> tuple[Told, ...]:
     """Those that one side sees, in file order."""
-    text = (GRAMMAR / f"passages.{language}.txt").read_text(encoding="utf-8")
-    read = (_read(part.splitlines()) for part in text.split("\n\n") if part.strip())
-    return tuple(told for told in read if for_tests(told.title) == (side == "test"))
+    return tuple(told for told in _all(f"passages.{language}.txt") if for_tests(told.title) == (side == "test"))
+
+
+@cache
+def plain(language: Language) -> tuple[Told, ...]:
+    """Those that are asked in their own words, which nothing is taught with, in file order."""
+    return tuple(_all(f"plain.{language}.txt"))
+
+
+def _all(file: str) -> Iterator[Told]:
+    text = (GRAMMAR / file).read_text(encoding="utf-8")
+    return (_read(part.splitlines()) for part in text.split("\n\n") if part.strip())
 
 
 def _read(lines: list[str]) -> Told:
@@ -68,9 +82,8 @@ def example(rng: random.Random, side: Side, language: Language, *, abstain: bool
     )  # fmt: skip
 
 
-def asked(language: Language, *, n: int, seed: int) -> list[Question]:
-    """Up to ``n`` questions that only tests see, each over its passage and two others, as ``real_qa`` measures them."""
-    some = passages(language, "test")
+def asked(some: Sequence[Told], language: Language, *, n: int, seed: int) -> list[Question]:
+    """Up to ``n`` questions of some passages, each over its passage and two others, as ``real_qa`` measures them."""
     every = [(told, question, right) for told in some for question, right in told.questions]
     rng = random.Random(f"passages:{seed}")
     found = []
@@ -88,4 +101,4 @@ def _places(told: Told) -> list[tuple[int, int]]:
     return [(start, start + len(sentence)) for start, sentence in zip(ends, told.sentences, strict=False)]
 
 
-__all__ = ["Told", "asked", "example", "passages"]
+__all__ = ["Told", "asked", "example", "passages", "plain"]

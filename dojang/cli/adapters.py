@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -21,6 +21,7 @@ from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
 from dojang.cli.adapters_show import listed, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
+from state import Language
 
 if TYPE_CHECKING:
     from adapters.training.real_qa import Score
@@ -286,12 +287,15 @@ def evaluate(
 
 
 def _asked(generator: Any, folder: Path | None, n: int | None, unseen: int, seed: int) -> dict[str, Score]:
-    """How questions about paragraphs are answered: those of unseen passages, and of each real set in ``folder``."""
+    """How questions about paragraphs are answered: of passages that nothing is taught with, and of the sets."""
     from adapters.training import passages
     from adapters.training.frontdesk import TOOLS
     from adapters.training.real_qa import measure, questions
     from store.text.language import sentences
 
-    invented = {f"unseen passages, {x}": passages.asked(x, n=unseen, seed=seed) for x in ("en", "ko")}
+    invented = {}
+    for x in get_args(Language):
+        invented[f"unseen passages, {x}"] = passages.asked(passages.passages(x, "test"), x, n=unseen, seed=seed)
+        invented[f"plain passages, {x}"] = passages.asked(passages.plain(x), x, n=unseen, seed=seed)
     real = dict(questions(folder, sentences, n=n, seed=seed)) if folder else {}
     return {name: measure(generator, asked, TOOLS) for name, asked in (invented | real).items()}

@@ -40,6 +40,12 @@ ABBREVIATION = re.compile(
 UNSEEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 HALF_DAY = re.compile(r"\b[ap]\.m\.$", re.IGNORECASE)
 ITEM_MARK = re.compile(r"\s+([\u2460-\u2473\u3260-\u327b])\s*$")  # the end of what is searched, not of the text
+TITLES = ("《》", "〈〉", "『』", "「」")
+QUOTED = "|".join(
+    rf"{re.escape(pair[0])}[^{re.escape(pair[1])}\n]{{1,80}}{re.escape(pair[1])}"
+    for pair in (*TITLES, "<>", "()", "[]", "“”", "‘’", '""', "''")
+)
+QUOTED_LAST = re.compile(rf"[.!?。…][\"'”’)\]]*\s*({QUOTED})\s*$")  # what is searched begins and ends where told
 SENTENCE_END = re.compile(r"[.!?。…]+[\"'”’)\]]*(?=\s)")
 
 
@@ -120,16 +126,31 @@ def _korean_term(token: Any) -> str:
 
 
 def _korean_sentences(text: str) -> list[Span]:
-    """By Kiwi; a number in a circle that it leaves at the end of a sentence (①) begins the next one."""
+    """By Kiwi; what it leaves at the end of a sentence and is of the next one (``_of_next``) begins that."""
     found = [(one.start, one.end) for one in kiwi().split_into_sents(text, return_sub_sents=False)]
     spans: list[Span] = []
-    carried: int | None = None
+    begins: int | None = None
     for index, (start, end) in enumerate(found):
-        start = carried if carried is not None else start
-        marker = ITEM_MARK.search(text, start, end) if index + 1 < len(found) else None
-        carried = marker.start(1) if marker is not None and marker.start() > start else None
-        spans.append((start, marker.start() if carried is not None and marker is not None else end))
+        start = begins if begins is not None else start
+        follows = found[index + 1][0] if index + 1 < len(found) else None
+        begins = _of_next(text, start, end, follows) if follows is not None else None
+        spans.append((start, begins if begins is not None else end))
     return spans
+
+
+def _of_next(text: str, start: int, end: int, follows: int) -> int | None:
+    """Where in a sentence the next one begins: with a number in a circle (①), or with a title of a work (《…》).
+
+    Other brackets and quotation marks are of the next one where that goes on with a particle: '…'의.
+    """
+    marker = ITEM_MARK.search(text, start, end)
+    if marker is not None and marker.start() > start:
+        return marker.start(1)
+    quoted = QUOTED_LAST.search(text, start, end)
+    if quoted is None or "\n" in text[quoted.end(1) : follows]:
+        return None
+    of_next = follows == quoted.end(1) or quoted[1][0] in {pair[0] for pair in TITLES}
+    return quoted.start(1) if of_next else None
 
 
 def _english_sentences(text: str) -> list[Span]:

@@ -7,7 +7,7 @@ import pytest
 from adapters.alike.content import Contents
 from adapters.alike.meanings import Meanings, meanings
 from adapters.speakers.lexical import overlap
-from adapters.speakers.meant import held
+from adapters.speakers.meant import around, held
 
 BREWERY = [
     "The brewery was founded by two brothers from the coast.",
@@ -62,3 +62,14 @@ def test_a_question_in_one_language_holds_nothing_of_the_other_but_what_stands_t
     assert _held("How heavy may an animal be?", HOUSE) == [0.0, 0.0, 0.0]
     assert _held("방이 2451개인가요?", ["There are 2451 rooms."])[0] > 0.0
     assert _held("Netflix 되나요?", ["Netflix is on every screen."])[0] > 0.0
+
+
+def test_a_passage_holds_what_any_of_its_sentences_holds() -> None:
+    content = Contents(meanings()).of
+    question = content("Which brothers from the coast founded the brewery with the cellar?")
+    sentences = [content(text) for text in [*BREWERY, "The cellar is cold."]]
+    found = around(question, sentences, ["a", "a", "a", "b"])
+    assert found[0] == found[1] == found[2] > found[3] > 0
+    assert found[0] == pytest.approx(1.0)
+    assert around(question, sentences[:1], ["a"])[0] < 1.0
+    assert around([], sentences, ["a", "a", "a", "b"]) == [0.0] * 4

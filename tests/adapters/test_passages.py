@@ -53,15 +53,29 @@ def test_an_example_shows_the_answer_in_its_order_or_not_at_all(language: Langua
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_question_is_asked_over_three_passages_with_the_place_of_its_sentence(language: Language) -> None:
-    some = {q: told.sentences[at] for told in passages.passages(language, "test") for q, at in told.questions}
-    found = passages.asked(language, n=30, seed=5)
+def test_nothing_of_the_passages_that_are_asked_plainly_is_taught(language: Language) -> None:
+    plain, taught = passages.plain(language), passages.passages(language, "train")
+    assert len({told.title for told in plain}) == len(plain) >= 200
+    for told in plain:
+        assert len(told.questions) >= 4, told.title
+        assert all(0 <= at < len(told.sentences) for _, at in told.questions), told.title
+    lines = {line for told in taught for line in (*told.sentences, *(question for question, _ in told.questions))}
+    assert not lines & {line for told in plain for line in (*told.sentences, *(q for q, _ in told.questions))}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_question_is_asked_over_three_passages_with_the_place_of_its_sentence(
+    language: Language, *, plain: bool
+) -> None:
+    those = passages.plain(language) if plain else passages.passages(language, "test")
+    some = {(told.title, q): told.sentences[at] for told in those for q, at in told.questions}
+    found = passages.asked(those, language, n=30, seed=5)
     assert len(found) == 30
-    assert len({one.text for one in found}) == 30
     for one in found:
         gold = next(passage for passage in one.passages if passage["id"] == one.gold)
         start, end = one.place
-        assert gold["text"][start:end] == some[one.text]
+        assert gold["text"][start:end] == some[one.gold, one.text]
         assert [start, end] in gold["sentences"]
         assert len({passage["id"] for passage in one.passages}) == 3
-    assert found == passages.asked(language, n=30, seed=5)
+    assert found == passages.asked(those, language, n=30, seed=5)

@@ -243,6 +243,30 @@ def test_shared_words_weigh_more_in_a_question_of_strange_words(engine: Engine, 
     assert cited("strange", ["breakfast"]) == "The pool is warm."
 
 
+def test_likeness_says_whether_and_words_say_which_where_a_question_has_the_words_of_the_document(
+    engine: Engine,
+) -> None:
+    text = "The pool of the north wing is heated in winter. The garden closes at dusk."
+    rules = cast(Any, {**RULES, "text": text, "sentences": [[0, 47], [48, 74]]})
+
+    class Alike(Even):
+        def likenesses(self, request: str, candidates: Any) -> list[float]:
+            return [-4.0 if "pool" in text else 4.0 if "garden" in text else -20.0 for text in candidates]
+
+    def cited(question: str, worded: float, margin: float = -9.0) -> str:
+        made = Decoding(
+            "reading", overlap_weight=1.0, likeness_weight=1.0, worded_likeness=worded, abstain_margin=margin
+        )
+        said = Alike(ChatLlama(engine=engine, adapter="red"), made).turn([HumanMessage(question)], [rules], [], "en")
+        return said["citations"][0]["quote"] if said["citations"] else ""
+
+    asked = "Is the pool of the north wing heated in winter?"
+    assert cited(asked, 1.0).startswith("The garden")
+    assert cited(asked, 0.0).startswith("The pool")
+    assert cited("Is it warm?", 0.0).startswith("The garden"), "few words are shared"
+    assert not cited(asked, 0.0, margin=0.0), "whether it answers is not said by words alone"
+
+
 def test_the_network_says_whether_a_tool_is_wanted_where_it_knows(engine: Engine, tmp_path: Path) -> None:
     speaker = liking(engine, tmp_path, 1.0)
     assert speaker._known([3.0, -8.0], [-8.0, -2.0]) is True, "a tool, and no sentence"

@@ -130,7 +130,10 @@ def test_an_endless_line_is_cut_in_time() -> None:
 
 
 WORD = st.sampled_from(
-    "주차 요금은 parking costs 무료입니다. won. 이용합니다! Is it? “네.” ㅋㅋ (예: 3.5) 2026.11.25 ①".split(" ")
+    [
+        *"주차 요금은 parking costs 무료입니다. won. 이용합니다! Is it? “네.” ㅋㅋ (예: 3.5) 2026.11.25".split(),
+        *("①", "《제국》은", "'가'의"),
+    ]
 )
 
 
@@ -192,6 +195,26 @@ def test_korean_sentence_ends(text: str, parts: int) -> None:
     spans = sentences(text)
     assert len(spans) == parts, [text[start:end] for start, end in spans]
     assert "".join(text[s:e] for s, e in spans).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [
+        ("중국에서 출간되었다. 《빛의 제국》은 2010년에 소개되었다.", "《빛의 제국》은"),
+        ("연극으로 선보였다.《퀴즈쇼》는 뮤지컬로 선보였다.", "《퀴즈쇼》는"),
+        ("게임을 냈다. 《새벽 4시》 이후 처음이다.", "《새벽 4시》 이후"),
+        ("널리 읽힌다. '순명자'의 뜻은 이름만의 보살이다.", "'순명자'의"),
+        ("그는 말했다. (A)의 이야기는 어렵다.", "(A)의"),
+        ("소개했다. <돌아온 오빠>와 <흡혈귀>는 연극이 되었다.", "<돌아온 오빠>와"),
+        ("요금은 만 원이다. (세금 별도) 예약은 전화로 받는다.", "예약은"),
+        ("그는 이렇게 썼다. 《진달래》\n예약은 전화로 받는다.", "예약은"),
+    ],
+)
+def test_a_title_begins_the_korean_sentence_whose_particle_follows_it(text: str, second: str) -> None:
+    spans = sentences(text)
+    assert len(spans) == 2, [text[start:end] for start, end in spans]
+    assert text[spans[1][0] :].startswith(second)
+    assert "".join(text[s:e] for s, e in spans).replace(" ", "") == text.replace(" ", "").replace("\n", "")
 
 
 def test_full_width_forms_are_found_by_the_usual_ones() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from adapters.speakers.expecting import Kind, expected, holds
 from adapters.speakers.lexical import RUNS, bm25, overlap, runs, worth
 from adapters.training.real_qa import LEXICAL, measure, questions, table
 from state import UserError
@@ -109,25 +108,3 @@ def test_runs_of_letters_see_one_word_in_another_and_are_a_share() -> None:
     asked, sentences = "Is overbooking common?", ["Booking takes a minute.", "A garden."]
     assert overlap(asked, sentences) == [0.0, 0.0], "no term is in both"
     assert worth(asked, sentences)[0] > RUNS * 0.1 > worth(asked, sentences)[1]
-
-
-@pytest.mark.parametrize(
-    ("question", "kind", "yes", "no"),
-    [
-        ("When is breakfast?", "time", "It is served from 7:00.", "It is on floor two."),
-        ("How many rooms are there?", "number", "It has 40 of them.", "All of them are clean."),
-        ("Who built the tower?", "person", "It was built by Mary Stone.", "It was built of brick."),
-        ("조식은 언제인가요?", "time", "오전에 드립니다.", "식당에서 드립니다."),
-        ("방이 몇 개인가요?", "number", "모두 40개입니다.", "모두 깨끗합니다."),
-    ],
-)
-def test_a_question_says_what_kind_of_answer_it_wants(question: str, kind: Kind, yes: str, no: str) -> None:
-    assert expected(question) == kind
-    assert holds(kind, yes, question)
-    assert not holds(kind, no, question)
-
-
-def test_what_the_question_names_itself_is_no_answer() -> None:
-    assert not holds("number", "It has 40 of them.", "How many of the 40 rooms are free?")
-    assert not holds("person", "Then Mary Stone came.", "Who is Mary Stone?")
-    assert expected("Is the pool heated?") is None
