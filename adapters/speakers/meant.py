@@ -24,7 +24,7 @@ SAME: Final = 0.6
 """Words no more alike than ``FAINT`` have nothing to do with one another; from ``SAME`` on they say the same."""
 NEARLY: Final = 0.9
 """What a word counts that is held in another one's meaning alone."""
-BEFORE: Final = 0.5
+BEFORE: Final = 0.7
 """What a word counts that only the sentence before holds: it often says whom this one is about."""
 Shares = NDArray[np.float64]
 
