@@ -18,6 +18,9 @@ LEAD: Final = 8.0
 WORDED: Final = (0.8, 1.6)
 """What the words of the best sentence are worth where a question begins to ask with its document's words, and does."""
 
+SURE: Final = (4.0, 8.0)
+"""How alike the most alike sentence is from where on the network begins to know that it is meant, and knows it."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -102,8 +105,7 @@ class Decoding:
             around: The share of the question's words that stand anywhere in its passage (``speakers.meant.around``).
             strange: As ``told`` has it.
         """
-        least, whole = WORDED
-        worded = min(1.0, max(0.0, (max(shared, default=0.0) - least) / (whole - least)))
+        worded = _between(max(shared, default=0.0), *WORDED) * (1.0 - _between(max(alike, default=0.0), *SURE))
         words = [s + self.passage_weight * worded * a for s, a in zip(shared, around, strict=True)]
         likenesses = [(1.0 - (1.0 - self.worded_likeness) * worded) * a for a in alike]
         return self.told(1, [0.0] * len(words), words, likenesses, strange)
@@ -135,3 +137,8 @@ class Decoding:
             if not isfinite(number) or (name == "overlap_power" and number <= 0):
                 raise ModelNotUsable(f"{path}: {name} cannot be {number}; export it again with the weights")
         return cls(strategy, **numbers)
+
+
+def _between(figure: float, least: float, whole: float) -> float:
+    """How far a figure is on its way from ``least`` to ``whole``, 0 to 1."""
+    return min(1.0, max(0.0, (figure - least) / (whole - least)))

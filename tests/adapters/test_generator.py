@@ -216,11 +216,14 @@ def test_who_asks_with_the_words_of_a_document_is_answered_by_words_and_by_the_p
     some = Decoding("reading", overlap_weight=10.0, likeness_weight=1.0, worded_likeness=0.1, passage_weight=0.5)
     few = ([0.5, 0.2], [-3.0, 4.0])
     assert some.ranked(*few, [0.0, 1.0]) == some.told(1, [0.0, 0.0], *few), "few words: as whether any answers"
-    assert some.ranked([1.6, 0.2], [-3.0, 30.0], [0.0, 0.0]) == pytest.approx([15.7, 5.0]), (
+    assert some.ranked([1.6, 0.2], [-30.0, 3.0], [0.0, 0.0]) == pytest.approx([13.0, 2.3]), (
         "a tenth of likeness is left"
     )
-    assert some.ranked([1.2, 0.2], [-3.0, 30.0], [0.0, 0.0]) == pytest.approx([10.35, 18.5]), "half way: .55 of it"
+    assert some.ranked([1.2, 0.2], [-30.0, 3.0], [0.0, 0.0]) == pytest.approx([-4.5, 3.65]), "half way: .55 of it"
     assert some.ranked([1.6, 1.6], [0.0, 0.0], [0.4, 1.0]) == pytest.approx([18.0, 21.0])
+    sure = ([1.6, 0.2], [-30.0, 8.0])
+    assert some.ranked(*sure, [1.0, 0.0]) == some.told(1, [0.0, 0.0], *sure), "likeness knows which is meant"
+    assert some.ranked([1.6, 0.2], [-30.0, 6.0], [0.0, 0.0]) == pytest.approx([-0.5, 5.3]), "half way to knowing it"
     old = replace(some, worded_likeness=1.0, passage_weight=0.0)
     assert old.ranked([1.6, 0.2], [-3.0, 30.0], [1.0, 1.0]) == old.told(1, [0.0, 0.0], [1.6, 0.2], [-3.0, 30.0])
     assert some.ranked([], [], []) == []
