@@ -5,9 +5,9 @@ and the request are, and the request is read after each of them, and after nothi
 not the other, the others are not read; else a tool is wanted where it makes the request likelier by ``call_least``.
 Among tools the reading counts, their likeness, and how much likelier the conversation makes their names, which is what
 decisions teach an adapter; among sentences reading, likeness, and the words that they share or that mean the same
-(``speakers.meant``), without the name of a house and none of another house's (``speakers.named``); a sentence is told
-if it is worth ``abstain_margin`` at least with its lead over the others, and one that no reading would bring to the
-front is not read.
+(``speakers.meant``), without the name of a house and none of another house's (``speakers.named``). A sentence is told
+if one is worth ``abstain_margin`` at least with its lead over the others; which one, words say alone where the question
+has those of the document (``Decoding.ranked``). What no reading would bring to the front is not read.
 
 Thanks at the end of what a user says are not read (``forms.courtesy``).
 
@@ -209,7 +209,7 @@ class ReadingSpeaker:
         wants, tokens = self._known(of_tools, of_told), self.tokens(request)
         share = self.decoding.trusted(tokens)
         worths, ranks = ([], []) if wants else self._unread(bare, kept, rows, of_told, tokens)
-        near = [i for i, r in enumerate(ranks) if r >= max(ranks) - SPREAD * share]
+        near = sorted({i for each in (worths, ranks) for i, w in enumerate(each) if w >= max(each) - SPREAD * share})
         read = [*(tooled if wants is not False else []), *((rows[i].text, False) for i in near)]
         margins = self.margins(request, read) if read else []
         if wants is None:
@@ -224,9 +224,9 @@ class ReadingSpeaker:
         for i, margin in zip(near, margins, strict=True):
             worths[i] += share * margin
             ranks[i] += share * margin
-        best = max(near, key=ranks.__getitem__, default=-1)
-        told = best >= 0 and self.decoding.stands(worths, best) >= self.decoding.abstain_margin
-        return None, kept[best] + 1 if told else 0
+        if not near or self.decoding.stands(worths, max(near, key=worths.__getitem__)) < self.decoding.abstain_margin:
+            return None, 0
+        return None, kept[max(near, key=ranks.__getitem__)] + 1
 
     def _unread(
         self, bare: Apart, kept: Sequence[int], rows: Sequence[Evidence], alike: Sequence[float], tokens: int

@@ -264,7 +264,13 @@ def test_likeness_says_whether_and_words_say_which_where_a_question_has_the_word
     assert cited(asked, 1.0).startswith("The garden")
     assert cited(asked, 0.0).startswith("The pool")
     assert cited("Is it warm?", 0.0).startswith("The garden"), "few words are shared"
-    assert not cited(asked, 0.0, margin=0.0), "whether it answers is not said by words alone"
+    told = {
+        margin: [bool(cited(asked, worded, margin)) for worded in (0.0, 1.0)] for margin in (-9.0, 0.0, 3.0, 9.0, 99.0)
+    }
+    assert all(one == other for one, other in told.values()), "whether anything answers is said as without it"
+    assert told[-9.0] == [True, True]
+    assert told[99.0] == [False, False]
+    assert cited(asked, 0.0, 3.0).startswith("The pool"), "of which likeness alone would have said that it does not"
 
 
 def test_the_network_says_whether_a_tool_is_wanted_where_it_knows(engine: Engine, tmp_path: Path) -> None:
