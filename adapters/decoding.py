@@ -17,7 +17,6 @@ LEAD: Final = 8.0
 """Nats by which the best sentence leads the second, at most: more says no more."""
 WORDED: Final = (0.8, 1.6)
 """What the words of the best sentence are worth where a question begins to ask with its document's words, and does."""
-
 SURE: Final = (4.0, 8.0)
 """How alike the most alike sentence is from where on the network begins to know that it is meant, and knows it."""
 

@@ -234,9 +234,9 @@ class ReadingSpeaker:
         """What each sentence that is kept is worth before it is read: whether it answers, and which of them does."""
         sentences, strange = [bare.sentences[i] for i in kept], self.strange(bare.question)
         shared = self.shared(bare.question, sentences, following(rows))
-        around = self._around(bare.question, sentences, [row.passage for row in rows])
+        whole = self._around(bare.question, sentences, [row.passage for row in rows])
         whether = self.decoding.told(tokens, [0.0] * len(rows), shared, alike, strange)
-        which = self.decoding.ranked(shared, alike, around, strange)
+        which = self.decoding.ranked(shared, alike, whole, strange)
         named = [self.decoding.named_weight * bool(bare.whose[i]) for i in kept]
         return [w + n for w, n in zip(whether, named, strict=True)], [w + n for w, n in zip(which, named, strict=True)]
 
