@@ -21,7 +21,6 @@ from dojang.cli.adapters_registry import add, diff, folder_of, gc, verify
 from dojang.cli.adapters_show import listed, show, summary
 from dojang.cli.exits import Exit
 from dojang.cli.invocation import checked_text, invocation
-from state import Language
 
 if TYPE_CHECKING:
     from adapters.training.real_qa import Score
@@ -291,6 +290,7 @@ def _asked(generator: Any, folder: Path | None, n: int | None, unseen: int, seed
     from adapters.training import passages
     from adapters.training.frontdesk import TOOLS
     from adapters.training.real_qa import measure, questions
+    from state import Language  # LangGraph comes with it
     from store.text.language import sentences
 
     invented = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -58,6 +60,19 @@ def test_it_can_be_refused_instead_and_a_single_message_always_is(short: Engine)
         ChatLlama(engine=short, trim=False).invoke(talk(40))
     with pytest.raises(PromptTooLong):
         ChatLlama(engine=short).invoke("가 나 다 " * 900)
+
+
+def test_the_tokenizer_does_not_warn_of_what_is_said_anyway(short: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short.local.tokenizer, "model_max_length", 10)
+    monkeypatch.setattr(short.local.tokenizer, "deprecation_warnings", {})  # it warns once
+    told = StringIO()
+    handler, logger = logging.StreamHandler(told), logging.getLogger("transformers")
+    logger.addHandler(handler)
+    try:
+        assert len(short.encode("가 나 다 " * 9)) > 10
+    finally:
+        logger.removeHandler(handler)
+    assert not told.getvalue()
 
 
 def test_the_generator_leaves_out_turns_and_then_evidence(short: Engine) -> None:
