@@ -15,13 +15,12 @@ from typing import Final, NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind of answer: what it is called, and how it is written."""
+    """A kind of answer: what it is called, and a pattern of how it is written."""
 
     name: str
-    written: re.Pattern[str]
+    written: str
 
 
-_FLAGS: Final = re.IGNORECASE
 _MONTHS: Final = "january|february|march|april|may|june|july|august|september|october|november|december"
 _DAYS: Final = "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
 _SAID: Final = (
@@ -75,44 +74,41 @@ _ASKED: Final[tuple[tuple[str, str, str], ...]] = (
     ("number", rf"몇|얼마|{_how('인구|인원|횟수|개수|크기|용량|화소|[가-힣]수')}|\bhow (?:many|much|large|big)\b|\b(?:what|which) (?:is |was )?(?:the )?(?:number|population|size|capacity|total)\b", _NUMBER),
     ("person", r"\bwho(?:m|se)?\b|\b(?:which|what) (?:person|man|woman|king|queen|player)\b", r"(?-i:(?<!^)(?<![.!?] )\b[A-Z][a-z]+)"),
 )  # fmt: skip
-_KINDS: Final = tuple(
-    (re.compile(asked, _FLAGS), Kind(name, re.compile(written, _FLAGS))) for name, asked, written in _ASKED
-)
-_COUNTER: Final = re.compile(rf"몇 ?({_COUNTED})")
-_THINGS: Final = re.compile(r"\bhow many ((?:[a-z-]+ )?[a-z]{3,})", _FLAGS)
+_COUNTER: Final = rf"몇 ?({_COUNTED})"
+_THINGS: Final = r"\bhow many ((?:[a-z-]+ )?[a-z]{3,})"
 _STEM_CHARS: Final = 5
-REMEMBERED: Final = 256
-"""Things counted whose pattern is kept: what people ask is without end."""
 _BETWEEN: Final = 3
 """Words that may stand between a number and what is counted: "twelve small wooden boats"."""
 
 
+@lru_cache(maxsize=256)
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compiled when it is first asked for (all of them take 60 ms), and some of them kept: things counted have no end."""
+    return re.compile(text, re.IGNORECASE)
+
+
 def expected(question: str) -> Kind | None:
     """The kind of answer that is asked for, None where the words do not say."""
-    kind = next((kind for asks, kind in _KINDS if asks.search(question)), None)
+    kinds = (Kind(name, written) for name, asked, written in _ASKED if _pattern(asked).search(question))
+    kind = next(kinds, None)
     if kind is not None and kind.name == "number":
-        if (counter := _COUNTER.search(question)) is not None:
-            return _counted(counter[1])
-        if (things := _THINGS.search(question)) is not None:
-            return _counted_things(things[1].lower())
+        if (counter := _pattern(_COUNTER).search(question)) is not None:
+            return Kind("count", _of(rf"여?\s?{counter[1]}"))
+        if (things := _pattern(_THINGS).search(question)) is not None:
+            return Kind("count", _counted(things[1].lower()))
     return kind
 
 
 def holds(kind: Kind, sentence: str, question: str) -> bool:
     """Whether a sentence names something of a kind that the question does not name itself."""
     told = question.casefold()
-    return any(found.group().casefold() not in told for found in kind.written.finditer(sentence))
+    return any(found.group().casefold() not in told for found in _pattern(kind.written).finditer(sentence))
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _counted(counter: str) -> Kind:
-    return Kind("count", re.compile(_of(rf"여?\s?{counter}"), _FLAGS))
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _counted_things(things: str) -> Kind:
+def _counted(things: str) -> str:
+    """A number of such English things, told by their beginnings."""
     stems = "|".join(re.escape(word[:_STEM_CHARS]) for word in things.split() if len(word) > 2)
-    return Kind("count", re.compile(rf"{_NUMBER}(?: [\w'-]+){{0,{_BETWEEN}}}? (?:{stems})", _FLAGS))
+    return rf"{_NUMBER}(?: [\w'-]+){{0,{_BETWEEN}}}? (?:{stems})"
 
 
 __all__ = ["Kind", "expected", "holds"]

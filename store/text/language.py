@@ -39,7 +39,7 @@ ABBREVIATION = re.compile(
 # soft hyphens, zero-width and direction marks: they part no word, and nobody types them into a question
 UNSEEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 HALF_DAY = re.compile(r"\b[ap]\.m\.$", re.IGNORECASE)
-ITEM_MARK = re.compile(r"\s+([\u2460-\u2473\u3260-\u327b])\s*$")  # the end of what is searched, not of the text
+ITEM_MARK = re.compile(r"(?<!\s)\s++([\u2460-\u2473\u3260-\u327b])\s*$")  # the end of what is searched, not of the text
 TITLES = ("《》", "〈〉", "『』", "「」")
 QUOTED = "|".join(
     rf"{re.escape(pair[0])}[^{re.escape(pair[1])}\n]{{1,80}}{re.escape(pair[1])}"

@@ -72,6 +72,7 @@ def test_a_question_is_asked_over_three_passages_with_the_place_of_its_sentence(
     some = {(told.title, q): told.sentences[at] for told in those for q, at in told.questions}
     found = passages.asked(those, language, n=30, seed=5)
     assert len(found) == 30
+    assert len({(one.gold, one.text) for one in found}) == 30
     for one in found:
         gold = next(passage for passage in one.passages if passage["id"] == one.gold)
         start, end = one.place
