@@ -14,6 +14,7 @@ from dojang.home import check_home
 
 if TYPE_CHECKING:
     from adapters.registry.aliases import Registry
+    from adapters.registry.folders import Entry
     from dojang.settings import Settings
 
 AdapterName = Annotated[str, typer.Argument(metavar="DIR|ID", help="A folder, an id of the registry, or an alias.")]
@@ -37,13 +38,29 @@ def add(
     registry = registry_of(call.settings)
     seen = registry.aliases().get("candidate")
     entry = registry.add(folder)
+    foreign = _of_another_base(entry, call.settings)
     if candidate:
         registry.nominate(entry["id"], seen=seen, by=call.settings.user, reason=reason)
     call.terminal.document({**entry, "candidate": candidate})
     call.terminal.line(_("adapter {id} is in the registry").format(id=entry["id"]))
+    if foreign:
+        said = _("it is of the base {base}, and {served} is served: only where DOJANG_MODEL names its base can it speak")
+        call.terminal.note(said.format(base=entry["base"], served=foreign))
     if candidate:
         call.terminal.line(_("it is the candidate now"))
     return Exit.DONE
+
+
+def _of_another_base(entry: Entry, settings: Settings) -> str:
+    """The fingerprint of the base that is served where the adapter is of another one; "" where nobody can tell."""
+    from adapters.serving import base_fingerprint
+    from state import UserError
+
+    try:
+        served = base_fingerprint(settings.model)
+    except UserError:  # no model yet: whoever wants to speak hears of it
+        return ""
+    return served if entry["base"] and served and entry["base"] != served else ""
 
 
 def diff(context: typer.Context, first: AdapterName, second: AdapterName) -> int:

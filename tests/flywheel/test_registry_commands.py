@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from adapters.prompt import CHAT_TEMPLATE, EOT
+from adapters.serving import base_fingerprint
 from adapters.training.material import Wanted, gathered
 from adapters.training.recipe import Recipe
 from adapters.training.run import Base
@@ -47,6 +48,16 @@ def test_adapters_are_taken_in_compared_checked_and_deleted(shell: Shell, tmp_pa
     spoilt.write_text("{}", encoding="utf-8")
     broken = shell("adapters", "verify", "--lang", "ko")
     assert (broken.code, "바뀌었거나 없습니다" in broken.out) == (Exit.BROKEN, True)
+
+
+def test_an_adapter_of_another_base_is_taken_in_and_it_is_said(shell: Shell, tmp_path: Path) -> None:
+    served = base_fingerprint("embedded")
+    said = shell("adapters", "add", str(lora(tmp_path / "theirs", 1, base="b" * 16)))
+    assert said.code == Exit.DONE
+    assert f"of the base {'b' * 16}, and {served} is served" in " ".join(said.err.split())
+    assert "기반 모델" in shell("adapters", "add", str(tmp_path / "theirs"), "--lang", "ko").err
+    ours = shell("adapters", "add", str(lora(tmp_path / "ours", 2, base=served)))
+    assert (ours.code, ours.err) == (Exit.DONE, "")
 
 
 @pytest.mark.usefixtures("lived")
