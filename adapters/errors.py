@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from state import PassingFault, UserError
+
+if TYPE_CHECKING:
+    from langchain_core.messages.ai import UsageMetadata
 
 
 class ModelNotUsable(UserError):
@@ -36,3 +41,11 @@ class EndpointRefused(UserError):
 
 class UnreadableReply(PassingFault):
     """The model's reply is neither text nor a call of an offered tool."""
+
+
+class UnreadableCall(UnreadableReply):
+    """A call in a reply is broken: it may be sent back once. ``said``: the reply in words, ``usage``: what it took."""
+
+    def __init__(self, text: str, *, said: str = "", usage: UsageMetadata | None = None) -> None:
+        super().__init__(text)
+        self.said, self.usage = said, usage

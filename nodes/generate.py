@@ -110,11 +110,11 @@ def _note(
 
 
 def _left_out(state: AgentState, message: AIMessage) -> str:
-    """In words what the model did not read, because it did not fit; "" where it read everything."""
+    """In words what the model did not read or say, because it did not fit or may not be; "" where nothing is missing."""
     told = message.response_metadata.get("left_out") or {}
     return " ".join(
         say(f"left_out_{what}", state["language"], **{what: str(told[what])})
-        for what in ("messages", "evidence")
+        for what in ("messages", "evidence", "length", "content_filter")
         if told.get(what)
     )
 

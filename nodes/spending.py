@@ -14,13 +14,13 @@ from state import Spent
 
 
 def spent_with(before: Sequence[Spent], speaker: str, message: AIMessage) -> list[Spent]:
-    """The total with one more reply; a reply that counted nothing is still a call."""
+    """The total with one more reply; one that counted nothing is still a call, one that was sent back once is two."""
     usage = message.usage_metadata
     cost = message.response_metadata.get("cost")
     old = next((row for row in before if row["speaker"] == speaker), None)
     row = Spent(
         speaker=speaker,
-        calls=(old["calls"] if old else 0) + 1,
+        calls=(old["calls"] if old else 0) + int(message.response_metadata.get("calls", 1)),
         input_tokens=(old["input_tokens"] if old else 0) + (usage["input_tokens"] if usage else 0),
         output_tokens=(old["output_tokens"] if old else 0) + (usage["output_tokens"] if usage else 0),
         cost=_sum(old["cost"] if old else None, cost),

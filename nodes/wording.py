@@ -136,6 +136,14 @@ _TEXTS: Final[dict[str, dict[Language, str]]] = {
         "en": "(The last {evidence} sentences that were found did not fit and were not read.)",
         "ko": "(찾은 문장 가운데 마지막 {evidence}개는 분량을 넘어 읽지 못했습니다.)",
     },
+    "left_out_length": {
+        "en": "(The model stopped here because its answer became too long; the rest is missing.)",
+        "ko": "(답이 너무 길어져 모델이 여기서 멈췄습니다. 뒷부분이 없습니다.)",
+    },
+    "left_out_content_filter": {
+        "en": "(The model's server held back the rest of this answer.)",
+        "ko": "(모델 서버가 이 답의 나머지를 내보내지 않았습니다.)",
+    },
     "withheld": {
         "en": "The answer was withheld: {reason}",
         "ko": "답변을 내보내지 않았습니다: {reason}",

@@ -2,8 +2,10 @@
 
 Tolerant of form, closed to meaning. Read are: the first JSON object that looks like a call, with ``parameters`` or
 ``arguments`` (an object, or a string that holds one, encoded once or twice), inside code fences or after Llama's python
-tag, and after that tag also ``tool.call(a="b")``. But a name that was not offered is refused, and so is what looks like
-a call and cannot be read, or has other arguments than the tool's schema: none of it is passed on as an answer.
+tag, and after that tag also ``tool.call(a="b")``. What a model thinks between ``<think>`` and ``</think>`` is neither a
+call nor an answer. But a name that was not offered is refused, and so is what looks like a call and cannot be read (an
+offered name before brackets, in a tag, or as a name, in whatever form), gives a value twice, or has other arguments
+than the tool's schema: none of it is passed on as an answer.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ _ENCODED: Final = 3
 _FENCE = re.compile(r"^\s*```[a-zA-Z_]*[ \t]*\n?|\n?\s*```\s*$")
 _LOOKS_LIKE_CALL = re.compile(r'\{\s*"(name|function|tool|tool_name|type|id|parameters|arguments)"\s*:')
 _SPECIALS = re.compile(r"<\|(?:eot_id|eom_id|end_of_text|begin_of_text)\|>")
+_THOUGHT = re.compile(
+    r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)|\A(?:(?!<think).)*</think(?:ing)?>", re.S | re.I
+)
 _BETWEEN_CALLS = re.compile(r"[\s,;]*")
 _KEYS: Final = ("parameters", "arguments", "args", "input")
 
@@ -39,19 +44,23 @@ def parse_reply(text: str, offered: Collection[str]) -> Call | str:
     Raises:
         UnreadableReply: A call of a tool that was not offered, or an object that begins like a call and cannot be read.
     """
-    body = _SPECIALS.sub("", text).strip()
+    body = _SPECIALS.sub("", unthought(text)).strip()
     tagged = PYTHON_TAG in body
     body = body.rpartition(PYTHON_TAG)[2].strip() if tagged else body
     body = _FENCE.sub("", body).strip()
     match = _LOOKS_LIKE_CALL.search(body)
-    if match is None:
-        return _python_call(body, offered) if tagged else body
-    value, _ = _first_object(body, match.start())
-    if not _is_call(value):
+    if match is None and tagged:
+        return _python_call(body, offered)
+    while match is not None:
+        value, end = _first_object(body, match.start())
+        if _is_call(value):
+            return _read(value, body, offered)
         if tagged:
             raise UnreadableReply(f"the model began a tool call without a tool's name: {short(body)}")
-        return body
-    return _read(value, body, offered)
+        match = _LOOKS_LIKE_CALL.search(body, end)
+    if offered and (other := _in_other_form(offered).search(body)):
+        raise UnreadableReply(f"the model wrote a tool call in a form that is not read: {short(body[other.start() :])}")
+    return body
 
 
 def parse_replies(text: str, offered: Collection[str]) -> list[Call] | str:
@@ -68,11 +77,29 @@ def parse_replies(text: str, offered: Collection[str]) -> list[Call] | str:
     return found
 
 
-def without_calls(text: str) -> str:
-    """The words around what looks like a call: what is left where the call cannot be read."""
-    body = _SPECIALS.sub("", text).partition(PYTHON_TAG)[0]
-    match = _LOOKS_LIKE_CALL.search(body)
-    return re.sub(r"```[a-zA-Z_]*\s*$", "", body[: match.start()] if match else body).strip()
+def without_calls(text: str, offered: Collection[str] = ()) -> str:
+    """The words before what looks like a call: what is left where the call cannot be read."""
+    body = _SPECIALS.sub("", unthought(text)).partition(PYTHON_TAG)[0]
+    forms = [_LOOKS_LIKE_CALL, *([_in_other_form(offered)] if offered else [])]
+    end = min((match.start() for form in forms if (match := form.search(body))), default=len(body))
+    return re.sub(r"```[a-zA-Z_]*\s*$", "", body[:end]).strip()
+
+
+def unthought(text: str) -> str:
+    """The reply without what its model thought aloud first; a thought that does not end is all there is."""
+    return _THOUGHT.sub("", text).strip() if "think" in text or "reason" in text or "thought" in text else text
+
+
+def _in_other_form(offered: Collection[str]) -> re.Pattern[str]:
+    """What can only be meant as a call of an offered tool, though it is in no form that is read here."""
+    names = "|".join(re.escape(name) for name in sorted(offered))
+    return re.compile(
+        rf"""\[TOOL_CALLS\] | </?(?:function|invoke|tool|call)[^<>]{{0,40}}\b(?:{names})\b
+        | (?<![\w.])(?:functions\.)?(?:{names})\s{{0,3}}(?:\[ARGS\]\s{{0,3}})?\{{
+        | (?<![\w.])(?:functions\.)?(?:{names})\((?=\s{{0,3}}(?:\w+\s{{0,3}}=|[{{"')]))
+        | \b(?:action|name|tool|tool_name|function|recipient_name)["']?\s{{0,3}}[:=]\s{{0,3}}["'`]?(?:functions\.)?(?:{names})\b""",
+        re.X | re.I,
+    )
 
 
 def checked_name(name: str, offered: Collection[str]) -> str:
@@ -89,7 +116,9 @@ def arguments(value: JSON, name: str) -> dict[str, JSON]:
         if not isinstance(value, str):
             break
         try:
-            value = json.loads(value or "{}")
+            value = json.loads(value or "{}", object_pairs_hook=_once)
+        except _Twice as e:
+            raise UnreadableReply(f"the arguments of {name!r} give {str(e)[:80]!r} twice; ask again") from None
         except (ValueError, RecursionError):
             raise UnreadableReply(f"the arguments of {name!r} are not JSON: {short(str(value))}; ask again") from None
     if value is None:
@@ -134,6 +163,20 @@ def shaped(call: Call, schema: Mapping[str, Any]) -> Call:
     return Call(call.name, args)
 
 
+class _Twice(ValueError):
+    """An object has a key twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object with each key once: of two values nobody knows which is meant."""
+    value: dict[str, Any] = {}
+    for key, inner in pairs:
+        if key in value:
+            raise _Twice(key)
+        value[key] = inner
+    return value
+
+
 def short(text: str) -> str:
     """One line of at most 120 characters."""
     line = " ".join(text.split())
@@ -159,7 +202,9 @@ def _read(value: Mapping[str, Any], body: str, offered: Collection[str]) -> Call
 
 def _first_object(text: str, start: int) -> tuple[dict[str, Any], int]:
     try:
-        value, end = json.JSONDecoder().raw_decode(text, start)
+        value, end = json.JSONDecoder(object_pairs_hook=_once).raw_decode(text, start)
+    except _Twice as e:
+        raise UnreadableReply(f"the model's tool call gives {str(e)[:80]!r} twice: {short(text[start:])}") from None
     except (ValueError, RecursionError):
         raise UnreadableReply(
             f"the model began a tool call that is not valid JSON: {short(text[start:])}; ask again"

@@ -6,9 +6,12 @@ tool names that were not offered are refused, and what goes wrong becomes one li
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
@@ -16,7 +19,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.tool import tool_call
 
-from adapters.errors import EndpointFault, EndpointRefused, UnreadableReply
+from adapters.errors import EndpointFault, EndpointRefused, UnreadableCall, UnreadableReply
 from adapters.forms.grammar import about_choices
 from adapters.forms.grounding import stands
 from adapters.forms.offers import call_id
@@ -25,10 +28,13 @@ from adapters.forms.strict import strict_schema
 from adapters.prompt import ASK_USER, harmless
 from adapters.speakers.evidence import tool_lines
 from adapters.speakers.rendering import ENDPOINT, STRICT, endpoint_text, rendered
+from adapters.speakers.replies import CUT, counted, usage_of
 from state import Citation, DojangError, Generation, Language, Passage, ToolSpec
 
-_MARK = re.compile(r"\s?\[(\d{1,3})\]")
+_MARK = re.compile(r"\s?(?:\[\^?(\d{1,4}(?:\s?[,;–-]\s?\d{1,4}){0,9})\]|【(\d{1,4})[^】\n]{0,40}】)")
+_SPAN = re.compile(r"(\d+)(?:\s?[–-]\s?(\d+))?")
 _FENCE: Final = "‹‹‹"
+_PASSING: Final = (408, 409, 425)
 _TODAY: Final[Mapping[Language, str]] = {"en": "Today is {today}. ", "ko": "오늘은 {today}입니다. "}
 _SYSTEM: Final[Mapping[Language, str]] = {
     "en": (
@@ -103,17 +109,24 @@ class EndpointSpeaker:
         language: Language,
     ) -> Generation:
         prompt: list[BaseMessage] = [SystemMessage(system), *messages]
-        said = self._said(prompt, tools)
         try:
-            return self._read(said, messages, passages, tools)
-        except UnreadableReply as problem:
-            answer = _REPAIR[language].format(problem=problem)
-            again = self._said([*prompt, AIMessage(_as_text(said)), HumanMessage(answer)], tools)
-        again = again.model_copy(update={"usage_metadata": add_usage(said.usage_metadata, again.usage_metadata)})
+            said = self._said(prompt, tools)
+        except UnreadableCall as problem:
+            told, words, usage = problem, problem.said, problem.usage
+        else:
+            try:
+                return self._read(said, messages, passages, tools)
+            except UnreadableReply as problem:
+                told, words, usage = problem, _as_text(said), usage_counted(said)
+        answer = HumanMessage(_REPAIR[language].format(problem=told))
+        again = self._said([*prompt, AIMessage(words or "…"), answer], tools)
+        whole = add_usage(usage, usage_counted(again)) if usage or usage_counted(again) else None
+        metadata = {**again.response_metadata, "calls": 2}
+        again = again.model_copy(update={"usage_metadata": whole, "response_metadata": metadata})
         try:
             return self._read(again, messages, passages, tools)
         except UnreadableReply:
-            words = without_calls(again.text)
+            words = without_calls(again.text, _names(tools))
             if not words:
                 raise
             return self._text(again, words, messages, passages)
@@ -137,9 +150,10 @@ class EndpointSpeaker:
     def _read(
         self, said: AIMessage, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec]
     ) -> Generation:
-        offered = [*(tool["name"] for tool in tools), ASK_USER] if tools else []
-        calls, text = read_calls(said, offered)
-        schemas = {tool["name"]: tool["parameters"] for tool in tools}
+        calls, text = read_calls(said, _names(tools))
+        if calls and (reason := _cut(said)):
+            raise UnreadableReply(f"{self._url} was cut off ({reason}) where it called {calls[-1].name!r}; ask again")
+        schemas = {tool["name"]: tool["parameters"] for tool in tools} | {ASK_USER: _asking(tools)}
         calls = [shaped(call, schemas[call.name]) if call.name in schemas else call for call in calls]
         spoken = [m.text for m in messages if isinstance(m, HumanMessage | ToolMessage)]
         for call in calls:
@@ -155,6 +169,7 @@ class EndpointSpeaker:
         if calls:
             made = [tool_call(name=call.name, args=call.args, id=call_id()) for call in calls]
             return self._generation(said, "", calls=made)
+        text = text or str(said.additional_kwargs.get("refusal") or "").strip()
         if not text:
             raise UnreadableReply(f"{self._url} answered with neither text nor a tool call; ask again")
         return self._text(said, text, messages, passages)
@@ -178,9 +193,11 @@ class EndpointSpeaker:
         clarification: str = "",
         about: str = "",
     ) -> Generation:
-        speaker = str(said.response_metadata.get("model_name") or getattr(self._chat, "model_name", "endpoint"))
-        usage: UsageMetadata | None = said.usage_metadata
-        told = {"speaker": speaker, "finish_reason": said.response_metadata.get("finish_reason", "")}
+        speaker = _whole(str(said.response_metadata.get("model_name") or getattr(self._chat, "model_name", "endpoint")))
+        usage, text, clarification = usage_counted(said), _whole(text), _whole(clarification)
+        told: dict[str, Any] = {"speaker": speaker, "finish_reason": said.response_metadata.get("finish_reason", "")}
+        told |= {"left_out": {reason: 1}} if (reason := _cut(said)) else {}
+        told |= {"calls": calls_made} if (calls_made := said.response_metadata.get("calls")) else {}
         if usage and self._prices:
             read, written = self._prices
             cost = (usage["input_tokens"] * read + usage["output_tokens"] * written) / 1e6
@@ -210,7 +227,19 @@ def offered_tools(tools: Sequence[ToolSpec], *, strict: bool = False) -> list[di
 
     ``strict``: each in the strict form, where its schema has one.
     """
-    ask = {
+    rows = [(t["name"], t["description"], _bare(t["parameters"])) for t in tools]
+    rows.append((ASK_USER, "Ask the person for a value that is missing or unclear.", _asking(tools)))
+    offered: list[dict[str, Any]] = []
+    for name, text, schema in rows:
+        narrow = strict_schema(schema) if strict else None
+        told = {"parameters": narrow, "strict": True} if narrow is not None else {"parameters": schema}
+        offered.append({"type": "function", "function": {"name": name, "description": text, **told}})
+    return offered
+
+
+def _asking(tools: Sequence[ToolSpec]) -> dict[str, Any]:
+    """The arguments of ask_user."""
+    return {
         "type": "object",
         "properties": {
             "about": {"type": "string", "enum": about_choices(tools) or [""]},
@@ -218,14 +247,28 @@ def offered_tools(tools: Sequence[ToolSpec], *, strict: bool = False) -> list[di
         },
         "required": ["about", "question"],
     }
-    rows = [(t["name"], t["description"], _bare(t["parameters"])) for t in tools]
-    rows.append((ASK_USER, "Ask the person for a value that is missing or unclear.", ask))
-    offered: list[dict[str, Any]] = []
-    for name, text, schema in rows:
-        narrow = strict_schema(schema) if strict else None
-        told = {"parameters": narrow, "strict": True} if narrow is not None else {"parameters": schema}
-        offered.append({"type": "function", "function": {"name": name, "description": text, **told}})
-    return offered
+
+
+def _names(tools: Sequence[ToolSpec]) -> list[str]:
+    """What may be called."""
+    return [*(tool["name"] for tool in tools), ASK_USER] if tools else []
+
+
+def _cut(said: AIMessage) -> str:
+    """Why a reply is not whole; "" where it is."""
+    reason = str(said.response_metadata.get("finish_reason") or "")
+    return reason if reason in CUT else ""
+
+
+def _whole(text: str) -> str:
+    """Half a character, of a name or an emoji that was cut in two, is none."""
+    return text.encode(errors="replace").decode()
+
+
+def usage_counted(said: AIMessage) -> UsageMetadata | None:
+    """What a reply took, where the server told counts that can be."""
+    usage = said.usage_metadata
+    return usage_of(counted(usage["input_tokens"], usage["output_tokens"])) if usage else None
 
 
 def read_calls(said: AIMessage, offered: Sequence[str]) -> tuple[list[Call], str]:
@@ -244,7 +287,7 @@ def read_calls(said: AIMessage, offered: Sequence[str]) -> tuple[list[Call], str
 def cite(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
     """The text with its marks renumbered from 1 in order of appearance, and a citation for each.
 
-    A mark that numbers no passage is removed. The place is the passage's sentence that shares most words with the
+    A mark that numbers no passage is removed; one of several (``[1, 3]``, ``[1-3]``) becomes several. The place is the passage's sentence that shares most words with the
     statement before the mark, or the whole passage where it has no sentences.
     """
     numbers: dict[tuple[int, int], int] = {}
@@ -253,18 +296,27 @@ def cite(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
     for match in _MARK.finditer(text):
         out.append(text[at : match.start()])
         at = match.end()
-        which = int(match[1])
-        if not 1 <= which <= len(passages):
-            continue
         statement = text[begun : match.start()]
-        begun = match.end() if not text[match.end() :].lstrip().startswith("[") else begun
-        found = _place(statement, passages[which - 1])
-        key = (which, found["start"])
-        if key not in numbers:
-            numbers[key] = len(numbers) + 1
-            citations.append(Citation(**{**found, "n": numbers[key]}))
-        out.append(f"{match.group()[: match.group().index('[')]}[{numbers[key]}]")
+        marks: list[str] = []
+        for which in _numbered(match[1] or match[2], len(passages)):
+            found = _place(statement, passages[which - 1])
+            key = (which, found["start"])
+            if key not in numbers:
+                numbers[key] = len(numbers) + 1
+                citations.append(Citation(**{**found, "n": numbers[key]}))
+            marks.append(f"[{numbers[key]}]")
+        if marks:
+            begun = match.end() if not text[match.end() :].lstrip().startswith(("[", "【")) else begun
+            out.append(("" if match.group()[0] in "[【" else match.group()[0]) + " ".join(marks))
     return "".join([*out, text[at:]]).strip(), citations
+
+
+def _numbered(told: str, most: int) -> list[int]:
+    """The passages that a mark numbers, of so many as there are."""
+    found: dict[int, None] = {}
+    for first, last in _SPAN.findall(told):
+        found |= dict.fromkeys(range(max(int(first), 1), min(int(last or first), most) + 1))
+    return list(found)
 
 
 def translate(error: Exception, url: str) -> DojangError:
@@ -272,7 +324,7 @@ def translate(error: Exception, url: str) -> DojangError:
     import httpx
     import openai
 
-    if "context_length_exceeded" in (getattr(error, "code", None) or ""):
+    if "context_length_exceeded" in str(getattr(error, "code", None) or "") or _too_long(error):
         return EndpointRefused(f"{url}: the conversation is too long for this model; begin a new one or ask for less")
     if _broke_off(error):
         return EndpointFault(f"{url} broke off in the middle of its answer; try again")
@@ -285,7 +337,13 @@ def translate(error: Exception, url: str) -> DojangError:
             return EndpointRefused(f"{url} does not know this model or path (HTTP 404); check model name and URL")
         case openai.RateLimitError():
             return _asked_to_wait(error, f"{url} is out of quota or too busy (HTTP 429); try again later")
-        case openai.APIStatusError() if error.status_code >= 500:
+        case openai.APIStatusError() if 300 <= error.status_code < 400:
+            there = short(str(error.response.headers.get("location", "another address")))
+            return EndpointRefused(
+                f"{url} points to {there} (HTTP {error.status_code}), and a conversation goes nowhere but to the URL "
+                "that was set; if it is meant, set that one"
+            )
+        case openai.APIStatusError() if error.status_code >= 500 or error.status_code in _PASSING:
             return _asked_to_wait(error, f"{url} failed (HTTP {error.status_code}); try again later")
         case openai.APIStatusError():
             return EndpointRefused(f"{url} refused the request (HTTP {error.status_code}); check the model's settings")
@@ -293,6 +351,11 @@ def translate(error: Exception, url: str) -> DojangError:
             return EndpointFault(f"{url} cannot be reached; check that the server runs and the URL is right")
         case _:
             return UnreadableReply(f"{url} answered something that is no chat completion ({type(error).__name__})")
+
+
+def _too_long(error: Exception) -> bool:
+    """Whether a server that has no code for it (vLLM) says that the prompt does not fit."""
+    return getattr(error, "status_code", None) == 400 and "maximum context length" in str(error)
 
 
 def unknown_model(error: Exception) -> bool:
@@ -327,6 +390,10 @@ def _asked_to_wait(error: Any, text: str) -> EndpointFault:
     told = str(error.response.headers.get("retry-after", ""))
     if re.fullmatch(r"\d{1,6}(\.\d+)?", told):
         fault.retry_after_s = float(told)
+    elif told:
+        with contextlib.suppress(ValueError, TypeError, OverflowError):  # a day that is none asks for nothing
+            then = parsedate_to_datetime(told)
+            fault.retry_after_s = max((then - datetime.now(then.tzinfo)).total_seconds(), 0.0)
     return fault
 
 

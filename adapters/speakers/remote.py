@@ -2,8 +2,9 @@
 
 langchain-openai speaks the protocol. Added are: an adapter's name as the model's (vLLM serves LoRA adapters so),
 attempts within a budget of seconds (tenacity), a limit on a whole answer however slowly it drips, a stream that
-breaks off is an error and no short answer, and an adapter that the server has forgotten is put back once. Importing
-this module imports openai, which takes its time.
+breaks off is an error and no short answer, calls that are whole (``speakers.replies``), and an adapter that the server
+has forgotten is put back once. Where a server points elsewhere nothing is sent: a conversation goes to the URL that was
+set. Importing this module imports openai, which takes its time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tenacity import (
 
 from adapters.errors import EndpointFault
 from adapters.speakers.endpoint import endpoint_url, translate, unknown_model
+from adapters.speakers.replies import Streamed, tidied
 from state import DojangError
 
 _UNSET: Final = "\0"
@@ -66,6 +68,9 @@ class EndpointChat(ChatOpenAI):
         payload = super()._get_request_payload(input_, stop=stop, **kwargs)
         return {**payload, "model": speaks} if speaks else payload
 
+    def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
+        return super()._create_chat_result(tidied(response), generation_info)
+
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
         ask = super()._generate
         for attempt in Retrying(**self._plan()):
@@ -88,7 +93,7 @@ class EndpointChat(ChatOpenAI):
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         """Tried again only before the first piece: what was shown cannot be taken back."""
-        ended, begin = False, super()._stream
+        reply, begin = Streamed(), super()._stream
 
         def begun() -> tuple[Iterator[ChatGenerationChunk], ChatGenerationChunk | None]:
             stream = begin(*args, **kwargs)
@@ -102,15 +107,15 @@ class EndpointChat(ChatOpenAI):
                     raise self._told(e) from e
         try:
             while first is not None:
-                ended = ended or _ends(first)
-                yield first
+                yield reply.piece(first)
                 first = next(stream, None)
         except Exception as e:
             raise self._told(e) from e
-        self._whole(ended)
+        if (rest := self._rest(reply)) is not None:
+            yield rest
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        ended, begin = False, super()._astream
+        reply, begin = Streamed(), super()._astream
 
         async def begun() -> tuple[AsyncIterator[ChatGenerationChunk], ChatGenerationChunk | None]:
             stream = begin(*args, **kwargs)
@@ -124,12 +129,12 @@ class EndpointChat(ChatOpenAI):
                     raise self._told(e) from e
         try:
             while first is not None:
-                ended = ended or _ends(first)
-                yield first
+                yield reply.piece(first)
                 first = await anext(stream, None)
         except Exception as e:
             raise self._told(e) from e
-        self._whole(ended)
+        if (rest := self._rest(reply)) is not None:
+            yield rest
 
     def _speaks(self, options: Mapping[str, Any]) -> str | None:
         """The adapter of a call, None for the model alone."""
@@ -173,9 +178,10 @@ class EndpointChat(ChatOpenAI):
     def _told(self, error: Exception) -> DojangError:
         return error if isinstance(error, DojangError) else translate(error, endpoint_url(self))
 
-    def _whole(self, ended: bool) -> None:
-        if not ended:
+    def _rest(self, reply: Streamed) -> ChatGenerationChunk | None:
+        if not reply.ended:
             raise EndpointFault(f"{endpoint_url(self)} broke off in the middle of its answer; try again")
+        return reply.rest()
 
 
 def endpoint_chat(
@@ -207,11 +213,6 @@ def endpoint_chat(
     )
 
 
-def _ends(chunk: ChatGenerationChunk) -> bool:
-    info = {**(chunk.generation_info or {}), **chunk.message.response_metadata}
-    return bool(info.get("finish_reason"))
-
-
 def _wait(state: RetryCallState) -> float:
     """What the server asks for, at most 20 s; else a random time that doubles, half a second at first."""
     error = state.outcome.exception() if state.outcome else None
@@ -225,7 +226,7 @@ class _Client(httpx.Client):
     """Ends an answer that takes longer than ``limit_s`` as a whole: httpx limits each wait for a piece only."""
 
     def __init__(self, limit_s: float) -> None:
-        super().__init__(follow_redirects=True)  # proxies of the environment included
+        super().__init__(follow_redirects=False)  # the library's own client would; proxies of the environment are used
         self._limit_s = limit_s
 
     def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
@@ -242,7 +243,7 @@ class _Client(httpx.Client):
 
 class _AsyncClient(httpx.AsyncClient):
     def __init__(self, limit_s: float) -> None:
-        super().__init__(follow_redirects=True)
+        super().__init__(follow_redirects=False)
         self._limit_s = limit_s
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:

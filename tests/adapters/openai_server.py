@@ -82,6 +82,10 @@ class Script:
     breaks_after: int | None = None  # bytes of an answer after which the connection is closed
     drips: threading.Event | None = None  # the answer comes byte by byte until it is set
     retry_after: str = ""
+    location: str = ""  # where an answer of 3xx points
+    ends: str = ""  # the finish reason, where it is another one
+    usage: Any = field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10})
+    repeats: bool = False  # a stream tells its usage with every piece, and its end twice
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
@@ -147,10 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.script.status != 200:
             self._send(self.script.status, "application/json", b'{"error": {"message": "sk-secret no", "type": "x"}}')
         elif body.get("stream"):
-            self._send(200, "text/event-stream", b"".join(_events(self.script.message)))
+            self._send(200, "text/event-stream", b"".join(_events(self.script)))
         else:
             speaks = "toy-1" if self.script.vllm is None else body["model"]
-            self._send(200, "application/json", json.dumps(_completion(self.script.message, speaks)).encode())
+            self._send(200, "application/json", json.dumps(_completion(self.script, speaks)).encode())
 
     def _send(self, status: int, kind: str, data: bytes) -> None:
         breaks_after, drips = self.script.breaks_after, self.script.drips
@@ -161,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("Connection", "close")
             self.close_connection = True
+        if self.script.location:
+            self.send_header("Location", self.script.location)
         if self.script.retry_after:
             self.send_header("Retry-After", self.script.retry_after)
         self.end_headers()
@@ -199,28 +205,32 @@ def serve() -> Iterator[Script]:
         thread.join()
 
 
-def _completion(message: dict[str, Any], speaks: str) -> dict[str, Any]:
-    reason = "tool_calls" if message.get("tool_calls") else "stop"
+def _reason(script: Script) -> str:
+    return script.ends or ("tool_calls" if script.message.get("tool_calls") else "stop")
+
+
+def _completion(script: Script, speaks: str) -> dict[str, Any]:
     return {
         "id": "c1",
         "object": "chat.completion",
         "created": 1,
         "model": speaks,
-        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+        "choices": [{"index": 0, "message": script.message, "finish_reason": _reason(script)}],
+        "usage": script.usage,
     }
 
 
-def _events(message: dict[str, Any]) -> Iterator[bytes]:
+def _events(script: Script) -> Iterator[bytes]:
+    message, each = script.message, script.usage if script.repeats else None
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": piece} for piece in (message.get("content") or "")]
     deltas += [{"tool_calls": [{"index": i, **call}]} for i, call in enumerate(message.get("tool_calls") or [])]
-    events: list[tuple[list[dict[str, Any]], dict[str, int] | None]] = [
-        ([{"index": 0, "delta": delta, "finish_reason": None}], None) for delta in deltas
+    events: list[tuple[list[dict[str, Any]], Any]] = [
+        ([{"index": 0, "delta": delta, "finish_reason": None}], each) for delta in deltas
     ]
-    reason = "tool_calls" if message.get("tool_calls") else "stop"
-    events.append(([{"index": 0, "delta": {}, "finish_reason": reason}], None))
-    events.append(([], {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}))
+    end = ([{"index": 0, "delta": {}, "finish_reason": _reason(script)}], each)
+    events += [end, end] if script.repeats else [end]
+    events.append(([], script.usage))
     for choices, usage in events:
         event = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "toy-1", "choices": choices}
         yield f"data: {json.dumps({**event, 'usage': usage})}\n\n".encode()

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -142,7 +144,10 @@ def test_nonsense_is_a_passing_fault(server: Script, raw: bytes) -> None:
     [
         ("drop_table", "{}", "not offered"),
         ("book_room", "{oops", "not JSON"),
-        ("book_room", "[1]", "no chat completion"),
+        ("book_room", "[1]", "are no object"),
+        ("book_room", '{"guests": 2, "guests": 3}', "give 'guests' twice"),
+        ("ask_user", '{"about": "", "question": null}', "without a question"),
+        ("ask_user", '{"about": "", "question": ["a?"]}', "is not of type 'string'"),
         ("book_room", '{"hotel": 3}', "is not of type 'string'"),
         ("book_room", '{"colour": "red"}', "has no argument 'colour'"),
         ("ask_user", '{"about": "book_room.hotel"}', "without a question"),
@@ -408,3 +413,114 @@ def test_streamed_tokens_are_counted(server: Script) -> None:
     for chunk in load_chat("openai:toy", base_url=server.url).stream("x"):
         whole = chunk if whole is None else whole + chunk
     assert whole.usage_metadata["total_tokens"] == 10
+
+
+def streamed(server: Script, text: str = "When is breakfast?") -> Generation:
+    """A reply as somebody listens to its words: LangChain asks for a stream then, as LangGraph's messages do."""
+    chat = load_chat("openai:toy", base_url=server.url, max_retries=0)
+    generator = ChatGenerator(chat.model_copy(update={"streaming": True}), prices=(1e6, 1e6))
+    return generator.reply([HumanMessage(text)], passages=[RULES, KOREAN], tools=[BOOK, CANCEL], language="en")
+
+
+@pytest.mark.parametrize("reason", ["length", "tool_calls", "stop"])
+@pytest.mark.parametrize("told", ['{"booking_id": "BK-10', '{"booking_id": "BK-1", "booking_id": "BK-10"}', "[1]"])
+def test_a_streamed_call_that_is_not_whole_is_sent_back_and_never_made(server: Script, reason: str, told: str) -> None:
+    server.calls("cancel_booking", told)
+    server.ends = reason
+    with pytest.raises(UnreadableReply):
+        streamed(server)
+    assert len(server.requests) == 2
+    assert "cancel_booking" in server.requests[1]["messages"][-2]["content"]
+    server.then = [("message", {"role": "assistant", "content": "Which booking?"})]
+    server.requests.clear()
+    server.ends = ""
+    said = streamed(server)
+    assert said["message"].content == "Which booking?"
+    assert said["message"].response_metadata["calls"] == 2
+    assert said["message"].usage_metadata["total_tokens"] == 20, "both replies are counted"  # type: ignore[union-attr,index]
+
+
+def test_a_streamed_call_that_is_whole_is_made(server: Script) -> None:
+    server.calls("cancel_booking", '"{\\"booking_id\\": \\"BK-10\\"}"')
+    assert streamed(server)["message"].tool_calls[0]["args"] == {"booking_id": "BK-10"}  # type: ignore[union-attr]
+    assert reply(server)["message"].tool_calls[0]["args"] == {"booking_id": "BK-10"}, "encoded twice"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_a_call_of_a_reply_that_was_cut_off_is_not_made_and_a_text_says_so(server: Script, reason: str) -> None:
+    server.calls("book_room", '{"hotel": "x"}')
+    server.ends = reason
+    with pytest.raises(UnreadableReply, match=f"was cut off \\({reason}\\) where it called 'book_room'"):
+        reply(server)
+    server.says("Breakfast is served from 7 to 10 [1] but not on")
+    assert reply(server)["message"].response_metadata["left_out"] == {reason: 1}
+    server.ends = ""
+    assert "left_out" not in reply(server)["message"].response_metadata
+
+
+def test_a_refusal_is_said_in_its_words(server: Script) -> None:
+    server.message = {"role": "assistant", "content": None, "refusal": "I must not help with that."}
+    said = reply(server)
+    assert (said["message"].content, said["citations"], len(server.requests)) == ("I must not help with that.", [], 1)
+
+
+def test_what_a_stream_repeats_counts_once(server: Script) -> None:
+    server.repeats = True
+    said = streamed(server)
+    assert said["message"].usage_metadata["total_tokens"] == 10  # type: ignore[union-attr,index]
+    assert said["message"].response_metadata["cost"] == 10
+    assert (said["speaker"], said["message"].response_metadata["finish_reason"]) == ("toy-1", "stop")
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -700, "completion_tokens": -3, "total_tokens": -703},
+        {"prompt_tokens": 7.9, "completion_tokens": 3, "total_tokens": 10},
+        {"prompt_tokens": 10**400, "completion_tokens": 3, "total_tokens": 10},
+        {"prompt_tokens": "7", "completion_tokens": None},
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        {},
+        None,
+    ],
+)
+def test_counts_that_cannot_be_are_unknown(server: Script, usage: Any) -> None:
+    server.usage = usage
+    chat = load_chat("openai:toy", base_url=server.url, max_retries=0)
+    said = ChatGenerator(chat, prices=(1, 1)).reply([HumanMessage("x")], passages=[], tools=[], language="en")
+    assert (said["message"].text, said["message"].usage_metadata) == ("ok", None)  # type: ignore[union-attr]
+    assert "cost" not in said["message"].response_metadata
+
+
+def test_half_a_character_is_none(server: Script) -> None:
+    server.calls("ask_user", '{"about": "", "question": "Which? \\ud83d"}')
+    assert reply(server)["clarification"] == "Which? ?"
+    server.says("Yes \ud83d")
+    assert reply(server)["message"].content == "Yes ?"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_nothing_is_sent_where_a_server_points(server: Script, status: int) -> None:
+    with serve() as other:
+        server.status, server.location = status, f"{other.url}/chat/completions"
+        with pytest.raises(EndpointRefused, match=f"points to {other.url}.*if it is meant, set that one"):
+            reply(server)
+        assert not other.requests
+
+
+def test_it_waits_until_the_day_that_the_server_names(server: Script) -> None:
+    server.status, server.retry_after = 429, format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    with pytest.raises(EndpointFault) as caught:
+        reply(server)
+    assert 80 < (caught.value.retry_after_s or 0) <= 90
+    server.retry_after = "Thu, 99 Nov 2026 25:00:00 GMT"
+    with pytest.raises(EndpointFault) as caught:
+        reply(server)
+    assert caught.value.retry_after_s is None
+
+
+def test_marks_of_several_passages_are_read_and_others_are_not_left() -> None:
+    passages = [passage("One is one. Two is two.", id="p1"), passage("Three is three.", id="p2")]
+    text, citations = cite("One is one [1, 2]. Three 【2】. Both [1-2]; none [^9] or [3,4].", passages)
+    assert text == "One is one [1] [2]. Three [2]. Both [1] [2]; none or."
+    assert [(c["n"], c["passage"]) for c in citations[:2]] == [(1, "p1"), (2, "p2")]

@@ -61,6 +61,17 @@ def test_the_usual_shapes_are_read(text: str) -> None:
         ("<|python_tag|>book_room.call(**{'hotel': 'x'})", "have no names"),
         ("<|python_tag|>" + "(" * 500, "wrote code"),
         ('{"name": "book_room", "parameters": ' + "[" * 100000, "not valid JSON"),
+        ('{"name": "book_room", "parameters": {"hotel": "a", "hotel": "b"}}', "gives 'hotel' twice"),
+        ('{"name": "book_room", "arguments": "{\\"hotel\\": 1, \\"hotel\\": 2}"}', "give 'hotel' twice"),
+        ('See {"type": "deluxe"}, then {"name": "wipe_disk", "arguments": {}}', "'wipe_disk', which was not offered"),
+        ('<function=book_room>{"hotel": "x"}</function>', "a form that is not read"),
+        ('<invoke name="book_room"><parameter name="hotel">x</parameter></invoke>', "a form that is not read"),
+        ('[TOOL_CALLS]book_room[ARGS]{"hotel": "x"}', "a form that is not read"),
+        ("I will.\nAction: book_room\nAction Input: x", "a form that is not read"),
+        ('{"action": "book_room", "action_input": {"hotel": "x"}}', "a form that is not read"),
+        ('{"recipient_name": "functions.book_room", "x": {}}', "a form that is not read"),
+        ("{'name': 'book_room', 'parameters': {'hotel': 'x'}}", "a form that is not read"),
+        ('book_room(hotel="x")', "a form that is not read"),
     ],
 )
 def test_a_broken_or_foreign_call_is_refused(text: str, says: str) -> None:
@@ -69,8 +80,32 @@ def test_a_broken_or_foreign_call_is_refused(text: str, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_text_stays_text() -> None:
-    assert parse_reply("  조식은 7시부터입니다. {참고} [1] ", OFFERED) == "조식은 7시부터입니다. {참고} [1]"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "조식은 7시부터입니다. {참고} [1]",
+        "I could call book_room (it books a room), but a person has to ask for it.",
+        "The action is done: book_rooms(all) is another tool.",
+        "Think of the function name first.",
+    ],
+)
+def test_text_stays_text(text: str) -> None:
+    assert parse_reply(f"  {text} ", OFFERED) == text
+    assert without_calls(text, OFFERED) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('<think>I could {"name": "book_room", "parameters": {}} but must not.</think>\nBreakfast is at 7.', 1),
+        ("The person is rude. {}</think>\n\nBreakfast is at 7.", 1),
+        ('<think>hm</think>{"name": "book_room", "parameters": {"hotel": "남산"}}', 2),
+        ('<think>I shall {"name": "book_room", "parameters": {}}', 0),
+    ],
+)
+def test_what_a_model_thinks_is_neither_a_call_nor_an_answer(text: str, read: int) -> None:
+    assert parse_reply(text, OFFERED) == ["", "Breakfast is at 7.", Call("book_room", {"hotel": "남산"})][read]
+    assert without_calls(text, OFFERED) == ["", "Breakfast is at 7.", ""][read]
 
 
 @given(st.dictionaries(st.text(max_size=8), st.one_of(st.text(), st.integers(), st.booleans()), max_size=4))
