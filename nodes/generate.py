@@ -110,7 +110,7 @@ def _note(
 
 
 def _left_out(state: AgentState, message: AIMessage) -> str:
-    """In words what the model did not read or say, because it did not fit or may not be; "" where nothing is missing."""
+    """In words what the model did not read, or did not say to the end; "" where nothing is missing."""
     told = message.response_metadata.get("left_out") or {}
     return " ".join(
         say(f"left_out_{what}", state["language"], **{what: str(told[what])})

@@ -97,7 +97,8 @@ def _in_other_form(offered: Collection[str]) -> re.Pattern[str]:
         rf"""\[TOOL_CALLS\] | </?(?:function|invoke|tool|call)[^<>]{{0,40}}\b(?:{names})\b
         | (?<![\w.])(?:functions\.)?(?:{names})\s{{0,3}}(?:\[ARGS\]\s{{0,3}})?\{{
         | (?<![\w.])(?:functions\.)?(?:{names})\((?=\s{{0,3}}(?:\w+\s{{0,3}}=|[{{"')]))
-        | \b(?:action|name|tool|tool_name|function|recipient_name)["']?\s{{0,3}}[:=]\s{{0,3}}["'`]?(?:functions\.)?(?:{names})\b""",
+        | \b(?:action|name|tool|tool_name|function|recipient_name)["']?\s{{0,3}}[:=]\s{{0,3}}
+          ["'`]?(?:functions\.)?(?:{names})\b""",
         re.X | re.I,
     )
 

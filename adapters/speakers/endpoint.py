@@ -109,6 +109,7 @@ class EndpointSpeaker:
         language: Language,
     ) -> Generation:
         prompt: list[BaseMessage] = [SystemMessage(system), *messages]
+        told: UnreadableReply
         try:
             said = self._said(prompt, tools)
         except UnreadableCall as problem:
@@ -287,8 +288,8 @@ def read_calls(said: AIMessage, offered: Sequence[str]) -> tuple[list[Call], str
 def cite(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
     """The text with its marks renumbered from 1 in order of appearance, and a citation for each.
 
-    A mark that numbers no passage is removed; one of several (``[1, 3]``, ``[1-3]``) becomes several. The place is the passage's sentence that shares most words with the
-    statement before the mark, or the whole passage where it has no sentences.
+    A mark that numbers no passage is removed; one of several (``[1, 3]``, ``[1-3]``) becomes several. The place is the
+    passage's sentence that shares most words with the statement before the mark, or the whole passage where it has none.
     """
     numbers: dict[tuple[int, int], int] = {}
     citations: list[Citation] = []

@@ -44,7 +44,7 @@ def add(
     call.terminal.document({**entry, "candidate": candidate})
     call.terminal.line(_("adapter {id} is in the registry").format(id=entry["id"]))
     if foreign:
-        said = _("it is of the base {base}, and {served} is served: only where DOJANG_MODEL names its base can it speak")
+        said = _("it is of the base {base}, and {served} is served: it speaks where DOJANG_MODEL names its base")
         call.terminal.note(said.format(base=entry["base"], served=foreign))
     if candidate:
         call.terminal.line(_("it is the candidate now"))
