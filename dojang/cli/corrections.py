@@ -23,11 +23,13 @@ Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept.")]
 def correct(
     context: typer.Context,
     passage: PassageId,
-    text: Annotated[str | None, typer.Option(metavar="TEXT", help="What the passage is to say.")] = None,
+    text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="All that the passage is to say; it replaces the whole text.")
+    ] = None,
     file: Annotated[Path | None, typer.Option(metavar="FILE", help="A file with the new text; - is stdin.")] = None,
     reason: Reason = "",
 ) -> int:
-    """Write a new version of a passage, in your name; the old one stays readable and is no longer found."""
+    """Replace the whole text of a passage, in your name; the old version stays readable and is no longer found."""
     call = invocation(context)
     said = _said(call, text, file)
     with call.workspace() as workspace:
@@ -124,11 +126,14 @@ def _said(call: Invocation, text: str | None, file: Path | None) -> str:
 
 
 def _tell_new(call: Invocation, workspace: Workspace, old: str, new: Passage) -> None:
+    """Which version is found now, what is no longer said and what is, and who was told the old one."""
     _ = call.terminal.gettext
     found = workspace.cited(old)
     call.terminal.document({"passage": new, "cited": found})
     call.terminal.line(_("passage {old} is now {new}").format(old=old, new=new["id"]), style="green")
-    call.terminal.line(f"  {_one_line(new['text'])}")
+    for before in workspace.passages([old]):  # a version that was replaced stays readable
+        call.terminal.line(f"  - {_one_line(before['text'])}")
+    call.terminal.line(f"  + {_one_line(new['text'])}")
     if found:
         threads = ", ".join(dict.fromkeys(one["thread_id"] for one in found))
         said = _("{count} answers cited it before: {threads}; `dojang documents cited` says which")

@@ -39,7 +39,7 @@ def test_a_correction_says_which_answers_cited_the_old_version(
     other = read_in("ask", question, "--json").json["thread_id"]
     said = read_in("documents", "correct", old, "--text", text, "--reason", "봄 시간표")
     assert said.code == 0, said
-    new = said.out.split()[-len(text.split()) - 1]
+    new = said.out.splitlines()[0].split()[-1]
     assert said.out.startswith(f"passage {old} is now {new}\n")
     assert "3 answers cited it before" in said.err
     cited = read_in("documents", "cited", new, "--json").json
@@ -57,6 +57,19 @@ def test_a_correction_says_which_answers_cited_the_old_version(
     assert undone.code == 0, undone
     assert [one["kind"] for one in read_in("documents", "history", new, "--json").json] == ["correct", "undo"]
     assert read_in("documents", "undo", new).code == 4
+
+
+def test_a_correction_and_its_undoing_show_the_whole_text_that_is_no_longer_said(read_in: Shell) -> None:
+    old = read_in("search", "breakfast", "--json").json[0]["id"]
+    whole, one = "Breakfast is served from 7 to 10. Pets are welcome.", "Breakfast is served from 6 to 9."
+    said = read_in("documents", "correct", old, "--text", one)
+    assert said.out.splitlines()[1:] == [f"  - {whole}", f"  + {one}"]
+    undone = read_in("documents", "undo", said.out.splitlines()[0].split()[-1])
+    assert undone.out.splitlines()[1:] == [f"  - {one}", f"  + {whole}"]
+
+
+def test_the_help_of_a_correction_says_that_the_whole_text_is_replaced(shell: Shell) -> None:
+    assert "it replaces the whole text" in " ".join(shell("documents", "correct", "--help").out.split())
 
 
 def test_the_index_of_citations_is_derived(read_in: Shell) -> None:
