@@ -90,7 +90,9 @@ class Settings(BaseSettings):
     int8_threshold: float = Field(6.0, ge=0, description="activations above it stay in 16 bits, with int8; 0: none do")
     device: str = Field("auto", description="where local weights are: auto, cpu, cuda, cuda:1")
     allow_pickle: bool = Field(False, description="whether base weights that are no safetensors are loaded")
-    embedding: str = Field("minilm", description="minilm, openai:NAME, or the path of an embedding model")
+    embedding: str = Field(
+        "minilm", description="minilm, openai:NAME, the path of an embedding model, or none: searched by words alone"
+    )
     embedding_base_url: str | None = Field(None, description="base URL of an OpenAI-compatible endpoint")
     embedding_api_key: SecretStr | None = Field(None, description="its key")
     embedding_dimension: int | None = Field(

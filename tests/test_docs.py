@@ -50,6 +50,13 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
+def test_the_settings_say_that_there_need_be_no_embedding_model() -> None:
+    assert re.search(r"\bnone\b", Settings.model_fields["embedding"].description or "")
+    for page in PAGES[:2]:
+        line = next(line for line in page.read_text(encoding="utf-8").splitlines() if "| `DOJANG_EMBEDDING`" in line)
+        assert "`none`" in line, named(page)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
