@@ -57,6 +57,11 @@ def test_the_settings_say_that_there_need_be_no_embedding_model() -> None:
         assert "`none`" in line, named(page)
 
 
+@pytest.mark.parametrize("page", ["docs/generator.md", "docs/ko/generator.md"])
+def test_what_the_generator_does_not_do_knows_the_setting_for_images(page: str) -> None:
+    assert "`DOJANG_MODEL_READS`" in _sections((ROOT / page).read_text(encoding="utf-8"))[-1][2]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
