@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dojang.gate_report import VERDICTS
 from dojang.glossary import EVENTS
+from dojang.language import texts_of
 from dojang.reference import page as page_of_python
 from dojang.server.access.table import rows
 from dojang.settings import Settings, settings_table
@@ -23,6 +25,11 @@ TWINS = sorted(KOREAN.rglob("*.md"))
 HANGUL = re.compile("[가-힣]")
 COMMAND = re.compile(r"(dojang|make|DOJANG_\w+=|\$|source|pip|from|import) ?")
 """How a line of a block begins that is the same in every language but for what a person would say."""
+
+
+ITALICS = re.compile(r"(?<!\*)\*([^*\n]+)\*(?!\*)")
+OTHER_WORDS = {"게이트": "관문", "평가 관문": "관문", "훈련": "학습", "검토함": "결재함"}
+"""Words that the Korean pages had for what the program calls otherwise."""
 
 
 def named(page: Path) -> str:
@@ -100,6 +107,23 @@ def test_a_korean_page_and_its_english_twin_say_the_same(page: Path) -> None:
         block, twin = _blocks(one), _blocks(other)
         assert len(twin) == len(block), where
         assert [pair for pair in zip(block, twin, strict=True) if not _same_line(*pair)] == [], where
+
+
+def test_verdicts_in_italics_on_korean_pages_are_those_that_the_program_tells() -> None:
+    told = {verdict: texts_of("cli", "ko")[verdict] for verdict in VERDICTS.values()}
+    quoted = 0
+    for page in TWINS:
+        ours, theirs = (ITALICS.findall(p.read_text(encoding="utf-8")) for p in (_english(page), page))
+        wanted = Counter(told[said] for said in ours if said in told)
+        assert Counter(said for said in theirs if said in told.values()) == wanted, named(page)
+        quoted += wanted.total()
+    assert quoted
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.ko.md", *TWINS], ids=named)
+def test_korean_pages_call_things_as_the_program_does(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert {other: word for other, word in OTHER_WORDS.items() if other in text} == {}
 
 
 @pytest.mark.parametrize("page", TWINS, ids=named)
