@@ -91,6 +91,8 @@ def test_both_readmes_have_the_same_sections_and_commands() -> None:
     assert len(re.findall(r"^## ", english, re.MULTILINE)) == len(re.findall(r"^## ", korean, re.MULTILINE))
     variables = re.compile(r"`(DOJANG_\w+)`")
     assert variables.findall(english) == variables.findall(korean)
+    commands = re.compile(r"^dojang (?:--lang ko )?(\w+)", re.MULTILINE)
+    assert Counter(commands.findall(korean)) == Counter(commands.findall(english))
 
 
 @pytest.mark.parametrize("page", TWINS, ids=named)
