@@ -8,9 +8,11 @@ import re
 import shlex
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adapters.speakers.endpoint import cite
 from dojang.gate_report import VERDICTS
 from dojang.glossary import EVENTS
 from dojang.language import texts_of
@@ -67,6 +69,16 @@ def test_the_settings_say_that_there_need_be_no_embedding_model() -> None:
 @pytest.mark.parametrize("page", ["docs/generator.md", "docs/ko/generator.md"])
 def test_what_the_generator_does_not_do_knows_the_setting_for_images(page: str) -> None:
     assert "`DOJANG_MODEL_READS`" in _sections((ROOT / page).read_text(encoding="utf-8"))[-1][2]
+
+
+@pytest.mark.parametrize("page", ["docs/generator.md", "docs/ko/generator.md"])
+def test_the_marks_that_are_said_to_be_read_from_an_endpoint_are_read(page: str) -> None:
+    marks = re.findall(r"`(\[\^?\d[\d, -]*\]|【\d+】)`", (ROOT / page).read_text(encoding="utf-8"))
+    passages: Any = [
+        {"id": f"p{n}", "document": "d", "start": 0, "text": "So it is.", "sentences": []} for n in range(3)
+    ]
+    assert len(marks) == 5
+    assert [mark for mark in marks if not cite(f"So it is. {mark}", passages)[1]] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
