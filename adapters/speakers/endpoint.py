@@ -289,7 +289,7 @@ def cite(text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
     """The text with its marks renumbered from 1 in order of appearance, and a citation for each.
 
     A mark that numbers no passage is removed; one of several (``[1, 3]``, ``[1-3]``) becomes several. The place is the
-    passage's sentence that shares most words with the statement before the mark, or the whole passage where it has none.
+    passage's sentence that shares most words with the statement before the mark, or the whole passage without any.
     """
     numbers: dict[tuple[int, int], int] = {}
     citations: list[Citation] = []
