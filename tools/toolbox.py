@@ -30,7 +30,7 @@ from tools.errors import OutcomeUnknown, ToolFailed
 from tools.loading import DEFAULT, Prepare, load_tools
 from tools.mcp.servers import McpServers
 from tools.migrations import migrate
-from tools.wording import shown
+from tools.wording import shown, wordless
 
 log = logging.getLogger(__name__)
 
@@ -234,14 +234,18 @@ class Toolbox:
         return sentence if declared.reversible else _irrevocable(sentence, language)
 
     def tell(self, name: str, result: JSON, language: Language) -> list[str]:
-        """The result as lines of one sentence each. Never raises: a result without a template is shown as JSON."""
+        """The result as lines of one sentence each, at least one of them with words.
+
+        Never raises: a result without a template is shown as JSON.
+        """
         held = self._now()
         telling = held.declared(name).tells.get(language) if name in held.tools else None
         lines = _told(telling, result)
         if lines is None:
             body = shown(json.dumps(result, ensure_ascii=False, default=str))
             lines = [f"{name} 결과: {body}" if language == "ko" else f"{name} returned {body}."]
-        return [str(shown(line)) for line in lines]
+        told = [str(shown(line)) for line in lines]
+        return told if any(told) else [wordless(name, language)]
 
     def run(self, name: str, args: Mapping[str, JSON], *, key: str, version: str = "") -> JSON:
         """Do it, once for each ``key`` where the tool is transactional.

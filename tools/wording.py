@@ -22,6 +22,11 @@ def shown(value: JSON) -> JSON:
     return clean if len(clean) <= LONGEST_SHOWN else f"{clean[:LONGEST_SHOWN]}… ({len(clean)})"
 
 
+def wordless(name: str, language: Language) -> str:
+    """What is said of a tool that ran and told nothing: whoever reads on must see that it has run."""
+    return f"{name} 도구가 아무 말 없이 끝났습니다." if language == "ko" else f"{name} ended without a word."
+
+
 def day(value: JSON, language: Language) -> str:
     """3 December 2026, 2026년 12월 3일; what is no ISO date is shown as it is."""
     read = _read(value)

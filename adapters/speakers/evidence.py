@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final, NamedTuple
 
 from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
@@ -38,13 +38,13 @@ def gather(
 ) -> tuple[list[Evidence], bool]:
     """What the next turn may cite, and whether it is a tool's result that waits for an answer.
 
-    The lines of the tool results since the last human message, if there are any; else sentences of the passages,
-    best passage first. When they are more than ``limit``, those stay for which most speaks (``worth``), and among
-    equals those that stand earlier in their passage, so that no long passage crowds out the others.
+    The lines of the tool results since the last human message, if there are results: none where they tell nothing,
+    for a tool that ran without a word has run, and is not to be called again. Else sentences of the passages, best
+    passage first. When they are more than ``limit``, those stay for which most speaks (``worth``), and among equals
+    those that stand earlier in their passage, so that no long passage crowds out the others.
     """
-    lines = tool_lines(messages)
-    if lines:
-        return lines[:limit], True
+    if _results(messages):
+        return tool_lines(messages)[:limit], True
     by_passage = [_sentences(passage) for passage in passages]
     rows = [row for some in by_passage for row in some]
     if len(rows) <= limit:
@@ -63,13 +63,13 @@ def following(rows: Sequence[Evidence]) -> list[bool]:
 
 def tool_lines(messages: Sequence[AnyMessage]) -> list[Evidence]:
     """The lines of the tool messages after the last human message, in order."""
-    found: list[Evidence] = []
-    for message in reversed(messages):
-        if isinstance(message, HumanMessage):
-            break
-        if isinstance(message, ToolMessage):
-            found = _lines(message) + found
-    return found
+    return [line for message in _results(messages) for line in _lines(message)]
+
+
+def _results(messages: Sequence[AnyMessage]) -> list[ToolMessage]:
+    """The tool messages after the last human message, in order."""
+    since = takewhile(lambda message: not isinstance(message, HumanMessage), reversed(messages))
+    return [message for message in since if isinstance(message, ToolMessage)][::-1]
 
 
 def _lines(message: ToolMessage) -> list[Evidence]:

@@ -23,7 +23,7 @@ from adapters.local.templates import agent_turn
 from adapters.prompt import ASK_USER, MARKERS, turns_of
 from adapters.speakers.evidence import gather
 from adapters.speakers.rendering import NUMBERED, numbered_text, rendered
-from adapters.speakers.turns import abstention, answer, generation
+from adapters.speakers.turns import abstention, answer, generation, wordless
 from state import Generation, Language, Passage, ToolSpec, UserError
 
 
@@ -74,6 +74,8 @@ class NumberedSpeaker:
         if grammar is not None and not self._prefers_answer(prefix, len(sentences)):
             return self._call(prefix, grammar, tools, prompt, left_out)
         n = self._pick(prefix, len(sentences), told=pending)
+        if pending and not evidence:
+            return wordless(self._chat, language, prompt, left_out)
         if n == 0:
             return abstention(self._chat, language, prompt, left_out)
         return answer(self._chat, evidence[n - 1], prompt, len(self._engine.encode(sentences[n - 1])), left_out)

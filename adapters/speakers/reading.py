@@ -55,7 +55,7 @@ from adapters.speakers.lexical import worth
 from adapters.speakers.meant import around, held
 from adapters.speakers.named import Apart, apart
 from adapters.speakers.rendering import READING, reading_text, rendered
-from adapters.speakers.turns import abstention, answer, generation
+from adapters.speakers.turns import abstention, answer, generation, wordless
 from state import JSON, Generation, Language, Passage, ToolSpec
 
 if TYPE_CHECKING:
@@ -184,6 +184,8 @@ class ReadingSpeaker:
     ) -> Generation:
         evidence, pending = gather(messages, passages)
         turns, prompt = _said(messages), self.prompt_of(messages)
+        if pending and not evidence:
+            return wordless(self._chat, language, len(prompt))
         if pending:
             return self._tell(prompt, evidence)
         tool, n = self._wanted(prompt, request_of(turns), tools, evidence)

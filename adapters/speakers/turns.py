@@ -20,6 +20,12 @@ ABSTENTIONS: Final[Mapping[Language, str]] = {
 }
 
 
+WORDLESS: Final[Mapping[Language, str]] = {
+    "ko": "도구가 아무 말 없이 끝났습니다.",
+    "en": "The tool ended without a word.",
+}
+
+
 def generation(
     chat: ChatLlama,
     text: str,
@@ -54,6 +60,11 @@ def generation(
 def answer(chat: ChatLlama, chosen: Evidence, prompt: int, spoken: int, left_out: LeftOut | None = None) -> Generation:
     """A sentence of the evidence as the answer, with its citation."""
     return generation(chat, f"{chosen.text} [1]", [chosen.cite(1)], prompt, spoken, left_out=left_out)
+
+
+def wordless(chat: ChatLlama, language: Language, prompt: int, left_out: LeftOut | None = None) -> Generation:
+    """A tool ran and its result tells nothing: no abstention, for something was done."""
+    return generation(chat, WORDLESS[language], [], prompt, 1, left_out=left_out)
 
 
 def abstention(chat: ChatLlama, language: Language, prompt: int, left_out: LeftOut | None = None) -> Generation:

@@ -103,6 +103,15 @@ def test_a_tool_result_that_is_repeated_is_cited(server: Script) -> None:
     assert "tools" not in server.requests[0]
 
 
+def test_after_a_tool_result_that_tells_nothing_nothing_is_cited(server: Script) -> None:
+    server.says("The booking was cancelled.")
+    call = {"name": "cancel_booking", "args": {"booking_id": "B-7"}, "id": "c1"}
+    messages: list[Any] = [HumanMessage("x"), AIMessage("", tool_calls=[call]), ToolMessage("[]", tool_call_id="c1")]
+    chat = load_chat("openai:toy", base_url=server.url, max_retries=0)
+    said = ChatGenerator(chat, today="2026-11-22").reply(messages, passages=[RULES], tools=[CANCEL], language="en")
+    assert (said["message"].content, said["citations"]) == ("The booking was cancelled.", [])
+
+
 def test_nothing_claimed_cites_nothing(server: Script) -> None:
     server.says("모르겠습니다. [7]")
     said = reply(server, language="ko")

@@ -22,6 +22,7 @@ from adapters.local.engine import Engine, Prefix
 from adapters.prompt import MARKERS
 from adapters.speakers.evidence import gather
 from adapters.speakers.proving import again
+from adapters.speakers.turns import WORDLESS
 from state import Generation, Prompt
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 
@@ -153,6 +154,19 @@ def test_an_older_tool_result_is_no_evidence() -> None:
     evidence, pending = gather(messages, [RULES])
     assert not pending
     assert [row.passage for row in evidence] == ["p1"] * 3
+
+
+@pytest.mark.parametrize("nothing", ["", " \n", "[]", "{}", '""', '{"a": []}'])
+def test_a_result_that_tells_nothing_waits_for_an_answer_and_is_said_to_have_ended(
+    engine: Engine, nothing: str
+) -> None:
+    call = {"name": "book_room", "args": {"hotel": "남산"}, "id": "c1"}
+    messages: list[Any] = [HumanMessage(ASK), AIMessage("", tool_calls=[call]), ToolMessage(nothing, tool_call_id="c1")]
+    assert gather(messages, [RULES]) == ([], True)
+    said = turn(generator(engine, MARKERS[0]), messages)
+    assert (said["message"].content, said["citations"], said["abstained"]) == (WORDLESS["ko"], [], False)
+    other = ToolMessage("B-7로 확정되었습니다.", tool_call_id="c2")
+    assert [row.text for row in gather([*messages, other], [RULES])[0]] == ["B-7로 확정되었습니다."]
 
 
 def test_evidence_is_limited_and_shared_among_passages() -> None:

@@ -22,6 +22,7 @@ from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
 from adapters.prompt import asking, purpose, render, turns_of
 from adapters.speakers.reading import ReadingSpeaker
+from adapters.speakers.turns import WORDLESS
 from nodes.wording import say
 from state import Generation
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
@@ -404,6 +405,15 @@ def test_a_date_that_was_not_clear_is_not_put_into_the_call_again(engine: Engine
     assert call["args"]["check_in"] == "12월 9일"
     (call,) = calls(turn(engine, "book room", [first, question, HumanMessage("다음 주 금요일이라니까요")]))
     assert call["args"]["check_in"] == "다음 주 금요일"
+
+
+@pytest.mark.parametrize("nothing", ["", "[]", "{}", '""', '{"a": []}'])
+def test_a_tool_whose_result_tells_nothing_is_not_called_again(engine: Engine, nothing: str) -> None:
+    call = {"name": "book_room", "args": {"hotel": "남산스테이"}, "id": "c1"}
+    ended = [HumanMessage(REQUEST), AIMessage("", tool_calls=[call]), ToolMessage(nothing, tool_call_id="c1")]
+    said = turn(engine, "book room", ended)
+    assert (calls(said), said["clarification"], said["abstained"], said["citations"]) == ([], "", False, [])
+    assert said["message"].content == WORDLESS["ko"]
 
 
 def test_thanks_at_the_end_are_not_read(engine: Engine) -> None:

@@ -70,6 +70,18 @@ def test_one_decorated_function_is_a_tool(desk: Toolbox, postgres_dsn: str) -> N
     assert box.tell("add_note", {"notes": 2}, "en") == ['add_note returned {"notes": 2}.']
 
 
+@pytest.mark.parametrize("lines", [[], [""], [" ", "\n"], ["\u200b"]])
+def test_a_tool_that_tells_nothing_is_said_to_have_ended_without_a_word(lines: list[str]) -> None:
+    @effect("read", tells={"en": lambda _: lines, "ko": lambda _: lines})
+    def peek() -> list[str]:
+        """Look."""
+        return []
+
+    box = Toolbox([peek])
+    assert box.tell("peek", [], "en") == ["peek ended without a word."]
+    assert box.tell("peek", [], "ko") == ["peek 도구가 아무 말 없이 끝났습니다."]
+
+
 def test_a_declared_read_cannot_write(desk: Toolbox, postgres_dsn: str) -> None:
     @effect("read")
     def sly(world: InWorld) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from state import JSON, Language
-from tools.wording import LONGEST_SHOWN, shown
+from tools.wording import LONGEST_SHOWN, shown, wordless
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult
@@ -97,7 +97,7 @@ def telling(name: str, language: Language) -> Callable[[Any], list[str]]:
             left.append(f"{len(lines) - LINES} 줄" if language == "ko" else f"{len(lines) - LINES} lines")
             lines = lines[:LINES]
         if not lines:
-            lines = [f"{name} 도구가 아무 말 없이 끝났습니다." if language == "ko" else f"{name} ended without a word."]
+            lines = [wordless(name, language)]
         if left:
             listed = ", ".join(left)
             lines.append(f"(뺀 것: {listed})" if language == "ko" else f"(left out: {listed})")
