@@ -175,13 +175,9 @@ def turn_text(role: str, content: str) -> str:
 
 def shown(turn: Turn) -> str:
     """What stands in a turn: an earlier call as its lines, everything else as one line of words."""
-    if turn.role == "assistant" and turn.content.startswith('{"name"'):
-        value = json.loads(turn.content)
-        return (
-            harmless(value["name"])
-            + "\n"
-            + "".join(f"{k}:{spaced(_scalar(v))}\n" for k, v in value["parameters"].items())
-        )
+    if turn.role == "assistant" and (call := called(turn.content)):
+        name, arguments = call
+        return harmless(name) + "\n" + "".join(f"{k}:{spaced(_scalar(v))}\n" for k, v in arguments.items())
     return spaced(turn.content)
 
 
@@ -240,7 +236,7 @@ def request_of(turns: Sequence[Turn]) -> str:
 
 def _asks(text: str) -> bool:
     """Whether an assistant's turn was a question: it has a question mark, or asks politely in Korean."""
-    return not text.startswith('{"name"') and ("?" in text or "알려 주세요" in text)
+    return ("?" in text or "알려 주세요" in text) and called(text) is None
 
 
 def purpose(tool: ToolSpec) -> str:
@@ -289,6 +285,18 @@ def signature(tool: ToolSpec) -> str:
 def call_text(name: str, arguments: Mapping[str, JSON]) -> str:
     """A tool call as JSON, as other checkpoints write it (without the stop token)."""
     return json.dumps({"name": name, "parameters": dict(arguments)}, ensure_ascii=False)
+
+
+def called(text: str) -> tuple[str, dict[str, JSON]] | None:
+    """Name and arguments of a call as ``call_text`` writes it; None for words, though they may begin like one."""
+    if not text.startswith('{"name": '):
+        return None
+    try:
+        value = json.loads(text)
+        name, arguments = value["name"], value["parameters"]
+        return (name, arguments) if isinstance(name, str) and call_text(name, arguments) == text else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def question_text(about: str, question: str) -> str:

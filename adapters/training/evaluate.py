@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 from adapters.decoding import Decoding
-from adapters.prompt import Turn
+from adapters.prompt import Turn, called
 from adapters.speakers.evidence import PER_TURN
 from adapters.training import frontdesk, invented, qa, trades
 from adapters.training.examples import Example, Kind
@@ -122,9 +122,8 @@ def messages_of(turns: list[Turn]) -> list[AnyMessage]:
             out.append(HumanMessage(turn.content))
         elif turn.role == "ipython":
             out.append(ToolMessage(turn.content, tool_call_id=f"c{i - 1}"))
-        elif turn.content.startswith('{"name"'):
-            value = json.loads(turn.content)
-            out.append(AIMessage("", tool_calls=[{"name": value["name"], "args": value["parameters"], "id": f"c{i}"}]))
+        elif call := called(turn.content):
+            out.append(AIMessage("", tool_calls=[{"name": call[0], "args": call[1], "id": f"c{i}"}]))
         else:
             out.append(AIMessage(turn.content))
     return out

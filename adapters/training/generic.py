@@ -7,12 +7,11 @@ Facts and questions share rare words, so that an answer can only be found by mat
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
 from typing import Final
 
-from adapters.prompt import Turn, call_text
+from adapters.prompt import Turn, call_text, called
 from adapters.training.examples import Example
 from adapters.training.words import Side, Values, fill
 from state import Language, ToolSpec
@@ -124,10 +123,10 @@ def disguised(rng: random.Random, example: Example) -> Example:
     arguments = {old: rng.choice(new) for old, new in ARGUMENT_NAMES.items()}
 
     def turn(t: Turn) -> Turn:
-        if not (t.role == "assistant" and t.content.startswith('{"name"')):
+        call = called(t.content) if t.role == "assistant" else None
+        if call is None:
             return t
-        value = json.loads(t.content)
-        return Turn(t.role, call_text(names[value["name"]], {arguments[k]: x for k, x in value["parameters"].items()}))
+        return Turn(t.role, call_text(names[call[0]], {arguments[k]: x for k, x in call[1].items()}))
 
     def renamed(old: ToolSpec) -> ToolSpec:
         schema = old["parameters"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.forms.values import choices, property_of
-from adapters.prompt import NOTHING, Turn, integers_in, request_of, spaced
+from adapters.prompt import NOTHING, Turn, call_text, called, integers_in, render, request_of, shown, spaced
 from adapters.training import corpus, evaluate, frontdesk, generic, invented, qa, wordings, words
 from adapters.training.examples import Choice, Example
 from state import Language
@@ -114,6 +114,47 @@ def test_an_answer_to_a_question_joins_the_request_and_a_new_request_stands_alon
     assert request_of([*done, Turn("user", "And now?")]) == "And now?"
     gate = [Turn("user", "방 예약"), Turn("assistant", "guest 값을 알려 주세요."), Turn("user", "김하나")]
     assert request_of(gate) == "방 예약 김하나"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '{"name"',
+        '{"name": "Emma", is how it begins? [1]',
+        '{"name": "Namsan Stay", "city": "Seoul"} [1]',
+        '{"name": "x", "parameters": {}} [1]',
+        '{"name":"x","parameters":{}}',
+        '{"name": "x", "parameters": {}, "id": 1}',
+        '{"name": "x", "parameters": []}',
+        '{"name": "x", "parameters": null}',
+        '{"name": 3, "parameters": {}}',
+        '{"name": "x", "parameters": ' + "[" * 100_000,
+    ],
+)
+def test_an_answer_that_begins_like_a_call_is_words(words: str) -> None:
+    answered = [Turn("user", "Hi"), Turn("assistant", words), Turn("user", "And now")]
+    assert called(words) is None
+    assert f"{spaced(words)}<|eot_id|>" in render(answered)
+    assert request_of(answered) == ("Hi And now" if "?" in words else "And now")
+
+
+def test_a_call_is_known_by_its_text_and_shown_line_by_line() -> None:
+    args = {
+        "guest": '김 \ud800 "하나"?',
+        "n": 2,
+        "share": 1e22,
+        "ok": None,
+        "of": [{"a": [0.5, True]}],
+        "": "알려 주세요",
+    }
+    assert called(call_text("book", args)) == ("book", args)
+    assert called(call_text("", {})) == ("", {})
+    told = shown(Turn("assistant", call_text("book", {**args, "none": float("inf")})))
+    assert told.splitlines() == [
+        "book", 'guest: 김 \ud800 " 하나"?', "n: 2", "share: 1e+22", "ok: null", 'of: [{" a": [ 0.5, true]}]',
+        ": 알려 주세요", "none: Infinity",
+    ]  # fmt: skip
+    assert request_of([Turn("user", "a"), Turn("assistant", call_text("book", args)), Turn("user", "b")]) == "b"
 
 
 def test_the_evidence_of_a_tool_result_is_its_lines() -> None:
