@@ -96,26 +96,48 @@ def turns_of(messages: Sequence[AnyMessage]) -> list[Turn]:
 def result_lines(content: str) -> list[str]:
     """The lines of a tool result that may be chosen as an answer.
 
-    Text is split at line ends. A JSON object becomes its ``message`` (or ``text``) when it has one, else one line
-    ``key: value, …``; a JSON list becomes one line an element.
+    Text is split at line ends, and so is text that is one JSON value by chance: "12.50", "true". A JSON object becomes
+    its ``message`` (or ``text``) when it has one, else one line ``key: value, …``; a JSON list becomes one line an
+    element. Numbers are told as they were written.
     """
     try:
-        value = json.loads(content)
-    except ValueError:
+        value = json.loads(content, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
+        if isinstance(value, dict | list):
+            return [line for row in (value if isinstance(value, list) else [value]) if (line := _row_line(row))]
+    except (ValueError, RecursionError):  # no JSON, or brackets within brackets without end
         value = content
-    if isinstance(value, str):
-        return [line.strip() for line in value.splitlines() if line.strip()]
-    rows = value if isinstance(value, list) else [value]
-    return [line for row in rows if (line := _row_line(row))]
+    text = value if isinstance(value, str) else content
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _row_line(value: JSON) -> str:
+class _Number(NamedTuple):
+    """A number of a result: 12.50 and 1E5 stay what they are, and an order's number keeps all its digits."""
+
+    written: str
+
+
+def _row_line(value: Any) -> str:
     if not isinstance(value, dict):
-        return str(value)
+        return _told(value)
     for key in ("message", "text"):
         if isinstance(value.get(key), str) and value[key].strip():
             return " ".join(value[key].split())
-    return ", ".join(f"{key}: {_scalar(item)}" for key, item in value.items() if item not in (None, "", [], {}))
+    return ", ".join(f"{key}: {_told(item)}" for key, item in value.items() if item not in (None, "", [], {}))
+
+
+def _told(value: Any) -> str:
+    """A value of a result in words: text as it is, all else as JSON."""
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, _Number):
+        return value.written
+    if isinstance(value, list):
+        return f"[{', '.join(_json(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_json(key)}: {_json(item)}' for key, item in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _scalar(value: JSON) -> str:

@@ -196,6 +196,6 @@ def _defused_args(value: Any, words: list[str]) -> Any:
 def _decoded(text: str) -> Any:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict | list) else text

@@ -19,7 +19,7 @@ from adapters.forms.spans import spans
 from adapters.generator import ABSTENTIONS, ChatGenerator
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine, Prefix
-from adapters.prompt import MARKERS
+from adapters.prompt import MARKERS, result_lines
 from adapters.speakers.evidence import gather
 from adapters.speakers.proving import again
 from adapters.speakers.turns import WORDLESS
@@ -185,6 +185,29 @@ def test_json_results_are_read_line_by_line() -> None:
     evidence, pending = gather([HumanMessage("x"), ToolMessage(json.dumps(rows), tool_call_id="c")], [])
     assert pending
     assert [row.text for row in evidence] == ["id: H1, city: 서울", "id: H2, city: 부산"]
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        *((text, [text]) for text in ("1E5", "12.50", "0.10", "-0", "9" * 5000, "true", "false", "null", "NaN")),
+        ("[1E5, 0.10, true, null]", ["1E5", "0.10", "true", "null"]),
+        ('{"price": 12.50, "rates": [0.10, {"top": 1E5, "on": true}], "text": 7}',
+         ['price: 12.50, rates: [0.10, {"top": 1E5, "on": true}], text: 7']),
+        ("[" * 100_000, ["[" * 100_000]),
+        ("[" * 900 + "]" * 900, ["[" * 900 + "]" * 900]),
+    ],
+)  # fmt: skip
+def test_a_result_that_is_json_is_told_as_it_was_written(content: str, lines: list[str]) -> None:
+    assert result_lines(content) == lines
+
+
+def test_lines_of_ordinary_records_are_what_they_were() -> None:
+    record = {"id": 7, "rate": 0.5, "of": ["가", 1], "in": {"a": None}, "ok": False, "none": None, "empty": []}
+    assert result_lines(json.dumps([record, {**record, "message": " It  is\ndone. "}, 12, "two"])) == [
+        'id: 7, rate: 0.5, of: ["가", 1], in: {"a": null}, ok: false', "It is done.", "12", "two"
+    ]  # fmt: skip
+    assert result_lines('"one\\n\\ntwo"') == ["one", "two"]
 
 
 def test_decoding_file(tmp_path: Path) -> None:

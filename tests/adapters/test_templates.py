@@ -56,6 +56,11 @@ def test_traps_of_stock_templates(foreign: Engine, engine: Engine) -> None:
     )
 
 
+def test_a_result_of_endless_brackets_is_text_to_a_stock_template(foreign: Engine) -> None:
+    text = conversation(foreign.local.tokenizer, [*MESSAGES[:2], ToolMessage("[" * 100_000, tool_call_id="1")], [])
+    assert f'<tool>"{"[" * 100_000}"<assistant>' in text
+
+
 def test_what_was_said_beside_a_call_is_not_lost(foreign: Engine, engine: Engine) -> None:
     call = {"name": "a", "args": {"x": 1}, "id": "1"}
     messages = [HumanMessage("Hi"), AIMessage("One moment. <|eot_id|>", tool_calls=[call]), MESSAGES[3]]
