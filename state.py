@@ -285,7 +285,7 @@ class Draft(TypedDict):
 class Rendered(TypedDict):
     """How a turn's prompt was made from what the generator was given; made again, it has the same hash."""
 
-    form: str  # which code rendered it, and how: "reading/1", "numbered/1", "endpoint/1", "endpoint/1 strict"
+    form: str  # which code rendered it, and how: "reading/2", "numbered/1", "endpoint/1", "endpoint/1 strict"
     today: str  # the ISO date that the prompt tells; "" where it tells none
     sha256: str  # of the rendered text, in UTF-8
     messages: NotRequired[int]  # how many of the oldest messages were left out, because they did not fit

@@ -16,6 +16,7 @@ from adapters.speakers.rendering import (
     NUMBERED,
     READING,
     STRICT,
+    THANKED,
     endpoint_text,
     numbered_text,
     reading_text,
@@ -33,8 +34,8 @@ def again(prompt: Prompt, messages: Sequence[AnyMessage], tokenizer: Any = None)
     form, today = noted["form"], noted["today"]
     left_out = {"messages": noted["messages"], "evidence": noted.get("evidence", 0)} if "messages" in noted else None
     passages, tools, language = prompt["passages"], prompt["tools"], prompt["language"]
-    if form == READING:
-        return rendered(form, reading_text(messages, passages, tools), today, left_out)
+    if form in (READING, THANKED):
+        return rendered(form, reading_text(messages, passages, tools, thanked=form == THANKED), today, left_out)
     if form == NUMBERED and tokenizer is not None:
         text = numbered_text(tokenizer, messages, passages, tools, language, today, left_out)
         return rendered(form, text, today, left_out)

@@ -28,7 +28,6 @@ from langchain_core.messages.tool import tool_call
 
 from adapters.alike import LEAST
 from adapters.decoding import Decoding
-from adapters.forms.courtesy import unthanked
 from adapters.forms.datewords import date_words
 from adapters.forms.dayorder import backwards, dated
 from adapters.forms.offers import call_id
@@ -47,14 +46,13 @@ from adapters.prompt import (
     render,
     request_of,
     spaced,
-    turns_of,
     value_text,
 )
 from adapters.speakers.evidence import Evidence, following, gather
 from adapters.speakers.lexical import worth
 from adapters.speakers.meant import around, held
 from adapters.speakers.named import Apart, apart
-from adapters.speakers.rendering import READING, reading_text, rendered
+from adapters.speakers.rendering import READING, reading_text, rendered, unthanked_turns
 from adapters.speakers.turns import abstention, answer, generation, wordless
 from state import JSON, Generation, Language, Passage, ToolSpec
 
@@ -84,12 +82,6 @@ class _Draft:
     likelihood: float
     values: dict[str, JSON]
     line: list[int]
-
-
-def _said(messages: Sequence[AnyMessage]) -> list[Turn]:
-    """The conversation without the thanks at the end of what a user said, in which a reason or a name could be seen."""
-    turns = turns_of(messages)
-    return [t._replace(content=unthanked(t.content)) if t.role == "user" else t for t in turns]
 
 
 def _can_stand(name: str, value: JSON, values: dict[str, JSON], texts: Sequence[str]) -> bool:
@@ -183,7 +175,7 @@ class ReadingSpeaker:
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
     ) -> Generation:
         evidence, pending = gather(messages, passages)
-        turns, prompt = _said(messages), self.prompt_of(messages)
+        turns, prompt = unthanked_turns(messages), self.prompt_of(messages)
         if pending and not evidence:
             return wordless(self._chat, language, len(prompt))
         if pending:
@@ -197,7 +189,7 @@ class ReadingSpeaker:
 
     def prompt_of(self, messages: Sequence[AnyMessage]) -> list[int]:
         """The conversation as it is read before anything is written."""
-        return self._engine.encode(render(_said(messages)))
+        return self._engine.encode(render(unthanked_turns(messages)))
 
     def _wanted(
         self, prompt: list[int], request: str, tools: Sequence[ToolSpec], evidence: Sequence[Evidence]

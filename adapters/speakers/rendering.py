@@ -13,12 +13,15 @@ from typing import Any, Final
 
 from langchain_core.messages import AIMessage, AnyMessage
 
+from adapters.forms.courtesy import unthanked
 from adapters.local.templates import agent_turn
-from adapters.prompt import asked, lead, purpose, render, request_of, signature, spaced, turns_of
+from adapters.prompt import Turn, asked, lead, purpose, render, request_of, signature, spaced, turns_of
 from adapters.speakers.evidence import gather
 from state import Language, Passage, Rendered, ToolSpec
 
-READING: Final = "reading/1"
+READING: Final = "reading/2"
+THANKED: Final = "reading/1"
+"""As ``READING``, with the thanks at the end of what a user said: the hash was made of them, read or not."""
 NUMBERED: Final = "numbered/1"
 ENDPOINT: Final = "endpoint/1"
 STRICT: Final = "endpoint/1 strict"
@@ -32,10 +35,21 @@ def rendered(form: str, text: str, today: str = "", left_out: Mapping[str, Any] 
     return told
 
 
-def reading_text(messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec]) -> str:
-    """All that a base of ours reads in one turn: the conversation, what it tells apart, and the request."""
-    evidence, pending = gather(messages, passages)
+def unthanked_turns(messages: Sequence[AnyMessage]) -> list[Turn]:
+    """The conversation without the thanks at the end of what a user said, in which a reason or a name could be seen."""
     turns = turns_of(messages)
+    return [t._replace(content=unthanked(t.content)) if t.role == "user" else t for t in turns]
+
+
+def reading_text(
+    messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], *, thanked: bool = False
+) -> str:
+    """All that a base of ours reads in one turn: the conversation, what it tells apart, and the request.
+
+    ``thanked``: with the thanks that are not read, as turns of the form ``THANKED`` were hashed.
+    """
+    evidence, pending = gather(messages, passages)
+    turns = turns_of(messages) if thanked else unthanked_turns(messages)
     parts = [render(turns), *(signature(tool) for tool in tools)]
     if pending:
         return "\n".join([*parts, *(spaced(row.text) for row in evidence)])
@@ -68,5 +82,6 @@ def endpoint_text(system: str, messages: Sequence[AnyMessage], offered: Sequence
 
 
 __all__ = [
-    "ENDPOINT", "NUMBERED", "READING", "STRICT", "endpoint_text", "numbered_text", "reading_text", "rendered",
+    "ENDPOINT", "NUMBERED", "READING", "STRICT", "THANKED", "endpoint_text", "numbered_text", "reading_text",
+    "rendered", "unthanked_turns",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
 """A dataset's row in the words of one kind of base: the very prompt that was served, and what a person made of it.
 
 A base of ours learns two things of a decided call: to fill it in after the conversation, and that the request is for
-this tool (``adapters.prompt.lead`` and ``asked``), as it does of generated text. Other checkpoints learn the turn as it
-is decoded: a call as JSON, or the number of a sentence. What a base cannot say at all is Unsayable.
+this tool (``adapters.prompt.lead`` and ``asked``), as it does of generated text. Thanks at the end of what a user said
+are in its rows, though they are not read where it serves (``adapters.forms.courtesy``). Other checkpoints learn the
+turn as it is decoded: a call as JSON, or the number of a sentence. What a base cannot say at all is Unsayable.
 """
 
 from __future__ import annotations

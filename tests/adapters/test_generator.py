@@ -120,7 +120,7 @@ def test_a_tool_result_is_answered_with_its_line(engine: Engine) -> None:
     assert result[citation["start"] : citation["end"]] == citation["quote"]
 
 
-@pytest.mark.parametrize(("strategy", "form"), [("number", "numbered/1"), ("reading", "reading/1")])
+@pytest.mark.parametrize(("strategy", "form"), [("number", "numbered/1"), ("reading", "reading/2")])
 def test_a_turn_says_how_its_prompt_was_rendered_and_it_can_be_rendered_again(
     engine: Engine, strategy: Any, form: str
 ) -> None:

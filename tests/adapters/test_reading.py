@@ -20,11 +20,13 @@ from adapters.errors import ModelNotUsable
 from adapters.generator import ChatGenerator
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
-from adapters.prompt import asking, purpose, render, turns_of
+from adapters.prompt import asked, asking, purpose, render, turns_of
+from adapters.speakers.proving import again
 from adapters.speakers.reading import ReadingSpeaker
+from adapters.speakers.rendering import reading_text, rendered
 from adapters.speakers.turns import WORDLESS
 from nodes.wording import say
-from state import Generation
+from state import Generation, Prompt
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 
 RULES = passage("Check-in starts at 15:00. Breakfast is served from 7 to 10. Pets are not allowed.", start=100)
@@ -426,3 +428,29 @@ def test_thanks_at_the_end_are_not_read(engine: Engine) -> None:
     bare: list[Any] = [HumanMessage("BK-2041 예약 취소해 주세요."), *thanked[1:]]
     assert speaker.prompt_of(thanked) == speaker.prompt_of(bare)
     assert speaker.prompt_of(thanked) != speaker.prompt_of(bare[:2])
+
+
+def test_what_is_proved_is_what_was_read_without_the_thanks(engine: Engine) -> None:
+    bare = "BK-2041 예약 취소해 주세요."
+    thanked = [HumanMessage(f"{bare} 정말 고맙습니다, 덕분에 편했어요.", id="m")]
+    speaker = ReadingSpeaker(ChatLlama(engine=engine, adapter=None), Decoding("reading"))
+    read = speaker.turn(thanked, [RULES], [BOOK, CANCEL], "ko")["prompt"]
+    text = reading_text(thanked, [RULES], [BOOK, CANCEL])
+    assert read == rendered("reading/2", text)
+    assert "고맙" not in text
+    begins = render(turns_of([HumanMessage(bare)]))
+    assert speaker.prompt_of(thanked) == engine.encode(begins)
+    assert text.startswith(begins)
+    assert text.endswith(asked(bare))
+    assert read == speaker.turn([HumanMessage(bare)], [RULES], [BOOK, CANCEL], "ko")["prompt"]
+
+
+def test_a_turn_that_was_kept_with_thanks_in_its_hash_is_still_proved() -> None:
+    thanked: list[Any] = [HumanMessage("BK-2041 예약 취소해 주세요. 정말 고맙습니다, 덕분에 편했어요.", id="m")]
+    sha256 = "6fb937ec342bc5d7763c3031394e285e3ebcde6f6865d7a88ff9c6cd7cf2da00"
+    kept = Prompt(
+        turn="m", round=1, at="", language="ko", messages=["m"], tools=[BOOK, CANCEL], passages=[RULES],
+        rendered={"form": "reading/1", "today": "", "sha256": sha256}, speaker="", said={},  # type: ignore[typeddict-item]
+    )  # fmt: skip
+    assert again(kept, thanked) == kept["rendered"]
+    assert again(kept, [HumanMessage("BK-2041 예약 취소해 주세요.")]) != kept["rendered"]
