@@ -46,7 +46,7 @@ QUOTED = "|".join(
     for pair in (*TITLES, "<>", "()", "[]", "“”", "‘’", '""', "''")
 )
 QUOTED_LAST = re.compile(rf"[.!?。…][\"'”’)\]]*\s*({QUOTED})\s*$")  # what is searched begins and ends where told
-SENTENCE_END = re.compile(r"[.!?。…]+[\"'”’)\]]*(?=\s)")
+SENTENCE_END = re.compile(r"(?<![.!?。…])[.!?。…]++[\"'”’)\]]*+(?=\s)")  # each run of dots is looked at once
 
 
 def clean(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,6 +102,13 @@ def test_sentences(text: str, parts: int) -> None:
     spans = sentences(text)
     assert len(spans) == parts, [text[start:end] for start, end in spans]
     assert "".join(text[s:e] for s, e in spans).replace(" ", "") == text.replace(" ", "")
+
+
+def test_where_sentences_end_is_found_in_time_proportional_to_the_text() -> None:
+    text, begun = "." * 100_000 + " Next one. '" + ".'" * 50_000 + ' Last. "' + '."' * 50_000, time.process_time()
+    spans = sentences(text)
+    assert (spans[0][0], spans[-1][1]) == (0, len(text))
+    assert time.process_time() - begun < 1, "of this process alone; it takes a hundredth of that"
 
 
 def test_wrapped_lines_are_one_sentence_and_short_lines_are_not() -> None:
