@@ -49,9 +49,11 @@ class TextStream:
         return piece
 
     def _unsure(self) -> int:
-        broken = int(self.whole.endswith("\ufffd"))  # an unfinished character decodes to one such sign
-        lengths = (n for s in self._stop for n in range(1, len(s)) if self.whole.endswith(s[:n]))
-        return max(broken, max(lengths, default=0))
+        # An unfinished character decodes to such signs: byte-level decoders give one, the byte fallback of LLaMA 2
+        # one for each byte, those of the finished characters before it in the same run of bytes included.
+        known = self.whole.rstrip("\ufffd")
+        lengths = (n for s in self._stop for n in range(1, len(s)) if known.endswith(s[:n]))
+        return len(self.whole) - len(known) + max(lengths, default=0)
 
 
 class Telling:

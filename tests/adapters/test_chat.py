@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel, Field
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE
 
 from adapters.errors import AdapterNotUsable, PromptTooLong, UnreadableReply
 from adapters.local.chat import ChatLlama, TextStream
@@ -47,8 +49,8 @@ def test_usage_speaker_and_reason_are_told(chat: ChatLlama, engine: Engine) -> N
 
 @pytest.mark.parametrize("adapter", [None, "red", "blue"])
 def test_streaming_says_what_invoke_says(chat: ChatLlama, adapter: str | None) -> None:
-    whole = chat.invoke(ASK, adapter=adapter, max_tokens=40)
-    chunks = list(chat.stream(ASK, adapter=adapter, max_tokens=40))
+    whole = chat.invoke(ASK, adapter=adapter, max_tokens=40, temperature=1.0, seed=2)
+    chunks = list(chat.stream(ASK, adapter=adapter, max_tokens=40, temperature=1.0, seed=2))
     assert "".join(str(c.content) for c in chunks) == whole.content
     assert len([c for c in chunks if c.content]) > 1
     assert chunks[-1].usage_metadata == whole.usage_metadata
@@ -143,6 +145,38 @@ def test_a_stream_never_shows_half_a_character_or_half_a_stop_string() -> None:
             break
     assert "".join(pieces) == "가나 "
     assert "\ufffd" not in "".join(pieces)
+
+
+def byte_fallback() -> Tokenizer:
+    """As the tokenizers of LLaMA 2 are made: what is no word of theirs is bytes, and their runs are decoded whole."""
+    words = {**{f"<0x{n:02X}>": n for n in range(256)}, "<unk>": 256, "▁": 257, "e": 258, "n": 259, "d": 260}
+    made = Tokenizer(BPE(words, [], unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    made.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return made
+
+
+def streamed(tokenizer: Tokenizer, text: str, stop: Sequence[str]) -> list[str]:
+    stream, pieces = TextStream(lambda ids: str(tokenizer.decode(list(ids))), stop), []
+    for token in tokenizer.encode(text).ids:
+        stream.push([token])
+        pieces.append(stream.take())
+        if stream.stopped:
+            break
+    return [*pieces, stream.take(last=True)]
+
+
+@pytest.mark.parametrize("text", ["도장", "e도n", "🥋d", "\x01도 장"])
+def test_a_stream_of_bytes_shows_whole_characters_and_loses_none(text: str) -> None:
+    pieces = streamed(byte_fallback(), text, [])
+    assert "".join(pieces) == text
+    assert "\ufffd" not in "".join(pieces)
+
+
+@pytest.mark.parametrize(("text", "shown"), [("e장끝 n", "e장"), ("끝 ", ""), ("e끝d", "e끝d")])
+def test_the_beginning_of_a_stop_string_is_held_while_its_next_character_is_unfinished(text: str, shown: str) -> None:
+    assert "".join(streamed(byte_fallback(), text.replace(" ", "도"), ["끝도"])) == shown
 
 
 def test_system_tools_and_results_are_in_the_prompt_and_cannot_forge_turns(engine: Engine) -> None:
