@@ -88,6 +88,10 @@ class ChatLlama(BaseChatModel):
     def _engine(self) -> Engine:
         return cast(Engine, self.engine)
 
+    def get_token_ids(self, text: str) -> list[int]:
+        """Tokens of the loaded checkpoint; ``get_num_tokens`` and ``trim_messages(token_counter=chat)`` count them."""
+        return self._engine.encode(text) if self.custom_get_token_ids is None else super().get_token_ids(text)
+
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage, trim_messages
 from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel, Field
 from tokenizers import Tokenizer, decoders
@@ -45,6 +45,23 @@ def test_usage_speaker_and_reason_are_told(chat: ChatLlama, engine: Engine) -> N
     assert message.response_metadata["speaker"] == "tiny-base@red"
     assert message.response_metadata["finish_reason"] == "length"
     assert chat.invoke(ASK, adapter=None).response_metadata["speaker"] == "tiny-base"
+
+
+def test_tokens_are_counted_with_the_tokenizer_of_the_checkpoint(
+    chat: ChatLlama, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(text: str) -> list[int]:
+        raise AssertionError(f"another tokenizer was asked about {text}")
+
+    monkeypatch.setattr("langchain_core.language_models.base._get_token_ids_default_method", elsewhere)
+    assert chat.get_token_ids(ASK) == engine.encode(ASK)
+    assert chat.get_num_tokens(ASK) == len(engine.encode(ASK))
+    messages = [HumanMessage(ASK), AIMessage("네"), HumanMessage("hi")]
+    last = chat.get_num_tokens_from_messages(messages[2:])
+    assert chat.get_num_tokens_from_messages(messages) > last > 0
+    assert trim_messages(messages, max_tokens=last, token_counter=chat) == messages[2:]
+    own = chat.model_copy(update={"custom_get_token_ids": lambda text: [0] * len(text)})
+    assert own.get_num_tokens(ASK) == len(ASK)
 
 
 @pytest.mark.parametrize("adapter", [None, "red", "blue"])
