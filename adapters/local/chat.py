@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
@@ -82,7 +82,23 @@ class ChatLlama(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {"model": self._engine.speaker(self.adapter), "temperature": self.temperature}
+        """All that shapes a reply beside its messages and the keywords of its call: LangChain's caches go by it."""
+        local = self._engine.local
+        own = [name for name in type(self).model_fields if name not in {*BaseChatModel.model_fields, "engine", "rows"}]
+        return {
+            "model": self._engine.speaker(self.adapter),
+            **{name: getattr(self, name) for name in own},
+            "fingerprint": local.fingerprint,
+            "quantization": local.quantization,
+        }
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        """With the weights of the adapter that speaks in this call, because its name may mean others another day."""
+        weights = self._engine.local.adapter_fingerprints.get(self._speaking(kwargs) or "")
+        return {**super()._get_invocation_params(stop=stop, **kwargs), "adapter_fingerprint": weights}
+
+    def _speaking(self, kwargs: Mapping[str, Any]) -> str | None:
+        return self.adapter if kwargs.get("adapter", _UNSET) == _UNSET else kwargs["adapter"]
 
     @property
     def _engine(self) -> Engine:
@@ -287,7 +303,7 @@ class ChatLlama(BaseChatModel):
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, cancelled: threading.Event, **kwargs: Any
     ) -> _Asked:
         """Read the prompt and get everything ready for the first token."""
-        adapter = self.adapter if kwargs.get("adapter", _UNSET) == _UNSET else kwargs["adapter"]
+        adapter = self._speaking(kwargs)
         tools = [tool_spec(tool) for tool in kwargs.get("tools") or []]
         choice = choice_of(kwargs.get("tool_choice"), [tool["name"] for tool in tools])
         callable_ = [tool["name"] for tool in tools] if choice != "none" else []

@@ -55,6 +55,7 @@ class LocalModel:
     stop_ids: tuple[int, ...]
     note: dict[str, Any] = field(default_factory=dict)  # the base's dojang.json, {} without one
     adapters: dict[str, Path] = field(default_factory=dict)
+    adapter_fingerprints: dict[str, str] = field(default_factory=dict)  # of their weights as they were loaded
     hub_id: str = ""
     revision: str = ""  # the commit of a hub id
     turn_marks: tuple[str, ...] = ()  # text that begins somebody else's turn: a stop string
@@ -68,6 +69,7 @@ class LocalModel:
             raise AdapterNotUsable(f"adapter name {name!r} is taken, empty or holds a dot; choose another one")
         self.model = _attach(self.model, name, path, base=self.name)
         self.adapters[name] = path
+        self.adapter_fingerprints[name] = fingerprint(path)
 
 
 def load_local(

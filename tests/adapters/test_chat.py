@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage, trim_messages
 from langchain_core.tools import tool as as_tool
 from pydantic import BaseModel, Field
@@ -17,10 +20,12 @@ from tokenizers.models import BPE
 from adapters.errors import AdapterNotUsable, PromptTooLong, UnreadableReply
 from adapters.local.chat import ChatLlama, TextStream
 from adapters.local.engine import Engine
+from adapters.local.loading import load_local
 from adapters.local.templates import conversation
 from state import UserError
 from tests.adapters.tiny import BOOK, CANCEL
 
+EVIDENCE: dict[str, Any] = {"type": "string", "x-dojang-grounded": "evidence"}
 ASK = "남산스테이에 2명 예약해 주세요"
 
 
@@ -379,3 +384,32 @@ def test_a_text_is_cut_at_its_limit_and_a_call_is_not(chat: ChatLlama) -> None:
     call = short.bind_tools([BOOK], tool_choice="any").invoke(ASK)  # type: ignore[list-item]
     assert call.tool_calls[0]["args"]["guests"] in (2, 3, 12)
     assert call.response_metadata["finish_reason"] == "tool_calls"
+
+
+def test_a_cache_gives_no_reply_that_was_made_under_other_settings(chat: ChatLlama) -> None:
+    chat.cache = InMemoryCache()
+    numbers = {"title": "N", "type": "object", "properties": {"said": EVIDENCE}, "required": ["said"]}
+    for word in ("seven", "nine"):
+        assert chat.with_structured_output(numbers, evidence=[word]).invoke(ASK) == {"said": word}
+    first = chat.invoke(ASK, adapter="red")
+    assert chat.invoke(ASK, adapter="red").id == first.id, "what is asked again comes out of the cache"
+    changes: list[dict[str, Any]] = [
+        {"max_tokens": 5}, {"call_tokens": 900}, {"seed": 1}, {"today": "2026-11-22"}, {"copy_arguments": False},
+        {"trim": False}, {"temperature": 0.5}, {"evidence": ["a"]}, {"adapter": "red"},
+    ]  # fmt: skip
+    keys = [chat.model_copy(update=change)._get_llm_string() for change in [{}, *changes]]
+    assert len(set(keys)) == len(keys)
+    assert chat.model_copy(update={"rows": 2})._get_llm_string() == keys[0], "a batch in other groups says the same"
+
+
+def test_a_cache_tells_weights_quantization_and_adapters_of_one_name_apart(
+    base: Path, adapter_folders: dict[str, Path]
+) -> None:
+    folders = adapter_folders["red"], adapter_folders["blue"]
+    red, blue = (load_local(base, adapters={"a": f}, quantization="fp32", device="cpu") for f in folders)
+    other = dataclasses.replace(red, quantization="bf16")
+    anew = dataclasses.replace(red, fingerprint="0" * 16)
+    chats = [ChatLlama(engine=Engine(local)) for local in (red, blue, other, anew)]
+    assert len({chat._get_llm_string(adapter="a") for chat in chats}) == 4
+    assert len({chat.model_copy(update={"adapter": "a"})._get_llm_string() for chat in chats}) == 4
+    assert chats[0]._get_llm_string() == chats[1]._get_llm_string(), "the base alone is the same"
