@@ -164,7 +164,7 @@ class _Builder:
         members: list[tuple[str, bool]] = []
         for name, spec in fields.items():
             try:
-                value = self._value(spec, root)
+                value = self._value(spec, root, needed=name in required)
             except Unfillable:
                 if name in required:
                     self._depth -= 1
@@ -182,7 +182,8 @@ class _Builder:
             first, rest = self._rule(begin), self._rule(later)
         return self._rule(f'"{{" {first} "}}"')
 
-    def _value(self, spec: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+    def _value(self, spec: Mapping[str, Any], root: Mapping[str, Any], *, needed: bool = False) -> str:
+        """A value; ``needed``: it cannot be left out."""
         spec = _resolve(spec, root)
         if "const" in spec:
             return literal(json_text(spec["const"]))
@@ -195,25 +196,29 @@ class _Builder:
         options = spec.get("anyOf") or spec.get("oneOf")
         if options:
             inherited = {GROUND: spec[GROUND]} if GROUND in spec else {}
-            return self._any([{**inherited, **option} for option in options], root)
+            return self._any([{**inherited, **option} for option in options], root, needed=needed)
         kind = spec.get("type", "object" if "properties" in spec else "string")
         if isinstance(kind, list):
-            return self._any([{**spec, "type": k} for k in kind], root)
+            return self._any([{**spec, "type": k} for k in kind], root, needed=needed)
         return self._typed(kind, spec, root)
 
-    def _any(self, options: Sequence[Mapping[str, Any]], root: Mapping[str, Any]) -> str:
-        """A choice. null is left out where anything else can be said: an absent argument is left out altogether."""
+    def _any(self, options: Sequence[Mapping[str, Any]], root: Mapping[str, Any], *, needed: bool) -> str:
+        """A choice. null stays where the value is ``needed``, or else nothing can be said.
+
+        What can be left out is left out altogether when it is absent.
+        """
         found: list[str] = []
         for option in options:
             if option.get("type") == "null":
                 continue
             try:
-                found.append(self._value(option, root))
+                found.append(self._value(option, root, needed=needed))
             except Unfillable:
                 continue
-        if not found and not any(option.get("type") == "null" for option in options):
+        nullable = any(option.get("type") == "null" for option in options)
+        if not found and not nullable:
             raise Unfillable
-        return self._rule(" | ".join(found or ['"null"']))
+        return self._rule(" | ".join([*found, *(['"null"'] if nullable and (needed or not found) else [])]))
 
     def _typed(self, kind: str, spec: Mapping[str, Any], root: Mapping[str, Any]) -> str:
         ground = ground_of(spec) or self._default
@@ -237,7 +242,7 @@ class _Builder:
         told = {GROUND: spec[GROUND]} if GROUND in spec else {}
         low, high = int(spec.get("minItems", 0)), int(spec.get("maxItems", _MAX_ITEMS))
         if fixed := spec.get("prefixItems"):
-            values = [self._value({**told, **item}, root) for item in fixed]
+            values = [self._value({**told, **item}, root, needed=True) for item in fixed]
             return self._rule('"[" ' + ' ", " '.join(values) + ' "]"')
         try:
             item = self._value({**told, **spec.get("items", {})}, root)

@@ -115,6 +115,27 @@ def test_every_call_parses_validates_and_copies(shapes: list[Any], texts: list[s
                 assert text in listed or any(text in source for source in sources)
 
 
+@pytest.mark.parametrize(
+    "nullable",
+    [
+        {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+        {"type": ["boolean", "null"]},
+        {"type": "object", "properties": {"b": {"type": ["boolean", "null"]}}, "required": ["b"]},
+        {"type": "array", "prefixItems": [{"type": ["boolean", "null"]}]},
+    ],
+)
+def test_what_cannot_be_left_out_can_be_null_and_what_can_be_is_left_out(nullable: dict[str, Any]) -> None:
+    null = {"object": '{"b": null}', "array": "[null]"}.get(str(nullable.get("type")), "null")
+    needed = turn_grammar([tool("t", {"room": nullable}, ["room"])], forms=["call"])
+    for value in (null, null.replace("null", "true")):
+        assert admits(needed, f'{{"name": "t", "parameters": {{"room": {value}}}}}')
+    assert not admits(needed, '{"name": "t", "parameters": {}}')
+    if null == "null":
+        optional = turn_grammar([tool("t", {"room": nullable}, [])], forms=["call"])
+        assert admits(optional, '{"name": "t", "parameters": {}}')
+        assert not admits(optional, '{"name": "t", "parameters": {"room": null}}')
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_copied_arguments_end_where_words_end(seed: int) -> None:
     grammar = turn_grammar([BOOK], forms=["call"], texts=[TALK])
