@@ -26,7 +26,7 @@ from adapters.errors import UnreadableReply
 from adapters.forms.grammar import PARALLEL, Form, turn_grammar
 from adapters.forms.offers import choice_of, sources_of, tool_spec
 from adapters.local.engine import Engine, Prefix
-from adapters.local.fitting import PROBE, LeftOut, fit, shared
+from adapters.local.fitting import PROBE, LeftOut, cut_call, fit, shared
 from adapters.local.telling import Telling
 from adapters.local.telling import TextStream as TextStream
 from adapters.local.templates import conversation
@@ -308,10 +308,11 @@ class ChatLlama(BaseChatModel):
         choice = choice_of(kwargs.get("tool_choice"), [tool["name"] for tool in tools])
         callable_ = [tool["name"] for tool in tools] if choice != "none" else []
         max_tokens = int(kwargs.get("max_tokens") or self.max_tokens)
-        kept, prefix, left_out = self._read(messages, tools, adapter, max_tokens, cancelled)
+        longest = max(max_tokens, self.call_tokens) if callable_ else max_tokens
+        kept, prefix, left_out = self._read(messages, tools, adapter, longest, cancelled)
         options = {
             "grammar": kwargs.get("grammar") or self._grammar(kept, tools, choice, kwargs),
-            "max_tokens": max(max_tokens, self.call_tokens) if callable_ else max_tokens,
+            "max_tokens": longest,
             "temperature": kwargs.get("temperature", self.temperature),
             "seed": kwargs.get("seed", self.seed),
         }
@@ -324,7 +325,7 @@ class ChatLlama(BaseChatModel):
         messages: Sequence[BaseMessage],
         tools: Sequence[ToolSpec],
         adapter: str | None,
-        max_tokens: int,
+        longest: int,
         cancelled: threading.Event,
     ) -> tuple[list[BaseMessage], Prefix, LeftOut | None]:
         engine = self._engine
@@ -332,7 +333,7 @@ class ChatLlama(BaseChatModel):
         def read(kept: Sequence[BaseMessage]) -> list[int]:
             return engine.encode(conversation(engine.local.tokenizer, kept, tools, today=self.today))
 
-        room = engine.local.context - min(max_tokens, engine.local.context // 4)
+        room = engine.local.context - min(longest, engine.local.context // 4)
         ids, kept, gone = fit(read, messages, room) if self.trim else (read(messages), list(messages), 0)
         system = [m for m in kept if isinstance(m, SystemMessage)]
         head = shared(ids, read([*system, HumanMessage(PROBE)])) if system or tools else 0
@@ -341,9 +342,14 @@ class ChatLlama(BaseChatModel):
 
     def _closing(self, asked: _Asked) -> Iterator[AIMessageChunk]:
         """What was held back, then the last chunk: usage in tokens (the stop token not counted), why it ended, who."""
-        yield from asked.telling.last()
         local, spoken = self._engine.local, asked.telling.tokens
         total = asked.prompt + spoken
+        try:
+            yield from asked.telling.last()
+        except UnreadableReply:
+            if total < local.context:
+                raise
+            raise cut_call(local.name, local.context, asked.prompt) from None
         told: dict[str, Any] = {
             "finish_reason": asked.telling.reason(full=total >= local.context),
             "model_name": local.name,

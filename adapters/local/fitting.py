@@ -7,6 +7,8 @@ from typing import TypedDict, TypeVar
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
+from adapters.errors import PromptTooLong
+
 M = TypeVar("M", bound=BaseMessage)
 PROBE = "·"
 
@@ -53,6 +55,14 @@ def fit(read: Callable[[Sequence[M]], list[int]], messages: Sequence[M], room: i
 
 def _from(messages: Sequence[M], cut: int) -> list[M]:
     return [m for n, m in enumerate(messages) if n >= cut or isinstance(m, SystemMessage)]
+
+
+def cut_call(name: str, context: int, prompt: int) -> PromptTooLong:
+    """What a call is refused with that came to the end of the context before its own, after ``prompt`` tokens."""
+    return PromptTooLong(
+        f"the call does not fit into the {context} tokens of {name} after a prompt of {prompt}; shorten the "
+        "conversation, give fewer passages or offer fewer tools"
+    )
 
 
 def shared(first: Sequence[int], second: Sequence[int]) -> int:

@@ -18,7 +18,7 @@ from adapters.forms.offers import call_id
 from adapters.forms.parsing import parse_reply
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine, Prefix
-from adapters.local.fitting import PROBE, LeftOut, fit, shared
+from adapters.local.fitting import PROBE, LeftOut, cut_call, fit, shared
 from adapters.local.templates import agent_turn
 from adapters.prompt import ASK_USER, MARKERS, turns_of
 from adapters.speakers.evidence import gather
@@ -43,6 +43,7 @@ class NumberedSpeaker:
         self._today = today
         self._abstain_share = abstain_share
         self._max_tokens = max_tokens
+        self._longest = max(max_tokens, chat.call_tokens)  # of a call
 
     def turn(
         self, messages: Sequence[AnyMessage], passages: Sequence[Passage], tools: Sequence[ToolSpec], language: Language
@@ -91,7 +92,7 @@ class NumberedSpeaker:
         """The prompt, without the oldest turns, and then the last sentences, where it would be too long."""
         engine = self._engine
         context = engine.local.context
-        room = context - min(self._max_tokens, context // 4)
+        room = context - min(self._longest if tools else self._max_tokens, context // 4)
         for shown in range(len(sentences), -1, -1):
 
             def read(kept: Sequence[AnyMessage], shown: int = shown) -> list[int]:
@@ -143,9 +144,14 @@ class NumberedSpeaker:
     def _call(
         self, prefix: Prefix, grammar: str, tools: Sequence[ToolSpec], prompt: int, left_out: LeftOut | None
     ) -> Generation:
-        longest = max(self._max_tokens, self._chat.call_tokens)
-        ids = [t for step in self._engine.generate(prefix, grammar=grammar, max_tokens=longest) for t in step]
-        reply = parse_reply(self._engine.decode(ids), [*(tool["name"] for tool in tools), ASK_USER])
+        ids = [t for step in self._engine.generate(prefix, grammar=grammar, max_tokens=self._longest) for t in step]
+        local = self._engine.local
+        try:
+            reply = parse_reply(self._engine.decode(ids), [*(tool["name"] for tool in tools), ASK_USER])
+        except UnreadableReply:
+            if prompt + len(ids) < local.context:
+                raise
+            raise cut_call(local.name, local.context, prompt) from None
         if isinstance(reply, str):
             raise UnreadableReply("the model wrote no tool call although only a call was possible; ask again")
         if reply.name == ASK_USER:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +13,15 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from adapters.errors import PromptTooLong
+from adapters.forms.grammar import turn_grammar
 from adapters.generator import ChatGenerator
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
 from adapters.local.fitting import fit
 from adapters.local.loading import load_local
+from adapters.speakers.numbered import NumberedSpeaker
 from tests.adapters.families import save_llama3
-from tests.adapters.tiny import CANCEL, passage
+from tests.adapters.tiny import CANCEL, passage, tool
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,40 @@ def test_it_can_be_refused_instead_and_a_single_message_always_is(short: Engine)
         ChatLlama(engine=short, trim=False).invoke(talk(40))
     with pytest.raises(PromptTooLong):
         ChatLlama(engine=short).invoke("가 나 다 " * 900)
+
+
+def test_there_is_room_for_a_call_wherever_one_may_be_made(short: Engine) -> None:
+    bound = ChatLlama(engine=short, max_tokens=10).bind_tools([CANCEL], tool_choice="any")  # type: ignore[list-item]
+    said = bound.invoke(talk(40))
+    assert said.tool_calls
+    assert said.usage_metadata is not None
+    assert said.usage_metadata["input_tokens"] <= 900 - 225, "a quarter stays free, as for a long text"
+    assert bound.batch([talk(40)])[0].usage_metadata["input_tokens"] == said.usage_metadata["input_tokens"]
+
+
+def test_a_call_that_the_context_has_no_room_for_says_what_to_do(short: Engine) -> None:
+    note = {"title": "note", "description": ".", "type": "object", "required": ["a", "b", "c"],
+            "properties": {name: {"type": "string", "minLength": 300} for name in "abc"}}  # fmt: skip
+    noting = ChatLlama(engine=short).with_structured_output(note)
+    with pytest.raises(PromptTooLong, match=r"the call does not fit into the 900 tokens of m .* shorten"):
+        noting.invoke(talk(7)[1:])
+
+
+def test_a_turn_of_an_agent_keeps_room_for_its_call_and_says_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = load_local(save_llama3(tmp_path / "m", context=1600), quantization="fp32", device="cpu")
+    monkeypatch.setattr(NumberedSpeaker, "_prefers_answer", lambda *_, **__: False)
+    generator = ChatGenerator(ChatLlama(engine=Engine(local)), today="2026-11-25", max_tokens=40)
+    said = generator.reply(talk(40), passages=[], tools=[CANCEL], language="ko")["message"]
+    assert said.usage_metadata is not None
+    assert said.usage_metadata["input_tokens"] <= 1600 - 400
+    long: dict[str, Any] = {"type": "string", "minLength": 300, "x-dojang-grounded": "free"}
+    note = tool("note", {name: long for name in "abc"}, ["a", "b", "c"])
+    noting = [HumanMessage("메모해 주세요. " * 16)]
+    monkeypatch.setattr(NumberedSpeaker, "_calls", lambda *_: turn_grammar([note], forms=["call"]))
+    with pytest.raises(PromptTooLong, match="the call does not fit into the 1600 tokens of m"):
+        generator.reply(noting, passages=[], tools=[note], language="ko")
 
 
 def test_the_tokenizer_does_not_warn_of_what_is_said_anyway(short: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
