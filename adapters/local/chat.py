@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -21,6 +21,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import get_config_list
 from langchain_core.tools import BaseTool
+from pydantic import PrivateAttr
 
 from adapters.errors import UnreadableReply
 from adapters.forms.grammar import PARALLEL, Form, turn_grammar
@@ -50,6 +51,10 @@ class _Asked:
     options: dict[str, Any]  # of the decoding
 
 
+_Said: TypeAlias = list[AIMessageChunk] | Exception
+"""A reply in pieces, or why there is none."""
+
+
 class ChatLlama(BaseChatModel):
     """A local LLaMA with adapters. Greedy unless ``temperature`` is above 0.
 
@@ -75,6 +80,7 @@ class ChatLlama(BaseChatModel):
     """A conversation that is too long loses its oldest turns, and the reply says so; False: it is refused."""
     rows: int = 16
     """How many inputs ``batch`` decodes together."""
+    _ready: _Said | None = PrivateAttr(default=None)
 
     @property
     def _llm_type(self) -> str:
@@ -152,10 +158,7 @@ class ChatLlama(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        ready = kwargs.pop("ready", None)
-        if isinstance(ready, Exception):
-            raise ready
-        return cast(ChatResult, ready) if ready else self._result(self._chunks(messages, stop, **kwargs))
+        return self._result(self._chunks(messages, stop, **kwargs))
 
     def _stream(
         self,
@@ -214,9 +217,9 @@ class ChatLlama(BaseChatModel):
         """Replies to many inputs, decoded together in groups of ``rows`` (or ``max_concurrency``, where smaller)."""
         configs = get_config_list(config, len(inputs)) if inputs else []
         found: list[Any] = []
-        for given, each, ready in zip(inputs, configs, self._together(inputs, configs, kwargs), strict=True):
+        for given, each, said in zip(inputs, configs, self._together(inputs, configs, kwargs), strict=True):
             try:
-                found.append(self.invoke(given, each, **kwargs, ready=ready))
+                found.append(self._having(said).invoke(given, each, **kwargs))
             except Exception as e:
                 if not return_exceptions:
                     raise
@@ -234,27 +237,36 @@ class ChatLlama(BaseChatModel):
         """``batch`` in a thread; a cancelled task stops all of them at the next token."""
         configs = get_config_list(config, len(inputs)) if inputs else []
         gone = threading.Event()
-        ready = await _in_thread(gone, lambda: self._together(inputs, configs, {**kwargs, "cancelled": gone}))
-        calls = (self.ainvoke(i, c, **kwargs, ready=r) for i, c, r in zip(inputs, configs, ready, strict=True))
+        said = await _in_thread(gone, lambda: self._together(inputs, configs, {**kwargs, "cancelled": gone}))
+        calls = (self._having(s).ainvoke(i, c, **kwargs) for i, c, s in zip(inputs, configs, said, strict=True))
         return list(await asyncio.gather(*calls, return_exceptions=return_exceptions))
+
+    def _having(self, said: _Said) -> ChatLlama:
+        """This model with its next reply at hand: LangChain asks ``_generate`` or ``_stream`` for it, as it likes.
+
+        It is not a keyword of the call, because those are shown to tracers and make the key of a cache.
+        """
+        one = self.model_copy()
+        one._ready = said
+        return one
 
     def _together(
         self, inputs: Sequence[LanguageModelInput], configs: Sequence[RunnableConfig], kwargs: dict[str, Any]
-    ) -> list[ChatResult | Exception]:
+    ) -> list[_Said]:
         limits = [self.rows, *(int(c["max_concurrency"] or self.rows) for c in configs if "max_concurrency" in c)]
         size = max(1, min(limits))
-        found: list[ChatResult | Exception] = []
+        found: list[_Said] = []
         for start in range(0, len(inputs), size):
             found += self._group(inputs[start : start + size], kwargs)
         return found
 
-    def _group(self, inputs: Sequence[LanguageModelInput], kwargs: dict[str, Any]) -> list[ChatResult | Exception]:
+    def _group(self, inputs: Sequence[LanguageModelInput], kwargs: dict[str, Any]) -> list[_Said]:
         """One batch: what could not even be asked is an exception in its place."""
         from adapters.local.batching import Row, decode_together
 
         cancelled = kwargs.get("cancelled") or threading.Event()
         rows: list[tuple[int, _Asked, Row, list[AIMessageChunk]]] = []
-        found: list[ChatResult | Exception] = [UnreadableReply(_CANCELLED)] * len(inputs)
+        found: list[_Said] = [UnreadableReply(_CANCELLED)] * len(inputs)
         options = {key: value for key, value in kwargs.items() if key not in ("stop", "cancelled")}
         for place, given in enumerate(inputs):
             try:
@@ -275,7 +287,7 @@ class ChatLlama(BaseChatModel):
             return found
         for place, asked, _, chunks in rows:
             try:
-                found[place] = self._result(iter([*chunks, *self._closing(asked)]))
+                found[place] = [*chunks, *self._closing(asked)]
             except Exception as e:
                 found[place] = e
         return found
@@ -287,6 +299,11 @@ class ChatLlama(BaseChatModel):
     ) -> Iterator[AIMessageChunk]:
         """The reply in pieces: text as it comes, tool calls in one piece each, then usage and speaker."""
         cancelled = kwargs.pop("cancelled", None) or threading.Event()
+        if isinstance(self._ready, Exception):
+            raise self._ready
+        if self._ready is not None:
+            yield from self._ready
+            return
         asked = self._ask(messages, stop, cancelled, **kwargs)
         if cancelled.is_set():
             return

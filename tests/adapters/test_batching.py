@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import AsyncCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 from adapters.errors import PromptTooLong
@@ -87,14 +89,58 @@ async def test_abatch_says_the_same_and_counts(chat: ChatLlama) -> None:
     assert usage["output_tokens"] == sum(m.usage_metadata["output_tokens"] for m in found)
 
 
+class Counting(Engine):
+    """Counts forward passes."""
+
+    passes = 0
+
+    def _run(self, *args: Any, **options: Any) -> Any:
+        self.passes += 1
+        return super()._run(*args, **options)
+
+
+class Seen(AsyncCallbackHandler):
+    """What LangChain shows to tracers of each call."""
+
+    def __init__(self) -> None:
+        self.params: list[dict[str, Any]] = []
+
+    async def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
+        self.params.append(kwargs["invocation_params"])
+
+
+async def test_a_batch_that_is_streamed_is_decoded_once(engine: Engine) -> None:
+    counting = Counting(engine.local)
+    chat = ChatLlama(engine=counting, max_tokens=8)
+
+    async def ask(_: Any) -> Any:
+        return await chat.abatch(ASKS)
+
+    whole = [told(m) for m in await ask(None)]
+    once, counting.passes, streamed = counting.passes, 0, ""
+    said: list[Any] = []
+    async for event in RunnableLambda(ask).astream_events(None, version="v2"):
+        if event["event"] == "on_chat_model_stream":
+            streamed += str(event["data"]["chunk"].content)
+        elif event["event"] == "on_chain_end":
+            said = event["data"]["output"]
+    assert 0 < counting.passes <= once
+    assert [told(m)[:3] for m in said] == [reply[:3] for reply in whole]
+    assert sorted(streamed) == sorted("".join(content for content, *_ in whole))
+
+
+async def test_tracers_see_of_a_batch_what_they_see_of_one_call(chat: ChatLlama) -> None:
+    seen = Seen()
+    config: Any = {"callbacks": [seen]}
+    await chat.abatch(["hi", "hi"], config, max_tokens=3)
+    await chat.ainvoke("hi", config, max_tokens=3)
+    assert seen.params[0] == seen.params[1] == seen.params[2]
+    chat.cache = InMemoryCache()
+    first = chat.batch(["hi"], max_tokens=3)[0]
+    assert chat.batch(["hi"], max_tokens=3)[0].id == chat.invoke("hi", max_tokens=3).id == first.id
+
+
 async def test_a_cancelled_batch_stops_at_the_next_token(engine: Engine) -> None:
-    class Counting(Engine):
-        passes = 0
-
-        def _run(self, *args: Any, **options: Any) -> Any:
-            self.passes += 1
-            return super()._run(*args, **options)
-
     counting = Counting(engine.local)
     chat = ChatLlama(engine=counting, max_tokens=1500)
     task = asyncio.create_task(chat.abatch(ASKS, grammar=r"start: /(.|\n){3000,4000}/"))
