@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.local.engine import Engine, Prefix
 from adapters.local.matching import Reply
@@ -18,11 +19,23 @@ from adapters.local.prefixes import side_by_side
 
 @dataclass
 class Row:
-    """One reply of a batch. ``ended`` may be set by whoever reads its tokens: a stop string was complete."""
+    """One reply of a batch. ``ended`` may be set by whoever reads its tokens: a stop string was complete.
+
+    ``failed``: what its decoding ended with; the other rows go on.
+    """
 
     prefix: Prefix
     reply: Reply
     ended: bool = False
+    failed: Exception | None = None
+
+    def next(self, logits: Any) -> list[int]:
+        """Its next tokens, [] when it is over or has failed."""
+        try:
+            return [] if self.ended else self.reply.next(logits)
+        except Exception as e:
+            self.failed = e
+            return []
 
 
 def decode_together(
@@ -42,7 +55,7 @@ def decode_together(
         steps: list[list[int]] = []
         kept: list[int] = []
         for place, n in enumerate(alive):
-            step = [] if rows[n].ended else rows[n].reply.next(logits[n])
+            step = rows[n].next(logits[n])
             if step:
                 yield n, step
             if step and rows[n].reply.goes_on and not rows[n].ended:

@@ -278,16 +278,20 @@ class ChatLlama(BaseChatModel):
                 found[place] = e
         if rows and not cancelled.is_set():
             steps = decode_together(self._engine, [row for _, _, row, _ in rows], cancelled=cancelled.is_set)
-            for n, tokens in steps:
-                _, asked, row, chunks = rows[n]
-                if piece := asked.telling.push(tokens):
-                    chunks.append(AIMessageChunk(content=piece))
-                row.ended = asked.telling.over
+            try:
+                for n, tokens in steps:
+                    _, asked, row, chunks = rows[n]
+                    if piece := asked.telling.push(tokens):
+                        chunks.append(AIMessageChunk(content=piece))
+                    row.ended = asked.telling.over
+            except Exception as e:  # of the step that all of them share
+                for _, _, row, _ in rows:
+                    row.failed = row.failed or e
         if cancelled.is_set():
             return found
-        for place, asked, _, chunks in rows:
+        for place, asked, row, chunks in rows:
             try:
-                found[place] = [*chunks, *self._closing(asked)]
+                found[place] = row.failed or [*chunks, *self._closing(asked)]
             except Exception as e:
                 found[place] = e
         return found

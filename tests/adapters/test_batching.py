@@ -18,6 +18,8 @@ from adapters.local.batching import Row, decode_together
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
 from adapters.local.loading import load_local
+from adapters.local.matching import Reply
+from state import BrokenInvariant
 from tests.adapters.families import save_polyglot
 from tests.adapters.tiny import BOOK, CANCEL
 
@@ -79,6 +81,37 @@ def test_one_that_cannot_be_asked_leaves_the_others_alone(chat: ChatLlama) -> No
     assert [told(first), told(third)] == [told(chat.invoke(a, max_tokens=5)) for a in (asks[0], asks[2])]
     with pytest.raises(PromptTooLong):
         chat.batch(asks, max_tokens=5)
+
+
+class Failing(Engine):
+    """Its second reply cannot be decoded."""
+
+    replies = 0
+
+    def reply(self, read: int, **options: Any) -> Reply:
+        made = super().reply(read, **options)
+        self.replies += 1
+        if self.replies == 2:
+            made.next = self._fail  # type: ignore[method-assign]
+        return made
+
+    def _fail(self, *_: Any, **__: Any) -> Any:
+        raise BrokenInvariant("a dead end")
+
+
+def test_one_that_cannot_be_decoded_leaves_the_others_alone(engine: Engine, chat: ChatLlama) -> None:
+    first, second, third = ChatLlama(engine=Failing(engine.local), max_tokens=5).batch(ASKS[:3], return_exceptions=True)
+    assert isinstance(second, BrokenInvariant)
+    assert [told(first), told(third)] == [told(chat.invoke(a, max_tokens=5)) for a in (ASKS[0], ASKS[2])]
+    with pytest.raises(BrokenInvariant, match="a dead end"):
+        ChatLlama(engine=Failing(engine.local), max_tokens=5).batch(ASKS[:3])
+
+
+def test_a_step_that_fails_for_all_is_returned_for_each(engine: Engine) -> None:
+    failing = Failing(engine.local)
+    failing.step = failing._fail  # type: ignore[method-assign]
+    found = ChatLlama(engine=failing, max_tokens=5).batch(ASKS[:3], return_exceptions=True)
+    assert [type(e) for e in found] == [BrokenInvariant] * 3
 
 
 async def test_abatch_says_the_same_and_counts(chat: ChatLlama) -> None:
