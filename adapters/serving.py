@@ -166,7 +166,9 @@ def decoding_of(chat: ChatLlama) -> Decoding | None:
 
 
 def _adapter(adapter: str | Path | None, folders: dict[str, str | Path], *, shipped: bool) -> str | None:
-    """The name that speaks; puts its folder among ``folders``."""
+    """The name that speaks; puts its folder among ``folders``, under a longer name where another one has its own."""
+    from adapters.local.loading import fingerprint
+
     if adapter is None:
         return None
     if isinstance(adapter, str) and adapter in folders:
@@ -181,6 +183,8 @@ def _adapter(adapter: str | Path | None, folders: dict[str, str | Path], *, ship
         known = ", ".join([*folders, *([EMBEDDED_ADAPTER] if shipped else [])]) or "none"
         raise AdapterNotUsable(f"no adapter {str(adapter)!r}: neither a loaded name (loaded: {known}) nor a folder")
     name = path.resolve().name.replace(".", "-")
+    if Path(folders.get(name, path)).resolve() != path.resolve():
+        name = f"{name}-{fingerprint(path)[:8]}"
     folders[name] = path
     return name
 

@@ -161,6 +161,23 @@ def test_an_adapter_can_join_later(base: Path, adapter_folders: dict[str, Path],
     _generators_share_the_base(engine, adapter_folders, tmp_path)
 
 
+def test_the_adapter_that_speaks_takes_no_name_of_another(
+    base: Path, adapter_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    from adapters.local.chat import ChatLlama
+    from adapters.serving import load_chat
+
+    spoken = copy_of(adapter_folders["blue"], tmp_path / "red")
+    chat = load_chat(str(base), adapter=spoken, adapters=adapter_folders, quantization="fp32", device="cpu")
+    assert isinstance(chat, ChatLlama)
+    assert chat.adapter == f"red-{fingerprint(spoken)[:8]}"
+    assert chat.engine.local.adapters == {**adapter_folders, chat.adapter: spoken}
+    red = adapter_folders["red"]
+    again = load_chat(str(base), adapter=red, adapters={"red": red}, quantization="fp32", device="cpu")
+    assert isinstance(again, ChatLlama)
+    assert again.adapter == "red", "the same folder keeps its name"
+
+
 def _generators_share_the_base(engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
     """Beside a generator that speaks already: one base in memory, a name and decoding settings of its own."""
     from adapters.generator import ChatGenerator
