@@ -17,14 +17,24 @@ def call_id() -> str:
 
 
 def tool_spec(tool: Any) -> ToolSpec:
-    """Any of the forms that LangChain takes for a tool, as a ToolSpec that is only good for prompting."""
+    """Any of the forms that LangChain takes for a tool, as a ToolSpec that is only good for prompting.
+
+    Raises:
+        UserError: A tool that runs where its model is served, like a web search.
+    """
     if isinstance(tool, dict) and "parameters" in tool and "name" in tool:
         function = tool
     else:
-        function = convert_to_openai_tool(tool)["function"]
+        made = convert_to_openai_tool(tool)
+        if "function" not in made:
+            raise UserError(
+                f"a tool of type {made.get('type')!r} cannot be offered to this model; offer functions: LangChain "
+                'tools, pydantic classes, Python functions or dicts of type "function"'
+            )
+        function = made["function"]
     return ToolSpec(
         name=function["name"],
-        description=function.get("description", ""),
+        description=function.get("description") or "",
         parameters=function.get("parameters") or {"type": "object", "properties": {}},
         schema_version="",
         effect_class="irreversible",
@@ -45,6 +55,11 @@ def choice_of(choice: str | bool | dict[str, Any] | None, names: Sequence[str]) 
         UserError: A name that is not offered, or a form that says nothing.
     """
     if isinstance(choice, dict):
+        if choice.get("type") == "allowed_tools":
+            raise UserError(
+                "tool_choice 'allowed_tools' is not taken here; offer only the tools that may be called, with "
+                "tool_choice 'auto' or 'any'"
+            )
         named = choice.get("function", choice)
         choice = str((named.get("name") if isinstance(named, dict) else "") or choice.get("type") or "")
     if choice in (None, False, "auto"):

@@ -32,7 +32,7 @@ from adapters.local.telling import Telling
 from adapters.local.telling import TextStream as TextStream
 from adapters.local.templates import conversation
 from adapters.prompt import turns_of
-from state import ToolSpec
+from state import ToolSpec, UserError
 
 _UNSET: Final = "\0"  # "no adapter named in this call", which differs from adapter=None, "the base alone"
 _END: Final = object()
@@ -328,13 +328,16 @@ class ChatLlama(BaseChatModel):
         tools = [tool_spec(tool) for tool in kwargs.get("tools") or []]
         choice = choice_of(kwargs.get("tool_choice"), [tool["name"] for tool in tools])
         callable_ = [tool["name"] for tool in tools] if choice != "none" else []
-        max_tokens = int(kwargs.get("max_tokens") or self.max_tokens)
+        said = {key: value for key, value in kwargs.items() if value is not None}
+        max_tokens = int(said.get("max_tokens", self.max_tokens))
+        if max_tokens < 1:
+            raise UserError(f"max_tokens is {max_tokens}; a reply has one at least, give 1 or more")
         longest = max(max_tokens, self.call_tokens) if callable_ else max_tokens
         kept, prefix, left_out = self._read(messages, tools, adapter, longest, cancelled)
         options = {
             "grammar": kwargs.get("grammar") or self._grammar(kept, tools, choice, kwargs),
             "max_tokens": longest,
-            "temperature": kwargs.get("temperature", self.temperature),
+            "temperature": said.get("temperature", self.temperature or 0.0),
             "seed": kwargs.get("seed", self.seed),
         }
         stops = [*(stop or ()), *self._engine.local.turn_marks]

@@ -70,7 +70,8 @@ class Engine:
     def encode(self, text: str) -> list[int]:
         """Token ids; special tokens in ``text`` are read as such and none is added."""
         # not verbose: what is too long is told by who asked (``local.fitting``), not by a warning of the tokenizer
-        return list(self.local.tokenizer.encode(text, add_special_tokens=False, verbose=False))
+        whole = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text to the tokenizer
+        return list(self.local.tokenizer.encode(whole, add_special_tokens=False, verbose=False))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ``ids`` without special tokens."""

@@ -413,3 +413,42 @@ def test_a_cache_tells_weights_quantization_and_adapters_of_one_name_apart(
     assert len({chat._get_llm_string(adapter="a") for chat in chats}) == 4
     assert len({chat.model_copy(update={"adapter": "a"})._get_llm_string() for chat in chats}) == 4
     assert chats[0]._get_llm_string() == chats[1]._get_llm_string(), "the base alone is the same"
+
+
+def test_half_a_surrogate_pair_in_a_message_is_read_as_an_unknown_character(chat: ChatLlama) -> None:
+    assert chat.invoke("방 \ud83d 예약").content == chat.invoke("방 ? 예약").content
+    call = chat.bind_tools([CANCEL], tool_choice="any").invoke("\ud83d B-7 취소")  # type: ignore[list-item]
+    assert call.tool_calls
+
+
+def test_no_temperature_is_the_models_own(chat: ChatLlama) -> None:
+    assert chat.invoke(ASK, temperature=None).content == chat.invoke(ASK).content
+    warm = chat.model_copy(update={"temperature": 1.5, "seed": 3})
+    assert warm.invoke(ASK, temperature=None).content == warm.invoke(ASK).content != chat.invoke(ASK).content
+    cold = warm.model_copy(update={"temperature": None})
+    assert cold.invoke(ASK).content == chat.invoke(ASK).content
+
+
+@pytest.mark.parametrize("max_tokens", [0, -3])
+def test_a_reply_of_no_tokens_is_refused(chat: ChatLlama, max_tokens: int) -> None:
+    with pytest.raises(UserError, match=f"max_tokens is {max_tokens}; a reply has one at least"):
+        chat.invoke(ASK, max_tokens=max_tokens)
+    with pytest.raises(UserError, match="give 1 or more"):
+        chat.model_copy(update={"max_tokens": max_tokens}).invoke(ASK)
+    assert chat.invoke(ASK, max_tokens=None).content == chat.invoke(ASK).content
+
+
+def test_a_tool_without_a_description_is_offered(chat: ChatLlama) -> None:
+    for bare in ({**CANCEL, "description": None}, {"type": "function", "function": {**CANCEL, "description": None}}):
+        assert chat.bind_tools([bare], tool_choice="any").invoke(ASK).tool_calls
+
+
+def test_a_tool_that_runs_elsewhere_is_refused_with_what_can_be_offered(chat: ChatLlama) -> None:
+    with pytest.raises(UserError, match="a tool of type 'web_search' cannot be offered to this model; offer functions"):
+        chat.bind_tools([{"type": "web_search"}])
+
+
+def test_a_choice_among_allowed_tools_is_refused_with_what_to_do(chat: ChatLlama) -> None:
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "cancel_booking"}]}
+    with pytest.raises(UserError, match="offer only the tools that may be called"):
+        chat.bind_tools([BOOK, CANCEL], tool_choice=choice)  # type: ignore[list-item]
