@@ -31,9 +31,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 
-from state import JSON, ToolSpec
+from state import JSON, ToolSpec, UserError
 
 BOS: Final = "<|begin_of_text|>"
 HEADER_START: Final = "<|start_header_id|>"
@@ -63,6 +71,9 @@ CHAT_TEMPLATE: Final = (
 )
 
 Role = Literal["user", "assistant", "ipython"]
+_SPEAKERS: Final[Mapping[str, type[HumanMessage] | type[AIMessage]]] = {
+    "user": HumanMessage, "human": HumanMessage, "assistant": AIMessage, "ai": AIMessage,
+}  # fmt: skip
 
 
 class Turn(NamedTuple):
@@ -78,10 +89,14 @@ class Turn(NamedTuple):
 def turns_of(messages: Sequence[AnyMessage]) -> list[Turn]:
     """LangChain messages as turns, in order.
 
-    An AI message with tool calls becomes one assistant turn a call, after one with what was said beside them.
+    An AI message with tool calls becomes one assistant turn a call, after one with what was said beside them. System
+    messages are no turns.
+
+    Raises:
+        UserError: A message that cannot be read (``readable``).
     """
     turns: list[Turn] = []
-    for message in messages:
+    for message in map(readable, messages):
         if isinstance(message, HumanMessage):
             turns.append(Turn("user", message.text))
         elif isinstance(message, ToolMessage):
@@ -91,6 +106,30 @@ def turns_of(messages: Sequence[AnyMessage]) -> list[Turn]:
             beside = [Turn("assistant", message.text)] if message.text.strip() or not calls else []
             turns += beside + calls
     return turns
+
+
+def readable(message: BaseMessage) -> BaseMessage:
+    """The message, a ``ChatMessage`` of a user or an assistant as what it is.
+
+    What a model wrote beside its words (reasoning, its calls once more) may stand in an AI message; it is not shown.
+
+    Raises:
+        UserError: One of another kind or role, or with an image or a file in it.
+    """
+    if isinstance(message, ChatMessage) and message.role in _SPEAKERS:
+        message = _SPEAKERS[message.role](content=message.content)
+    if not isinstance(message, HumanMessage | AIMessage | ToolMessage | SystemMessage):
+        role = message.role if isinstance(message, ChatMessage) else message.type
+        raise UserError(
+            f"a message of role {role!r} is not read by this model; give human, AI, tool and system messages"
+        )
+    blocks = message.content if isinstance(message.content, list) and not isinstance(message, AIMessage) else []
+    kinds = [block.get("type") for block in blocks if isinstance(block, dict)]
+    if other := next((kind for kind in kinds if kind not in ("text", None)), None):
+        raise UserError(
+            f"a message holds a block of type {other!r}, and this model reads text; say in words what it shows"
+        )
+    return message
 
 
 def result_lines(content: str) -> list[str]:

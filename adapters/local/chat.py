@@ -31,7 +31,7 @@ from adapters.local.fitting import PROBE, LeftOut, cut_call, fit, shared
 from adapters.local.telling import Telling
 from adapters.local.telling import TextStream as TextStream
 from adapters.local.templates import conversation
-from adapters.prompt import turns_of
+from adapters.prompt import readable, turns_of
 from state import ToolSpec, UserError
 
 _UNSET: Final = "\0"  # "no adapter named in this call", which differs from adapter=None, "the base alone"
@@ -324,6 +324,7 @@ class ChatLlama(BaseChatModel):
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, cancelled: threading.Event, **kwargs: Any
     ) -> _Asked:
         """Read the prompt and get everything ready for the first token."""
+        messages = [readable(message) for message in messages]
         adapter = self._speaking(kwargs)
         tools = [tool_spec(tool) for tool in kwargs.get("tools") or []]
         choice = choice_of(kwargs.get("tool_choice"), [tool["name"] for tool in tools])

@@ -23,6 +23,7 @@ from adapters.prompt import (
     HEADER_START,
     call_text,
     harmless,
+    readable,
     signature,
     turn_text,
     turns_of,
@@ -50,7 +51,8 @@ def is_ours(tokenizer: Any) -> bool:
 
 
 def conversation(tokenizer: Any, messages: Sequence[BaseMessage], tools: Sequence[ToolSpec], *, today: str = "") -> str:
-    """A plain conversation as one prompt string, special tokens included."""
+    """A plain conversation as one prompt string, special tokens included. UserError: ``prompt.readable``."""
+    messages = [readable(message) for message in messages]
     if not is_ours(tokenizer):
         return _stock(tokenizer, messages, tools, today)
     system = [m.text for m in messages if isinstance(m, SystemMessage)]

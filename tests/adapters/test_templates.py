@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage
 
 from adapters.errors import ModelNotUsable
 from adapters.generator import ChatGenerator
@@ -14,7 +14,8 @@ from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
 from adapters.local.families import PLAIN_TEMPLATE
 from adapters.local.templates import agent_turn, conversation, is_ours
-from adapters.prompt import turns_of
+from adapters.prompt import CHAT_TEMPLATE, turns_of
+from state import UserError
 from tests.adapters.tiny import BOOK, CANCEL, passage
 
 # The traps of the stock Llama-3.2 template: it refuses two calls, encodes results as JSON, tells the date.
@@ -95,3 +96,50 @@ def test_a_template_that_cannot_is_one_line(foreign: Engine) -> None:
     foreign.local.tokenizer.chat_template = "{{ raise_exception('no tools here') }}"
     with pytest.raises(ModelNotUsable, match="no tools here"):
         conversation(foreign.local.tokenizer, MESSAGES, [])
+
+
+@pytest.mark.parametrize("template", [CHAT_TEMPLATE, STOCK, PLAIN_TEMPLATE])
+def test_a_chat_message_speaks_in_its_role(foreign: Engine, template: str) -> None:
+    foreign.local.tokenizer.chat_template = template
+    said: list[Any] = [HumanMessage("방 있나요?"), AIMessage("네."), HumanMessage("B-7 예약")]
+    roles = ("user", "assistant", "human")
+    told = [ChatMessage(role=role, content=m.content) for role, m in zip(roles, said, strict=True)]
+    assert conversation(foreign.local.tokenizer, told, []) == conversation(foreign.local.tokenizer, said, [])
+    assert turns_of(told) == turns_of(said)
+    assert ChatLlama(engine=foreign).invoke(told).content == ChatLlama(engine=foreign).invoke(said).content
+
+
+@pytest.mark.parametrize(
+    ("unread", "says"),
+    [
+        (
+            FunctionMessage(name="f", content="1"),
+            "a message of role 'function' is not read by this model; give human, AI",
+        ),
+        (ChatMessage(role="손님", content="안녕"), "a message of role '손님' is not read by this model"),
+        (
+            HumanMessage(
+                [{"type": "text", "text": "뭐죠?"}, {"type": "image", "base64": "", "mime_type": "image/png"}]
+            ),
+            "holds a block of type 'image', and this model reads text",
+        ),
+        (ChatMessage(role="user", content=[{"cachePoint": {}}, {"type": "image_url"}]), "a block of type 'image_url'"),
+        (ToolMessage([{"type": "file", "base64": ""}], tool_call_id="1"), "a block of type 'file'"),
+    ],
+)
+@pytest.mark.parametrize("template", [CHAT_TEMPLATE, STOCK, PLAIN_TEMPLATE])
+def test_a_message_that_cannot_be_read_is_refused(foreign: Engine, unread: Any, says: str, template: str) -> None:
+    foreign.local.tokenizer.chat_template = template
+    for read in (turns_of, ChatLlama(engine=foreign).invoke):
+        with pytest.raises(UserError, match=says):
+            read([HumanMessage("hi"), unread])
+
+
+def test_words_in_blocks_and_what_a_model_thought_beside_them_are_read_as_words() -> None:
+    thought: list[Any] = [{"type": "reasoning", "reasoning": "…"}, {"type": "text", "text": "네."}]
+    messages: list[Any] = [
+        SystemMessage("규칙"),
+        HumanMessage(["방 ", {"type": "text", "text": "있나요?"}]),
+        AIMessage(thought),
+    ]
+    assert turns_of(messages) == [("user", "방 있나요?"), ("assistant", "네.")]
