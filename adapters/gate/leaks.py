@@ -60,7 +60,7 @@ def late(manifest: Mapping[str, Any], noted: Mapping[str, Noted | None]) -> str:
 
     The rules of the dataset that is compared on must be there, whatever the adapter was trained on.
     """
-    sources = {str(s["dataset"]) for s in manifest.get("data", {}).get("sources") or [] if s.get("dataset")}
+    sources = {str(s["dataset"]) for s in (manifest.get("data") or {}).get("sources") or [] if s.get("dataset")}
     try:
         ended = datetime.fromisoformat(str(manifest["trained_at"]))
         begun = ended - timedelta(seconds=float(manifest["duration_s"]) - CLOCK_S)

@@ -215,7 +215,7 @@ def _read_json(path: Path, error: type[Exception]) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise error(f"{path.parent} has no {path.name}; it is not a complete model or adapter folder") from None
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise error(f"{path} cannot be read ({e}); restore the file from its source") from None
     if not isinstance(value, dict):
         raise error(f"{path} does not hold a JSON object; restore the file from its source")

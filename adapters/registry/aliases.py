@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from adapters.durable import sync_dir
+from adapters.durable import FORBIDDEN, remedy, sync_dir
 from adapters.errors import AdapterNotUsable
 from adapters.registry import folders
 from adapters.registry.folders import Entry
@@ -75,7 +75,7 @@ class Registry:
 
     def add(self, source: Path) -> Entry:
         """Take an adapter in; the same files are the same entry. See ``folders.add``."""
-        return folders.entry(self.adapters, folders.add(self.adapters, source).name)
+        return folders.entry(self.adapters, folders.add(self.adapters, source, self._locked).name)
 
     def entries(self) -> list[Entry]:
         """All adapters, by id."""
@@ -298,12 +298,20 @@ class Registry:
     def _locked(self) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(self.root / ".lock", timeout=LOCK_S)
         try:
-            with FileLock(self.root / ".lock", timeout=LOCK_S):
-                yield
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock.acquire()
         except Timeout:
             raise Conflict(f"somebody else changes {self.root} right now; try again") from None
+        except OSError as e:
+            if e.errno not in FORBIDDEN:
+                raise
+            raise UserError(f"{self.root} cannot be changed ({e.strerror}): {remedy(e)}") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 __all__ = ["ALIASES", "CANDIDATE", "CHAMPION", "PREVIOUS", "AliasMoved", "NoPrevious", "Registry", "Server"]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NotRequired, TypedDict
 
-from adapters.durable import sync_dir
+from adapters.durable import remedy, sync_dir
 from state import BrokenInvariant, PassingFault
 
 _ROOT: Final = "0" * 64
@@ -81,9 +81,7 @@ class PromotionLog:
             if fresh:
                 sync_dir(self.path.parent)
         except OSError as e:
-            raise NotPromoted(
-                f"{self.path} cannot be written ({e.strerror}); nothing was changed: free space and try again"
-            ) from e
+            raise NotPromoted(f"{self.path} cannot be written ({e.strerror}); nothing was changed: {remedy(e)}") from e
         made: Promotion = record
         return made
 

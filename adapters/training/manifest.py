@@ -99,7 +99,7 @@ def read_manifest(adapter: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError("no JSON object")
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise AdapterNotUsable(f"{path} cannot be read ({e}); train the adapter again") from None
     return value
 

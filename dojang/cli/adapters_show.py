@@ -56,30 +56,49 @@ def listed(context: typer.Context) -> int:
     rows = [
         [
             *(str(e[key] or "–") for key in ("adapter", "method", "base", "rows", "at")),
-            " ".join([*(word(_, ALIASES, alias) for alias in e["aliases"]), *([_("stale")] if e["stale"] else [])]),
+            " ".join(
+                [
+                    *(word(_, ALIASES, alias) for alias in e["aliases"]),
+                    *([_("stale")] if e["stale"] else []),
+                    *([_("damaged")] if e["problem"] else []),
+                ]
+            ),
         ]
         for e in entries
     ]
     call.terminal.rows(rows, head=[_("adapter"), _("method"), _("base"), _("rows"), _("trained at"), ""])
+    for problem in [e["problem"] for e in entries if e["problem"]]:
+        call.terminal.note(call.terminal.told(problem), style="yellow")
     return Exit.DONE
 
 
 def summary(terminal: Any, told: dict[str, Any]) -> None:
-    """A manifest, for people."""
+    """A manifest, for people; "–" for what it does not say, or in another form than ours."""
+    from adapters.registry.folders import in_form
+
     _ = terminal.gettext
-    counts, loss = told["counts"], told["loss"]
+    told = {name: value for name, value in in_form(told).items() if value is not None}
+    base, counts, loss = (_known(told.get(name)) for name in ("base", "counts", "loss"))
     terminal.line(
         _("{trained} rows trained on, {held_out} held out, {dropped} too long").format(
-            trained=counts["trained"], held_out=counts["held_out"], dropped=counts["dropped_too_long"]
+            trained=counts.get("trained", "–"), held_out=counts.get("held_out", "–"),
+            dropped=counts.get("dropped_too_long", "–"),
         )
-    )
+    )  # fmt: skip
+    losses = [f"{loss[name]:.3f}" for name in ("first", "last") if name in loss]
+    licences = [_known(one) for one in told.get("licences", []) if one.get("what") != "library"]
     rows = [
-        [_("method"), told["method"] + (f" ({told['kto_loss']})" if told.get("kto_loss") else "")],
-        [_("base"), f"{told['base']['name']} {told['base']['fingerprint']}"],
-        [_("data"), told["data"]["sha256"][:16]],
-        [_("steps"), _("{steps}, kept {kept}").format(steps=told["steps"], kept=told["kept_step"])],
-        [_("loss"), " → ".join(f"{v:.3f}" for v in (loss["first"], loss["last"]) if v is not None)],
-        [_("held-out loss"), f"{loss['held_out']:.3f}" if loss["held_out"] is not None else "–"],
-        [_("licences"), "; ".join(f"{e['name']}: {e['licence']}" for e in told["licences"] if e["what"] != "library")],
+        [_("method"), told.get("method", "–") + (f" ({told['kto_loss']})" if told.get("kto_loss") else "")],
+        [_("base"), " ".join(base[name] for name in ("name", "fingerprint") if name in base) or "–"],
+        [_("data"), _known(told.get("data")).get("sha256", "–")[:16]],
+        [_("steps"), _("{steps}, kept {kept}").format(steps=told.get("steps", "–"), kept=told.get("kept_step", "–"))],
+        [_("loss"), " → ".join(losses) or "–"],
+        [_("held-out loss"), f"{loss['held_out']:.3f}" if "held_out" in loss else "–"],
+        [_("licences"), "; ".join(f"{one.get('name', '–')}: {one.get('licence', '–')}" for one in licences) or "–"],
     ]
     terminal.rows(rows)
+
+
+def _known(told: dict[str, Any] | None) -> dict[str, Any]:
+    """What an object of a manifest says."""
+    return {name: value for name, value in (told or {}).items() if value is not None}

@@ -32,11 +32,11 @@ def why_stale(adapter: Path, registry: Registry, root: Path) -> str:
     at: Path | None = adapter
     while at is not None:
         told = manifest_of(at)
-        for source in told.get("data", {}).get("sources") or []:
+        for source in (told.get("data") or {}).get("sources") or []:
             if source.get("dataset") in marked:
                 return f"dataset {source['dataset']}: {marked[source['dataset']]}"
         start = str(told.get("start") or "")
-        at = known.get(start) if start not in seen else None
+        at = known.get(start) if start and start not in seen else None
         seen.add(start)
     return ""
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.dataset import folder as datasets
+from adapters.errors import AdapterNotUsable, ModelNotUsable
 from adapters.local.loading import read_note
+from adapters.registry.folders import check_manifest, manifest_of
 from adapters.training.curves import LINES
-from adapters.training.manifest import MANIFEST, read_manifest
 from dojang.flywheel.comparing import why_stale
 from dojang.flywheel.stale import datasets_of
 from dojang.flywheel.voices import registry_of
@@ -33,22 +34,36 @@ def adapters_of(settings: Settings) -> list[dict[str, Any]]:
     for alias, adapter in registry.aliases().items():
         names.setdefault(adapter, []).append(alias)
     kept = {entry["id"]: Path(entry["path"]) for entry in registry.entries()}
-    made = [file.parent for file in sorted(settings.home.glob("models/**/adapter_config.json"))]
+    made = list(_made(settings.home / "models"))
     found = [{**about(settings, path), "adapter": name, "registered": True} for name, path in kept.items()]
     found += [{**about(settings, path), "registered": False} for path in [shipped()[1], *made]]
     return [{**one, "aliases": names.get(one["adapter"], [])} for one in found]
 
 
+def _made(models: Path) -> Iterator[Path]:
+    """The adapters under a folder; what is hidden there is a run that has not ended."""
+    for file in sorted(models.glob("**/adapter_config.json")):
+        if not any(part.startswith(".") for part in file.relative_to(models).parts):
+            yield file.parent
+
+
 def about(settings: Settings, folder: Path) -> dict[str, Any]:
-    """One line about an adapter."""
-    told = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
+    """One line about an adapter; ``problem`` where what is told of it cannot be read."""
+    told, noted, problem = manifest_of(folder), dict[str, Any](), ""
+    try:
+        noted = read_note(folder)
+        check_manifest(folder)
+    except (AdapterNotUsable, ModelNotUsable) as e:
+        problem = str(e)
+    base = (told.get("base") or {}).get("fingerprint") or noted.get("base_fingerprint")
     return {
         "adapter": str(folder),
-        "base": told.get("base", {}).get("fingerprint") or read_note(folder).get("base_fingerprint"),
+        "base": None if base is None else str(base),
         "method": told.get("method"),
-        "rows": told.get("counts", {}).get("trained"),
+        "rows": (told.get("counts") or {}).get("trained"),
         "at": told.get("trained_at"),
         "stale": stale_of(settings, folder),
+        "problem": problem,
     }
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import shutil
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
+import filelock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,9 +85,8 @@ def test_what_is_no_adapter_is_refused(registry: Registry, tmp_path: Path) -> No
         registry.resolve("champion")
     with pytest.raises(AdapterNotUsable, match="0 adapters of the registry begin with 'zz'"):
         registry.resolve("zz")
-    assert folders.ids(registry.adapters) == []
     registry.settle()
-    assert list(registry.adapters.iterdir()) == []
+    assert not registry.adapters.exists()
 
 
 @pytest.mark.parametrize("how", ["changed", "gone", "more"])
@@ -104,6 +107,219 @@ def test_a_changed_adapter_is_found_and_never_promoted(how: str, registry: Regis
     with pytest.raises(folders.DamagedAdapter):
         registry.promote(second, seen=first, by="kim", reason="better")
     assert registry.aliases() == {"champion": first}
+
+
+def spoil(registry: Registry, name: str) -> None:
+    """Something of somebody else's in an adapter's folder, with a folder in it."""
+    place = registry.adapters / name
+    place.chmod(0o700)
+    (place / "more").mkdir()
+    (place / "more" / "notes.txt").write_bytes(b"x" * 100_000)
+
+
+def test_a_damaged_adapter_is_put_right_when_it_is_added_again(
+    registry: Registry, two: tuple[str, str], tmp_path: Path
+) -> None:
+    spoil(registry, two[1])
+    assert [two[1] in problem for problem in registry.problems()] == [True]
+    assert registry.add(tmp_path / "a2")["id"] == two[1]
+    assert registry.problems() == []
+    assert folders.ids(registry.adapters) == sorted(two)
+    assert list(folders.leftovers(registry.adapters)) == []
+
+
+def test_a_damaged_adapter_is_deleted_like_any_other(registry: Registry, two: tuple[str, str]) -> None:
+    spoil(registry, two[1])
+    assert registry.gc()[two[1]] > 100_000
+    assert (folders.ids(registry.adapters), registry.problems()) == ([two[0]], [])
+
+
+def test_an_adapter_with_a_folder_in_it_is_refused_and_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    source = adapter(tmp_path / "a", 1)
+    (source / "z").mkdir()
+    with pytest.raises(AdapterNotUsable, match="no plain file"):
+        registry.add(source)
+    assert list(folders.leftovers(registry.adapters)) == []
+
+
+STRANGE = [
+    ('{"bro', "manifest.json is not as training writes it .Unterminated string"),
+    ("[1]", "no JSON object"),
+    ('{"data": [], "base": "x"}', "(base, data)"),
+    ('{"counts": {"trained": "many"}}', "(counts)"),
+    ('{"counts": {"trained": 1e999}}', "(counts)"),
+    ('{"data": {"sources": [null]}}', "(data)"),
+    ('{"data": {"sources": [{"dataset": {}}]}}', "(data)"),
+    ("[" * 100_000, "recursion"),
+]
+
+
+@pytest.mark.parametrize(("written", "why"), STRANGE)
+def test_a_manifest_that_nobody_can_read_is_refused_before_anything_is_copied(
+    written: str, why: str, registry: Registry, tmp_path: Path
+) -> None:
+    source = adapter(tmp_path / "a", 1)
+    (source / "manifest.json").write_text(written, encoding="utf-8")
+    with pytest.raises(AdapterNotUsable, match=why) as refused:
+        registry.add(source)
+    assert "take the file away" in str(refused.value)
+    assert not registry.adapters.exists()
+    (source / "manifest.json").unlink()
+    assert registry.add(source)["rows"] == 0
+
+
+@pytest.mark.parametrize("written", [written for written, _ in STRANGE])
+def test_a_manifest_that_became_strange_hides_no_other_adapter(
+    written: str, registry: Registry, two: tuple[str, str]
+) -> None:
+    for name in ("manifest.json", "dojang.json"):
+        file = registry.adapters / two[1] / name
+        file.chmod(0o600)
+        file.write_text(written, encoding="utf-8")
+    entries = {entry["id"]: entry for entry in registry.entries()}
+    assert (entries[two[0]]["rows"], entries[two[1]]["rows"]) == (1, 0)
+    assert [two[1] in problem for problem in registry.problems()] == [True]
+
+
+def test_what_is_known_of_null_members_is_nothing(registry: Registry, tmp_path: Path) -> None:
+    source = adapter(tmp_path / "a", 1)
+    nothing = dict.fromkeys(("base", "data", "counts", "start", "method", "trained_at"))
+    (source / "manifest.json").write_text(json.dumps(nothing), encoding="utf-8")
+    entry = registry.add(source)
+    assert (entry["rows"], entry["datasets"], entry["method"], entry["base"]) == (0, [], "", "b" * 16)
+
+
+# ------------------------------------------------------------------------------------------- while others add, sweep
+
+
+def test_a_copy_that_goes_on_is_left_alone_by_gc(
+    registry: Registry, two: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, swept = folders._copy, list[str]()
+
+    def copy(source: Path, target: Path) -> None:
+        real(source, target)
+        with ThreadPoolExecutor(1) as other:  # while this one is at it
+            other.submit(Registry(registry.root).gc, older_s=3600).result(timeout=20)
+            again = other.submit(Registry(registry.root).promote, two[1], seen=two[0], by="lee", reason="better")
+            swept.append(target.name if target.exists() else "")
+            again.exception(timeout=20)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders, "_copy", copy)
+        third = registry.add(adapter(tmp_path / "c", 3))["id"]
+    assert len(swept) == 4
+    assert all(swept)
+    assert registry.aliases() == {"champion": two[1], "previous": two[0]}, "nobody waited for the copy"
+    assert (registry.has(third), registry.problems()) == (True, [])
+    assert list(folders.leftovers(registry.adapters)) == []
+
+
+def test_one_adapter_that_many_add_at_once_is_there_once(registry: Registry, tmp_path: Path) -> None:
+    source, barrier = adapter(tmp_path / "a", 1), Barrier(6)
+
+    def race(_: int) -> str:
+        barrier.wait()
+        return Registry(registry.root).add(source)["id"]
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(race, range(6))) == {folders.id_of(source)}
+    assert (len(folders.ids(registry.adapters)), registry.problems()) == (1, [])
+    assert list(folders.leftovers(registry.adapters)) == []
+
+
+def test_an_adapter_that_another_program_put_there_meanwhile_is_there(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, real = adapter(tmp_path / "a", 1), os.rename
+
+    def late(old: Any, new: Any) -> None:
+        shutil.copytree(source, new)
+        real(old, new)  # not empty
+
+    monkeypatch.setattr(os, "rename", late)
+    assert registry.add(source)["id"] == folders.id_of(source)
+    assert (registry.problems(), list(folders.leftovers(registry.adapters))) == ([], [])
+
+
+def test_an_adapter_that_changes_while_it_is_copied_is_not_taken_in(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, real = adapter(tmp_path / "a", 1), folders._copy
+
+    def copy(path: Path, target: Path) -> None:
+        path.write_bytes(path.read_bytes() + b" ")
+        real(path, target)
+
+    monkeypatch.setattr(folders, "_copy", copy)
+    with pytest.raises(folders.NotRegistered, match="was changed while it was copied"):
+        registry.add(source)
+    assert list(registry.adapters.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ what the system says
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "nothing was kept: free space and try again"),
+        (errno.EDQUOT, "nothing was kept: free space and try again"),
+        (errno.EACCES, "nothing was kept: this user may not write in {folder}: allow it"),
+        (errno.EROFS, "nothing was kept: the disk of {file} can only be read"),
+        (errno.EIO, "nothing was kept: see to what the system says"),
+    ],
+)
+def test_space_is_advised_only_where_there_is_none(
+    number: int, advice: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = list[Path]()
+
+    def refuse(source: Path, target: Path) -> None:
+        refused.append(target)
+        raise OSError(number, os.strerror(number), str(target))
+
+    monkeypatch.setattr(folders, "_copy", refuse)
+    with pytest.raises(folders.NotRegistered) as told:
+        registry.add(adapter(tmp_path / "a", 1))
+    assert advice.format(folder=refused[0].parent, file=refused[0]) in str(told.value)
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = adapter(tmp_path / "a", 1)
+    real = folders._sha256
+
+    def sha256(path: Path) -> str:
+        if path.name == "manifest.json":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(folders, "_sha256", sha256)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    with pytest.raises(folders.NotRegistered, match=f"this user may not read {source / 'manifest.json'}: allow it"):
+        registry.add(source)
+
+
+def test_a_registry_that_may_only_be_read_says_what_to_do(
+    registry: Registry, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Any, *_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", refuse)
+        with pytest.raises(UserError, match=f"{two[1]} cannot be deleted .* can only be read"):
+            registry.gc()
+    with monkeypatch.context() as patched:
+        patched.setattr(filelock.FileLock, "acquire", lambda self, **_: refuse(self.lock_file))
+        for work in (registry.gc, registry.settle):
+            with pytest.raises(UserError, match=f"{registry.root} cannot be changed .* can only be read"):
+                work()
+    monkeypatch.setattr(os, "ftruncate", lambda fd, _: refuse(registry.log.path))
+    with pytest.raises(NotPromoted, match=f"nothing was changed: the disk of {registry.log.path} can only be read"):
+        registry.promote(two[1], seen=two[0], by="kim", reason="better")
 
 
 # ------------------------------------------------------------------------------------------------------------ aliases
@@ -164,9 +380,6 @@ def promote_at(root: str, name: str, seen: str, start: Any, said: Any) -> None:
 
 
 def test_of_raced_promotions_one_wins_and_the_others_are_told(registry: Registry, tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-    from threading import Barrier
-
     names = [registry.add(adapter(tmp_path / f"a{n}", n))["id"] for n in range(5)]
     registry.promote(names[0], seen=None, by="kim", reason="first")
     barrier = Barrier(4)

@@ -40,6 +40,7 @@ RETURNING = frozenset(
         ("dojang/reviews.py", "_evidence"),
         ("checkpoints/audit/chain.py", "head_problem"),
         ("store/readers/kinds.py", "kind_in_words"),
+        ("adapters/durable.py", "remedy"),
         ("adapters/local/loading.py", "_missing"),
         ("adapters/registry/aliases.py", "_problem"),
         ("tools/checking.py", "_errors"),

@@ -60,6 +60,34 @@ def test_an_adapter_of_another_base_is_taken_in_and_it_is_said(shell: Shell, tmp
     assert (ours.code, ours.err) == (Exit.DONE, "")
 
 
+@pytest.mark.parametrize("written", ['{"bro', "[1]", '{"data": [], "base": "x"}', '{"method": ["sft"], "steps": null}'])
+def test_one_strange_manifest_ends_no_command_that_is_about_all(shell: Shell, tmp_path: Path, written: str) -> None:
+    source = lora(tmp_path / "strange", 1)
+    (source / "manifest.json").write_text(written, encoding="utf-8")
+    refused = shell("adapters", "add", str(source))
+    assert (refused.code, "take the file away" in refused.err) == (Exit.MISTAKE, True)
+    kept = shell("adapters", "add", str(lora(tmp_path / "whole", 2)), "--json").json["id"]
+    spoilt = shell("adapters", "add", str(lora(tmp_path / "spoilt", 3)), "--json").json["id"]
+    place = shell.home / "registry" / "adapters" / spoilt / "manifest.json"
+    place.chmod(0o600)
+    place.write_text(written, encoding="utf-8")
+    shutil.copytree(source, shell.home / "models" / "made")
+    listed = {row["adapter"]: row for row in shell("adapters", "list", "--json").json}
+    made = listed[str(shell.home / "models" / "made")]
+    assert (listed[kept]["rows"], listed[kept]["problem"]) == (2, "")
+    for row in (listed[spoilt], made):
+        assert "manifest.json is not as training writes it" in row["problem"]
+    table = shell("adapters", "list", "--lang", "ko")
+    assert (table.code, table.out.count("손상"), table.err.count("파일을 없애십시오")) == (Exit.DONE, 2, 2)
+    checked = shell("adapters", "verify")
+    assert (checked.code, "2 adapters, 0 promotions, 1 problems" in checked.out) == (Exit.BROKEN, True)
+    shown = shell("adapters", "show", str(source))
+    assert shown.code == (Exit.DONE if '": ' in written else Exit.MISTAKE)
+    assert "bug" not in shown.err
+    assert shell("adapters", "add", str(tmp_path / "spoilt")).code == Exit.DONE
+    assert shell("adapters", "verify").code == Exit.DONE
+
+
 @pytest.mark.usefixtures("lived")
 def test_an_adapter_of_decisions_names_its_dataset_and_is_marked_when_words_of_it_are_erased(
     shell: Shell, tmp_path: Path

@@ -27,7 +27,7 @@ from dojang.settings import Settings
 router = APIRouter(tags=["adapters"], route_class=ProgramRoute, responses=BAD)
 _ADAPTER: dict[str, Any] = {
     "adapter": "3f9c0b7d12aa45e1", "base": "b1be4713a2bfe2c1", "method": "sft", "rows": 220,
-    "at": "2026-11-22T08:00:00+00:00", "stale": "", "registered": True, "aliases": ["champion"],
+    "at": "2026-11-22T08:00:00+00:00", "stale": "", "registered": True, "aliases": ["champion"], "problem": "",
 }  # fmt: skip
 _PROMOTION: dict[str, Any] = {
     "n": 2, "at": "2026-11-22T09:00:00+00:00", "by": "hana", "reason": "passed the gate", "report": "5d0c77aa01b2c3d4",
@@ -56,6 +56,7 @@ class AdapterModel(Model):
     stale: str = Field(description="why it should not serve any more; empty: it may")
     registered: bool
     aliases: list[str]
+    problem: str = Field(description="what of it cannot be read; empty: all can")
 
 
 class AliasesModel(Model):
