@@ -28,6 +28,7 @@ NF4: Final = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes a weight: 4 bits, one byte a block of 64, one float a 256 blocks (QLoRA, Dettmers et al. 2023, section 3)."""
 TILE_TOKENS: Final = 4_096
 TILE_WORDS: Final = 32_768  # trl 1.16 computes the loss in tiles of so many tokens and words
+LARGEST: Final = 2**60  # bytes: no machine has so many, and all figures of a plan can be written
 TIGHT: Final = 0.92  # of the card: above it a longer row, or another program's window, ends the run
 
 
@@ -107,13 +108,13 @@ def predict(shape: Shape, run: Run) -> Peak:
 
 
 def _weights(shape: Shape, run: Run) -> int:
-    linears = [(a, b) for a, b in shape.linears()] * shape.layers
+    linears = list(shape.linears())
     other = shape.other_parameters * (4 if run.upcast or run.quantization == "fp32" else 2)
     if run.quantization == "nf4":
         tables = 4 * (16 + 256 + 1)  # each layer's code, the code of its scales, their offset
-        return int(shape.linear_parameters * NF4) + tables * len(linears) + other
+        return int(shape.linear_parameters * NF4) + tables * len(linears) * shape.layers + other
     if run.quantization == "int8":
-        return shape.linear_parameters + sum(4 * out for _, out in linears) + other
+        return shape.linear_parameters + sum(4 * out for _, out in linears) * shape.layers + other
     return shape.linear_parameters * (4 if run.quantization == "fp32" else 2) + other
 
 
@@ -308,10 +309,11 @@ def _remedy(shape: Shape, run: Run, gpu: int, levers: tuple[Lever, ...]) -> tupl
 def bytes_of(text: str) -> int:
     """``4GiB``, ``24 GB`` (10^9), ``80`` (GiB); UserError for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(gib|gb|mib|mb|g|m)?\s*", text.lower())
-    if match is None or float(match[1]) == 0:
+    unit = {"gb": 10**9, "mb": 10**6, "mib": MIB, "m": MIB}.get(match[2] or "", GIB) if match else 0
+    size = float(match[1]) * unit if match else 0.0
+    if not 1 <= size < LARGEST:
         raise UserError(f"{text!r} is no size of memory; write 4GiB, 24GB or 8192MiB")
-    unit = {"gb": 10**9, "mb": 10**6, "mib": MIB, "m": MIB}.get(match[2] or "", GIB)
-    return int(float(match[1]) * unit)
+    return int(size)
 
 
 __all__ = ["GIB", "LEVERS", "Lever", "Peak", "Plan", "Run", "bytes_of", "judged", "planned", "predict"]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from state import UserError
+
+LARGEST: Final = 2**24
+"""No base has a size as large, and all figures of a plan can be written."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,17 @@ KNOWN: Final[dict[str, Shape]] = {
 
 def shape_named(name: str) -> Shape:
     """A known base; its owner may stand before its name, and ``-Instruct`` after it. UserError lists what there is."""
-    short = name.rsplit("/", 1)[-1].lower().removesuffix("-instruct")
+    owned = re.fullmatch(r"(?:\w[\w.-]*/)?([^/]+)", name)
+    short = owned[1].lower().removesuffix("-instruct") if owned else ""  # else a path
     if short not in KNOWN:
-        known = ", ".join(shape.name for shape in KNOWN.values())
         raise UserError(
-            f"no base {name!r} is known, and no folder has that name; give a model folder, or one of {known}"
+            f"no base {name!r} is known, and no folder has that name; give a model folder, or one of {_known()}"
         )
     return KNOWN[short]
+
+
+def _known() -> str:
+    return ", ".join(shape.name for shape in KNOWN.values())
 
 
 def shape_of(config: Mapping[str, Any], name: str = "") -> Shape:
@@ -99,23 +107,32 @@ def shape_of(config: Mapping[str, Any], name: str = "") -> Shape:
     if kind not in ("llama", "gpt_neox"):
         raise UserError(f"{named} is of type {kind!r}; plans are for llama and gpt_neox")
     try:
-        width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+        width, heads = _size(config, "hidden_size"), _size(config, "num_attention_heads")
         return Shape(
             name=name,
             width=width,
-            layers=int(config["num_hidden_layers"]),
-            inner=int(config["intermediate_size"]),
+            layers=_size(config, "num_hidden_layers"),
+            inner=_size(config, "intermediate_size"),
             heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head=int(config.get("head_dim") or width // heads),
-            words=int(config["vocab_size"]),
+            kv_heads=_size(config, "num_key_value_heads", heads),
+            head=_size(config, "head_dim", width // heads),
+            words=_size(config, "vocab_size"),
             tied=bool(config.get("tie_word_embeddings", False)),
             kind=kind,
         )
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as e:
+    except (KeyError, ValueError) as e:
         raise UserError(
             f"the config.json of {name or 'the base'} lacks a size ({e}); restore it from its source"
         ) from None
+
+
+def _size(config: Mapping[str, Any], key: str, usual: int | None = None) -> int:
+    """A size of a config.json, or what it usually is where there is none; raises KeyError, ValueError."""
+    size = config[key] if usual is None or config.get(key) is not None else usual
+    whole = isinstance(size, int | float) and not isinstance(size, bool) and size % 1 == 0  # not of NaN or infinity
+    if not whole or not 0 < size < LARGEST:
+        raise ValueError(f"{key} is {size!r}, which is no whole number above 0")
+    return int(size)
 
 
 def shape_at(base: str) -> Shape:
@@ -123,6 +140,8 @@ def shape_at(base: str) -> Shape:
     path = Path(base)
     file = path / "config.json" if path.is_dir() else path
     if not file.is_file():
+        if path.is_dir() and base.lower() not in KNOWN:
+            raise UserError(f"the folder {base!r} has no config.json; give a model folder, or one of {_known()}")
         return shape_named(base)
     try:
         config = json.loads(file.read_text(encoding="utf-8"))

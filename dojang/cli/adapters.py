@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from dojang.cli.adapters_base import Seed, liken, one_thread, pretrain
+from dojang.cli.adapters_base import Seed, check_place, liken, one_thread, pretrain
 from dojang.cli.adapters_cycle import cycle
 from dojang.cli.adapters_dataset import dataset as dataset_group
 from dojang.cli.adapters_gate import compare, report
@@ -132,6 +133,8 @@ def train(
     _ = call.terminal.gettext
     if sum(given is not None for given in (data, dataset, generated)) != 1:
         raise UserError("give one of --data FILE, --dataset ID and --generated N")
+    _check_day(checked_text(today))
+    check_place(out, out.absolute().parent)
     given = {
         "rank": rank, "alpha": alpha, "dropout": dropout, "rate": rate, "epochs": epochs, "batch": batch,
         "accumulate": accumulate, "seq": seq, "heldout": heldout, "patience": patience, "every": every, "beta": beta,
@@ -151,7 +154,7 @@ def train(
         opened = open_base(base or shipped()[0], quantized)
         going_on = start is not None and opened.reading and method == "sft"
         recipe = _recipe({**given, "method": method, "quantization": quantized, "seed": seed}, generated, going_on)
-        rows, sources = gathered(opened, recipe, Wanted(folder or data, generated, replay, checked_text(today), start))
+        rows, sources = gathered(opened, recipe, Wanted(folder or data, generated, replay, today, start))
         told = make(
             opened, out, rows, recipe, sources=sources, start=start, resume=not fresh,
             on_progress=lambda news: tell(_step(_, news)),
@@ -170,6 +173,17 @@ def _recipe(given: dict[str, Any], generated: int | None, going_on: bool) -> Rec
 
     usual = RECIPE if generated is not None else GOING_ON if going_on else Recipe()
     return replace(usual, **{key: value for key, value in given.items() if value is not None}).checked()
+
+
+def _check_day(today: str) -> None:
+    from state import UserError
+
+    try:
+        known = not today or date.fromisoformat(today).isoformat() == today
+    except ValueError:
+        known = False
+    if not known:
+        raise UserError(f"--today is {today!r}, which is no day; write it like 2026-11-22")
 
 
 def _step(_: Callable[[str], str], news: dict[str, float]) -> str:
@@ -257,6 +271,8 @@ def evaluate(
             "with --against the base is the one of the settings, and decisions are what is asked; leave --base and "
             "--qa away"
         )
+    if against is None and n == 0:
+        raise UserError("-n 0 leaves nothing to measure without --against; give a number above 0, or leave -n away")
     one_thread()
     if against is not None:
         return compare(call, adapter, against, dataset, n)

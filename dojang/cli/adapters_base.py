@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -55,6 +56,7 @@ def pretrain(
     _check_read_on(
         cool, extend, rate, {"--minutes": minutes, "--step": step, "--width": width, "--layers": layers, "--seed": seed}
     )
+    check_place(out, out.absolute())
     one_thread(threads)
     from adapters.training import pretrain as making
 
@@ -76,6 +78,17 @@ def pretrain(
     call.terminal.document({"base": str(made)})
     call.terminal.line(_("the base is in {folder}").format(folder=made))
     return Exit.DONE
+
+
+def check_place(out: Path, folder: Path) -> None:
+    """Raise UserError where this user cannot have the folder that ``--out`` needs."""
+    from state import UserError
+
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise UserError(f"{out} cannot be made: {there} is no folder; name another with --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{out} cannot be made: this user may not write in {there}; name another with --out")
 
 
 def _check_read_on(cool: Path | None, extend: Path | None, rate: float | None, shape: dict[str, float | None]) -> None:

@@ -210,7 +210,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
     assert bytes_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0", "lots", "-4GiB", "4TiB", "4GiBs"])
+@pytest.mark.parametrize("text", ["", "0", "lots", "-4GiB", "4TiB", "4GiBs", "9" * 300, "9" * 400, "0.0000000001"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="is no size of memory"):
         bytes_of(text)
@@ -231,5 +231,22 @@ def test_bases_that_cannot_be_planned_are_refused(tmp_path: Path) -> None:
     file.write_text(json.dumps({"model_type": "llama", "hidden_size": 64, "num_attention_heads": 0}))
     with pytest.raises(UserError, match="lacks a size"):
         shape_at(str(tmp_path))
+    with pytest.raises(UserError, match=r"no base '.*gone/Llama-3.1-8B' is known"):
+        shape_at(str(tmp_path / "gone" / "Llama-3.1-8B"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty' has no config\.json; give a model folder"):
+        shape_at(str(tmp_path / "empty"))
     with pytest.raises(UserError, match="quantization is 'int3'"):
         planned(shape_named("embedded"), Run(quantization="int3"), GIB)
+
+
+@pytest.mark.parametrize("size", [0, -64, 1.5, 1e999, float("nan"), 10**400, "64", [64], True])
+@pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "num_key_value_heads", "vocab_size"])
+def test_a_size_that_no_base_can_have_is_refused(tmp_path: Path, key: str, size: Any) -> None:
+    sizes = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 128}
+    config = {"model_type": "llama", "vocab_size": 400, **sizes}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert planned(shape_at(str(tmp_path)), Run(), 4 * GIB).verdict == "fits"
+    (tmp_path / "config.json").write_text(json.dumps({**config, key: size}))
+    with pytest.raises(UserError, match=f"{key} is .*, which is no whole number above 0"):
+        shape_at(str(tmp_path))

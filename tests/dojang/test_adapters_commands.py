@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -85,6 +86,10 @@ def test_a_plan_reads_a_model_folder(shell: Shell, base: str) -> None:
         (("--gpu", "big"), "'big' is no size of memory"),
         (("--quantization", "int3"), "quantization is 'int3'"),
         (("--seq", "1"), "--seq"),
+        (("--gpu", "9" * 300), "is no size of memory"),
+        (("--gpu", "0.0000000001"), "is no size of memory"),
+        (("--base", "/gone/Llama-3.1-8B"), "no base '/gone/Llama-3.1-8B' is known"),
+        (("--base", "."), "the folder '.' has no config.json"),
     ],
 )
 def test_plans_of_nonsense_are_mistakes(shell: Shell, words: tuple[str, ...], said: str) -> None:
@@ -141,6 +146,9 @@ def test_the_front_desk_is_trained_from_generated_rows(shell: Shell) -> None:
         (("--data", "rows.jsonl", "--replay", "0.3"), "leave --replay away", "--replay 옵션을 빼십시오"),
         (("--generated", "4", "--method", "dpo"), "generated rows are sft rows", "sft 행입니다"),
         (("--data", "rows.jsonl", "--rank", "0"), "rank is 0; it lies between 1 and 1024", "rank 값이 0입니다"),
+        (("--data", "rows.jsonl", "--today", "2026-99-99"), "--today is '2026-99-99', which is no day", "날짜가 아닙"),
+        (("--data", "rows.jsonl", "--today", "20261122"), "--today is '20261122', which is no day", "날짜가 아닙니다"),
+        (("--data", "rows.jsonl", "--out", "rows.jsonl/a/b"), "rows.jsonl is no folder; name another", "폴더가 아닙"),
     ],
 )
 def test_mistakes_are_one_line_in_both_languages_and_leave_nothing(
@@ -171,6 +179,8 @@ def test_the_adapters_that_there_are_are_listed(shell: Shell, base: str, tmp_pat
     assert shipped["adapter"].endswith("weights/frontdesk")
     assert (desk["adapter"], desk["method"]) == (out, "sft")
     assert desk["base"] == shell("adapters", "show", out, "--json").json["base"]["fingerprint"]
+    shutil.copytree(out, tmp_path / "home" / "models" / ".next.training" / "checkpoints" / "checkpoint-3")
+    assert len(shell("adapters", "list", "--json").json) == 2, "a run that has not ended has no adapter"
     assert "학습한 때" in shell("adapters", "list", "--lang", "ko").out
 
 
@@ -207,6 +217,27 @@ def test_a_base_is_pretrained(shell: Shell, tmp_path: Path, monkeypatch: pytest.
     wider = shell("adapters", "pretrain", "--extend", "made", "--out", "wider", "--width", "192", "--lang", "ko")
     assert (wider.code, "빼야 할 것: --width" in wider.err) == (Exit.MISTAKE, True)
     assert not list(tmp_path.glob("wider")), "refused before anything is made"
+
+
+def test_a_base_is_not_made_where_there_can_be_no_folder(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in ("file", "file/base"):
+        made = shell("adapters", "pretrain", "--out", out)
+        assert (made.code, f"{out} cannot be made: {tmp_path / 'file'} is no folder" in made.err) == (
+            Exit.MISTAKE,
+            True,
+        )
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
+    made = shell("adapters", "pretrain", "--out", "base", "--lang", "ko")
+    assert (made.code, "쓰기 권한이 없습니다" in made.err) == (Exit.MISTAKE, True)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["file"]
+
+
+def test_an_evaluation_of_nothing_is_refused(shell: Shell) -> None:
+    made = shell("adapters", "evaluate", "-n", "0")
+    assert (made.code, "-n 0 leaves nothing to measure" in made.err) == (Exit.MISTAKE, True)
 
 
 def test_an_evaluation_prints_its_table(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
