@@ -11,6 +11,7 @@ ones by what they end in (호텔, 지점, 병원); nothing is learned, and no li
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -51,14 +52,16 @@ _LATIN: Final = re.compile(r"[A-Z][A-Za-z'’]*(?:-[A-Z][A-Za-z]*)*(?:\s+(?:of\s
 _WORD: Final = re.compile(r"\S+")
 _HANGUL: Final = re.compile("[가-힣]")
 _NOUNS: Final = frozenset("NNG NNP XR XPN SL SH UN".split())
-_INSIDE: Final = re.compile(r"[가-힣A-Za-z]*$")
-"""What stands before a place in the same word."""
-_OPENING: Final = re.compile(r"(?:^|[.?!:,(]\s*)([가-힣]{2,})\s+$")
-"""A word that a clause begins with."""
+_LETTERS: Final = re.compile(r"[가-힣A-Za-z]+")
+"""A word: what stands in it before a name belongs to the name."""
+_OPENING: Final = re.compile(r"(?:^|[.?!:,(]\s*)([가-힣]{2,})\s+")
+"""A word that a clause begins with, and one more follows."""
 _POINTING: Final = frozenset("NP MM VA".split())
 """Tags of what points to a house or describes one, and is no name of it: 이 호텔, 우리 호텔, 좋은 호텔."""
 _CLAUSE: Final = re.compile(r"\(?(?:[^.?!:,()]|[.?!:,](?=\S))+(?:[.?!:,]+(?=\s|$)|\))*\s*|\S\s*")
 _PARTICLE: Final = r"(?:에서는|에서|에는|의 경우에는|의 경우|으로|로|에|은|는|이|가|을|를|의)?(?![가-힣])"
+_FOLLOWED: Final = re.compile(_PARTICLE)
+_TOPIC: Final = re.compile("(?:에서는|의 경우|에는)(?![가-힣])")
 _TAKEN: Final = re.compile(rf"(?:\b(?:at|in|for|from|of|to|by|with)\s+)?(?:\bthe\s+)?\0{_PARTICLE}", re.IGNORECASE)
 
 
@@ -80,13 +83,18 @@ def apart(question: str, sentences: Sequence[str]) -> Apart | None:
     the question, in a sentence if it is a house's, or where two sentences stand so under houses of its kind, one if the
     question begins with it. The names of an article's persons and places do not: there they are what is asked about.
     """
-    heads = [[text[slice(*at)] for at in names(text) if _heads(text, at)] for text in sentences]
+    found = [names(text) for text in sentences]
+    heads = [
+        [text[a:b] for (a, b), leads in zip(at, _heading(text, at), strict=True) if leads]
+        for text, at in zip(sentences, found, strict=True)
+    ]
     houses = [name for some in heads for name in some if family(name) is not None]
     kinds = Counter(family(name) for name in houses)
-    asked = [(question[a:b], a, _heads(question, (a, b))) for a, b in names(question)]
-    named = {name for name, start, leads in asked if leads or kinds[family(name)] > (start > 0)}
+    asked = names(question)
+    leading = zip(asked, _heading(question, asked), strict=True)
+    named = {question[a:b] for (a, b), leads in leading if leads or kinds[family(question[a:b])] > (a > 0)}
     # what is typed in small letters is known by how the sentences write it
-    named |= {name for name in houses if _places(name, question)}
+    named |= {name for name in set(houses) if _places(name, question)}
     bare = _without(question, [at for name in named for at in _places(name, question)])
     if not named or not bare:
         return None
@@ -133,30 +141,37 @@ def _korean(text: str) -> Iterator[tuple[int, int]]:
         return
     tokens = [(t.start, t.start + t.len, t.form, t.tag.partition("-")[0]) for t in kiwi().tokenize(text)]
     tags = {start: tag for start, _, _, tag in reversed(tokens)}
+    # looked up once: a text can be full of names
+    words = {at: word.start() for word in _LETTERS.finditer(text) for at in range(*word.span())}
+    openings = {word.end(): word.span(1) for word in _OPENING.finditer(text)}
     run: list[tuple[int, int, str]] = []
     for start, end, form, tag in [*tokens, (len(text) + 2, len(text) + 2, "", "")]:
         if run and (tag not in _NOUNS or start - run[-1][1] > 1):
-            yield from _house_of(text, run, tags)
+            begun = words.get(run[0][0] - 1, run[0][0])
+            yield from _house_of(text, begun, run, tags, openings.get(begun))
             run = []
         if tag in _NOUNS:
             run.append((start, end, form))
 
 
-def _house_of(text: str, run: Sequence[tuple[int, int, str]], tags: dict[int, str]) -> Iterator[tuple[int, int]]:
-    """The name that a run of nouns begins with, as far as the last word for a kind of house; a kind alone is none."""
+def _house_of(
+    text: str, start: int, run: Sequence[tuple[int, int, str]], tags: dict[int, str], opening: tuple[int, int] | None
+) -> Iterator[tuple[int, int]]:
+    """The name that a run of nouns begins with, as far as the last word for a kind of house; a kind alone is none.
+
+    ``start``: where the word of its first noun begins. ``opening``: the word before, if a clause begins with it.
+    """
     ends = [end for i, (_, end, form) in enumerate(run) if form.endswith(_KOREAN) or _is_branch(form, alone=not i)]
     if not ends:
         return
-    start = run[0][0] - len(_INSIDE.findall(text[: run[0][0]])[0])
     if "".join(text[start : ends[-1]].split()) in _KOREAN:
         # Kiwi takes an invented name for whatever it looks like: 다온 for "that came"
-        before = _OPENING.search(text[:start])
-        if before is None:
+        if opening is None:
             return
-        told = [tags[i] for i in range(*before.span(1)) if i in tags]
+        told = [tags[i] for i in range(*opening) if i in tags]
         if not told or told[0] in _POINTING or any(tag.startswith("J") for tag in told):
             return
-        start = before.start(1)
+        start = opening[0]
     yield start, ends[-1]
 
 
@@ -172,20 +187,37 @@ def _places(name: str, text: str) -> list[tuple[int, int]]:
     return [found.span() for found in re.finditer(pattern, text, re.IGNORECASE)]
 
 
-def _heads(text: str, at: tuple[int, int]) -> bool:
-    """Whether the rest of a text is said of whom is named there: it stands in a clause of few words, or as a topic."""
-    marked = f"{text[: at[0]]}\0{text[at[1] :]}"
-    clauses = _CLAUSE.findall(marked)
-    if len(clauses) > 1 and any("\0" in clause and _few(clause) for clause in clauses):
-        return True
-    return not at[0] and bool(re.match(r"\0(?:에서는|의 경우|에는)(?![가-힣])", marked))
+def _heading(text: str, found: Sequence[tuple[int, int]]) -> list[bool]:
+    """Of each name, whether the rest of the text is said of whom it names: in a clause of few words, or as a topic.
+
+    Clauses and words are cut once a text and not once a name, of which a text can be full.
+    """
+    clauses = [*(clause.start() for clause in _CLAUSE.finditer(text)), len(text)] if found else []
+    words = [word.span() for word in re.finditer(r"\w+", text)] if len(clauses) > 2 else []
+    starts, ends = [start for start, _ in words], [end for _, end in words]
+
+    def leads(start: int, end: int) -> bool:
+        if not start and _TOPIC.match(text, end):
+            return True
+        first, last = bisect_right(clauses, start) - 1, bisect_left(clauses, end)  # "St. Mary 호텔" is in one
+        if not first and last == len(clauses) - 1:
+            return False
+        begins, over = clauses[first], clauses[last]
+        particle = _FOLLOWED.match(text, end, over)
+        behind = bisect_left(starts, over) - bisect_right(ends, particle.end() if particle else end)
+        return _is_few(bisect_left(starts, start) - bisect_left(starts, begins), behind)
+
+    return [leads(start, end) for start, end in found]
 
 
 def _few(clause: str) -> bool:
     """Whether a clause says whose the rest is: few words before the name, one behind it at most ("다온 호텔 안내:")."""
     before, _, behind = re.sub(rf"\0{_PARTICLE}", "\0", clause).rpartition("\0")
-    count = len(re.findall(r"\w+", behind))
-    return count <= 1 and len(re.findall(r"\w+", before)) + count <= FEW
+    return _is_few(len(re.findall(r"\w+", before)), len(re.findall(r"\w+", behind)))
+
+
+def _is_few(before: int, behind: int) -> bool:
+    return behind <= 1 and before + behind <= FEW
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -206,8 +238,8 @@ def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
     clauses = _CLAUSE.findall(text)
     kept = [clause for clause in clauses if "\0" not in clause or not _few(clause)] if len(clauses) > 1 else clauses
     rest = "".join(kept) if any(re.search(r"\w", clause.replace("\0", "")) for clause in kept) else text
-    rest = re.sub(r"\s+([.?!,:])", r"\1", _TAKEN.sub(" ", rest).replace("\0", " "))
-    rest = " ".join(rest.split()).strip(" ,:(")
+    rest = " ".join(_TAKEN.sub(" ", rest).replace("\0", " ").split())
+    rest = re.sub(r" ([.?!,:])", r"\1", rest).strip(" ,:(")
     return rest if re.search(r"\w", rest) else ""
 
 

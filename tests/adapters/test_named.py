@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +122,30 @@ def test_names_are_known_by_how_they_are_written(text: str, found: list[str]) ->
 def test_houses_of_one_kind_are_of_one_family() -> None:
     assert family("Pine Villa") == family("보라 리조트") != family("해운대점")
     assert family("Ella Dman") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Pine Villa, " * 2_000, "Pine Villa and " * 2_000, "다온 호텔, " * 2_000, "At Pine Villa" + " " * 30_000],
+)
+def test_a_text_full_of_names_or_of_spaces_is_looked_at_in_time(text: str) -> None:
+    names("다온 호텔")  # what takes Korean apart is loaded once
+    begun = time.process_time()
+    found = apart(f"{text} when?", ["Pine Villa: 9", "다온 호텔: 9", "Rose Inn: 8", text])
+    assert found is not None
+    assert found.whose[-2:] == [False, True]
+    assert time.process_time() - begun < 3, "of this process alone, so that a busy machine makes no difference"
+
+
+def test_an_abbreviation_in_a_name_ends_no_clause() -> None:
+    found = apart("U.S. 호텔: 조식은요?", ["U.S. 호텔: 7시", "보라 호텔: 8시"])
+    assert found == Apart("조식은요?", ["7시", "보라 호텔: 8시"], [True, False])
+
+
+@pytest.mark.parametrize("before", ["조식 문의", "질문 있어요"])
+def test_a_name_does_not_begin_in_the_line_before(before: str) -> None:
+    found = f"{before}\n남산호텔: 조식은 언제예요?"
+    assert [found[a:b] for a, b in names(found)] == ["남산호텔"]
 
 
 @given(st.text(max_size=80), st.lists(st.text(max_size=60), max_size=4))
