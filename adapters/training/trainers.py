@@ -7,7 +7,7 @@ gradient checkpointing; trl switches it on by default, so it is always said here
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -71,6 +71,7 @@ def build(
         from adapters.training.keeping import keeping
 
         trainer_class = keeping(trainer_class, before, recipe.keeping, half=recipe.quantization != "fp32")
+    trainer_class = _steady(trainer_class)
     if recipe.processes > 1:
         trainer_class = _whole_checkpoints(trainer_class)
     settings = config_class(**_arguments(recipe, local, rows, folder), **extra)
@@ -157,6 +158,39 @@ def _prepared(trainer: Any) -> Any:
             return dataset
 
     return Prepared
+
+
+def _steady(trainer: Any) -> Any:
+    """The trainer, but that a run which was interrupted goes on as the run that it was.
+
+    transformers groups rows by length in an order from torch's own generator, whose state a resumed run gets back only
+    after it has drawn. Here the order follows from the seed and the number of the pass alone.
+    """
+    import torch
+    from torch.utils.data import Sampler
+    from transformers.trainer_pt_utils import LengthGroupedSampler
+
+    class Passes(Sampler[int]):
+        """What ``drawn`` draws, each pass with a generator of its own."""
+
+        def __init__(self, drawn: LengthGroupedSampler, whose: Any) -> None:
+            self.drawn, self.whose = drawn, whose
+
+        def __len__(self) -> int:
+            return len(self.drawn)
+
+        def __iter__(self) -> Iterator[int]:
+            numbers = torch.Generator().manual_seed(self.whose.args.seed + int(self.whose.state.epoch or 0))
+            torch.empty((), dtype=torch.int64).random_(generator=numbers)  # the loader's, which was always the first
+            self.drawn.generator = numbers
+            return iter(self.drawn)
+
+    class Steady(trainer):  # type: ignore[misc]
+        def _get_train_sampler(self, *given: Any) -> Any:
+            drawn = super()._get_train_sampler(*given)
+            return Passes(drawn, self) if isinstance(drawn, LengthGroupedSampler) else drawn
+
+    return Steady
 
 
 def _whole_checkpoints(trainer: Any) -> Any:

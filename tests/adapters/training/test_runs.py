@@ -89,6 +89,29 @@ def test_a_killed_run_goes_on_to_the_same_adapter(base: Path, trained: Path, tmp
     assert left(tmp_path) == ["adapter"]
 
 
+def interrupted(base: Path, out: Path, recipe: Recipe, step: int, **given: Any) -> None:
+    """A run that ends when a loss is told at that step or later."""
+
+    def stop(news: dict[str, float]) -> None:
+        if news["step"] >= step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(base, out, recipe, told=stop, **given)
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_a_run_that_stopped_in_its_second_pass_goes_on_to_the_same_adapter(
+    base: Path, tmp_path: Path, method: Any
+) -> None:
+    recipe = replace(SMALL, method=method, heldout=0.2)
+    told = run(base, tmp_path / "whole", recipe)
+    assert told["steps"] == 10, "five a pass"
+    interrupted(base, tmp_path / "parts", recipe, 7)
+    assert run(base, tmp_path / "parts", recipe)["resumed_from_step"] == 6
+    assert lasting(tmp_path / "parts") == lasting(tmp_path / "whole")
+
+
 def test_what_was_trained_speaks_and_says_where_it_comes_from(base: Path, trained: Path) -> None:
     told = read_manifest(trained)
     assert told["base"]["fingerprint"] == load_local(base, adapters={"a": trained}, device="cpu").fingerprint
