@@ -164,7 +164,8 @@ def _steady(trainer: Any) -> Any:
     """The trainer, but that a run which was interrupted goes on as the run that it was.
 
     transformers groups rows by length in an order from torch's own generator, whose state a resumed run gets back only
-    after it has drawn. Here the order follows from the seed and the number of the pass alone.
+    after it has drawn. Here the order follows from the seed and the number of the pass alone. And it takes at least one
+    step, also of a run whose last checkpoint says that patience was spent, or that all steps were done.
     """
     import torch
     from torch.utils.data import Sampler
@@ -189,6 +190,13 @@ def _steady(trainer: Any) -> Any:
         def _get_train_sampler(self, *given: Any) -> Any:
             drawn = super()._get_train_sampler(*given)
             return Passes(drawn, self) if isinstance(drawn, LengthGroupedSampler) else drawn
+
+        def _run_epoch(self, *args: Any, **given: Any) -> None:
+            noted = self.state.stateful_callbacks.get("TrainerControl", {})
+            if noted.get("args", {}).get("should_training_stop"):
+                self.control.should_training_stop = True
+            else:
+                super()._run_epoch(*args, **given)
 
     return Steady
 

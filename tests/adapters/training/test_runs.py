@@ -138,6 +138,25 @@ def test_a_run_that_gets_no_better_stops_early_and_keeps_the_best(base: Path, tm
     assert told["kept_step"] == best["step"] < told["steps"]
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [replace(SMALL, rate=0.5, epochs=20, patience=2, warmup=0), replace(SMALL, epochs=0.7, heldout=0.0)],
+    ids=["patience", "steps"],
+)
+def test_a_run_that_was_killed_after_its_last_step_ends_without_another(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    told = run(base, tmp_path / "whole", recipe)
+    with monkeypatch.context() as killed:
+        killed.setattr(runs_module, "_put_together", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(base, tmp_path / "parts", recipe)
+    again = run(base, tmp_path / "parts", recipe)
+    assert again["resumed_from_step"] == again["steps"] == told["steps"]
+    assert again["kept_step"] == told["kept_step"]
+    assert lasting(tmp_path / "parts") == lasting(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("method", ["dpo", "kto"])
 def test_preferences_train_from_the_base_and_from_an_adapter(
     base: Path, trained: Path, tmp_path: Path, method: Any
