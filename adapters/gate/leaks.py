@@ -58,12 +58,16 @@ def request(point: Point) -> str:
 def late(manifest: Mapping[str, Any], noted: Mapping[str, Noted | None]) -> str:
     """The first dataset whose rules were not noted when an adapter's training on it began; "" for none.
 
-    The rules of the dataset that is compared on must be there, whatever the adapter was trained on.
+    Manifests that do not say when it began say when it ended and how long it took. The rules of the dataset that is
+    compared on must be there, whatever the adapter was trained on.
     """
     sources = {str(s["dataset"]) for s in (manifest.get("data") or {}).get("sources") or [] if s.get("dataset")}
     try:
-        ended = datetime.fromisoformat(str(manifest["trained_at"]))
-        begun = ended - timedelta(seconds=float(manifest["duration_s"]) - CLOCK_S)
+        if manifest.get("begun_at"):
+            begun = datetime.fromisoformat(str(manifest["begun_at"]))
+        else:
+            ended = datetime.fromisoformat(str(manifest["trained_at"]))
+            begun = ended - timedelta(seconds=float(manifest["duration_s"]) - CLOCK_S)
     except (KeyError, ValueError, TypeError):
         return next(iter(sorted(noted)), "")
     for dataset, record in sorted(noted.items()):

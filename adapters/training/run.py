@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from adapters.training.rows import Dialect, Row
 from state import Conflict, UserError
 
 RUN_FILE: Final = "run.json"
+BEGUN: Final = "begun_at"
 LAST_FILE: Final = "trainer_state.json"
 """What the Trainer writes last into a checkpoint: where it can be read, everything before it was written."""
 
@@ -144,7 +144,6 @@ def _adapter(
     start: Path | None, there: Path | None, place: Place, on_progress: Progress | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train from the checkpoint that is ``there``; the first process puts the adapter together and has its manifest."""
-    begun = time.monotonic()
     local = _loaded(base, recipe, place.device, start)
     before = _before(base, recipe, local, start)
     trainer = _trained(
@@ -155,8 +154,10 @@ def _adapter(
     told = _manifest(base, recipe, prepared, identity, sources, trainer, local)
     told["held"] = _held(base, recipe, trainer, start, before)
     told["resumed_from_step"] = _step_of(there) if there else 0
-    told["duration_s"] = round(time.monotonic() - begun, 1)
-    told["trained_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    begun, ended = _begun(folder), datetime.now(UTC)
+    told["begun_at"] = begun.isoformat(timespec="milliseconds")
+    told["duration_s"] = round((ended - begun).total_seconds(), 1)
+    told["trained_at"] = ended.isoformat(timespec="seconds")
     _put_together(trainer, folder / "adapter", told)
     return told
 
@@ -227,7 +228,7 @@ def _staging(out: Path, identity: Mapping[str, Any], *, resume: bool) -> Iterato
 
 
 def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Note what the run is, or check that it is the one whose checkpoints lie there."""
+    """Note what the run is and when it began, or check that it is the one whose checkpoints lie there."""
     wanted = json.loads(json.dumps(identity))
     noted = folder / RUN_FILE
     try:
@@ -235,8 +236,9 @@ def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
     except (OSError, ValueError):  # none, or one whose writing was cut off: then there is no checkpoint either
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        manifest.write_json(wanted, noted)
+        manifest.write_json({**wanted, BEGUN: datetime.now(UTC).isoformat(timespec="milliseconds")}, noted)
         return
+    there.pop(BEGUN, None)
     if there != wanted:
         keys = [k for k in wanted if there.get(k) != wanted[k] and k != "settings"]
         old, new = ({"processes": 1, **told} for told in (there.get("settings", {}), wanted["settings"]))
@@ -245,6 +247,14 @@ def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
             f"{folder} holds an unfinished run of something else ({', '.join(keys)}); finish that one, or begin anew "
             "with --fresh"
         )
+
+
+def _begun(folder: Path) -> datetime:
+    """When the run began whose folder it is, however often it was interrupted."""
+    noted = folder / RUN_FILE
+    told = json.loads(noted.read_text(encoding="utf-8")).get(BEGUN)
+    # The file was always written once; before it said so, when it was tells when the run began.
+    return datetime.fromisoformat(told) if told else datetime.fromtimestamp(noted.stat().st_mtime, UTC)
 
 
 def newest_checkpoint(folder: Path, processes: int = 1) -> Path | None:

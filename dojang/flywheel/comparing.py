@@ -11,7 +11,7 @@ from adapters.local.loading import fingerprint, read_note
 from adapters.registry.aliases import Registry
 from adapters.registry.folders import manifest_of
 
-_SKIPPED: Final = frozenset({"trained_at", "duration_s", "peak_memory_bytes", "licences", "threads"})
+_SKIPPED: Final = frozenset({"begun_at", "trained_at", "duration_s", "peak_memory_bytes", "licences", "threads"})
 """Members of a manifest that differ from run to run and say nothing of the adapter."""
 
 

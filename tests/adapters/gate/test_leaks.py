@@ -110,9 +110,10 @@ def at(seconds: float) -> Noted:
     return Noted(dataset="", at=(AT + timedelta(seconds=seconds)).isoformat(timespec="seconds"), values={}, digest="")
 
 
-def manifest(*datasets: str, seconds: float = 600) -> Any:
+def manifest(*datasets: str, seconds: float = 600, begun: float | None = None) -> Any:
     sources = [{"dataset": name} for name in datasets]
-    return {"trained_at": AT.isoformat(timespec="seconds"), "duration_s": seconds, "data": {"sources": sources}}
+    told = {"trained_at": AT.isoformat(timespec="seconds"), "duration_s": seconds, "data": {"sources": sources}}
+    return told if begun is None else told | {"begun_at": (AT + timedelta(seconds=begun)).isoformat()}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,10 @@ def manifest(*datasets: str, seconds: float = 600) -> Any:
         ({"a": at(60), "b": at(-700)}, manifest("a"), "a"),
         ({"b": at(60)}, manifest(), "b"),  # rows of a file
         ({"b": at(-700)}, manifest(), ""),
+        ({"a": at(-700)}, manifest("a", begun=-650), ""),  # interrupted: the last leg is not all of it
+        ({"a": at(-640)}, manifest("a", begun=-650), "a"),
+        ({"a": at(-650)}, manifest("a", begun=-649.9), ""),  # in the same second
+        ({"a": at(-700)}, manifest("a") | {"begun_at": "then"}, "a"),
         ({"a": at(-700)}, {}, "a"),
         ({"a": at(-700)}, {"trained_at": "then", "duration_s": 1}, "a"),
     ],

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -110,6 +111,32 @@ def test_a_run_that_stopped_in_its_second_pass_goes_on_to_the_same_adapter(
     interrupted(base, tmp_path / "parts", recipe, 7)
     assert run(base, tmp_path / "parts", recipe)["resumed_from_step"] == 6
     assert lasting(tmp_path / "parts") == lasting(tmp_path / "whole")
+
+
+def test_a_run_that_was_interrupted_began_when_it_was_first_begun(base: Path, tmp_path: Path) -> None:
+    recipe = replace(SMALL, epochs=1)
+    interrupted(base, tmp_path / "a", recipe, 3)
+    noted = staging_of(tmp_path / "a") / "run.json"
+    told = json.loads(noted.read_text(encoding="utf-8"))
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(told["begun_at"])) < timedelta(minutes=5)
+    begun = datetime.fromisoformat("2026-11-20T08:00:00.000+00:00")
+    noted.write_text(json.dumps(told | {"begun_at": begun.isoformat()}), encoding="utf-8")
+    made = run(base, tmp_path / "a", recipe)
+    assert (made["begun_at"], made["resumed_from_step"]) == ("2026-11-20T08:00:00.000+00:00", 2)
+    ended = datetime.fromisoformat(made["trained_at"])
+    assert made["duration_s"] == pytest.approx((ended - begun).total_seconds(), abs=1.5)
+
+
+def test_a_run_that_did_not_note_when_it_began_began_when_it_was_noted(base: Path, tmp_path: Path) -> None:
+    recipe = replace(SMALL, epochs=1)
+    interrupted(base, tmp_path / "a", recipe, 3)
+    noted = staging_of(tmp_path / "a") / "run.json"
+    told = json.loads(noted.read_text(encoding="utf-8"))
+    del told["begun_at"]
+    noted.write_text(json.dumps(told), encoding="utf-8")
+    begun = datetime(2026, 11, 20, 8, tzinfo=UTC)
+    os.utime(noted, (begun.timestamp(), begun.timestamp()))
+    assert run(base, tmp_path / "a", recipe)["begun_at"] == "2026-11-20T08:00:00.000+00:00"
 
 
 def test_what_was_trained_speaks_and_says_where_it_comes_from(base: Path, trained: Path) -> None:
