@@ -15,7 +15,7 @@ import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from logging import getLogger
@@ -35,6 +35,8 @@ from adapters.training.rows import Dialect, Row
 from state import Conflict, UserError
 
 RUN_FILE: Final = "run.json"
+_PEFTS: Final = {"r": 8, "lora_alpha": 8, "lora_dropout": 0.0}
+"""What an adapter is that does not say it."""
 BEGUN: Final = "begun_at"
 LAST_FILE: Final = "trainer_state.json"
 """What the Trainer writes last into a checkpoint: where it can be read, everything before it was written."""
@@ -98,7 +100,7 @@ def train(
         base: What ``open_base`` gave.
         out: The adapter's folder, which must not exist yet (an empty one is taken).
         rows: What to learn, rendered for the base.
-        recipe: All settings.
+        recipe: All settings; rank, alpha and dropout of an adapter that training goes on from are its own.
         sources: Where the rows come from.
         start: An adapter to go on from; the reference of DPO and KTO is a frozen copy of it.
         resume: Go on with a run that was interrupted; False begins anew.
@@ -109,6 +111,9 @@ def train(
         UserError: Settings, rows, base, device, memory or disk do not allow it; nothing was written.
         Conflict: Another process trains to the same place.
     """
+    if start is not None:
+        check_adapter(start, base=base.name, fingerprint=base.fingerprint)
+        recipe = _as_it_was_made(recipe, start)
     recipe = recipe.checked()
     device = _device(recipe)
     context = int(base.config.get("max_position_embeddings") or recipe.seq)
@@ -116,8 +121,6 @@ def train(
         raise UserError(f"seq is {recipe.seq}, but {base.name} reads {context} tokens at most; lower it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists already; an adapter is never overwritten: name another folder, or remove it")
-    if start is not None:
-        check_adapter(start, base=base.name, fingerprint=base.fingerprint)
     listed, sources = list(rows), list(sources)
     prepared = prepare(base.tokenizer, listed, recipe)
     check_memory(base.config, recipe, device, prepared)
@@ -160,6 +163,13 @@ def _adapter(
     told["trained_at"] = ended.isoformat(timespec="seconds")
     _put_together(trainer, folder / "adapter", told)
     return told
+
+
+def _as_it_was_made(recipe: Recipe, start: Path) -> Recipe:
+    """The recipe with what is settled by the adapter that training goes on from."""
+    made = json.loads((start / "adapter_config.json").read_text(encoding="utf-8"))
+    rank, alpha, dropout = (made.get(key, usual) for key, usual in _PEFTS.items())
+    return replace(recipe, rank=rank, alpha=alpha, dropout=dropout)
 
 
 def _device(recipe: Recipe) -> str:

@@ -83,9 +83,11 @@ def train(
             help="Share of old text, so that nothing is forgotten; half beside rows of people with --from.",
         ),
     ] = None,
-    rank: Annotated[int | None, typer.Option(help="LoRA rank, on all linear layers; 16.")] = None,
-    alpha: Annotated[int | None, typer.Option(help="LoRA scale; 32.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="LoRA dropout; 0.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="LoRA rank, on all linear layers; 16, and with --from that adapter's.")
+    ] = None,
+    alpha: Annotated[int | None, typer.Option(help="LoRA scale; 32, and with --from that adapter's.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="LoRA dropout; 0, and with --from that adapter's.")] = None,
     rate: Annotated[float | None, typer.Option(help="Peak learning rate; 2e-4 for sft, 5e-5 for dpo and kto.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the rows; 1.")] = None,
     batch: Annotated[int | None, typer.Option(help="Rows of one pass; 4.")] = None,

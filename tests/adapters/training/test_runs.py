@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from adapters.errors import AdapterNotUsable, ModelNotUsable
-from adapters.local.loading import load_local
+from adapters.local.loading import load_local, read_note
 from adapters.training import curves, fits, learned
 from adapters.training import run as runs_module
 from adapters.training.manifest import read_manifest
@@ -375,6 +375,15 @@ def test_unsloth_is_told_what_the_recipe_says(base: Path, tmp_path: Path, monkey
     assert set(told["wrap"]["target_modules"]) == {
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     }  # fmt: skip
+
+
+def test_rank_alpha_and_dropout_are_those_of_the_adapter_that_a_run_goes_on_from(base: Path, tmp_path: Path) -> None:
+    run(base, tmp_path / "start", replace(SMALL, rank=2, alpha=6, dropout=0.1, epochs=0.3))
+    told = run(base, tmp_path / "a", replace(SMALL, rank=8, alpha=8, epochs=0.3), start=tmp_path / "start")
+    made = json.loads((tmp_path / "a" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert (made["r"], made["lora_alpha"], made["lora_dropout"]) == (2, 6, 0.1)
+    for settings in (told["settings"], read_note(tmp_path / "a")["settings"]):
+        assert (settings["rank"], settings["alpha"], settings["dropout"]) == (2, 6, 0.1)
 
 
 def test_a_foreign_adapter_may_be_a_start_where_its_shapes_fit(base: Path, tmp_path: Path) -> None:
