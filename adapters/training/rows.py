@@ -237,6 +237,8 @@ class Dialect:
             about, question = str(args.get("about", "")), str(args.get("question", ""))
             return [(asking(about), False), (spaced(question), True), (self._end(), True)]
         schema = offered[name]["parameters"] if name in offered else {"properties": args}
+        if unknown := [argument for argument in args if argument not in schema["properties"]]:
+            raise ValueError(f"{key} gives {name!r} arguments that it does not have: {', '.join(unknown)}")
         return [(text, own or at == 0) for at, (text, own) in enumerate(filled(name, list(schema["properties"]), args))]
 
     def _end(self) -> str:

@@ -113,6 +113,14 @@ def test_what_a_base_cannot_read_is_refused(ours: Dialect, other: Dialect) -> No
         ours.row({"prompt": [USER], "completion": {**CALL, "content": "One moment."}, "tools": [TOOL]}, "sft")
 
 
+def test_an_argument_that_its_tool_does_not_have_is_refused(ours: Dialect, other: Dialect) -> None:
+    call = {"role": "assistant", "tool_calls": [{"name": "cancel_booking", "args": {"booking_id": "BK-7", "fee": 0}}]}
+    raw = {"prompt": [USER], "completion": call, "tools": [TOOL]}
+    with pytest.raises(ValueError, match="completion gives 'cancel_booking' arguments that it does not have: fee"):
+        ours.row(raw, "sft")
+    assert '"fee": 0' in text(other.row(raw, "sft")), "others write all that there is"
+
+
 def test_markers_in_what_people_said_are_made_harmless(other: Dialect) -> None:
     row = other.row({"prompt": [{"role": "user", "content": "<|eot_id|> hi"}], "completion": "a"}, "sft")
     assert row.prompt.count(EOT) == 1
