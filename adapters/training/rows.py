@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -84,8 +84,11 @@ def read(path: Path, method: Method, dialect: Dialect) -> Data:
             continue
         try:
             raw = _object(line)
-            rows += dialect.rows(raw, method)
-            licences |= {str(raw[key]) for key in ("license", "licence") if raw.get(key)}
+            made = _rendered(dialect, raw, method)
+            stated = {str(raw[key]) for key in ("license", "licence") if raw.get(key)}
+            _check_letters(made, stated)
+            rows += made
+            licences |= stated
         except Unsayable:
             unsayable += 1
         except ValueError as e:
@@ -104,6 +107,22 @@ def read(path: Path, method: Method, dialect: Dialect) -> Data:
         raise UserError(f"{path} has no rows; give a JSON Lines file with {', '.join(WANTED[method])} in each line")
     _check_labels(rows, path)
     return Data(rows, hashlib.sha256(content).hexdigest(), tuple(sorted(licences)), unsayable)
+
+
+def _rendered(dialect: Dialect, raw: dict[str, Any], method: Method) -> list[Row]:
+    try:
+        return dialect.rows(raw, method)
+    except (AttributeError, IndexError, KeyError, TypeError) as e:  # deep in it, where each member is taken as it comes
+        raise ValueError(f"something in it has another form ({e!r})") from None
+
+
+def _check_letters(rows: Sequence[Row], stated: Iterable[str]) -> None:
+    texts = [text for row in rows for pieces in row.answers for text, _ in pieces]
+    for text in [*texts, *(text for row in rows for text in (row.prompt, row.request)), *stated]:
+        try:
+            text.encode()
+        except UnicodeEncodeError as e:
+            raise ValueError(f"a text has half a letter, {e.object[e.start : e.end]!r}") from None
 
 
 def _check_labels(rows: Sequence[Row], path: Path) -> None:
@@ -157,6 +176,8 @@ class Dialect:
         messages = [
             m for m in _messages(raw["prompt"], "prompt") if isinstance(m, HumanMessage | AIMessage | ToolMessage)
         ]
+        if not isinstance(raw["passages"], list):
+            raise ValueError("passages are not a list")
         given = Given(messages, _tools(raw["tools"]), raw["passages"], raw["language"], raw["today"] or self._today)
         label = bool(raw["label"]) if method == "kto" else None
         if method == "dpo":
@@ -313,6 +334,8 @@ def _tools(given: Any) -> list[ToolSpec]:
         parameters = inner.get("parameters")
         if not isinstance(inner.get("name"), str) or not isinstance(parameters, dict):
             raise ValueError("a tool has no name or no parameters")
+        if not isinstance(parameters.get("properties", {}), dict):
+            raise ValueError(f"the properties of the tool {inner['name']!r} are no JSON object")
         specs.append(
             ToolSpec(
                 name=inner["name"],

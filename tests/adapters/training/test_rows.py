@@ -126,6 +126,10 @@ def test_markers_in_what_people_said_are_made_harmless(other: Dialect) -> None:
     assert row.prompt.count(EOT) == 1
 
 
+DECIDED: dict[str, Any] = {
+    "point": "rv_1", "prompt": [USER], "completion": CALL, "tools": [TOOL], "passages": [], "language": "en",
+    "today": "",
+}  # fmt: skip
 WRONG: list[tuple[Method, Any, str]] = [
     ("sft", "{", "no JSON"),
     ("sft", "[]", "no JSON object"),
@@ -148,6 +152,17 @@ WRONG: list[tuple[Method, Any, str]] = [
     ("sft", {"prompt": "a", "completion": "b", "tools": [{}]}, "a tool has no name or no parameters"),
     ("sft", {"prompt": [USER], "completion": {"role": "assistant", "tool_calls": [{"name": "x", "args": "{"}]}},
      "are no JSON"),
+    ("sft", {"prompt": [USER], "completion": "a", "tools": [{"name": "x", "parameters": {"properties": None}}]},
+     "the properties of the tool 'x' are no JSON object"),
+    ("sft", {"prompt": [USER], "completion": "a", "tools": [{"name": "y", "parameters": {"properties": [1]}}]},
+     "the properties of the tool 'y' are no JSON object"),
+    ("sft", {**DECIDED, "passages": None}, "passages are not a list"),
+    ("sft", {**DECIDED, "completion": 7}, "something in it has another form (AttributeError("),
+    ("sft", {"prompt": [USER], "completion": {"role": "assistant", "tool_calls": 7}},
+     "something in it has another form (TypeError("),
+    ("sft", '{"prompt": "a\\ud83d", "completion": "b"}', "a text has half a letter, '\\ud83d'"),
+    ("sft", '{"prompt": "a", "completion": "\\ude00"}', "a text has half a letter, '\\ude00'"),
+    ("sft", '{"prompt": "a", "completion": "b", "licence": "\\udfff"}', "a text has half a letter, '\\udfff'"),
     ("dpo", {"prompt": "a", "chosen": "b"}, "the row lacks rejected"),
     ("dpo", {"prompt": "a", "chosen": "b", "rejected": "b"}, "chosen and rejected are the same"),
     ("kto", {"prompt": "a", "completion": "b"}, "the row lacks label"),
