@@ -210,6 +210,62 @@ def test_spanned_cells_of_a_page() -> None:
     ]
 
 
+COMPANY = """<h1>온결화장품 고객센터</h1>
+<table><tr><th>상호</th><td>㈜온결화장품</td></tr><tr><th>대표</th><td>박서연</td></tr>
+<tr><th>사업자등록번호</th><td>123-45-67890</td></tr><tr><th>주소</th><td>서울</td><td>부산</td></tr></table>
+<h2>적립금</h2>
+<dl><dt>적립금 유효기간:</dt><dd>적립한 날부터 <b>1년</b>입니다.</dd>
+<dt>제외 상품</dt><dt>제외 품목</dt><dd>상품권</dd><dd>할인 상품</dd>
+<dt>적립금은 언제 사라지나요?</dt><dd><p>매월 말일입니다.</p><p>문자로 알립니다.</p></dd></dl>
+<p>더 궁금한 점은 1:1 문의에 남겨 주세요.</p>"""
+
+
+def test_a_page_of_facts_says_each_name_with_its_own_value_and_each_term_with_what_it_means() -> None:
+    extract = read_bytes("온결.html", COMPANY.encode())
+    assert records(extract) == [
+        "상호: ㈜온결화장품.",
+        "대표: 박서연.",
+        "사업자등록번호: 123-45-67890.",
+        "주소: 서울, 부산.",
+        "적립금 유효기간: 적립한 날부터 1년입니다.",
+        "제외 상품, 제외 품목: 상품권, 할인 상품.",
+        "적립금은 언제 사라지나요? 매월 말일입니다. 문자로 알립니다.",
+    ]
+    found = {extract.text[piece.start : piece.end]: piece for piece in chunk(extract)}
+    assert [len(found[record].sentences) for record in records(extract)] == [1] * 7
+    assert "적립금 유효기간" not in found
+    assert "더 궁금한 점은 1:1 문의에 남겨 주세요." in found
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("<tr><th>상호<td>온결<th>대표<td>박서연</tr>", ["상호: 온결, 대표: 박서연."]),
+        (
+            "<tr><th colspan=2>회사 정보</tr><tr><th rowspan=2>전화<td>02</tr><tr><td>03</tr>",
+            ["회사 정보", "전화: 02.", "전화: 03."],
+        ),
+        ("<tr><th>팩스<td></tr><tr><th>상호:<td>온결</tr>", ["팩스", "상호: 온결."]),
+        ("<tr><th><th>요금</tr><tr><th>온돌<td>9만 원</tr>", ["온돌, 요금: 9만 원."]),
+        ("<thead><tr><th>객실<td>요금</thead><tr><th>온돌<td>9만 원</tr>", ["객실: 온돌, 요금: 9만 원."]),
+    ],
+    ids=["two-a-row", "titled-and-spanned", "empty", "names-of-columns", "thead"],
+)
+def test_rows_that_name_their_own_values_are_told_from_rows_under_names_of_columns(rows: str, said: list[str]) -> None:
+    assert records(read_bytes("a.html", f"<table>{rows}</table>".encode())) == said
+
+
+def test_a_term_with_a_table_a_heading_or_a_list_of_terms_in_it_stays_a_part_of_the_page() -> None:
+    inside = "<dt>표<dd>요금표<table><tr><td>온돌<td>9만 원</table></dd><dt><h2>주차</h2><dd>무료입니다.</dd>"
+    nested = "<dt>객실<dd><dl><dt>온돌<dd>2인실</dl></dd><dt>홀로"
+    extract = read_bytes("a.html", f"<dl>{inside}{nested}</dl>".encode())
+    assert records(extract) == ["온돌 | 9만 원", "온돌: 2인실."]
+    assert [extract.text[h.start : h.end] for h in extract.headings] == ["주차"]
+    assert extract.text.split("\n\n") == [
+        "표", "요금표", "온돌 | 9만 원", "주차", "무료입니다.", "객실", "온돌: 2인실.", "홀로",
+    ]  # fmt: skip
+
+
 def test_a_table_that_lays_out_a_page_is_prose() -> None:
     layout = "<table><tr><td><h2>주차</h2><p>주차는 무료입니다. 야간에도요.</p></td><td>그림</td></tr></table>"
     extract = read_bytes("a.html", layout.encode())
