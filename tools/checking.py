@@ -67,6 +67,11 @@ def check_args(spec: ToolSpec, declared: Declaration, given: Mapping[str, JSON],
             problems.append(f"{name}: {error}")
             broken.add(name)
             unclear += [name] if isinstance(error, Unclear) else []
+    problems += [
+        f"{name}: must be later than {earlier} ({args[earlier]}), not {args[name]}: give a later date"
+        for name, earlier in declared.after.items()
+        if name not in broken and _is_early(_day(args.get(name)), _before(declared, name, args))
+    ]
     missing = [name for name in spec["parameters"]["required"] if name not in args]
     for name, schema in properties.items():
         default = schema.get("default") if isinstance(schema, dict) else None
@@ -112,9 +117,16 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _before(declared: Declaration, name: str, args: Mapping[str, JSON]) -> date | None:
-    earlier = args.get(declared.after.get(name, ""))
+    return _day(args.get(declared.after.get(name, "")))
+
+
+def _is_early(found: date | None, before: date | None) -> bool:
+    return found is not None and before is not None and found <= before
+
+
+def _day(value: JSON) -> date | None:
     try:
-        return date.fromisoformat(earlier) if isinstance(earlier, str) else None
+        return date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
 
@@ -172,7 +184,7 @@ def _choice(value: JSON, choices: list[JSON], synonyms: Mapping[str, str]) -> JS
     for word, meant in synonyms.items():
         if _folded(word) == folded:
             return meant
-    raise Unfit(f"{_shown(value)} is none of {', '.join(map(str, choices))}")
+    raise Unfit(f'"{_within(value)}" is none of {", ".join(map(str, choices))}')
 
 
 def _folded(text: str) -> str:
@@ -184,11 +196,11 @@ def _from_text(value: str, kind: JSON) -> JSON:
         try:
             number = amounts.read_number(value)
         except amounts.Unreadable as error:
-            raise Unclear(f"{_shown(value)} {error}; write digits, like 2") from error
+            raise Unclear(f'"{_within(value)}" {error}: write digits, like 2') from error
         if number == number.to_integral_value():
             return int(number)
         if kind == "integer":
-            raise Unclear(f"{_shown(value)} is no whole number")
+            raise Unclear(f'"{_within(value)}" is no whole number')
         return float(number)
     if kind == "boolean" and value.casefold() in ("true", "false"):
         return value.casefold() == "true"
@@ -199,14 +211,14 @@ def _date(value: str, today: date, after: date | None) -> str:
     try:
         return dates.read_date(value, today=today, after=after).isoformat()
     except dates.Unreadable as error:
-        raise Unclear(f"{_shown(value)} {error}; write the date like 2026-12-03") from error
+        raise Unclear(f'"{_within(value)}" {error}: write the date like 2026-12-03') from error
 
 
 def _refuse_unwritable(value: JSON) -> None:
     if isinstance(value, str):
         for char in value:
             if unicodedata.category(char) in FORBIDDEN_CATEGORIES and char not in ALLOWED_CONTROLS:
-                raise Unfit(f"{_shown(value)} holds U+{ord(char):04X}, which cannot be stored; leave it out")
+                raise Unfit(f'"{_within(value)}" holds U+{ord(char):04X}, which cannot be stored: leave it out')
     elif isinstance(value, float) and not math.isfinite(value):
         raise Unfit(f"{value} is no number")
     elif isinstance(value, int) and abs(value) > amounts.LARGEST:
@@ -221,5 +233,10 @@ def _refuse_unwritable(value: JSON) -> None:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(str(value), ensure_ascii=False).encode("utf-8", "replace").decode()
-    return text if len(text) <= NEAREST_SHOWN else text[: NEAREST_SHOWN - 1] + "…"
+    return f'"{_within(value)}"'
+
+
+def _within(value: object) -> str:
+    """What stands between the quotation marks, which a message has itself: there a reader's language finds its end."""
+    text = json.dumps(str(value), ensure_ascii=False).encode("utf-8", "replace").decode()[1:-1].replace('\\"', "”")
+    return text if len(text) <= NEAREST_SHOWN - 2 else text[: NEAREST_SHOWN - 2] + "…"

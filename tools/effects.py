@@ -101,7 +101,7 @@ class Declaration:
     probe: Probe | None = None
     """For a tool whose effects are at most once: how to look up what became of one."""
     after: Mapping[str, str] = field(default_factory=dict)
-    """Date argument → the date argument it follows: "5일" after 3 December is the 5th of December."""
+    """Date argument → the date argument it follows, by a day or more: "5일" after 3 December is the 5th of December."""
     version: str = ""
     """What approvals are bound to, where name and schema do not say it all; "": they do."""
     origin: str = ""

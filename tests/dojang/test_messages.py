@@ -5,8 +5,11 @@ Where this fails after a merge, it prints the entries for ``dojang/locales/ko/me
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
 
 import pytest
 
@@ -14,7 +17,9 @@ from dojang.foreign import FOREIGN
 from dojang.language import LOCALES, Domain, texts_of
 from dojang.messages import BLANK, Pattern, messages, skeleton, told
 from nodes.wording import say, translations
-from tests.dojang.sentences import sentences
+from tests.dojang.sentences import ROOT, sentences
+from tools import amounts, dates
+from tools.toolbox import Toolbox
 
 KOREAN = texts_of("messages", "ko")
 SAME = {"{said} `dojang checkpoints make-key`", "PostgreSQL {server} ({where}), pgvector {found}"}
@@ -140,6 +145,37 @@ def test_several_problems_are_translated_one_by_one() -> None:
     assert told(text, "ko") == (
         "검토 rv_1: 수정을 받아들이지 못했습니다. guests: 9: 최대 6까지 받습니다; hotel 값이 없습니다"
     )
+
+
+def reasons(module: str) -> Iterator[str]:
+    """Every end of a sentence that an ``Unreadable`` of ``tools`` may be."""
+    for node in ast.walk(ast.parse((ROOT / "tools" / f"{module}.py").read_text("utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Unreadable":
+            parts = node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else node.args
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "2026-12-04" for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "reason"),
+    [
+        *(("dates", "check_out", reason) for reason in sorted(set(reasons("dates")))),
+        *(("amounts", "guests", reason) for reason in sorted(set(reasons("amounts")))),
+    ],
+)
+def test_whatever_cannot_be_read_in_an_edit_is_told_in_korean_with_its_name_and_its_words(
+    module: str, name: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Any:
+        raise {"dates": dates, "amounts": amounts}[module].Unreadable(reason)
+
+    monkeypatch.setattr(dates, "read_date", refuse)
+    monkeypatch.setattr(amounts, "read_number", refuse)
+    checked = Toolbox.open(today=lambda: date(2026, 11, 18)).check("book_room", {name: "다음 주 일요일"})
+    korean = told(f"review rv_1: the edit was not taken: {'; '.join([*checked['problems'] * 2])}", "ko")
+    said = f'{name}: "다음 주 일요일": {told(reason, "ko")}. '
+    assert korean.startswith(f"검토 rv_1: 수정을 받아들이지 못했습니다. {said}")
+    assert korean.count(said) == 2
+    assert not re.search("[a-z]{3,}", korean.replace(name, "").replace("rv_1", ""))
 
 
 def test_a_message_is_not_taken_for_one_inside_it() -> None:

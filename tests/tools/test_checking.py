@@ -56,19 +56,28 @@ def test_what_is_absent_is_missing_and_no_problem() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"check_in": "asap"}, "check_in: \"asap\" is no date; write the date like 2026-12-03"),
+        ({"check_in": "asap"}, "check_in: \"asap\" is no date: write the date like 2026-12-03"),
         (
             {"check_in": "12/3"},
-            "check_in: \"12/3\" can be read with the month or the day first; write the date like 2026-12-03",
+            "check_in: \"12/3\" can be read with the month or the day first: write the date like 2026-12-03",
         ),
-        ({"guests": "many"}, "guests: \"many\" is no number; write digits, like 2"),
+        (
+            {"check_out": "2026-12-03"},
+            "check_out: must be later than check_in (2026-12-03), not 2026-12-03: give a later date",
+        ),
+        (
+            {"check_in": "12월 9일", "check_out": "2026-12-05"},
+            "check_out: must be later than check_in (2026-12-09), not 2026-12-05: give a later date",
+        ),
+        ({"check_out": 'the 5" x'}, 'check_out: "the 5” x" is no date: write the date like 2026-12-03'),
+        ({"guests": "many"}, "guests: \"many\" is no number: write digits, like 2"),
         ({"guests": 2.5}, "guests: 2.5 is not of type 'integer'"),
         ({"guests": True}, "guests: True is not of type 'integer'"),
         ({"guests": 0}, "guests: 0 is less than the minimum of 1"),
         ({"guests": 2**70}, "guests: is too large"),
         ({"room_type": "펜트하우스"}, 'room_type: "펜트하우스" is none of standard, deluxe, suite'),
         ({"guest": 7}, "guest: 7 is not of type 'string'"),
-        ({"guest": "Kim\x00"}, "guest: \"Kim\\u0000\" holds U+0000, which cannot be stored; leave it out"),
+        ({"guest": "Kim\x00"}, "guest: \"Kim\\u0000\" holds U+0000, which cannot be stored: leave it out"),
         (
             {"vip": True},
             '"vip": no such argument of book_room; it takes hotel, guest, check_in, check_out, guests, room_type',
@@ -77,6 +86,12 @@ def test_what_is_absent_is_missing_and_no_problem() -> None:
 )  # fmt: skip
 def test_each_mistake_has_its_line(change: dict[str, Any], problem: str) -> None:
     assert BOX.check("book_room", {**BOOKING, **change})["problems"] == [problem]
+
+
+def test_a_stay_without_a_beginning_or_with_one_that_cannot_be_read_is_not_called_too_short() -> None:
+    checked = BOX.check("book_room", {**BOOKING, "check_in": "asap"})
+    assert checked["problems"] == ['check_in: "asap" is no date: write the date like 2026-12-03']
+    assert BOX.check("search_hotels", {"city": "서울", "check_out": "2026-12-03"})["problems"] == []
 
 
 def test_an_unknown_tool_fails_closed() -> None:
