@@ -74,10 +74,11 @@ def backwards(name: str, value: JSON, values: Mapping[str, JSON]) -> bool:
 def _later(begin: Day, end: Day) -> bool:
     if not begin.month or not end.month:  # "the 3rd to the 5th" of whatever month; a stay may end in the next one
         return begin.day != end.day or begin.month != end.month
-    if begin.year and end.year and begin.year != end.year:
-        return end.year > begin.year
+    if begin.year and end.year:
+        return end > begin
     apart = (end.month - begin.month) * 31 + end.day - begin.day
-    return 0 < apart % (12 * 31) < HALF_YEAR if not (begin.year and end.year) else apart > 0
+    # A later day of the calendar is in the same year, an earlier one may be in the next, and is if its year is said.
+    return apart > 0 or 0 < apart + 12 * 31 < HALF_YEAR or (bool(end.year) and apart != 0)
 
 
 __all__ = ["PAIRS", "Day", "backwards", "dated", "day_of"]

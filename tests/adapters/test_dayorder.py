@@ -32,7 +32,8 @@ def test_a_plain_day_is_read_and_one_that_depends_on_today_is_not(words: str, da
         ("1월 19일", "1월 29일", False),
         ("1월 29일", "1월 19일", True),
         ("December 30", "January 2", False),
-        ("January 2", "December 30", True),
+        ("January 2", "December 30", False),
+        ("December 30", "July 2", True),
         ("2026-12-30", "2027-01-02", False),
         ("2027-01-02", "2026-12-30", True),
         ("2026-03-05", "2026-03-05", True),
@@ -43,6 +44,12 @@ def test_a_plain_day_is_read_and_one_that_depends_on_today_is_not(words: str, da
 def test_an_end_is_not_before_its_beginning(begin: str, end: str, wrong: bool) -> None:
     assert backwards("check_out", end, {"check_in": begin}) is wrong
     assert backwards("end", end, {"start": begin}) is wrong
+
+
+@pytest.mark.parametrize("end", ["October 31", "October 31, 2027", "2027-10-31", "February 1, 2028"])
+@pytest.mark.parametrize("begin", ["March 1", "March 1, 2027"])
+def test_a_stay_may_take_more_than_half_a_year(begin: str, end: str) -> None:
+    assert not backwards("check_out", end, {"check_in": begin})
 
 
 def test_only_pairs_that_are_a_stay_are_compared() -> None:
