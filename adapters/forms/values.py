@@ -46,19 +46,25 @@ class Start(NamedTuple):
 
 
 def property_of(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The arguments of a tool with their plain types: references and optional types resolved."""
+    """The arguments of a tool with their plain types: references and optional types resolved.
+
+    A schema may be true or false, too: of an argument either says nothing.
+    """
     for name, spec in schema.get("properties", {}).items():
         yield name, _plain(spec, schema)
 
 
-def _plain(spec: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(spec: Any, root: Mapping[str, Any]) -> dict[str, Any]:
     for _ in range(8):
-        options = [o for o in spec.get("anyOf") or spec.get("oneOf") or [] if o.get("type") != "null"]
+        if isinstance(spec, bool):
+            return {}
+        listed = spec.get("anyOf") or spec.get("oneOf") or []
+        options = [o for o in listed if isinstance(o, bool) or o.get("type") != "null"]
         inner: Any = options[0] if options else spec["allOf"][0] if spec.get("allOf") else None
         if inner is None and "$ref" in spec:
             inner = root
             for part in str(spec["$ref"]).removeprefix("#/").split("/"):
-                inner = inner.get(part, {})
+                inner = inner.get(part, {}) if isinstance(inner, Mapping) else {}
         if inner is None:
             break
         spec = inner

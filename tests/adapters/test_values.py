@@ -43,6 +43,22 @@ def test_optional_types_and_references_are_resolved() -> None:
     assert [spec.get("type", spec.get("enum")) for _, spec in property_of(schema)] == ["integer", ["x"], "string"]
 
 
+def test_a_schema_that_is_only_true_or_false_says_nothing() -> None:
+    schema: Any = {
+        "properties": {
+            "a": True,
+            "b": False,
+            "c": {"anyOf": [{"type": "null"}, True]},
+            "d": {"allOf": [True]},
+            "e": {"$ref": "#/$defs/E"},
+            "f": {"$ref": "#/$defs/E/G"},
+        },
+        "$defs": {"E": True},
+    }
+    assert [spec for _, spec in property_of(schema)] == [{}] * 6
+    assert choices({}, [REQUEST]) is None, "it is copied like any text"
+
+
 def test_spans_begin_at_words_and_continue_the_shorter_ones(engine: Engine) -> None:
     found = Spans(engine.encode, ["for Emma Lee, at (Namsan Stay)"]).starts(120)
     spans = {text for start in found for _, text in start.ends}
