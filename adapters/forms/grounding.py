@@ -185,7 +185,8 @@ def stands(value: JSON, spec: Mapping[str, Any], said: Sequence[str], sources: M
     texts = said if ground == "conversation" else list(sources.values())
     if isinstance(value, int | float):
         return any(value in integers_in(text) or value in map(float, _DECIMAL.findall(text)) for text in texts)
-    return any(_stands(value, text) for text in texts)
+    dated = spec.get("format") in ("date", "date-time")  # a day of a range stands there in other words
+    return any(_stands(value, text) or (dated and value in date_words(text)) for text in texts)
 
 
 def admits(value: float, spec: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from adapters.forms.datewords import date_words
+from adapters.forms.datewords import date_words, dates_in
 from adapters.forms.spans import pieces
 from adapters.prompt import Turn, integers_in, spaced
 from state import JSON
@@ -99,7 +99,7 @@ def choices(spec: Mapping[str, Any], texts: Sequence[str]) -> list[JSON] | None:
 
 def _undated(text: str) -> str:
     """The text without its dates: their digits count nothing."""
-    for word in sorted(date_words(text), key=len, reverse=True):
+    for word in sorted((said.text for said in dates_in(text)), key=len, reverse=True):
         text = text.replace(word, " | ")
     return text
 
@@ -111,15 +111,20 @@ def used_up(value: JSON, values: Mapping[str, JSON], texts: Sequence[str]) -> bo
     others = [other for other in values.values() if isinstance(other, str)]
 
     def mentions(words: str) -> int:
-        return sum(text.count(words) for text in texts)
+        return sum(max(text.count(words), sum(date.count(words) for date in _dates(text))) for text in texts)
 
     inside = sum(other.count(value) for other in others)
     around = any(other in value and mentions(other) < 2 for other in others)
     return around or 0 < mentions(value) <= inside
 
 
+def _dates(text: str) -> list[str]:
+    """The dates that a text says, with repeats: those of a range stand in it in other words."""
+    return [word for said in dates_in(text) for word in said.words]
+
+
 def of_date(value: JSON, dates: Sequence[str], texts: Sequence[str]) -> bool:
-    """Whether these words are said as a part of dates only, as the 12 of "12월 3일"."""
+    """Whether these words are said as a part of dates only, as the 12 of "12월 3일"; ``dates``: as they are said."""
     if not isinstance(value, str):
         return False
     within = sum(text.count(date) * date.count(value) for text in texts for date in set(dates))

@@ -28,7 +28,7 @@ from langchain_core.messages.tool import tool_call
 
 from adapters.alike import LEAST
 from adapters.decoding import Decoding
-from adapters.forms.datewords import date_words
+from adapters.forms.datewords import dates_in, spelled
 from adapters.forms.dayorder import backwards, dated
 from adapters.forms.offers import call_id
 from adapters.forms.values import Spans, Start, choices, doubted, is_date, of_date, property_of, used_up
@@ -363,14 +363,16 @@ class ReadingSpeaker:
         A few calls are followed side by side where the model hesitates, and the likeliest whole one is taken.
         """
         engine, schema = self._engine, tool["parameters"]
+        last = next((name for name, spec in reversed(list(property_of(schema))) if is_date(spec)), "")
+        if last:  # either day of a range is copied, so both have to stand there
+            prompt = engine.encode(render([t._replace(content=spelled(t.content)) for t in turns]))
         prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
         told = [t for t in turns if t.role != "assistant"]
         texts = [t.content for t in told]
         done = max((n for n, t in enumerate(told, 1) if t.role == "ipython"), default=0)
         spans, branches = Spans(engine.encode, texts, done=done), Branches(engine, prefix)
-        unclear, dates = doubted(turns), [words for text in texts for words in date_words(text)]
+        unclear, dates = doubted(turns), [said.text for text in texts for said in dates_in(text)]
         drafts = [_Draft(0.0, {}, [])]
-        last = next((name for name, spec in reversed(list(property_of(schema))) if is_date(spec)), "")
         for name, spec in property_of(schema):
             branches.extend([[*draft.line, *engine.encode(f"{name}:")] for draft in drafts])
             grown: list[tuple[float, int, JSON]] = []

@@ -50,6 +50,24 @@ CALLS: list[tuple[Language, str, str, dict[str, object]]] = [
             "guests": 2, "room_type": "deluxe",
         },
     ),
+    (
+        "ko",
+        "남산스테이에 이수민 이름으로 12월 3~5일 2명 디럭스룸 예약해 주세요",
+        "book_room",
+        {
+            "hotel": "남산스테이", "guest": "이수민", "check_in": "12월 3일", "check_out": "12월 5일",
+            "guests": 2, "room_type": "deluxe",
+        },
+    ),
+    (
+        "en",
+        "Book a deluxe room at Namsan Stay for Emma Lee, 3-5 December, 2 guests",
+        "book_room",
+        {
+            "hotel": "Namsan Stay", "guest": "Emma Lee", "check_in": "3 December", "check_out": "5 December",
+            "guests": 2, "room_type": "deluxe",
+        },
+    ),
     ("en", "Please cancel booking BK-2041", "cancel_booking", {"booking_id": "BK-2041"}),
     ("ko", "예약 BK-2041 취소해 주세요", "cancel_booking", {"booking_id": "BK-2041"}),
     ("en", "Refund 50,000 won for booking BK-2041", "issue_refund", {"booking_id": "BK-2041", "amount": 50_000}),

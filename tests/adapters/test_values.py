@@ -79,6 +79,13 @@ def test_what_is_said_once_is_said_for_one_argument() -> None:
     assert not used_up("Seoul", {"hotel": "Seoul Inn"}, ["at Seoul Inn in Seoul"])
 
 
+def test_a_day_of_a_range_is_said_once_for_one_argument() -> None:
+    said = ["3-13 December"]
+    assert not used_up("13 December", {"check_in": "3 December"}, said)
+    assert used_up("3 December", {"check_in": "3 December"}, ["3-5 December"])
+    assert of_date("3-13", ["3-13 December"], said)
+
+
 def test_what_is_said_in_dates_only_is_a_part_of_a_date() -> None:
     said = ["남산스테이에 12월 3일부터 5일까지, 12월호텔 말고"]
     dates = ["12월 3일", "5일"]
