@@ -41,6 +41,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from adapters.numerals import numbers_in
 from state import JSON, ToolSpec, UserError
 
 BOS: Final = "<|begin_of_text|>"
@@ -183,34 +184,13 @@ def _scalar(value: JSON) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-_WORDS: Final = {
-    1: ("one", "a", "single", "한", "하나", "혼자"),
-    2: ("two", "a couple of", "both", "두", "둘"),
-    3: ("three", "세", "셋"),
-    4: ("four", "네", "넷"),
-    5: ("five", "다섯"),
-    6: ("six", "여섯"),
-    7: ("seven", "일곱"),
-    8: ("eight", "여덟"),
-    9: ("nine", "아홉"),
-}
-_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+(?!\d)|\d+")
-_MAN = re.compile(r"(\d+)\s?만(?:\s?(\d)\s?천)?")
-
-
 def integers_in(text: str) -> list[int]:
     """Every integer that an argument may take from ``text``, without repeats, in order of appearance.
 
-    Digit runs (thousands commas dropped), Korean 만/천 amounts ("18만 원" is 180000), then number words from one to
-    nine in English and Korean.
+    Digits (thousands commas dropped), Korean amounts ("18만 원" is 180000), number words; none is a part of another
+    number or of a code (``adapters.numerals``).
     """
-    found = [(m.start(), int(m.group().replace(",", ""))) for m in _DIGITS.finditer(text) if len(m.group()) <= 15]
-    found += [(m.start(), int(m[1]) * 10_000 + int(m[2] or 0) * 1_000) for m in _MAN.finditer(text) if len(m[1]) <= 8]
-    for number, words in _WORDS.items():
-        for word in words:
-            pattern = rf"\b{word}\b" if word.isascii() else rf"(?<![가-힣]){word}(?=\s|명|분|사람|이서|이|$)"
-            found += [(m.start(), number) for m in re.finditer(pattern, text, re.IGNORECASE)]
-    return list(dict.fromkeys(number for _, number in sorted(found)))
+    return list(dict.fromkeys(found.value for found in numbers_in(text) if isinstance(found.value, int)))
 
 
 # -------------------------------------------------------------------------------------------------- rendering

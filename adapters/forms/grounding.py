@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from adapters.forms.datewords import date_words
 from adapters.forms.spans import Piece, pieces, spans
+from adapters.numerals import numbers_in
 from adapters.prompt import integers_in
 from state import JSON, UserError
 
@@ -28,7 +29,6 @@ GROUND: Final = "x-dojang-grounded"
 SPAN_CHARS: Final = 120
 LISTED: Final = 400  # spans that are told one by one, where a schema asks for more than a length
 _PIECES: Final = 2_000  # of the newest text; beyond this no context of ours reaches
-_DECIMAL: Final = re.compile(r"(?<![\d.])\d{1,12}\.\d{1,6}(?![\d.])")
 
 
 class Unfillable(Exception):
@@ -99,10 +99,7 @@ class Lexicon:
         return list(dict.fromkeys(word for text in self._numbered for word in date_words(text)))
 
     def _values(self, kind: str) -> list[float]:
-        values: list[float] = [n for text in self._numbered for n in integers_in(text)]
-        if kind == "number":
-            values += [float(m) for text in self._numbered for m in _DECIMAL.findall(text)]
-        return list(dict.fromkeys(values))
+        return list(dict.fromkeys(n for text in self._numbered for n in _numbers(text, kind)))
 
     def _listed(self, spec: Mapping[str, Any], longest: int) -> str:
         shortest, pattern = int(spec.get("minLength", 1)), re.compile(str(spec.get("pattern", "")))
@@ -184,9 +181,13 @@ def stands(value: JSON, spec: Mapping[str, Any], said: Sequence[str], sources: M
         return 1 <= value <= len(sources) if isinstance(value, int) else value in sources
     texts = said if ground == "conversation" else list(sources.values())
     if isinstance(value, int | float):
-        return any(value in integers_in(text) or value in map(float, _DECIMAL.findall(text)) for text in texts)
+        return any(value in _numbers(text, "number") for text in texts)
     dated = spec.get("format") in ("date", "date-time")  # a day of a range stands there in other words
     return any(_stands(value, text) or (dated and value in date_words(text)) for text in texts)
+
+
+def _numbers(text: str, kind: str) -> list[float]:
+    return [*integers_in(text)] if kind == "integer" else [n.value for n in numbers_in(text) if n.value is not None]
 
 
 def admits(value: float, spec: Mapping[str, Any]) -> bool:

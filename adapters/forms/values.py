@@ -12,16 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from adapters.forms.datewords import date_words, dates_in
 from adapters.forms.spans import pieces
-from adapters.prompt import Turn, integers_in, spaced
+from adapters.numerals import CODE, numbers_in
+from adapters.prompt import Turn, spaced
 from state import JSON
 
 SHORT_CHARS: Final = 120  # a text that may be longer is no name
 SHORT_TOKENS: Final = 24
 LONG_TOKENS: Final = 96
-
-
-_CODE: Final = re.compile(r"[A-Za-z0-9]+(?:[@._+-]+[A-Za-z0-9]+)+|[A-Za-z]+\d\w*", re.ASCII)
-"""An address, a number with its prefix, a name with a hyphen: copied whole or not at all."""
 
 
 _GOES_ON: Final = frozenset("a an the and or but because than my our your their".split())
@@ -32,6 +29,10 @@ _QUOTED: Final = re.compile(
     r"""(?<!\w)(?:'(?=\S)[^']*(?:'\w[^']*)*'(?!\w)|"[^"]+"|“[^”]+”|‘[^’]+’(?!\w)|「[^」]+」|『[^』]+』)"""
 )
 """Words in quotation marks, an apostrophe inside a word is none: no value begins before them and ends among them."""
+
+
+_POINTED: Final = re.compile(r"\d{1,2}\.\d{1,2}")
+"""A number with decimals, or a month and a day."""
 
 
 _DOUBTED: Final = re.compile(r"“([^”]+)”(?: is not clear| *만으로는 분명하지)")
@@ -90,18 +91,22 @@ def choices(spec: Mapping[str, Any], texts: Sequence[str]) -> list[JSON] | None:
         return [True, False]
     if kind in ("integer", "number"):
         low, high = spec.get("minimum", float("-inf")), spec.get("maximum", float("inf"))
-        found = [n for text in texts for n in integers_in(_undated(text))]
+        found = [n for text in texts for n in _undated(text) if kind == "number" or isinstance(n, int)]
         return list(dict.fromkeys(n for n in found if low <= n <= high))
     if is_date(spec):
         return list(dict.fromkeys(word for text in texts for word in date_words(text)))
     return None if kind == "string" else []
 
 
-def _undated(text: str) -> str:
-    """The text without its dates: their digits count nothing."""
-    for word in sorted((said.text for said in dates_in(text)), key=len, reverse=True):
-        text = text.replace(word, " | ")
-    return text
+def _undated(text: str) -> Iterator[int | float]:
+    """The numbers of a text that are no part of a date. 12.25 may be either: the type of the argument says which."""
+    dates = [(said.at, said.at + len(said.text), said.text) for said in dates_in(text)]
+    for at, end, number in numbers_in(text):
+        if number is None:
+            continue
+        over = [(first, last, words) for first, last, words in dates if first < end and at < last]
+        if all(at <= first and last <= end and _POINTED.fullmatch(words) for first, last, words in over):
+            yield number
 
 
 def used_up(value: JSON, values: Mapping[str, JSON], texts: Sequence[str]) -> bool:
@@ -153,7 +158,7 @@ def _kind(code: str) -> str:
 
 
 def _codes(text: str) -> set[str]:
-    return {found.group() for found in _CODE.finditer(text)}
+    return {found.group() for found in CODE.finditer(text)}
 
 
 def doubted(turns: Sequence[Turn]) -> set[str]:
@@ -208,7 +213,7 @@ class Spans:
     def _of(self, text: str, tokens: int) -> Iterator[Start]:
         parts = pieces(text)
         quoted = [(found.start(), found.end()) for found in _QUOTED.finditer(text)]
-        inside = {at for code in _CODE.finditer(text) for at in range(code.start() + 1, code.end())}
+        inside = {at for code in CODE.finditer(text) for at in range(code.start() + 1, code.end())}
         begin = 0
         for i, first in enumerate(parts):
             begin, at = begin + len(first.gap) + len(first.text), begin + len(first.gap)

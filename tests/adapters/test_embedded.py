@@ -72,6 +72,7 @@ CALLS: list[tuple[Language, str, str, dict[str, object]]] = [
     ("ko", "예약 BK-2041 취소해 주세요", "cancel_booking", {"booking_id": "BK-2041"}),
     ("en", "Refund 50,000 won for booking BK-2041", "issue_refund", {"booking_id": "BK-2041", "amount": 50_000}),
     ("ko", "BK-2041 예약에 50,000원 환불해 주세요", "issue_refund", {"booking_id": "BK-2041", "amount": 50_000}),
+    ("ko", "BK-2041 예약 3만 2천5백원 환불해 주세요", "issue_refund", {"booking_id": "BK-2041", "amount": 32_500}),
 ]  # fmt: skip
 
 
@@ -86,6 +87,16 @@ def test_calls_with_every_argument_and_no_other(
     (call,) = cast(AIMessage, said["message"]).tool_calls
     assert (call["name"], call["args"]) == (name, arguments)
     assert time.process_time() - begun < 3.0, "three seconds of one core a reply are promised"
+
+
+def test_an_amount_that_cannot_be_paid_is_asked_for_and_is_not_the_number_of_the_booking(
+    embedded: ChatGenerator,
+) -> None:
+    said = embedded.reply(
+        [HumanMessage("refund 50.50 won for booking BK-2041")],
+        passages=[RULES], tools=Toolbox.open().offered(), language="en",
+    )  # fmt: skip
+    assert said["about"] == "issue_refund.amount"
 
 
 def test_asks_for_what_is_missing_and_completes_the_call_with_the_answer(embedded: ChatGenerator) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from adapters.errors import UnreadableReply
 from adapters.forms.grammar import turn_grammar
+from adapters.forms.grounding import GROUND, stands
 from adapters.forms.spans import spans
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine
@@ -199,6 +200,17 @@ def test_citations_are_retrieved_ids_and_quotes_come_from_the_cited_text() -> No
     assert not says(inherited, sources=["x"])
     with pytest.raises(UserError, match="say nothing"):
         turn_grammar([tool("answer", {"s": CITATION}, ["s"])], forms=["call"], texts=[ASK])
+
+
+def test_a_day_of_a_range_stands_in_the_conversation_and_a_part_of_a_number_does_not() -> None:
+    said = ["12월 3~5일, 1,250.50 won for BK-2041"]
+    day, number = {"type": "string", "format": "date"}, {"type": "number"}
+    told = {GROUND: "conversation"}
+    assert stands("12월 3일", {**day, **told}, said, {})
+    assert not stands("12월 4일", {**day, **told}, said, {})
+    assert not stands("12월 3일", {"type": "string", **told}, said, {}), "words are copied"
+    assert stands(1250.5, {**number, **told}, said, {})
+    assert not any(stands(part, {**number, **told}, said, {}) for part in (1, 250, 250.5, 50, 2041))
 
 
 def test_listed_choices_remain_where_they_stand() -> None:

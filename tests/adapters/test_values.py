@@ -31,6 +31,30 @@ def test_what_can_stand_in_an_argument(spec: dict[str, Any], expected: list[Any]
     assert found == expected or sorted(found or []) == sorted(expected or [])
 
 
+@pytest.mark.parametrize(
+    ("text", "integers", "numbers"),
+    [
+        ("refund 50.50 won for booking BK-2041", [], [50.5]),
+        ("refund 12.50 for booking NS-2041", [], [12.5]),
+        ("$12.50", [], [12.5]),
+        ("1.5", [], [1.5]),
+        ("1,250.50 won", [], [1250.5]),
+        ("50.00 won", [50], [50]),
+        ("12월 3~5일 2명", [2], [2]),
+        ("12.3부터 12.5.2026까지 2명", [2], [12.3, 2]),
+        ("비용 120일", [120], [120]),
+        ("12월 3일부터 3박, 10만 원", [100000], [100000]),
+        ("5백만원 환불, 예약 BK-2041", [5000000], [5000000]),
+        ("call 010 1234 5678 for two rooms", [2], [2]),
+    ],
+)
+def test_a_number_is_never_a_part_of_a_decimal_a_date_or_a_code(
+    text: str, integers: list[int], numbers: list[float]
+) -> None:
+    assert choices({"type": "integer"}, [text]) == integers
+    assert choices({"type": "number"}, [text]) == numbers
+
+
 def test_optional_types_and_references_are_resolved() -> None:
     schema: Any = {
         "properties": {
