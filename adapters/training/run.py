@@ -37,6 +37,7 @@ from state import Conflict, UserError
 RUN_FILE: Final = "run.json"
 _PEFTS: Final = {"r": 8, "lora_alpha": 8, "lora_dropout": 0.0}
 """What an adapter is that does not say it."""
+WEIGHTS_FILE: Final = "adapter_model.safetensors"
 BEGUN: Final = "begun_at"
 LAST_FILE: Final = "trainer_state.json"
 """What the Trainer writes last into a checkpoint: where it can be read, everything before it was written."""
@@ -268,18 +269,58 @@ def _begun(folder: Path) -> datetime:
 
 
 def newest_checkpoint(folder: Path, processes: int = 1) -> Path | None:
-    """The newest checkpoint that was written to its end, by all processes; torn ones are removed."""
-    numbered = sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True)
-    for checkpoint in numbered:
+    """The newest checkpoint that was written to its end, by all processes, and can be read; newer ones are removed.
+
+    Raises:
+        UserError: None of those that were written to their end can be read.
+    """
+    damaged: dict[Path, str] = {}
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True):
         try:
-            json.loads((checkpoint / LAST_FILE).read_text(encoding="utf-8"))
+            state = json.loads((checkpoint / LAST_FILE).read_text(encoding="utf-8"))
             if processes > 1 and len(list(checkpoint.glob("rng_state_*.pth"))) < processes:
                 raise ValueError("a process has not written its part")
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
             continue
+        best = Path(state.get("best_model_checkpoint") or checkpoint)
+        unread = [why for file in _needed(checkpoint, best) if (why := _damage(file))]
+        if unread:
+            damaged[checkpoint] = unread[0]
+            continue
+        for newer in damaged:  # written over, one that was torn then would look whole
+            shutil.rmtree(newer)
         return checkpoint
+    for checkpoint, why in damaged.items():
+        raise UserError(
+            f"{checkpoint} is damaged ({why}), and there is no older one to go on from; begin anew with --fresh"
+        )
     return None
+
+
+def _needed(checkpoint: Path, best: Path) -> set[Path]:
+    """What is read when a run goes on from a checkpoint, and at its end from the best one, if that is there yet."""
+    weights = {folder / WEIGHTS_FILE for folder in (checkpoint, best) if folder.is_dir()}
+    return {*weights, *checkpoint.rglob("*.safetensors"), *checkpoint.glob("rng_state*.pth")} | {
+        checkpoint / name for name in ("optimizer.pt", "scheduler.pt")
+    }
+
+
+def _damage(file: Path) -> str:
+    """Why a file cannot be read, "" where it can: matrices by their header, what torch packs by its checksums."""
+    from zipfile import BadZipFile, ZipFile
+
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(str(file), framework="numpy"):
+                return ""
+        with ZipFile(file) as packed:
+            torn = packed.testzip()
+            return f"{file.name}: {torn}" if torn else ""
+    except (SafetensorError, BadZipFile, EOFError, OSError, RuntimeError, ValueError) as e:
+        return f"{file.name}: {e}"
 
 
 def _step_of(checkpoint: Path) -> int:

@@ -113,6 +113,67 @@ def test_a_run_that_stopped_in_its_second_pass_goes_on_to_the_same_adapter(
     assert lasting(tmp_path / "parts") == lasting(tmp_path / "whole")
 
 
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+@pytest.fixture(scope="module")
+def halfway(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was interrupted after two checkpoints."""
+    out = tmp_path_factory.mktemp("halfway") / "adapter"
+    interrupted(base, out, SMALL, 5)
+    return staging_of(out)
+
+
+def checkpoints_of(halfway: Path, out: Path) -> list[Path]:
+    """A copy of it for a run of one's own, the newest checkpoint first."""
+    copied = shutil.copytree(halfway, staging_of(out))
+    for noted in copied.glob("checkpoints/*/trainer_state.json"):  # where the best lies stands there with its path
+        noted.write_text(noted.read_text(encoding="utf-8").replace(str(halfway), str(copied)), encoding="utf-8")
+    return [copied / "checkpoints" / f"checkpoint-{step}" for step in (4, 2)]
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_run_goes_on_from_the_newest_checkpoint_that_can_be_read(halfway: Path, tmp_path: Path, name: str) -> None:
+    newest, older = checkpoints_of(halfway, tmp_path / "a")
+    cut(newest / name)
+    assert newest_checkpoint(newest.parent) == older
+    assert not newest.exists()
+
+
+def test_a_run_whose_newest_checkpoint_is_damaged_ends_with_the_same_adapter(
+    base: Path, trained: Path, halfway: Path, tmp_path: Path
+) -> None:
+    newest, _ = checkpoints_of(halfway, tmp_path / "a")
+    damaged = bytearray((newest / "optimizer.pt").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (newest / "optimizer.pt").write_bytes(damaged)
+    assert run(base, tmp_path / "a")["resumed_from_step"] == 2
+    assert lasting(tmp_path / "a") == lasting(trained)
+
+
+def test_a_run_none_of_whose_checkpoints_can_be_read_says_so_and_keeps_them(
+    base: Path, halfway: Path, tmp_path: Path
+) -> None:
+    newest, older = checkpoints_of(halfway, tmp_path / "a")
+    (newest / "optimizer.pt").unlink()
+    cut(older / "scheduler.pt")
+    with pytest.raises(UserError, match=r"checkpoint-4 is damaged \(optimizer\.pt: .*; begin anew with --fresh"):
+        run(base, tmp_path / "a")
+    assert newest.exists()
+    assert older.exists()
+
+
+def test_a_run_whose_best_checkpoint_is_damaged_does_not_go_on_to_lose_it(halfway: Path, tmp_path: Path) -> None:
+    newest, older = checkpoints_of(halfway, tmp_path / "a")
+    state = json.loads((newest / "trainer_state.json").read_text(encoding="utf-8"))
+    (newest / "trainer_state.json").write_text(json.dumps(state | {"best_model_checkpoint": str(older)}))
+    assert newest_checkpoint(newest.parent) == newest
+    cut(older / "adapter_model.safetensors")
+    with pytest.raises(UserError, match=r"checkpoint-4 is damaged \(adapter_model\.safetensors: "):
+        newest_checkpoint(newest.parent)
+
+
 def test_a_run_that_was_interrupted_began_when_it_was_first_begun(base: Path, tmp_path: Path) -> None:
     recipe = replace(SMALL, epochs=1)
     interrupted(base, tmp_path / "a", recipe, 3)
