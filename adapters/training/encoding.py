@@ -100,10 +100,17 @@ def prepare(tokenizer: Any, rows: Iterable[Row], recipe: Recipe) -> Prepared:
     train, heldout = _split(kept, recipe)
     random.Random(recipe.seed).shuffle(train)  # KTO's rows are read in order: their neighbours are given
     odd = 0
-    if recipe.method == "kto" and recipe.kto(len(train)) == "kto" and len(train) % recipe.batch == 1:
-        train, odd = train[:-1], 1
+    if recipe.method == "kto" and recipe.kto(len(train)) == "kto":
+        (train, one), (heldout, other) = _paired(train, recipe.batch), _paired(heldout, recipe.batch)
+        odd = one + other
     passes = math.ceil(recipe.epochs) if any(row.once for row in train) else 1
     return Prepared(train, heldout, len(encoded), len(encoded) - len(kept), odd, passes, recipe.seed)
+
+
+def _paired(rows: list[Ids], batch: int) -> tuple[list[Ids], int]:
+    """The rows without one that would be alone in its batch, and how many that is."""
+    alone = len(rows) % batch == 1
+    return (rows[:-1] if alone else rows), int(alone)
 
 
 def _split(rows: Sequence[Ids], recipe: Recipe) -> tuple[list[Ids], list[Ids]]:

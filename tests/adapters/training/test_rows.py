@@ -283,6 +283,24 @@ def test_each_prompt_of_kto_stands_beside_its_neighbour_s_answer(base: Path, oth
     assert "KL_completion_ids" not in columns(Recipe(method="kto"), rows)[0]
 
 
+@pytest.mark.parametrize("batch", [2, 4, 5])
+def test_no_row_of_kto_is_alone_in_its_batch_trained_on_or_held_out(base: Path, other: Dialect, batch: int) -> None:
+    tok = open_base(base, "nf4").tokenizer
+    raw = [{"prompt": f"p{i}", "completion": f"c{i}", "label": i % 2 == 0} for i in range(120)]
+    rows = [other.row(r, "kto") for r in raw]
+    recipe = Recipe(method="kto", heldout=0.2, batch=batch)
+    odd = set[int]()
+    for given in range(90, 120):
+        prepared = prepare(tok, rows[:given], recipe)
+        for side in (prepared.train, prepared.heldout):
+            assert len(side) % batch != 1
+            assert all(m["KL_completion_ids"] != m["completion_ids"] for m in columns(recipe, side, pairs=True))
+        assert len(prepared.train) + len(prepared.heldout) + prepared.odd == given
+        odd.add(prepared.odd)
+    assert odd > {1}, "a row on either side, or on both"
+    assert prepare(tok, rows, Recipe(heldout=0.2, batch=batch)).odd == 0, "others look at no neighbour"
+
+
 def test_good_and_bad_rows_count_alike() -> None:
     assert balance([True] * 30 + [False] * 10) == (1.0, 3.0)
     assert balance([True] * 10 + [False] * 30) == (3.0, 1.0)
