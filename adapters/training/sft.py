@@ -37,7 +37,7 @@ class AdapterReport:
     dropped_too_long: int
     replayed: int
     steps: int
-    loss: float
+    loss: float | None
     seconds: float
     base_fingerprint: str
 
@@ -105,7 +105,7 @@ def train_adapter(
     )  # fmt: skip
     return AdapterReport(
         told["counts"]["trained"], told["counts"]["dropped_too_long"], len(old), told["steps"],
-        told["loss"]["last"] or 0.0, told["duration_s"], told["base"]["fingerprint"],
+        told["loss"]["last"], told["duration_s"], told["base"]["fingerprint"],
     )  # fmt: skip
 
 

@@ -108,7 +108,8 @@ def _exactly(model: Any, exact: Mapping[str, Any]) -> None:
 
 def _arguments(recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path) -> dict[str, Any]:
     cuda = local.device.startswith("cuda")
-    every = recipe.every or max(1, steps_of(recipe, len(rows.stream)) // 20)
+    steps = steps_of(recipe, len(rows.stream))
+    every = recipe.every or max(1, steps // 20)
     judged: dict[str, Any] = {}
     if rows.heldout:
         judged = {
@@ -123,7 +124,8 @@ def _arguments(recipe: Recipe, local: LocalModel, rows: Prepared, folder: Path) 
         "bf16": recipe.quantization != "fp32", "use_cpu": not cuda, "dataloader_pin_memory": False,
         "activation_checkpointing": cuda if recipe.checkpointing is None else recipe.checkpointing,
         "max_length": None, "seed": recipe.seed, "data_seed": recipe.seed, "report_to": [], "disable_tqdm": True,
-        "logging_strategy": "steps", "logging_steps": min(every, 10), "save_strategy": "steps", "save_steps": every,
+        "logging_strategy": "steps", "logging_steps": min(every, steps, 10), "save_strategy": "steps",
+        "save_steps": every,
         "ddp_find_unused_parameters": False,  # every matrix of an adapter has a part in every loss
         "save_total_limit": KEPT_CHECKPOINTS, "restore_callback_states_from_checkpoint": bool(rows.heldout),
         **judged,

@@ -291,6 +291,12 @@ def test_few_rows_are_trained_without_a_kl_term_and_many_with_it(base: Path, tmp
     assert run(base, tmp_path / "one", replace(recipe, batch=1), rows=65)["kto_loss"] == "apo_zero_unpaired"
 
 
+def test_a_run_of_few_steps_has_a_loss(base: Path, tmp_path: Path) -> None:
+    told = run(base, tmp_path / "a", replace(SMALL, epochs=0.5, heldout=0.0, every=100))
+    assert told["steps"] == 3
+    assert told["loss"]["last"] > 0
+
+
 # -------------------------------------------------------------------------------------------------------- refused
 
 

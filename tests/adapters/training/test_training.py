@@ -234,6 +234,12 @@ def test_an_adapter_trains_saves_and_speaks_the_same_after_reloading(tmp_path: P
     assert not torch.equal(logits[0], logits[1])
 
 
+def test_a_report_of_a_run_without_a_loss_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"counts": {"trained": 1, "dropped_too_long": 0}, "steps": 1, "duration_s": 1.0, "loss": {"last": None}}
+    monkeypatch.setattr(sft, "train", lambda *given, **how: told | {"base": {"fingerprint": "f"}})
+    assert sft.train_adapter(BASE, tmp_path, [], replay=0.0).loss is None
+
+
 def test_training_on_nothing_that_fits_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no row fits"):
         sft.train_adapter(BASE, tmp_path, [Said("a " * 3_000, [("b", True)])], replay=0.0)
