@@ -152,6 +152,11 @@ def told(text: str, language: Language) -> str:
     return moments(known, language)
 
 
+def said(text: str, language: Language) -> str:
+    """A reason of another part as a conversation in ``language`` keeps it: for good, so on nobody's clock."""
+    return messages(language).told(text)
+
+
 def skeleton(template: str) -> str:
     """A template whatever its blanks are called: two with one skeleton are one message."""
     pieces = BLANK.split(template)

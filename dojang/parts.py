@@ -20,6 +20,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 import dojang
 from dojang.attachments import Attachments
 from dojang.chosen import load_embedder_of, mcp_servers_of, qdrant_place, store_key
+from dojang.messages import said
 from dojang.notice import Notice
 from dojang.observing.observer import Observer
 from dojang.observing.tracing import Tracing
@@ -431,4 +432,5 @@ class Parts:
             outbox=self.notice,
             prompts=self.prompts if self.settings.keep_prompts else NoPrompts(),
             attachments=self.attachments,
+            told=said,
         )

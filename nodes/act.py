@@ -175,6 +175,14 @@ def _outcome(runtime: Runtime[Deps], proposal: Proposal, key: str, status: Any, 
     return Outcome(key=key, tool=proposal["tool"], status=status, result=result, error=error, at=at)
 
 
+def _why(state: AgentState, runtime: Runtime[Deps], outcome: Outcome) -> str:
+    """What the conversation is told of a call that came to nothing; the outcome keeps the words of its tool."""
+    if outcome["status"] == "refused":
+        return outcome["error"]
+    language = state["language"]
+    return say("failed", language, reason=runtime.context.told(outcome["error"], language))
+
+
 def _done(
     state: AgentState, runtime: Runtime[Deps], proposal: Proposal, outcome: Outcome, verdict: Verdict
 ) -> dict[str, Any]:
@@ -190,7 +198,5 @@ def _done(
             id=outcome_id(state, proposal),
         )
     else:
-        refused = outcome["status"] == "refused"
-        text = outcome["error"] if refused else say("failed", state["language"], reason=outcome["error"])
-        message = refusal_message(state, proposal, text)
+        message = refusal_message(state, proposal, _why(state, runtime, outcome))
     return {"outcomes": {proposal["id"]: outcome}, "messages": [message]}

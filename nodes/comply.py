@@ -62,7 +62,9 @@ def comply(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
 def _comply_call(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, findings: _Findings) -> None:
     language, subject = state["language"], f"call:{proposal['id']}"
     if proposal["problems"]:
-        _refuse(state, runtime, proposal, say("invalid", language, reason="; ".join(proposal["problems"])), findings)
+        why = "; ".join(proposal["problems"])
+        told = say("invalid", language, reason=runtime.context.told(why, language))
+        _refuse(state, runtime, proposal, say("invalid", language, reason=why), findings, told=told)
         return
     verdict = (state.get("verdicts") or {}).get(subject)
     if verdict is None:
@@ -201,7 +203,10 @@ def _open(
     findings.reviews[review["id"]] = review
 
 
-def _refuse(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, text: str, findings: _Findings) -> None:
+def _refuse(
+    state: AgentState, runtime: Runtime[Deps], proposal: Proposal, text: str, findings: _Findings, *, told: str = ""
+) -> None:
+    """``told``: what the conversation is told, where it is not what is kept."""
     if proposal["id"] in findings.outcomes:
         return
     findings.outcomes[proposal["id"]] = Outcome(
@@ -212,7 +217,7 @@ def _refuse(state: AgentState, runtime: Runtime[Deps], proposal: Proposal, text:
         error=text,
         at=runtime.context.clock.now().isoformat(),
     )
-    findings.messages.append(refusal_message(state, proposal, text))
+    findings.messages.append(refusal_message(state, proposal, told or text))
 
 
 def refusal_message(state: AgentState, proposal: Proposal, text: str) -> ToolMessage:

@@ -6,7 +6,7 @@ need not import this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -247,6 +247,11 @@ class NoAttachments:
         return list(messages), []
 
 
+def as_written(text: str, language: Language) -> str:
+    """A reason as the part below wrote it, whoever reads it."""
+    return text
+
+
 class Clock(Protocol):
     """Time, so that tests can turn it."""
 
@@ -283,6 +288,7 @@ class Deps:
     outbox: Outbox = field(default_factory=NoOutbox)
     prompts: Prompts = field(default_factory=NoPrompts)
     attachments: Attachments = field(default_factory=NoAttachments)
+    told: Callable[[str, Language], str] = as_written  # a reason of another part, in the language of a conversation
 
 
 def thread_of(runtime: Runtime[Deps]) -> str:

@@ -118,6 +118,16 @@ def test_the_way_in_korean(shell: Shell, bookings: Rows) -> None:
     assert bookings() == [("BK-2041", "김하나", 2, "2026-12-03")]
 
 
+def test_a_guest_who_writes_korean_is_told_in_korean_why_it_did_not_work(shell: Shell) -> None:
+    asked = shell("ask", "취소해 주세요: cancel BK-9999")
+    done = shell("approve", asked.one("rv"), "--json").json
+    why = "실행하지 못했습니다: 그런 예약이 없습니다: BK-9999. 번호를 확인하십시오."
+    assert done["run"]["answer"]["text"] == f"{why} [1]"
+    assert [outcome["error"] for outcome in done["run"]["outcomes"]] == [
+        "There is no booking BK-9999; check the number."
+    ]
+
+
 def test_an_edit_keeps_what_it_does_not_name(shell: Shell, bookings: Rows) -> None:
     _thread, review = shell.paused()
     edited = shell("edit", review, "--set", "guests=3", "--set", "guest=김하늘", "--json")

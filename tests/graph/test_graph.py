@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,20 @@ def test_a_tool_that_fails_says_so(graph: AgentGraph) -> None:
     decide(graph, parts, "approve")
     [outcome] = values(graph)["outcomes"].values()
     assert (outcome["status"], outcome["error"]) == ("failed", "no room is free")
+
+
+def test_why_a_call_came_to_nothing_is_told_in_the_language_of_the_conversation(graph: AgentGraph) -> None:
+    korean = {"no room is free": "빈 객실이 없습니다", "there is no tool wire_money": "없는 도구입니다"}
+    parts = deps(calls(("book", {"room": "full"})), calls(("wire_money", {"room": "1"})), says("안 됩니다."))
+    parts = replace(parts, told=lambda text, language: f"{korean[text]} ({language})")
+    say(graph, parts, "예약해 주세요")
+    decide(graph, parts, "approve")
+    told = [message.text for message in values(graph)["messages"] if message.type == "tool"]
+    assert told == ["실행하지 못했습니다: 빈 객실이 없습니다 (ko)", "호출이 올바르지 않습니다: 없는 도구입니다 (ko)"]
+    assert [outcome["error"] for outcome in values(graph)["outcomes"].values()] == [
+        "no room is free",
+        "호출이 올바르지 않습니다: there is no tool wire_money",
+    ]
 
 
 def test_an_effect_of_unknown_outcome_is_settled_by_a_person_and_not_repeated(graph: AgentGraph) -> None:
