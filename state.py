@@ -46,6 +46,11 @@ def person_of(name: str) -> str:
     return " ".join("".join(c for c in folded if unicodedata.category(c) not in _INVISIBLE).split())
 
 
+def composed(text: str) -> str:
+    """A text in NFC, as documents and arguments are: some systems send 가 as ᄀ and ᅡ, which no word is found by."""
+    return unicodedata.normalize("NFC", text)
+
+
 _INVISIBLE: Final = ("Cc", "Cf", "Cs", "Cn")
 """Unicode categories of what no eye sees."""
 
@@ -452,7 +457,7 @@ HANGUL_SHARE: Final = 0.2
 
 
 def language_of(text: str) -> Language:
-    """``"ko"`` when at least a fifth of the letters are Hangul syllables, else ``"en"``."""
+    """``"ko"`` when at least a fifth of the letters are Hangul (also ㅎㅇ: letters alone), else ``"en"``."""
     letters = [c for c in text if c.isalpha()]
-    hangul = sum("가" <= c <= "힣" for c in letters)
+    hangul = sum("가" <= c <= "힣" or "\u1100" <= c <= "\u11ff" or "\u3130" <= c <= "\u318f" for c in letters)
     return "ko" if letters and hangul / len(letters) >= HANGUL_SHARE else "en"

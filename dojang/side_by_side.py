@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.messages import AIMessage, HumanMessage
 
-from state import DojangError, Generation, UserError, language_of
+from state import DojangError, Generation, UserError, composed, language_of
 
 if TYPE_CHECKING:
     from dojang.flywheel.voices import Voices
@@ -46,7 +46,7 @@ def compare(parts: Parts, voices: Voices, question: str, tell: Callable[[str], N
     Raises:
         UserError: the question is empty or longer than LONGEST characters.
     """
-    question = question.strip()
+    question = composed(question.strip())
     if not question or len(question) > LONGEST:
         raise UserError(f"a question has between 1 and {LONGEST:,} characters; write another one")
     passages = parts.store.search(question, k=parts.settings.passages_k)

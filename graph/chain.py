@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrou
 
 from nodes.ports import Generator, Retriever
 from nodes.wording import say
-from state import Citation, Generation, Language, Passage, PassageRef, language_of, refs_of
+from state import Citation, Generation, Language, Passage, PassageRef, composed, language_of, refs_of
 
 
 class ChainAnswer(TypedDict):
@@ -65,7 +65,7 @@ def retrieval_chain(
     prompt = ChatPromptTemplate.from_messages([("human", "{question}")])
     model: Runnable[Any, Any] = RunnableLambda(speak, afunc=aspeak)
     chain: Runnable[str, ChainAnswer] = (
-        gather | RunnablePassthrough.assign(messages=prompt) | model | RunnableLambda(parse)
+        RunnableLambda(composed) | gather | RunnablePassthrough.assign(messages=prompt) | model | RunnableLambda(parse)
     ).with_config(run_name="retrieval_chain")
     return chain
 

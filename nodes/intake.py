@@ -15,7 +15,7 @@ from nodes.gate import allowed_args, decided, open_review, open_reviews, pending
 from nodes.ports import Deps, thread_of
 from nodes.readings import read
 from nodes.wording import say
-from state import AgentState, Draft, Language, Reading, UserError, fresh, language_of
+from state import AgentState, Draft, Language, Reading, UserError, composed, fresh, language_of
 
 
 def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
@@ -35,12 +35,15 @@ def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         return answered
     if not isinstance(last, HumanMessage):
         raise UserError("a run starts with a human message; send one under 'messages'")
-    question = last.text.strip()
+    message = _composed(last)
+    question = message.text.strip()
     if not question:
         raise UserError("the message has no text; write a question or a request")
     language = language_of(question)
     reading = read(question, language, first=not any(m.type == "human" for m in messages[:-1]))
     asked = _ask(runtime, last, question, language, reading) if reading["grade"] == "ambiguous" else {}
+    if message is not last:
+        asked["messages"] = [message, *asked.get("messages", [])]
     return {
         "question": question,
         "language": language,
@@ -59,6 +62,22 @@ def intake(state: AgentState, runtime: Runtime[Deps]) -> dict[str, Any]:
         "outcomes": fresh(),
         **asked,
     }
+
+
+def _composed(message: HumanMessage) -> HumanMessage:
+    """The message in NFC, under its id: what the model reads and what stands in arguments are found in each other."""
+    parts = message.content if isinstance(message.content, list) else [message.content]
+    content = [
+        composed(part)
+        if isinstance(part, str)
+        else {**part, "text": composed(part["text"])}
+        if isinstance(part.get("text"), str)
+        else part
+        for part in parts
+    ]
+    if content == parts:
+        return message
+    return message.model_copy(update={"content": content if isinstance(message.content, list) else content[0]})
 
 
 def turn_is_open(state: AgentState) -> bool:
@@ -112,6 +131,7 @@ def _answered(state: AgentState) -> dict[str, Any]:
         if review["subject"].endswith(":reading") and found is not None and messages:
             if messages[-1].id != f"answer-{review['id']}":
                 return {}
-            clear = Reading(grade="clear", words=reading["words"], readings=[found[1]["message"]])
-            return {"question": f"{state['question']} ({found[1]['message']})", "reading": clear}
+            said = composed(found[1]["message"])
+            clear = Reading(grade="clear", words=reading["words"], readings=[said])
+            return {"question": f"{state['question']} ({said})", "reading": clear}
     return {}

@@ -12,7 +12,7 @@ from nodes.door import answer_model
 from nodes.gate import request_of
 from nodes.ports import Deps, thread_of
 from nodes.wording import say
-from state import Decision, Draft, Language, Review
+from state import Decision, Draft, Language, Review, composed
 
 
 class ReviewTask(TypedDict):
@@ -32,7 +32,8 @@ def review(state: ReviewTask, runtime: Runtime[Deps]) -> dict[str, Any]:
     decision: Decision = said.decision  # type: ignore[attr-defined]  # the model is made per review
     update: dict[str, Any] = {"decisions": {decision["review_id"]: decision}}
     if state["review"]["kind"] == "clarification" and decision["type"] == "answer":
-        answer = HumanMessage(content=decision["message"], id=f"answer-{decision['review_id']}", name=decision["by"])
+        text = composed(decision["message"])
+        answer = HumanMessage(content=text, id=f"answer-{decision['review_id']}", name=decision["by"])
         update["messages"] = [answer]
     elif state["review"]["subject"].startswith("draft") and state["draft"] is not None:
         update |= _after_draft(state, state["draft"], decision)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import BrokenInvariant, ReducerConflict, merge_records
+from state import BrokenInvariant, ReducerConflict, language_of, merge_records
 
 records = st.dictionaries(st.text(max_size=3), st.integers(0, 3), max_size=4)
 
@@ -54,3 +55,15 @@ def test_the_old_value_is_not_touched(old: dict[str, Any]) -> None:
 def test_a_conflict_is_a_broken_invariant() -> None:
     with pytest.raises(BrokenInvariant, match="'a' was written twice"):
         merge_records({"a": 1}, {"a": 2})
+
+
+@pytest.mark.parametrize(
+    "text", ["ㅎㅇ", "ㅇㅇ", "ㄱㅅ!", "환불되나요", "hi ㅎㅎ", unicodedata.normalize("NFD", "주차 되나요?")]
+)
+def test_korean_is_korean_however_its_letters_are_written(text: str) -> None:
+    assert language_of(text) == "ko"
+
+
+@pytest.mark.parametrize("text", ["hello", "12:30", "", "The dish 비빔밥 is served in the restaurant", "こんにちは"])
+def test_other_texts_are_not_called_korean(text: str) -> None:
+    assert language_of(text) == "en"

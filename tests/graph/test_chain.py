@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import normalize
+
 import pytest
 
 from graph import retrieval_chain
@@ -17,6 +19,12 @@ def test_a_question_is_answered_with_citations() -> None:
     assert [p["id"] for p in answer["passages"]] == ["p1"]
     assert script.seen[0][-1].text == "When is breakfast? {not a field}"
     assert script.offered == [[]], "the chain has no tools"
+
+
+def test_decomposed_korean_is_read_like_any_other() -> None:
+    script = Script([says("7시부터입니다 [1].")])
+    retrieval_chain(Shelf([passage()]), script).invoke(normalize("NFD", "조식은 언제인가요?"))
+    assert script.seen[0][-1].text == "조식은 언제인가요?"
 
 
 async def test_it_runs_async_and_in_batches() -> None:

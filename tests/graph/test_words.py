@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unicodedata import normalize
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from dojang.settings import SAMPLE
 from graph import AgentGraph
@@ -33,6 +34,34 @@ def test_a_missing_argument_is_asked_for_and_the_answer_goes_on(graph: AgentGrap
     assert parts.generator.seen[1][-1].content == "7호실"
     decide(graph, parts, "approve")
     assert ran(parts) == [("book", {"room": "7"})]
+
+
+def test_decomposed_korean_is_read_like_any_other_and_stays_one_message(graph: AgentGraph) -> None:
+    parts = deps(calls(("book", {})), says("네."))
+    message = HumanMessage(normalize("NFD", "방 예약해 주세요"), id="h1", name="kim", additional_kwargs={"x": 1})
+    graph.invoke({"messages": [message]}, CONFIG, context=parts, durability="sync")
+    assert (values(graph)["question"], values(graph)["language"]) == ("방 예약해 주세요", "ko")
+    decide(graph, parts, {"type": "answer", "by": "guest", "message": normalize("NFD", "칠호실")})
+    assert isinstance(parts.generator, Script)
+    seen = [one for one in parts.generator.seen[1] if one.type == "human"]
+    assert [one.text for one in seen] == ["방 예약해 주세요", "칠호실"]
+    assert (seen[0].id, seen[0].name, seen[0].additional_kwargs) == ("h1", "kim", {"x": 1})
+
+
+def test_decomposed_korean_with_two_readings_is_asked_about_and_the_answer_goes_on(graph: AgentGraph) -> None:
+    parts = deps(says("네. [1]"))
+    say(graph, parts, normalize("NFD", "그거 취소해 줘"))
+    decide(graph, parts, {"type": "answer", "by": "guest", "message": normalize("NFD", "조식")})
+    assert values(graph)["question"] == "그거 취소해 줘 (조식)"
+    assert [one.text for one in values(graph)["messages"] if one.type == "human"] == ["그거 취소해 줘", "조식"]
+
+
+def test_the_text_of_a_message_in_parts_is_composed_and_its_other_parts_stay(graph: AgentGraph) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    text = {"type": "text", "text": normalize("NFD", "이게 뭔가요?")}
+    parts = deps(says("의자입니다. [1]"))
+    graph.invoke({"messages": [HumanMessage([text, image])]}, CONFIG, context=parts, durability="sync")
+    assert values(graph)["messages"][0].content == [{"type": "text", "text": "이게 뭔가요?"}, image]
 
 
 def test_the_model_may_ask_a_question_of_its_own(graph: AgentGraph) -> None:
