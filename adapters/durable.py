@@ -30,7 +30,8 @@ def remove_tree(folder: Path) -> None:
     """Delete a folder whose files may only be read, as far as that goes: Windows deletes no such file."""
     for path in (folder, *folder.rglob("*")):
         with suppress(OSError):
-            path.chmod(0o700)
+            if not path.is_symlink():  # what a link points to is not ours
+                path.chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -46,6 +46,9 @@ def reading_text(
 ) -> str:
     """All that a base of ours reads in one turn: the conversation, what it tells apart, and the request.
 
+    For a call with dates both days of a range are read in words of their own (``forms.datewords.spelled``), which
+    follows from this text.
+
     ``thanked``: with the thanks that are not read, as turns of the form ``THANKED`` were hashed.
     """
     evidence, pending = gather(messages, passages)

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.durable import remove_tree
 from adapters.errors import AdapterNotUsable
 from adapters.registry import folders
 from adapters.registry.aliases import AliasMoved, NoPrevious, Registry
@@ -617,3 +618,13 @@ def test_whatever_is_promoted_repeated_or_rolled_back_the_log_says_who_is_champi
                     assert made["n"] == count + 1
                 assert (registry.aliases().get("champion"), registry.aliases().get("previous")) == (champion, previous)
         assert Registry(registry.root).aliases() == registry.aliases()
+
+
+def test_what_is_removed_leaves_alone_what_its_links_point_to(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("theirs", encoding="utf-8")
+    kept.chmod(0o400)
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "link").symlink_to(kept)
+    remove_tree(tmp_path / "gone")
+    assert (kept.stat().st_mode & 0o777, (tmp_path / "gone").exists()) == (0o400, False)
