@@ -22,7 +22,7 @@ from dojang.results import Check
 from dojang.settings import Settings
 from dojang.speaking import Speaking
 from dojang.vocabulary import N_
-from state import DojangError
+from state import DojangError, Language
 
 NEEDED_PYTHON = (3, 11)
 NEEDED_DISK_MB = 500
@@ -32,8 +32,11 @@ Finding = tuple[bool, str, str]
 """(fine, what was found, what to do about it)."""
 
 
-def examine(parts: Parts) -> Iterator[Check]:
-    """All checks in order, each as soon as it is known. Opens the parts; closing them is the caller's."""
+def examine(parts: Parts, language: Language = "en") -> Iterator[Check]:
+    """All checks in order, each as soon as it is known. Opens the parts; closing them is the caller's.
+
+    ``language``: in which the model is greeted, for whoever reads what it says.
+    """
     settings = parts.settings
     probes: list[tuple[str, Callable[[], Finding]]] = [
         (N_("Python"), _python),
@@ -42,7 +45,7 @@ def examine(parts: Parts) -> Iterator[Check]:
         (N_("disk space"), lambda: _disk(settings.home)),
         (N_("PostgreSQL"), lambda: _postgres(parts)),
         (N_("embedding model"), lambda: _embedding(settings)),
-        (N_("language model"), lambda: _generator(parts)),
+        (N_("language model"), lambda: _generator(parts, language)),
         (N_("champion"), lambda: _champion(parts)),
         (N_("policy"), lambda: _policy(parts)),
         (N_("tools"), lambda: _tools(settings)),
@@ -127,12 +130,13 @@ def _embedding(settings: Settings) -> Finding:
     return vector.shape == (1, embedder.dimension), f"{embedder.name}, {embedder.dimension} wide, knows {languages}", ""
 
 
-def _generator(parts: Parts) -> Finding:
+def _generator(parts: Parts, language: Language) -> Finding:
     from langchain_core.messages import HumanMessage
 
     voices = Speaking(parts).voices
     speaks = voices.speaker(voices.begin("doctor"))
-    generation = speaks.reply([HumanMessage("hello")], passages=[], tools=[], language="en")
+    greeting = HumanMessage("안녕하세요" if language == "ko" else "hello")
+    generation = speaks.reply([greeting], passages=[], tools=[], language=language)
     said = generation["clarification"] or generation["message"].text
     return bool(generation["speaker"]), f"{generation['speaker']} says: {said[:60]!r}", ""
 

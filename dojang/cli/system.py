@@ -98,7 +98,7 @@ def doctor(context: typer.Context) -> int:
     _ = call.terminal.gettext
     checks = []
     with call.open_workspace(call.settings) as workspace, call.terminal.working(_("checking")) as tell:
-        for check in examine(workspace.parts):
+        for check in examine(workspace.parts, call.terminal.language):
             checks.append(check)
             tell(_(check.name))
     call.terminal.document([check.as_json() for check in checks])

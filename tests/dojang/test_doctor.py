@@ -10,6 +10,7 @@ import pytest
 
 from tests.databases import SESSIONS
 from tests.dojang.conftest import Ran, Shell
+from tests.dojang.workspaces import Rehearsed, told
 
 NAMES = [
     "Python",
@@ -53,6 +54,17 @@ def test_nothing_is_wrong(healthy: Shell) -> None:
     assert "book_room" in found["tools"]
     assert found["access"].endswith("alone: no token was made")
     assert found["sessions"].startswith("1 sessions")
+
+
+@pytest.mark.parametrize(("language", "said"), [("ko", "'안녕하세요 (ko)'"), ("en", "'hello (en)'")])
+def test_the_model_is_greeted_in_the_language_of_the_shell(
+    healthy: Shell, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setattr(
+        Rehearsed, "reply", lambda self, messages, *, language, **_: told(f"{messages[-1].text} ({language})")
+    )
+    monkeypatch.setenv("DOJANG_LANGUAGE", language)
+    assert said in healthy("doctor").out
 
 
 def test_it_speaks_korean(healthy: Shell) -> None:
