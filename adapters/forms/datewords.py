@@ -28,6 +28,8 @@ _COUNTED: Final = (
 )
 # "Dec 3 - 5 guests" is no range, and "Dec 30 to 2 January" is two dates already
 _ENDS: Final = rf"(?!\d|[.,/:~-]\d|[a-z]|\s?(?:{_COUNTED})|(?:\s+of)?[\s-]+{_MONTH}\b)"
+_SO_MANY: Final = r"\s?동안|간|째|차(?![가-힣])|짜리|치(?![가-힣])"
+_THAT_MONTH: Final = r"(?:(?:이번|다음다음|다다음|다음|지난|이|담)\s*달|내달|익월|당월|차월)"
 _RANGES: Final = (
     # "12월 3~5일", "12월 3(목)~5일(토)", "다음 달 3-5일", "12월 30~1월 2일", "12월 3~5"
     (
@@ -87,12 +89,14 @@ _RANGES: Final = (
 _DATES: Final = (
     r"\d{4}\s*[-./]\s*\d{1,2}\s*[-./]\s*\d{1,2}",
     _YEAR_MONTH + r"\d{1,2}\s*일" + _KO_WEEKDAY,
-    r"(?:이번|다음|담)\s*달\s*\d{1,2}\s*일",
+    rf"{_THAT_MONTH}\s*\d{{1,2}}\s*일",
+    # "다음 달 첫째 주 금요일" is no Friday of this week: what tools do not read is asked for
+    rf"(?:(?:{_THAT_MONTH}|\d{{1,2}}\s*월)\s*)?(?:(?:첫|둘|두|셋|세|넷|네|다섯|\d)\s*(?:번\s*)?째|마지막|첫)\s*주\s*[월화수목금토일]요일",
     r"(?:(?:이번|다음|담|다다음)\s*주\s*|오는\s*|이번\s*)?[월화수목금토일]요일",
     r"내일모레|오늘|금일|내일|모레|글피|다음\s?날|이튿날",
     rf"(?:하루|이틀|사흘|나흘|닷새|열흘|보름|일주일|{_ALONE}\d{{1,3}}\s*(?:일|주일|주))\s*(?:뒤|후)",
-    # "76 일수 65" and "3 일정" have no day
-    rf"{_ALONE}(?:\d{{1,2}}일(?!\d)|\d{{1,2}}\s+일(?!\d|[수정반])|\d{{1,2}}\s*박)",
+    # "76 일수 65" and "3 일정" have no day, and three days (3일간, 3일째) are none
+    rf"{_ALONE}(?:\d{{1,2}}일(?!\d|{_SO_MANY})|\d{{1,2}}\s+일(?!\d|[수정반]|{_SO_MANY})|\d{{1,2}}\s*박)",
     rf"\b(?:{_WEEKDAY},?\s+)?{_MONTH}\s+(?:the\s+)?{_DAY}(?!\d){_YEAR}",
     rf"\b{_ALONE}(?:{_WEEKDAY},?\s+)?(?:the\s+)?{_DAY}(?:\s+of)?[\s-]+{_MONTH}{_YEAR}",
     r"\bthe day after tomorrow\b|\btoday\b|\btonight\b|\btomorrow\b|\bthe next day\b",

@@ -87,3 +87,21 @@ def test_the_sentence_with_the_rarer_words_of_the_question_shares_most() -> None
     korean = ["조식은 7시부터입니다.", "주차 요금은 1박에 15,000원입니다."]
     assert max(range(2), key=overlap("주차 요금이 얼마예요?", korean).__getitem__) == 1
     assert overlap("", sentences) == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("12월 10일부터 3일간 묵어요", ["12월 10일"]),
+        ("12월 10일부터 3일 동안", ["12월 10일"]),
+        ("3일째 비가 와요, 5일차 일정, 10일짜리", []),
+        ("다음 달 첫째 주 금요일부터 2박", ["다음 달 첫째 주 금요일", "2박"]),
+        ("12월 둘째주 월요일", ["12월 둘째주 월요일"]),
+        ("마지막 주 토요일", ["마지막 주 토요일"]),
+        ("내달 20일이나 익월 21일, 다음다음 달 3일", ["내달 20일", "익월 21일", "다음다음 달 3일"]),
+        ("이달 20일", ["이달 20일"]),
+        ("5일 차량 한 대", ["5일"]),
+    ],
+)
+def test_a_part_of_a_longer_phrase_is_no_day_of_its_own(text: str, words: list[str]) -> None:
+    assert date_words(text) == words
