@@ -5,6 +5,7 @@ Run by every checkout that has the weights; how often it is right, ``python -m a
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import cast
@@ -17,7 +18,7 @@ from adapters.generator import ChatGenerator
 from adapters.registry.aliases import Registry
 from adapters.serving import beside
 from state import Language, Passage
-from tests.adapters.tiny import BOOK, CANCEL, passage
+from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 from tools.toolbox import Toolbox
 
 pytestmark = pytest.mark.skipif(
@@ -153,3 +154,20 @@ def test_a_registered_adapter_speaks_on_the_base_that_is_loaded(embedded: ChatGe
     assert cast(AIMessage, ours["message"]).tool_calls[0]["args"] == {"booking_id": "BK-2041"}
     assert cast(AIMessage, theirs["message"]).tool_calls[0]["args"] == {"booking_id": "BK-2041"}
     assert (ours["speaker"].partition("@")[2], theirs["speaker"].partition("@")[2]) == ("frontdesk", place.name)
+
+
+def test_the_requests_of_the_tutorial_become_calls(embedded: ChatGenerator) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    asked = [text for text in re.findall(r'dojang ask "(.*)"', page) if "tour" in text]
+    tour = tool(
+        "book_tour",
+        {"customer": {"type": "string"}, "day": {"type": "string", "format": "date"}, "people": {"type": "integer"}},
+        ["customer", "day", "people"],
+    )
+    tour["description"] = "Book a bicycle tour for a customer."
+    assert f'"""{tour["description"]}"""' in page
+    made = []
+    for text in asked:
+        said = embedded.reply([HumanMessage(text)], passages=[], tools=[tour], language="en")
+        made += [list(call["args"].values()) for call in cast(AIMessage, said["message"]).tool_calls]
+    assert made == [["Emma Lee", "December 3", 2], ["Min Park", "December 9", 3], ["Daniel Smith", "December 15", 2]]

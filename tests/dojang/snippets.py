@@ -78,11 +78,10 @@ class Shopkeeper(Rehearsed):
         return {**said, "prompt": rendered(READING, reading_text(messages, given["passages"], given["tools"]))}
 
     def _wanted(self, text: str) -> Generation | None:
-        wanted = re.search(r"(\d) bi.*for ([A-Z]\w+ [A-Z]\w+)|(\d) bikes on .* for (\w+ \w+)", text)
-        if wanted is None:
+        people, customer = re.search(r"(\d) people", text), re.search(r"for ([A-Z]\w+ [A-Z]\w+)", text)
+        if people is None or customer is None:
             return super()._wanted(text)
-        bikes, customer = (found for found in wanted.groups() if found)
-        return calls(("reserve_bikes", {"customer": customer, "day": "2026-12-03", "bikes": int(bikes)}))
+        return calls(("book_tour", {"customer": customer[1], "day": "2026-12-03", "people": int(people[1])}))
 
 
 class ShopParts(RehearsedParts):
