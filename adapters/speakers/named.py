@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from morphemes import kiwi
@@ -38,9 +38,12 @@ SITES: Final = 3
 """A name without such a word may be of any of the first so many families."""
 BRANCH: Final = "점"
 """A kind only after a place's name: 해운대점, but not 음식점."""
+BRANCHES: Final = 1
+"""The family of branches: a hotel's branch is not that hotel."""
 FEW: Final = 3
 """A clause of a name and no more words than these says whose the rest is ("For guests of Pine Villa:")."""
 _KOREAN: Final = tuple(kind for kinds in FAMILIES for kind in kinds if kind[0] >= "가" and kind != BRANCH)
+_KINDS: Final = frozenset[str]().union(*FAMILIES)
 _SMALL: Final = frozenset("branch office store shop clinic campus factory plant".split())
 _LEADS: Final = frozenset(
     """at in for from of to by with on the a an and or is are am was do does did can could may might must shall should
@@ -58,8 +61,14 @@ _OPENING: Final = re.compile(r"(?:^|[.?!:,(]\s*)([가-힣]{2,})\s+")
 """A word that a clause begins with, and one more follows."""
 _POINTING: Final = frozenset("NP MM VA".split())
 """Tags of what points to a house or describes one, and is no name of it: 이 호텔, 우리 호텔, 좋은 호텔."""
+_SMALL_LETTERS: Final = re.compile(r"\b[a-z]+\b")
 _CLAUSE: Final = re.compile(r"\(?(?:[^.?!:,()]|[.?!:,](?=\S))+(?:[.?!:,]+(?=\s|$)|\))*\s*|\S\s*")
 _PARTICLE: Final = r"(?:에서는|에서|에는|의 경우에는|의 경우|으로|로|에|은|는|이|가|을|를|의)?(?![가-힣])"
+_ENDS: Final = re.compile(
+    "(?:은|는|이|가|을|를|의|에|에서|에게|께|서|으로|로|와|과|랑|이랑|하고|도|만|까지|부터|보다|처럼|이나|나|라도|이라도|마다|엔|선"
+    "|요|이요|이에요|예요|에요|입니다|입니까|인데|인데요|이고|이라|라|고|인가요|이죠|측|쪽){0,3}(?![^\\W_])"
+)
+"""After a name: the end of its word, or particles up to there."""
 _FOLLOWED: Final = re.compile(_PARTICLE)
 _TOPIC: Final = re.compile("(?:에서는|의 경우|에는)(?![가-힣])")
 _TAKEN: Final = re.compile(rf"(?:\b(?:at|in|for|from|of|to|by|with)\s+)?(?:\bthe\s+)?\0{_PARTICLE}", re.IGNORECASE)
@@ -83,27 +92,33 @@ def apart(question: str, sentences: Sequence[str]) -> Apart | None:
     the question, in a sentence if it is a house's, or where two sentences stand so under houses of its kind, one if the
     question begins with it. The names of an article's persons and places do not: there they are what is asked about.
     """
-    found = [names(text) for text in sentences]
+    told = [_read(text) for text in sentences]
     heads = [
-        [text[a:b] for (a, b), leads in zip(at, _heading(text, at), strict=True) if leads]
-        for text, at in zip(sentences, found, strict=True)
+        [text[a:b] for (a, b), leads in zip(found, _heading(text, found), strict=True) if leads]
+        for text, found, *_ in told
     ]
     houses = [name for some in heads for name in some if family(name) is not None]
     kinds = Counter(family(name) for name in houses)
-    asked = names(question)
-    leading = zip(asked, _heading(question, asked), strict=True)
+    asked = _read(question)
+    leading = zip(asked.names, _heading(question, asked.names), strict=True)
     named = {question[a:b] for (a, b), leads in leading if leads or kinds[family(question[a:b])] > (a > 0)}
     # what is typed in small letters is known by how the sentences write it
-    named |= {name for name in set(houses) if _places(name, question)}
-    bare = _without(question, [at for name in named for at in _places(name, question)])
+    named |= {name for name in set(houses) if _places(name, asked)}
+    bare = _without(question, [at for name in named for at in _places(name, asked)])
     if not named or not bare:
         return None
     same = {family(name) for name in named} - {None} or set(range(SITES))
+    small = {word for text in (question, *sentences) for word in _SMALL_LETTERS.findall(text)} - _KINDS
     rest, whose = [], list[bool | None]()
-    for text, heading in zip(sentences, heads, strict=True):
-        own = [at for name in named for at in _places(name, text)]
+    for sentence, heading in zip(told, heads, strict=True):
+        text, whole = sentence.text, _joined(sentence.names)
+        places = {at for name in named for at in _places(name, sentence)}
+        around = {at: _around(at, whole) for at in places}
+        longer = {at for at in places if _is_other(text, at, around[at], same, small)}
+        longer -= {at for at in longer if _places(text[slice(*around[at])], asked)}
+        own = places - longer
         rest.append(_without(text, own) or text)
-        whose.append(True if own else False if same & {family(name) for name in heading} else None)
+        whose.append(True if own else False if longer or same & {family(name) for name in heading} else None)
     return Apart(bare, rest, whose)
 
 
@@ -181,10 +196,80 @@ def _is_branch(form: str, *, alone: bool) -> bool:
     return form == BRANCH or [token.tag for token in kiwi().tokenize(form[:-1])] == ["NNP"]
 
 
-def _places(name: str, text: str) -> list[tuple[int, int]]:
-    """Where a name stands in a text, however it is spaced and whatever its capitals."""
-    pattern = r"\s*".join(re.escape(letter) for letter in name if not letter.isspace())
-    return [found.span() for found in re.finditer(pattern, text, re.IGNORECASE)]
+class _Read(NamedTuple):
+    """A text with the names that were found in it, ``spelt`` by their letters; its own ``letters``, and where they are.
+
+    Letters are small ones, without spaces.
+    """
+
+    text: str
+    names: list[tuple[int, int]]
+    spelt: dict[str, list[tuple[int, int]]]
+    letters: str
+    at: list[int]
+
+
+def _read(text: str) -> _Read:
+    found, spelt = names(text), dict[str, list[tuple[int, int]]]()
+    for a, b in found:
+        spelt.setdefault(_letters(text[a:b]), []).append((a, b))
+    return _Read(text, found, spelt, _letters(text), [i for i, sign in enumerate(text) if not sign.isspace()])
+
+
+def _letters(text: str) -> str:
+    """One for each sign of a text that is no space."""
+    return "".join(small if len(small := sign.lower()) == 1 else sign for sign in text if not sign.isspace())
+
+
+def _places(name: str, there: _Read) -> set[tuple[int, int]]:
+    """Where a name stands in a text, however it is spaced and whatever its capitals, and not in the middle of a word.
+
+    A name that was found there is one whatever stands after it: Kiwi sees it end in "다온호텔조식은".
+    """
+    letters, text, places = _letters(name), there.text, set[tuple[int, int]]()
+    at = there.letters.find(letters)
+    while at >= 0:
+        start, end = there.at[at], there.at[at + len(letters) - 1] + 1
+        if not text[max(0, start - 1) : start].isalnum() and _ENDS.match(text, end):
+            places.add((start, end))
+        at = there.letters.find(letters, at + 1)
+    return places.union(there.spelt.get(letters, ()))
+
+
+def _around(place: tuple[int, int], whole: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The name that a place is a part of, among some names in order; the place itself where it is of none."""
+    n = bisect_right(whole, place[0], key=lambda at: at[0]) - 1
+    return whole[n] if n >= 0 and place[1] <= whole[n][1] else place
+
+
+def _begins(text: str, at: int) -> bool:
+    """Whether a sentence, or what is in brackets, begins there."""
+    return text[max(0, at - 2) : at].strip()[-1:] in ("", *".?!:(")
+
+
+def _is_other(
+    text: str, place: tuple[int, int], around: tuple[int, int], same: set[int | None], small: set[str]
+) -> bool:
+    """Whether the name around a house's name is another house's: "Pine Villa Busan" is, where it is Pine Villa's.
+
+    What that house has is not ("Pine Villa Business Centre", "Pine Villa's Garden"), nor its name in full ("Hotel Pine
+    Villa"). And a capital alone makes no name of a word that is said in ``small`` letters, too ("Pine Villa Parking"),
+    or that a sentence begins with ("Near Pine Villa, …").
+    """
+    (start, end), (first, last) = around, place
+    longer = text[start:end]
+    if around == place or family(longer) is None or family(longer.split()[-1]) not in {None, BRANCHES, *same}:
+        return False
+    before = _LETTERS.findall(text[start:first])
+    behind = [] if text.startswith(("'", "’"), last) else _LETTERS.findall(text[last:end])
+    if before and before[-1].casefold() in _LEADS:
+        before = []
+    elif before and before[0].isascii() and _begins(text, start) and text[end : end + 1] != ":":
+        before = before[1:]
+    if behind and behind[-1].casefold() in small:
+        behind = []
+    more = {word.casefold() for word in (*before, *behind) if not word.isupper()}
+    return bool(more - _LEADS - _KINDS - small)
 
 
 def _heading(text: str, found: Sequence[tuple[int, int]]) -> list[bool]:
@@ -220,7 +305,7 @@ def _is_few(before: int, behind: int) -> bool:
     return behind <= 1 and before + behind <= FEW
 
 
-def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same places, one for those that overlap: "Pine Villa" stands in "Pine Villa Busan"."""
     found: list[tuple[int, int]] = []
     for start, end in sorted(spans):
@@ -231,7 +316,7 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
+def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """A text without names: clauses that say nothing else go whole. Empty where nothing is left."""
     for start, end in reversed(_joined(spans)):
         text = f"{text[:start]}\0{text[end:]}"

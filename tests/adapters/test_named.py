@@ -125,8 +125,75 @@ def test_houses_of_one_kind_are_of_one_family() -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("남산호텔: 조식은 언제인가요?", "서울남산호텔: 조식은 9시입니다."),
+        ("남산호텔: 조식은 언제인가요?", "서울 남산호텔: 조식은 9시입니다."),
+        ("서울남산호텔: 조식은 언제인가요?", "남산호텔: 조식은 9시입니다."),
+        ("남산호텔: 조식은 언제인가요?", "남산호텔 강남점: 조식은 9시입니다."),
+        ("At Pine Villa: when is breakfast?", "Pine Villa Busan: breakfast is served at 9."),
+        ("At Pine Villa: when is breakfast?", "Pine Villa Gangnam branch: breakfast is served at 9."),
+        ("At Pine Villa: when is breakfast?", "At Grand Pine Villa, breakfast is served at 9."),
+        ("At Pine Villa: when is breakfast?", "Breakfast at Pine Villa Busan is served at 9."),
+        ("Sun Inn: when do you open?", "Sun Inner House: at nine."),
+    ],
+)
+def test_a_house_whose_name_holds_anothers_is_another_house(question: str, sentence: str) -> None:
+    found = apart(question, [sentence])
+    assert found is not None
+    assert found.whose == [False]
+    assert found.sentences == [sentence], "nothing is taken out of another's name"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The sun inners wake at nine.",
+        "A guided sun inn2 tour.",
+        "태양 sun innkeeper",
+    ],
+)
+def test_in_the_middle_of_a_word_stands_no_name(sentence: str) -> None:
+    found = apart("Sun Inn: when do you open?", [sentence, "The sun inn: at nine."])
+    assert found is not None
+    assert found.whose == [None, True]
+    assert found.sentences == [sentence, "at nine."]
+
+
+@pytest.mark.parametrize(
+    ("question", "sentences"),
+    [
+        (
+            "At Pine Villa: when is breakfast?",
+            [
+                "Pine Villa Breakfast: 7 to 10.",
+                "Pine Villa Business Centre: free.",
+                "Pine Villa's Garden is open.",
+                "Hotel Pine Villa: it is free.",
+                "Near Pine Villa, cars park.",
+                "Visitors of Pine Villa: at 8.",
+                "PINEVILLA: at 8.",
+                "pine villa에서는 9시",
+                "Both Pine Villa and Pine Villa Busan have it.",
+            ],
+        ),
+        (
+            "남산호텔: 조식은 언제인가요?",
+            ["남산 호텔의 조식은 9시", "남산호텔조식은 9시", "남산호텔 비즈니스 센터: 3층", "남산호텔입니다. 9시"],
+        ),
+    ],
+)
+def test_what_a_house_has_and_a_capital_that_says_nothing_are_no_other_house(
+    question: str, sentences: list[str]
+) -> None:
+    found = apart(question, sentences)
+    assert found is not None
+    assert found.whose == [True] * len(sentences)
+
+
+@pytest.mark.parametrize(
     "text",
-    ["Pine Villa, " * 2_000, "Pine Villa and " * 2_000, "다온 호텔, " * 2_000, "At Pine Villa" + " " * 30_000],
+    ["Pine Villa, " * 4_000, "Pine Villa and " * 4_000, "다온 호텔, " * 2_000, "At Pine Villa" + " " * 30_000],
 )
 def test_a_text_full_of_names_or_of_spaces_is_looked_at_in_time(text: str) -> None:
     names("다온 호텔")  # what takes Korean apart is loaded once
@@ -134,7 +201,7 @@ def test_a_text_full_of_names_or_of_spaces_is_looked_at_in_time(text: str) -> No
     found = apart(f"{text} when?", ["Pine Villa: 9", "다온 호텔: 9", "Rose Inn: 8", text])
     assert found is not None
     assert found.whose[-2:] == [False, True]
-    assert time.process_time() - begun < 3, "of this process alone, so that a busy machine makes no difference"
+    assert time.process_time() - begun < 6, "of this process alone, so that a busy machine makes no difference"
 
 
 def test_an_abbreviation_in_a_name_ends_no_clause() -> None:
