@@ -71,7 +71,8 @@ def test_there_is_room_for_a_call_wherever_one_may_be_made(short: Engine) -> Non
     assert said.tool_calls
     assert said.usage_metadata is not None
     assert said.usage_metadata["input_tokens"] <= 900 - 225, "a quarter stays free, as for a long text"
-    assert bound.batch([talk(40)])[0].usage_metadata["input_tokens"] == said.usage_metadata["input_tokens"]
+    beside: Any = bound.batch([talk(40)])[0]
+    assert beside.usage_metadata["input_tokens"] == said.usage_metadata["input_tokens"]
 
 
 def test_a_call_that_the_context_has_no_room_for_says_what_to_do(short: Engine) -> None:
@@ -88,7 +89,7 @@ def test_a_turn_of_an_agent_keeps_room_for_its_call_and_says_where_there_is_none
     local = load_local(save_llama3(tmp_path / "m", context=1600), quantization="fp32", device="cpu")
     monkeypatch.setattr(NumberedSpeaker, "_prefers_answer", lambda *_, **__: False)
     generator = ChatGenerator(ChatLlama(engine=Engine(local)), today="2026-11-25", max_tokens=40)
-    said = generator.reply(talk(40), passages=[], tools=[CANCEL], language="ko")["message"]
+    said: Any = generator.reply(talk(40), passages=[], tools=[CANCEL], language="ko")["message"]
     assert said.usage_metadata is not None
     assert said.usage_metadata["input_tokens"] <= 1600 - 400
     long: dict[str, Any] = {"type": "string", "minLength": 300, "x-dojang-grounded": "free"}
