@@ -83,7 +83,7 @@ def test_calls_are_measured_by_what_is_written_and_choices_as_the_decoder_weighs
 ) -> None:
     monkeypatch.setattr(torch, "autocast", lambda *_: nullcontext())  # the engine here computes in float32
     local = engine.local
-    local.model.set_adapter("red")
+    engine.read([5], adapter="red")  # another test may have had the base speak alone
     calls, choices = (
         [item_at(holding.SEED, SHORT_FIRST + i, holding.KINDS[kind]) for i in range(3)] for kind in ("calls", "choices")
     )
