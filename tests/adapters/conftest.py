@@ -35,6 +35,14 @@ def engine(base: Path, adapter_folders: dict[str, Path]) -> Engine:
     return Engine(load_local(base, adapters=adapter_folders, quantization="fp32", device="cpu"))
 
 
+@pytest.fixture(autouse=True)
+def whoever_speaks_is_set_anew(request: pytest.FixtureRequest) -> None:
+    """Tests share one loaded model, and some put an engine of their own over it: none may believe what it set last."""
+    if "engine" in request.fixturenames:
+        request.getfixturevalue("engine")._active = object()
+        request.getfixturevalue("engine").local.model.base_model.enable_adapter_layers()
+
+
 @pytest.fixture
 def chat(engine: Engine) -> ChatLlama:
     return ChatLlama(engine=engine, max_tokens=24)
