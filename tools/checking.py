@@ -17,7 +17,7 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from state import JSON, ToolSpec
+from state import JSON, ToolSpec, composed
 from tools import amounts, dates
 from tools.effects import Declaration
 
@@ -132,7 +132,7 @@ def _day(value: JSON) -> date | None:
 
 
 def _trimmed(value: JSON) -> JSON:
-    return unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else value
+    return composed(value).strip() if isinstance(value, str) else value
 
 
 def _coerced(value: JSON, schema: Any, synonyms: Mapping[str, str], today: date, after: date | None) -> JSON:

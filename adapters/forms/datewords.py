@@ -7,7 +7,7 @@ too many is harmless, missing one is not, so the patterns are wide.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 _MONTH: Final = (
@@ -105,13 +105,23 @@ _DATES: Final = (
     r"(?<![\d.])\d{1,2}[/.]\d{1,2}(?:[/.]\d{2,4})?(?!\d)",
     r"(?<!\d)(?:the\s+)?\d{1,2}(?:st|nd|rd|th)\b",
 )
-_FORMS: Final = [(re.compile(form[0], re.IGNORECASE), form[1:]) for form in _RANGES]
-_ALL: Final = re.compile("|".join((*(re.sub(r"\?P<\w+>", "?:", form[0]) for form in _RANGES), *_DATES)), re.IGNORECASE)
+
+
+@cache
+def _forms() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
+    """Each range's pattern and what its days are; compiled when a first text is read, not with every start."""
+    return [(re.compile(form[0], re.IGNORECASE), form[1:]) for form in _RANGES]
+
+
+@cache
+def _all() -> re.Pattern[str]:
+    ranges = (re.sub(r"\?P<\w+>", "?:", form[0]) for form in _RANGES)
+    return re.compile("|".join((*ranges, *_DATES)), re.IGNORECASE)
 
 
 def _words(found: re.Match[str]) -> tuple[str, ...]:
     """What is said there: the words themselves, or those of a range; nothing where its days are in no order."""
-    for form, days in _FORMS:
+    for form, days in _forms():
         read = form.match(found.string, found.start())
         if not read or read.end() != found.end():
             continue
@@ -137,7 +147,7 @@ class Said(NamedTuple):
 @lru_cache(maxsize=256)
 def dates_in(text: str) -> tuple[Said, ...]:
     """The spans of ``text`` that can be a date or a range, in order; none of them overlaps another one."""
-    return tuple(Said(found.start(), found.group(), _words(found)) for found in _ALL.finditer(text))
+    return tuple(Said(found.start(), found.group(), _words(found)) for found in _all().finditer(text))
 
 
 def date_words(text: str) -> list[str]:
