@@ -48,6 +48,14 @@ def said(text: str) -> list[int | float | None]:
         ("열 두 명", 12),
         ("스무 명", 20),
         ("스물세 명", 23),
+        ("십만 원 환불해 주세요", 100_000),
+        ("삼만 오천원을", 35_000),
+        ("만 원", 10_000),
+        ("이백오십만 원까지만", 2_500_000),
+        ("일억 이천만 원", 120_000_000),
+        ("십오만 육천칠백 원입니다", 156_700),
+        ("이십 명이에요", 20),
+        ("만 명", 10_000),
     ],
 )
 def test_a_number_is_read_whole(text: str, number: float) -> None:
@@ -60,6 +68,7 @@ def test_a_number_is_read_whole(text: str, number: float) -> None:
         "BK-2041", "BK2041만 취소", "010-1234-5678", "+82 10 1234 5678", "1,2500", "192.168.0.1", "50.000 won", ".5",
         "20k", "2½ 박", "2 and a half", "half a dozen", "two thirds", "one twenty", "2천5000원", "1억만",
         "3만 이천 호텔", "3-5 guests", "100,000-200,000", "99999999999999999999", "somebody phoned",
+        "이만 원인을 말씀해 주세요", "이천 원도심 호텔", "이만 원하시는 대로", "백만 천만 원", "십만 명소", "이 원",
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_as_one_number_is_none(text: str) -> None:
@@ -94,7 +103,9 @@ def test_an_integer_is_no_decimal() -> None:
     assert integers_in("50.50, 12.00, 3, 3만") == [12, 3, 30_000]
 
 
-@pytest.mark.parametrize("sign", ["1 ", "1만 ", "1천", "two ", "1,", "a ", "A1-", "열 ", "1 hundred ", "만", " "])
+@pytest.mark.parametrize(
+    "sign", ["1 ", "1만 ", "1천", "two ", "1,", "a ", "A1-", "열 ", "1 hundred ", "만", " ", "십만 ", "만 원 "]
+)
 def test_numbers_in_an_endless_row_cost_no_time(sign: str) -> None:
     begun = monotonic()
     numbers_in(sign * 5_000)
