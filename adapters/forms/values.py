@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from adapters.forms.datewords import date_words, dates_in
@@ -19,6 +20,7 @@ from state import JSON
 SHORT_CHARS: Final = 120  # a text that may be longer is no name
 SHORT_TOKENS: Final = 24
 LONG_TOKENS: Final = 96
+CHARS: Final = 32  # more than a token has: a value that is longer than so many a token is not followed
 
 
 _GOES_ON: Final = frozenset("a an the and or but because than my our your their".split())
@@ -139,13 +141,13 @@ def of_date(value: JSON, dates: Sequence[str], texts: Sequence[str]) -> bool:
 _AFTER_COPULA: Final = re.compile(r"에요|예요|고|라|며|요|야|니|었|지만|(?:ㅂ|입)니다")
 
 
-def _copula(value: str, rest: str) -> bool:
+def _copula(value: str, text: str, end: int) -> bool:
     """Whether a value ends inside the word "is" that follows a name: at the 이, 이에 or 입니 of "곽성별이에요"."""
     if value.endswith(("이에", "입니")):
         return True
     if len(value) < 2 or value[-1] != "이" or not "가" <= value[-2] <= "힣":
         return False
-    return (ord(value[-2]) - ord("가")) % 28 != 0 and _AFTER_COPULA.match(rest) is not None
+    return (ord(value[-2]) - ord("가")) % 28 != 0 and _AFTER_COPULA.match(text, end) is not None
 
 
 def _kind(code: str) -> str:
@@ -179,7 +181,7 @@ def _whole(text: str, at: int, value: str) -> bool:
     """Whether a value that stands there ends where a name or a sentence can end."""
     last = value.rpartition(" ")[2]
     goes_on = last in _GOES_ON or (len(last) > 1 and last.lower() in _GOES_ON)
-    return not goes_on and not _copula(value, text[at + len(value) :])
+    return not goes_on and not _copula(value, text, at + len(value))
 
 
 class Spans:
@@ -212,7 +214,7 @@ class Spans:
 
     def _of(self, text: str, tokens: int) -> Iterator[Start]:
         parts = pieces(text)
-        quoted = [(found.start(), found.end()) for found in _QUOTED.finditer(text)]
+        quoted = {place: found.start() for found in _QUOTED.finditer(text) for place in range(*found.span())}
         inside = {at for code in CODE.finditer(text) for at in range(code.start() + 1, code.end())}
         begin = 0
         for i, first in enumerate(parts):
@@ -222,11 +224,14 @@ class Spans:
             value = ""
             ids: list[int] = []
             ends: list[tuple[int, str]] = []
-            for part in parts[i:]:
+            for part in islice(parts, i, None):
                 value += part.text if not value else part.gap + part.text
-                if not part.ends or at + len(value) in inside or value in self._past:
+                end = at + len(value)
+                if len(value) > CHARS * tokens:
+                    break
+                if not part.ends or end in inside or value in self._past:
                     continue
-                if not _whole(text, at, value) or any(at < begun < at + len(value) < over for begun, over in quoted):
+                if not _whole(text, at, value) or at < quoted.get(end, at) < end:
                     continue
                 longer = self._encode(spaced(value))
                 if len(longer) > tokens:

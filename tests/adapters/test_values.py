@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 import pytest
@@ -190,6 +190,13 @@ def test_quotation_marks_that_never_close_cost_no_time() -> None:
     begun = monotonic()
     assert "x" in values_of("x" + " 'abcd" + "'abcd" * 60)
     assert monotonic() - begun < 20, "a pattern that tries all ways would take for ever"
+
+
+@pytest.mark.parametrize(("piece", "count"), [("'a' ", 1_000), ("'a b' ", 1_000), ("the ", 4_000)])
+def test_a_long_text_of_quotations_or_of_words_that_end_nothing_is_cut_in_time(piece: str, count: int) -> None:
+    begun = process_time()
+    assert "Emma Lee" in values_of(piece * count + "Emma Lee")
+    assert process_time() - begun < 10, "of this process alone, so that a busy machine makes no difference"
 
 
 def test_what_the_gate_could_not_read_and_asked_about_is_not_meant() -> None:
