@@ -46,6 +46,8 @@ class Decoding:
     ``lead_weight`` adds so much of the nats, ``LEAD`` at most, by which the best sentence leads the second: of the
     answer of a question that nobody taught in these words little speaks for it, but far less for all others, while
     where nothing answers several sentences about the subject are worth as little.
+    ``together_least``: how probably another sentence of its document has to belong to the same answer to be told with
+    the one that was chosen (``speakers.beside``); 0 tells that one alone.
     A tool is wanted where the best makes the request at least ``call_margin`` nats likelier, and
     ``call_margin_per_token`` more for each token of the request, whatever the evidence: a sentence that shares a name
     with a request would win otherwise. Small leanings add up over a long question, so it has to show more than a
@@ -71,6 +73,7 @@ class Decoding:
     lead_weight: float = 0.0
     worded_likeness: float = 1.0
     passage_weight: float = 0.0
+    together_least: float = 0.0
 
     def trusted(self, tokens: int) -> float:
         """The share of a reading's nats that counts for a sentence, where the question has so many tokens; 0 to 1."""

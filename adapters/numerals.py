@@ -44,8 +44,8 @@ _NEXT: Final = re.compile(rf"(\s?)({_FIGURES})")
 _WON: Final = re.compile(r"\s?(?:원|won\b|krw\b)", re.IGNORECASE)
 _LETTER: Final = re.compile(r"[가-힣A-Za-z]")
 
-_PARTICLES: Final = "을 은 이 만 의 에 도 요 으로 까지 정도 쯤 짜리 어치 씩 부터 밖에 보다 이에요 입니다 이요 이고"
-_COUNTED: Final = rf"\s?(?:원|명|개|건|장|대|권|인분)(?:{'|'.join(_PARTICLES.split())})?(?:{'|'.join(_PARTICLES.split())})?(?![가-힣])"
+_PARTICLE: Final = "(?:을|은|이|만|의|에|도|요|으로|까지|정도|쯤|짜리|어치|씩|부터|밖에|보다|이에요|입니다|이요|이고)"
+_COUNTED: Final = rf"\s?(?:원|명|개|건|장|대|권|인분){_PARTICLE}?{_PARTICLE}?(?![가-힣])"
 _WORDS: Final = rf"{_SPOKEN}[일이삼사오육칠팔구]?"
 _WORDED: Final = re.compile(rf"(?<![가-힣\w.,])(?<!\d\s)(?P<amount>{_WORDS}(?:\s{_WORDS}){{0,4}})(?={_COUNTED})")
 """A number all in words: 십만 원, 삼만 오천원, 이십 명. Without what is counted 이만 means "enough", 이천 is a town."""

@@ -67,7 +67,7 @@ def schema_version(name: str, parameters: dict[str, JSON]) -> str:
 
 
 def _simplified(schema: Any, defs: dict[str, Any], depth: int = 0) -> Any:
-    """The same schema with definitions in place, without titles and without ``or null`` defaults."""
+    """The same schema with definitions in place, without ``or null`` defaults and titles, but those of choices."""
     if not isinstance(schema, dict) or depth > 16:  # a recursive definition stays a reference that never validates
         return schema
     reference = schema.get("$ref")
@@ -80,8 +80,14 @@ def _simplified(schema: Any, defs: dict[str, Any], depth: int = 0) -> Any:
         out["items"] = _simplified(out["items"], defs, depth + 1)
     for key in ("anyOf", "oneOf"):
         if isinstance(out.get(key), list):
-            out[key] = [_simplified(option, defs, depth + 1) for option in out[key]]
+            out[key] = [_titled(option, _simplified(option, defs, depth + 1)) for option in out[key]]
     return _without_null(out)
+
+
+def _titled(option: Any, simple: Any) -> Any:
+    """A choice with its title, by which people name it: ``{"const": "express", "title": "빠른 배송"}``."""
+    named = isinstance(option, dict) and "const" in option and isinstance(option.get("title"), str)
+    return {**simple, "title": option["title"]} if named else simple
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,10 @@ _DOUBTED: Final = re.compile(r"“([^”]+)”(?: is not clear| *만으로는 �
 """What the gate asks about, at the beginning of its question (``nodes.wording``)."""
 
 
+TITLED: Final = "titled"
+"""Where ``property_of`` puts the titles of choices, as pairs of value and title."""
+
+
 class Start(NamedTuple):
     """Where a copied value may begin: its longest continuation in tokens, and after how many of them it may end."""
 
@@ -63,6 +67,8 @@ def _plain(spec: Any, root: Mapping[str, Any]) -> dict[str, Any]:
             return {}
         listed = spec.get("anyOf") or spec.get("oneOf") or []
         options = [o for o in listed if isinstance(o, bool) or o.get("type") != "null"]
+        if options and all(isinstance(o, Mapping) and "const" in o for o in options):
+            return _of_constants(options)
         inner: Any = options[0] if options else spec["allOf"][0] if spec.get("allOf") else None
         if inner is None and "$ref" in spec:
             inner = root
@@ -75,6 +81,12 @@ def _plain(spec: Any, root: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(kind, list):
         spec = {**spec, "type": next((k for k in kind if k != "null"), "string")}
     return dict(spec)
+
+
+def _of_constants(options: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A choice among constants, each of which may have a title, as one list of values."""
+    titled = [(o["const"], str(o["title"])) for o in options if o.get("title") and o["const"] is not None]
+    return {"enum": [o["const"] for o in options], TITLED: titled}
 
 
 def is_date(spec: Mapping[str, Any]) -> bool:

@@ -79,7 +79,7 @@ class NumberedSpeaker:
             return wordless(self._chat, language, prompt, left_out)
         if n == 0:
             return abstention(self._chat, language, prompt, left_out)
-        return answer(self._chat, evidence[n - 1], prompt, len(self._engine.encode(sentences[n - 1])), left_out)
+        return answer(self._chat, [evidence[n - 1]], prompt, len(self._engine.encode(sentences[n - 1])), left_out)
 
     def _read(
         self,

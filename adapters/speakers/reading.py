@@ -7,13 +7,14 @@ Among tools the reading counts, their likeness, and how much likelier the conver
 decisions teach an adapter; among sentences reading, likeness, and the words that they share or that mean the same
 (``speakers.meant``), without the name of a house and none of another house's (``speakers.named``). A sentence is told
 if one is worth ``abstain_margin`` at least with its lead over the others; which one, words say alone where the question
-has those of the document (``Decoding.ranked``). What no reading would bring to the front is not read.
+has those of the document (``Decoding.ranked``); others of its document may belong to the answer (``speakers.beside``).
+What no reading would bring to the front is not read.
 
 Thanks at the end of what a user says are not read (``forms.courtesy``).
 
 The arguments of the tool are filled in one after another with values that can stand there at all (``forms.values``), or
-with nothing where the model finds that nothing was said; the likeliest whole call is taken. A required argument that
-stays open is asked for in the model's words. A tool's result is told by its likeliest line.
+with nothing where the model finds that nothing was said (``speakers.options``); the likeliest whole call is taken. A
+required argument that stays open is asked for in the model's words. A tool's result is told by its likeliest line.
 """
 
 from __future__ import annotations
@@ -28,10 +29,9 @@ from langchain_core.messages.tool import tool_call
 
 from adapters.alike import LEAST
 from adapters.decoding import Decoding
-from adapters.forms.datewords import dates_in, spelled
-from adapters.forms.dayorder import backwards, dated
+from adapters.forms.datewords import spelled
 from adapters.forms.offers import call_id
-from adapters.forms.values import Spans, Start, choices, doubted, is_date, of_date, property_of, used_up
+from adapters.forms.values import Spans, Start, choices, property_of
 from adapters.local.branches import Branches
 from adapters.local.chat import ChatLlama
 from adapters.local.engine import Engine, Prefix
@@ -48,10 +48,12 @@ from adapters.prompt import (
     spaced,
     value_text,
 )
+from adapters.speakers.beside import together
 from adapters.speakers.evidence import Evidence, following, gather
 from adapters.speakers.lexical import worth
 from adapters.speakers.meant import around, held
 from adapters.speakers.named import Apart, apart
+from adapters.speakers.options import Options, Request, probabilities, summed
 from adapters.speakers.rendering import READING, reading_text, rendered, unthanked_turns
 from adapters.speakers.turns import abstention, answer, generation, wordless
 from state import JSON, Generation, Language, Passage, ToolSpec
@@ -63,10 +65,8 @@ if TYPE_CHECKING:
 QUESTION_TOKENS: Final = 32
 STARTS: Final = 12  # of a value, the likeliest by their first token
 DRAFTS: Final = 4
-DOUBT: Final = 0.003  # a value less likely than this is not followed
 FAINT: Final = 1e-4  # a place to begin that is less likely than this against the best value is not read on from
 HOPEFUL: Final = 0.02  # a place to begin that is at least so likely against the likeliest is read on from at once
-UNSAID: Final = 0.001  # how likely "nothing was said" stays where a date is left over, against what the model says
 LEANS: Final = -9.0  # of likeness: from here on a tool is all but meant
 FARTHER: Final = 4.0  # nats by which all sentences are then less alike than it is
 EASED: Final = 20.0  # nats by which its reading may then fall short of ``call_least``
@@ -82,40 +82,6 @@ class _Draft:
     likelihood: float
     values: dict[str, JSON]
     line: list[int]
-
-
-def _can_stand(name: str, value: JSON, values: dict[str, JSON], texts: Sequence[str]) -> bool:
-    """Whether a value may join those of a draft: its words are not taken, and no stay ends before it begins."""
-    return not used_up(value, values, texts) and not backwards(name, value, values)
-
-
-def _meant(
-    options: list[tuple[float, JSON]], values: dict[str, JSON], texts: Sequence[str]
-) -> list[tuple[float, JSON]]:
-    """The options of a tool's last date: a date that was said and that no other argument took is meant for this one."""
-    if all(value is None or used_up(value, values, texts) for _, value in options):
-        return options
-    left = [(p * UNSAID if value is None else p, value) for p, value in options]
-    return [(p / math.fsum(p for p, _ in left), value) for p, value in left]
-
-
-def _without(options: list[tuple[float, JSON]], unclear: set[str]) -> list[tuple[float, JSON]]:
-    """The options without some words; the others share what is left."""
-    left = [(p, value) for p, value in options if value not in unclear]
-    return [(p / whole, value) for p, value in left] if (whole := math.fsum(p for p, _ in left)) else options
-
-
-def _shared(nothing: float, scored: Sequence[tuple[float, JSON]]) -> list[tuple[float, JSON]]:
-    """Probabilities of values and of None, where None has ``nothing`` and log likelihoods share the rest."""
-    if not scored:
-        return [(1.0, None)]
-    whole = _summed([score for score, _ in scored])
-    options: list[tuple[float, JSON]] = [
-        *(((1 - nothing) * math.exp(score - whole), value) for score, value in scored),
-        (nothing, None),
-    ]
-    options.sort(key=lambda option: -option[0])
-    return options
 
 
 def _ended(starts: Sequence[Start], steps: Sequence[tuple[Any, Any]]) -> Iterator[tuple[str, float]]:
@@ -136,7 +102,7 @@ def _ended(starts: Sequence[Start], steps: Sequence[tuple[Any, Any]]) -> Iterato
         for count in range(1, len(start.ids)):
             ways.setdefault(path[count], {})[start.ids[count]] = float(tokens[count])
         paths.append(path)
-    whole = {place: _summed(list(on.values())) for place, on in ways.items()}
+    whole = {place: summed(list(on.values())) for place, on in ways.items()}
     for start, path, (tokens, _) in zip(starts, paths, steps, strict=True):
         score, ends = float(tokens[0]), dict(start.ends)
         for count, place in enumerate(path[1:], 1):
@@ -144,12 +110,6 @@ def _ended(starts: Sequence[Start], steps: Sequence[tuple[Any, Any]]) -> Iterato
                 yield ends[count], score + ways[place][None] - whole[place]
             if count < len(start.ids):
                 score += ways[place][start.ids[count]] - whole[place]
-
-
-def _summed(scores: Sequence[float]) -> float:
-    """The log likelihood that any of these happens."""
-    highest = max(scores)
-    return highest + math.log(math.fsum(math.exp(score - highest) for score in scores))
 
 
 class ReadingSpeaker:
@@ -180,12 +140,12 @@ class ReadingSpeaker:
             return wordless(self._chat, language, len(prompt))
         if pending:
             return self._tell(prompt, evidence)
-        tool, n = self._wanted(prompt, request_of(turns), tools, evidence)
+        tool, told = self._wanted(prompt, request_of(turns), tools, evidence)
         if tool is not None:
             return self._call(prompt, tool, turns)
-        if n == 0:
+        if not told:
             return abstention(self._chat, language, len(prompt))
-        return answer(self._chat, evidence[n - 1], len(prompt), len(self._engine.encode(evidence[n - 1].text)))
+        return answer(self._chat, told, len(prompt), sum(len(self._engine.encode(row.text)) for row in told))
 
     def prompt_of(self, messages: Sequence[AnyMessage]) -> list[int]:
         """The conversation as it is read before anything is written."""
@@ -193,8 +153,8 @@ class ReadingSpeaker:
 
     def _wanted(
         self, prompt: list[int], request: str, tools: Sequence[ToolSpec], evidence: Sequence[Evidence]
-    ) -> tuple[ToolSpec | None, int]:
-        """The tool that is wanted, or else the number of the sentence that answers, 0 for none."""
+    ) -> tuple[ToolSpec | None, list[Evidence]]:
+        """The tool that is wanted, or else the sentences that answer, none where nothing does."""
         bare = self.apart(request, [row.text for row in evidence])
         kept = [i for i, own in enumerate(bare.whose) if own is not False]
         rows, sentences = [evidence[i] for i in kept], [bare.sentences[i] for i in kept]
@@ -202,7 +162,8 @@ class ReadingSpeaker:
         of_tools, of_told = self._alike(request, [text for text, _ in tooled], bare.question, sentences)
         wants, tokens = self._known(of_tools, of_told), self.tokens(request)
         share = self.decoding.trusted(tokens)
-        worths, ranks = ([], []) if wants else self._unread(bare, kept, rows, of_told, tokens)
+        shared = [] if wants else self.shared(bare.question, sentences, following(rows))
+        worths, ranks = ([], []) if wants else self._unread(bare, kept, rows, of_told, shared, tokens)
         near = sorted({i for each in (worths, ranks) for i, w in enumerate(each) if w >= max(each) - SPREAD * share})
         read = [*(tooled if wants is not False else []), *((rows[i].text, False) for i in near)]
         margins = self.margins(request, read) if read else []
@@ -214,20 +175,21 @@ class ReadingSpeaker:
         if wants:
             each, decoding = zip(margins, self.named(prompt, tools), of_tools, strict=True), self.decoding
             wish = [m + decoding.name_weight * n + decoding.likeness_weight * a for m, n, a in each]
-            return tools[max(range(len(tools)), key=wish.__getitem__)], 0
+            return tools[max(range(len(tools)), key=wish.__getitem__)], []
         for i, margin in zip(near, margins, strict=True):
             worths[i] += share * margin
             ranks[i] += share * margin
         if not near or self.decoding.stands(worths, max(near, key=worths.__getitem__)) < self.decoding.abstain_margin:
-            return None, 0
-        return None, kept[max(near, key=ranks.__getitem__)] + 1
+            return None, []
+        best = max(near, key=ranks.__getitem__)
+        return None, [rows[i] for i in together(best, rows, of_told, shared, self.decoding.together_least)]
 
     def _unread(
-        self, bare: Apart, kept: Sequence[int], rows: Sequence[Evidence], alike: Sequence[float], tokens: int
-    ) -> tuple[list[float], list[float]]:
+        self, bare: Apart, kept: Sequence[int], rows: Sequence[Evidence], alike: Sequence[float],
+        shared: Sequence[float], tokens: int,
+    ) -> tuple[list[float], list[float]]:  # fmt: skip
         """What each sentence that is kept is worth before it is read: whether it answers, and which of them does."""
         sentences, strange = [bare.sentences[i] for i in kept], self.strange(bare.question)
-        shared = self.shared(bare.question, sentences, following(rows))
         whole = self._around(bare.question, sentences, [row.passage for row in rows])
         whether = self.decoding.told(tokens, [0.0] * len(rows), shared, alike, strange)
         which = self.decoding.ranked(shared, alike, whole, strange)
@@ -362,36 +324,24 @@ class ReadingSpeaker:
 
         A few calls are followed side by side where the model hesitates, and the likeliest whole one is taken.
         """
-        engine, schema = self._engine, tool["parameters"]
-        last = next((name for name, spec in reversed(list(property_of(schema))) if is_date(spec)), "")
-        if last:  # either day of a range is copied, so both have to stand there
+        engine, request = self._engine, Request(tool, turns)
+        if request.last:  # either day of a range is copied, so both have to stand there
             prompt = engine.encode(render([t._replace(content=spelled(t.content)) for t in turns]))
         prefix = engine.read([*prompt, *engine.encode(f"{tool['name']}\n")], adapter=self._chat.adapter, reserve=32)
-        told = [t for t in turns if t.role != "assistant"]
-        texts = [t.content for t in told]
-        done = max((n for n, t in enumerate(told, 1) if t.role == "ipython"), default=0)
-        spans, branches = Spans(engine.encode, texts, done=done), Branches(engine, prefix)
-        unclear, dates = doubted(turns), [said.text for text in texts for said in dates_in(text)]
+        spans, branches = Spans(engine.encode, request.texts, done=request.done), Branches(engine, prefix)
         drafts = [_Draft(0.0, {}, [])]
-        for name, spec in property_of(schema):
+        for name, spec in property_of(tool["parameters"]):
             branches.extend([[*draft.line, *engine.encode(f"{name}:")] for draft in drafts])
             grown: list[tuple[float, int, JSON]] = []
-            for n, found in enumerate(self._values(branches, spec, texts, spans)):
-                draft = drafts[n]
-                if last and not is_date(spec):
-                    found = [(p, v) for p, v in found if not dated(v) and not of_date(v, dates, texts)]
-                if unclear and is_date(spec):
-                    found = _without(found, unclear)
-                if name == last:
-                    found = _meant(found, draft.values, texts)
-                free = [(p, v) for p, v in found if p >= DOUBT and _can_stand(name, v, draft.values, texts)]
-                grown += [(draft.likelihood + math.log(p), n, value) for p, value in free or [(DOUBT, None)]]
+            for n, found in enumerate(self._values(branches, spec, request.texts, spans)):
+                options = request.options(name, spec, found, drafts[n].values)
+                grown += [(drafts[n].likelihood + math.log(p), n, value) for p, value in options]
             grown.sort(key=lambda option: -option[0])
             branches = branches.take([n for _, n, _ in grown[:DRAFTS]])
             drafts = [self._grown(drafts[n], name, value, total) for total, n, value in grown[:DRAFTS]]
         best = drafts[0]
         spoken = len(branches.rows[0].ids) - len(prompt) + len(best.line)
-        missing = next((name for name in schema.get("required", []) if name not in best.values), None)
+        missing = next((name for name in request.required if name not in best.values), None)
         if missing is not None:
             return self._ask(prompt, f"{tool['name']}.{missing}", spoken)
         call = tool_call(name=tool["name"], args=best.values, id=call_id())
@@ -402,9 +352,7 @@ class ReadingSpeaker:
         values = draft.values if value is None else {**draft.values, name: value}
         return _Draft(likelihood, values, self._engine.encode(value_text(value)))
 
-    def _values(
-        self, branches: Branches, spec: dict[str, Any], texts: Sequence[str], spans: Spans
-    ) -> list[list[tuple[float, JSON]]]:
+    def _values(self, branches: Branches, spec: dict[str, Any], texts: Sequence[str], spans: Spans) -> list[Options]:
         """What may stand in the line of an argument, for each draft, with its probability, likeliest first.
 
         None is "nothing said". The first token says whether anything was said; the values then share what is left by
@@ -414,7 +362,7 @@ class ReadingSpeaker:
         nothing = [math.exp(self._engine.likelihoods(row, dash)[0]) for row in branches.rows]
         found = choices(spec, texts)
         scored = self._copied(branches, spans, spec) if found is None else self._listed(branches, found)
-        return [_shared(n, s) for n, s in zip(nothing, scored, strict=True)]
+        return [probabilities(n, s) for n, s in zip(nothing, scored, strict=True)]
 
     def _listed(self, branches: Branches, values: Sequence[JSON]) -> list[list[tuple[float, JSON]]]:
         rows = [self._engine.encode(value_text(value)) for value in values]
@@ -479,4 +427,4 @@ class ReadingSpeaker:
         rows = [engine.encode(spaced(line.text))[:TOLD_TOKENS] for line in lines]
         scores = [score.total for score in engine.score(prefix, rows)]
         chosen = lines[max(range(len(lines)), key=scores.__getitem__)]
-        return answer(self._chat, chosen, len(prompt), len(engine.encode(chosen.text)))
+        return answer(self._chat, [chosen], len(prompt), len(engine.encode(chosen.text)))

@@ -57,9 +57,13 @@ def generation(
     return {**made, "clarification": clarification, "about": about}
 
 
-def answer(chat: ChatLlama, chosen: Evidence, prompt: int, spoken: int, left_out: LeftOut | None = None) -> Generation:
-    """A sentence of the evidence as the answer, with its citation."""
-    return generation(chat, f"{chosen.text} [1]", [chosen.cite(1)], prompt, spoken, left_out=left_out)
+def answer(
+    chat: ChatLlama, chosen: Sequence[Evidence], prompt: int, spoken: int, left_out: LeftOut | None = None
+) -> Generation:
+    """Sentences of the evidence as the answer, each with its citation."""
+    text = " ".join(f"{row.text} [{n}]" for n, row in enumerate(chosen, 1))
+    cited = [row.cite(n) for n, row in enumerate(chosen, 1)]
+    return generation(chat, text, cited, prompt, spoken, left_out=left_out)
 
 
 def wordless(chat: ChatLlama, language: Language, prompt: int, left_out: LeftOut | None = None) -> Generation:

@@ -68,11 +68,18 @@ def is_decided(raw: Raw) -> bool:
     return {"passages", "language", "today", "point"} <= set(raw)
 
 
-def read_out(given: Given, completion: Raw) -> list[Answered]:
-    """What a base of ours learns of a good completion: the reply itself first, where it is written at all."""
-    choice = _chosen(given, completion)
-    written = _written(given, completion)
-    found = [*([written] if written else []), *([choice] if choice else [])]
+def read_out(given: Given, completion: Raw, *, good: bool = True) -> list[Answered]:
+    """What a base of ours learns of a completion: the reply where it is written at all, and what the request is for.
+
+    That a call was rejected does not say that the request was for another tool; that an answer of several sentences was
+    does not say which of them is wrong.
+    """
+    written, chosen = _written(given, completion), _chosen(given, completion)
+    if not good:
+        chosen = [] if written else chosen
+        if len(chosen) > 1:
+            raise Unsayable
+    found = [*([written] if written else []), *chosen]
     if not found:
         raise Unsayable
     return found
@@ -128,19 +135,21 @@ def _sayable(spec: Mapping[str, Any], value: Any, texts: Sequence[str]) -> bool:
     return any(" ".join(str(value).split()) in " ".join(text.split()) for text in texts)
 
 
-def _chosen(given: Given, completion: Raw) -> Answered | None:
-    """The request after what it is for: a tool's purpose, a sentence, or nothing. None where a result is told."""
+def _chosen(given: Given, completion: Raw) -> list[Answered]:
+    """The request after all that it is for: a tool's purpose, sentences, or nothing. None where a result is told."""
     sentences, pending = given.evidence
     if pending:
-        return None
+        return []
     if function := _function(completion):
         name, args = function
         wanted = str(args["about"]).partition(".")[0] if name == ASK_USER else name
-        before = lead(purpose(_tool(given, wanted)), tool=True)
+        before = [lead(purpose(_tool(given, wanted)), tool=True)]
+    elif completion.get("abstained"):
+        before = [lead("")]
     else:
-        before = lead("" if completion.get("abstained") else _sentence(completion, sentences))
+        before = [lead(sentence) for sentence in _sentences(completion, sentences)]
     request = asked(request_of(turns_of(given.messages))).removesuffix(EOT)
-    return before, [(request, True), (EOT, True)]
+    return [(read, [(request, True), (EOT, True)]) for read in before]
 
 
 def _function(completion: Raw) -> tuple[str, dict[str, Any]] | None:
@@ -155,14 +164,28 @@ def _tool(given: Given, name: str) -> ToolSpec:
     return found
 
 
+def _sentences(completion: Raw, sentences: Sequence[str]) -> list[str]:
+    """The sentences that a reply repeats, each with its number; Unsayable for any other words.
+
+    Who takes one of several sentences out of an answer leaves the others: those are what the request is for.
+    """
+    content = " ".join(str(completion["content"]).split())
+    cited = [
+        (str(quote), " ".join(f"{quote} [{n}]".split())) for n, quote in enumerate(completion.get("cited") or [], 1)
+    ]
+    kept = [(quote, repeated) for quote, repeated in cited if repeated in content]
+    quotes = [quote for quote, _ in kept]
+    if not kept or not set(quotes) <= set(sentences) or content != " ".join(repeated for _, repeated in kept):
+        raise Unsayable
+    return quotes
+
+
 def _sentence(completion: Raw, sentences: Sequence[str]) -> str:
-    """The one sentence that a reply repeats with its number; Unsayable for any other words."""
-    cited = completion.get("cited") or []
-    if len(cited) != 1 or cited[0] not in sentences:
+    """The one sentence that a reply repeats; Unsayable for several."""
+    cited = _sentences(completion, sentences)
+    if len(cited) > 1:
         raise Unsayable
-    if " ".join(str(completion["content"]).split()) != " ".join(f"{cited[0]} [1]".split()):
-        raise Unsayable
-    return str(cited[0])
+    return cited[0]
 
 
 __all__ = ["Answered", "Given", "Pieces", "Raw", "Unsayable", "is_decided", "numbered", "read_out", "read_pair"]

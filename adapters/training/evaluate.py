@@ -86,11 +86,11 @@ class Tally:
     asked: int = 0
     failures: list[str] = field(default_factory=list)
 
-    def add(self, ok: bool, told: str) -> None:
-        """Count one answer."""
+    def add(self, ok: bool, told: str, *, good: bool = True) -> None:
+        """Count one answer; ``good`` says whether what is counted is."""
         self.asked += 1
         self.right += ok
-        if not ok and len(self.failures) < 40:
+        if ok != good and len(self.failures) < 40:
             self.failures.append(told)
 
 
@@ -133,7 +133,7 @@ def passages_of(sentences: list[str]) -> list[Passage]:
     """Each sentence as a passage of its own: their order says nothing, and none continues the one before."""
     return [
         Passage(
-            id=f"p{i}", document="d", title="", text=text, start=0, end=len(text), page=None, language="en",
+            id=f"p{i}", document=f"d{i}", title="", text=text, start=0, end=len(text), page=None, language="en",
             sentences=[[0, len(text)]], scores={"fused": 1.0}, trust="trusted",
         )
         for i, text in enumerate(sentences)
@@ -163,8 +163,8 @@ def judge(example: Example, said: Generation) -> Verdict:
     if example.kind == "abstain":
         return Verdict(said["abstained"], decided, told)
     wanted = " ".join(example.evidence[example.n - 1].split())
-    chosen = said["citations"][0]["quote"] if said["citations"] else ""
-    return Verdict(" ".join(chosen.split()) == wanted, decided, f"{told} not {wanted!r}")
+    quoted = [" ".join(cited["quote"].split()) for cited in said["citations"]]
+    return Verdict(quoted == [wanted], decided, f"{told} not {wanted!r}")
 
 
 def examples(name: str, language: Language, n: int, seed: int) -> Iterator[Example]:
@@ -196,7 +196,8 @@ def evaluate(generator: Any, *, n: int = 40, seed: int = 0, names: list[str] | N
     report = Report({})
 
     def count(name: str, language: Language, ok: bool, told: str) -> None:
-        report.tallies.setdefault(name, {x: Tally() for x in LANGUAGES})[language].add(ok, told)
+        tally = report.tallies.setdefault(name, {x: Tally() for x in LANGUAGES})[language]
+        tally.add(ok, told, good=name not in (FALSE, FALSE_SAMPLE))
 
     def ask(example: Example) -> Generation:
         sentences = [] if example.turns[-1].role == "ipython" else example.evidence

@@ -39,14 +39,17 @@ class Question(NamedTuple):
 
 @dataclass
 class Score:
-    """How often the sentence with the answer was chosen, by whom, and how often the generator did not answer."""
+    """How often the sentence with the answer was chosen, by whom, and how often the generator did not answer.
+
+    An answer of several sentences shares its point among them: who tells two has half of it where one is right.
+    """
 
     asked: int
-    right: dict[str, int]
+    right: dict[str, float]
     abstained: int = 0
     called: int = 0
 
-    def best(self) -> tuple[str, int]:
+    def best(self) -> tuple[str, float]:
         """The best way to choose by words alone."""
         words = {name: n for name, n in self.right.items() if name != "generator"}
         return max(words.items(), key=lambda item: item[1])
@@ -116,7 +119,7 @@ def paragraph(name: str, title: str, text: str, cut: Sequence[tuple[int, int]], 
 
 def measure(generator: Any, asked: list[Question], tools: Sequence[Any]) -> Score:
     """Ask ``generator`` (the Generator port) with ``tools`` on offer, and the three ways beside it."""
-    score = Score(len(asked), dict.fromkeys(("generator", *LEXICAL), 0))
+    score = Score(len(asked), dict.fromkeys(("generator", *LEXICAL), 0.0))
     for question in asked:
         said = generator.reply(
             [HumanMessage(question.text)], passages=question.passages, tools=tools, language=question.language
@@ -127,9 +130,9 @@ def measure(generator: Any, asked: list[Question], tools: Sequence[Any]) -> Scor
         for name, way in LEXICAL.items():
             worth = way(question.text, texts)
             score.right[name] += max(range(len(worth)), key=worth.__getitem__) == right
-        for cited in said["citations"][:1]:
+        for cited in said["citations"]:
             inside = question.place[0] <= cited["start"] < question.place[1]
-            score.right["generator"] += cited["passage"] == question.gold and inside
+            score.right["generator"] += (cited["passage"] == question.gold and inside) / len(said["citations"])
         score.abstained += said["abstained"]
         score.called += not said["citations"] and not said["abstained"]
     return score
@@ -141,7 +144,7 @@ def table(scores: dict[str, Score]) -> str:
     rows.append("|---|---|---|---|---|")
     for name, s in scores.items():
         best, right = s.best()
-        cells = [f"{right / s.asked:.3f} ({right}/{s.asked})" for right in (s.right["generator"], right)]
+        cells = [f"{right / s.asked:.3f} ({right:g}/{s.asked})" for right in (s.right["generator"], right)]
         rows.append(f"| {name} | {cells[0]} | {best} {cells[1]} | {s.abstained} | {s.called} |")
     return "\n".join(rows)
 

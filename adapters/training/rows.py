@@ -185,9 +185,8 @@ class Dialect:
         if not self._reading:
             prompt, pieces = numbered(self._tokenizer, given, raw["completion"], self._end())
             return [Row(prompt, (pieces,), label)]
-        learned = read_out(given, raw["completion"])
-        # That a call was rejected does not say that the request was for another tool.
-        return [Row(prompt, (pieces,), label) for prompt, pieces in (learned[:1] if label is False else learned)]
+        learned = read_out(given, raw["completion"], good=label is not False)
+        return [Row(prompt, (pieces,), label) for prompt, pieces in learned]
 
     def _pair(self, given: Given, chosen: Raw, rejected: Raw) -> Row:
         if self._reading:

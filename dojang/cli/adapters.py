@@ -26,6 +26,7 @@ from dojang.cli.invocation import checked_text, invocation
 if TYPE_CHECKING:
     from adapters.training.real_qa import Score
     from adapters.training.recipe import Recipe
+    from adapters.training.several import Together
 
 app = typer.Typer()
 adapters = typer.Typer(no_args_is_help=True)
@@ -288,19 +289,33 @@ def evaluate(
         generator = load_generator(str(base or shipped()[0]), adapter=folder, today=TODAY)
         measured = measure(generator, n=n or 40, seed=seed)
         real = _asked(generator, qa, qa_n, n or 40, seed)
+        together = _several(generator, n or 40, seed)
     call.terminal.document(
         {name: {language: asdict(tally) for language, tally in by.items()} for name, by in measured.tallies.items()}
-        | {name: asdict(score) for name, score in real.items()}
+        | {name: asdict(score) for name, score in (real | together).items()}
     )
     call.terminal.line(measured.table())
-    from adapters.training.real_qa import table
+    from adapters.training import real_qa, several
 
-    call.terminal.line(table(real))
+    call.terminal.line(real_qa.table(real))
+    call.terminal.line(several.table(together))
     for name, tallies in measured.tallies.items() if failures else ():
         for tally in tallies.values():
             for told in tally.failures:
                 call.terminal.line(f"{name}: {told}")
     return Exit.DONE
+
+
+def _several(generator: Any, n: int, seed: int) -> dict[str, Together]:
+    """How questions are answered that want several sentences together, beside such that want one."""
+    from adapters.training import several
+    from adapters.training.frontdesk import TOOLS
+    from state import Language  # LangGraph comes with it
+
+    return {
+        f"several sentences, {x}": several.measure(generator, several.asked(x, "test", n=n, seed=seed), TOOLS)
+        for x in get_args(Language)
+    }
 
 
 def _asked(generator: Any, folder: Path | None, n: int | None, unseen: int, seed: int) -> dict[str, Score]:

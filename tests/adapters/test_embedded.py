@@ -144,6 +144,38 @@ def test_answers_from_the_evidence(
     assert time.process_time() - begun < 3.0, "three seconds of one core a reply are promised"
 
 
+SEVERAL: list[tuple[Language, str, str, list[str]]] = [
+    (
+        "en",
+        "When is breakfast served?",
+        "Breakfast is served from 6:30 to 10 on weekdays. On weekends breakfast is served until 10:30. "
+        "The breakfast buffet is in the restaurant Solbat on the 2nd floor.",
+        ["Breakfast is served from 6:30 to 10 on weekdays.", "On weekends breakfast is served until 10:30."],
+    ),
+    (
+        "ko",
+        "취소하면 얼마를 돌려받나요?",
+        "취소는 전화와 이메일로 받습니다. 도착 7일 전까지 취소하면 전액을 환불합니다. "
+        "도착 3일에서 6일 전에 취소하면 50퍼센트를 환불합니다. 도착 하루나 이틀 전에 취소하면 20퍼센트를 환불합니다.",
+        [
+            "도착 7일 전까지 취소하면 전액을 환불합니다.", "도착 3일에서 6일 전에 취소하면 50퍼센트를 환불합니다.",
+            "도착 하루나 이틀 전에 취소하면 20퍼센트를 환불합니다.",
+        ],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "question", "text", "quotes"), SEVERAL)
+def test_an_answer_that_depends_is_told_whole_and_in_order(
+    embedded: ChatGenerator, language: Language, question: str, text: str, quotes: list[str]
+) -> None:
+    source = passage(text, language=language)
+    said = embedded.reply([HumanMessage(question)], passages=[source], tools=[BOOK, CANCEL], language=language)
+    assert [citation["quote"] for citation in said["citations"]] == quotes
+    assert [citation["n"] for citation in said["citations"]] == list(range(1, len(quotes) + 1))
+    assert said["message"].content == " ".join(f"{quote} [{n}]" for n, quote in enumerate(quotes, 1))
+
+
 def test_a_registered_adapter_speaks_on_the_base_that_is_loaded(embedded: ChatGenerator, tmp_path: Path) -> None:
     """As in a server that runs while a champion is promoted: no second base, the same words, its id as speaker."""
     place = Path(Registry(tmp_path / "registry").add(WEIGHTS / "frontdesk")["path"])

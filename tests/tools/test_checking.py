@@ -149,6 +149,16 @@ def test_schema_version_changes_with_the_schema_only() -> None:
     assert one != tool(a={"type": "number"}, b={"type": "string"}).offered()[0]["schema_version"]
 
 
+def test_choices_keep_the_titles_by_which_people_name_them() -> None:
+    express = {"const": "express", "title": "빠른 배송"}
+    schema = {"type": "object", "title": "Order", "properties": {}, "required": []}
+    schema["properties"] = {"way": {"title": "Way", "oneOf": [express, {"const": "slow"}]}, "n": {"title": "N"}}
+    box = Toolbox([StructuredTool(name="t", description="d", args_schema=schema, func=lambda **k: k)])
+    assert box.offered()[0]["parameters"]["properties"] == {"way": {"oneOf": [express, {"const": "slow"}]}, "n": {}}
+    assert box.check("t", {"way": "express"})["problems"] == []
+    assert box.check("t", {"way": "fast"})["problems"] != []
+
+
 def test_a_remote_reference_in_a_schema_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[object] = []
     monkeypatch.setattr("urllib.request.urlopen", lambda *a, **k: fetched.append(a))

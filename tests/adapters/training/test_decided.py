@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -20,7 +20,8 @@ from adapters.training.rows import Dialect, Row, read
 from adapters.training.sft import row_of
 from state import UserError
 from tests.adapters.tiny import BOOK
-from tests.flywheel.made import BREAKFAST, TOOLS, point
+from tests.flywheel.made import BREAKFAST, TOOLS, cites, point
+from tests.graph.parts import passage
 
 TOKENIZER = SimpleNamespace(chat_template=CHAT_TEMPLATE, eos_token=EOT)
 READING = Dialect(TOKENIZER, reading=True)
@@ -100,6 +101,27 @@ def test_a_tools_line_is_told_and_free_words_are_not_sayable() -> None:
             rows(READING, point(1, "edit", text=f"{TOLD} [1]", message="In the morning."), method)
         with pytest.raises(Unsayable):
             rows(NUMBERED, point(1, "edit", text=f"{TOLD} [1]", message="In the morning."), method)
+
+
+def test_an_answer_of_several_sentences_is_learned_sentence_by_sentence() -> None:
+    later = "On Sundays it is until 11."
+    both = [cites(), cites(later, n=2)]
+    shown = [BREAKFAST, passage(later, id="p2")]
+
+    def told_of(type: Any, **others: Any) -> Point:
+        given: Any = point(1, type, text=f"{TOLD} [1] {later} [2]", passages=shown, **others)
+        given["prompt"]["said"]["citations"] = both
+        return cast(Point, given)
+
+    assert [row.prompt for row in rows(READING, told_of("approve"))] == [lead(TOLD), lead(later)]
+    [kept] = rows(READING, told_of("edit", message=f"{later} [2]"))
+    assert kept.prompt == lead(later), "who takes a sentence out says which one was wanted"
+    with pytest.raises(Unsayable):
+        rows(READING, told_of("reject"), "kto")  # which of them is wrong, nobody said
+    with pytest.raises(Unsayable):
+        rows(READING, told_of("edit", message=f"{TOLD} [1] Until 11 on Sundays. [2]"))
+    with pytest.raises(Unsayable):
+        rows(NUMBERED, told_of("approve"))
 
 
 def test_another_checkpoint_learns_after_the_prompt_that_it_was_served() -> None:

@@ -43,17 +43,20 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Citing:
-    """Cites the sentence of its passages that holds a word, or abstains."""
+    """Cites the first sentence of its passages that holds a word (or all that do), or abstains."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, every: bool = False) -> None:
         self.words = words
+        self.every = every
 
     def reply(self, messages: list[Any], *, passages: list[Any], tools: Any, language: str) -> dict[str, Any]:
-        for p in passages:
-            for s, e in p["sentences"]:
-                if any(word in p["text"][s:e] for word in self.words):
-                    return {"citations": [{"passage": p["id"], "start": s + 1, "end": e}], "abstained": False}
-        return {"citations": [], "abstained": True}
+        found = [
+            {"passage": p["id"], "start": s + 1, "end": e}
+            for p in passages
+            for s, e in p["sentences"]
+            if any(word in p["text"][s:e] for word in self.words)
+        ]
+        return {"citations": found if self.every else found[:1], "abstained": not found}
 
 
 def test_each_question_comes_with_its_paragraph_and_two_others_of_its_article_first(folder: Path) -> None:
@@ -75,6 +78,7 @@ def test_right_is_the_sentence_that_holds_the_answer_in_its_own_paragraph(folder
     assert measure(Citing("queen"), [eggs], []).right["generator"] == 1
     assert measure(Citing("Ships"), [depth], []).right["generator"] == 0
     assert measure(Citing("flowers"), [eggs], []).right["generator"] == 0
+    assert measure(Citing("metres", "dug", every=True), [depth], []).right["generator"] == 0.5, "a point is shared"
     none = measure(Citing(), made, [])
     assert (none.right["generator"], none.abstained, none.called) == (0, 3, 0)
     assert none.best()[1] >= 2, "words alone find these"
