@@ -41,7 +41,7 @@ types: .venv/dev
 	$(BIN)/mypy
 
 tests: .venv/dev
-	$(BIN)/pytest -n $${DOJANG_TEST_JOBS:-4} --dist worksteal
+	$(BIN)/pytest -n $${DOJANG_TEST_JOBS:-3} --dist worksteal
 
 bench: .venv/dev ## tables of figures with the peers beside us, in one run
 	@for script in benchmarks/*.py; do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -192,7 +192,7 @@ def test_quotation_marks_that_never_close_cost_no_time() -> None:
     assert monotonic() - begun < 20, "a pattern that tries all ways would take for ever"
 
 
-@pytest.mark.parametrize(("piece", "count"), [("'a' ", 1_000), ("'a b' ", 1_000), ("the ", 4_000)])
+@pytest.mark.parametrize(("piece", "count"), [("'a' ", 1_000), ("'a b' ", 1_000), ("the ", 2_000)])
 def test_a_long_text_of_quotations_or_of_words_that_end_nothing_is_cut_in_time(piece: str, count: int) -> None:
     begun = process_time()
     assert "Emma Lee" in values_of(piece * count + "Emma Lee")
