@@ -67,8 +67,8 @@ def _plain(spec: Any, root: Mapping[str, Any]) -> dict[str, Any]:
             return {}
         listed = spec.get("anyOf") or spec.get("oneOf") or []
         options = [o for o in listed if isinstance(o, bool) or o.get("type") != "null"]
-        if options and all(isinstance(o, Mapping) and "const" in o for o in options):
-            return _of_constants(options)
+        if options and all(isinstance(o, Mapping) and ("const" in o or "enum" in o) for o in options):
+            return _listed(options)
         inner: Any = options[0] if options else spec["allOf"][0] if spec.get("allOf") else None
         if inner is None and "$ref" in spec:
             inner = root
@@ -83,10 +83,11 @@ def _plain(spec: Any, root: Mapping[str, Any]) -> dict[str, Any]:
     return dict(spec)
 
 
-def _of_constants(options: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A choice among constants, each of which may have a title, as one list of values."""
-    titled = [(o["const"], str(o["title"])) for o in options if o.get("title") and o["const"] is not None]
-    return {"enum": [o["const"] for o in options], TITLED: titled}
+def _listed(options: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A choice among constants, each of which may have a title, or among lists, as one list of values."""
+    titled = [(o["const"], str(o["title"])) for o in options if o.get("title") and o.get("const") is not None]
+    values = [value for o in options for value in ([o["const"]] if "const" in o else o["enum"])]
+    return {"enum": values, TITLED: titled}
 
 
 def is_date(spec: Mapping[str, Any]) -> bool:

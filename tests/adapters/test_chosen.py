@@ -24,6 +24,8 @@ def test_a_choice_among_constants_is_all_of_them() -> None:
     [(_, optional)] = property_of({"properties": {"x": {"anyOf": [{"const": 1}, {"const": 2}, {"type": "null"}]}}})
     assert choices(optional, []) == [1, 2]
     assert optional[TITLED] == []
+    [(_, lists)] = property_of({"properties": {"x": {"anyOf": [{"enum": ["a", "b"]}, {"const": "c"}]}}})
+    assert choices(lists, []) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

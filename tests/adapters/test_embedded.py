@@ -17,7 +17,7 @@ from adapters import WEIGHTS, load_generator
 from adapters.generator import ChatGenerator
 from adapters.registry.aliases import Registry
 from adapters.serving import beside
-from state import Language, Passage
+from state import JSON, Language, Passage, ToolSpec
 from tests.adapters.tiny import BOOK, CANCEL, passage, tool
 from tools.toolbox import Toolbox
 
@@ -112,6 +112,20 @@ def test_asks_for_what_is_missing_and_completes_the_call_with_the_answer(embedde
     assert call["args"] == {
         "hotel": "Namsan Stay", "guest": "Emma Lee", "check_in": "December 3", "check_out": "December 5", "guests": 2
     }  # fmt: skip
+
+
+def test_numbers_and_choices_of_a_tool_that_it_never_saw_are_those_that_were_named(embedded: ChatGenerator) -> None:
+    ways: JSON = [{"const": "slow", "title": "일반 배송"}, {"const": "fast", "title": "빠른 배송"}]
+    properties: dict[str, JSON] = {
+        "bikes": {"type": "integer", "description": "빌릴 자전거 수"},
+        "helmets": {"type": "integer", "description": "헬멧 수"},
+        "way": {"oneOf": ways},
+    }
+    rent = {**tool("rent_bikes", properties, list(properties)), "description": "자전거를 빌립니다."}
+    words = HumanMessage("자전거 2대, 헬멧 3개 빌려 주세요. 빠른 배송으로요.")
+    said = embedded.reply([words], passages=[], tools=[cast(ToolSpec, rent)], language="ko")
+    (call,) = cast(AIMessage, said["message"]).tool_calls
+    assert call["args"] == {"bikes": 2, "helmets": 3, "way": "fast"}
 
 
 RULES = passage(
