@@ -24,7 +24,7 @@ import psycopg
 from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool
 
 from state import JSON, BrokenInvariant, EffectClass, Language, Recovery, ToolSpec, UserError
-from tools.schema import parameters_of, schema_version
+from tools.schema import choices_of, parameters_of, schema_version, with_synonyms
 
 METADATA_KEY = "dojang"
 WORLD = "world"
@@ -97,7 +97,7 @@ class Declaration:
     will: Mapping[Language, Template] = field(default_factory=dict)
     tells: Mapping[Language, Telling] = field(default_factory=dict)
     synonyms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By argument: another word for one of its choices."""
+    """By argument: another word for one of its choices. The gate reads it, and the model is told."""
     probe: Probe | None = None
     """For a tool whose effects are at most once: how to look up what became of one."""
     after: Mapping[str, str] = field(default_factory=dict)
@@ -172,7 +172,7 @@ def spec_of(tool: BaseTool) -> ToolSpec:
     spec = ToolSpec(
         name=tool.name,
         description=inspect.cleandoc(tool.description).split("\n\n", maxsplit=1)[0],
-        parameters=parameters,
+        parameters=with_synonyms(parameters, declaration.synonyms),
         schema_version=declaration.version or schema_version(tool.name, parameters),
         effect_class=declaration.effect_class,
         recovery=declaration.recovery,
@@ -204,3 +204,11 @@ def _refuse_contradictions(tool: BaseTool, declared: Declaration) -> None:
             f"tool {tool.name!r} is declared transactional but has no parameter 'world: InWorld'; its change could not "
             "be committed together with the record of the effect"
         )
+    for name, words in declared.synonyms.items():
+        choices = choices_of(parameters_of(tool), name)
+        strange = [word for word, choice in words.items() if choice not in choices]
+        if strange:
+            raise UserError(
+                f"tool {tool.name!r} has synonyms for argument {name!r} that mean none of its choices: "
+                f"{', '.join(strange)}; its choices are {', '.join(choices) or 'none'}"
+            )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,8 @@ from pydantic import BaseModel
 from state import JSON, UserError
 
 VERSION_HEX = 16
+SYNONYMS = "x-synonyms"
+"""Where the schema of an argument has other words for its choices, as their tool declares them."""
 
 
 def parameters_of(tool: BaseTool) -> dict[str, JSON]:
@@ -64,6 +67,32 @@ def _check(schema: str) -> None:
 def schema_version(name: str, parameters: dict[str, JSON]) -> str:
     """First 16 hex digits of SHA-256 over the RFC 8785 form of ``{name, parameters}``."""
     return hashlib.sha256(rfc8785.dumps({"name": name, "parameters": parameters})).hexdigest()[:VERSION_HEX]
+
+
+def choices_of(parameters: dict[str, JSON], name: str) -> list[str]:
+    """The texts that an argument may be chosen from; none where it is open, or where there is no such argument."""
+    properties: Any = parameters["properties"]
+    spec = properties.get(name, {})
+    return [
+        choice
+        for option in (spec, *spec.get("anyOf", ()), *spec.get("oneOf", ()))
+        for choice in (*option.get("enum", ()), *([option["const"]] if "const" in option else ()))
+        if isinstance(choice, str)
+    ]
+
+
+def with_synonyms(parameters: dict[str, JSON], synonyms: Mapping[str, Mapping[str, str]]) -> dict[str, JSON]:
+    """The same, arguments marked with other words for their choices.
+
+    They say how a tool is asked for, not what it does: its version is that of the schema without them.
+    """
+    properties = parameters["properties"]
+    assert isinstance(properties, dict)
+    marked = {
+        name: {**spec, SYNONYMS: dict(synonyms[name])} if name in synonyms and isinstance(spec, dict) else spec
+        for name, spec in properties.items()
+    }
+    return {**parameters, "properties": marked}
 
 
 def _simplified(schema: Any, defs: dict[str, Any], depth: int = 0) -> Any:

@@ -43,6 +43,8 @@ _DOUBTED: Final = re.compile(r"“([^”]+)”(?: is not clear| *만으로는 �
 
 TITLED: Final = "titled"
 """Where ``property_of`` puts the titles of choices, as pairs of value and title."""
+SYNONYMS: Final = "x-synonyms"
+"""Where a schema has other words for the choices of an argument, as its tool declares them: each with its choice."""
 
 
 class Start(NamedTuple):
@@ -58,7 +60,9 @@ def property_of(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]
     A schema may be true or false, too: of an argument either says nothing.
     """
     for name, spec in schema.get("properties", {}).items():
-        yield name, _plain(spec, schema)
+        synonyms = spec.get(SYNONYMS) if isinstance(spec, Mapping) else None
+        told = {SYNONYMS: synonyms} if isinstance(synonyms, Mapping) else {}
+        yield name, {key: value for key, value in _plain(spec, schema).items() if key != SYNONYMS} | told
 
 
 def _plain(spec: Any, root: Mapping[str, Any]) -> dict[str, Any]:

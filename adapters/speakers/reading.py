@@ -54,6 +54,7 @@ from adapters.speakers.lexical import worth
 from adapters.speakers.meant import around, held
 from adapters.speakers.named import Apart, apart
 from adapters.speakers.options import Options, Request, probabilities, summed
+from adapters.speakers.questions import question_about
 from adapters.speakers.rendering import READING, reading_text, rendered, unthanked_turns
 from adapters.speakers.turns import abstention, answer, generation, wordless
 from state import JSON, Generation, Language, Passage, ToolSpec
@@ -333,7 +334,7 @@ class ReadingSpeaker:
         for name, spec in property_of(tool["parameters"]):
             branches.extend([[*draft.line, *engine.encode(f"{name}:")] for draft in drafts])
             grown: list[tuple[float, int, JSON]] = []
-            for n, found in enumerate(self._values(branches, spec, request.texts, spans)):
+            for n, found in enumerate(self._values(branches, name, spec, request, spans)):
                 options = request.options(name, spec, found, drafts[n].values)
                 grown += [(drafts[n].likelihood + math.log(p), n, value) for p, value in options]
             grown.sort(key=lambda option: -option[0])
@@ -343,7 +344,7 @@ class ReadingSpeaker:
         spoken = len(branches.rows[0].ids) - len(prompt) + len(best.line)
         missing = next((name for name in request.required if name not in best.values), None)
         if missing is not None:
-            return self._ask(prompt, f"{tool['name']}.{missing}", spoken)
+            return self._ask(prompt, tool, missing, spoken, " ".join(t.content for t in turns if t.role == "user"))
         call = tool_call(name=tool["name"], args=best.values, id=call_id())
         return generation(self._chat, "", [], len(prompt), spoken, calls=[call])
 
@@ -352,7 +353,9 @@ class ReadingSpeaker:
         values = draft.values if value is None else {**draft.values, name: value}
         return _Draft(likelihood, values, self._engine.encode(value_text(value)))
 
-    def _values(self, branches: Branches, spec: dict[str, Any], texts: Sequence[str], spans: Spans) -> list[Options]:
+    def _values(
+        self, branches: Branches, name: str, spec: dict[str, Any], request: Request, spans: Spans
+    ) -> list[Options]:
         """What may stand in the line of an argument, for each draft, with its probability, likeliest first.
 
         None is "nothing said". The first token says whether anything was said; the values then share what is left by
@@ -360,8 +363,12 @@ class ReadingSpeaker:
         """
         dash = self._engine.encode(f" {NOTHING}")[:1]
         nothing = [math.exp(self._engine.likelihoods(row, dash)[0]) for row in branches.rows]
-        found = choices(spec, texts)
-        scored = self._copied(branches, spans, spec) if found is None else self._listed(branches, found)
+        found = choices(spec, request.texts)
+        if found is None:
+            starts = request.begins(name, spans.starts(int(spec.get("maxLength", 0))))
+            scored = self._copied(branches, starts)
+        else:
+            scored = self._listed(branches, found)
         return [probabilities(n, s) for n, s in zip(nothing, scored, strict=True)]
 
     def _listed(self, branches: Branches, values: Sequence[JSON]) -> list[list[tuple[float, JSON]]]:
@@ -377,14 +384,13 @@ class ReadingSpeaker:
     def _newline(self) -> int:
         return self._engine.encode("\n")[0]
 
-    def _copied(self, branches: Branches, spans: Spans, spec: dict[str, Any]) -> list[list[tuple[float, JSON]]]:
+    def _copied(self, branches: Branches, starts: Sequence[Start]) -> list[list[tuple[float, JSON]]]:
         """Spans of the words, from the places where the model would begin, for each draft.
 
         A value is at most as likely as its first token. So the hopeful beginnings are read on from first, and others
         only where they could still weigh something against the best of those.
         """
         engine = self._engine
-        starts = spans.starts(int(spec.get("maxLength", 0)))
         if not starts:
             return [[] for _ in branches.rows]
         best: list[dict[str, float]] = [{} for _ in branches.rows]
@@ -411,13 +417,12 @@ class ReadingSpeaker:
             for text, score in _ended(of_row, found):
                 values[text] = max(values.get(text, -math.inf), score)
 
-    def _ask(self, prompt: list[int], about: str, spoken: int) -> Generation:
-        engine = self._engine
+    def _ask(self, prompt: list[int], tool: ToolSpec, name: str, spoken: int, asked: str) -> Generation:
+        engine, about = self._engine, f"{tool['name']}.{name}"
         prefix = engine.read([*prompt, *engine.encode(asking(about))], adapter=self._chat.adapter, reserve=32)
         ids = [t for step in engine.generate(prefix, max_tokens=QUESTION_TOKENS) for t in step]
-        question = " ".join(engine.decode(ids).split())
-        if len(ids) >= QUESTION_TOKENS or not question.endswith(("?", "요", "요.", "까")):
-            question = f"{about.partition('.')[2].replace('_', ' ')}?"  # the model's words made no question
+        said = " ".join(engine.decode(ids).split()) if len(ids) < QUESTION_TOKENS else ""
+        question = question_about(tool, name, said, asked=asked)
         return generation(self._chat, question, [], len(prompt), spoken + len(ids), clarification=question, about=about)
 
     def _tell(self, prompt: list[int], lines: Sequence[Evidence]) -> Generation:

@@ -63,6 +63,7 @@ SLICES: Final[dict[str, Make]] = {
     "missing argument asked": lambda r, x: _dressed(r, frontdesk.example(r, "test", x, "ask")),
     "missing asked, unseen wordings": lambda r, x: _dressed(r, frontdesk.example(r, "test", x, "ask", heldout=True)),
     "invented tool called": lambda r, x: _dressed(r, invented.calls(r, "test", x)),
+    "invented tool called, from a form": lambda r, x: invented.calls(r, "test", x, form=True),
     "invented tool, missing asked": lambda r, x: _dressed(r, invented.calls(r, "test", x, missing=True)),
     "tool result told": lambda r, x: frontdesk.example(r, "test", x, "tell"),
     "question, sentence chosen": lambda r, x: _tooled(qa.example(r, "test", x)),

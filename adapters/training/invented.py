@@ -201,9 +201,13 @@ def _name(v: Values) -> str:
 
 
 def calls(
-    rng: random.Random, side: Side, language: Language, *, missing: bool = False, slice_: str = "invented"
-) -> Example:
-    """A request for an invented tool: the call, or (``missing``) the question for the first required argument that lacks."""
+    rng: random.Random, side: Side, language: Language, *, missing: bool = False, form: bool = False,
+    slice_: str = "invented",
+) -> Example:  # fmt: skip
+    """A request for an invented tool: the call, or (``missing``) the question for the first required argument that lacks.
+
+    ``form``: it is asked for as a form would, a line for each argument; no training text is.
+    """
     v = Values(rng, side, language)
     made = {x.tool["name"]: x for x in (invented(v) for _ in range(rng.choice((1, 2, 3, 4, 5))))}
     name = rng.choice(list(made))
@@ -218,7 +222,8 @@ def calls(
     asked = ""
     if not missing and len(required) > 1 and rng.random() < ANSWERED:
         asked = rng.choice(required)
-    turns = [Turn("user", _request(v, wanted, {k: x for k, x in spoken.items() if k != asked}))]
+    request = _form if form else _request
+    turns = [Turn("user", request(v, wanted, {k: x for k, x in spoken.items() if k != asked}))]
     if asked:
         label = wanted.arguments[asked].said[language][0]
         question = rng.choice((*ASK[language], GATES[language].replace("{a}", rng.choice((asked, label)))))
@@ -231,6 +236,20 @@ def calls(
     return Example(
         "ask", slice_, language, turns, tools, [], arguments=values, about=f"{name}.{first}", question=question
     )
+
+
+def _form(v: Values, wanted: Invented, spoken: dict[str, str]) -> str:
+    """What somebody sends who fills in a form: what is to be done, and a line for each argument, in any order."""
+    r = v.rng
+    verb, noun = r.choice(wanted.verb.said[v.language]), r.choice(wanted.noun.said[v.language])
+    head = f"{verb.capitalize()} the {noun}, please." if v.language == "en" else fill(r, f"{noun}을(를) {verb} 주세요.")
+    bullet, colon = r.choice(("", "", "- ")), r.choice((": ", ": ", " : ", " = "))
+    lines = []
+    for name, said in spoken.items():
+        label = r.choice(wanted.arguments[name].said[v.language])
+        lines.append(f"{bullet}{label.capitalize() if v.language == 'en' else label}{colon}{said}")
+    r.shuffle(lines)
+    return "\n".join((head, *lines))
 
 
 def _request(v: Values, wanted: Invented, spoken: dict[str, str]) -> str:

@@ -53,15 +53,14 @@ def test_a_row_that_does_not_fit_is_refused(engine: Engine) -> None:
 def test_beginnings_that_are_not_read_on_from_weigh_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     speaker = ReadingSpeaker(ChatLlama(engine=engine, adapter="red"), Decoding("reading"))
     branches = Branches(engine, alone(engine, engine.encode(PROMPT)))
-    spans = Spans(engine.encode, [PROMPT])
-    spec = {"type": "string", "maxLength": 40}
+    starts = Spans(engine.encode, [PROMPT]).starts(40)
     monkeypatch.setattr(reading, "FAINT", 1e-300)
-    (every,) = speaker._copied(branches, spans, spec)
+    (every,) = speaker._copied(branches, starts)
     likeliest = max(score for score, _ in every)
     for hopeful, faint in ((0.999, 0.5), (0.5, 0.1), (0.02, 1e-4)):
         monkeypatch.setattr(reading, "HOPEFUL", hopeful)
         monkeypatch.setattr(reading, "FAINT", faint)
-        found = {str(text): score for score, text in speaker._copied(branches, spans, spec)[0]}
+        found = {str(text): score for score, text in speaker._copied(branches, starts)[0]}
         for score, text in every:
             if score > likeliest + torch.tensor(faint).log().item():
                 assert found[str(text)] == pytest.approx(score, abs=1e-4)
@@ -75,7 +74,7 @@ def test_values_that_begin_alike_share_how_likely_their_beginning_is(
     branches, spans = Branches(engine, alone(engine, engine.encode(text))), Spans(engine.encode, [text])
     monkeypatch.setattr(reading, "FAINT", 1e-300)
     monkeypatch.setattr(reading, "STARTS", 1000)
-    (found,) = speaker._copied(branches, spans, {"type": "string", "maxLength": 100})
+    (found,) = speaker._copied(branches, spans.starts(100))
     firsts = {start.ids[0] for start in spans.starts(100)}
     assert len(firsts) < len(spans.starts(100))
     together = math.fsum(math.exp(score) for score, _ in found)

@@ -128,6 +128,55 @@ def test_numbers_and_choices_of_a_tool_that_it_never_saw_are_those_that_were_nam
     assert call["args"] == {"bikes": 2, "helmets": 3, "way": "fast"}
 
 
+TEXT: JSON = {"type": "string"}
+WEEKDAYS: JSON = {"type": "string", "enum": ["monday", "tuesday", "thursday", "friday"]}
+SHIFT = tool(
+    "move_shift", {"employee_name": TEXT, "weekday": WEEKDAYS, "shift": {"enum": ["morning", "afternoon", "night"]}},
+    ["employee_name", "weekday", "shift"],
+)  # fmt: skip
+CUSTOMER = tool(
+    "register_customer", {"customer_name": TEXT, "phone_number": TEXT, "department": {"enum": ["sales", "accounting"]}},
+    ["customer_name", "phone_number", "department"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "offered", "wanted"),
+    [
+        (
+            "김민수 씨 근무를 화요일 야간으로 옮겨 주세요",
+            SHIFT,
+            {"employee_name": "김민수", "weekday": "tuesday", "shift": "night"},
+        ),
+        (
+            "고객을 등록해 주세요.\n고객명: 김철수\n연락처: 010-1234-5678\n부서: 회계팀",
+            CUSTOMER,
+            {"customer_name": "김철수", "phone_number": "010-1234-5678", "department": "accounting"},
+        ),
+        (
+            "Register a customer please.\nCustomer name: Emma Lee\nPhone number: 010-1234-5678\nDepartment: sales",
+            CUSTOMER,
+            {"customer_name": "Emma Lee", "phone_number": "010-1234-5678", "department": "sales"},
+        ),
+    ],
+)
+def test_a_form_and_korean_words_fill_in_a_tool_whose_names_are_english(
+    embedded: ChatGenerator, text: str, offered: ToolSpec, wanted: dict[str, str]
+) -> None:
+    said = embedded.reply([HumanMessage(text)], passages=[], tools=[offered], language="ko")
+    (call,) = cast(AIMessage, said["message"]).tool_calls
+    assert call["args"] == wanted
+
+
+def test_what_is_asked_about_a_tool_that_it_never_saw_names_what_is_missing(embedded: ChatGenerator) -> None:
+    for text, question in (
+        ("고객 등록해 줘. 고객명: 최수진", "전화번호를 알려 주시겠어요?"),
+        ("Please register a customer. Customer name: Emma Lee", "What is the phone number?"),
+    ):
+        said = embedded.reply([HumanMessage(text)], passages=[], tools=[CUSTOMER], language="ko")
+        assert (said["about"], said["clarification"]) == ("register_customer.phone_number", question)
+
+
 RULES = passage(
     "Check-in starts at 3 pm. Breakfast is served from 7 to 10 in the garden room. Pets are not allowed.", start=500
 )

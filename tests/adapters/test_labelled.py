@@ -40,6 +40,15 @@ def numbers(*names: str, name: str = "do_it", **described: str) -> ToolSpec:
         (["bicycles"], "for 2 people", {}),
         (["bicycles"], "bicycles are nice, and I have 2 children", {}),
         (["nights"], "booking BK-2041 nights", {}),
+        (["page_count", "copies"], "쪽수는 12, 부수는 5로요", {"page_count": {12}, "copies": {5}}),
+        (["floor", "unitPrice"], "층수 값은 28000이고 단가 4천원", {"floor": {28_000}, "unitPrice": {4000}}),
+        (["attendees", "party_size"], "인원수 4명에 참석 인원은 96명", {"party_size": {4}, "attendees": {96}}),
+        (["months", "floor"], "7(개월 수) 층수(3)", {"months": {7}, "floor": {3}}),
+        (["chairs"], "의자 20개요", {"chairs": {20}}),
+        (["unit_price", "price"], "가격은 300원", {"price": {300}}),
+        (["floor"], "계층수가 3이라", {}),  # another word
+        (["budget"], "371,000 won as the budget by 5", {"budget": {371_000}}),
+        (["nights"], "nights 22:45", {}),
     ],
 )
 def test_a_number_is_for_the_argument_whose_word_stands_by_it(
@@ -85,7 +94,7 @@ def test_nothing_said_is_lost(texts: list[str]) -> None:
     from adapters.numerals import numbers_in
 
     found = owned(numbers("ab", "수부", "c"), texts)
-    assert {n.value for text in texts for n in numbers_in(text)} == found.free.union(*found.of.values())
+    assert {n.value for text in texts for n in numbers_in(text)} == found.free.union(found.clock, *found.of.values())
 
 
 def test_a_long_message_takes_no_time() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langchain_core.tools import StructuredTool, tool
@@ -13,7 +13,7 @@ from langchain_core.tools import StructuredTool, tool
 from nodes import ports
 from state import UserError
 from tests.tools.conftest import TODAY
-from tools.effects import InWorld, effect
+from tools.effects import InWorld, effect, spec_of
 from tools.errors import OutcomeUnknown, ToolFailed
 from tools.loading import load_tools
 from tools.toolbox import Toolbox
@@ -147,6 +147,36 @@ def test_declarations_that_contradict_themselves() -> None:
         effect("read")(silent)
     with pytest.raises(UserError, match="two tools have the name 'plain'"):
         Toolbox([plain, plain])
+
+
+def test_other_words_for_choices_are_told_and_do_not_make_another_tool() -> None:
+    @tool
+    def book(room: Literal["plain", "fine"], bed: Literal["one", "two"] | None = None) -> str:
+        """Book a room."""
+        return room
+
+    words = {"room": {"보통": "plain", "고급": "fine"}, "bed": {"더블": "one"}}
+    bare, spoken = spec_of(effect("write")(book)), spec_of(effect("write", synonyms=words)(book))
+    properties: Any = spoken["parameters"]["properties"]
+    assert {name: spec.pop("x-synonyms") for name, spec in properties.items()} == words
+    assert spoken == bare, "its version too: what it does is the same"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"room": {"고급": "fine", "최고급": "finest"}}, r"none of its choices: 최고급; its choices are plain, fine$"),
+        ({"text": {"고급": "fine"}}, r"argument 'text' .*: 고급; its choices are none$"),
+        ({"nowhere": {"고급": "fine"}}, r"argument 'nowhere' .*: 고급; its choices are none$"),
+    ],
+)
+def test_other_words_for_no_choice_are_refused(words: dict[str, dict[str, str]], message: str) -> None:
+    def book(room: Literal["plain", "fine"], text: str) -> str:
+        """Book a room."""
+        return room + text
+
+    with pytest.raises(UserError, match=message):
+        effect("write", synonyms=words)(book)
 
 
 def test_the_toolbox_fits_the_port(desk: Toolbox) -> None:
