@@ -19,11 +19,16 @@ LEAST: Final = 2
 """Lines that make a form, one of which names an argument; one alone may be a sentence with a colon."""
 _LINE: Final = re.compile(
     r"^[ \t]*(?:[-*•·▪]+[ \t]*)?(?P<name>(?=[^:=：\n]{0,39}[^\W\d_])[^\s:=：][^:=：\n]{0,39}?)[ \t]*[:=：][ \t]*"
-    r"(?P<value>(?!//)\S.*?)[ \t]*$",
+    r"(?P<value>(?!//)\S[^\n]*)$",
     re.M,
 )
 _WORDS: Final = 4
 """Words of a name at most."""
+MOST: Final = 60
+"""Lines of a form at most; more are a document that somebody has pasted."""
+_CLOCK: Final = re.compile(r"\d[:：]\d\d(?!\d)")
+_ASKS: Final = re.compile(r"\s\S*(?:[요다까줘오]|\bplease)[.!?]*$", re.IGNORECASE)
+"""How a request ends: the last line may go on with one, "연락처: 010-1234로 등록해 주세요"."""
 _EMPTY: Final = re.compile(r"\n[ \t]*\r?\n")
 _THANKS: Final = re.compile(r"\n[ \t]*(?:감사|고맙|고마|수고|부탁|thank|best regards|regards)", re.IGNORECASE)
 """How a message ends: it is no part of a text above."""
@@ -38,7 +43,8 @@ _QUOTED: Final = re.compile(r"""^(['"“‘「『]).*(['"”’」』])$""")
 class Field(NamedTuple):
     """A line of a form: from where to where it stands, its name and its value in single spaces.
 
-    ``whole``: with the lines below it, up to an empty one, which a text of several sentences goes on in.
+    ``whole``: with the lines below it, up to an empty one, which a text of several sentences goes on in. ``open``:
+    whether the value may end before its line does.
     """
 
     at: int
@@ -46,6 +52,7 @@ class Field(NamedTuple):
     name: str
     value: str
     whole: str
+    open: bool
 
 
 class Form(NamedTuple):
@@ -56,12 +63,14 @@ class Form(NamedTuple):
         free: Values of lines whose name tells no argument.
         around: What stands before and behind the lines, "Please register a customer".
         apart: The texts that hold no form.
+        open: The arguments whose value may end before their line does.
     """
 
     of: Mapping[str, str]
     free: Sequence[str]
     around: Sequence[str]
     apart: Sequence[str]
+    open: frozenset[str]
 
     def may_say(self, *, required: bool) -> Sequence[str]:
         """Where the value of an argument may stand that no line names.
@@ -83,7 +92,7 @@ def form_in(tool: ToolSpec, texts: Sequence[str]) -> Form | None:
     around: list[str] = []
     apart: list[str] = []
     for text in texts:
-        if len(found := list(_fields(text))) >= LEAST:
+        if LEAST <= len(found := list(_fields(text))) <= MOST:
             fields += found
             around.append(" ".join(_without(text, found).split()))
         else:
@@ -99,7 +108,8 @@ def form_in(tool: ToolSpec, texts: Sequence[str]) -> Form | None:
     left = [name for name in required if name not in of]
     if len(left) == len(free) == 1 and _fits(plain[left[0]], free[0]):
         of[left[0]] = free.pop()
-    return Form(of, free, around, apart)
+    still = {argument for argument, n in whose.items() if fields[n].open and not _is_long(tool, argument)}
+    return Form(of, free, around, apart, frozenset(still))
 
 
 def _fits(spec: Mapping[str, Any], value: str) -> bool:
@@ -108,13 +118,18 @@ def _fits(spec: Mapping[str, Any], value: str) -> bool:
 
 
 def _fields(text: str) -> Iterator[Field]:
-    lines = [line for line in _LINE.finditer(text) if len(line["name"].split()) <= _WORDS]
+    lines = [
+        line
+        for line in _LINE.finditer(text)
+        if len(line["name"].split()) <= _WORDS and not _CLOCK.match(text, line.end("name") - 1)
+    ]
     for n, line in enumerate(lines):
         until = lines[n + 1].start() if n + 1 < len(lines) else len(text)
         below = _THANKS.split(_EMPTY.split(text[line.end() : until], maxsplit=1)[0], maxsplit=1)[0].strip(_BULLETS)
         value = " ".join(line["value"].split())
         bare = value[1:-1].strip() if _QUOTED.match(value) else value
-        yield Field(*line.span(), line["name"], bare, " ".join([value, *below.split()]) if below else bare)
+        whole, last = " ".join([value, *below.split()]) if below else bare, n == len(lines) - 1
+        yield Field(*line.span(), line["name"], bare, whole, last and _ASKS.search(bare) is not None)
 
 
 def _is_long(tool: ToolSpec, argument: str) -> bool:

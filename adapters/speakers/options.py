@@ -96,6 +96,8 @@ class Request:
     def _filled(self, form: Form, name: str, spec: dict[str, Any], found: Options) -> Options:
         """The options beside a form: what the line of the argument says, and nothing of the lines of others."""
         value, text = form.of.get(name), choices(spec, []) is None
+        if text and value is not None and name in form.open:
+            return _whole([(p, v) for p, v in found if isinstance(v, str) and value.startswith(v)]) or [(1.0, None)]
         if text and value is not None and len(value) <= spec.get("maxLength", math.inf):
             return [(1.0, value)]
         required = name in self.required
@@ -116,7 +118,12 @@ class Request:
         """The places where a text that the argument copies may begin: beside its name, where that says so."""
         if (form := self._form) is not None:
             needed = name in self.required
-            starts = [s for s in starts if any(form.allows(value, required=needed) for _, value in s.ends)] or starts
+            value = form.of.get(name, "")
+            starts = [
+                start
+                for start in starts
+                if any((value.startswith(v) if value else form.allows(v, required=needed)) for _, v in start.ends)
+            ] or starts
         own = [of_it for of_it in self._beside.get(name, ()) if of_it.sure]
         return [start for start in starts if any(_has(own, value) for _, value in start.ends)] or starts
 

@@ -66,6 +66,7 @@ def test_a_name_that_fits_two_arguments_tells_neither_until_one_is_taken() -> No
         "메모: 하나\n그리고 또",
         "10:30에\n메모: 하나",
         "그는 이렇게 말했습니다 어제 저녁에: 안녕\n메모: 하나",
+        "방문 12월 3일 10:30\n메모: 하나",
         "https://a.example/b\n메모: 하나",
         "가: 안녕\n나: 그래",  # a conversation that is quoted
     ],
@@ -91,6 +92,13 @@ def test_what_else_was_said_takes_nothing_from_a_line() -> None:
     form = "고객명: 12월 3일\n좌석 수: 3\n메모: 3층"
     assert filled("customer_name", [(1.0, None)], form, "방문은 12월 3일, seats 4") == {"12월 3일": 1.0}
     assert filled("seats", [(0.9, 4), (0.05, 3), (0.05, None)], form, "team 3, size 3") == {3: 1.0}
+
+
+def test_a_last_line_may_go_on_with_what_is_asked_for() -> None:
+    form = "고객명: 김철수\n연락처: 010-1234로 등록해 주세요"
+    found: Options = [(0.5, "김철수"), (0.4, "010-1234"), (0.1, "010-1234로 등록해 주세요")]
+    assert set(filled("phone_number", found, form)) == {"010-1234", "010-1234로 등록해 주세요"}
+    assert filled("memo", [(1.0, None)], "고객명: 김철수\n메모: 꼭 전화해 주세요") == {"꼭 전화해 주세요": 1.0}
 
 
 def test_what_a_form_leaves_out_was_not_said() -> None:
@@ -136,5 +144,8 @@ def test_every_value_stands_in_its_text(text: str) -> None:
 
 def test_a_long_message_takes_no_time() -> None:
     begun = process_time()
-    form_in(TOOL, ["고객명: 김철수\n사는 곳: 서울\n" * 1_000, ": " * 20_000, "가" * 50_000])
+    form_in(
+        TOOL, ["고객명: 김철수\n사는 곳: 서울\n" * 1_000, ": " * 20_000, "가" * 50_000, "가: " + " " * 50_000 + "나\n"]
+    )
+    assert form_in(TOOL, ["고객명: 김철수\n" * 61]) is None, "a document that somebody has pasted"
     assert process_time() - begun < 5
