@@ -204,11 +204,12 @@ def _refuse_contradictions(tool: BaseTool, declared: Declaration) -> None:
             f"tool {tool.name!r} is declared transactional but has no parameter 'world: InWorld'; its change could not "
             "be committed together with the record of the effect"
         )
+    parameters = parameters_of(tool) if declared.synonyms else {}
     for name, words in declared.synonyms.items():
-        choices = choices_of(parameters_of(tool), name)
+        choices = choices_of(parameters, name)
         strange = [word for word, choice in words.items() if choice not in choices]
         if strange:
             raise UserError(
                 f"tool {tool.name!r} has synonyms for argument {name!r} that mean none of its choices: "
-                f"{', '.join(strange)}; its choices are {', '.join(choices) or 'none'}"
+                f"{', '.join(strange)}; its choices are {', '.join(map(str, choices)) or 'none'}"
             )

@@ -69,15 +69,16 @@ def schema_version(name: str, parameters: dict[str, JSON]) -> str:
     return hashlib.sha256(rfc8785.dumps({"name": name, "parameters": parameters})).hexdigest()[:VERSION_HEX]
 
 
-def choices_of(parameters: dict[str, JSON], name: str) -> list[str]:
-    """The texts that an argument may be chosen from; none where it is open, or where there is no such argument."""
+def choices_of(parameters: dict[str, JSON], name: str) -> list[JSON]:
+    """The values that an argument may be chosen from; none where it is open, or where there is no such argument."""
     properties: Any = parameters["properties"]
-    spec = properties.get(name, {})
+    spec = properties.get(name)
+    options = [spec, *spec.get("anyOf", ()), *spec.get("oneOf", ())] if isinstance(spec, dict) else []
     return [
         choice
-        for option in (spec, *spec.get("anyOf", ()), *spec.get("oneOf", ()))
+        for option in options
+        if isinstance(option, dict)
         for choice in (*option.get("enum", ()), *([option["const"]] if "const" in option else ()))
-        if isinstance(choice, str)
     ]
 
 

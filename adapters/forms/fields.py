@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from adapters.forms.chosen import said_choice
 from adapters.forms.labels import own_labels, stems, stems_of
+from adapters.forms.phrases import ASKS, said_in
 from adapters.forms.values import choices, property_of
 from state import ToolSpec
 
@@ -22,13 +23,12 @@ _LINE: Final = re.compile(
     r"(?P<value>(?!//)\S[^\n]*)$",
     re.M,
 )
+_MARK: Final = re.compile(r"\s?[:=：]")
 _WORDS: Final = 4
 """Words of a name at most."""
 MOST: Final = 60
 """Lines of a form at most; more are a document that somebody has pasted."""
 _CLOCK: Final = re.compile(r"\d[:：]\d\d(?!\d)")
-_ASKS: Final = re.compile(r"\s\S*(?:[요다까줘오]|\bplease)[.!?]*$", re.IGNORECASE)
-"""How a request ends: the last line may go on with one, "연락처: 010-1234로 등록해 주세요"."""
 _EMPTY: Final = re.compile(r"\n[ \t]*\r?\n")
 _THANKS: Final = re.compile(r"\n[ \t]*(?:감사|고맙|고마|수고|부탁|thank|best regards|regards)", re.IGNORECASE)
 """How a message ends: it is no part of a text above."""
@@ -91,15 +91,17 @@ def form_in(tool: ToolSpec, texts: Sequence[str]) -> Form | None:
     fields: list[Field] = []
     around: list[str] = []
     apart: list[str] = []
+    labels = own_labels(tool)
     for text in texts:
-        if LEAST <= len(found := list(_fields(text))) <= MOST:
+        found = list(_fields(text))
+        if LEAST <= len(found) <= MOST and not any(_listed(field.value, labels) for field in found):
             fields += found
             around.append(" ".join(_without(text, found).split()))
         else:
             apart.append(" ".join(text.split()))
     if not fields:
         return None
-    if not (whose := _whose(tool, fields)):  # a conversation that is quoted
+    if not (whose := _whose(tool, fields, labels)):  # a conversation that is quoted
         return None
     of = {argument: fields[n].whole if _is_long(tool, argument) else fields[n].value for argument, n in whose.items()}
     free = [field.value for n, field in enumerate(fields) if n not in whose.values()]
@@ -129,7 +131,7 @@ def _fields(text: str) -> Iterator[Field]:
         value = " ".join(line["value"].split())
         bare = value[1:-1].strip() if _QUOTED.match(value) else value
         whole, last = " ".join([value, *below.split()]) if below else bare, n == len(lines) - 1
-        yield Field(*line.span(), line["name"], bare, whole, last and _ASKS.search(bare) is not None)
+        yield Field(*line.span(), line["name"], bare, whole, last and ASKS.search(bare) is not None)
 
 
 def _is_long(tool: ToolSpec, argument: str) -> bool:
@@ -144,12 +146,19 @@ def _without(text: str, fields: Sequence[Field]) -> str:
     return "\n".join([*parts, text[at:]])
 
 
-def _whose(tool: ToolSpec, fields: Sequence[Field]) -> dict[str, int]:
+def _listed(value: str, labels: Sequence[tuple[str, str]]) -> bool:
+    """Whether a line goes on with the name of another argument, as a list does: "고객명: 김철수, 연락처: 010"."""
+    return any(
+        _MARK.match(value, said.end) and value[: said.at].rstrip().endswith((",", ";", "/"))
+        for said, _ in said_in(value, labels)
+    )
+
+
+def _whose(tool: ToolSpec, fields: Sequence[Field], labels: Sequence[tuple[str, str]]) -> dict[str, int]:
     """Which line is for each argument: the best names first, each for one argument, and none that fits two as well."""
-    labels = [(phrase.lower(), argument) for phrase, argument in own_labels(tool)]
     worth = {
         (n, argument): _alike(
-            field.name.lower(), [phrase for phrase, whose in labels if whose == argument], stems_of(tool, argument)
+            field.name.lower(), [phrase.lower() for phrase, of in labels if of == argument], stems_of(tool, argument)
         )
         for n, field in enumerate(fields)
         for argument, _ in property_of(tool["parameters"])

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple, TypeVar
 
 LEAST_CHARS: Final = 2
 """A phrase of one character stands in too many words."""
+ASKS: Final = re.compile(r"\s\S*(?:[요다까줘오]|\bplease)[.!?]*$", re.IGNORECASE)
+"""How a request ends. The last value of a message may go on with one: "연락처: 010-1234로 등록해 주세요"."""
 _PARTS: Final = re.compile(r"[\s_-]+")
 T = TypeVar("T")
 
@@ -49,4 +51,4 @@ def _pattern(words: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{parts})" + ("" if korean else r"(?![A-Za-z0-9])"), re.IGNORECASE)
 
 
-__all__ = ["LEAST_CHARS", "Said", "said_in"]
+__all__ = ["ASKS", "LEAST_CHARS", "Said", "said_in"]

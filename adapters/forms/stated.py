@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from adapters.forms.labels import own_labels
-from adapters.forms.phrases import Said, said_in
+from adapters.forms.phrases import ASKS, Said, said_in
 from state import ToolSpec
 
 NEAR: Final = 16
@@ -29,7 +29,6 @@ _AS: Final = re.compile(r"(?:을|를|(?:이)?라는|\bas(?: the| an?)?)\s*$", re
 _ROLE: Final = re.compile(r"(?:으?로|라고)(?![가-힣])")
 
 
-_ASKS: Final = re.compile(r"(?:[요다까줘오]|\bplease)[.!?]*$", re.IGNORECASE)
 _QUOTES: Final = tuple("'\"“‘「『")
 _BULLETS: Final = " \t-*•·["
 _BLANK: Final = _BULLETS + "\r\n,;"
@@ -92,7 +91,7 @@ def _whole(beside: str, *, last: bool) -> str:
     """
     words, behind = beside.strip(_BLANK), beside.rstrip(_BULLETS)
     item, line = behind.endswith(",") and "," not in words, behind.endswith("\n")
-    known = (item or line or (last and not _ASKS.search(words))) and words[:1] not in _QUOTES
+    known = (item or line or (last and not ASKS.search(words))) and words[:1] not in _QUOTES
     return " ".join(words.rstrip(".").split()) if known and "\n" not in words else ""
 
 

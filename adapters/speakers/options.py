@@ -125,6 +125,8 @@ class Request:
                 if any((value.startswith(v) if value else form.allows(v, required=needed)) for _, v in start.ends)
             ] or starts
         own = [of_it for of_it in self._beside.get(name, ()) if of_it.sure]
+        if not own:
+            return starts
         return [start for start in starts if any(_has(own, value) for _, value in start.ends)] or starts
 
     def _chosen(self, name: str, spec: dict[str, Any], found: Options) -> Options:

@@ -68,6 +68,7 @@ def test_a_name_that_fits_two_arguments_tells_neither_until_one_is_taken() -> No
         "그는 이렇게 말했습니다 어제 저녁에: 안녕\n메모: 하나",
         "방문 12월 3일 10:30\n메모: 하나",
         "https://a.example/b\n메모: 하나",
+        "고객명: 김철수, 연락처: 010\n부서: 회계팀, 메모: 하나",  # a list in several lines
         "가: 안녕\n나: 그래",  # a conversation that is quoted
     ],
 )

@@ -49,6 +49,13 @@ def behind(words: str) -> list[Stated]:
             {NAME: ahead("김철수, 사진을", sure=False), FILE: behind("이 김철수, 사진")},
         ),
         ("등록: 고객명 김철수, 부서 회계팀", {NAME: ahead("김철수,", "김철수"), PART: ahead("회계팀")}),
+        (
+            "고객명: 김철수, 연락처: 010\n부서: 회계팀, 메모: 하나",
+            {
+                NAME: ahead("김철수,", "김철수"), PHONE: ahead("010", "010"), PART: ahead("회계팀,", "회계팀"),
+                "memo": ahead("하나", "하나"),
+            },
+        ),
         ("고객명 김철수 등록", {}),  # one alone is no list
         ("file name a.txt, memo line = b", {FILE: ahead("a.txt, memo line = b")}),
         ("부서: 회계팀\n메모: '늦음'", {PART: ahead("회계팀", "회계팀"), "memo": ahead("'늦음'")}),

@@ -168,12 +168,13 @@ def test_other_words_for_choices_are_told_and_do_not_make_another_tool() -> None
         ({"room": {"고급": "fine", "최고급": "finest"}}, r"none of its choices: 최고급; its choices are plain, fine$"),
         ({"text": {"고급": "fine"}}, r"argument 'text' .*: 고급; its choices are none$"),
         ({"nowhere": {"고급": "fine"}}, r"argument 'nowhere' .*: 고급; its choices are none$"),
+        ({"open": {"고급": "fine"}}, r"argument 'open' .*: 고급; its choices are none$"),
     ],
 )
 def test_other_words_for_no_choice_are_refused(words: dict[str, dict[str, str]], message: str) -> None:
-    def book(room: Literal["plain", "fine"], text: str) -> str:
+    def book(room: Literal["plain", "fine"], text: str, open: Any) -> str:
         """Book a room."""
-        return room + text
+        return f"{room}{text}{open}"
 
     with pytest.raises(UserError, match=message):
         effect("write", synonyms=words)(book)
